@@ -1,0 +1,21 @@
+"""The compiled kernel: functions over blocks. It may decline, never decide.
+
+It handles well-formed common input, says where it met anything else, and leaves that to the Python codec.
+Everything works without it, only slower: `AVAILABLE` says whether it is there, `WHY_NOT` why it isn't.
+BGPIPE_KERNEL=0 in the environment switches it off.
+"""
+
+import os
+
+AVAILABLE = False
+WHY_NOT = ""
+
+if os.environ.get("BGPIPE_KERNEL") == "0":
+    WHY_NOT = "switched off by BGPIPE_KERNEL=0"
+else:
+    try:
+        from . import index as index
+    except ImportError as error:
+        WHY_NOT = f"not built ({error})"
+    else:
+        AVAILABLE = True

@@ -1,0 +1,126 @@
+"""A run of BGP messages that travels as one: their octets in one buffer, and an index of those still selected.
+
+The kernel makes blocks and works on them. Python opens a block into messages where it must.
+
+The index is an array of ENTRY structs in native byte order:
+
+    seq       int64   number of the message in its direction, 0 for none yet
+    time      int64   microseconds since 1970 (UTC), 0 for none
+    offset    uint32  where the message's marker starts in `octets`
+    peer      uint32  where its per-peer header starts in `octets`, NO_PEER if it has none
+    length    uint16  octets of the message, header included
+    flags     uint16  AS4 ... TO_LEFT below
+    spare     uint32  0
+
+The per-peer header is the one of BGP4MP records (RFC 6396 section 4.4.2), without the message: peer AS, local AS (4
+octets each with PEER_AS4, else 2), interface index (2), AFI (2), peer IP, local IP (4 or 16 octets each by the AFI).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from struct import Struct
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from .address import format_address
+from .context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, WireContext
+
+if TYPE_CHECKING:
+    from .message import Message
+
+ENTRY: Final = Struct("=qqIIHHI")
+NO_PEER: Final = 0xFFFFFFFF
+
+FLAG_AS4: Final = 1
+"""AS numbers inside the message have 4 octets."""
+FLAG_ADD_PATH: Final = 2
+"""NLRI inside the message carry path identifiers."""
+FLAG_PEER_AS4: Final = 4
+"""AS numbers in the per-peer header have 4 octets."""
+FLAG_RIGHT: Final = 8
+FLAG_LEFT: Final = 16
+"""Direction: none, one or both."""
+
+DIRECTION_FLAGS: Final = {"?": 0, "R": FLAG_RIGHT, "L": FLAG_LEFT, "LR": FLAG_LEFT | FLAG_RIGHT}
+FLAG_DIRECTIONS: Final = {flags: direction for direction, flags in DIRECTION_FLAGS.items()}
+_CONTEXTS: Final[tuple[WireContext, ...]] = (AS2, AS4, AS2_ADD_PATH, AS4_ADD_PATH)
+
+
+class Block:
+    """`len(block)` messages; see the module's text for the index. Iterating opens it into messages."""
+
+    __slots__ = ("index", "octets")
+
+    def __init__(self, octets: bytes, index: bytearray) -> None:
+        self.octets = octets
+        self.index = index
+
+    def __len__(self) -> int:
+        return len(self.index) // ENTRY.size
+
+    def __iter__(self) -> Iterator[Message]:
+        for position in range(len(self)):
+            yield self.message(position)
+
+    def message(self, position: int) -> Message:
+        """The message at one position of the index."""
+        from .message import HEADER, Message
+
+        seq, time, offset, peer, length, flags, _ = ENTRY.unpack_from(self.index, position * ENTRY.size)
+        octets = self.octets
+        return Message(
+            octets[offset + 18],
+            octets[offset + HEADER : offset + length],
+            direction=FLAG_DIRECTIONS[flags & (FLAG_LEFT | FLAG_RIGHT)],
+            seq=seq,
+            time=time,
+            context=_CONTEXTS[flags & (FLAG_AS4 | FLAG_ADD_PATH)],
+            peer=peer_header(octets, peer, bool(flags & FLAG_PEER_AS4)) if peer != NO_PEER else None,
+        )
+
+    def stamp(self, direction: str, seq: int) -> int:
+        """Gives every message its direction and the numbers from `seq` on; returns the first number not used."""
+        from .. import kernel
+
+        flags = DIRECTION_FLAGS[direction]
+        if kernel.AVAILABLE:
+            return int(kernel.index.stamp(self.index, flags, seq))
+        for position in range(0, len(self.index), ENTRY.size):
+            entry = list(ENTRY.unpack_from(self.index, position))
+            entry[0] = seq
+            entry[5] = entry[5] & ~(FLAG_LEFT | FLAG_RIGHT) | flags
+            ENTRY.pack_into(self.index, position, *entry)
+            seq += 1
+        return seq
+
+    def part(self, start: int, stop: int) -> Block:
+        """The messages from position `start` to before `stop`, on the same octets."""
+        return Block(self.octets, self.index[start * ENTRY.size : stop * ENTRY.size])
+
+
+def peer_header(octets: bytes, pos: int, as4: bool) -> bytes:
+    """The per-peer header at `pos`, with AS numbers of 4 octets, whatever they had."""
+    if not as4:
+        ases = b"\0\0" + octets[pos : pos + 2] + b"\0\0" + octets[pos + 2 : pos + 4]
+        pos += 4
+    else:
+        ases = octets[pos : pos + 8]
+        pos += 8
+    return ases + octets[pos : pos + (36 if octets[pos + 2 : pos + 4] == b"\0\x02" else 12)]
+
+
+@lru_cache(maxsize=8192)
+def peer_tags(peer: bytes) -> MappingProxyType[str, str]:
+    """The tags that a per-peer header (with 4-octet AS numbers) says; zero and unspecified are left out."""
+    tags = {}
+    size = (len(peer) - 12) // 2
+    for name, number in (("PEER_AS", peer[0:4]), ("LOCAL_AS", peer[4:8]), ("INTERFACE", peer[8:10])):
+        if any(number):
+            tags[name] = str(int.from_bytes(number, "big"))
+    for name, address in (("PEER_IP", peer[12 : 12 + size]), ("LOCAL_IP", peer[12 + size :])):
+        if any(address):
+            tags[name] = format_address(address)
+    order = ("PEER_AS", "PEER_IP", "LOCAL_AS", "LOCAL_IP", "INTERFACE")
+    return MappingProxyType({name: tags[name] for name in order if name in tags})

@@ -1,0 +1,196 @@
+"""BGP messages: framing (RFC 4271 section 4.1), and the message that travels through a pipeline.
+
+A message keeps its octets. It is decoded only when somebody looks, and an untouched message
+leaves as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from .block import peer_tags
+from .context import AS4, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, WireContext
+from .errors import WireError
+
+if TYPE_CHECKING:
+    from .notification import Notification
+    from .open import Open
+    from .refresh import RouteRefresh
+    from .update import Update
+
+MARKER: Final = b"\xff" * 16
+HEADER: Final = 19
+"""Octets of a message header."""
+
+OPEN: Final = 1
+UPDATE: Final = 2
+NOTIFICATION: Final = 3
+KEEPALIVE: Final = 4
+ROUTE_REFRESH: Final = 5
+
+TYPE_NAMES: Final[dict[int, str]] = {
+    OPEN: "OPEN",
+    UPDATE: "UPDATE",
+    NOTIFICATION: "NOTIFY",
+    KEEPALIVE: "KEEPALIVE",
+    ROUTE_REFRESH: "REFRESH",
+}
+MIN_LENGTH: Final[dict[int, int]] = {OPEN: 29, UPDATE: 23, NOTIFICATION: 21, KEEPALIVE: 19, ROUTE_REFRESH: 23}
+
+
+class Message:
+    """One BGP message.
+
+    direction: "R" (from left to right), "L", "LR", or "?" where nothing says.
+    seq: its number in its direction, from 1; 0 is none yet.
+    time: microseconds since 1970 (UTC); 0 is none yet.
+    type_code: the message type of RFC 4271; `type` is its name.
+    body: the octets after the header.
+    context: how the body is to be read.
+    tags: text about the message, by name (PEER_AS, PEER_IP, ...).
+    action: what the JSON form calls ACTION: 0, or the sum of 1 BORROW, 2 DROP, 4 ACCEPT.
+    """
+
+    __slots__ = ("_peer", "_tags", "_value", "action", "body", "context", "direction", "seq", "time", "type_code")
+
+    def __init__(
+        self,
+        type_code: int,
+        body: bytes = b"",
+        *,
+        direction: str = "?",
+        seq: int = 0,
+        time: int = 0,
+        context: WireContext = AS4,
+        tags: dict[str, str] | None = None,
+        peer: bytes | None = None,
+        action: int = 0,
+    ) -> None:
+        self.type_code = type_code
+        self.body = body
+        self.direction = direction
+        self.seq = seq
+        self.time = time
+        self.context = context
+        self.action = action
+        self._tags = tags
+        self._peer = peer
+        self._value: object = None
+
+    @property
+    def type(self) -> str:
+        """OPEN, UPDATE, NOTIFY, KEEPALIVE, REFRESH, or `Type(n)`."""
+        return TYPE_NAMES.get(self.type_code) or f"Type({self.type_code})"
+
+    @property
+    def timestamp(self) -> float:
+        """Seconds since 1970 (UTC)."""
+        return self.time / 1e6
+
+    @property
+    def octets(self) -> bytes:
+        """The whole message as it goes on the wire."""
+        return MARKER + (len(self.body) + HEADER).to_bytes(2, "big") + bytes((self.type_code,)) + self.body
+
+    @property
+    def tags(self) -> dict[str, str]:
+        tags = self._tags
+        if tags is None:
+            tags = self._tags = dict(peer_tags(self._peer)) if self._peer is not None else {}
+        return tags
+
+    @tags.setter
+    def tags(self, tags: dict[str, str]) -> None:
+        self._tags = tags
+
+    @property
+    def peer(self) -> bytes | None:
+        """The MRT per-peer header that the message came with (see block.peer_tags), while its tags are untouched."""
+        return self._peer if self._tags is None else None
+
+    @property
+    def update(self) -> Update:
+        """The body of an UPDATE. Raises WireError where octets allow no answer at all, TypeError on another type."""
+        value = self._value
+        if value is None:
+            from .update import Update
+
+            self._want(UPDATE)
+            value = self._value = Update.decode(self.body, self.context)
+        return value  # type: ignore[return-value]
+
+    @update.setter
+    def update(self, update: Update) -> None:
+        self._want(UPDATE)
+        self.body = update.encode(self.context)
+        self._value = None
+
+    @property
+    def open(self) -> Open:
+        """The body of an OPEN. Raises WireError, or TypeError on another type."""
+        if self._value is None:
+            from .open import Open
+
+            self._want(OPEN)
+            self._value = Open.decode(self.body)
+        return self._value  # type: ignore[return-value]
+
+    @property
+    def notification(self) -> Notification:
+        """The body of a NOTIFICATION. Raises WireError, or TypeError on another type."""
+        if self._value is None:
+            from .notification import Notification
+
+            self._want(NOTIFICATION)
+            self._value = Notification.decode(self.body)
+        return self._value  # type: ignore[return-value]
+
+    @property
+    def refresh(self) -> RouteRefresh:
+        """The body of a ROUTE-REFRESH. Raises WireError, or TypeError on another type."""
+        if self._value is None:
+            from .refresh import RouteRefresh
+
+            self._want(ROUTE_REFRESH)
+            self._value = RouteRefresh.decode(self.body)
+        return self._value  # type: ignore[return-value]
+
+    def _want(self, type_code: int) -> None:
+        if self.type_code != type_code:
+            raise TypeError(f"a message of type {self.type} has no {TYPE_NAMES[type_code]} body")
+
+    def __repr__(self) -> str:
+        return f"<Message {self.direction} {self.seq} {self.type} {len(self.body)} octets>"
+
+
+def check_header(octets: bytes, pos: int = 0, max_message: int = MAX_EXTENDED_MESSAGE) -> tuple[int, int]:
+    """(length, type) of the message that starts at `pos`, of which at least 19 octets are there.
+
+    Raises WireError 1/1 (marker) or 1/2 (length, RFC 4271 section 6.1). An unknown type is the caller's to judge.
+    """
+    if octets[pos : pos + 16] != MARKER:
+        raise WireError("marker is not all ones", code=1, subcode=1, offset=pos)
+    length = int.from_bytes(octets[pos + 16 : pos + 18], "big")
+    type_code = octets[pos + 18]
+    top = MAX_MESSAGE if type_code in (OPEN, KEEPALIVE) and max_message > MAX_MESSAGE else max_message
+    if length < MIN_LENGTH.get(type_code, HEADER) or length > top or (type_code == KEEPALIVE and length != HEADER):
+        raise WireError(
+            f"length {length} is not possible for a message of type {TYPE_NAMES.get(type_code, type_code)}",
+            code=1,
+            subcode=2,
+            data=octets[pos + 16 : pos + 18],
+            offset=pos + 16,
+        )
+    return length, type_code
+
+
+def split_messages(octets: bytes, pos: int = 0) -> Iterator[tuple[int, int, int]]:
+    """(start, length, type) of each whole message from `pos` on. Raises WireError as check_header does."""
+    end = len(octets)
+    while pos + HEADER <= end:
+        length, type_code = check_header(octets, pos)
+        if pos + length > end:
+            return
+        yield pos, length, type_code
+        pos += length
