@@ -25,7 +25,13 @@ class Damage:
     line: int | None = None
 
     def __str__(self) -> str:
-        where = f"line {self.line}: " if self.line is not None else f"octet {self.offset}: " if self.offset is not None else ""
+        where = (
+            f"line {self.line}: "
+            if self.line is not None
+            else f"octet {self.offset}: "
+            if self.offset is not None
+            else ""
+        )
         return where + self.text
 
 
