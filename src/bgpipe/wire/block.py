@@ -80,19 +80,24 @@ class Block:
             peer=peer_header(octets, peer, bool(flags & FLAG_PEER_AS4)) if peer != NO_PEER else None,
         )
 
-    def stamp(self, direction: str, seq: int) -> int:
-        """Gives every message its direction and the numbers from `seq` on; returns the first number not used."""
+    def stamp(self, direction: str, seq: int, time: int = 0) -> int:
+        """Gives every message its direction and, where it has none, a number from `seq` on and the time `time`.
+
+        Returns the first number not used.
+        """
         from .. import kernel
 
         flags = DIRECTION_FLAGS[direction]
         if kernel.AVAILABLE:
-            return int(kernel.index.stamp(self.index, flags, seq))
+            return int(kernel.index.stamp(self.index, flags, seq, time))
         for position in range(0, len(self.index), ENTRY.size):
             entry = list(ENTRY.unpack_from(self.index, position))
-            entry[0] = seq
+            if not entry[0]:
+                entry[0] = seq
+                seq += 1
+            entry[1] = entry[1] or time
             entry[5] = entry[5] & ~(FLAG_LEFT | FLAG_RIGHT) | flags
             ENTRY.pack_into(self.index, position, *entry)
-            seq += 1
         return seq
 
     def part(self, start: int, stop: int) -> Block:
