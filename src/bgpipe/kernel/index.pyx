@@ -127,8 +127,9 @@ def mrt(bytes octets not None, Py_ssize_t start, bint stop_at_states):
     return index, end if end > begin else start, records, states
 
 
-def stamp(bytearray index not None, unsigned flags, int64_t seq):
-    """Gives every message the direction bits `flags` and the numbers from `seq` on; returns the first not used."""
+def stamp(bytearray index not None, unsigned flags, int64_t seq, int64_t time):
+    """Gives every message the direction bits `flags` and, where it has none, a number from `seq` on and the time
+    `time`; returns the first number not used."""
     cdef Py_buffer view
     cdef Entry* entries
     cdef size_t count, i
@@ -138,7 +139,11 @@ def stamp(bytearray index not None, unsigned flags, int64_t seq):
     flags &= LEFT | RIGHT
     with nogil:
         for i in range(count):
-            entries[i].seq = seq + <int64_t> i
+            if entries[i].seq == 0:
+                entries[i].seq = seq
+                seq += 1
+            if entries[i].time == 0:
+                entries[i].time = time
             entries[i].flags = (entries[i].flags & ~<unsigned> (LEFT | RIGHT)) | flags
     PyBuffer_Release(&view)
-    return seq + <int64_t> count
+    return seq
