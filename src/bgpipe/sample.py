@@ -303,13 +303,14 @@ def updates(internet: Internet, rng: Random, messages: int) -> Iterator[bytes]:
     clock = Clock(rng, 1800 / max(messages, 1))
     numbers = range(len(internet.networks))
     routes: dict[tuple[int, int, int, int], Route] = {}
+    resets = internet.peers[:3]  # half way through, so that a small sample has every kind of record too
     count = 0
     while count < messages:
         number = min(int(rng.expovariate(0.25)), len(internet.peers) - 1)  # some peers have much more to say
         peer = internet.peers[number]
         draw = rng.random()
-        if draw < 0.0002:
-            yield from _reset(clock, peer)
+        if draw < 0.0002 or (resets and count >= messages // 2):
+            yield from _reset(clock, resets.pop() if resets else peer)
             count += 3
             continue
         subtype = MESSAGE_AS4_ADD_PATH if peer.add_path else MESSAGE_AS4 if peer.as4 else MESSAGE

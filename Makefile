@@ -1,0 +1,70 @@
+# A newcomer needs Python 3.11 or newer, and make:   make demo   make test
+# With a C compiler the kernel is built too, and everything is many times faster.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+SOURCES := pyproject.toml setup.py $(wildcard src/bgpipe/kernel/*.pyx src/bgpipe/kernel/*.pxd)
+MUTANTS ?= 100000
+
+.PHONY: help install demo test check fuzz bench interop docs clean
+
+help:
+	@echo "make demo     install, make a sample archive, turn it into JSON, filter it"
+	@echo "make test     install, run the tests"
+	@echo "make check    what CI runs: style, types, import ladder, tests without the kernel, a short fuzz"
+	@echo "make bench    the speed table, beside the other tools found on this machine"
+	@echo "make fuzz     $(MUTANTS) mutants against a kernel built with sanitizers"
+	@echo "make interop  our reading of archives against bgpdump's, line by line"
+	@echo "make docs     run every example in README.md and docs/"
+	@echo "make install  .venv with the bgpipe command       make clean  remove what make made"
+
+install: $(VENV)/.installed
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; $(PYTHON) is $$($(PYTHON) -V). Try: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "This Python has no venv module (on Debian: apt install python3-venv)"; exit 1; }
+
+# The extras for speed have wheels for the usual machines only: without them it works as well.
+$(VENV)/.installed: $(SOURCES) | $(VENV)/bin/python
+	@echo "Installing into $(VENV) ..."
+	@$(PIP) install -e '.[speed]' 2>$(VENV)/install.log || $(PIP) install -e . || { cat $(VENV)/install.log; exit 1; }
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	@echo "Installing the tools for development ..."
+	@$(PIP) install -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.installed
+	@BIN=$(BIN) sh examples/demo.sh
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	BGPIPE_KERNEL=0 $(BIN)/python -m pytest
+	$(BIN)/python tests/kernel/differential.py --mutants 200
+
+fuzz: $(VENV)/.installed-dev
+	$(BIN)/python tests/kernel/differential.py --sanitize --mutants $(MUTANTS)
+
+bench: $(VENV)/.installed
+	@$(BIN)/python bench/bench.py
+
+interop: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m interop tests/interop -rs
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/test_docs.py
+
+clean:
+	rm -rf $(VENV) build sample site src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src -name '*.so' -delete -o -name '*.c' -path '*/kernel/*' -delete
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,255 @@
+"""The speed table: bgpipe on this machine, beside the other tools found on it.
+
+    python bench/bench.py [--runs N] [--json] [--only TEXT]
+
+Every figure is a whole process by the wall clock, output to /dev/null: the median of N runs, in which ours and the
+others take turns, so that a ratio compares like with like. It prints; a slow machine is not a failure.
+
+The archive is RouteViews' updates.20190101.0000, 15 times over, where ../shared/data has it, and else the sample.
+Other tools: bgpdump, bgpgrep (ubgpsuite), and the Go bgpipe, as `bgpipe-go` on PATH or named by BGPIPE_GO.
+"""
+
+from __future__ import annotations
+
+import argparse
+import bz2
+import gzip
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from statistics import median
+from struct import Struct
+
+HERE = Path(__file__).resolve().parent.parent
+DATA = HERE.parent / "shared" / "data"
+WORK = HERE / "build" / "bench"
+"""Prepared files, kept for the next time."""
+PYTHON = sys.executable
+BGPIPE = str(Path(PYTHON).with_name("bgpipe"))
+COPIES = 15
+WITHOUT_KERNEL = {"BGPIPE_KERNEL": "0"}
+
+LOOK = """
+import sys, bgpipe
+total = 0
+for message in bgpipe.read(sys.argv[1]):
+    if message.type == "UPDATE":
+        update = message.update
+        total += len(update.reach) + len(update.withdrawn) + (update.origin_as or 0)
+"""
+INFLATE = {  # what decompression alone costs with the libraries that we use, on two cores
+    "gz": """
+import sys
+from isal import igzip_threaded
+with igzip_threaded.open(sys.argv[1], "rb", threads=1) as stream:
+    while stream.read(1 << 20): pass
+""",
+    "bz2": """
+import sys
+from rapidgzip import IndexedBzip2File
+with IndexedBzip2File(sys.argv[1], parallelization=2) as stream:
+    while stream.read(1 << 20): pass
+""",
+}
+
+
+@dataclass
+class Run:
+    """One command, to be timed."""
+
+    name: str
+    argv: list[str]
+    env: dict[str, str] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    peak: int = 0
+    """octets of resident memory"""
+    failure: str = ""
+
+
+@dataclass
+class Row:
+    """One line of the table: the same work by several tools, ours first."""
+
+    work: str
+    count: int
+    """how much work it is, in units; 0 where the figure is the time itself"""
+    unit: str
+    runs: list[Run]
+
+
+def measure(run: Run) -> None:
+    started = time.perf_counter()
+    with open(os.devnull, "r+b") as null:
+        process = subprocess.Popen(
+            run.argv, stdin=null, stdout=null, stderr=subprocess.PIPE, env={**os.environ, **run.env}
+        )
+        assert process.stderr is not None
+        errors = process.stderr.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.stderr.close()
+    seconds = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        run.failure = errors.decode(errors="replace").strip().splitlines()[-1:][0] if errors.strip() else "failed"
+    run.seconds.append(seconds)
+    run.peak = max(run.peak, usage.ru_maxrss * 1024)
+
+
+MRT = Struct(">IHHI")
+
+
+def scan(octets: bytes) -> tuple[int, int]:
+    """(BGP messages, RIB entries) of an uncompressed MRT archive."""
+    messages = entries = pos = 0
+    while pos + 12 <= len(octets):
+        _, kind, subtype, length = MRT.unpack_from(octets, pos)
+        pos += 12
+        if kind in (16, 17):
+            messages += subtype not in (0, 5)
+        elif kind == 13 and subtype in (2, 3, 4, 5):
+            after = pos + 5 + (octets[pos + 4] + 7) // 8
+            entries += int.from_bytes(octets[after : after + 2], "big")
+        pos += length
+    return messages, entries
+
+
+def prepare() -> dict[str, Path]:
+    """The files to work on, made once."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    real = DATA / "updates.20190101.0000.bz2"
+    names = {
+        name: WORK / f"{'real' if real.exists() else 'sample'}-{name}" for name in ("updates.mrt", "rib.mrt", "few.mrt")
+    }
+    if not all(path.exists() for path in names.values()):
+        if real.exists():
+            updates = bz2.decompress(real.read_bytes())
+            rib = bz2.decompress((DATA / "rib.20140530.2200.bz2").read_bytes())
+        else:
+            from bgpipe.sample import write_sample
+
+            made = write_sample(WORK, messages=60_000, compress=False)
+            updates, rib = (path.read_bytes() for path in made)
+        few = 0
+        for _ in range(500):
+            few += 12 + MRT.unpack_from(updates, few)[3]
+        names["few.mrt"].write_bytes(updates[:few])
+        names["rib.mrt"].write_bytes(rib)
+        names["updates.mrt"].write_bytes(updates * COPIES)
+    names["once.mrt"] = names["updates.mrt"].with_suffix(".once.mrt")
+    if not names["once.mrt"].exists():
+        octets = names["updates.mrt"].read_bytes()
+        names["once.mrt"].write_bytes(octets[: len(octets) // COPIES])
+    for suffix, compress in (("gz", gzip.compress), ("bz2", bz2.compress)):
+        packed = names[suffix] = names["updates.mrt"].with_suffix(f".mrt.{suffix}")
+        if not packed.exists():
+            print(f"preparing {packed.name} ...", file=sys.stderr)
+            packed.write_bytes(compress(names["updates.mrt"].read_bytes(), 6))
+    names["json"] = names["updates.mrt"].with_suffix(".json")
+    if not names["json"].exists():
+        with names["json"].open("wb") as out:
+            subprocess.run(
+                [BGPIPE, "-o", "read", str(names["updates.mrt"])], stdout=out, stderr=subprocess.DEVNULL, check=True
+            )
+    return names
+
+
+def others() -> dict[str, str]:
+    """The other tools on this machine, by name."""
+    go = os.environ.get("BGPIPE_GO") or shutil.which("bgpipe-go")
+    found = {"Go bgpipe": go, "bgpgrep": shutil.which("bgpgrep"), "bgpdump": shutil.which("bgpdump")}
+    return {name: path for name, path in found.items() if path}
+
+
+def rows(files: dict[str, Path], peers: dict[str, str]) -> Iterator[Row]:
+    path = {name: str(file) for name, file in files.items()}
+    octets = files["updates.mrt"].read_bytes()
+    messages, _ = scan(octets)
+    _, entries = scan(files["rib.mrt"].read_bytes())
+    del octets
+
+    def beside(
+        *, go: list[str] | None = None, bgpgrep: list[str] | None = None, bgpdump: list[str] | None = None
+    ) -> list[Run]:
+        words = {"Go bgpipe": go, "bgpgrep": bgpgrep, "bgpdump": bgpdump}
+        return [Run(name, [peers[name], *given]) for name, given in words.items() if given and name in peers]
+
+    def ours(*words: str, **env: str) -> Run:
+        return Run("bgpipe", [BGPIPE, *words], env)
+
+    for name, work in (("updates.mrt", "MRT to JSON"), ("gz", "the same from .gz"), ("bz2", "the same from .bz2")):
+        file = path[name]
+        more = beside(go=["-o", "read", file], bgpgrep=[file], bgpdump=["-m", file])
+        if name in INFLATE:
+            more.append(Run("decompression alone", [PYTHON, "-c", INFLATE[name], file]))
+        yield Row(work, messages, "messages", [ours("-o", "read", file), *more])
+    file = path["updates.mrt"]
+    for text, dump in (
+        ("prefix ~ 45.160.0.0/12", ["-related", "45.160.0.0/12"]),
+        ('aspath ~ ",6939,"', ["-aspath", "6939"]),
+    ):
+        words = ["-o", "read", file, "--", "grep", text]
+        yield Row(f"MRT, {text}, JSON", messages, "messages", [ours(*words), *beside(go=words, bgpgrep=[file, *dump])])
+    file = path["rib.mrt"]
+    yield Row(
+        "RIB to JSON",
+        entries,
+        "entries",
+        [ours("-o", "read", file), *beside(go=["-o", "read", file], bgpgrep=[file], bgpdump=["-m", file])],
+    )
+    words = ["read", path["json"], "--", "write", "--format", "mrt", "-"]
+    yield Row("JSON to MRT", messages, "messages", [ours(*words), *beside(go=words)])
+    words = ["-o", "read", path["once.mrt"]]
+    yield Row("plain Python: MRT to JSON", messages // COPIES, "messages", [ours(*words, **WITHOUT_KERNEL)])
+    looks = [Run("bgpipe.read", [PYTHON, "-c", LOOK, path["updates.mrt"]])]
+    yield Row("for m in bgpipe.read(...): origin AS, prefixes", messages, "messages", looks)
+    yield Row("bgpipe -h", 0, "", [ours("-h"), *beside(go=["-h"])])
+    words = ["-o", "read", path["few.mrt"]]
+    yield Row("a file of 500 messages", 0, "", [ours(*words), *beside(go=words, bgpdump=["-m", path["few.mrt"]])])
+    yield Row(
+        "import bgpipe",
+        0,
+        "",
+        [Run("python", [PYTHON, "-c", "import bgpipe"]), Run("python alone", [PYTHON, "-c", ""])],
+    )
+
+
+def show(row: Row) -> None:
+    ours = median(row.runs[0].seconds)
+    print(row.work)
+    for run in row.runs:
+        seconds = median(run.seconds)
+        if run.failure:
+            print(f"    {run.name:<20} failed: {run.failure}")
+            continue
+        figure = f"{row.count / seconds:>12,.0f} {row.unit}/s" if row.count else ""
+        ratio = "" if run is row.runs[0] else f"   ours takes {ours / seconds:.2f} of its time"
+        print(f"    {run.name:<20} {seconds:>8.3f} s {run.peak / 1e6:>6.0f} MB {figure:<24}{ratio}")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--runs", type=int, default=3, help="runs of each command (3)")
+    parser.add_argument("--only", default="", help="only the rows whose name contains this")
+    parser.add_argument("--json", action="store_true", help="one JSON object per row")
+    options = parser.parse_args()
+    for row in rows(prepare(), others()):
+        if options.only not in row.work:
+            continue
+        for _ in range(options.runs):
+            for run in row.runs:
+                measure(run)
+        if options.json:
+            print(json.dumps(asdict(row)), flush=True)
+        else:
+            show(row)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""The documents are run: every ```console block and every ```python block of README.md and docs/ does what it shows.
+
+A console block has commands (`$ command`, continued with a backslash) and what they print, on either stream. A python
+block may be followed by an ```output block, which is what it prints. In expected output, a line `...` stands for any
+lines and `...` within a line for any text. The blocks of one page run in order in one directory, which holds the
+sample that `make demo` makes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent.parent
+PAGES = [HERE / "README.md", *sorted((HERE / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TIMEOUT = 120
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory) -> Path:
+    from bgpipe.sample import write_sample
+
+    directory = tmp_path_factory.mktemp("docs") / "sample"
+    write_sample(directory)
+    return directory
+
+
+def commands(block: str) -> Iterator[tuple[str, str]]:
+    """(command, expected output) of a console block."""
+    command, output, continued = "", "", False
+    for line in block.splitlines(keepends=True):
+        if continued:
+            command += line
+        elif line.startswith("$ "):
+            if command:
+                yield command, output
+            command, output = line[2:], ""
+        else:
+            output += line
+            continue
+        continued = line.endswith("\\\n")
+    if command:
+        yield command, output
+
+
+def matches(expected: str, printed: str) -> bool:
+    """Whether what was printed is what was expected, wildcards considered."""
+    pattern = ""
+    for line in expected.strip("\n").splitlines():
+        if line.strip() == "...":
+            pattern += r"(?:.*\n)*"
+        else:
+            pattern += r"[^\n]*".join(map(re.escape, line.rstrip().split("..."))) + r"[ \t]*\n"
+    return re.fullmatch(pattern, printed.strip("\n") + "\n" if printed.strip() else "") is not None
+
+
+def run_console(block: str, directory: Path) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "NO_COLOR": "1", "COLUMNS": "120"}
+    for command, expected in commands(block):
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=directory,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        assert "Traceback" not in done.stdout, f"$ {command}\n{done.stdout}"
+        if expected.strip():
+            assert matches(expected, done.stdout), f"$ {command}\n{done.stdout}\nand not\n{expected}"
+        else:
+            assert done.returncode == 0, f"$ {command}\n{done.stdout}"
+
+
+def run_python(block: str, names: dict[str, object]) -> str:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(block, "<example>", "exec"), names)
+    return printed.getvalue()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(HERE)))
+def test_page(page, sample, tmp_path, monkeypatch):
+    (tmp_path / "sample").symlink_to(sample, target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "example"}
+    printed = ""
+    for language, block in FENCE.findall(page.read_text()):
+        if language == "console":
+            run_console(block, tmp_path)
+        elif language == "python":
+            printed = run_python(block, names)
+        elif language == "output":
+            assert matches(block, printed), printed
+
+
+@pytest.mark.parametrize("example", sorted((HERE / "examples").glob("*.py")), ids=lambda path: path.name)
+def test_example(example, sample, tmp_path):
+    """Every example runs on the sample, and prints something."""
+    (tmp_path / "sample").symlink_to(sample, target_is_directory=True)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(example), "sample/updates.mrt.gz"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_wildcards():
+    assert matches("a\n...\nb ... c\n", "a\nx\ny\nb 1 c\n")
+    assert matches("a\n...\n", "a\n")
+    assert not matches("a\nb\n", "a\nc\n")
+    assert not matches("b ... c\n", "b\nc\n")
+
+
+def test_commands():
+    block = "$ one \\\n  more\nout\n$ two\n"
+    assert list(commands(block)) == [("one \\\n  more\n", "out\n"), ("two\n", "")]

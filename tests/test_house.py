@@ -1,0 +1,111 @@
+"""The shape of the project: what may lie where, what may import what, and that documents name things that exist."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent.parent
+SOURCES = sorted((HERE / "src").rglob("*.py")) + sorted((HERE / "src").rglob("*.pyx"))
+DOCUMENTS = sorted(HERE.glob("*.md")) + sorted((HERE / "docs").rglob("*.md"))
+PROJECT = tomllib.loads((HERE / "pyproject.toml").read_text())
+AT_ROOT = {
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "RFCS.md",
+    "THREATS.md",
+    "pyproject.toml",
+    "setup.py",
+}
+
+
+def tracked() -> list[str]:
+    done = subprocess.run(["git", "ls-files"], cwd=HERE, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("not a git clone")
+    return done.stdout.splitlines()
+
+
+def test_nothing_else_at_the_root():
+    files = {name for name in tracked() if "/" not in name and not name.startswith(".")}
+    assert files == AT_ROOT
+
+
+def test_modules_are_of_a_size_to_be_read():
+    lines = {path: path.read_text().count("\n") for path in SOURCES}
+    assert {str(path.relative_to(HERE)): count for path, count in lines.items() if count > 550} == {}
+
+
+def test_no_module_is_named_after_nothing():
+    assert [path for path in SOURCES if re.search("util|helper|manager|common|misc", path.stem)] == []
+
+
+def test_imports_go_downward_only():
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("lint-imports"))], cwd=HERE, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_stage_has_a_page():
+    stages = {path.stem for path in (HERE / "src/bgpipe/stages").glob("[!_]*.py")}
+    pages = {path.stem for path in (HERE / "docs/stages").glob("*.md")}
+    assert stages - {"base"} <= pages
+
+
+def test_every_dependency_has_its_reason():
+    table = (HERE / "ARCHITECTURE.md").read_text()
+    wanted = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["speed"]]
+    names = [re.match(r"[\w.-]+", line)[0] for line in wanted]
+    assert [name for name in names if f"`{name}`" not in table] == []
+
+
+def test_architecture_is_short():
+    assert (HERE / "ARCHITECTURE.md").read_text().count("\n") <= 150
+
+
+def test_changelog_has_this_version():
+    import bgpipe
+
+    assert bgpipe.__version__ == PROJECT["project"]["version"]
+    assert f"## {bgpipe.__version__}" in (HERE / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(HERE)))
+def test_paths_in_documents_exist(document):
+    text = document.read_text()
+    named = set(re.findall(r"`((?:src|tests|docs|examples|bench)/[\w./-]+)`", text))
+    named |= {
+        f"src/bgpipe/{name}"
+        for name in re.findall(r"`((?:wire|formats|filters|pipeline|net|stages|cli|kernel)/[\w./]*)`", text)
+    }
+    assert {name for name in named if not (HERE / name).exists()} == set()
+    links = set(re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text))
+    assert {link for link in links if not (document.parent / link).exists()} == set()
+
+
+def test_no_path_of_one_machine():
+    pattern = re.compile(r"(?<![.\w])/(?:tmp|root|home|work)/[a-z]")
+    found = []
+    for name in tracked():
+        path = HERE / name
+        if path.suffix in {".py", ".md", ".toml", ".pyx", ".pxd", ".sh", ""} and path.is_file():
+            found += [name for line in path.read_text(errors="replace").splitlines() if pattern.search(line)]
+    assert [name for name in found if name != "tests/test_house.py"] == []
+
+
+def test_import_is_light():
+    """`import bgpipe` loads nothing heavy; that is what keeps it under a tenth of a second."""
+    heavy = {"asyncio", "aiohttp", "lark", "re2", "rich", "structlog", "msgspec", "rapidgzip", "isal", "socket"}
+    code = f"import sys, bgpipe; print(sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    assert done.stdout.strip() == "[]"
