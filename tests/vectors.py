@@ -1,0 +1,46 @@
+"""Reads the vector files: suites of other projects, as JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from conftest import SHARED
+
+from bgpipe.wire.context import ALL_FAMILIES, NO_FAMILIES, WireContext
+
+FOLDER = SHARED / "vectors"
+
+Row = dict[str, Any]
+
+
+def load(suite: str, *kinds: str) -> list[Row]:
+    """The rows of one file, only those of `kinds` if any are given; empty where the file is absent."""
+    path = FOLDER / f"{suite}.jsonl"
+    if not path.is_file():
+        return []
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return [row for row in rows if not kinds or row["kind"] in kinds]
+
+
+def cases(suite: str, *kinds: str) -> pytest.MarkDecorator:
+    """Parametrises a test over `row`; one skipped case says so where the vectors are absent."""
+    return parametrize(load(suite, *kinds))
+
+
+def parametrize(rows: Iterable[Row]) -> pytest.MarkDecorator:
+    params = [pytest.param(row, id=f"{row['id']}-{row['name']}".replace(" ", "_")) for row in rows]
+    absent = pytest.mark.skip(reason=f"no vectors in {FOLDER.parent.name}/{FOLDER.name}")
+    return pytest.mark.parametrize("row", params or [pytest.param({}, id="absent", marks=absent)])
+
+
+def context(row: Row) -> WireContext:
+    """How the octets of a row are to be read."""
+    session = row.get("session") or {"as4": True, "addpath": False, "extmsg": False}
+    return WireContext(
+        as4=session["as4"],
+        add_path=ALL_FAMILIES if session["addpath"] else NO_FAMILIES,
+        extended_message=session["extmsg"],
+    )
