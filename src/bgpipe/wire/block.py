@@ -19,8 +19,10 @@ octets each with PEER_AS4, else 2), interface index (2), AFI (2), peer IP, local
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from struct import Struct
+from sys import byteorder
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -42,10 +44,19 @@ FLAG_PEER_AS4: Final = 4
 FLAG_RIGHT: Final = 8
 FLAG_LEFT: Final = 16
 """Direction: none, one or both."""
+FLAG_GUESS_AS: Final = 32
+"""The message is to be read with WireContext.guess_as."""
 
 DIRECTION_FLAGS: Final = {"?": 0, "R": FLAG_RIGHT, "L": FLAG_LEFT, "LR": FLAG_LEFT | FLAG_RIGHT}
 FLAG_DIRECTIONS: Final = {flags: direction for direction, flags in DIRECTION_FLAGS.items()}
-_CONTEXTS: Final[tuple[WireContext, ...]] = (AS2, AS4, AS2_ADD_PATH, AS4_ADD_PATH)
+_SURE: Final = (AS2, AS4, AS2_ADD_PATH, AS4_ADD_PATH)
+_CONTEXTS: Final[dict[int, WireContext]] = dict(enumerate(_SURE)) | {
+    FLAG_GUESS_AS | flags: replace(context, guess_as=True) for flags, context in enumerate(_SURE)
+}
+_CONTEXT_FLAGS: Final = FLAG_AS4 | FLAG_ADD_PATH | FLAG_GUESS_AS
+_FLAGS_OCTET: Final = 26 if byteorder == "little" else 27
+"""Where in an entry the octet with these flags is."""
+_SET_GUESS_AS: Final = bytes(flags | FLAG_GUESS_AS for flags in range(256))
 
 
 class Block:
@@ -61,24 +72,31 @@ class Block:
         return len(self.index) // ENTRY.size
 
     def __iter__(self) -> Iterator[Message]:
-        for position in range(len(self)):
-            yield self.message(position)
+        return self._open(bytes(self.index))
 
     def message(self, position: int) -> Message:
         """The message at one position of the index."""
+        return next(self._open(self.index[position * ENTRY.size : (position + 1) * ENTRY.size]))
+
+    def _open(self, entries: bytes | bytearray) -> Iterator[Message]:
         from .message import HEADER, Message
 
-        seq, time, offset, peer, length, flags, _ = ENTRY.unpack_from(self.index, position * ENTRY.size)
         octets = self.octets
-        return Message(
-            octets[offset + 18],
-            octets[offset + HEADER : offset + length],
-            direction=FLAG_DIRECTIONS[flags & (FLAG_LEFT | FLAG_RIGHT)],
-            seq=seq,
-            time=time,
-            context=_CONTEXTS[flags & (FLAG_AS4 | FLAG_ADD_PATH)],
-            peer=peer_header(octets, peer, bool(flags & FLAG_PEER_AS4)) if peer != NO_PEER else None,
-        )
+        for seq, time, offset, peer, length, flags, _ in ENTRY.iter_unpack(entries):
+            yield Message(
+                octets[offset + 18],
+                octets[offset + HEADER : offset + length],
+                direction=FLAG_DIRECTIONS[flags & (FLAG_LEFT | FLAG_RIGHT)],
+                seq=seq,
+                time=time,
+                context=_CONTEXTS[flags & _CONTEXT_FLAGS],
+                peer=peer_header(octets, peer, bool(flags & FLAG_PEER_AS4)) if peer != NO_PEER else None,
+            )
+
+    def guess_as(self) -> None:
+        """Lets every message be read with WireContext.guess_as."""
+        octets = self.index[_FLAGS_OCTET :: ENTRY.size]
+        self.index[_FLAGS_OCTET :: ENTRY.size] = octets.translate(_SET_GUESS_AS)
 
     def stamp(self, direction: str, seq: int, time: int = 0) -> int:
         """Gives every message its direction and, where it has none, a number from `seq` on and the time `time`.
@@ -107,13 +125,10 @@ class Block:
 
 def peer_header(octets: bytes, pos: int, as4: bool) -> bytes:
     """The per-peer header at `pos`, with AS numbers of 4 octets, whatever they had."""
-    if not as4:
-        ases = b"\0\0" + octets[pos : pos + 2] + b"\0\0" + octets[pos + 2 : pos + 4]
-        pos += 4
-    else:
-        ases = octets[pos : pos + 8]
-        pos += 8
-    return ases + octets[pos : pos + (36 if octets[pos + 2 : pos + 4] == b"\0\x02" else 12)]
+    if as4:
+        return octets[pos : pos + (44 if octets[pos + 11] == 2 else 20)]
+    size = 40 if octets[pos + 7] == 2 else 16
+    return b"\0\0" + octets[pos : pos + 2] + b"\0\0" + octets[pos + 2 : pos + size]
 
 
 @lru_cache(maxsize=8192)
