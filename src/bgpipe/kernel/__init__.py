@@ -15,6 +15,9 @@ if os.environ.get("BGPIPE_KERNEL") == "0":
 else:
     try:
         from . import index as index
+        from . import json_out as json_out
+        from . import mrt_out as mrt_out
+        from . import raw_out as raw_out
     except ImportError as error:
         WHY_NOT = f"not built ({error})"
     else:
