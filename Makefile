@@ -17,7 +17,7 @@ help:
 	@echo "make bench    the speed table, beside the other tools found on this machine"
 	@echo "make fuzz     $(MUTANTS) mutants against a kernel built with sanitizers"
 	@echo "make interop  our reading of archives against bgpdump's, line by line"
-	@echo "make docs     run every example in README.md and docs/"
+	@echo "make docs     run every example in README.md and docs/, build the site if zensical is there"
 	@echo "make install  .venv with the bgpipe command       make clean  remove what make made"
 
 install: $(VENV)/.installed
@@ -63,8 +63,10 @@ interop: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/test_docs.py
+	@if [ -x $(BIN)/zensical ]; then $(BIN)/zensical build && echo "The site is in build/site"; \
+	else echo "The examples ran. For the site as HTML: $(BIN)/pip install -e '.[docs]', and make docs again"; fi
 
 clean:
-	rm -rf $(VENV) build sample site src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) build sample .cache src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src -name '*.so' -delete -o -name '*.c' -path '*/kernel/*' -delete
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -27,7 +27,7 @@ from statistics import median
 from struct import Struct
 
 HERE = Path(__file__).resolve().parent.parent
-DATA = HERE.parent / "shared" / "data"
+DATA = Path(os.environ.get("BGPIPE_SHARED", HERE.parent / "shared")) / "data"
 WORK = HERE / "build" / "bench"
 """Prepared files, kept for the next time."""
 PYTHON = sys.executable

@@ -25,6 +25,7 @@ AT_ROOT = {
     "THREATS.md",
     "pyproject.toml",
     "setup.py",
+    "zensical.toml",
 }
 
 
