@@ -13,7 +13,10 @@ def format_address(octets: bytes) -> str:
     """4 or 16 octets as text."""
     if len(octets) == 4:
         return "%d.%d.%d.%d" % (octets[0], octets[1], octets[2], octets[3])
-    return inet_ntop(AF_INET6, octets)
+    text = inet_ntop(AF_INET6, octets)
+    if "." in text and not text.startswith("::ffff:"):  # the C library writes ::1:0 as ::0.1.0.0
+        return "::%x:%x" % (int.from_bytes(octets[12:14], "big"), int.from_bytes(octets[14:], "big"))
+    return text
 
 
 @lru_cache(maxsize=65536)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from .block import peer_tags
 from .context import AS4, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, WireContext
-from .errors import WireError
+from .errors import TextError, WireError
+from .hexadecimal import parse_hex
 
 if TYPE_CHECKING:
     from .notification import Notification
@@ -30,11 +31,17 @@ KEEPALIVE: Final = 4
 ROUTE_REFRESH: Final = 5
 
 TYPE_NAMES: Final[dict[int, str]] = {
+    0: "INVALID",
     OPEN: "OPEN",
     UPDATE: "UPDATE",
     NOTIFICATION: "NOTIFY",
     KEEPALIVE: "KEEPALIVE",
     ROUTE_REFRESH: "REFRESH",
+}
+_TYPES: Final = {name: code for code, name in TYPE_NAMES.items()} | {
+    "NOTIFICATION": NOTIFICATION,
+    "ROUTE_REFRESH": ROUTE_REFRESH,
+    "ROUTE-REFRESH": ROUTE_REFRESH,
 }
 MIN_LENGTH: Final[dict[int, int]] = {OPEN: 29, UPDATE: 23, NOTIFICATION: 21, KEEPALIVE: 19, ROUTE_REFRESH: 23}
 
@@ -80,7 +87,7 @@ class Message:
 
     @property
     def type(self) -> str:
-        """OPEN, UPDATE, NOTIFY, KEEPALIVE, REFRESH, or `Type(n)`."""
+        """OPEN, UPDATE, NOTIFY, KEEPALIVE, REFRESH, INVALID (0), or `Type(n)`."""
         return TYPE_NAMES.get(self.type_code) or f"Type({self.type_code})"
 
     @property
@@ -156,12 +163,75 @@ class Message:
             self._value = RouteRefresh.decode(self.body)
         return self._value  # type: ignore[return-value]
 
+    def format_json(self) -> str:
+        """The body as JSON text. A body that can't be decoded is a string of its octets in hexadecimal."""
+        body, type_code = self.body, self.type_code
+        try:
+            if type_code == UPDATE:
+                return self.update.format_json()
+            if type_code == OPEN:
+                from .open import Open
+
+                message = Open.decode(body, strict=False)
+                if message.encode() == body:
+                    return message.format_json()
+            elif type_code == NOTIFICATION:
+                return self.notification.format_json()
+            elif type_code == KEEPALIVE and not body:
+                return "null"
+        except (WireError, TextError):
+            pass
+        return f'"0x{body.hex()}"'
+
     def _want(self, type_code: int) -> None:
         if self.type_code != type_code:
             raise TypeError(f"a message of type {self.type} has no {TYPE_NAMES[type_code]} body")
 
     def __repr__(self) -> str:
         return f"<Message {self.direction} {self.seq} {self.type} {len(self.body)} octets>"
+
+
+def body_from_json(type_code: int, value: object, context: WireContext = AS4) -> bytes:
+    """The body that Message.format_json shows as `value`. Raises TextError."""
+    if isinstance(value, str):
+        if not value and type_code == NOTIFICATION:
+            raise TextError('NOTIFY: code and subcode are missing, as in {"code":6,"subcode":2}')
+        return parse_hex(value)
+    if type_code == UPDATE:
+        from .update import Update
+
+        return Update.from_json({} if value is None else value, context).encode(context)
+    if type_code == OPEN:
+        from .open import Open
+
+        return Open.from_json(value).encode()
+    if type_code == NOTIFICATION:
+        from .notification import Notification
+
+        return Notification.from_json(value).encode()
+    if value is None and type_code != ROUTE_REFRESH:
+        return b""
+    name = TYPE_NAMES.get(type_code, f"Type({type_code})")
+    raise TextError(f"{name}: the body must be a string of octets in hexadecimal")
+
+
+def parse_type(text: str) -> int:
+    """The code of a message type: a name in any case, a number (0x.. too), or `Type(n)`. Raises TextError."""
+    code = _TYPES.get(text)
+    if code is not None:
+        return code
+    upper = text.strip().upper()
+    if upper in _TYPES:
+        return _TYPES[upper]
+    number = upper[5:-1] if upper.startswith("TYPE(") and upper.endswith(")") else upper
+    try:
+        code = int(number, 16 if number.startswith("0X") else 10) if len(number) <= 4 else -1
+    except ValueError:
+        code = -1
+    if not 0 <= code <= 255:
+        names = ", ".join(name for code, name in TYPE_NAMES.items() if code)
+        raise TextError(f"unknown message type {text!r}: one of {names} or a number to 255 is expected")
+    return code
 
 
 def check_header(octets: bytes, pos: int = 0, max_message: int = MAX_EXTENDED_MESSAGE) -> tuple[int, int]:

@@ -1,0 +1,63 @@
+"""Host and domain name of the speaker (draft-walton-bgp-hostname-capability).
+
+JSON: `{"host": "router1", "domain": "example.com"}`, the domain only if it is not empty. A character is an octet
+(Latin-1), as in the original: no rule says how the octets are to be read, and so every one of them comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ..cursor import Cursor
+from ..errors import ShortError, TextError, WireError
+
+
+class Fqdn(NamedTuple):
+    host: bytes
+    domain: bytes = b""
+
+
+def decode(value: bytes) -> Fqdn:
+    """Two strings, each after an octet with its length. Raises WireError."""
+    cursor = Cursor(value)
+    try:
+        fqdn = Fqdn(cursor.take(cursor.u8()), cursor.take(cursor.u8()))
+    except ShortError as error:
+        raise WireError(f"FQDN capability is cut short: {error.text}", code=2, subcode=0, offset=error.offset) from None
+    if cursor.left:
+        raise WireError(
+            f"FQDN capability has {cursor.left} octets behind the domain", code=2, subcode=0, offset=cursor.pos
+        )
+    return fqdn
+
+
+def encode(fqdn: Fqdn) -> bytes:
+    """Raises TextError if the two are too long together."""
+    if len(fqdn.host) + len(fqdn.domain) > 253:
+        raise TextError("FQDN: host and domain may have 253 octets together")
+    return bytes((len(fqdn.host),)) + fqdn.host + bytes((len(fqdn.domain),)) + fqdn.domain
+
+
+def to_json(values: Sequence[bytes]) -> object:
+    """Of several, the last counts, as in the original."""
+    host, domain = [decode(value) for value in values][-1]
+    names = {"host": host.decode("latin-1")}
+    if domain:
+        names["domain"] = domain.decode("latin-1")
+    return names
+
+
+def from_json(value: object) -> list[bytes]:
+    if not isinstance(value, dict):
+        raise TextError('FQDN: an object is expected, as in {"host":"router1","domain":"example.com"}')
+    names = []
+    for key in ("host", "domain"):
+        text = value.get(key) or ""
+        if not isinstance(text, str):
+            raise TextError(f"FQDN: {key} must be a string")
+        try:
+            names.append(text.encode("latin-1"))
+        except UnicodeEncodeError:
+            raise TextError(f"FQDN: {key} has characters beyond one octet: {text!r}") from None
+    return [encode(Fqdn(*names))]
