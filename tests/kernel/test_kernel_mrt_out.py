@@ -1,0 +1,67 @@
+"""Blocks to MRT records, and back by the index."""
+
+from __future__ import annotations
+
+from struct import pack
+
+import pytest
+from kernel_records import KEEPALIVE, TIME, block, join, message, peer, record, update
+
+from bgpipe import kernel
+from bgpipe.wire.block import ENTRY, FLAG_AS4, FLAG_PEER_AS4, Block
+
+pytestmark = pytest.mark.skipif(not kernel.AVAILABLE, reason=kernel.WHY_NOT)
+if kernel.AVAILABLE:
+    from bgpipe.kernel.index import mrt
+    from bgpipe.kernel.mrt_out import encode
+
+ROUTE = update(reach=b"\x18\xc6\x33\x64")
+
+
+@pytest.mark.parametrize(("subtype", "written"), [(1, 1), (4, 4), (6, 1), (7, 4), (8, 8), (9, 9), (10, 8), (11, 9)])
+@pytest.mark.parametrize("ipv6", [False, True])
+def test_every_subtype_comes_back_as_its_plain_one(subtype, written, ipv6):
+    as4 = written in (4, 9)
+    octets = record(ROUTE, subtype, peer(as4=as4, ipv6=ipv6, interface=9), micros=678_901)
+    index, _, _, _ = mrt(octets, 0, False)
+    text, position = encode(octets, index, 0)
+    assert position == 1
+    assert text == octets[:6] + pack(">H", written) + octets[8:]
+
+
+def test_records_without_microseconds_get_them():
+    octets = record(ROUTE)
+    index, _, _, _ = mrt(octets, 0, False)
+    assert encode(octets, index, 0) == (record(ROUTE, micros=0), 1)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        block(ROUTE),
+        block(ROUTE, header=peer(), time=-1),
+        block(ROUTE, header=peer(), time=2**32 * 1_000_000),
+        block(ROUTE, flags=0, header=peer()),
+    ],
+    ids=["no peer", "before 1970", "after 2106", "AS numbers of another width"],
+)
+def test_what_has_no_simple_record_is_left_to_python(odd):
+    three = join(block(ROUTE, header=peer()), odd, block(ROUTE, header=peer()))
+    good = record(ROUTE, micros=0)
+    assert encode(three.octets, three.index, 0) == (good, 1)
+    assert encode(three.octets, three.index, 1) == (b"", 1)
+    assert encode(three.octets, three.index, 2) == (good, 3)
+
+
+def test_the_last_time_that_a_record_can_have():
+    last = block(message(b"", KEEPALIVE), header=peer(), time=2**32 * 1_000_000 - 1)
+    text, position = encode(last.octets, last.index, 0)
+    assert (text[:4], text[12:16], position) == (b"\xff" * 4, pack(">I", 999_999), 1)
+
+
+def test_an_index_that_points_outside_is_declined():
+    inside = block(ROUTE, header=peer())
+    for offset, place in ((len(inside.octets), 0), (20, len(inside.octets) - 19), (2**32 - 1, 0)):
+        entry = ENTRY.pack(1, TIME, offset, place, len(ROUTE), FLAG_AS4 | FLAG_PEER_AS4, 0)
+        assert encode(inside.octets, entry, 0) == (b"", 0)
+    assert encode(b"", Block(b"", bytearray()).index, 0) == (b"", 0)
