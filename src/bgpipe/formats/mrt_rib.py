@@ -61,7 +61,7 @@ class RibDecoder:
         """(end, records): what the kernel takes of the records from `pos` on."""
         if not _kernel:
             return pos, 0
-        end, records, _ = self._bundler.feed(octets, pos)
+        end, records = self._bundler.feed(octets, pos)
         return end, records
 
     def feed(self, record: Cursor, kind: int, subtype: int, time: int) -> None:
@@ -140,7 +140,7 @@ class RibDecoder:
         for index, nlri, attributes in entries:
             try:
                 self._bundler.add(index, time, self._route(attributes, family, context), nlri)
-            except (WireError, IndexError) as error:
+            except ValueError as error:
                 bad += 1
                 why = why or str(error)
         if bad:

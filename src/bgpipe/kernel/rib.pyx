@@ -1,4 +1,4 @@
-"""RIB entries to UPDATEs, by the rules of bgpipe.formats.mrt_rib, which has the same class in Python."""
+"""RIB entries to UPDATEs, by the rules of bgpipe.formats.mrt_bundle, which has the same class in Python."""
 
 from cpython.bytearray cimport PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -7,11 +7,11 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy, memset
 
-from .block cimport ADD_PATH, AS4, MESSAGE_HEADER, NO_PEER, PEER_AS4, Entry
+from .block cimport ADD_PATH, AS4, MESSAGE_HEADER, PEER_AS4, Entry
 from .octets cimport (
     Reader, Writer, bytes_start, close_writer, left, open_writer, reader, room, skip, sub, take, u8, u16, u32, wrote
 )
-from .update cimport EXTENDED, MP_REACH, NEXT_HOP, OPTIONAL
+from .update cimport EXTENDED, MP_REACH, OPTIONAL
 
 
 cdef enum:
@@ -21,19 +21,19 @@ cdef enum:
 
 cdef enum:
     UPDATE = 2
-    ENOUGH = 3800          # an UPDATE takes no further prefix if its estimated octets would exceed this
+    ESTIMATE = 3800        # octets that a bundle may have by its estimate
     FIXED = 19 + 4 + 64    # what the estimate adds to attributes (without MP_REACH_NLRI) and prefixes
-    MOST = 60000           # octets of attributes; Python sees whether more still fit into a message
+    MOST = 60000           # octets of attributes; Python looks whether more still fit into a message
     PEER_HEADER = 44       # octets of the longest
-    MP_HEAD = 37           # octets of the longest MP_REACH_NLRI before its NLRI, with a next hop of 32
+    MP_HEAD = 5 + 255      # octets of the longest MP_REACH_NLRI before its NLRI
     SEARCHED = 64          # peers among which TABLE_DUMP's are looked for here
-    ENOUGH_WAITING = 1 << 24
+    MAX_PEERS = 65536
+    ENOUGH = 1 << 24       # octets of messages that wait
     MAX_RECORD = 1 << 24
 
 
 cdef struct Route:
     uint16_t flags   # of its message's Entry
-    size_t estimate  # octets, without prefixes
     Reader before    # the attributes in front of MP_REACH_NLRI: all, if there is none
     Reader mp        # MP_REACH_NLRI up to its NLRI; empty if the prefixes are the UPDATE's own NLRI field
     Reader after
@@ -43,15 +43,13 @@ cdef struct Bundle:
     bint pending
     uint16_t flags
     int64_t time
-    size_t route     # the route's estimate
-    size_t estimate  # the same, with the prefixes that are there
+    size_t estimate  # octets of the message
     size_t before
     size_t mp
     size_t after
     Writer octets    # before, mp, after
     Writer nlri
-    bint known       # whether the peer has a header
-    uint64_t block   # the number of the block that has it already, and where
+    uint64_t block   # the number of the block that has the peer's header already, and where
     uint32_t header
 
 
@@ -81,8 +79,7 @@ cdef inline bint same(Reader a, Reader b) noexcept nogil:
 
 cdef inline bint same_route(const Bundle* bundle, const Route* route) noexcept nogil:
     return (
-        bundle.route == route.estimate
-        and bundle.flags == route.flags
+        bundle.flags == route.flags
         and same(written(&bundle.octets, 0, bundle.before), route.before)
         and same(written(&bundle.octets, bundle.before, bundle.mp), route.mp)
         and same(written(&bundle.octets, bundle.before + bundle.mp, bundle.after), route.after)
@@ -101,6 +98,18 @@ cdef inline Reader next_hop(Reader value) noexcept nogil:
     return sub(&r, size)
 
 
+cdef inline Reader mp_head(uint8_t* mp, unsigned afi, unsigned safi, Reader hop) noexcept nogil:
+    """MP_REACH_NLRI up to its NLRI (RFC 4760 section 3), in the MP_HEAD octets of `mp`; hop: at most 255 octets."""
+    cdef size_t size = min(left(&hop), <size_t> 255)
+    mp[0] = 0
+    mp[1] = afi
+    mp[2] = safi
+    mp[3] = size
+    memcpy(mp + 4, take(&hop, size), size)
+    mp[4 + size] = 0
+    return reader(mp, 0, 5 + size)
+
+
 cdef inline bint read_route(Route* route, Reader attributes, unsigned afi, unsigned safi, uint8_t* mp) noexcept nogil:
     """The route of an entry's attributes, but for its flags; False declines. mp: MP_HEAD octets for `route.mp`."""
     cdef Reader r = attributes
@@ -108,7 +117,7 @@ cdef inline bint read_route(Route* route, Reader attributes, unsigned afi, unsig
     cdef Reader hop = reader(mp, 0, 0)
     cdef size_t start = 0, before = 0, after = 0, size
     cdef unsigned flags, code
-    cdef bint has_next_hop = False, has_mp = False
+    cdef bint has_mp = False
     if left(&r) > MOST:
         return False
     while left(&r):
@@ -116,11 +125,7 @@ cdef inline bint read_route(Route* route, Reader attributes, unsigned afi, unsig
         flags = u8(&r)
         code = u8(&r)
         value = sub(&r, u16(&r) if flags & EXTENDED else u8(&r))
-        if code == NEXT_HOP:
-            if has_next_hop:
-                return False
-            has_next_hop = True
-        elif code == MP_REACH:
+        if code == MP_REACH:
             if has_mp:
                 return False
             has_mp = True
@@ -132,21 +137,12 @@ cdef inline bint read_route(Route* route, Reader attributes, unsigned afi, unsig
     if not has_mp:
         route.before = attributes
         route.mp = route.after = reader(mp, 0, 0)
-        route.estimate = FIXED + left(&attributes)
         return afi == 1 and safi == 1
-    size = left(&hop)
-    if hop.failed or size != 16 and size != 32:
+    if hop.failed or left(&hop) == 0 or afi == 1 and safi == 1 and left(&hop) == 4:
         return False
     route.before = reader(attributes.base, attributes.pos, before)
     route.after = reader(attributes.base, after, attributes.end)
-    route.estimate = FIXED + left(&route.before) + left(&route.after)
-    mp[0] = 0
-    mp[1] = afi
-    mp[2] = safi
-    mp[3] = size
-    memcpy(mp + 4, take(&hop, size), size)
-    mp[4 + size] = 0
-    route.mp = reader(mp, 0, 5 + size)
+    route.mp = mp_head(mp, afi, safi, hop)
     return True
 
 
@@ -168,7 +164,6 @@ cdef inline Reader whole(bytes octets) noexcept:
 cdef class Bundler:
     """Routes, peer by peer, to UPDATEs: in by `feed` and `add`, out by `take`."""
 
-    cdef uint16_t always  # flags that every message gets
     cdef dict numbers     # of peers, by their header
     cdef Bundle* bundles  # one for each peer
     cdef size_t count
@@ -178,9 +173,7 @@ cdef class Bundler:
     cdef Writer entries
     cdef uint64_t block
 
-    def __cinit__(self, uint16_t flags=0):
-        """flags: those that every message's entry gets, besides what its record says."""
-        self.always = flags
+    def __cinit__(self):
         self.numbers = {}
         self.block = 1
         open_writer(&self.headers, 64 * PEER_HEADER)
@@ -206,8 +199,8 @@ cdef class Bundler:
         return True
 
     cdef bint introduce(self, bytes peer) except False:
-        """The peer with the next number; an unknown one if `peer` is empty."""
-        cdef size_t size = PyBytes_GET_SIZE(peer)
+        """The peer with the next number."""
+        cdef size_t size = min(PyBytes_GET_SIZE(peer), <Py_ssize_t> PEER_HEADER)
         cdef Bundle* bundle
         cdef uint8_t* p
         bundle = <Bundle*> realloc(self.bundles, (self.count + 1) * sizeof(Bundle))
@@ -217,11 +210,10 @@ cdef class Bundler:
         if bundle == NULL or p == NULL:
             raise MemoryError
         memset(p, 0, PEER_HEADER)
-        memcpy(p, PyBytes_AS_STRING(peer), min(size, PEER_HEADER))
+        memcpy(p, PyBytes_AS_STRING(peer), size)
         wrote(&self.headers, p + PEER_HEADER)
         bundle += self.count
         memset(bundle, 0, sizeof(Bundle))
-        bundle.known = size != 0
         self.count += 1
         open_writer(&bundle.octets, 128)
         open_writer(&bundle.nlri, 32)
@@ -234,38 +226,43 @@ cdef class Bundler:
         """
         self.flush()
         self.forget()
-        self.numbers = {}
         for peer in peers:
             self.introduce(peer)
         self.table = self.count
+        self.numbers = {peer: number for number, peer in reversed(list(enumerate(peers)))}
 
     def number(self, bytes peer not None):
-        """The number of a peer that no table has introduced."""
+        """The number of a peer that no table has introduced (TABLE_DUMP). Beyond 65536 all start anew."""
         number = self.numbers.get(peer)
         if number is None:
+            if self.count >= MAX_PEERS:
+                self.set_peers([])
             number = self.numbers[peer] = self.count
             self.introduce(peer)
         return number
 
-    def add(self, size_t number, int64_t time, uint16_t flags, route not None, bytes nlri not None):
-        """Takes one prefix of one peer; whether that made a message. route: a bgpipe.formats.mrt_rib.Form."""
-        cdef bytes before = route.before
-        cdef bytes after = route.after
-        cdef bytes mp = route.mp_reach
-        cdef size_t used = self.octets.used
+    def add(self, size_t number, int64_t time, route not None, bytes nlri not None):
+        """One entry: its peer's number, microseconds since 1970, its mrt_bundle.Route, and its prefix as NLRI.
+
+        Raises ValueError if there is no such peer, or no message that holds the route.
+        """
+        cdef bytes head = route.head
+        cdef bytes tail = route.tail
+        cdef bytes next_hop = route.next_hop or b""
+        cdef uint8_t mp[MP_HEAD]
         cdef Route own
-        while self.count <= number < 65536:
-            self.introduce(b"")
-        own.flags = flags | self.always
-        own.estimate = route.size
-        own.before = whole(before)
-        own.mp = whole(mp)
-        own.after = whole(after)
         if number >= self.count:
-            raise IndexError("no such peer")
+            raise ValueError(f"no peer has the index {number}")
+        if FIXED + len(head) + len(tail) + len(next_hop) + len(nlri) > 65535:
+            raise ValueError("route is too long for a message")
+        own.flags = (AS4 if route.context.as4 else 0) | (ADD_PATH if route.family in route.context.add_path else 0)
+        own.before = whole(head)
+        own.after = whole(tail)
+        own.mp = reader(mp, 0, 0)
+        if route.next_hop is not None:
+            own.mp = mp_head(mp, route.family.afi, route.family.safi, whole(next_hop))
         if not self.join(number, time, &own, whole(nlri)):
             raise MemoryError
-        return self.octets.used > used
 
     def feed(self, bytes octets not None, Py_ssize_t start):
         """(end, records): takes the run of RIB records from `start` on, to `end`.
@@ -281,7 +278,7 @@ cdef class Bundler:
         r = reader(base, start, size)
         end = r.pos
         with nogil:
-            while left(&r) and self.octets.used < ENOUGH_WAITING and self.record(&r):
+            while left(&r) and self.octets.used < ENOUGH and self.record(&r):
                 records += 1
                 end = r.pos
         if self.octets.octets == NULL or self.entries.octets == NULL:
@@ -341,7 +338,7 @@ cdef class Bundler:
         memcpy(peer + 2, take(&system, 2), 2)
         peer[11] = afi
         memcpy(peer + 12, take(&address, width), width)
-        for number in range(self.table, min(self.count, self.table + SEARCHED)):
+        for number in range(min(self.count, <size_t> SEARCHED)):
             if same(written(&self.headers, number * PEER_HEADER, PEER_HEADER), reader(peer, 0, PEER_HEADER)):
                 break
         else:
@@ -360,7 +357,7 @@ cdef class Bundler:
         cdef unsigned flags = AS4 | (ADD_PATH if add_path else 0)
         cdef unsigned count, i
         cdef uint8_t nlri[21]
-        cdef Reader prefix, entries
+        cdef Reader prefix, path_id, attributes
         cdef size_t size, number
         if subtype < 2 or family > 3:
             return False
@@ -375,14 +372,14 @@ cdef class Bundler:
             number = u16(&r)
             skip(&r, 4)  # when the route came to the peer
             if add_path:
-                entries = sub(&r, 4)
+                path_id = sub(&r, 4)
                 if r.failed:
                     return False
-                memcpy(nlri, take(&entries, 4), 4)
-            entries = sub(&r, u16(&r))
+                memcpy(nlri, take(&path_id, 4), 4)
+            attributes = sub(&r, u16(&r))
             if number >= self.table or r.failed or i == count - 1 and left(&r):
                 return False
-            if not self.entry(number, time, flags, afi, safi, entries, reader(nlri, 0 if add_path else 4, 4 + size)):
+            if not self.entry(number, time, flags, afi, safi, attributes, reader(nlri, 0 if add_path else 4, 4 + size)):
                 return False
         return left(&r) == 0
 
@@ -407,14 +404,14 @@ cdef class Bundler:
         """One entry; False declines."""
         cdef uint8_t mp[MP_HEAD]
         cdef Route route
-        route.flags = flags | self.always
+        route.flags = flags
         return read_route(&route, attributes, afi, safi, mp) and self.join(number, time, &route, nlri)
 
     cdef bint join(self, size_t number, int64_t time, const Route* route, Reader nlri) noexcept nogil:
-        """Bundler.add of bgpipe.formats.mrt_rib; False if memory ran out."""
+        """Bundler.add of bgpipe.formats.mrt_bundle; False if memory ran out."""
         cdef Bundle* bundle = &self.bundles[number]
         if bundle.pending:
-            if bundle.estimate + left(&nlri) <= ENOUGH and same_route(bundle, route):
+            if bundle.estimate + left(&nlri) <= ESTIMATE and same_route(bundle, route):
                 bundle.estimate += left(&nlri)
                 return copy(&bundle.nlri, nlri)
             if not self.send(number):
@@ -430,8 +427,7 @@ cdef class Bundler:
         bundle.pending = True
         bundle.flags = route.flags
         bundle.time = time
-        bundle.route = route.estimate
-        bundle.estimate = route.estimate + left(&nlri)
+        bundle.estimate = FIXED + left(&route.before) + left(&route.after) + left(&nlri)
         bundle.before = left(&route.before)
         bundle.mp = left(&route.mp)
         bundle.after = left(&route.after)
@@ -503,9 +499,6 @@ cdef class Bundler:
         cdef Bundle* bundle = &self.bundles[number]
         cdef Reader header = written(&self.headers, number * PEER_HEADER, PEER_HEADER)
         cdef Reader systems = header
-        if not bundle.known:
-            bundle.header = NO_PEER
-            return True
         if bundle.block == self.block:
             return True
         bundle.block = self.block
