@@ -1,0 +1,382 @@
+"""One BGP session, without I/O: messages, faults and times in; messages and requests out.
+
+The session never waits and never looks at a clock: every call says what time it is, in seconds on any clock that only
+goes forward, and `deadline` says when to call `tick` next.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from ..wire import caps, message
+from ..wire.address import format_address, parse_address
+from ..wire.caps import Capability
+from ..wire.errors import WireError
+from ..wire.message import Message
+from ..wire.negotiation import Agreement, negotiate
+from ..wire.notification import Notification
+from ..wire.open import AS_TRANS, Open
+from .damping import Damping
+from .fsm import Event, State, step
+from .timers import Timer, Timers
+
+LARGE_HOLD_TIME: Final = 240.0
+"""Seconds to wait for the OPEN of a peer (RFC 4271 section 8.2.2)."""
+LEAST_HOLD_TIME: Final = 3
+"""Seconds; the least hold time that is not 0 (RFC 4271 section 4.2)."""
+
+
+@dataclass(slots=True)
+class Settings:
+    """What a session says of itself and wants of its peer. All times in seconds.
+
+    asn: -1 takes the peer's (passive only). bgp_id: "" takes the peer's, less one (passive only).
+    remote_asn: -1 takes any. remote_hold: the least hold time that the peer may offer; 0 is any.
+    passive: wait for the peer's OPEN before sending ours (DelayOpen, RFC 4271 section 8.1.1).
+    open_wait: how long to wait for the peer's OPEN. send_hold: RFC 9687; 0 takes what it recommends.
+    """
+
+    asn: int = -1
+    bgp_id: str = ""
+    hold_time: int = 90
+    capabilities: tuple[Capability, ...] = ()
+    remote_asn: int = -1
+    remote_hold: int = 0
+    passive: bool = False
+    open_wait: float = LARGE_HOLD_TIME
+    connect_retry: float = 120.0
+    send_hold: float = 0.0
+    text: str = ""
+    """the shutdown communication (RFC 9003)"""
+
+
+@dataclass(slots=True)
+class Send:
+    """Please send this message."""
+
+    message: Message
+
+
+@dataclass(slots=True)
+class Connect:
+    """Please open a connection, then call `connected` or `disconnected`."""
+
+
+@dataclass(slots=True)
+class Disconnect:
+    """Please close the connection when what was sent is out."""
+
+
+@dataclass(slots=True)
+class Established:
+    """The session is up."""
+
+    agreement: Agreement
+
+
+@dataclass(slots=True)
+class Deliver:
+    """An UPDATE or ROUTE-REFRESH that came in while the session was up."""
+
+    message: Message
+
+
+@dataclass(slots=True)
+class Down:
+    """The session ended, or never came up. `sent` or `received` is the NOTIFICATION that says why, if there was one."""
+
+    reason: str
+    sent: Notification | None = None
+    received: Notification | None = None
+
+
+Output = Send | Connect | Disconnect | Established | Deliver | Down
+
+
+@dataclass(slots=True)
+class Session:
+    """One session with one peer, over one connection after the other. Take what it wants done from `outputs()`."""
+
+    settings: Settings
+    damping: Damping = field(default_factory=Damping)
+    state: State = State.IDLE
+    local: Open | None = None
+    """the OPEN that we sent"""
+    remote: Open | None = None
+    """the OPEN that came"""
+    agreement: Agreement | None = None
+    hold_time: int = 0
+    """seconds, as agreed; 0 is no hold timer"""
+    timers: Timers = field(default_factory=Timers)
+    _outputs: list[Output] = field(default_factory=list)
+    _now: float = 0.0
+    _since: float | None = None
+    _passive: bool = False
+    _cause: Event = Event.STOP
+    _before: State = State.IDLE
+    _message: Message | None = None
+    _fault: WireError | None = None
+    _sent: Notification | None = None
+
+    # what happens to it
+
+    def start(self, now: float, *, passive: bool = False) -> None:
+        """Opens a connection, or with `passive` waits for one; again and again, after a wait, when it fails."""
+        self._passive = passive
+        self._event(Event.START_PASSIVE if passive else Event.START, now)
+
+    def stop(self, now: float) -> None:
+        """Ends the session with Cease / Administrative Shutdown."""
+        self._event(Event.STOP, now)
+
+    def connected(self, now: float) -> None:
+        """A connection is there."""
+        self._event(Event.TCP_UP_DELAYED if self.settings.passive else Event.TCP_UP, now)
+
+    def disconnected(self, now: float) -> None:
+        """The connection failed, or was lost."""
+        self._event(Event.TCP_DOWN, now)
+
+    def collided(self, now: float) -> None:
+        """This connection lost against another one with the same peer (RFC 4271 section 6.8)."""
+        self._event(Event.COLLISION, now)
+
+    def received(self, incoming: Message, now: float) -> None:
+        """A whole message came. Errors in it become faults."""
+        self._message = incoming
+        try:
+            event = self._judge(incoming)
+        except WireError as fault:
+            self.fault(fault, now)
+        else:
+            self._event(event, now)
+
+    def fault(self, fault: WireError, now: float) -> None:
+        """Octets came that end the session: a header that can't be, a bad OPEN, an UPDATE that asks for a reset."""
+        self._fault = fault
+        event = _FAULTS.get(fault.code, Event.UPDATE_ERROR)
+        self._event(event, now)
+
+    def progressed(self, now: float) -> None:
+        """The connection took octets that we sent: the peer still reads (RFC 9687)."""
+        if self.timers.running(Timer.SEND_HOLD):
+            self.timers.start(Timer.SEND_HOLD, now + self.send_hold)
+
+    def sent(self, now: float) -> None:
+        """Somebody else sent an UPDATE or KEEPALIVE on this session: ours can wait."""
+        if self.timers.running(Timer.KEEPALIVE):
+            self.timers.start(Timer.KEEPALIVE, now + self.hold_time / 3)
+
+    def tick(self, now: float) -> None:
+        """Lets all timers expire that are due."""
+        while timer := self.timers.expire(now):
+            again = timer is Timer.IDLE_HOLD and self._passive
+            self._event(Event.IDLE_HOLD_TIMER_PASSIVE if again else _EXPIRED[timer], now)
+
+    # what it wants
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call `tick`; None if no timer runs."""
+        return self.timers.next
+
+    def outputs(self) -> list[Output]:
+        """What to do now, in order; each is given once."""
+        outputs, self._outputs = self._outputs, []
+        return outputs
+
+    @property
+    def send_hold(self) -> float:
+        """Seconds that a peer may take nothing of what we send (RFC 9687 section 4)."""
+        return self.settings.send_hold or max(480.0, 2.0 * self.hold_time)
+
+    # the table's machinery
+
+    def _event(self, event: Event, now: float) -> None:
+        self._now, self._cause, self._before, self._sent = now, event, self.state, None
+        actions, self.state = step(self.state, event)
+        for action in actions:
+            getattr(self, action)()
+
+    def _judge(self, incoming: Message) -> Event:
+        code = incoming.type_code
+        if code == message.OPEN:
+            if self.state in (State.CONNECT, State.ACTIVE, State.OPEN_SENT):
+                self._check(incoming.open)
+            return Event.OPEN_WAITED if self.timers.running(Timer.DELAY_OPEN) else Event.OPEN
+        if code == message.UPDATE:
+            return Event.UPDATE
+        if code == message.KEEPALIVE:
+            return Event.KEEPALIVE
+        if code == message.NOTIFICATION:
+            return Event.NOTIFICATION
+        if code == message.ROUTE_REFRESH:
+            return Event.ROUTE_REFRESH
+        raise WireError(f"unknown message type {code}", code=1, subcode=3, data=bytes((code,)))
+
+    def _check(self, remote: Open) -> None:
+        """Raises WireError with code 2 if we can't have a session with such a peer (RFC 4271 section 6.2)."""
+        remote.check()
+        wanted = self.settings
+        if wanted.remote_asn >= 0 and remote.asn != wanted.remote_asn:
+            raise WireError(f"peer has AS {remote.asn}, {wanted.remote_asn} expected", code=2, subcode=2)
+        if self.settings.asn == remote.asn and remote.bgp_id == self.settings.bgp_id:
+            raise WireError(f"peer has our BGP identifier {remote.bgp_id}", code=2, subcode=3)
+        if remote.hold_time < wanted.remote_hold:
+            raise WireError(
+                f"peer offers {remote.hold_time} s hold time, {wanted.remote_hold} wanted", code=2, subcode=6
+            )
+        ours = caps.values(wanted.capabilities, caps.ROLE)
+        if ours and remote.role is not None and (ours[-1][0], remote.role) not in _ROLES:
+            raise WireError(f"peer has role {remote.role}, ours is {ours[-1][0]}", code=2, subcode=11)
+
+    # the actions that the table names
+
+    def connect(self) -> None:
+        self.timers.start(Timer.CONNECT_RETRY, self._now + self.settings.connect_retry)
+        self._outputs.append(Connect())
+
+    def delay_open(self) -> None:
+        self.timers.stop(Timer.CONNECT_RETRY)
+        self.timers.start(Timer.DELAY_OPEN, self._now + self.settings.open_wait)
+
+    def greet(self) -> None:
+        self.send_open()
+        self.timers.start(Timer.HOLD, self._now + self.settings.open_wait)
+
+    def send_open(self) -> None:
+        self.timers.stop(Timer.CONNECT_RETRY)
+        self.timers.stop(Timer.DELAY_OPEN)
+        self.local = self._greeting()
+        self._send(message.OPEN, self.local.encode())
+
+    def _greeting(self) -> Open:
+        settings = self.settings
+        remote = self._message.open if settings.passive and self._message is not None else None
+        asn = settings.asn if settings.asn >= 0 else remote.asn if remote else 0
+        bgp_id = settings.bgp_id or (_less_one(remote.bgp_id) if remote else "0.0.0.1")
+        capabilities = settings.capabilities
+        if any(capability.code == caps.AS4 for capability in capabilities):
+            capabilities = tuple(
+                Capability(caps.AS4, asn.to_bytes(4, "big")) if capability.code == caps.AS4 else capability
+                for capability in capabilities
+            )
+        hold_time = max(settings.hold_time, LEAST_HOLD_TIME) if settings.hold_time else 0
+        return Open(asn if asn <= 0xFFFF else AS_TRANS, hold_time, bgp_id, capabilities)
+
+    def accept_open(self) -> None:
+        assert self._message is not None
+        assert self.local is not None
+        self.remote = self._message.open
+        self.agreement = negotiate(self.local, self.remote)
+        self.hold_time = min(self.local.hold_time, self.remote.hold_time)
+        self.timers.stop(Timer.DELAY_OPEN)
+        self.heard()
+
+    def send_keepalive(self) -> None:
+        self._send(message.KEEPALIVE)
+        if self.hold_time:
+            self.timers.start(Timer.KEEPALIVE, self._now + self.hold_time / 3)
+
+    def heard(self) -> None:
+        if self.hold_time:
+            self.timers.start(Timer.HOLD, self._now + self.hold_time)
+        else:
+            self.timers.stop(Timer.HOLD)
+
+    def establish(self) -> None:
+        assert self.agreement is not None
+        self._since = self._now
+        if self.hold_time:
+            self.timers.start(Timer.SEND_HOLD, self._now + self.send_hold)
+        self._outputs.append(Established(self.agreement))
+
+    def deliver(self) -> None:
+        assert self._message is not None
+        self._outputs.append(Deliver(self._message))
+
+    def send_fault(self) -> None:
+        assert self._fault is not None
+        self._notify(Notification.of(self._fault))
+
+    def send_fsm_error(self) -> None:
+        subcodes = {State.OPEN_SENT: 1, State.OPEN_CONFIRM: 2, State.ESTABLISHED: 3}  # RFC 6608
+        self._notify(Notification(5, subcodes[self._before]))
+
+    def send_hold_expired(self) -> None:
+        self._notify(Notification(4, 0))
+
+    def send_send_hold_expired(self) -> None:
+        self._notify(Notification(8, 0))
+
+    def send_collision(self) -> None:
+        self._notify(Notification(6, 7))
+
+    def send_cease(self) -> None:
+        self._notify(Notification.shutdown(self.settings.text))
+
+    def close(self) -> None:
+        """Ends what there is, without blame."""
+        self._end()
+
+    def fail(self) -> None:
+        """Ends what there is, and stays idle for a while before it tries again."""
+        established_for = self._now - self._since if self._since is not None else 0.0
+        self._end()
+        self.timers.start(Timer.IDLE_HOLD, self._now + self.damping.failed(established_for))
+
+    def _end(self) -> None:
+        self.timers.stop_all()
+        received = self._message.notification if self._cause is Event.NOTIFICATION and self._message else None
+        self._outputs += [Disconnect(), Down(self._reason(received), self._sent, received)]
+        self.local = self.remote = self.agreement = self._since = self._message = self._fault = None
+        self.hold_time = 0
+
+    def _reason(self, received: Notification | None) -> str:
+        if received is not None:
+            return f"peer sent {received}"
+        if self._fault is not None and self._sent is not None:
+            return f"{self._fault} (sent {self._sent})"
+        return f"{self._cause} (sent {self._sent})" if self._sent is not None else str(self._cause)
+
+    def _notify(self, notification: Notification) -> None:
+        self._sent = notification
+        self._send(message.NOTIFICATION, notification.encode())
+
+    def _send(self, type_code: int, body: bytes = b"") -> None:
+        self._outputs.append(Send(Message(type_code, body)))
+
+
+_EXPIRED: Final[dict[Timer, Event]] = {
+    Timer.CONNECT_RETRY: Event.CONNECT_RETRY_TIMER,
+    Timer.DELAY_OPEN: Event.DELAY_OPEN_TIMER,
+    Timer.HOLD: Event.HOLD_TIMER,
+    Timer.IDLE_HOLD: Event.IDLE_HOLD_TIMER,
+    Timer.KEEPALIVE: Event.KEEPALIVE_TIMER,
+    Timer.SEND_HOLD: Event.SEND_HOLD_TIMER,
+}
+_FAULTS: Final[dict[int, Event]] = {
+    1: Event.HEADER_ERROR,
+    2: Event.OPEN_ERROR,
+    3: Event.UPDATE_ERROR,
+    7: Event.ROUTE_REFRESH_ERROR,
+}
+PROVIDER, RS, RS_CLIENT, CUSTOMER, PEER = range(5)
+_ROLES: Final = frozenset({(PROVIDER, CUSTOMER), (CUSTOMER, PROVIDER), (RS, RS_CLIENT), (RS_CLIENT, RS), (PEER, PEER)})
+"""Pairs of local and remote role that go together (RFC 9234 section 4.2)."""
+
+
+def survivor(local_id: str, local_asn: int, remote_id: str, remote_asn: int) -> str:
+    """Which of two colliding connections stays: "ours", the one that we opened, or "theirs".
+
+    The one that was opened by the speaker with the higher BGP identifier (RFC 4271 section 6.8), then the higher AS
+    number (RFC 6286 section 2.3).
+    """
+    ours = (parse_address(local_id), local_asn)
+    return "ours" if ours > (parse_address(remote_id), remote_asn) else "theirs"
+
+
+def _less_one(bgp_id: str) -> str:
+    """The identifier before this one, as a passive speaker without an own one takes it."""
+    return format_address(((int.from_bytes(parse_address(bgp_id), "big") - 1) or 1).to_bytes(4, "big"))
