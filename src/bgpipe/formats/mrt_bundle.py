@@ -51,7 +51,7 @@ class Route(NamedTuple):
 def read_route(octets: bytes, family: Family, context: WireContext) -> Route:
     """The path attributes of an entry. Raises WireError if they are cut short, or don't say the next hop of a prefix
     that needs MP_REACH_NLRI."""
-    walked = list(_attributes(octets))
+    walked = list(attributes_of(octets))
     codes = [code for code, _, _ in walked]
     if MP_REACH in codes:
         at = codes.index(MP_REACH)
@@ -71,7 +71,7 @@ def read_route(octets: bytes, family: Family, context: WireContext) -> Route:
     return Route(family, head, next_hop, tail, context)
 
 
-def _attributes(octets: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+def attributes_of(octets: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Code, octets and value of each path attribute. Raises WireError if they are cut short."""
     cursor = Cursor(octets)
     while cursor.left:

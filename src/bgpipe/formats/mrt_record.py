@@ -58,6 +58,9 @@ STATES: Final = frozenset({0, 5})
 MAX_RECORD: Final = 1 << 24
 """Octets of the longest record that is believed: RIB records of a thousand peers have some 100,000."""
 MAX_PEER: Final = 44
+"""Octets of the longest per-peer header of BGP4MP."""
+_ADDRESSES: Final = {b"\0\1": 8, b"\0\2": 32}
+"""Octets of its two addresses, by AFI."""
 _MAX_MESSAGE: Final = 65535
 
 
@@ -100,6 +103,12 @@ def record_name(kind: int, subtype: int) -> str:
     return f"{name}/{names.get(subtype, subtype)}" if names is not None else name
 
 
+def record_end(octets: bytes, pos: int) -> int:
+    """Where the record at `pos` ends as far as is known: behind its header if that is not there in full."""
+    stop = pos + RECORD_HEADER.size
+    return stop + RECORD_HEADER.unpack_from(octets, pos)[3] if stop <= len(octets) else stop
+
+
 def follows(octets: bytes, pos: int, last: bool) -> bool | None:
     """Whether another record, or with `last` the end of the stream, is at `pos`. None: more octets are needed."""
     if pos + RECORD_HEADER.size <= len(octets):
@@ -124,8 +133,8 @@ def is_record(octets: bytes, pos: int, last: bool) -> bool | None:
             start += 4
         head = octets[start : min(stop, start + MAX_PEER + HEADER)]
         peer = 8 if subtype in AS4_SUBTYPES else 4
-        afi = head[peer + 2 : peer + 4]
-        message = peer + (36 if afi == b"\0\2" else 12)
+        size = _ADDRESSES.get(head[peer + 2 : peer + 4], MAX_PEER)
+        message = peer + 4 + size
         if len(head) < message + 18:
             return False if last or start + len(head) == stop else None
         size = int.from_bytes(head[message + 16 : message + 18], "big")

@@ -1,0 +1,408 @@
+"""MRT archives, as route collectors and routers write them (RFC 6396, RFC 8050).
+
+Read: BGP4MP and BGP4MP_ET messages, with ADD-PATH or not; state changes on request; TABLE_DUMP and TABLE_DUMP_V2,
+whose routes become UPDATEs (see mrt_bundle); and the old type BGP. Written: BGP4MP_ET.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import lru_cache
+from struct import Struct
+from typing import Any, Final
+
+from .. import kernel
+from ..wire.address import parse_address
+from ..wire.block import Block, peer_header
+from ..wire.context import ALL_FAMILIES, AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, WireContext
+from ..wire.cursor import Cursor
+from ..wire.errors import TextError, WireError
+from ..wire.family import IPV4_UNICAST, Family
+from ..wire.message import HEADER, KEEPALIVE, MARKER, NOTIFICATION, OPEN, UPDATE, Message
+from ..wire.state import StateChange
+from . import base
+from .base import Item, encode_block, ignore_damage
+from .mrt_bundle import MP_REACH, attributes_of
+from .mrt_record import (
+    AS4_SUBTYPES,
+    BGP,
+    BGP4MP,
+    BGP4MP_ET,
+    MAX_RECORD,
+    MESSAGES,
+    RECORD_HEADER,
+    STATES,
+    TABLE_DUMP,
+    TABLE_DUMP_V2,
+    follows,
+    is_record,
+    is_sane,
+    likely_records,
+    record_end,
+    record_name,
+)
+from .mrt_rib import PEER_INDEX_TABLE, RIB_FAMILIES, RibDecoder
+
+name: Final = "mrt"
+suffixes: Final = (".mrt",)
+
+_kernel: Any = kernel if kernel.AVAILABLE else None
+_BLOCK: Final = 1 << 20
+"""Octets of a block, about: input in larger pieces is cut."""
+_BACK: Final = 4096
+"""How far back from damage the search for the next record begins: octets lost inside one record make its frame reach
+into the next one, and nothing may look wrong before that frame's end."""
+_CONTEXTS: Final[dict[int, WireContext]] = {
+    1: AS2,
+    4: AS4,
+    6: AS2,
+    7: AS4,
+    8: AS2_ADD_PATH,
+    9: AS4_ADD_PATH,
+    10: AS2_ADD_PATH,
+    11: AS4_ADD_PATH,
+}
+"""How to read the message, by the subtypes of BGP4MP."""
+_BGP_TYPES: Final = {1: UPDATE, 5: OPEN, 6: NOTIFICATION, 7: KEEPALIVE}
+"""Message types, by the subtypes of BGP."""
+_BGP_STATE: Final = 3
+_MP_UNREACH: Final = 15
+_AS_TRANS: Final = b"\x5b\xa0"
+"""AS 23456 stands for an AS number that 2 octets can't hold (RFC 6793)."""
+
+
+def sniff(octets: bytes) -> bool:
+    """Whether these octets start with a record of a BGP archive."""
+    if len(octets) < RECORD_HEADER.size or not is_sane(*RECORD_HEADER.unpack_from(octets)[1:]):
+        return False
+    return is_record(octets, 0, last=False) is not False
+
+
+class Decoder(base.Decoder):
+    """MRT records to messages.
+
+    A record that can't be read is one damage, and reading goes on with the next one. Where the length of a record
+    can't be believed, the next one is searched for: a header that is sane, and leads to a BGP message that fills its
+    record or to another sane header.
+
+    states: give state changes too (as StateChange), rather than only count them.
+    guess_as: messages are to be read with WireContext.guess_as.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_damage: Callable[[base.Damage], None] = ignore_damage,
+        states: bool = False,
+        guess_as: bool = False,
+    ) -> None:
+        super().__init__(on_damage=on_damage)
+        self._states = states
+        self._guess_as = guess_as
+        self._contexts = {subtype: replace(context, guess_as=guess_as) for subtype, context in _CONTEXTS.items()}
+        self._as2 = self._contexts[1]
+        self._rib = RibDecoder(self._bad_entries, guess_as)
+        # Octets wait in pieces until a record is complete: then they are joined once.
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._wanted = 0
+        # All of these count octets from the start of the stream.
+        self._base = 0  # where the pieces start
+        self._pos = 0  # where the next record starts, or while lost, where to search on
+        self._lost: tuple[int, str] | None = None  # where damage was met, and what it is
+        self._floor = 0  # where no search goes back beyond, so that no place is judged twice
+
+    def feed(self, octets: bytes) -> Iterator[Item]:
+        for start in range(0, len(octets), _BLOCK):
+            piece = octets if len(octets) <= _BLOCK else octets[start : start + _BLOCK]
+            self._pieces.append(piece)
+            self._size += len(piece)
+            if self._size >= self._wanted:
+                yield from self._count(self._read(last=False))
+
+    def end(self) -> Iterator[Item]:
+        yield from self._count(self._read(last=True))
+        self._rib.flush()
+        yield from self._count(iter(self._rib.take()))
+
+    def _count(self, items: Iterator[Item]) -> Iterator[Item]:
+        counts = self.counts
+        for item in items:
+            if isinstance(item, Block):
+                counts.messages += len(item)
+            elif not isinstance(item, StateChange):
+                counts.messages += 1
+            yield item
+
+    def _read(self, last: bool) -> Iterator[Item]:
+        """Everything in the pieces that is complete; with `last` no more will come."""
+        octets = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces = [octets]
+        end = len(octets)
+        wanted = 0
+        while True:
+            if self._lost:
+                wanted = self._search(octets, last)
+            elif _kernel:
+                yield from self._run(octets)
+            pos = self._pos - self._base
+            if self._lost or pos == end:
+                break
+            if pos + RECORD_HEADER.size > end:
+                wanted = pos + RECORD_HEADER.size
+                if not last:
+                    break
+                self._lose(f"{end - pos} octets after the last record")
+                continue
+            seconds, kind, subtype, length = RECORD_HEADER.unpack_from(octets, pos)
+            stop = pos + RECORD_HEADER.size + length
+            problem = ""
+            if is_sane(kind, subtype, length):
+                if stop > end:
+                    wanted = stop
+                    if not last:
+                        break
+                    self._lose(f"record is cut short: {end - pos} of {stop - pos} octets")
+                    continue
+                try:
+                    yield from self._record(octets, pos, stop, seconds, kind, subtype)
+                except WireError as error:
+                    problem = f"{record_name(kind, subtype)}: {error.text}"
+                else:
+                    self.counts.records += 1
+                    self._pos = self._base + stop
+                    continue
+            framed = follows(octets, stop, last)
+            if framed is None and length <= MAX_RECORD:
+                wanted = stop + RECORD_HEADER.size
+                break
+            if not framed:
+                self._lose(problem or f"no record: type {kind}, subtype {subtype}, length {length}")
+                continue
+            self.counts.records += 1
+            if problem:
+                self.damage(problem, offset=self._pos)
+            else:
+                self.counts.skip(record_name(kind, subtype))
+            self._pos = self._base + stop
+        keep = max(0, self._pos - self._base - _BACK)
+        self._pieces = [octets[keep:]]
+        self._size = end - keep
+        self._wanted = wanted - keep
+        self._base += keep
+
+    def _run(self, octets: bytes) -> Iterator[Item]:
+        """What the kernel reads of the records from here on, to before the first that it declines."""
+        while True:
+            pos = self._pos - self._base
+            kind = octets[pos + 4 : pos + 6]
+            if kind in (b"\0\x10", b"\0\x11"):
+                index, end, records, states = _kernel.index.mrt(octets, pos, self._states)
+                self.counts.states += states
+                items = [self._block(octets, index)] if index else []
+            elif kind in (b"\0\x0c", b"\0\x0d"):
+                end, records = self._rib.run(octets, pos)
+                items = self._rib.take()
+            else:
+                return
+            self.counts.records += records
+            self._pos = self._base + end
+            yield from items
+            if end == pos and not items:
+                return
+
+    def _block(self, octets: bytes, index: bytearray) -> Item:
+        block = Block(octets, index)
+        if self._guess_as:
+            block.guess_as()
+        return block
+
+    def _record(self, octets: bytes, pos: int, stop: int, seconds: int, kind: int, subtype: int) -> Iterator[Item]:
+        """One record of a sane length. Raises WireError before it yields anything."""
+        record = Cursor(octets, pos + RECORD_HEADER.size, stop)
+        time = seconds * 1_000_000
+        if kind in (BGP4MP, BGP4MP_ET) and (subtype in MESSAGES or subtype in STATES):
+            if kind == BGP4MP_ET:
+                time += record.u32()
+            yield from self._bgp4mp(record, subtype, time)
+        elif kind == TABLE_DUMP or (kind == TABLE_DUMP_V2 and (subtype == PEER_INDEX_TABLE or subtype in RIB_FAMILIES)):
+            self._rib.feed(record, kind, subtype, time)
+            yield from self._rib.take()
+        elif kind == BGP:
+            yield from self._bgp(record, subtype, time)
+        else:
+            self.counts.skip(record_name(kind, subtype))
+
+    def _bgp4mp(self, record: Cursor, subtype: int, time: int) -> Iterator[Item]:
+        """RFC 6396 sections 4.4.1 to 4.4.3, RFC 8050 section 3."""
+        as4 = subtype in AS4_SUBTYPES
+        start = record.pos
+        record.take(10 if as4 else 6)  # AS numbers and interface
+        afi = record.u16()
+        if afi not in (1, 2):
+            raise WireError(f"peer with addresses of AFI {afi}")
+        record.take(8 if afi == 1 else 32)
+        peer = peer_header(record.octets, start, as4)
+        if subtype in STATES:
+            yield from self._state(record, AS4 if as4 else AS2, time, peer)
+            return
+        marker, length, type_code = record.take(16), record.u16(), record.u8()
+        if marker != MARKER:
+            raise WireError("message without a marker")
+        if length != record.left + HEADER:
+            raise WireError(f"message says that it has {length} octets, but the record holds {record.left + HEADER}")
+        yield Message(type_code, record.rest(), time=time, context=self._contexts[subtype], peer=peer)
+
+    def _bgp(self, record: Cursor, subtype: int, time: int) -> Iterator[Item]:
+        """The type of the first archives: IPv4 peers, 2-octet AS numbers, messages without their header (RFC 6396
+        appendix B.1)."""
+        if subtype == _BGP_STATE:
+            ases, address = b"\0\0" + record.take(2) + bytes(4), record.take(4) + bytes(4)
+            yield from self._state(record, AS2, time, ases + b"\0\0\0\1" + address)
+            return
+        if subtype not in _BGP_TYPES:
+            self.counts.skip(record_name(BGP, subtype))
+            return
+        peer_as, peer_ip, local_as, local_ip = (record.take(size) for size in (2, 4, 2, 4))
+        peer = b"\0\0%b\0\0%b\0\0\0\1%b%b" % (peer_as, local_as, peer_ip, local_ip)
+        yield Message(_BGP_TYPES[subtype], record.rest(), time=time, context=self._as2, peer=peer)
+
+    def _state(self, record: Cursor, context: WireContext, time: int, peer: bytes) -> Iterator[Item]:
+        old, new = record.u16(), record.u16()
+        if record.left:
+            raise WireError(f"{record.left} octets after a state change")
+        self.counts.states += 1
+        if self._states:
+            yield StateChange(old, new, time=time, context=context, peer=peer)
+
+    def _bad_entries(self, text: str) -> None:
+        self.damage(text, offset=self._pos)
+
+    def _lose(self, text: str) -> None:
+        """No record where one should start: from now on one is searched for."""
+        self._lost = (self._pos, text)
+        self._pos, self._floor = max(self._base, self._pos - _BACK, self._floor), max(self._floor, self._pos + 1)
+
+    def _search(self, octets: bytes, last: bool) -> int:
+        """Goes on where the next record starts, and tells the damage before it.
+
+        Where none starts, or where more octets are needed to know, the search goes on with more octets: so many in
+        all as are returned.
+        """
+        assert self._lost
+        damaged, text = self._lost
+        wanted = 0
+        found = max(self._pos - self._base, len(octets) - 8)
+        sure: bool | None = False
+        for place in likely_records(octets, self._pos - self._base):
+            # One that starts and ends before the damage has been read already.
+            if self._base + place <= damaged and self._base + record_end(octets, place) <= damaged:
+                continue
+            sure = is_record(octets, place, last)
+            if sure is not False and self._base + place != damaged:
+                found = place
+                break
+        if sure is None:
+            wanted = record_end(octets, found) + RECORD_HEADER.size
+        elif sure or last:
+            found = found if sure else len(octets)
+            skipped = self._base + found - damaged
+            self.damage(f"{text}; {skipped} octets skipped" if skipped > 0 else text, offset=damaged)
+            self.counts.records += 1
+            self._lost = None
+        self._pos = self._base + found
+        return wanted
+
+
+_RECORD: Final = Struct(">IHHII")
+"""A record's header with the microseconds of the extended timestamp (RFC 6396 section 3)."""
+
+
+class Encoder(base.Encoder):
+    """Messages, and state changes, to records of type BGP4MP_ET.
+
+    What the per-peer header says comes from the message's tags PEER_AS, PEER_IP, LOCAL_AS, LOCAL_IP and INTERFACE; it
+    is zero where they don't say it.
+    """
+
+    def encode(self, item: Item) -> bytes:
+        if isinstance(item, Block) and _kernel:
+            return encode_block(item, _kernel.mrt_out.encode, self.encode_message)
+        return super().encode(item)
+
+    def encode_message(self, message: Message) -> bytes:
+        as4 = message.context.as4
+        peer = message.peer or peer_of_tags(message.tags)
+        if not as4:
+            peer = _two_octets(peer[0:4]) + _two_octets(peer[4:8]) + peer[8:]
+        if isinstance(message, StateChange):
+            subtype, content = (5 if as4 else 0), message.body
+        elif _has_path_ids(message):
+            subtype, content = (9 if as4 else 8), message.octets
+        else:
+            subtype, content = (4 if as4 else 1), message.octets
+        seconds, micros = divmod(message.time, 1_000_000)
+        seconds = min(max(seconds, 0), 0xFFFFFFFF)
+        return _RECORD.pack(seconds, BGP4MP_ET, subtype, 4 + len(peer) + len(content), micros) + peer + content
+
+
+def peer_of_tags(tags: dict[str, str]) -> bytes:
+    """The per-peer header (with 4-octet AS numbers) that tags speak of; a tag that can't be read says nothing."""
+    return _peer_of_tags(*map(tags.get, ("PEER_AS", "LOCAL_AS", "INTERFACE", "PEER_IP", "LOCAL_IP")))
+
+
+@lru_cache(maxsize=8192)
+def _peer_of_tags(
+    peer_as: str | None, local_as: str | None, interface: str | None, peer_ip: str | None, local_ip: str | None
+) -> bytes:
+    addresses = [_address(peer_ip), _address(local_ip)]
+    size = max(map(len, addresses))
+    return b"".join(
+        (
+            _number(peer_as, 4),
+            _number(local_as, 4),
+            _number(interface, 2),
+            b"\0\1" if size == 4 else b"\0\2",
+            *(address if len(address) == size else bytes(size) for address in addresses),
+        )
+    )
+
+
+def _number(text: str | None, size: int) -> bytes:
+    if text and text.isascii() and text.isdigit() and len(text) <= 10 and not int(text) >> (size * 8):
+        return int(text).to_bytes(size, "big")
+    return bytes(size)
+
+
+def _address(text: str | None) -> bytes:
+    try:
+        return parse_address(text) if text else bytes(4)
+    except TextError:
+        return bytes(4)
+
+
+def _two_octets(asn: bytes) -> bytes:
+    return asn[2:] if asn[:2] == b"\0\0" else _AS_TRANS
+
+
+def _has_path_ids(message: Message) -> bool:
+    """Whether the NLRI of a message carry path identifiers: MRT says it of a message as a whole."""
+    add_path = message.context.add_path
+    if add_path is ALL_FAMILIES or message.type_code != UPDATE:
+        return add_path is ALL_FAMILIES
+    return _family(message.body) in add_path
+
+
+def _family(body: bytes) -> Family:
+    """The family of an UPDATE's NLRI; of the first, if there are several."""
+    try:
+        update = Cursor(body)
+        withdrawn, attributes = update.take(update.u16()), update.take(update.u16())
+        if not withdrawn and not update.left:
+            for code, _, value in attributes_of(attributes):
+                if code in (MP_REACH, _MP_UNREACH) and len(value) >= 3:
+                    return Family(int.from_bytes(value[:2], "big"), value[2])
+    except WireError:
+        pass
+    return IPV4_UNICAST
