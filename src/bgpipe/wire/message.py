@@ -200,7 +200,7 @@ def body_from_json(type_code: int, value: object, context: WireContext = AS4) ->
     if type_code == UPDATE:
         from .update import Update
 
-        return Update.from_json({} if value is None else value, context).encode(context)
+        return Update.from_json({} if value is None else value, context)
     if type_code == OPEN:
         from .open import Open
 

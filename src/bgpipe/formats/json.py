@@ -1,0 +1,373 @@
+"""JSON lines: one array for each message, `[dir, seq, "time", "TYPE", body, meta]`.
+
+dir: "R", "L", "LR" or "?". seq: number of the message in its direction. time: UTC, `YYYY-MM-DDTHH:MM:SS.mmm`, with
+six digits where milliseconds don't say it all; 1970 is "no time". TYPE: OPEN UPDATE NOTIFY KEEPALIVE REFRESH INVALID,
+`Type(n)`, or STATE for a state change of an MRT archive. body: by type, a string is the whole body in hexadecimal.
+meta: tags, and ACTION.
+
+A line may end early; null means nothing is said. A line that is an object is the body of an UPDATE. Empty lines and
+lines that start with # are skipped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as quote
+from typing import Any, Final
+
+import msgspec
+
+from .. import kernel
+from ..wire.block import Block, peer_tags
+from ..wire.context import AS4, WireContext
+from ..wire.errors import TextError, WireError
+from ..wire.family import IPV4_UNICAST, Family, parse_family
+from ..wire.message import UPDATE, Message, body_from_json, parse_type
+from ..wire.state import STATE, StateChange, format_state, parse_state
+from . import base
+from .base import Damage, Item, encode_block, ignore_damage
+
+name: Final = "json"
+suffixes: Final = (".json", ".jsonl", ".txt")
+
+MAX_LINE: Final = 16 << 20
+"""Octets of the longest line that is read. The JSON of the longest message has less than 2 MiB."""
+BORROW, DROP, ACCEPT = 1, 2, 4
+ACTIONS: Final = {"BORROW": BORROW, "DROP": DROP, "ACCEPT": ACCEPT}
+_json_out: Any = getattr(kernel, "json_out", None)
+_json_in: Any = getattr(kernel, "json_in", None)
+_DIRECTIONS: Final = {"R": "R", "L": "L", "LR": "LR", "RL": "LR", "?": "?", "": "?"}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{3}(?:\d{3})?)", re.ASCII)
+
+
+def sniff(octets: bytes) -> bool:
+    """Whether the first line that says anything is an array or an object."""
+    text = octets.removeprefix(b"\xef\xbb\xbf").lstrip()
+    while text[:1] == b"#":
+        text = text.partition(b"\n")[2].lstrip()
+    return text[:1] in (b"[", b"{")
+
+
+class Encoder(base.Encoder):
+    """Messages to lines, of ASCII alone."""
+
+    def __init__(self) -> None:
+        self._time = 0
+        self._time_text = format_time(0)
+
+    def encode(self, item: Item) -> bytes:
+        if isinstance(item, Block) and _json_out is not None:
+            return encode_block(item, _json_out.encode, self.encode_message)
+        return super().encode(item)
+
+    def encode_message(self, message: Message) -> bytes:
+        time = message.time
+        if time != self._time:
+            self._time = time
+            self._time_text = format_time(time)
+        peer = message.peer
+        meta = _format_peer(peer) if peer is not None and not message.action else _format_meta(message)
+        body = _format_state(message) if isinstance(message, StateChange) else message.format_json()
+        return (f'["{message.direction}",{message.seq},"{self._time_text}","{message.type}",{body},{meta}]\n').encode()
+
+
+class Decoder(base.Decoder):
+    """Lines to messages. A line that can't be read is one damage and costs itself.
+
+    context: how the octets are made. Path identifiers are written for the families whose prefixes have any.
+    max_line: octets of the longest line that is read.
+    """
+
+    def __init__(
+        self,
+        *,
+        on_damage: Callable[[Damage], None] = ignore_damage,
+        context: WireContext = AS4,
+        max_line: int = MAX_LINE,
+    ) -> None:
+        super().__init__(on_damage=on_damage)
+        self._context = context
+        self._max_line = max_line
+        self._line = 0
+        self._held: list[bytes] = []
+        """The beginning of a line whose end has not come yet."""
+        self._held_size = 0
+        self._too_long = False
+        """What comes up to the next newline belongs to a line that was given up."""
+        self._second = ""
+        self._second_time = 0
+
+    def feed(self, octets: bytes) -> Iterator[Item]:
+        if self._too_long:
+            end = octets.find(b"\n") + 1
+            if not end:
+                return
+            self._too_long = False
+            octets = octets[end:]
+        end = octets.rfind(b"\n") + 1
+        if end:
+            lines = octets[:end] if end < len(octets) else octets
+            if self._held:
+                lines = b"".join((*self._held, lines))
+            self._held = []
+            self._held_size = 0
+            yield from self._read(lines)
+        if end < len(octets):
+            self._held.append(octets[end:])
+            self._held_size += len(octets) - end
+            if self._held_size > self._max_line:
+                self._held = []
+                self._held_size = 0
+                self._too_long = True
+                self._line += 1
+                self._refuse_length()
+
+    def end(self) -> Iterator[Item]:
+        line = b"".join(self._held)
+        self._held = []
+        self._held_size = 0
+        if line:
+            yield from self._read(line)
+
+    def _read(self, lines: bytes) -> Iterator[Item]:
+        """Whole lines."""
+        json_in = _json_in if self._context is AS4 else None
+        pos, end = 0, len(lines)
+        while pos < end:
+            if json_in is not None:
+                octets, index, stop = json_in.decode(lines, pos)
+                if stop > pos:
+                    self._line += lines.count(b"\n", pos, stop)
+                    block = Block(octets, index)
+                    self.counts.records += len(block)
+                    self.counts.messages += len(block)
+                    pos = stop
+                    if len(block):
+                        yield block
+                    continue
+            stop = lines.find(b"\n", pos) + 1 or end
+            self._line += 1
+            message = self._message(lines[pos:stop].strip())
+            pos = stop
+            if message is not None:
+                yield message
+
+    def _message(self, line: bytes) -> Message | None:
+        """The message that a line says; None if it says none or nothing that can be understood."""
+        if self._line == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        if not line or line[0] == 0x23:
+            return None
+        self.counts.records += 1
+        if len(line) > self._max_line:
+            self._refuse_length()
+            return None
+        try:
+            message = self._decode(line)
+        except (TextError, WireError) as error:
+            why = str(error)
+        except msgspec.ValidationError as error:
+            why = str(error)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            why = f"not JSON: {error}"
+        except RecursionError:
+            why = "nested too deeply"
+        else:
+            self.counts.messages += 1
+            return message
+        self.damage(f"{why}; the line is left out", line=self._line)
+        return None
+
+    def _refuse_length(self) -> None:
+        self.damage(f"longer than {self._max_line} octets; the line is left out", line=self._line)
+
+    def _decode(self, line: bytes) -> Message:
+        path_ids = b'"#' in line
+        if line[0] == 0x7B:
+            return self._build(_Line(type="UPDATE", body=msgspec.json.decode(line)), path_ids)
+        if line[0] != 0x5B:
+            raise TextError("neither an array nor an object")
+        try:
+            return self._build(_decode_line(line), path_ids)
+        except msgspec.ValidationError:
+            return self._build(_decode_odd_line(line), path_ids)
+
+    def _build(self, line: _Line, path_ids: bool) -> Message:
+        """`path_ids`: there may be prefixes with path identifiers."""
+        direction = _DIRECTIONS.get(line.direction or "")
+        if direction is None:
+            direction = _DIRECTIONS.get((line.direction or "").upper())
+            if direction is None:
+                raise TextError(f"unknown direction {line.direction!r}; R, L or LR is expected")
+        seq = line.seq if type(line.seq) is int and 0 <= line.seq < 1 << 63 else 0
+        time = self._parse_time(line.time) if line.time else 0
+        tags = line.meta or {}
+        action = _parse_action(tags.pop("ACTION")) if "ACTION" in tags else 0
+        type_code = line.type if isinstance(line.type, int) else _parse_type(line.type or "KEEPALIVE")
+        context = self._context
+        if type_code == STATE:
+            old, new = _parse_states(line.body)
+            return StateChange(
+                old, new, direction=direction, seq=seq, time=time, context=context, tags=tags, action=action
+            )
+        if not 0 <= type_code <= 255:
+            raise TextError(f"message type {type_code}; 0 to 255 is expected")
+        if path_ids and type_code == UPDATE and isinstance(line.body, dict):
+            context = _with_add_path(context, _families_with_path_ids(line.body))
+        return Message(
+            type_code,
+            body_from_json(type_code, line.body, context),
+            direction=direction,
+            seq=seq,
+            time=time,
+            context=context,
+            tags=tags,
+            action=action,
+        )
+
+    def _parse_time(self, text: str) -> int:
+        """As parse_time, faster within one second."""
+        fraction = text[20:]
+        if text[:20] == self._second and len(fraction) == 3 and fraction.isascii() and fraction.isdigit():
+            return self._second_time + int(fraction) * 1000
+        time = parse_time(text)
+        self._second, self._second_time = text[:20], time - time % 1_000_000
+        return time
+
+
+def format_time(time: int) -> str:
+    """Microseconds since 1970 as text, in three digits after the point or, if need be, six."""
+    second, micros = divmod(time, 1_000_000)
+    fraction = f"{micros:06d}" if micros % 1000 else f"{micros // 1000:03d}"
+    return f"{_format_second(second)}.{fraction}"
+
+
+def parse_time(text: str) -> int:
+    """Text as microseconds since 1970; earlier times, such as the original's year 1, are 0. Raises TextError."""
+    match = _TIME.fullmatch(text)
+    if match is not None:
+        try:
+            second = datetime.fromisoformat(match[1]).replace(tzinfo=UTC)
+        except ValueError:
+            pass
+        else:
+            return max((second - _EPOCH) // timedelta(microseconds=1) + int(match[2].ljust(6, "0")), 0)
+    raise TextError(f"not a time: {text[:40]!r}; YYYY-MM-DDTHH:MM:SS.mmm is expected (UTC)")
+
+
+@lru_cache(maxsize=1024)
+def _format_second(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).isoformat()[:19]
+
+
+def _format_tags(tags: Mapping[str, str]) -> str:
+    return ",".join(f"{quote(key)}:{quote(value)}" for key, value in tags.items() if value and key != "ACTION")
+
+
+@lru_cache(maxsize=8192)
+def _format_peer(peer: bytes) -> str:
+    return "{" + _format_tags(peer_tags(peer)) + "}"
+
+
+def _format_meta(message: Message) -> str:
+    tags = message.tags
+    text = _format_tags(tags) if tags else ""
+    if message.action:
+        names = "|".join(name for name, bit in ACTIONS.items() if message.action & bit)
+        text += f'{"," if text else ""}"ACTION":"{names}"'
+    return "{" + text + "}"
+
+
+def _parse_action(text: str) -> int:
+    """Names separated by |, or a number. Raises TextError."""
+    if text.isascii() and text.isdigit() and len(text) < 3:
+        return int(text) & (BORROW | DROP | ACCEPT)
+    action = 0
+    for each in filter(None, text.split("|")):
+        bit = ACTIONS.get(each.strip().upper())
+        if bit is None:
+            raise TextError(f"unknown ACTION {each!r}; {', '.join(ACTIONS)} are possible, separated by |")
+        action |= bit
+    return action
+
+
+@lru_cache(maxsize=64)
+def _parse_type(text: str) -> int:
+    return STATE if text.upper() == "STATE" else parse_type(text)
+
+
+def _format_state(change: StateChange) -> str:
+    return msgspec.json.encode({"old": format_state(change.old), "new": format_state(change.new)}).decode()
+
+
+def _parse_states(body: object) -> tuple[int, int]:
+    if not isinstance(body, dict):
+        raise TextError('STATE: an object is expected, as in {"old":"ESTABLISHED","new":"IDLE"}')
+    return parse_state(body.get("old")), parse_state(body.get("new"))
+
+
+class _Line(msgspec.Struct, array_like=True):
+    """A line as nearly all are. What is missing at the end has its default, what is too much is ignored."""
+
+    direction: str | None = None
+    seq: Any = None
+    time: str | None = None
+    type: int | str | None = None
+    body: Any = None
+    meta: dict[str, str] | None = None
+
+
+_decode_line: Final = msgspec.json.Decoder(_Line).decode
+_decode_elements: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_tags: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
+
+
+def _decode_odd_line(text: bytes) -> _Line:
+    """A line that is not as nearly all are: tags that are no strings become their text, the rest is refused."""
+    elements = _decode_elements(text)
+    line = _Line(*map(msgspec.json.decode, elements[:5]))
+    if not isinstance(line.direction, str | None) or not isinstance(line.time, str | None):
+        raise TextError("direction and time (elements 0 and 2) must be strings")
+    if not isinstance(line.type, str | int | None) or isinstance(line.type, bool):
+        raise TextError("the type (element 3) must be a name or a number")
+    if len(elements) > 5:
+        try:
+            tags = _decode_tags(elements[5]) or {}
+        except msgspec.ValidationError:
+            raise TextError("meta (element 5) must be an object") from None
+        line.meta = {key: _tag_text(bytes(value)) for key, value in tags.items()}
+    return line
+
+
+def _tag_text(value: bytes) -> str:
+    if value[:1] == b'"':
+        return str(msgspec.json.decode(value))
+    return "" if value == b"null" else value.decode()
+
+
+def _families_with_path_ids(body: dict[str, Any]) -> frozenset[Family]:
+    """The families of an UPDATE's JSON whose prefixes have path identifiers. What is malformed is others' to refuse."""
+    families = set()
+    if _any_path_id(body.get("reach")) or _any_path_id(body.get("unreach")):
+        families.add(IPV4_UNICAST)
+    attrs = body.get("attrs")
+    for key, attribute in attrs.items() if isinstance(attrs, dict) else ():
+        if key.upper() in ("MP_REACH", "MP_UNREACH") and isinstance(attribute, dict):
+            value = attribute.get("value", attribute)
+            if isinstance(value, dict) and isinstance(value.get("af"), str) and _any_path_id(value.get("prefixes")):
+                families.add(parse_family(value["af"]))
+    return frozenset(families)
+
+
+def _any_path_id(prefixes: object) -> bool:
+    return isinstance(prefixes, list) and any(isinstance(text, str) and text[:1] == "#" for text in prefixes)
+
+
+@lru_cache(maxsize=256)
+def _with_add_path(context: WireContext, families: frozenset[Family]) -> WireContext:
+    return replace(context, add_path=families) if families else context
