@@ -15,6 +15,7 @@ from .errors import TextError, WireError
 from .hexadecimal import parse_hex
 
 if TYPE_CHECKING:
+    from .elem import Elem
     from .notification import Notification
     from .open import Open
     from .refresh import RouteRefresh
@@ -182,6 +183,12 @@ class Message:
         except (WireError, TextError):
             pass
         return f'"0x{body.hex()}"'
+
+    def elems(self) -> Iterator[Elem]:
+        """One element for each prefix announced or withdrawn, as pybgpstream and bgpkit have them; see wire.elem."""
+        from .elem import elems
+
+        return elems(self)
 
     def _want(self, type_code: int) -> None:
         if self.type_code != type_code:

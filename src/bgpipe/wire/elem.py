@@ -1,0 +1,228 @@
+"""Elements: one for each prefix that a message announces or withdraws, as pybgpstream and bgpkit have them.
+
+The attributes have the names of bgpkit's elements, `fields` the keys of pybgpstream's, and the text is the line that
+`bgpdump -m` prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from . import attrs
+from .attrs.as_path import AS_CONFED_SEQUENCE, AS_CONFED_SET, AS_SEQUENCE, AS_SET, AsPath
+from .block import peer_tags
+from .errors import WireError
+from .message import UPDATE, Message
+from .prefix import Prefix
+from .state import StateChange
+from .update import Update
+
+_SEGMENT_FORMS: Final = {
+    AS_SEQUENCE: ("%s", " "),
+    AS_SET: ("{%s}", ","),
+    AS_CONFED_SEQUENCE: ("(%s)", " "),
+    AS_CONFED_SET: ("[%s]", ","),
+}
+_NAMED_COMMUNITIES: Final = {
+    "65535:65281": "no-export",
+    "65535:65282": "no-advertise",
+    "65535:65283": "local-AS",
+}
+"""What bgpdump calls the well-known communities of RFC 1997."""
+
+
+class Elem:
+    """One prefix of a message, with the path attributes that go with it; or one change of a session's state.
+
+    elem_type: "A" (announced), "W" (withdrawn), or "S" (state change). An entry of a RIB is an announcement.
+    timestamp: seconds since 1970 (UTC).
+    peer_ip, peer_asn: who sent it; None where the input doesn't say.
+    prefix: its text, without the path identifier, which is `path_id` (RFC 7911) or None.
+    next_hop, as_path, origin, local_pref, med, aggr_asn, aggr_ip: None where the attribute is absent or unreadable.
+    as_path: as bgpdump writes it: `65001 65002 {65003,65004}`.
+    origin_asns: the AS that the path ends with, all of them if that is an AS_SET.
+    communities: `65001:100`, and large ones `65001:1:2`.
+    atomic: ATOMIC_AGGREGATE is there.
+    old_state, new_state: of a state change, numbers of RFC 6396, else None.
+    """
+
+    __slots__ = (
+        "_micros",
+        "aggr_asn",
+        "aggr_ip",
+        "as_path",
+        "atomic",
+        "communities",
+        "elem_type",
+        "local_pref",
+        "med",
+        "new_state",
+        "next_hop",
+        "old_state",
+        "origin",
+        "origin_asns",
+        "path_id",
+        "peer_asn",
+        "peer_ip",
+        "prefix",
+    )
+
+    def __init__(
+        self,
+        elem_type: str,
+        micros: int,
+        peer_ip: str | None,
+        peer_asn: int | None,
+        prefix: str | None = None,
+        path_id: int | None = None,
+    ) -> None:
+        self.elem_type = elem_type
+        self._micros = micros
+        self.peer_ip = peer_ip
+        self.peer_asn = peer_asn
+        self.prefix = prefix
+        self.path_id = path_id
+        self.next_hop: str | None = None
+        self.as_path: str | None = None
+        self.origin_asns: list[int] = []
+        self.origin: str | None = None
+        self.local_pref: int | None = None
+        self.med: int | None = None
+        self.communities: list[str] = []
+        self.atomic = False
+        self.aggr_asn: int | None = None
+        self.aggr_ip: str | None = None
+        self.old_state: int | None = None
+        self.new_state: int | None = None
+
+    @property
+    def timestamp(self) -> float:
+        return self._micros / 1e6
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What pybgpstream has in `elem.fields` for an element of this type."""
+        if self.elem_type == "S":
+            return {"old-state": self.old_state, "new-state": self.new_state}
+        if self.elem_type == "W":
+            return {"prefix": self.prefix}
+        return {
+            "prefix": self.prefix,
+            "next-hop": self.next_hop,
+            "as-path": self.as_path,
+            "communities": set(self.communities),
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it by name, ready for a data frame or JSON."""
+        names = ("timestamp", *(name for name in self.__slots__ if not name.startswith("_")))
+        return {name: getattr(self, name) for name in names}
+
+    def __str__(self) -> str:
+        """The line of `bgpdump -m`: fields between bars, an absent one empty or 0."""
+        seconds, micros = divmod(self._micros, 1_000_000)
+        kind, time = ("BGP4MP_ET", f"{seconds}.{micros:06}") if micros else ("BGP4MP", str(seconds))
+        peer = f"{self.peer_ip or '0.0.0.0'}|{self.peer_asn or 0}"
+        if self.elem_type == "S":
+            return f"{kind}|{time}|STATE|{peer}|{self.old_state}|{self.new_state}"
+        prefix = self.prefix
+        if self.path_id is not None:
+            kind += "_AP"
+            prefix = f"{prefix}|{self.path_id}"
+        line = f"{kind}|{time}|{self.elem_type}|{peer}|{prefix}"
+        if self.elem_type == "W":
+            return line
+        communities = " ".join(
+            _NAMED_COMMUNITIES.get(community, community)
+            for community in self.communities
+            if community.count(":") == 1  # bgpdump has no place for large ones
+        )
+        aggregator = f"{self.aggr_asn} {self.aggr_ip}" if self.aggr_ip is not None else ""
+        return (
+            f"{line}|{self.as_path or ''}|{self.origin or 'INCOMPLETE'}|{self.next_hop or ''}"
+            f"|{self.local_pref or 0}|{self.med or 0}|{communities}|{'AG' if self.atomic else 'NAG'}|{aggregator}|"
+        )
+
+    def __repr__(self) -> str:
+        return f"<Elem {self}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Elem) and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def elems(message: Message) -> Iterator[Elem]:
+    """One element for each prefix, those withdrawn first; one for a state change; none for other messages.
+
+    An UPDATE whose prefixes can't be decoded has none: `message.update.errors` says why.
+    """
+    if isinstance(message, StateChange):
+        elem = Elem("S", *_source(message))
+        elem.old_state, elem.new_state = message.old, message.new
+        yield elem
+    elif message.type_code == UPDATE:
+        update = message.update
+        try:
+            withdrawn, nlri, reach = update.withdrawn, update.nlri, update.reach
+        except WireError:
+            return
+        source = _source(message)
+        for prefix in withdrawn:
+            yield Elem("W", *source, _text(prefix), prefix.path_id)
+        if reach:
+            yield from _announced(source, update, nlri, reach[len(nlri) :])
+
+
+def _source(message: Message) -> tuple[int, str | None, int | None]:
+    """When, and from whom."""
+    tags = peer_tags(message.peer) if message.peer is not None else message.tags
+    asn = tags.get("PEER_AS", "")
+    return message.time, tags.get("PEER_IP"), int(asn) if asn.isdecimal() else None
+
+
+def _announced(
+    source: tuple[int, str | None, int | None], update: Update, nlri: list[Prefix], mp_reach: list[Prefix]
+) -> Iterator[Elem]:
+    path = update.as_path
+    as_path = format_path(path) if path is not None else None
+    origin_asns = _origins(path)
+    communities = update.communities + update.large_communities
+    aggregator = update.aggregator
+    atomic = attrs.ATOMIC_AGGREGATE in update.attrs
+    origin, local_pref, med = update.origin, update.local_pref, update.med
+    for prefixes, next_hop in ((nlri, update.value(attrs.NEXT_HOP)), (mp_reach, update.next_hop)):
+        for prefix in prefixes:
+            elem = Elem("A", *source, _text(prefix), prefix.path_id)
+            elem.next_hop = next_hop
+            elem.as_path = as_path
+            elem.origin_asns = origin_asns
+            elem.origin = origin
+            elem.local_pref = local_pref
+            elem.med = med
+            elem.communities = communities
+            elem.atomic = atomic
+            if aggregator is not None:
+                elem.aggr_asn, elem.aggr_ip = aggregator
+            yield elem
+
+
+def _text(prefix: Prefix) -> str:
+    return str(prefix if prefix.path_id is None else prefix._replace(path_id=None))
+
+
+def _origins(path: AsPath | None) -> list[int]:
+    """The AS numbers of the last hop."""
+    hops = path.hops if path is not None else ()
+    last = hops[-1] if hops else ()
+    return list(last) if isinstance(last, tuple) else [last]
+
+
+def format_path(path: AsPath) -> str:
+    """As bgpdump writes it: AS_SETs in {}, sequences of a confederation in (), sets of one in []."""
+    texts = []
+    for kind, ases in path:
+        form, between = _SEGMENT_FORMS[kind]
+        texts.append(form % between.join(map(str, ases)))
+    return " ".join(texts)
