@@ -5,6 +5,8 @@ RIBs cut down to the next hop: it comes back whole, in its place. So these are t
 kernel/rib.pyx:
 
 - IPv4 unicast goes into the NLRI field, unless its MP_REACH_NLRI has a next hop that NEXT_HOP can't hold (RFC 8950).
+- Where a family needs MP_REACH_NLRI and an entry has none (BIRD writes such), it comes in the place of NEXT_HOP for
+  IPv4, and else last, with the unspecified address.
 - For each peer one UPDATE is pending. An entry joins it if family, attributes and next hop are the same octets and
   the estimate of its length stays within 3800 octets; otherwise the pending one goes out and the entry starts another.
 - An UPDATE has the time of its first entry.
@@ -49,8 +51,7 @@ class Route(NamedTuple):
 
 
 def read_route(octets: bytes, family: Family, context: WireContext) -> Route:
-    """The path attributes of an entry. Raises WireError if they are cut short, or don't say the next hop of a prefix
-    that needs MP_REACH_NLRI."""
+    """The path attributes of an entry. Raises WireError if they are cut short, or MP_REACH_NLRI is."""
     walked = list(attributes_of(octets))
     codes = [code for code, _, _ in walked]
     if MP_REACH in codes:
@@ -65,7 +66,8 @@ def read_route(octets: bytes, family: Family, context: WireContext) -> Route:
         at = codes.index(NEXT_HOP)
         next_hop = walked[at][2]
     else:
-        raise WireError(f"route of family {family} without a next hop")
+        at = len(walked)
+        next_hop = bytes(family.address_bits >> 3)
     head = b"".join(whole for _, whole, _ in walked[:at])
     tail = b"".join(whole for _, whole, _ in walked[at + 1 :])
     return Route(family, head, next_hop, tail, context)
