@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from conftest import SHARED
 
 from bgpipe.wire.context import ALL_FAMILIES, NO_FAMILIES, WireContext
+from conftest import SHARED
 
 FOLDER = SHARED / "vectors"
 

@@ -1,0 +1,145 @@
+"""Path attributes (RFC 4271 section 5): one module each, and the one table of them all.
+
+Where do I add an attribute? A module with a CODEC, and its row here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from ..errors import Reaction, TextError
+from . import (
+    aggregator,
+    as_path,
+    atomic_aggregate,
+    cluster_list,
+    community,
+    ext_community,
+    large_community,
+    local_pref,
+    med,
+    mp_reach,
+    mp_unreach,
+    next_hop,
+    origin,
+    originator_id,
+    otc,
+    raw,
+)
+from .codec import Codec
+
+OPTIONAL: Final = 0x80
+TRANSITIVE: Final = 0x40
+PARTIAL: Final = 0x20
+EXTENDED_LENGTH: Final = 0x10
+
+ORIGIN: Final = 1
+AS_PATH: Final = 2
+NEXT_HOP: Final = 3
+MED: Final = 4
+LOCAL_PREF: Final = 5
+ATOMIC_AGGREGATE: Final = 6
+AGGREGATOR: Final = 7
+COMMUNITY: Final = 8
+ORIGINATOR_ID: Final = 9
+CLUSTER_LIST: Final = 10
+MP_REACH: Final = 14
+MP_UNREACH: Final = 15
+EXT_COMMUNITY: Final = 16
+AS4_PATH: Final = 17
+AS4_AGGREGATOR: Final = 18
+LARGE_COMMUNITY: Final = 32
+OTC: Final = 35
+
+
+class AttributeType(NamedTuple):
+    """One row of the table.
+
+    code: the attribute's type code. name: what the JSON form calls it.
+    default: the flags of an attribute that comes without any.
+    required: what OPTIONAL and TRANSITIVE must be on the wire; None where nobody knows.
+    malformed: the reaction to a bad value (RFC 7606 section 7, or the attribute's own RFC).
+    bad_flags: the reaction to flags that conflict with `required` (RFC 7606 section 3(c)).
+    empty: a value of no octets is possible (RFC 7606 section 4).
+    internal: an external peer must not send it; then it is discarded (RFC 7606 sections 7.5, 7.9, 7.10).
+    """
+
+    code: int
+    name: str
+    default: int
+    required: int | None
+    malformed: Reaction
+    bad_flags: Reaction
+    codec: Codec = raw.CODEC
+    empty: bool = False
+    internal: bool = False
+
+
+_O: Final = OPTIONAL
+_T: Final = TRANSITIVE
+_OT: Final = OPTIONAL | TRANSITIVE
+_DISCARD: Final = Reaction.ATTRIBUTE_DISCARD
+_WITHDRAW: Final = Reaction.TREAT_AS_WITHDRAW
+_RESET: Final = Reaction.SESSION_RESET
+
+_TLV2_2: Final = raw.check_tlvs(2)
+_AIGP: Final = raw.check_tlvs(1, header_counts=True, lengths={1: 11})
+_PREFIX_SID: Final = raw.check_tlvs(1, lengths={1: 7})
+_PMSI: Final = raw.check_length(lambda length: length >= 5)
+_IPV6_EXT: Final = raw.check_length(lambda length: length % 20 == 0)
+
+# fmt: off
+_ROWS: Final[tuple[tuple[Any, ...], ...]] = (
+    # code, name              default required malformed  bad flags  codec
+    (0,   "UNSPECIFIED",       _O,  None, _DISCARD,  _DISCARD,  raw.CODEC, True),
+    (1,   "ORIGIN",            _T,  _T,   _WITHDRAW, _WITHDRAW, origin.CODEC),
+    (2,   "ASPATH",            _T,  _T,   _WITHDRAW, _WITHDRAW, as_path.CODEC, True),
+    (3,   "NEXTHOP",           _T,  _T,   _WITHDRAW, _WITHDRAW, next_hop.CODEC),
+    (4,   "MED",               _O,  _O,   _WITHDRAW, _WITHDRAW, med.CODEC),
+    (5,   "LOCALPREF",         _T,  _T,   _WITHDRAW, _WITHDRAW, local_pref.CODEC, False, True),
+    (6,   "AGGREGATE",         _T,  _T,   _DISCARD,  _WITHDRAW, atomic_aggregate.CODEC, True),
+    (7,   "AGGREGATOR",        _OT, _OT,  _DISCARD,  _WITHDRAW, aggregator.CODEC),
+    (8,   "COMMUNITY",         _OT, _OT,  _WITHDRAW, _WITHDRAW, community.CODEC),
+    (9,   "ORIGINATOR",        _O,  _O,   _WITHDRAW, _WITHDRAW, originator_id.CODEC, False, True),
+    (10,  "CLUSTER_LIST",      _O,  _O,   _WITHDRAW, _WITHDRAW, cluster_list.CODEC, False, True),
+    (14,  "MP_REACH",          _O,  _O,   _RESET,    _WITHDRAW, mp_reach.CODEC),
+    (15,  "MP_UNREACH",        _O,  _O,   _RESET,    _WITHDRAW, mp_unreach.CODEC),
+    (16,  "EXT_COMMUNITY",     _OT, _OT,  _WITHDRAW, _WITHDRAW, ext_community.CODEC),
+    (17,  "AS4PATH",           _O,  _OT,  _DISCARD,  _WITHDRAW, as_path.AS4_CODEC),           # RFC 6793 section 6
+    (18,  "AS4AGGREGATOR",     _O,  _OT,  _DISCARD,  _WITHDRAW, aggregator.AS4_CODEC),        # RFC 6793 section 6
+    (22,  "PMSI_TUNNEL",       _O,  _OT,  _WITHDRAW, _WITHDRAW, _PMSI),                       # RFC 6514 section 5
+    (23,  "TUNNEL",            _O,  _OT,  _WITHDRAW, _WITHDRAW, _TLV2_2),                     # RFC 9012 section 13
+    (24,  "TRAFFIC_ENG",       _O,  _O,   _WITHDRAW, _WITHDRAW),                              # RFC 7606 section 7.13
+    (25,  "IPV6_EXT_COMMUNITY", _O, _OT,  _WITHDRAW, _WITHDRAW, _IPV6_EXT),                   # RFC 7606 section 7.15
+    (26,  "AIGP",              _O,  _O,   _DISCARD,  _DISCARD,  _AIGP),                       # RFC 7311 section 3
+    (27,  "PE_DISTING",        _O,  _OT,  _WITHDRAW, _WITHDRAW),                              # RFC 6514 section 8
+    (29,  "BGP_LS",            _O,  _O,   _DISCARD,  _DISCARD,  _TLV2_2),                     # RFC 9552 section 8.2.2
+    (32,  "LARGE_COMMUNITY",   _OT, _OT,  _WITHDRAW, _WITHDRAW, large_community.CODEC),       # RFC 8092 section 6
+    (33,  "BGPSEC_PATH",       _O,  _O,   _WITHDRAW, _WITHDRAW),                              # RFC 8205 section 5.2
+    (35,  "OTC",               _OT, _OT,  _WITHDRAW, _WITHDRAW, otc.CODEC),                   # RFC 9234 section 5
+    (36,  "DPATH",             _O,  None, _DISCARD,  _DISCARD,  raw.CODEC, True),
+    (37,  "SFP_ATTR",          _O,  _OT,  _WITHDRAW, _WITHDRAW),                              # RFC 9015 section 3.2
+    (38,  "BFD_DISCRIMINATOR", _O,  _OT,  _DISCARD,  _WITHDRAW),                              # RFC 9026 section 3.1.6
+    (39,  "RCA",               _O,  None, _DISCARD,  _DISCARD,  raw.CODEC, True),
+    (40,  "PREFIX_SID",        _O,  _OT,  _DISCARD,  _DISCARD,  _PREFIX_SID),                 # RFC 8669 section 6
+    (128, "SET",               _O,  _OT,  _WITHDRAW, _WITHDRAW, raw.check_length(lambda length: length >= 4)),
+)
+# fmt: on
+KNOWN: Final = {row[0]: AttributeType(*row) for row in _ROWS}
+CODES: Final = {row.name: row.code for row in KNOWN.values()}
+TABLE: Final = tuple(
+    KNOWN.get(code) or AttributeType(code, f"ATTR_{code}", _O, None, _DISCARD, _DISCARD, raw.CODEC, True)
+    for code in range(256)
+)
+"""A row for each of the 256 codes; those that nobody knows are kept raw."""
+
+
+def parse_name(name: str) -> int:
+    """The code of an attribute by its JSON name, in any case, or `ATTR_N`. Raises TextError."""
+    upper = name.upper()
+    if upper in CODES:
+        return CODES[upper]
+    number = upper.removeprefix("ATTR_")
+    if number != upper and number.isascii() and number.isdigit() and len(number) <= 3 and int(number) < 256:
+        return int(number)
+    raise TextError(f"unknown attribute {name!r}")

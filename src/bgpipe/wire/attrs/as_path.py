@@ -1,0 +1,226 @@
+"""AS_PATH and AS4_PATH (RFC 4271 section 5.1.2, RFC 5065, RFC 6793).
+
+In JSON a path is a list: the AS numbers of a sequence stand in it as they are, an AS_SET is a list inside it, and
+the segments of a confederation are {"confed_sequence":[...]} and {"confed_set":[...]}. A path that is cut into
+sequences elsewhere than at each 255th AS number has no such form: its octets would not come back.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from struct import pack, unpack_from
+from typing import Final, NamedTuple
+
+from ..context import WireContext
+from ..errors import TextError, WireError
+from .codec import Codec
+from .u32 import parse_number
+
+AS_SET: Final = 1
+AS_SEQUENCE: Final = 2
+AS_CONFED_SEQUENCE: Final = 3
+AS_CONFED_SET: Final = 4
+AS_TRANS: Final = 23456
+"""Stands for an AS number that has no place in two octets (RFC 6793 section 9)."""
+MAX_SEGMENT: Final = 255
+"""AS numbers in one segment."""
+
+Hop = int | tuple[int, ...]
+
+
+class Segment(NamedTuple):
+    """type: AS_SET, AS_SEQUENCE, AS_CONFED_SEQUENCE or AS_CONFED_SET. ases: AS numbers, 1 to 255 of them."""
+
+    type: int
+    ases: tuple[int, ...]
+
+
+class AsPath(tuple[Segment, ...]):
+    """A tuple of segments. Its text is `1,2,[3,4]`, segments of a confederation `(5,6)` and `([7,8])`."""
+
+    __slots__ = ()
+
+    @property
+    def hops(self) -> tuple[Hop, ...]:
+        """One AS number for each place in a sequence, a tuple of them for each set; confederation segments left out."""
+        hops: list[Hop] = []
+        for kind, ases in self:
+            if kind == AS_SEQUENCE:
+                hops += ases
+            elif kind == AS_SET:
+                hops.append(ases)
+        return tuple(hops)
+
+    @property
+    def origin(self) -> int | None:
+        """The AS that the route comes from: the last one; None for an empty path or one that ends in an AS_SET."""
+        for kind, ases in reversed(self):
+            if kind == AS_SEQUENCE:
+                return ases[-1]
+            if kind == AS_SET:
+                return None
+        return None
+
+    @property
+    def length(self) -> int:
+        """As route selection counts: an AS_SET is 1, a confederation's segment 0 (RFC 4271 9.1.2.2, RFC 5065 5.3)."""
+        return sum(len(ases) if kind == AS_SEQUENCE else kind == AS_SET for kind, ases in self)
+
+    @property
+    def ases(self) -> tuple[int, ...]:
+        """All AS numbers, of all segments."""
+        return tuple(asn for _, ases in self for asn in ases)
+
+    def __str__(self) -> str:
+        return ",".join(_TEXT_FORMS[kind] % ",".join(map(str, ases)) for kind, ases in self)
+
+    def __repr__(self) -> str:
+        return f"AsPath({super().__repr__()})"
+
+
+_TEXT_FORMS: Final = {AS_SET: "[%s]", AS_SEQUENCE: "%s", AS_CONFED_SEQUENCE: "(%s)", AS_CONFED_SET: "([%s])"}
+_JSON_FORMS: Final = {
+    AS_SET: "[%s]",
+    AS_SEQUENCE: "%s",
+    AS_CONFED_SEQUENCE: '{"confed_sequence":[%s]}',
+    AS_CONFED_SET: '{"confed_set":[%s]}',
+}
+
+
+def make_path(*hops: Hop) -> AsPath:
+    """A path of AS numbers and, for AS_SETs, tuples of them: `make_path(65001, 65002, (65003, 65004))`."""
+    return from_json([list(hop) if isinstance(hop, tuple) else hop for hop in hops])
+
+
+def decode(octets: bytes, context: WireContext) -> AsPath:
+    if not context.guess_as:
+        return decode_segments(octets, 4 if context.as4 else 2)
+    try:
+        return decode_segments(octets, 4 if context.as4 else 2)
+    except WireError as error:
+        try:
+            return decode_segments(octets, 2 if context.as4 else 4)
+        except WireError:
+            raise error from None
+
+
+def decode_as4(octets: bytes, context: WireContext) -> AsPath:
+    """AS4_PATH has four octets for an AS number whatever the session has, and is not empty (RFC 6793 section 6)."""
+    if not octets:
+        raise WireError("length is 0", subcode=5)
+    return decode_segments(octets, 4)
+
+
+def decode_segments(octets: bytes, width: int) -> AsPath:
+    """A path whose AS numbers have `width` octets. Raises WireError 3/11 (RFC 7606 section 7.2)."""
+    segments = []
+    pos, end = 0, len(octets)
+    while pos < end:
+        if pos + 2 > end:
+            raise WireError("one octet is left behind the last segment", subcode=11, offset=pos)
+        kind, count = octets[pos], octets[pos + 1]
+        if kind not in _TEXT_FORMS:
+            raise WireError(f"segment type {kind} is undefined", subcode=11, offset=pos)
+        if not count:
+            raise WireError("segment without an AS number", subcode=11, offset=pos)
+        stop = pos + 2 + count * width
+        if stop > end:
+            raise WireError(f"segment of {count} AS numbers is cut short", subcode=11, offset=pos)
+        ases = unpack_from(f">{count}I" if width == 4 else f">{count}H", octets, pos + 2)
+        segments.append(Segment(kind, ases))
+        pos = stop
+    return AsPath(segments)
+
+
+def check(value: AsPath) -> WireError | None:
+    """AS 0 is no AS (RFC 7607 section 2)."""
+    return WireError("AS 0", subcode=11) if any(0 in ases for _, ases in value) else None
+
+
+def encode(value: AsPath, context: WireContext) -> bytes:
+    """With two octets for an AS number, AS_TRANS stands for one that doesn't fit (RFC 6793 section 4.2.2)."""
+    if context.as4:
+        return encode_as4(value, context)
+    return b"".join(
+        pack(f">BB{len(ases)}H", kind, len(ases), *[asn if asn <= 0xFFFF else AS_TRANS for asn in ases])
+        for kind, ases in value
+    )
+
+
+def encode_as4(value: AsPath, context: WireContext) -> bytes:
+    return b"".join(pack(f">BB{len(ases)}I", kind, len(ases), *ases) for kind, ases in value)
+
+
+def format_json(value: AsPath) -> str | None:
+    """None if the list would not give the same segments back."""
+    for first, second in pairwise(value):
+        if first.type == second.type == AS_SEQUENCE and len(first.ases) != MAX_SEGMENT:
+            return None
+    return "[" + ",".join(_JSON_FORMS[kind] % ",".join(map(str, ases)) for kind, ases in value) + "]"
+
+
+def from_json(value: object) -> AsPath:
+    """Raises TextError."""
+    if not isinstance(value, list):
+        raise TextError(f"not a list: {value!r}")
+    segments: list[Segment] = []
+    sequence: list[int] = []
+    for item in value:
+        if isinstance(item, list):
+            segments += [*_sequences(sequence), _segment(AS_SET, item)]
+            sequence = []
+        elif isinstance(item, dict):
+            segments += [*_sequences(sequence), _confederation(item)]
+            sequence = []
+        else:
+            sequence.append(parse_number(item, 32))
+    return AsPath(segments + _sequences(sequence))
+
+
+def _sequences(ases: list[int]) -> list[Segment]:
+    """AS numbers in as few AS_SEQUENCE segments as hold them."""
+    return [
+        Segment(AS_SEQUENCE, tuple(ases[start : start + MAX_SEGMENT])) for start in range(0, len(ases), MAX_SEGMENT)
+    ]
+
+
+def _segment(kind: int, ases: object) -> Segment:
+    if not isinstance(ases, list) or not 1 <= len(ases) <= MAX_SEGMENT:
+        raise TextError(f"not a list of 1 to {MAX_SEGMENT} AS numbers: {ases!r}")
+    return Segment(kind, tuple(parse_number(asn, 32) for asn in ases))
+
+
+def _confederation(item: dict[str, object]) -> Segment:
+    if item.keys() == {"confed_sequence"}:
+        return _segment(AS_CONFED_SEQUENCE, item["confed_sequence"])
+    if item.keys() == {"confed_set"}:
+        return _segment(AS_CONFED_SET, item["confed_set"])
+    raise TextError(f'not {{"confed_sequence":[...]}} or {{"confed_set":[...]}}: {item!r}')
+
+
+def merge_as4_path(path: AsPath, as4_path: AsPath) -> AsPath:
+    """The path that a speaker with two-octet AS numbers would have told with four (RFC 6793 section 4.2.3).
+
+    As many leading hops of AS_PATH as AS4_PATH is short of them, and then AS4_PATH. AS4_PATH is ignored if it is the
+    longer one, and confederation segments in it are.
+    """
+    tail = [segment for segment in as4_path if segment.type in (AS_SET, AS_SEQUENCE)]
+    missing = path.length - AsPath(tail).length
+    if not tail or missing < 0:
+        return path
+    head: list[Segment] = []
+    for kind, ases in path:
+        if kind in (AS_SET, AS_SEQUENCE):
+            if not missing:
+                break
+            ases = ases[:missing] if kind == AS_SEQUENCE else ases
+            missing -= len(ases) if kind == AS_SEQUENCE else 1
+        head.append(Segment(kind, ases))
+    if head and head[-1].type == tail[0].type == AS_SEQUENCE:
+        joined = [*head.pop().ases, *tail.pop(0).ases]
+        head += _sequences(joined)
+    return AsPath(head + tail)
+
+
+CODEC = Codec(decode, encode, format_json, from_json, check)
+AS4_CODEC = Codec(decode_as4, encode_as4, format_json, from_json, check)

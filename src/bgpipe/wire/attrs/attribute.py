@@ -1,0 +1,159 @@
+"""One path attribute with its flags: octets, value, JSON, and what is wrong with it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+
+from ..context import WireContext
+from ..errors import Reaction, TextError, WireError
+from . import EXTENDED_LENGTH, MP_REACH, MP_UNREACH, OPTIONAL, PARTIAL, TABLE, TRANSITIVE, parse_name, u32
+from .hexadecimal import format_hex, parse_hex
+
+_FLAG_LETTERS: Final = (("O", OPTIONAL), ("T", TRANSITIVE), ("P", PARTIAL), ("X", EXTENDED_LENGTH))
+
+
+class Attribute:
+    """A path attribute: flags, type code, and the octets of its value, which is decoded when asked for."""
+
+    __slots__ = ("_context", "_value", "code", "flags", "octets")
+
+    def __init__(self, flags: int, code: int, octets: bytes, context: WireContext) -> None:
+        self.flags = flags
+        self.code = code
+        self.octets = octets
+        self._context = context
+        self._value: Any = None
+
+    @property
+    def name(self) -> str:
+        """As in JSON: ORIGIN, ASPATH, ..., or ATTR_N."""
+        return TABLE[self.code].name
+
+    @property
+    def value(self) -> Any:
+        """What the attribute's module makes of the octets. Raises WireError, with the reaction that it wants."""
+        if self._value is None:
+            row = TABLE[self.code]
+            try:
+                self._value = row.codec.decode(self.octets, self._context)
+            except WireError as error:
+                raise self._blame(error, row.malformed) from None
+        return self._value
+
+    @property
+    def header(self) -> bytes:
+        """Flags, type code and length (RFC 4271 section 4.3)."""
+        return encode_header(self.flags, self.code, len(self.octets))
+
+    def encode(self) -> bytes:
+        """The whole attribute."""
+        return self.header + self.octets
+
+    def format_json(self) -> str:
+        """`"NAME":{"flags":...,"value":...}`; the value in hexadecimal if there is no other way to keep its octets."""
+        try:
+            text = TABLE[self.code].codec.format_json(self.value)
+        except WireError:
+            text = None
+        return f'"{self.name}":{{"flags":"{format_flags(self.flags)}","value":{text or format_hex(self.octets)}}}'
+
+    def error(self, external: bool = False) -> WireError | None:
+        """What RFC 7606 has against this attribute, the worst of it, or None. external: from a peer of another AS."""
+        row = TABLE[self.code]
+        if row.required is None:
+            if not self.flags & OPTIONAL:
+                return self._blame(WireError("unrecognized well-known attribute", subcode=2), Reaction.SESSION_RESET)
+            return None
+        flags = self.flags
+        if flags & (OPTIONAL | TRANSITIVE) != row.required or (
+            flags & PARTIAL and row.required != OPTIONAL | TRANSITIVE
+        ):
+            text = f"flags {format_flags(flags)} can't be, {format_flags(row.required)} is expected"
+            return self._blame(WireError(text, subcode=4), row.bad_flags)
+        if external and row.internal:
+            return self._blame(WireError("from an external peer"), Reaction.ATTRIBUTE_DISCARD)
+        if not self.octets and not row.empty:
+            return self._blame(WireError("length is 0", subcode=5), row.malformed)
+        try:
+            value = self.value
+        except WireError as error:
+            return error
+        wrong = row.codec.check(value) if row.codec.check else None
+        return self._blame(wrong, row.malformed) if wrong else None
+
+    def _blame(self, error: WireError, reaction: Reaction) -> WireError:
+        """The error with everything that a NOTIFICATION about it needs (RFC 4271 section 6.3)."""
+        error.text = f"{self.name}: {error.text}"
+        error.reaction = reaction
+        error.data = self.encode()
+        if self.code in (MP_REACH, MP_UNREACH) and error.subcode != 4:
+            error.subcode = 9  # RFC 4760 section 7
+        return error
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Attribute) and (self.code, self.flags, self.octets) == (
+            other.code,
+            other.flags,
+            other.octets,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.code, self.flags, self.octets))
+
+    def __repr__(self) -> str:
+        return f"<{self.format_json()}>"
+
+
+def encode_header(flags: int, code: int, length: int) -> bytes:
+    """Flags, type code and length, the latter in two octets where EXTENDED_LENGTH says so or it has to be."""
+    if length > 255:
+        flags |= EXTENDED_LENGTH
+    if flags & EXTENDED_LENGTH:
+        return bytes((flags, code)) + length.to_bytes(2, "big")
+    return bytes((flags, code, length))
+
+
+@lru_cache(maxsize=256)
+def format_flags(flags: int) -> str:
+    """The letters O T P X, and the low four bits as a decimal number if any of them is set."""
+    return "".join(letter for letter, bit in _FLAG_LETTERS if flags & bit) + (str(flags & 15) if flags & 15 else "")
+
+
+@lru_cache(maxsize=1024)
+def parse_flags(text: str) -> int:
+    """What format_flags wrote, letters in any order and case. Raises TextError."""
+    letters = text.rstrip("0123456789")
+    digits = text[len(letters) :]
+    bits = dict(_FLAG_LETTERS)
+    if not set(letters.upper()) <= bits.keys() or len(digits) > 2 or int(digits or 0) > 15:
+        raise TextError(f"not flags: {text!r}; letters of OTPX are expected, and a number to 15")
+    return sum(bits[letter] for letter in set(letters.upper())) | int(digits or 0)
+
+
+def attribute_from_json(name: str, item: object, context: WireContext) -> Attribute:
+    """An attribute from its name and {"flags":F,"value":V}, or the value alone. Raises TextError.
+
+    The alone one gets the flags of the table. A string "0x..." is the octets of any value; only a number that stands
+    alone may be written so.
+    """
+    code = parse_name(name)
+    row = TABLE[code]
+    flags = row.default
+    value = item
+    whole = isinstance(item, dict) and "flags" in item
+    if whole:
+        assert isinstance(item, dict)
+        if item.keys() != {"flags", "value"} or not isinstance(item["flags"], str):
+            raise TextError(f'{name}: not {{"flags":FLAGS,"value":VALUE}}: {item!r}')
+        flags, value = parse_flags(item["flags"]), item["value"]
+    try:
+        if isinstance(value, str) and value[:2] == "0x" and (whole or row.codec.from_json is not u32.from_json):
+            octets = parse_hex(value)
+        else:
+            octets = row.codec.encode(row.codec.from_json(value), context)
+    except TextError as error:
+        raise TextError(f"{name}: {error}") from None
+    if len(octets) > 0xFFFF:
+        raise TextError(f"{name}: {len(octets)} octets are too many")
+    return Attribute(flags, code, octets, context)

@@ -1,0 +1,26 @@
+"""What an attribute's module gives to the table of attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ..context import WireContext
+from ..errors import WireError
+
+
+class Codec(NamedTuple):
+    """Functions for the value of a path attribute, its header taken off.
+
+    decode: octets to value; raises WireError, to which the table adds the reaction.
+    encode: value to octets.
+    format_json: value to JSON text; None if that would not give the same octets back.
+    from_json: parsed JSON to value; raises TextError.
+    check: what is wrong with a value that can be read all the same.
+    """
+
+    decode: Callable[[bytes, WireContext], Any]
+    encode: Callable[[Any, WireContext], bytes]
+    format_json: Callable[[Any], str | None]
+    from_json: Callable[[object], Any]
+    check: Callable[[Any], WireError | None] | None = None

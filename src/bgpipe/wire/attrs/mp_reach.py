@@ -1,0 +1,152 @@
+"""MP_REACH_NLRI (RFC 4760 section 3): prefixes of any family, with their next hop."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from ..address import format_address, parse_address
+from ..context import WireContext
+from ..cursor import Cursor
+from ..errors import TextError, WireError
+from ..family import Family, parse_family
+from ..prefix import Prefix, decode_prefixes, encode_prefixes, format_prefixes, split_prefixes
+from .codec import Codec
+from .hexadecimal import format_hex, parse_hex
+
+NEXT_HOP_LENGTHS: Final = {1: (4, 12, 16, 24, 32, 48), 2: (16, 24, 32, 48)}
+"""By AFI, for families whose NLRI are prefixes: IPv4 or IPv6 (RFC 8950), IPv6 with a link-local address (RFC 2545), and
+each of these behind route distinguishers, as a speaker may write them that mixes up VPN and plain families."""
+
+
+class MpReach(NamedTuple):
+    """hop: the next hop's octets. nlri: the NLRI's octets. reserved: the octet between them, 0 unless a sender errs.
+
+    add_path: whether the NLRI carry path identifiers; None where they are not prefixes, or are kept as they are.
+    """
+
+    family: Family
+    hop: bytes
+    nlri: bytes
+    add_path: bool | None = None
+    reserved: int = 0
+
+    @property
+    def next_hop(self) -> str | None:
+        """The (global) next hop as text; None if the family's are not IP addresses."""
+        hop = self.hop[8:] if len(self.hop) in (12, 24, 48) else self.hop
+        return format_address(hop[:16]) if self.add_path is not None else None
+
+    @property
+    def link_local(self) -> str | None:
+        """The link-local next hop as text (RFC 2545 section 3), None if there is none."""
+        return format_address(self.hop[-16:]) if self.add_path is not None and len(self.hop) in (32, 48) else None
+
+    @property
+    def prefixes(self) -> list[Prefix]:
+        """Empty if the family's NLRI are not prefixes."""
+        return decode_nlri(self.family, self.nlri, self.add_path)
+
+
+def decode(octets: bytes, context: WireContext) -> MpReach:
+    cursor = Cursor(octets)
+    family = Family(cursor.u16(), cursor.u8())
+    hop = cursor.take(cursor.u8())
+    reserved = cursor.u8()
+    nlri = cursor.rest()
+    if not family.address_bits:
+        return MpReach(family, hop, nlri, None, reserved)
+    if len(hop) not in NEXT_HOP_LENGTHS[family.afi]:
+        raise WireError(f"a next hop of {family} can't have {len(hop)} octets", subcode=9, offset=3)
+    add_path = family in context.add_path
+    split_prefixes(nlri, family.afi, add_path)
+    return MpReach(family, hop, nlri, add_path, reserved)
+
+
+def encode(value: MpReach, context: WireContext) -> bytes:
+    family, hop, nlri, add_path, reserved = value
+    nlri = encode_nlri(family, nlri, add_path, context)
+    return encode_family(family) + bytes((len(hop),)) + hop + bytes((reserved,)) + nlri
+
+
+def format_json(value: MpReach) -> str | None:
+    """None if the reserved octet or a route distinguisher says something: there is no place for them."""
+    family, hop, nlri, add_path, reserved = value
+    if reserved:
+        return None
+    if add_path is None:
+        nh = f'"nh":{format_hex(hop)},' if hop else ""
+        return f'{{"af":"{family}",{nh}{format_nlri_json(family, nlri, add_path)}}}'
+    if len(hop) not in (4, 16, 32):
+        return None
+    text = f'{{"af":"{family}","nexthop":"{value.next_hop}",'
+    if len(hop) == 32:
+        text += f'"link-local":"{value.link_local}",'
+    return text + format_nlri_json(family, nlri, add_path) + "}"
+
+
+def from_json(value: object) -> MpReach:
+    """A next hop that isn't there is the unspecified address. Raises TextError."""
+    family, nlri, add_path = nlri_from_json(value, {"nexthop", "link-local", "nh"})
+    assert isinstance(value, dict)
+    if "nh" in value:
+        return MpReach(family, parse_hex(value["nh"]), nlri, add_path)
+    if add_path is None and not family.address_bits:
+        return MpReach(family, b"", nlri)
+    hop = b"".join(_parse_hop(value[key]) for key in ("nexthop", "link-local") if key in value)
+    hop = hop or bytes(family.address_bits // 8)
+    if len(hop) not in NEXT_HOP_LENGTHS[family.afi]:
+        raise TextError(f"not a next hop of {family}: {value!r}")
+    return MpReach(family, hop, nlri, add_path)
+
+
+def _parse_hop(text: object) -> bytes:
+    if not isinstance(text, str):
+        raise TextError(f"not an IP address: {text!r}")
+    return parse_address(text)
+
+
+# What MP_REACH and MP_UNREACH have in common.
+
+
+def encode_family(family: Family) -> bytes:
+    return family.afi.to_bytes(2, "big") + bytes((family.safi,))
+
+
+def decode_nlri(family: Family, nlri: bytes, add_path: bool | None) -> list[Prefix]:
+    return [] if add_path is None else decode_prefixes(nlri, family.afi, add_path)
+
+
+def encode_nlri(family: Family, nlri: bytes, add_path: bool | None, context: WireContext) -> bytes:
+    """NLRI with path identifiers or without them, as the context has it."""
+    wanted = family in context.add_path
+    if add_path is None or add_path == wanted:
+        return nlri
+    return encode_prefixes(decode_prefixes(nlri, family.afi, add_path), family.afi, wanted)
+
+
+def format_nlri_json(family: Family, nlri: bytes, add_path: bool | None) -> str:
+    if add_path is None:
+        return '"data":' + (format_hex(nlri) if nlri else '""')
+    prefixes = format_prefixes(nlri, family.afi, add_path)
+    return '"prefixes":["' + '","'.join(prefixes) + '"]' if prefixes else '"prefixes":[]'
+
+
+def nlri_from_json(value: object, others: set[str]) -> tuple[Family, bytes, bool | None]:
+    """(family, NLRI, whether they carry path identifiers); `others` are the keys that may be there besides."""
+    if not isinstance(value, dict) or not isinstance(value.get("af"), str):
+        raise TextError(f'not an object with "af": {value!r}')
+    if unknown := value.keys() - others - {"af", "prefixes", "data"}:
+        raise TextError(f"unknown key {min(unknown)!r}")
+    family = parse_family(value["af"])
+    if "data" in value:
+        return family, parse_hex(value["data"]), None
+    texts = value.get("prefixes")
+    if not family.address_bits:
+        raise TextError(f'NLRI of {family} are given as "data":"0x..."')
+    if not isinstance(texts, list):
+        raise TextError(f'no list of "prefixes": {value!r}')
+    add_path = any(isinstance(text, str) and text.startswith("#") for text in texts)
+    return family, encode_prefixes(texts, family.afi, add_path), add_path
+
+
+CODEC = Codec(decode, encode, format_json, from_json)

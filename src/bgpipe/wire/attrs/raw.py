@@ -1,0 +1,71 @@
+"""Attributes whose value is kept as octets: those without a module of their own, and those that nobody knows.
+
+Some have a check of their structure all the same, so far as the reaction to errors needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..context import WireContext
+from ..errors import TextError, WireError
+from .codec import Codec
+from .hexadecimal import format_hex, parse_hex
+
+
+def decode(octets: bytes, context: WireContext) -> bytes:
+    return octets
+
+
+def encode(value: bytes, context: WireContext) -> bytes:
+    return value
+
+
+def format_json(value: bytes) -> str:
+    return format_hex(value) if value else "true"
+
+
+def from_json(value: object) -> bytes:
+    """true is no octets. Raises TextError."""
+    if value is True:
+        return b""
+    if value is None or value is False:
+        raise TextError(f"not true or hexadecimal digits: {value!r}")
+    return parse_hex(value)
+
+
+CODEC = Codec(decode, encode, format_json, from_json)
+
+
+def check_tlvs(type_size: int, header_counts: bool = False, lengths: dict[int, int] | None = None) -> Codec:
+    """A value that is a run of TLVs: type of `type_size` octets, length of two, and what `length` says.
+
+    header_counts: the length includes type and length. lengths: what the length must be, by type.
+    """
+    header = type_size + 2
+
+    def check(value: bytes) -> WireError | None:
+        pos = 0
+        while pos < len(value):
+            if pos + header > len(value):
+                return WireError("TLV header is cut short", subcode=1, offset=pos)
+            kind = int.from_bytes(value[pos : pos + type_size], "big")
+            length = int.from_bytes(value[pos + type_size : pos + header], "big")
+            if lengths and length != lengths.get(kind, length):
+                return WireError(f"TLV {kind} has length {length}", subcode=1, offset=pos)
+            stop = pos + length + (0 if header_counts else header)
+            if stop < pos + header or stop > len(value):
+                return WireError(f"TLV {kind} of length {length} does not fit", subcode=1, offset=pos)
+            pos = stop
+        return None
+
+    return CODEC._replace(check=check)
+
+
+def check_length(possible: Callable[[int], bool]) -> Codec:
+    """A value whose length `possible` accepts."""
+
+    def check(value: bytes) -> WireError | None:
+        return None if possible(len(value)) else WireError(f"length {len(value)} is not possible", subcode=5)
+
+    return CODEC._replace(check=check)

@@ -1,0 +1,488 @@
+"""The UPDATE message (RFC 4271 section 4.3): a lazy view of its body, and how one is made.
+
+Octets are decoded when a property asks for them. An attribute that can't be decoded gives None there, as if it were
+absent, and is told in `errors` with the reaction of RFC 7606; NLRI that can't be decoded raise WireError, since then
+nobody knows what the message is about.
+
+JSON: {"reach":[...],"unreach":[...],"attrs":{...}}, attributes in the order that they have on the wire. Path attributes
+that have no such form (one comes twice, or they don't fill their section) are one string of hexadecimal digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from . import attrs as table
+from .attrs import as_path as paths
+from .attrs.aggregator import Aggregator
+from .attrs.as_path import AS_TRANS, AsPath
+from .attrs.attribute import Attribute, attribute_from_json
+from .attrs.community import format_community
+from .attrs.ext_community import format_ext_community
+from .attrs.hexadecimal import format_hex, parse_hex
+from .attrs.large_community import format_large_community
+from .attrs.mp_reach import MpReach
+from .context import AS4, WireContext
+from .errors import Reaction, TextError, WireError
+from .family import IPV4_UNICAST, Family
+from .prefix import Prefix, decode_prefixes, encode_prefixes, format_prefixes, split_prefixes
+
+HEADER: Final = 19
+"""Octets of the message header, which a body has to share the longest message with."""
+
+_CACHE_SIZE: Final = 8192
+_CACHED_OCTETS: Final = 512
+"""JSON texts are remembered for as many sections of path attributes, and as many attributes, of at most this size."""
+_section_texts: Final[dict[tuple[bool, bool], dict[bytes, str]]] = {}
+_attribute_texts: Final[dict[tuple[bool, bool], dict[bytes, str]]] = {}
+
+PrefixLike = Prefix | str
+
+
+class Update:
+    """The body of an UPDATE message, and how to read it."""
+
+    __slots__ = ("_attrs", "_body", "_bounds", "_context", "_list_errors")
+
+    def __init__(self, body: bytes, context: WireContext = AS4) -> None:
+        self._body = body
+        self._context = context
+        self._bounds: tuple[int, int] | None = None
+        self._attrs: dict[int, Attribute] | None = None
+        self._list_errors: list[WireError] = []
+
+    @classmethod
+    def decode(cls, body: bytes, context: WireContext = AS4) -> Update:
+        """A view of `body`, nothing of which is looked at yet."""
+        return cls(body, context)
+
+    @property
+    def body(self) -> bytes:
+        """The octets."""
+        return self._body
+
+    @property
+    def context(self) -> WireContext:
+        """How the octets are read."""
+        return self._context
+
+    # What is in it
+
+    @property
+    def nlri(self) -> list[Prefix]:
+        """The prefixes of the NLRI field: IPv4 unicast. Raises WireError."""
+        return decode_prefixes(self._body, 1, IPV4_UNICAST in self._context.add_path, self._sections()[1])
+
+    @property
+    def withdrawn_routes(self) -> list[Prefix]:
+        """The prefixes of the Withdrawn Routes field: IPv4 unicast. Raises WireError."""
+        return decode_prefixes(self._body, 1, IPV4_UNICAST in self._context.add_path, 2, self._sections()[0])
+
+    @property
+    def reach(self) -> list[Prefix]:
+        """All announced prefixes: of the NLRI field, and of MP_REACH_NLRI. Raises WireError."""
+        prefixes = self.nlri
+        mp_reach = self.attrs.get(table.MP_REACH)
+        return prefixes + mp_reach.value.prefixes if mp_reach else prefixes
+
+    @property
+    def withdrawn(self) -> list[Prefix]:
+        """All withdrawn prefixes: of the Withdrawn Routes field, and of MP_UNREACH_NLRI. Raises WireError."""
+        prefixes = self.withdrawn_routes
+        mp_unreach = self.attrs.get(table.MP_UNREACH)
+        return prefixes + mp_unreach.value.prefixes if mp_unreach else prefixes
+
+    @property
+    def attrs(self) -> Mapping[int, Attribute]:
+        """The path attributes by type code, in their order; the first one of those that come twice. Raises WireError
+        if the sections of the body can't be found.
+        """
+        if self._attrs is None:
+            start, end = self._sections()
+            found: dict[int, Attribute] = {}
+            try:
+                for flags, code, octets in split_attributes(self._body, start + 2, end):
+                    if code not in found:
+                        found[code] = Attribute(flags, code, octets, self._context)
+                    else:
+                        self._list_errors.append(_repeated(code))
+            except WireError as error:
+                self._list_errors.append(error)
+            self._attrs = found
+        return self._attrs
+
+    def value(self, code: int) -> Any:
+        """The value of an attribute; None if it is absent or can't be decoded."""
+        attribute = self.attrs.get(code)
+        if attribute is None:
+            return None
+        try:
+            return attribute.value
+        except WireError:
+            return None
+
+    @property
+    def as_path(self) -> AsPath | None:
+        """AS_PATH, with AS4_PATH merged into it where the session has AS numbers of two octets (RFC 6793 4.2.3)."""
+        path: AsPath | None = self.value(table.AS_PATH)
+        if path is None or self._context.as4 or table.AS4_PATH not in self.attrs:
+            return path
+        aggregator: Aggregator | None = self.value(table.AGGREGATOR)
+        as4_path: AsPath | None = self.value(table.AS4_PATH)
+        if as4_path is None or (aggregator and aggregator.asn != AS_TRANS and table.AS4_AGGREGATOR in self.attrs):
+            return path
+        return paths.merge_as4_path(path, as4_path)
+
+    @property
+    def origin_as(self) -> int | None:
+        """The AS that the routes come from: the last one of the AS path, None if that ends in a set or is empty."""
+        path = self.as_path
+        return path.origin if path is not None else None
+
+    @property
+    def aggregator(self) -> Aggregator | None:
+        """AGGREGATOR, or AS4_AGGREGATOR where that stands for it (RFC 6793 section 4.2.3)."""
+        aggregator: Aggregator | None = self.value(table.AGGREGATOR)
+        if aggregator and aggregator.asn == AS_TRANS and not self._context.as4:
+            return self.value(table.AS4_AGGREGATOR) or aggregator
+        return aggregator
+
+    @property
+    def origin(self) -> str | None:
+        """IGP, EGP or INCOMPLETE."""
+        origin: int | None = self.value(table.ORIGIN)
+        names = ("IGP", "EGP", "INCOMPLETE")
+        return names[origin] if origin is not None and origin < len(names) else None
+
+    @property
+    def next_hop(self) -> str | None:
+        """The next hop of MP_REACH_NLRI, else the one of NEXT_HOP."""
+        mp_reach: MpReach | None = self.value(table.MP_REACH)
+        next_hop: str | None = (mp_reach.next_hop if mp_reach else None) or self.value(table.NEXT_HOP)
+        return next_hop
+
+    @property
+    def med(self) -> int | None:
+        """MULTI_EXIT_DISC."""
+        med: int | None = self.value(table.MED)
+        return med
+
+    @property
+    def local_pref(self) -> int | None:
+        local_pref: int | None = self.value(table.LOCAL_PREF)
+        return local_pref
+
+    @property
+    def otc(self) -> int | None:
+        """ONLY_TO_CUSTOMER."""
+        otc: int | None = self.value(table.OTC)
+        return otc
+
+    @property
+    def communities(self) -> list[str]:
+        """Each as `65000:1`."""
+        return [format_community(community) for community in self.value(table.COMMUNITY) or ()]
+
+    @property
+    def large_communities(self) -> list[str]:
+        """Each as `65000:1:2`."""
+        return [format_large_community(community) for community in self.value(table.LARGE_COMMUNITY) or ()]
+
+    @property
+    def ext_communities(self) -> list[str]:
+        """Each as the JSON text of its type and value."""
+        return [format_ext_community(community) for community in self.value(table.EXT_COMMUNITY) or ()]
+
+    @property
+    def family(self) -> Family:
+        """The family of MP_REACH_NLRI, else of MP_UNREACH_NLRI, else IPv4 unicast."""
+        for code in (table.MP_REACH, table.MP_UNREACH):
+            attribute = self.attrs.get(code)
+            if attribute is not None and len(attribute.octets) >= 3:
+                return Family(int.from_bytes(attribute.octets[:2], "big"), attribute.octets[2])
+        return IPV4_UNICAST
+
+    @property
+    def end_of_rib(self) -> Family | None:
+        """The family that this message is the End-of-RIB marker of (RFC 4724 section 2), or None."""
+        body = self._body
+        if len(body) == 4:
+            return IPV4_UNICAST if body == bytes(4) else None
+        if len(body) > 11 or self._sections()[1] != len(body) or body[:2] != b"\0\0":
+            return None
+        mp_unreach = self.attrs.get(table.MP_UNREACH)
+        return self.family if mp_unreach and len(self.attrs) == 1 and len(mp_unreach.octets) == 3 else None
+
+    @property
+    def is_eor(self) -> bool:
+        """It is an End-of-RIB marker."""
+        return self.end_of_rib is not None
+
+    # What is wrong with it
+
+    @property
+    def errors(self) -> list[WireError]:
+        """What check() finds where it is not known which kind of peer the message comes from."""
+        return self.check()
+
+    @property
+    def reaction(self) -> Reaction | None:
+        """The strongest reaction that `errors` ask for (RFC 7606 section 3(h)), None if there are none."""
+        return strongest(self.errors)
+
+    def check(self, peer: str | None = None) -> list[WireError]:
+        """All that is wrong, in the order found (RFC 7606), each with its reaction.
+
+        peer: "ebgp" for an external peer, which must not send LOCAL_PREF and the attributes of route reflection;
+        "ibgp" for an internal one, which must send LOCAL_PREF.
+        """
+        try:
+            start, end = self._sections()
+        except WireError as error:
+            return [error]
+        attributes = self.attrs
+        errors = list(self._list_errors)
+        for attribute in attributes.values():
+            wrong = attribute.error(external=peer == "ebgp")
+            if wrong is not None:
+                errors.append(wrong)
+        add_path = IPV4_UNICAST in self._context.add_path
+        for first, last in ((2, start), (end, len(self._body))):
+            try:
+                split_prefixes(self._body, 1, add_path, first, last)
+            except WireError as error:
+                errors.append(error)
+        has_nlri = end < len(self._body)
+        if has_nlri or table.MP_REACH in attributes:
+            wanted = [table.ORIGIN, table.AS_PATH]
+            if has_nlri:
+                wanted.append(table.NEXT_HOP)
+            if peer == "ibgp":
+                wanted.append(table.LOCAL_PREF)
+            errors += [_missing(code) for code in wanted if code not in attributes]
+        elif attributes.keys() - {table.MP_UNREACH} and strongest(errors) == Reaction.TREAT_AS_WITHDRAW:
+            # There is nothing to withdraw: the error may hide the very attribute that says what (RFC 7606 section 5.2).
+            errors.append(WireError("an error in an attribute, and no reachable NLRI", subcode=1))
+        return errors
+
+    # Octets
+
+    def encode(self, context: WireContext | None = None) -> bytes:
+        """The body as `context` reads it: the octets as they are, unless width of AS numbers or ADD-PATH differ."""
+        if context is None or context is self._context or context == self._context:
+            return self._body
+        from .compose import recode
+
+        return recode(self, context)
+
+    def encode_split(self, context: WireContext | None = None) -> list[bytes]:
+        """encode() as bodies of which none is longer than the longest message of `context`.
+
+        Withdrawals come first, then announcements, each part with all path attributes. Raises WireError
+        (treat-as-withdraw) if these are so many that no prefix has a place beside them.
+        """
+        context = context or self._context
+        body = self.encode(context)
+        room = context.max_message - HEADER
+        if len(body) <= room:
+            return [body]
+        from .compose import split
+
+        return list(split(Update(body, context), room))
+
+    # JSON
+
+    def format_json(self) -> str:
+        """One line of strict JSON. Raises WireError if the sections or the NLRI fields can't be decoded."""
+        start, end = self._bounds or self._sections()
+        body = self._body
+        context = self._context
+        parts = []
+        if end < len(body):
+            prefixes = format_prefixes(body, 1, IPV4_UNICAST in context.add_path, end)
+            parts.append('"reach":["' + '","'.join(prefixes) + '"]')
+        if start > 2:
+            prefixes = format_prefixes(body, 1, IPV4_UNICAST in context.add_path, 2, start)
+            parts.append('"unreach":["' + '","'.join(prefixes) + '"]')
+        if start + 2 < end:
+            parts.append('"attrs":' + _format_attributes(body[start + 2 : end], context))
+        return "{" + ",".join(parts) + "}"
+
+    @classmethod
+    def from_json(cls, item: object, context: WireContext = AS4) -> bytes:
+        """The body for a parsed JSON object. Raises TextError, which says what is wrong."""
+        if not isinstance(item, dict):
+            raise TextError(f"not an object: {item!r}")
+        if not item.keys() <= {"reach", "unreach", "attrs"}:
+            unknown = min(map(str, item.keys() - {"reach", "unreach", "attrs"}))
+            raise TextError(f"unknown key {unknown!r}; an UPDATE has reach, unreach and attrs")
+        add_path = IPV4_UNICAST in context.add_path
+        fields = []
+        for key in ("unreach", "reach"):
+            texts = item.get(key) or ()
+            if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+                raise TextError(f"{key}: not a list of prefixes: {texts!r}")
+            fields.append(encode_prefixes(texts, 1, add_path))
+        attributes = item.get("attrs") or {}
+        if isinstance(attributes, str):
+            return join(fields[0], parse_hex(attributes), fields[1])
+        if not isinstance(attributes, dict):
+            raise TextError(f"attrs: not an object: {attributes!r}")
+        found = [attribute_from_json(name, value, context) for name, value in attributes.items()]
+        if len({attribute.code for attribute in found}) < len(found):
+            raise TextError("attrs: an attribute comes twice under two names")
+        return join(fields[0], b"".join(attribute.encode() for attribute in found), fields[1])
+
+    # Making one
+
+    @classmethod
+    def make(
+        cls,
+        *,
+        reach: Iterable[PrefixLike] = (),
+        withdrawn: Iterable[PrefixLike] = (),
+        attrs: Mapping[str | int, Any] | None = None,
+        next_hop: str | None = None,
+        context: WireContext = AS4,
+    ) -> Update:
+        """An UPDATE of prefixes and of attributes by name or code, with values as in JSON. Raises TextError.
+
+        IPv6 prefixes go into MP_REACH_NLRI and MP_UNREACH_NLRI, and so do IPv4 ones with an IPv6 `next_hop`
+        (RFC 8950). IPv6 and IPv4 can be announced together only by an IPv6 next hop.
+        """
+        return cls(bytes(4), context).replace(reach=reach, withdrawn=withdrawn, attrs=attrs, next_hop=next_hop)
+
+    def replace(
+        self,
+        *,
+        reach: Iterable[PrefixLike] | None = None,
+        withdrawn: Iterable[PrefixLike] | None = None,
+        attrs: Mapping[str | int, Any] | None = None,
+        next_hop: str | None = None,
+    ) -> Update:
+        """A copy with other prefixes, attributes (None takes one away) or next hop. Raises TextError, WireError.
+
+        What isn't named stays, octet by octet: order, flags, attributes that nobody knows. New attributes come last.
+        """
+        from .compose import replace
+
+        return replace(self, reach, withdrawn, attrs or {}, next_hop)
+
+    def parts(self) -> tuple[bytes, bytes, bytes]:
+        """The octets of withdrawn routes, path attributes and NLRI. Raises WireError."""
+        start, end = self._sections()
+        return self._body[2:start], self._body[start + 2 : end], self._body[end:]
+
+    def _sections(self) -> tuple[int, int]:
+        """Where Total Path Attribute Length and NLRI start. Raises WireError 3/1 (RFC 4271 section 6.3)."""
+        if self._bounds is None:
+            body = self._body
+            size = len(body)
+            start = 2 + int.from_bytes(body[:2], "big")
+            if start + 2 > size:
+                raise WireError("Withdrawn Routes Length is too large", offset=0)
+            end = start + 2 + int.from_bytes(body[start : start + 2], "big")
+            if end > size:
+                raise WireError("Total Path Attribute Length is too large", offset=start)
+            self._bounds = start, end
+        return self._bounds
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Update) and self._body == other._body and self._context == other._context
+
+    def __hash__(self) -> int:
+        return hash(self._body)
+
+    def __repr__(self) -> str:
+        try:
+            return f"<Update {self.format_json()}>"
+        except WireError as error:
+            return f"<Update of {len(self._body)} octets: {error}>"
+
+
+def strongest(errors: Iterable[WireError]) -> Reaction | None:
+    """The reaction to several errors (RFC 7606 section 3(h))."""
+    return max((error.reaction for error in errors), default=None)
+
+
+def split_attributes(octets: bytes, pos: int, end: int) -> Iterator[tuple[int, int, bytes]]:
+    """(flags, type code, value octets) of each path attribute. Raises WireError when one doesn't fit (RFC 7606 4)."""
+    while pos < end:
+        start = pos + (4 if octets[pos] & table.EXTENDED_LENGTH else 3)
+        if start > end:
+            raise _misfit("attribute header is cut short", pos)
+        stop = start + int.from_bytes(octets[pos + 2 : start], "big")
+        if stop > end:
+            raise _misfit(f"attribute {table.TABLE[octets[pos + 1]].name} is cut short", pos)
+        yield octets[pos], octets[pos + 1], octets[start:stop]
+        pos = stop
+
+
+def join(withdrawn: bytes, attributes: bytes, nlri: bytes) -> bytes:
+    """A body of its three parts. Raises TextError where one is too long for its length field."""
+    if len(withdrawn) > 0xFFFF or len(attributes) > 0xFFFF:
+        raise TextError(f"{max(len(withdrawn), len(attributes))} octets are too many for one UPDATE")
+    lengths = [len(part).to_bytes(2, "big") for part in (withdrawn, attributes)]
+    return lengths[0] + withdrawn + lengths[1] + attributes + nlri
+
+
+def _misfit(text: str, pos: int) -> WireError:
+    return WireError(text, subcode=1, reaction=Reaction.TREAT_AS_WITHDRAW, offset=pos)
+
+
+def _repeated(code: int) -> WireError:
+    """RFC 7606 section 3(g)."""
+    reset = code in (table.MP_REACH, table.MP_UNREACH)
+    reaction = Reaction.SESSION_RESET if reset else Reaction.ATTRIBUTE_DISCARD
+    return WireError(f"{table.TABLE[code].name} comes twice", subcode=1, reaction=reaction)
+
+
+def _missing(code: int) -> WireError:
+    """RFC 7606 section 3(d)."""
+    text = f"{table.TABLE[code].name} is missing"
+    return WireError(text, subcode=3, data=bytes((code,)), reaction=Reaction.TREAT_AS_WITHDRAW)
+
+
+def _format_attributes(section: bytes, context: WireContext) -> str:
+    """Path attributes as a JSON object, or as a string of digits where that would lose one."""
+    key = (context.as4, context.guess_as)
+    if key not in _section_texts:
+        _section_texts[key], _attribute_texts[key] = {}, {}
+    text = _section_texts[key].get(section)
+    if text is not None:
+        return text
+    texts = _attribute_texts[key]
+    parts = []
+    codes = set()
+    cacheable = len(section) <= _CACHED_OCTETS
+    pos, end = 0, len(section)
+    while pos < end:
+        start = pos + (4 if section[pos] & table.EXTENDED_LENGTH else 3)
+        if start > end:
+            return format_hex(section)
+        stop = start + int.from_bytes(section[pos + 2 : start], "big")
+        code = section[pos + 1]
+        if stop > end or code in codes:
+            return format_hex(section)
+        codes.add(code)
+        octets = section[pos:stop]
+        part = texts.get(octets)
+        if part is None:
+            part = Attribute(section[pos], code, section[start:stop], context).format_json()
+            if code in (table.MP_REACH, table.MP_UNREACH):
+                cacheable = False  # its text hangs on ADD-PATH too, and doesn't come again
+            elif stop - pos <= _CACHED_OCTETS:
+                _remember(texts, octets, part)
+        parts.append(part)
+        pos = stop
+    text = "{" + ",".join(parts) + "}"
+    if cacheable:
+        _remember(_section_texts[key], section, text)
+    return text
+
+
+def _remember(texts: dict[bytes, str], octets: bytes, text: str) -> None:
+    if len(texts) >= _CACHE_SIZE:
+        texts.clear()
+    texts[octets] = text
