@@ -14,6 +14,7 @@ if os.environ.get("BGPIPE_KERNEL") == "0":
     WHY_NOT = "switched off by BGPIPE_KERNEL=0"
 else:
     try:
+        from . import frame as frame
         from . import index as index
         from . import json_out as json_out
         from . import mrt_out as mrt_out

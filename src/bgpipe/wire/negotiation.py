@@ -7,6 +7,7 @@ from typing import NamedTuple
 from . import caps
 from .caps import Capability, add_path, extended_next_hop, mp
 from .context import WireContext
+from .family import IPV4_UNICAST, Family
 from .family import Family
 from .open import Open
 
@@ -24,6 +25,12 @@ class Agreement(NamedTuple):
     capabilities: tuple[Capability, ...]
     contexts: Contexts
     json: dict[str, object]
+
+    @property
+    def families(self) -> list[Family]:
+        """The agreed families; IPv4 unicast if none was named (RFC 4760)."""
+        found = [mp.decode(value) for value in caps.values(self.capabilities, caps.MP)]
+        return found or [IPV4_UNICAST]
 
 
 def negotiate(left: Open, right: Open) -> Agreement:

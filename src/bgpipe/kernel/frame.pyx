@@ -1,0 +1,108 @@
+"""Messages of a live session: finding them in what one read of a socket gave, and what a proxy must know of them."""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.string cimport memcmp
+
+from .block cimport MESSAGE_HEADER, NO_PEER, Entry, message_of, next_entry
+from .octets cimport Reader, left, reader, skip, take, u8, u16
+from .update cimport Update, locate
+
+
+cdef enum:
+    UPDATE = 2
+    KEEPALIVE = 4
+    SMALLEST_UPDATE = 23
+
+
+def frame(bytes octets not None, Py_ssize_t start, unsigned flags, int64_t time, unsigned limit):
+    """(index, end): the run of whole UPDATE and KEEPALIVE messages from `start` on, of at most `limit` octets each.
+
+    The run ends at `end`: before a message that is cut short, of another type, or with a header that can't be.
+    flags, time: for every entry.
+    """
+    cdef size_t size = min(PyBytes_GET_SIZE(octets), <Py_ssize_t> NO_PEER)
+    cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
+    cdef const uint8_t* marker
+    cdef size_t begin, end, top, length, count = 0
+    cdef unsigned kind
+    cdef Entry* entries
+    cdef Reader r
+    if start < 0:
+        raise ValueError("start is before the first octet")
+    r = reader(base, start, size)
+    begin = end = r.pos
+    top = left(&r) // MESSAGE_HEADER + 1
+    index = PyByteArray_FromStringAndSize(NULL, top * sizeof(Entry))
+    entries = <Entry*> PyByteArray_AS_STRING(index)
+    with nogil:
+        while left(&r) >= MESSAGE_HEADER and count < top:
+            marker = take(&r, 16)
+            length = u16(&r)
+            kind = u8(&r)
+            if memcmp(marker, b"\xff" * 16, 16) != 0 or length > limit:
+                break
+            if not (kind == UPDATE and length >= SMALLEST_UPDATE or kind == KEEPALIVE and length == MESSAGE_HEADER):
+                break
+            if not skip(&r, length - MESSAGE_HEADER):
+                break
+            entries[count].seq = 0
+            entries[count].time = time
+            entries[count].offset = <uint32_t> end
+            entries[count].peer = NO_PEER
+            entries[count].length = <uint16_t> length
+            entries[count].flags = flags
+            entries[count].spare = 0
+            count += 1
+            end = r.pos
+    PyByteArray_Resize(index, count * sizeof(Entry))
+    return index, end if end > begin else start
+
+
+def survey(bytes octets not None, index not None):
+    """(every, some, longest): the flags that all entries have, that some have, and the octets of the longest message."""
+    cdef Py_buffer view
+    cdef Reader entries
+    cdef Entry entry
+    cdef unsigned every = 0xFFFF, some = 0, longest = 0
+    PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)
+    entries = reader(<const uint8_t*> view.buf, 0, view.len)
+    with nogil:
+        while next_entry(&entries, &entry):
+            every &= entry.flags
+            some |= entry.flags
+            if entry.length > longest:
+                longest = entry.length
+    PyBuffer_Release(&view)
+    return every, some, longest
+
+
+def odd(bytes octets not None, index not None):
+    """Positions of the UPDATEs that are not beyond doubt well-formed and common: Python has to judge these."""
+    cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
+    cdef size_t size = PyBytes_GET_SIZE(octets)
+    cdef Py_buffer view
+    cdef Reader entries, message, header
+    cdef Entry entry
+    cdef Update update
+    cdef Py_ssize_t position = 0
+    cdef bint sound
+    found = []
+    PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)
+    try:
+        entries = reader(<const uint8_t*> view.buf, 0, view.len)
+        while next_entry(&entries, &entry):
+            message = message_of(base, size, &entry)
+            header = message
+            skip(&header, MESSAGE_HEADER - 1)
+            if u8(&header) == UPDATE:
+                with nogil:
+                    sound = locate(&update, message, entry.flags)
+                if not sound:
+                    found.append(position)
+            position += 1
+    finally:
+        PyBuffer_Release(&view)
+    return found

@@ -1,0 +1,176 @@
+"""Endpoints as the two ends of a proxied session: what comes in at one leaves at the other."""
+
+from __future__ import annotations
+
+import pytest
+
+from bgpipe import kernel
+from bgpipe.session.endpoint import Endpoint
+from bgpipe.wire import caps
+from bgpipe.wire.block import Block
+from bgpipe.wire.caps import Capability, add_path, mp
+from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST
+from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message
+from bgpipe.wire.open import Open
+from bgpipe.wire.prefix import parse_prefix
+from bgpipe.wire.update import Update
+
+IPV4 = Capability(caps.MP, mp.encode(IPV4_UNICAST))
+IPV6 = Capability(caps.MP, mp.encode(IPV6_UNICAST))
+AS4 = Capability(caps.AS4, (65001).to_bytes(4, "big"))
+EXTENDED = Capability(caps.EXTENDED_MESSAGE)
+
+
+def greeting(*capabilities: Capability) -> bytes:
+    return Message(OPEN, Open(65001, 90, "192.0.2.1", capabilities).encode()).octets
+
+
+def add_paths(*families: object, direction: int = add_path.SEND | add_path.RECEIVE) -> list[Capability]:
+    values = add_path.encode(dict.fromkeys(families, direction))  # type: ignore[misc]
+    return [Capability(caps.ADD_PATH, value) for value in values]
+
+
+def agree(endpoint: Endpoint, received: bytes, sent: bytes) -> None:
+    for item in endpoint.feed(received, 1):
+        assert isinstance(item, Message)
+    (message,) = Endpoint().feed(sent, 1)
+    endpoint.encode(message)
+    assert endpoint.agreement is not None
+
+
+def proxy(left: Endpoint, right: Endpoint, octets: bytes) -> bytes:
+    return b"".join(right.encode(item) for item in left.feed(octets, 1))
+
+
+def updates(count: int = 50) -> bytes:
+    messages = [
+        Message(
+            UPDATE,
+            Update.make(
+                reach=[parse_prefix(f"10.{number}.0.0/16")],
+                attrs={"ORIGIN": "IGP", "ASPATH": [65001, 64512 + number], "NEXTHOP": "192.0.2.1"},
+            ).encode(),
+        )
+        for number in range(count)
+    ]
+    return b"".join(message.octets + Message(KEEPALIVE).octets for message in messages)
+
+
+def test_what_passes_leaves_as_it_came() -> None:
+    opening = greeting(IPV4, AS4)
+    octets = opening + Message(KEEPALIVE).octets + updates() + Message(NOTIFICATION, b"\6\2").octets
+    left, right = Endpoint(), Endpoint()
+    assert proxy(left, right, octets) == octets
+    assert left.fault is None
+    assert left.lost() == 0
+
+
+def test_cut_at_every_place() -> None:
+    octets = greeting(IPV4, AS4) + updates(3)
+    for cut in range(len(octets) + 1):
+        left, right = Endpoint(), Endpoint()
+        assert proxy(left, right, octets[:cut]) + proxy(left, right, octets[cut:]) == octets
+
+
+def test_octet_by_octet() -> None:
+    octets = greeting(IPV4, AS4) + updates(3)
+    left, right = Endpoint(), Endpoint()
+    assert b"".join(proxy(left, right, octets[pos : pos + 1]) for pos in range(len(octets))) == octets
+
+
+@pytest.mark.skipif(not kernel.AVAILABLE, reason="blocks come from the kernel")
+def test_updates_travel_in_blocks() -> None:
+    items = list(Endpoint().feed(updates(), 7))
+    assert [len(item) for item in items if isinstance(item, Block)] == [100]
+    assert [message.time for message in items[0]] == [7] * 100  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("octets", "numbers"),
+    [
+        (b"\xff" * 15 + b"\xfe" + b"\0\x13\x04", (1, 1)),
+        (b"\xff" * 16 + b"\0\x12\x04", (1, 2)),
+        (b"\xff" * 16 + b"\x10\x01\x02", (1, 2)),
+        (b"\xff" * 16 + b"\0\x14\x04\0", (1, 2)),
+    ],
+)
+def test_bad_header_is_a_fault_after_what_was_good(octets: bytes, numbers: tuple[int, int]) -> None:
+    left = Endpoint()
+    good = updates(2)
+    out = b"".join(Endpoint().encode(item) for item in left.feed(good + octets, 1))
+    assert out == good
+    assert left.fault is not None
+    assert (left.fault.code, left.fault.subcode) == numbers
+
+
+def test_extended_messages_only_when_both_want_them() -> None:
+    long = Message(
+        UPDATE, Update.make(withdrawn=[parse_prefix(f"10.{n >> 8}.{n & 255}.0/24") for n in range(2000)]).encode()
+    )
+    both = Endpoint()
+    agree(both, greeting(IPV4, AS4, EXTENDED), greeting(IPV4, AS4, EXTENDED))
+    assert len(long.octets) > 4096
+    assert b"".join(both.encode(item) for item in both.feed(long.octets, 1)) == long.octets
+    one = Endpoint()
+    agree(one, greeting(IPV4, AS4), greeting(IPV4, AS4, EXTENDED))
+    assert list(one.feed(long.octets, 1)) == []
+    assert one.fault is not None
+
+
+def test_too_long_for_the_other_side_is_split() -> None:
+    prefixes = [parse_prefix(f"10.{number >> 8}.{number & 255}.0/24") for number in range(3000)]
+    long = Message(
+        UPDATE, Update.make(reach=prefixes, attrs={"ORIGIN": "IGP", "ASPATH": [1], "NEXTHOP": "192.0.2.1"}).encode()
+    )
+    left, right = Endpoint(), Endpoint()
+    agree(left, greeting(IPV4, AS4, EXTENDED), greeting(IPV4, AS4, EXTENDED))
+    agree(right, greeting(IPV4, AS4), greeting(IPV4, AS4))
+    messages = [m for item in Endpoint().feed(proxy(left, right, long.octets), 1) for m in _each(item)]
+    assert len(messages) > 1
+    assert [prefix for message in messages for prefix in message.update.nlri] == prefixes
+
+
+def test_four_octet_as_numbers_for_a_peer_with_two() -> None:
+    update = Update.make(
+        reach=[parse_prefix("10.0.0.0/8")],
+        attrs={"ORIGIN": "IGP", "ASPATH": [4200000001, 65001], "NEXTHOP": "192.0.2.1"},
+    )
+    left, right = Endpoint(), Endpoint()
+    agree(left, greeting(IPV4, AS4), greeting(IPV4, AS4))
+    agree(right, greeting(IPV4), greeting(IPV4))
+    octets = proxy(left, right, Message(UPDATE, update.encode()).octets)
+    reader = Endpoint()
+    agree(reader, greeting(IPV4), greeting(IPV4))
+    (message,) = (m for item in reader.feed(octets, 1) for m in _each(item))
+    assert not message.context.as4
+    assert str(message.update.value(2)) == "23456,65001"
+    assert str(message.update.as_path) == "4200000001,65001"
+
+
+def test_add_path_by_family_and_direction() -> None:
+    paths = add_paths(IPV4_UNICAST)
+    endpoint = Endpoint()
+    agree(endpoint, greeting(IPV4, IPV6, AS4, *paths), greeting(IPV4, IPV6, AS4, *paths))
+    assert IPV4_UNICAST in endpoint.receiving.add_path
+    assert IPV6_UNICAST not in endpoint.receiving.add_path
+    update = Update.make(
+        reach=[parse_prefix("#7#10.0.0.0/8")],
+        attrs={"ORIGIN": "IGP", "ASPATH": [1], "NEXTHOP": "192.0.2.1"},
+        context=endpoint.sending,
+    )
+    octets = Message(UPDATE, update.encode()).octets
+    (message,) = (m for item in endpoint.feed(octets, 1) for m in _each(item))
+    assert [str(prefix) for prefix in message.update.nlri] == ["#7#10.0.0.0/8"]
+    assert endpoint.encode(message) == octets
+    sender = Endpoint()
+    agree(
+        sender,
+        greeting(IPV4, AS4, *add_paths(IPV4_UNICAST, direction=add_path.SEND)),
+        greeting(IPV4, AS4, *add_paths(IPV4_UNICAST, direction=add_path.RECEIVE)),
+    )
+    assert IPV4_UNICAST in sender.receiving.add_path
+    assert IPV4_UNICAST not in sender.sending.add_path
+
+
+def _each(item: Message | Block) -> list[Message]:
+    return [item] if isinstance(item, Message) else list(item)
