@@ -63,7 +63,8 @@ class Open:
         if body[0] != VERSION:
             raise WireError(f"BGP version {body[0]}, 4 expected", code=2, subcode=1, data=b"\0\x04", offset=0)
         size, params = body[9], body[FIXED:]
-        if size != (EXTENDED if params[:1] == b"\xff" else len(params)):
+        extended = size and params[:1] == b"\xff"  # whatever else the length octet says (RFC 9072 section 2)
+        if size != len(params) and not extended:
             raise WireError(
                 f"optional parameters of {len(params)} octets, length says {size}", code=2, subcode=0, offset=9
             )
@@ -180,7 +181,9 @@ class Open:
         params = None if text is None else parse_hex(text)
 
         spelled = decode_params(params) if params is not None and _readable(params) else None
-        capabilities = spelled if spelled is not None and given is None else caps.from_json(given or {})
+        capabilities = (
+            spelled if spelled is not None and given is None else caps.from_json({} if given is None else given)
+        )
         if asn > 0xFFFF and not any(capability.code == caps.AS4 for capability in capabilities):
             capabilities += (Capability(caps.AS4, caps.as4.encode(asn)),)
         if spelled is not None and caps.to_json(spelled) == caps.to_json(capabilities):

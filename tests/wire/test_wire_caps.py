@@ -1,0 +1,171 @@
+"""Capabilities: their table, each file, and their JSON."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bgpipe.wire import caps
+from bgpipe.wire.caps import Capability, add_path, as4, extended_next_hop, fqdn, mp, role
+from bgpipe.wire.cursor import Cursor
+from bgpipe.wire.errors import ShortError, TextError, WireError
+from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST, Family
+
+
+def encoded(shown: object) -> str:
+    return caps.encode(caps.from_json(shown)).hex()
+
+
+def shown(octets: str) -> dict[str, object]:
+    return caps.to_json(caps.decode(Cursor(bytes.fromhex(octets))))
+
+
+@pytest.mark.parametrize(
+    ("octets", "json"),
+    [
+        ("010400010001010400020001", {"MP": ["IPV4/UNICAST", "IPV6/UNICAST"]}),
+        ("0200", {"ROUTE_REFRESH": True}),
+        ("0506000100010002", {"EXTENDED_NEXTHOP": ["IPV4/UNICAST/IPV6"]}),
+        ("0600", {"EXTENDED_MESSAGE": True}),
+        ("090102", {"ROLE": "RS-CLIENT"}),
+        ("0901c8", {"ROLE": 200}),
+        ("40020078", {"GRACEFUL_RESTART": "0x0078"}),
+        ("4104fa56ea00", {"AS4": 4200000000}),
+        ("410400000000", {"AS4": 0}),
+        ("45080001010100020103", {"ADDPATH": ["IPV4/UNICAST/RECEIVE", "IPV6/UNICAST/BIDIR"]}),
+        ("491407726f75746572310b6578616d706c652e636f6d", {"FQDN": {"host": "router1", "domain": "example.com"}}),
+        ("49060461ff220a00", {"FQDN": {"host": 'a\xff"\n'}}),
+        ("c80101c8020203c800", {"CAP_200": ["0x01", "0x0203", "0x"]}),
+        ("01040bad00fe", {"MP": ["AFI(2989)/SAFI(254)"]}),
+    ],
+)
+def test_both_ways(octets: str, json: dict[str, object]) -> None:
+    assert shown(octets) == json
+    assert encoded(json) == octets
+
+
+def test_order_is_that_of_first_occurrence() -> None:
+    assert list(shown("4104000000010200010400010001410400000002")) == ["AS4", "ROUTE_REFRESH", "MP"]
+
+
+@pytest.mark.parametrize(
+    ("octets", "json"),
+    [
+        ("0103000100", {"MP": "0x000100"}),
+        ("4100", {"AS4": True}),
+        ("09020001", {"ROLE": "0x0001"}),
+        ("450400010100", {"ADDPATH": "0x00010100"}),
+        ("4500", {"ADDPATH": True}),
+        ("0506000101010002", {"EXTENDED_NEXTHOP": "0x000101010002"}),
+        ("4903026162", {"FQDN": "0x026162"}),
+        ("4104000000014100", {"AS4": ["0x00000001", "0x"]}),
+    ],
+)
+def test_a_value_that_can_not_be_read_is_shown_raw_and_comes_back(octets: str, json: dict[str, object]) -> None:
+    assert shown(octets) == json
+    assert encoded(json) == octets
+
+
+@pytest.mark.parametrize(
+    ("json", "octets"),
+    [
+        ({"mp": ["ipv6/unicast", "IPV4/UNICAST", "IPV6/UNICAST"]}, "010400010001010400020001"),
+        ({"MP": "IPV4/UNICAST"}, "010400010001"),
+        ({"CAP_65": 1}, "410400000001"),
+        ({"as4": "65001"}, "41040000fde9"),
+        ({"ROLE": "rs_client"}, "090102"),
+        ({"ADDPATH": "1/1/send"}, "450400010102"),
+        ({"FQDN": {"domain": "d"}}, "4903000164"),
+        ({"AS4": None, "MP": [], "ROUTE_REFRESH": False}, ""),
+    ],
+)
+def test_input_may_be_said_in_other_ways(json: object, octets: str) -> None:
+    assert encoded(json) == octets
+
+
+@pytest.mark.parametrize(
+    "json",
+    [
+        [],
+        {"NO_SUCH": True},
+        {"CAP_256": True},
+        {"CAP_200": 5},
+        {"CAP_200": "0xabc"},
+        {"CAP_200": "0x" + "00" * 256},
+        {"MP": ["IPV4"]},
+        {"MP": [1]},
+        {"MP": {"af": 1}},
+        {"AS4": 1 << 32},
+        {"AS4": -1},
+        {"AS4": 1.5},
+        {"ROLE": "BOSS"},
+        {"ROLE": 256},
+        {"ADDPATH": ["IPV4/UNICAST"]},
+        {"ADDPATH": ["IPV4/UNICAST/BOTH"]},
+        {"EXTENDED_NEXTHOP": ["IPV4/UNICAST/IPV9"]},
+        {"FQDN": "router1"},
+        {"FQDN": {"host": 1}},
+        {"FQDN": {"host": "\u0142"}},
+        {"FQDN": {"host": "a" * 200, "domain": "b" * 54}},
+    ],
+)
+def test_mistakes_are_told(json: object) -> None:
+    with pytest.raises(TextError):
+        caps.from_json(json)
+
+
+@pytest.mark.parametrize(
+    ("form", "octets"),
+    [
+        (mp, "000100"),
+        (mp, "0001000100"),
+        (as4, "00"),
+        (as4, ""),
+        (role, ""),
+        (role, "0000"),
+        (add_path, "00010100"),
+        (add_path, "00010104"),
+        (add_path, "000101"),
+        (extended_next_hop, "0001"),
+        (fqdn, "046267"),
+        (fqdn, "0462677064"),
+        (fqdn, "00000f"),
+        (fqdn, ""),
+    ],
+)
+def test_values_that_can_not_be_read(form: caps.Form, octets: str) -> None:
+    with pytest.raises(WireError) as caught:
+        form.decode(bytes.fromhex(octets))
+    assert (caught.value.code, caught.value.subcode) == (2, 0)
+
+
+def test_a_capability_cut_short() -> None:
+    with pytest.raises(ShortError):
+        caps.decode(Cursor(b"\x41\x04\x00"))
+
+
+def test_many_families_are_chunked_by_what_fits() -> None:
+    families = {Family(afi, 1): add_path.SEND for afi in range(1, 101)}
+    assert [len(value) for value in add_path.encode(families)] == [252, 148]
+    assert add_path.merge(add_path.encode(families)) == families
+    pairs = [(Family(afi, 1), 2) for afi in range(1, 43)]
+    assert [len(value) for value in extended_next_hop.encode(pairs)] == [252]
+    assert [len(value) for value in extended_next_hop.encode([*pairs, (Family(43, 1), 2)])] == [252, 6]
+
+
+def test_of_two_capabilities_that_name_one_family_the_first_counts() -> None:
+    values = [bytes.fromhex("00010101"), bytes.fromhex("0001010200020102")]
+    assert add_path.merge(values) == {IPV4_UNICAST: add_path.RECEIVE, IPV6_UNICAST: add_path.SEND}
+
+
+def test_names() -> None:
+    assert {caps.parse_name(caps.name(code)) for code in range(256)} == set(range(256))
+    assert str(Capability(65, b"\0\0\0\1")) == "AS4 0x00000001"
+    assert str(Capability(2)) == "ROUTE_REFRESH"
+
+
+@given(st.lists(st.builds(Capability, st.integers(0, 255), st.binary(max_size=255)), max_size=8))
+def test_json_of_what_json_says_is_the_same(capabilities: list[Capability]) -> None:
+    json = caps.to_json(capabilities)
+    assert caps.to_json(caps.from_json(json)) == json
