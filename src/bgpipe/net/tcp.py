@@ -1,0 +1,218 @@
+"""TCP for BGP: opening connections and waiting for them, with MD5 or TCP-AO, TTL, GTSM and transparent addresses.
+
+The options that Python's socket module has no names for are those of Linux. Where the kernel refuses one, the
+OSError says which option it was and what it needs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import socket
+import ssl
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+BGP_PORT: Final = 179
+_TCP_MD5SIG_EXT: Final = 32
+_TCP_AO_ADD_KEY: Final = 38
+_IP_TRANSPARENT: Final = 19
+_IPV6_TRANSPARENT: Final = 75
+_IP_MINTTL: Final = 21
+_IPV6_MINHOPCOUNT: Final = 73
+_MAX_KEY: Final = 80
+_BUFFER: Final = 4 << 20
+"""Octets that the kernel may keep for us in each direction, where it lets us choose."""
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class TcpOptions:
+    """How connections are made.
+
+    md5: key of RFC 2385, "" for none. ao: key of RFC 5925, with its key id as `ID:KEY`, "" for none.
+    ttl: of what we send, 0 leaves it. min_ttl: the least TTL of what we take (RFC 5082), 0 takes all.
+    transparent: use addresses that are not ours (needs CAP_NET_ADMIN). bind: where to connect from, "" for anywhere.
+    keepalive: seconds between TCP keepalives, not above 0 for none. ipv6: whether names may mean IPv6 addresses.
+    tls: for TLS inside the connection.
+    """
+
+    md5: str = ""
+    ao: str = ""
+    ttl: int = 0
+    min_ttl: int = 0
+    transparent: bool = False
+    bind: str = ""
+    keepalive: float = 15.0
+    ipv6: bool = True
+    tls: ssl.SSLContext | None = None
+
+
+def parse_endpoint(text: str, default_port: int = BGP_PORT) -> tuple[str, int]:
+    """(host, port) of `host`, `host:port`, `:port`, an IP address, `[v6]` or `[v6]:port`. Raises ValueError."""
+    host, port = text, ""
+    if text.startswith("["):
+        host, bracket, port = text[1:].partition("]")
+        if not bracket or (port and not port.startswith(":")):
+            raise ValueError(f"not an address: {text!r}; [ADDRESS]:PORT is expected")
+        port = port[1:]
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    if not port:
+        return host, default_port
+    if not port.isascii() or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f"not a port: {port!r} in {text!r}; 1 to 65535 is expected")
+    return host, int(port)
+
+
+def format_endpoint(address: Sequence[object]) -> str:
+    """`host:port`, or `[v6]:port`, of an address as sockets give it."""
+    host, port = str(address[0]).removeprefix("::ffff:"), address[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+async def dial(host: str, port: int, options: TcpOptions, timeout: float | None) -> socket.socket:
+    """A connected socket, to the first address of `host` that answers. Raises OSError (TimeoutError included).
+
+    timeout: seconds for each address, None waits as long as the kernel does.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(
+        host, port, family=socket.AF_UNSPEC if options.ipv6 else socket.AF_INET, type=socket.SOCK_STREAM
+    )
+    error: OSError | None = None
+    for family, _, _, _, address in found:
+        connection = _new_socket(family)
+        try:
+            _prepare(connection, options)
+            if options.bind:
+                bind_host, bind_port = parse_endpoint(options.bind, 0)
+                connection.bind((bind_host, bind_port))
+            async with asyncio.timeout(timeout):
+                await loop.sock_connect(connection, address)
+        except OSError as failed:
+            connection.close()
+            error = failed
+        except BaseException:
+            connection.close()
+            raise
+        else:
+            tune(connection, options)
+            return connection
+    raise error or OSError(f"{host}: no address")
+
+
+def listen(host: str, port: int, options: TcpOptions, backlog: int = 128) -> list[socket.socket]:
+    """Listening sockets: one for an address, one for each of IPv4 and IPv6 where `host` is "". Raises OSError."""
+    if host:
+        places = [found[:1] + found[4:] for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)][:1]
+    else:
+        places = [(socket.AF_INET, ("", port))]
+        if options.ipv6 and socket.has_dualstack_ipv6():
+            places.append((socket.AF_INET6, ("::", port)))
+    sockets: list[socket.socket] = []
+    try:
+        for family, address in places:
+            listening = _new_socket(family)
+            sockets.append(listening)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            _prepare(listening, options)
+            listening.bind(address)
+            listening.listen(backlog)
+    except BaseException:
+        for each in sockets:
+            each.close()
+        raise
+    return sockets
+
+
+def tune(connection: socket.socket, options: TcpOptions) -> None:
+    """What a connected socket needs besides: no delay, keepalives, room in the kernel."""
+    connection.setblocking(False)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if options.keepalive > 0:
+        seconds = max(1, round(options.keepalive))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if sys.platform == "linux":
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, seconds)
+
+
+def allowed(address: str, networks: Sequence[Network]) -> bool:
+    """Whether a peer may connect; with no networks, everybody may."""
+    if not networks:
+        return True
+    peer = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(peer, ipaddress.IPv6Address) and peer.ipv4_mapped:
+        peer = peer.ipv4_mapped
+    return any(peer in network for network in networks)
+
+
+def _new_socket(family: int) -> socket.socket:
+    made = socket.socket(family, socket.SOCK_STREAM)
+    made.setblocking(False)
+    return made
+
+
+def _prepare(made: socket.socket, options: TcpOptions) -> None:
+    """What must be set before bind, connect or listen."""
+    v6 = made.family == socket.AF_INET6
+    if options.md5:
+        set_option(made, "--md5", lambda: set_md5(made, options.md5))
+    if options.ao:
+        set_option(made, "--ao", lambda: set_ao(made, options.ao))
+    if options.transparent:
+        place = (socket.IPPROTO_IPV6, _IPV6_TRANSPARENT) if v6 else (socket.IPPROTO_IP, _IP_TRANSPARENT)
+        set_option(made, "--transparent", lambda: made.setsockopt(*place, 1), "needs CAP_NET_ADMIN")
+    if options.ttl:
+        place = (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS) if v6 else (socket.IPPROTO_IP, socket.IP_TTL)
+        set_option(made, "--ttl", lambda: made.setsockopt(*place, options.ttl))
+    if options.min_ttl:
+        place = (socket.IPPROTO_IPV6, _IPV6_MINHOPCOUNT) if v6 else (socket.IPPROTO_IP, _IP_MINTTL)
+        set_option(made, "--min-ttl", lambda: made.setsockopt(*place, options.min_ttl))
+
+
+def set_option(made: socket.socket, name: str, setting: Callable[[], None], hint: str = "") -> None:
+    """Sets a socket option; an error names it as the command line does."""
+    try:
+        setting()
+    except OSError as error:
+        hint = hint or f"this kernel ({os.uname().sysname} {os.uname().release}) has no support for it"
+        raise OSError(error.errno, f"{name}: {error.strerror}: {hint}") from None
+
+
+def set_md5(made: socket.socket, key: str) -> None:
+    """Signs all segments with a key (RFC 2385), whoever the peer is."""
+    octets = _key(key)
+    head = struct.pack("=BBHi", 1, 0, len(octets), 0)  # flag: a prefix follows; its length; key length; interface
+    made.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG_EXT, _any_peer(made) + head + octets.ljust(_MAX_KEY, b"\0"))
+
+
+def set_ao(made: socket.socket, text: str) -> None:
+    """Authenticates all segments by TCP-AO (RFC 5925), HMAC-SHA-1-96, whoever the peer is. text: `ID:KEY`."""
+    number, colon, key = text.partition(":")
+    if not colon or not number.isdecimal() or int(number) > 255:
+        raise ValueError("--ao: ID:KEY is expected, ID being a number from 0 to 255")
+    octets = _key(key)
+    name = b"hmac(sha1)".ljust(64, b"\0")
+    head = struct.pack("=iIHBBBBBB", 0, 0, 0, 0, int(number), int(number), 12, 0, len(octets))
+    made.setsockopt(socket.IPPROTO_TCP, _TCP_AO_ADD_KEY, _any_peer(made) + name + head + octets.ljust(_MAX_KEY, b"\0"))
+
+
+def _key(text: str) -> bytes:
+    octets = text.encode()
+    if not 0 < len(octets) <= _MAX_KEY:
+        raise ValueError(f"a TCP key has 1 to {_MAX_KEY} octets, not {len(octets)}")
+    return octets
+
+
+def _any_peer(made: socket.socket) -> bytes:
+    """A struct sockaddr_storage that, with a prefix of length 0, stands for every address."""
+    return struct.pack("=H", made.family).ljust(128, b"\0")
