@@ -31,11 +31,13 @@ from .prefix import Prefix, decode_prefixes, encode_prefixes, format_prefixes, s
 HEADER: Final = 19
 """Octets of the message header, which a body has to share the longest message with."""
 
-_CACHE_SIZE: Final = 8192
-_CACHED_OCTETS: Final = 512
+_CACHE_SIZE: Final = 16384
+_CACHED_OCTETS: Final = 256
 """JSON texts are remembered for as many sections of path attributes, and as many attributes, of at most this size."""
-_section_texts: Final[dict[tuple[bool, bool], dict[bytes, str]]] = {}
-_attribute_texts: Final[dict[tuple[bool, bool], dict[bytes, str]]] = {}
+_texts: Final[dict[tuple[bool, bool], tuple[dict[bytes, str], dict[bytes, str]]]] = {
+    (as4, guess_as): ({}, {}) for as4 in (False, True) for guess_as in (False, True)
+}
+"""JSON of sections, and of single attributes, by what of the context it hangs on: as4 and guess_as."""
 
 PrefixLike = Prefix | str
 
@@ -298,16 +300,16 @@ class Update:
         start, end = self._bounds or self._sections()
         body = self._body
         context = self._context
-        parts = []
+        text = ""
         if end < len(body):
             prefixes = format_prefixes(body, 1, IPV4_UNICAST in context.add_path, end)
-            parts.append('"reach":["' + '","'.join(prefixes) + '"]')
+            text = '"reach":["' + '","'.join(prefixes) + '"]'
         if start > 2:
             prefixes = format_prefixes(body, 1, IPV4_UNICAST in context.add_path, 2, start)
-            parts.append('"unreach":["' + '","'.join(prefixes) + '"]')
+            text += (',"unreach":["' if text else '"unreach":["') + '","'.join(prefixes) + '"]'
         if start + 2 < end:
-            parts.append('"attrs":' + _format_attributes(body[start + 2 : end], context))
-        return "{" + ",".join(parts) + "}"
+            text += (',"attrs":' if text else '"attrs":') + _format_attributes(body[start + 2 : end], context)
+        return "{" + text + "}"
 
     @classmethod
     def from_json(cls, item: object, context: WireContext = AS4) -> bytes:
@@ -446,13 +448,10 @@ def _missing(code: int) -> WireError:
 
 def _format_attributes(section: bytes, context: WireContext) -> str:
     """Path attributes as a JSON object, or as a string of digits where that would lose one."""
-    key = (context.as4, context.guess_as)
-    if key not in _section_texts:
-        _section_texts[key], _attribute_texts[key] = {}, {}
-    text = _section_texts[key].get(section)
+    sections, texts = _texts[context.as4, context.guess_as]
+    text = sections.get(section)
     if text is not None:
         return text
-    texts = _attribute_texts[key]
     parts = []
     codes = set()
     cacheable = len(section) <= _CACHED_OCTETS
@@ -478,7 +477,7 @@ def _format_attributes(section: bytes, context: WireContext) -> str:
         pos = stop
     text = "{" + ",".join(parts) + "}"
     if cacheable:
-        _remember(_section_texts[key], section, text)
+        _remember(sections, section, text)
     return text
 
 
