@@ -76,10 +76,10 @@ def format_endpoint(address: Sequence[object]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def dial(host: str, port: int, options: TcpOptions, timeout: float | None) -> socket.socket:
+async def dial(host: str, port: int, options: TcpOptions, patience: float | None) -> socket.socket:
     """A connected socket, to the first address of `host` that answers. Raises OSError (TimeoutError included).
 
-    timeout: seconds for each address, None waits as long as the kernel does.
+    patience: seconds for each address, None waits as long as the kernel does.
     """
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(
@@ -93,7 +93,7 @@ async def dial(host: str, port: int, options: TcpOptions, timeout: float | None)
             if options.bind:
                 bind_host, bind_port = parse_endpoint(options.bind, 0)
                 connection.bind((bind_host, bind_port))
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(patience):
                 await loop.sock_connect(connection, address)
         except OSError as failed:
             connection.close()
@@ -110,7 +110,8 @@ async def dial(host: str, port: int, options: TcpOptions, timeout: float | None)
 def listen(host: str, port: int, options: TcpOptions, backlog: int = 128) -> list[socket.socket]:
     """Listening sockets: one for an address, one for each of IPv4 and IPv6 where `host` is "". Raises OSError."""
     if host:
-        places = [found[:1] + found[4:] for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)][:1]
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        places: list[tuple[int, tuple[object, ...]]] = [(family, address)]
     else:
         places = [(socket.AF_INET, ("", port))]
         if options.ipv6 and socket.has_dualstack_ipv6():
