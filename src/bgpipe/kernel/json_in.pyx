@@ -1,0 +1,718 @@
+"""JSON lines to blocks: the messages that bgpipe.formats.json reads from them, or a place where it must go on.
+
+Taken are lines that say it as our own encoder does: no spaces, keys in its order, numbers without leading zeros,
+addresses in the form of RFC 5952, tags that a per-peer header can say in the same words. Everything else is declined.
+
+Octets are written without looking at how much room is left, because `decode` has asked for enough before each line:
+no octet of text becomes more than OCTETS_PER_CHARACTER octets (an AS number "1," is the worst), and what there is once
+in a message (its header, attributes' headers, the per-peer header) stays below OCTETS_PER_LINE.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strlen
+
+from .block cimport AS4, LEFT, MESSAGE_HEADER, PEER_AS4, RIGHT, Entry
+from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, sub, take, u8, wrote
+from .update cimport (
+    AGGREGATOR, AS4_AGGREGATOR, AS4_PATH, AS_PATH, AS_SEQUENCE, AS_SET, ATOMIC_AGGREGATE, CLUSTER_LIST, COMMUNITY,
+    EXTENDED, EXT_COMMUNITY, KNOWN_ATTRIBUTES, LARGE_COMMUNITY, LOCAL_PREF, MED, MP_REACH, MP_UNREACH, NEXT_HOP,
+    OPTIONAL, ORIGIN, ORIGINATOR_ID, OTC, PARTIAL, TRANSITIVE,
+)
+
+
+cdef enum:
+    OCTETS_PER_CHARACTER = 2
+    OCTETS_PER_LINE = 256
+    MAX_LINE = 1 << 20
+    MAX_MESSAGE = 4096
+    ENOUGH = 1 << 24  # octets of messages after which `decode` stops
+    UPDATE = 2
+    KEEPALIVE = 4
+    MAX_SEGMENT = 255
+    PEER_HEADER = 44  # octets of the longest
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Text: each function passes over what it found; False or NULL declines, wherever the reader is then
+
+cdef inline bint match(Reader* r, const char* text) noexcept nogil:
+    """Passes over `text` if it is what comes next; otherwise over nothing."""
+    cdef Reader ahead = r[0]
+    cdef size_t size = strlen(text)
+    cdef const uint8_t* p = take(&ahead, size)
+    if p == NULL or memcmp(p, text, size) != 0:
+        return False
+    r.pos = ahead.pos
+    return True
+
+
+cdef inline bint read_number(Reader* r, uint64_t top, uint64_t* number) noexcept nogil:
+    """A decimal number of at most 18 digits, up to `top`."""
+    cdef size_t start = r.pos
+    cdef uint64_t value = 0
+    cdef unsigned digit
+    cdef Reader ahead = r[0]
+    while True:
+        digit = <unsigned> u8(&ahead) - c"0"
+        if digit > 9 or ahead.failed:
+            break
+        r.pos = ahead.pos
+        value = value * 10 + digit
+        if value == 0 or r.pos - start == 19:
+            break
+    number[0] = value
+    return r.pos > start and r.pos - start < 19 and value <= top
+
+
+cdef inline bint read_digits(Reader* r, unsigned count, unsigned* number) noexcept nogil:
+    """A number of exactly `count` digits."""
+    cdef const uint8_t* p = take(r, count)
+    cdef unsigned value = 0, digit, i
+    if p == NULL:
+        return False
+    for i in range(count):
+        digit = <unsigned> p[i] - c"0"
+        if digit > 9:
+            return False
+        value = value * 10 + digit
+    number[0] = value
+    return True
+
+
+cdef inline uint8_t* get_number(uint8_t* p, Reader* r, unsigned width) noexcept nogil:
+    """A number as `width` octets, 2 or 4."""
+    cdef uint64_t number
+    if not read_number(r, 0xFFFF if width == 2 else 0xFFFFFFFF, &number):
+        return NULL
+    return put_u16(p, <uint32_t> number) if width == 2 else put_u32(p, <uint32_t> number)
+
+
+cdef inline uint8_t* put_u16(uint8_t* p, uint32_t number) noexcept nogil:
+    p[0] = number >> 8 & 255
+    p[1] = number & 255
+    return p + 2
+
+
+cdef inline uint8_t* put_u32(uint8_t* p, uint32_t number) noexcept nogil:
+    return put_u16(put_u16(p, number >> 16), number)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Addresses and prefixes
+
+cdef inline uint8_t* get_ipv4(uint8_t* p, Reader* r) noexcept nogil:
+    cdef uint64_t number
+    cdef unsigned i
+    for i in range(4):
+        if i and not match(r, b"."):
+            return NULL
+        if not read_number(r, 255, &number):
+            return NULL
+        p[i] = <uint8_t> number
+    return p + 4
+
+
+cdef inline int hex_digit(unsigned letter) noexcept nogil:
+    """Its value, or -1; upper case is not ours."""
+    if c"0" <= letter <= c"9":
+        return letter - c"0"
+    return <int> letter - c"a" + 10 if c"a" <= letter <= c"f" else -1
+
+
+cdef inline uint8_t* get_ipv6(uint8_t* p, Reader* r) noexcept nogil:
+    """An address in the form of RFC 5952, to before a quote or a slash; not one that ends like an IPv4 address."""
+    cdef unsigned words[8]
+    cdef unsigned count = 0, gap = 8, run = 0, longest = 0, first = 8, digits, word, i, j
+    cdef int digit
+    cdef Reader ahead
+    if match(r, b"::"):
+        gap = 0
+    while True:
+        word = 0
+        digits = 0
+        while True:
+            ahead = r[0]
+            digit = hex_digit(u8(&ahead))
+            if digit < 0:
+                break
+            if digits == 4 or digits and word == 0:
+                return NULL
+            r.pos = ahead.pos
+            word = word << 4 | <unsigned> digit
+            digits += 1
+        if digits == 0:
+            if gap != count:
+                return NULL
+            break
+        if count == 8:
+            return NULL
+        words[count] = word
+        count += 1
+        if not match(r, b":"):
+            break
+        if match(r, b":"):
+            if gap != 8:
+                return NULL
+            gap = count
+    if gap == 8 and count != 8 or gap != 8 and count > 6:
+        return NULL
+    if gap != 8:
+        for i in range(count - gap):
+            words[7 - i] = words[count - 1 - i]
+        for i in range(gap, 8 - (count - gap)):
+            words[i] = 0
+    for i in range(8):
+        run = run + 1 if words[i] == 0 else 0
+        if run > longest:
+            longest = run
+            first = i + 1 - run
+    if gap != 8 and (first != gap or longest != 8 - count) or gap == 8 and longest > 1:
+        return NULL
+    for i in range(8):
+        p = put_u16(p, words[i])
+    return p
+
+
+cdef inline uint8_t* get_prefixes(uint8_t* p, Reader* r, bint ipv6) noexcept nogil:
+    """Quoted prefixes with commas between them, to behind the closing bracket; bits behind the mask are cleared."""
+    cdef uint8_t address[16]
+    cdef uint64_t length
+    cdef size_t size
+    if match(r, b"]"):
+        return p
+    while True:
+        if not match(r, b'"'):
+            return NULL
+        if (get_ipv6(address, r) if ipv6 else get_ipv4(address, r)) == NULL:
+            return NULL
+        if not match(r, b"/") or not read_number(r, 128 if ipv6 else 32, &length):
+            return NULL
+        size = (length + 7) >> 3
+        if length & 7:
+            address[size - 1] &= 0xFF00 >> (length & 7)
+        p[0] = <uint8_t> length
+        memcpy(p + 1, address, size)
+        p += 1 + size
+        if match(r, b'",'):
+            continue
+        return p if match(r, b'"]') else NULL
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Path attributes: values
+
+cdef inline uint8_t* get_set(uint8_t* p, Reader* r) noexcept nogil:
+    """An AS_SET from behind its opening bracket."""
+    cdef uint8_t* count = p + 1
+    p[0] = AS_SET
+    count[0] = 0
+    p += 2
+    while count[0] < MAX_SEGMENT:
+        p = get_number(p, r, 4)
+        if p == NULL:
+            return NULL
+        count[0] += 1
+        if match(r, b"]"):
+            return p
+        if not match(r, b","):
+            return NULL
+    return NULL
+
+
+cdef inline uint8_t* get_path(uint8_t* p, Reader* r) noexcept nogil:
+    """AS_PATH from behind its opening bracket: numbers are of as few AS_SEQUENCEs as hold them, a list is an AS_SET."""
+    cdef uint8_t* count = NULL  # that of the sequence that the next number belongs to
+    if match(r, b"]"):
+        return p
+    while True:
+        if match(r, b"["):
+            p = get_set(p, r)
+            count = NULL
+        else:
+            if count == NULL or count[0] == MAX_SEGMENT:
+                count = p + 1
+                p[0] = AS_SEQUENCE
+                count[0] = 0
+                p += 2
+            count[0] += 1
+            p = get_number(p, r, 4)
+        if p == NULL:
+            return NULL
+        if match(r, b","):
+            continue
+        return p if match(r, b"]") else NULL
+
+
+cdef inline uint8_t* get_tuples(uint8_t* p, Reader* r, unsigned parts, unsigned width) noexcept nogil:
+    """A list of strings, each of so many numbers with colons between them, from behind its opening bracket."""
+    cdef unsigned i
+    while True:
+        if not match(r, b'"'):
+            return NULL
+        for i in range(parts):
+            if i and not match(r, b":"):
+                return NULL
+            p = get_number(p, r, width)
+            if p == NULL:
+                return NULL
+        if match(r, b'",'):
+            continue
+        return p if match(r, b'"]') else NULL
+
+
+cdef inline uint8_t* get_addresses(uint8_t* p, Reader* r) noexcept nogil:
+    """A list of IPv4 addresses, from behind its opening bracket."""
+    while True:
+        if not match(r, b'"'):
+            return NULL
+        p = get_ipv4(p, r)
+        if p == NULL:
+            return NULL
+        if match(r, b'",'):
+            continue
+        return p if match(r, b'"]') else NULL
+
+
+cdef inline uint8_t* get_ext_communities(uint8_t* p, Reader* r) noexcept nogil:
+    """Route targets and route origins (RFC 4360, RFC 5668), from behind the list's opening bracket."""
+    cdef unsigned kind, subtype
+    while True:
+        if not match(r, b'{"type":"'):
+            return NULL
+        kind = 1 if match(r, b"IP4_") else 2 if match(r, b"AS4_") else 0
+        subtype = 2 if match(r, b"TARGET") else 3 if match(r, b"ORIGIN") else 0
+        if not subtype or not match(r, b'","value":"'):
+            return NULL
+        p[0] = kind
+        p[1] = subtype
+        p = get_ipv4(p + 2, r) if kind == 1 else get_number(p + 2, r, 4 if kind else 2)
+        if p == NULL or not match(r, b":"):
+            return NULL
+        p = get_number(p, r, 2 if kind else 4)
+        if p == NULL or not match(r, b'"}'):
+            return NULL
+        if match(r, b","):
+            continue
+        return p if match(r, b"]") else NULL
+
+
+cdef inline uint8_t* get_aggregator(uint8_t* p, Reader* r) noexcept nogil:
+    if not match(r, b'{"asn":'):
+        return NULL
+    p = get_number(p, r, 4)
+    if p == NULL or not match(r, b', "addr":"'):
+        return NULL
+    p = get_ipv4(p, r)
+    return p if p != NULL and match(r, b'"}') else NULL
+
+
+cdef inline uint8_t* get_next_hop(uint8_t* p, Reader* r) noexcept nogil:
+    """An IPv4 or IPv6 address, which may be an IPv4-mapped one, and the quote behind it."""
+    cdef Reader again = r[0]
+    cdef uint8_t* end
+    if match(r, b"::ffff:"):
+        memcpy(p, b"\0\0\0\0\0\0\0\0\0\0\xff\xff", 12)
+        end = get_ipv4(p + 12, r)
+    else:
+        end = get_ipv4(p, r)
+    if end == NULL:
+        r[0] = again
+        end = get_ipv6(p, r)
+    return end if end != NULL and match(r, b'"') else NULL
+
+
+cdef inline uint8_t* get_mp(uint8_t* p, Reader* r, bint is_reach) noexcept nogil:
+    """MP_REACH_NLRI or MP_UNREACH_NLRI of IPv4 and IPv6, unicast and multicast (RFC 4760)."""
+    cdef bint ipv6
+    cdef uint8_t* hop
+    if match(r, b'{"af":"IPV4/'):
+        ipv6 = False
+    elif match(r, b'{"af":"IPV6/'):
+        ipv6 = True
+    else:
+        return NULL
+    p[0] = 0
+    p[1] = 2 if ipv6 else 1
+    p[2] = 1 if match(r, b'UNICAST",') else 2 if match(r, b'MULTICAST",') else 0
+    if p[2] == 0:
+        return NULL
+    p += 3
+    if is_reach:
+        if not match(r, b'"nexthop":"'):
+            return NULL
+        hop = p
+        p = get_next_hop(hop + 1, r)
+        if p != NULL and match(r, b',"link-local":"'):
+            p = get_next_hop(p, r)
+        if p == NULL or not match(r, b","):
+            return NULL
+        hop[0] = <uint8_t> (p - hop - 1)
+        if hop[0] != 16 and hop[0] != 32 and (hop[0] != 4 or ipv6):
+            return NULL
+        p[0] = 0
+        p += 1
+    if not match(r, b'"prefixes":['):
+        return NULL
+    p = get_prefixes(p, r, ipv6)
+    return p if p != NULL and match(r, b"}") else NULL
+
+
+cdef inline uint8_t* get_value(uint8_t* p, Reader* r, unsigned code) noexcept nogil:
+    if code == ORIGIN:
+        p[0] = 0 if match(r, b'"IGP"') else 1 if match(r, b'"EGP"') else 2
+        return p + 1 if p[0] < 2 or match(r, b'"INCOMPLETE"') else NULL
+    if code == MED or code == LOCAL_PREF or code == OTC:
+        return get_number(p, r, 4)
+    if code == ATOMIC_AGGREGATE:
+        return p if match(r, b"true") else NULL
+    if code == AGGREGATOR or code == AS4_AGGREGATOR:
+        return get_aggregator(p, r)
+    if code == MP_REACH or code == MP_UNREACH:
+        return get_mp(p, r, code == MP_REACH)
+    if code == NEXT_HOP or code == ORIGINATOR_ID:
+        if not match(r, b'"'):
+            return NULL
+        p = get_ipv4(p, r)
+        return p if p != NULL and match(r, b'"') else NULL
+    if not match(r, b"["):
+        return NULL
+    if code == AS_PATH or code == AS4_PATH:
+        return get_path(p, r)
+    if code == COMMUNITY:
+        return get_tuples(p, r, 2, 2)
+    if code == LARGE_COMMUNITY:
+        return get_tuples(p, r, 3, 4)
+    if code == EXT_COMMUNITY:
+        return get_ext_communities(p, r)
+    return get_addresses(p, r) if code == CLUSTER_LIST else NULL
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Path attributes: names and flags
+
+cdef struct Name:
+    uint8_t code
+    uint8_t size
+    uint8_t text[30]  # with the quote behind it
+
+
+cdef Name NAMES[KNOWN_ATTRIBUTES]
+
+
+cdef fill_names():
+    names = [
+        (ORIGIN, b"ORIGIN"), (AS_PATH, b"ASPATH"), (NEXT_HOP, b"NEXTHOP"), (MED, b"MED"), (LOCAL_PREF, b"LOCALPREF"),
+        (ATOMIC_AGGREGATE, b"AGGREGATE"), (AGGREGATOR, b"AGGREGATOR"), (COMMUNITY, b"COMMUNITY"),
+        (ORIGINATOR_ID, b"ORIGINATOR"), (CLUSTER_LIST, b"CLUSTER_LIST"), (MP_REACH, b"MP_REACH"),
+        (MP_UNREACH, b"MP_UNREACH"), (EXT_COMMUNITY, b"EXT_COMMUNITY"), (AS4_PATH, b"AS4PATH"),
+        (AS4_AGGREGATOR, b"AS4AGGREGATOR"), (LARGE_COMMUNITY, b"LARGE_COMMUNITY"), (OTC, b"OTC"),
+    ]  # fmt: skip
+    for place, (code, name) in enumerate(names):
+        NAMES[place] = Name(code, len(name) + 1, list((name + b'"').ljust(30)))
+
+
+fill_names()
+
+
+cdef inline unsigned read_name(Reader* r, unsigned* place) noexcept nogil:
+    """The code of the attribute whose name and closing quote come next, 0 declines; place: where to look first."""
+    cdef Reader ahead
+    cdef const uint8_t* text
+    cdef const Name* name
+    cdef unsigned i
+    for i in range(KNOWN_ATTRIBUTES):
+        if place[0] == KNOWN_ATTRIBUTES:
+            place[0] = 0
+        name = &NAMES[place[0]]
+        place[0] += 1
+        ahead = r[0]
+        text = take(&ahead, name.size)
+        if text != NULL and memcmp(text, name.text, name.size) == 0:
+            r.pos = ahead.pos
+            return name.code
+    return 0
+
+
+cdef inline uint8_t* get_attributes(uint8_t* p, Reader* r) noexcept nogil:
+    """The members of "attrs", from behind its opening brace to behind its closing one."""
+    cdef uint8_t* start
+    cdef uint8_t* value
+    cdef uint64_t seen = 0
+    cdef unsigned place = 0, code, flags
+    cdef size_t size
+    while True:
+        if not match(r, b'"'):
+            return NULL
+        code = read_name(r, &place)
+        if code == 0 or (seen >> code) & 1 or not match(r, b':{"flags":"'):
+            return NULL
+        seen |= <uint64_t> 1 << code
+        flags = OPTIONAL if match(r, b"O") else 0
+        if match(r, b"T"):
+            flags |= TRANSITIVE
+        if match(r, b"P"):
+            flags |= PARTIAL
+        if match(r, b"X"):
+            flags |= EXTENDED
+        if not match(r, b'","value":'):
+            return NULL
+        start = p
+        value = p + (4 if flags & EXTENDED else 3)
+        p = get_value(value, r, code)
+        if p == NULL or not match(r, b"}"):
+            return NULL
+        size = p - value
+        if size > 255 and not flags & EXTENDED:
+            flags |= EXTENDED
+            memmove(value + 1, value, size)
+            p += 1
+        start[0] = flags
+        start[1] = code
+        start[2] = size
+        if flags & EXTENDED:
+            put_u16(start + 2, <uint32_t> size)
+        if match(r, b","):
+            continue
+        return p if match(r, b"}") else NULL
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Messages
+
+cdef struct Clock:
+    uint8_t text[19]  # YYYY-MM-DDTHH:MM:SS
+    int64_t second    # since 1970
+
+
+cdef inline bint read_second(const uint8_t* text, int64_t* second) noexcept nogil:
+    """YYYY-MM-DDTHH:MM:SS, UTC, from 1970 on. Years are counted from March, so that a leap day comes last."""
+    cdef Reader r = reader(text, 0, 19)
+    cdef unsigned year, month, day, hour, minute, sec, last
+    cdef int64_t years, days
+    if not (
+        read_digits(&r, 4, &year) and match(&r, b"-") and read_digits(&r, 2, &month) and match(&r, b"-")
+        and read_digits(&r, 2, &day) and match(&r, b"T") and read_digits(&r, 2, &hour) and match(&r, b":")
+        and read_digits(&r, 2, &minute) and match(&r, b":") and read_digits(&r, 2, &sec)
+    ):
+        return False
+    if month == 2:
+        last = 29 if year % 4 == 0 and (year % 100 != 0 or year % 400 == 0) else 28
+    else:
+        last = 30 if month == 4 or month == 6 or month == 9 or month == 11 else 31
+    if year < 1970 or not 1 <= month <= 12 or not 1 <= day <= last or hour > 23 or minute > 59 or sec > 59:
+        return False
+    years = year - (1 if month < 3 else 0)
+    days = years * 365 + years // 4 - years // 100 + years // 400
+    days += (153 * (month + (9 if month < 3 else -3)) + 2) // 5 + day - 1 - 719468
+    second[0] = days * 86400 + hour * 3600 + minute * 60 + sec
+    return True
+
+
+cdef inline bint read_time(Reader* r, Clock* clock, int64_t* time) noexcept nogil:
+    """A time with three or six digits of the second's fraction, and the quote behind it; in microseconds since 1970."""
+    cdef const uint8_t* text = take(r, 19)
+    cdef unsigned millis, micros = 0
+    if text == NULL:
+        return False
+    if memcmp(text, clock.text, 19) != 0:
+        if not read_second(text, &clock.second):
+            clock.text[0] = 0
+            return False
+        memcpy(clock.text, text, 19)
+    if not match(r, b".") or not read_digits(r, 3, &millis):
+        return False
+    if not match(r, b'"') and not (read_digits(r, 3, &micros) and match(r, b'"')):
+        return False
+    time[0] = clock.second * 1000000 + millis * 1000 + micros
+    return True
+
+
+cdef inline bint match_member(Reader* r, const char* name, bint* first) noexcept nogil:
+    """Passes over an object's next name, and the comma before it unless it is the first; otherwise over nothing."""
+    cdef Reader again = r[0]
+    if (first[0] or match(r, b",")) and match(r, name):
+        first[0] = False
+        return True
+    r[0] = again
+    return False
+
+
+cdef inline Reader read_list(Reader* r) noexcept nogil:
+    """What comes up to the next closing bracket, with it; a failed reader if there is none."""
+    cdef Reader ahead = r[0]
+    cdef size_t size = left(r)
+    cdef const uint8_t* text = take(&ahead, size)
+    cdef const uint8_t* bracket = <const uint8_t*> memchr(text, c"]", size)
+    return sub(r, size + 1 if bracket == NULL else bracket - text + 1)
+
+
+cdef inline uint8_t* get_update(uint8_t* p, Reader* r) noexcept nogil:
+    """The body of an UPDATE (RFC 4271 section 4.3). "reach" stands first in the text and last in the message."""
+    cdef Reader reach = reader(r.base, r.pos, r.pos)
+    cdef bint first = True
+    cdef uint8_t* start = p
+    if not match(r, b"{"):
+        return NULL
+    if match_member(r, b'"reach":[', &first):
+        reach = read_list(r)
+        if reach.failed:
+            return NULL
+    p += 2
+    if match_member(r, b'"unreach":[', &first):
+        p = get_prefixes(p, r, False)
+        if p == NULL:
+            return NULL
+    put_u16(start, <uint32_t> (p - start - 2))
+    start = p
+    p += 2
+    if match_member(r, b'"attrs":{', &first):
+        p = get_attributes(p, r)
+        if p == NULL:
+            return NULL
+    put_u16(start, <uint32_t> (p - start - 2))
+    if left(&reach):
+        p = get_prefixes(p, &reach, False)
+    return p if match(r, b"}") else NULL
+
+
+cdef inline size_t get_address(uint8_t* address, Reader* r) noexcept nogil:
+    """The octets of an address, 4 or 16, and the quote behind it; 0 declines.
+
+    Declined are the unspecified address, which is no tag, and addresses whose text may end like an IPv4 address.
+    """
+    cdef uint8_t* end = get_next_hop(address, r)
+    cdef size_t size = end - address
+    if end == NULL or memcmp(address, b"\0" * 10, 4 if size == 4 else 10) == 0:
+        return 0
+    return size
+
+
+cdef inline uint8_t* get_tags(uint8_t* p, Reader* r) noexcept nogil:
+    """The per-peer header that says these tags, with AS numbers of 4 octets (see bgpipe.wire.block)."""
+    cdef uint8_t address[16]
+    cdef uint64_t number = 1
+    cdef size_t size = 4, peer_size = 0
+    cdef bint first = True
+    if not match(r, b"{"):
+        return NULL
+    memset(p, 0, PEER_HEADER)
+    if match_member(r, b'"PEER_AS":"', &first):
+        if not read_number(r, 0xFFFFFFFF, &number) or number == 0 or not match(r, b'"'):
+            return NULL
+        put_u32(p, <uint32_t> number)
+    if match_member(r, b'"PEER_IP":"', &first):
+        size = peer_size = get_address(p + 12, r)
+        if size == 0:
+            return NULL
+    if match_member(r, b'"LOCAL_AS":"', &first):
+        if not read_number(r, 0xFFFFFFFF, &number) or number == 0 or not match(r, b'"'):
+            return NULL
+        put_u32(p + 4, <uint32_t> number)
+    if match_member(r, b'"LOCAL_IP":"', &first):
+        size = get_address(address, r)
+        if size == 0 or peer_size != 0 and peer_size != size:
+            return NULL
+        memcpy(p + 12 + size, address, size)
+    if match_member(r, b'"INTERFACE":"', &first):
+        if not read_number(r, 0xFFFF, &number) or number == 0 or not match(r, b'"'):
+            return NULL
+        put_u16(p + 8, <uint32_t> number)
+    p[11] = 1 if size == 4 else 2
+    return p + 12 + 2 * size if match(r, b"}") else NULL
+
+
+cdef inline uint8_t* get_line(uint8_t* p, Reader* r, Clock* clock, Entry* entry) noexcept nogil:
+    """A message, and its per-peer header behind it; fills the entry, with offsets from `p`."""
+    cdef uint8_t* start = p
+    cdef uint64_t seq
+    cdef unsigned kind
+    if match(r, b'["R",'):
+        entry.flags = AS4 | PEER_AS4 | RIGHT
+    elif match(r, b'["L",'):
+        entry.flags = AS4 | PEER_AS4 | LEFT
+    elif match(r, b'["LR",'):
+        entry.flags = AS4 | PEER_AS4 | LEFT | RIGHT
+    elif match(r, b'["?",'):
+        entry.flags = AS4 | PEER_AS4
+    else:
+        return NULL
+    if not read_number(r, 1000000000000000000, &seq) or not match(r, b',"') or not read_time(r, clock, &entry.time):
+        return NULL
+    p += MESSAGE_HEADER
+    if match(r, b',"UPDATE",'):
+        kind = UPDATE
+        p = get_update(p, r)
+    elif match(r, b',"KEEPALIVE",null'):
+        kind = KEEPALIVE
+    else:
+        return NULL
+    if p == NULL or p - start > MAX_MESSAGE or not match(r, b","):
+        return NULL
+    memset(start, 0xFF, 16)
+    put_u16(start + 16, <uint32_t> (p - start))
+    start[18] = kind
+    entry.seq = <int64_t> seq
+    entry.offset = 0
+    entry.peer = <uint32_t> (p - start)
+    entry.length = <uint16_t> (p - start)
+    entry.spare = 0
+    p = get_tags(p, r)
+    return p if p != NULL and match(r, b"]") and left(r) == 0 else NULL
+
+
+cdef inline Reader next_line(Reader* r) noexcept nogil:
+    """The next line, its end passed over; a failed reader if it has none, or is too long to be ours."""
+    cdef Reader ahead = r[0]
+    cdef Reader line
+    cdef size_t size = min(left(r), <size_t> MAX_LINE)
+    cdef const uint8_t* text = take(&ahead, size)
+    cdef const uint8_t* end = <const uint8_t*> memchr(text, c"\n", size)
+    if end == NULL:
+        return reader(r.base, 1, 0)
+    line = sub(r, end - text)
+    take(r, 1)
+    return line
+
+
+def decode(bytes lines not None, Py_ssize_t start):
+    """(octets, index, end): a block of the messages from `start` to before the first line that is declined.
+
+    A line without an end is. `end` may also come where enough has been read. Raises MemoryError.
+    """
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(lines)
+    cdef Writer octets, entries
+    cdef size_t offset
+    cdef Reader r, line
+    cdef Clock clock
+    cdef Entry entry
+    cdef uint8_t* p
+    if start < 0:
+        raise ValueError("start is before the first octet")
+    r = reader(<const uint8_t*> PyBytes_AS_STRING(lines), start, size)
+    open_writer(&octets, left(&r) // 2 + OCTETS_PER_LINE)
+    open_writer(&entries, left(&r) // 8 + sizeof(Entry))
+    clock.text[0] = 0
+    with nogil:
+        while octets.used < ENOUGH:
+            line = next_line(&r)
+            if line.failed:
+                break
+            p = room(&octets, OCTETS_PER_CHARACTER * left(&line) + OCTETS_PER_LINE)
+            if p == NULL:
+                break
+            offset = octets.used
+            p = get_line(p, &line, &clock, &entry)
+            if p == NULL:
+                break
+            wrote(&octets, p)
+            entry.offset += <uint32_t> offset
+            entry.peer += <uint32_t> offset
+            p = room(&entries, sizeof(Entry))
+            if p == NULL:
+                break
+            memcpy(p, &entry, sizeof(Entry))
+            wrote(&entries, p + sizeof(Entry))
+            start = r.pos
+    index = close_writer(&entries)
+    return close_writer(&octets), bytearray(index), start
