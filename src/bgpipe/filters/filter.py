@@ -1,0 +1,66 @@
+"""A compiled filter: a judge of messages, and a sieve of blocks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import kernel
+from ..wire.block import ENTRY, Block
+from ..wire.message import UPDATE, Message
+from .fields import bind
+from .logic import closure, reduce
+from .program import make_program
+from .syntax import parse
+
+_narrow: Any = getattr(kernel, "narrow", None)
+
+
+class Filter:
+    """What `compile_filter` gives.
+
+    text: the filter as it was written. program: what it is for the kernel (see program.py); None if Python does it all.
+    """
+
+    __slots__ = ("_others", "_updates", "program", "text")
+
+    def __init__(self, text: str) -> None:
+        node = parse(text, bind)
+        updates, others = reduce(node, updates=True), reduce(node, updates=False)
+        self.text = text
+        self.program = make_program(updates, others)
+        self._updates = closure(updates)
+        self._others = closure(others)
+
+    def __call__(self, message: Message) -> bool:
+        """Whether the message matches. Never raises, whatever its octets."""
+        return bool(self._updates(message) if message.type_code == UPDATE else self._others(message))
+
+    def select(self, block: Block, keep: bool = True) -> Block:
+        """The messages of the block that match, or (not keep) that don't, in their order, on the same octets."""
+        if _narrow is None or self.program is None:
+            index, undecided = bytearray(block.index), list(range(len(block)))
+        else:
+            index, undecided = _narrow.narrow(block.octets, block.index, self.program, keep)
+        narrowed = Block(block.octets, index)
+        wrong = [position for position in undecided if self(narrowed.message(position)) != keep]
+        if wrong:
+            narrowed.index = _without(index, wrong)
+        return narrowed
+
+    def __repr__(self) -> str:
+        return f"<Filter {self.text!r}>"
+
+
+def _without(index: bytearray, positions: list[int]) -> bytearray:
+    """The index without the entries at these positions, which ascend."""
+    kept = bytearray()
+    start = 0
+    for position in positions:
+        kept += index[start * ENTRY.size : position * ENTRY.size]
+        start = position + 1
+    return kept + index[start * ENTRY.size :]
+
+
+def compile_filter(text: str) -> Filter:
+    """The filter that `text` says. Raises FilterError."""
+    return Filter(text)

@@ -1,0 +1,177 @@
+"""Conditions on what every message has: type, direction, number, time, tags, and its body as JSON.
+
+A binder turns a condition into a term. The field has already agreed to the operator and the index (fields.py); a
+value that makes no sense raises Fault. Values are parsed here, once; what is left for each message is in a closure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from ..wire.attrs import TABLE, parse_name
+from ..wire.block import DIRECTION_FLAGS, peer_tags
+from ..wire.errors import TextError
+from ..wire.message import TYPE_NAMES, UPDATE, Message, parse_type
+from ..wire.state import STATE
+from .errors import Fault, nearest
+from .judges import COMPARE, any_matches, compares, matches, present
+from .pattern import compile_pattern
+from .syntax import Condition
+from .terms import Judge, Look, Step, Term
+from .values import number_of, parse_time, parse_unsigned
+
+Binder = Callable[[Condition], Term]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_decode_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_string: Final = msgspec.json.Decoder(str).decode
+
+
+def bind_type(condition: Condition) -> Term:
+    if condition.value.upper() == "STATE":
+        return _type_term(STATE)
+    try:
+        return _type_term(parse_type(condition.value))
+    except TextError:
+        hint = nearest(condition.value.upper(), TYPE_NAMES.values())
+        raise Fault("value", f"invalid BGP message type: {condition.value}{hint}") from None
+
+
+def type_is(code: int) -> Binder:
+    """For a field that stands for one type."""
+    return lambda condition: _type_term(code)
+
+
+def _type_term(code: int) -> Term:
+    return Term(
+        lambda message: message.type_code == code,
+        updates_only=False,
+        on_updates=code == UPDATE,
+        step=Step(Look.TYPE, "==", code),
+    )
+
+
+def bind_direction(condition: Condition) -> Term:
+    def get(message: Message) -> str | None:
+        return message.direction if message.direction != "?" else None
+
+    if not condition.operator:
+        return Term(present(get), updates_only=False, step=Step(Look.DIRECTION))
+    direction = {"L": "L", "R": "R", "LR": "LR", "RL": "LR"}.get(condition.value.upper())
+    if direction is None:
+        raise Fault("value", f"invalid direction: {condition.value} (expected L, R, or LR)")
+    step = Step(Look.DIRECTION, "==", DIRECTION_FLAGS[direction])
+    return Term(compares(get, "==", direction), updates_only=False, step=step)
+
+
+def bind_seq(condition: Condition) -> Term:
+    def get(message: Message) -> int | None:
+        return message.seq or None
+
+    if not condition.operator:
+        return Term(present(get), updates_only=False, step=Step(Look.SEQ))
+    number = parse_unsigned(condition.value, 63)
+    step = Step(Look.SEQ, condition.operator, number)
+    return Term(compares(get, condition.operator, number), updates_only=False, step=step)
+
+
+def bind_time(condition: Condition) -> Term:
+    def get(message: Message) -> int | None:
+        return message.time or None
+
+    if condition.operator == "~":
+        return Term(matches(_time_text, compile_pattern(condition.value)), updates_only=False)
+    if not condition.operator:
+        return Term(present(get), updates_only=False, step=Step(Look.TIME))
+    time = parse_time(condition.value)
+    step = Step(Look.TIME, condition.operator, time)
+    return Term(compares(get, condition.operator, time), updates_only=False, step=step)
+
+
+def _time_text(message: Message) -> str | None:
+    """As the JSON form writes it: with milliseconds, or microseconds where these say more."""
+    time = message.time
+    if not time:
+        return None
+    digits = "microseconds" if time % 1000 else "milliseconds"
+    return (_EPOCH + timedelta(microseconds=time)).isoformat(timespec=digits)[:-6]
+
+
+def bind_tag(condition: Condition) -> Term:
+    """An empty tag is none. Without a key, any tag will do."""
+    test: Callable[[str], bool]
+    if condition.operator == "~":
+        test = compile_pattern(condition.value)
+    else:
+        test = condition.value.__eq__ if condition.operator else bool
+    key = condition.index
+    judge: Judge
+    if key is None:
+        judge = any_matches(lambda message: list(filter(None, _tags(message).values())), test)
+    else:
+        judge = matches(lambda message: _tags(message).get(key) or None, test)
+    return Term(judge if condition.operator else lambda message: bool(judge(message)), updates_only=False)
+
+
+def _tags(message: Message) -> Mapping[str, str]:
+    """Without making the message believe that somebody may have changed them."""
+    peer = message.peer
+    return message.tags if peer is None else peer_tags(peer)
+
+
+def bind_json(condition: Condition) -> Term:
+    return _json_term(condition, (condition.index or "").split("."), updates_only=False)
+
+
+def bind_attribute(condition: Condition) -> Term:
+    """`attr[NAME.PATH]` is `json[attrs.NAME.value.PATH]`."""
+    name, *path = (condition.index or "").split(".")
+    try:
+        code = parse_name(name)
+    except TextError:
+        hint = nearest(name.upper(), [row.name for row in TABLE if not row.name.startswith("ATTR_")])
+        raise Fault("index", f"unknown attribute: {name}{hint}") from None
+    return _json_term(condition, ["attrs", TABLE[code].name, "value", *path], updates_only=True)
+
+
+def _json_term(condition: Condition, path: list[str], updates_only: bool) -> Term:
+    sign, value = condition.operator, condition.value
+    number = number_of(value)
+    match: Callable[[str], bool]
+    if sign == "~":
+        match = compile_pattern(value)
+    elif sign == "==" or not sign:
+        # 1.50 is 1.5 unless it is quoted
+        exact = number is None or condition.quoted
+        match = value.__eq__ if exact else lambda text: text == value or number_of(text) == number
+    elif number is None:
+        raise Fault("value", "invalid value: numeric operator requires numeric value")
+    else:
+        compare = COMPARE[sign]
+
+        def match(text: str) -> bool:
+            found = number_of(text)
+            return found is not None and compare(found, number)
+
+    def get(message: Message) -> str | None:
+        return _find(message.format_json(), path)
+
+    return Term(matches(get, match) if sign else present(get), updates_only)
+
+
+def _find(text: str, path: list[str]) -> str | None:
+    """What stands at a path in JSON text, as it is there; strings without quotes; None for nothing and for null."""
+    found = text.encode()
+    try:
+        for step in path:
+            found = bytes(_decode_list(found)[int(step)] if found[:1] == b"[" else _decode_object(found)[step])
+        if found[:1] == b'"':
+            return _decode_string(found)
+    except (LookupError, ValueError):  # msgspec's errors are ValueErrors
+        return None
+    return None if found == b"null" else found.decode()

@@ -1,0 +1,267 @@
+"""Conditions on UPDATEs: family, prefixes, next hop, AS path, and the attributes that are numbers or communities.
+
+Binders as in of_message.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+
+from ..wire import attrs
+from ..wire.address import parse_address
+from ..wire.attrs.as_path import AsPath, Hop
+from ..wire.attrs.ext_community import parse_ext_community
+from ..wire.context import AS4
+from ..wire.errors import TextError
+from ..wire.family import Family, parse_afi, parse_family, parse_safi
+from ..wire.message import Message
+from ..wire.prefix import AFI_BITS, Prefix
+from .errors import Fault
+from .judges import COMPARE, any_matches, compares, matches, of_update, prefix_match, present
+from .of_message import Binder
+from .path_text import pattern_table, text_table
+from .pattern import compile_pattern
+from .syntax import Condition
+from .terms import Look, Step, Term
+from .values import integer_of, parse_address_or_prefix, parse_unsigned
+
+_get_path = attrgetter("update.as_path")
+_get_next_hop = attrgetter("update.next_hop")
+_PREFIXES: Final[dict[Look, Callable[[Message], list[Prefix]]]] = {
+    Look.PREFIX: lambda message: message.update.reach + message.update.withdrawn,
+    Look.REACH: attrgetter("update.reach"),
+    Look.UNREACH: attrgetter("update.withdrawn"),
+}
+_CODES: Final = {
+    Look.MED: attrs.MED,
+    Look.LOCAL_PREF: attrs.LOCAL_PREF,
+    Look.OTC: attrs.OTC,
+    Look.COMMUNITY: attrs.COMMUNITY,
+    Look.EXT_COMMUNITY: attrs.EXT_COMMUNITY,
+    Look.LARGE_COMMUNITY: attrs.LARGE_COMMUNITY,
+}
+_ORIGINS: Final = {"IGP": 0, "I": 0, "0": 0, "EGP": 1, "E": 1, "1": 1, "INCOMPLETE": 2, "?": 2, "2": 2}
+_PATH_TEXT: Final = re.compile(r"[0-9,\[\](){}]+", re.ASCII)
+
+
+def bind_family(condition: Condition) -> Term:
+    return _family_term(_parse_family(condition.value))
+
+
+def family_is(family: Family) -> Binder:
+    """For a field that stands for one family."""
+    return lambda condition: _family_term(family)
+
+
+def _family_term(wanted: Family) -> Term:
+    """Of AFI and SAFI, 0 is any."""
+
+    def match(family: Family) -> bool:
+        return wanted.afi in (0, family.afi) and wanted.safi in (0, family.safi)
+
+    step = Step(Look.FAMILY, "==", wanted.afi << 8 | wanted.safi)
+    return Term(of_update(matches(attrgetter("update.family"), match)), step=step)
+
+
+def _parse_family(text: str) -> Family:
+    readings: tuple[Callable[[str], Family], ...] = (
+        parse_family,
+        lambda text: Family(parse_afi(text), 0),
+        lambda text: Family(0, parse_safi(text)),
+    )
+    for reading in readings:
+        try:
+            return reading(text)
+        except TextError:
+            continue
+    raise Fault("value", f"invalid AFI/SAFI value: {text} (expected AFI/SAFI, AFI or SAFI, as in IPV4/UNICAST)")
+
+
+def prefixes(look: Look) -> Binder:
+    """For a field that is a list of prefixes, of all families that have any."""
+    get = _PREFIXES[look]
+
+    def bind(condition: Condition) -> Term:
+        if not condition.operator:
+            return Term(of_update(lambda message: bool(get(message))), step=Step(look))
+        reference = parse_address_or_prefix(condition.value)
+        every = condition.index == "*"
+        judge = any_matches(get, prefix_match(condition.operator, reference), every)
+        return Term(of_update(judge), step=_prefix_step(look, condition.operator, reference, every))
+
+    return bind
+
+
+def _prefix_step(look: Look, operator: str, reference: Prefix, every: bool = False) -> Step:
+    address = reference.address.to_bytes(AFI_BITS[reference.afi] // 8, "big")
+    return Step(look, operator, reference.afi, address, reference.length, every=every)
+
+
+def bind_next_hop(condition: Condition) -> Term:
+    if not condition.operator:
+        return Term(of_update(present(_get_next_hop)), step=Step(Look.NEXT_HOP))
+    reference = parse_address_or_prefix(condition.value)
+    afi, address, length, _ = reference
+    bits = AFI_BITS[afi]
+    if condition.operator == "~":
+        shift, compare = bits - length, COMPARE["=="]
+    elif length == bits:
+        shift, compare = 0, COMPARE[condition.operator]
+    else:
+        raise Fault("value", f"invalid value {condition.value}: a single IP address is needed for this operator")
+
+    def match(next_hop: str) -> bool:
+        octets = parse_address(next_hop)
+        return len(octets) * 8 == bits and compare(int.from_bytes(octets, "big") >> shift, address >> shift)
+
+    step = _prefix_step(Look.NEXT_HOP, condition.operator, reference)
+    return Term(of_update(matches(_get_next_hop, match)), step=step)
+
+
+def bind_path(condition: Condition) -> Term:
+    """`aspath`: with a number any hop, or the one that the index names; with text or a pattern all of the path."""
+    index = None if condition.index in (None, "*") else int(condition.index or 0)
+    sign, value = condition.operator, condition.value
+    number = integer_of(value) if sign != "~" else None
+    if sign and number is not None:
+        return _hop_term(sign, parse_unsigned(value, 32), index)
+    if index is not None:
+        raise Fault("index", f"invalid index: [{index}] goes with == < <= > >= and an AS number")
+    if not sign:
+        return Term(of_update(lambda message: bool(_get_path(message))), step=Step(Look.PATH))
+    if sign == "~":
+        match, table = compile_pattern(value), pattern_table(value)
+    elif sign == "==" and _PATH_TEXT.fullmatch(value):
+        match, table = value.__eq__, text_table(value)
+    else:
+        wanted = "an AS number, or a path such as 1,2,[3,4]" if sign == "==" else "integer"
+        raise Fault("value", f"invalid value: {value} (expected {wanted})")
+
+    def judge(message: Message) -> bool | None:
+        path = _get_path(message)
+        return match(str(path)) if path else None
+
+    return Term(of_update(judge), step=Step(Look.PATH_TEXT, sign, table=table) if table else None)
+
+
+def hop_at(index: int) -> Binder:
+    """For a field that is one hop of the path."""
+    return lambda condition: _hop_term(condition.operator, parse_unsigned(condition.value, 32), index)
+
+
+def _hop_term(sign: str, number: int, index: int | None) -> Term:
+    """A set matches if any of its members does; a hop that isn't there doesn't match."""
+    compare = COMPARE[sign]
+
+    def match(hop: Hop) -> bool:
+        return compare(hop, number) if isinstance(hop, int) else any(compare(asn, number) for asn in hop)
+
+    def judge(message: Message) -> bool | None:
+        path = _get_path(message)
+        if not path:
+            return None
+        hops = path.hops
+        if index is None:
+            return any(map(match, hops))
+        return -len(hops) <= index < len(hops) and match(hops[index])
+
+    return Term(of_update(judge), step=Step(Look.HOP, sign, number, index=index or 0, every=index is None))
+
+
+def bind_path_length(condition: Condition) -> Term:
+    return _length_term(condition, Look.PATH_LEN, lambda path: len(path.hops))
+
+
+def bind_path_hops(condition: Condition) -> Term:
+    return _length_term(condition, Look.PATH_HOPS, _count_hops)
+
+
+def _length_term(condition: Condition, look: Look, count: Callable[[AsPath], int]) -> Term:
+    """An empty path has no length: it is absent."""
+    if not condition.operator:
+        return Term(of_update(lambda message: bool(_get_path(message))), step=Step(look))
+    number = integer_of(condition.value)
+    if number is None or not 0 <= number < 1 << 32:
+        raise Fault("value", f"invalid value: {condition.value} (expected non-negative integer)")
+
+    def get(message: Message) -> int | None:
+        path = _get_path(message)
+        return count(path) if path else None
+
+    return Term(of_update(compares(get, condition.operator, number)), step=Step(look, condition.operator, number))
+
+
+def _count_hops(path: AsPath) -> int:
+    """Without prepending: of hops that repeat the one before, one counts. A set of one AS is that AS."""
+    count, before = 0, None
+    for hop in path.hops:
+        asn = hop if isinstance(hop, int) else hop[0] if len(hop) == 1 else None
+        count += asn is None or asn != before
+        before = asn
+    return count
+
+
+def bind_origin(condition: Condition) -> Term:
+    get = _value(attrs.ORIGIN)
+    if not condition.operator:
+        return Term(of_update(present(get)), step=Step(Look.ORIGIN))
+    code = _ORIGINS.get(condition.value.upper())
+    if code is None:
+        raise Fault("value", f"invalid origin value: {condition.value} (use igp/egp/incomplete)")
+    return Term(of_update(compares(get, "==", code)), step=Step(Look.ORIGIN, "==", code))
+
+
+def number(look: Look) -> Binder:
+    """For an attribute that is one number of 32 bits."""
+    get = _value(_CODES[look])
+
+    def bind(condition: Condition) -> Term:
+        if not condition.operator:
+            return Term(of_update(present(get)), step=Step(look))
+        reference = parse_unsigned(condition.value, 32)
+        judge = compares(get, condition.operator, reference)
+        return Term(of_update(judge), step=Step(look, condition.operator, reference))
+
+    return bind
+
+
+def communities(look: Look, parse: Callable[[str], Any]) -> Binder:
+    """For an attribute that is a list of communities. == finds one, ~ looks into the JSON text of all of them."""
+    code = _CODES[look]
+    get = _value(code)
+    codec = attrs.TABLE[code].codec
+
+    def bind(condition: Condition) -> Term:
+        if not condition.operator:
+            return Term(of_update(lambda message: bool(get(message))), step=Step(look))
+        if condition.operator == "~":
+            search = compile_pattern(condition.value)
+
+            def judge(message: Message) -> bool | None:
+                value = get(message)
+                return search((codec.format_json(value) or "")[1:-1]) if value else None
+
+            return Term(of_update(judge))
+        try:
+            wanted = parse(condition.value)
+        except (TextError, ValueError) as error:
+            raise Fault("value", f"invalid value: {error}") from None
+        step = Step(look, "==", address=codec.encode((wanted,), AS4))
+        return Term(of_update(any_matches(get, wanted.__eq__)), step=step)
+
+    return bind
+
+
+def parse_ext_community_text(text: str) -> int:
+    """One extended community from the text of its JSON object. Raises TextError or ValueError."""
+    return parse_ext_community(msgspec.json.decode(text))
+
+
+def _value(code: int) -> Callable[[Message], Any]:
+    """The value of an attribute; None if it is absent or can't be decoded."""
+    return lambda message: message.update.value(code)

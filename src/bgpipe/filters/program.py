@@ -1,0 +1,108 @@
+"""Filters as programs for the kernel: steps that look at a message and say which step is next, as in BPF.
+
+    header   steps uint16, first step for UPDATEs uint16, for other types uint16, 0 uint16
+    step     look, operator, want, every uint8; step if yes, if no uint16; index int32; size uint32; table's start
+             uint32, its size uint32; number int64; address 16 octets
+    tables   of steps that look at the text of an AS path
+
+Numbers are in native byte order. A step leads to later ones only, so a program ends. Instead of a step stand ACCEPT
+and REJECT. A step that looks at nothing (Look.ASK) hands the message to Python. These come last where the order is
+free, so that Python sees only what the kernel couldn't settle: of `json[x] == 1 && prefix ~ 10.0.0.0/8` the prefixes
+that match.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Final
+
+from .logic import Both, Either, Expression, Leaf
+from .terms import OPERATOR_CODES, Look, Step
+
+HEADER: Final = Struct("=HHHH")
+STEP: Final = Struct("=BBBBHHiIIIq16s")
+ACCEPT: Final = 0xFFFF
+REJECT: Final = 0xFFFE
+MAX_STEPS: Final = 4096
+MAX_TABLES: Final = 1 << 20
+"""Octets."""
+
+_ASK: Final = Step(Look.ASK)
+
+
+def make_program(updates: Expression, others: Expression) -> bytes | None:
+    """The program of a filter, from what it says about UPDATEs and about other types; None if Python does it all."""
+    if not (_knows(updates) or _knows(others)):
+        return None
+    writer = _Writer()
+    first_update = writer.write(updates, ACCEPT, REJECT)
+    first_other = writer.write(others, ACCEPT, REJECT)
+    count = len(writer.steps)
+    if count > MAX_STEPS or len(writer.tables) > MAX_TABLES:
+        return None
+
+    def place(label: int) -> int:
+        # steps were written from the last to the first, because each must know where it leads
+        return label if label in (ACCEPT, REJECT) else count - 1 - label
+
+    tables = HEADER.size + count * STEP.size
+    octets = bytearray(HEADER.pack(count, place(first_update), place(first_other), 0))
+    for step, want, yes, no, start in reversed(writer.steps):
+        octets += STEP.pack(
+            step.look,
+            OPERATOR_CODES[step.operator],
+            want,
+            step.every,
+            place(yes),
+            place(no),
+            step.index,
+            step.size,
+            tables + start,
+            len(step.table),
+            step.number,
+            step.address,
+        )
+    return bytes(octets + writer.tables)
+
+
+def _knows(expression: Expression) -> bool:
+    """Whether the kernel can settle any part of it."""
+    if isinstance(expression, bool):
+        return False
+    if isinstance(expression, Leaf):
+        return expression.term.step is not None
+    return any(map(_knows, expression.parts))
+
+
+def _asks(expression: Expression) -> bool:
+    """Whether Python may be needed for it."""
+    if isinstance(expression, bool):
+        return False
+    if isinstance(expression, Leaf):
+        return expression.term.step is None
+    return any(map(_asks, expression.parts))
+
+
+class _Writer:
+    def __init__(self) -> None:
+        self.steps: list[tuple[Step, int, int, int, int]] = []
+        self.tables = bytearray()
+
+    def write(self, expression: Expression, yes: int, no: int) -> int:
+        """Writes the expression, which leads to `yes` or `no`; returns where it starts."""
+        if isinstance(expression, bool):
+            return yes if expression else no
+        if isinstance(expression, Leaf):
+            step = expression.term.step or _ASK
+            self.steps.append((step, expression.want, yes, no, len(self.tables)))
+            self.tables += step.table
+            return len(self.steps) - 1
+        parts = sorted(expression.parts, key=_asks)
+        if isinstance(expression, Both):
+            for part in reversed(parts):
+                yes = self.write(part, yes, no)
+            return yes
+        assert isinstance(expression, Either)
+        for part in reversed(parts):
+            no = self.write(part, yes, no)
+        return no

@@ -1,0 +1,518 @@
+"""Filters over blocks: the program of bgpipe.filters.program run over each message of an index.
+
+What a step says of a message is what the closures of bgpipe.filters say, or nothing: an UPDATE that `locate` doesn't
+take, a path with AS4_PATH beside it and whatever a step doesn't know are declined, and Python judges the message.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
+from libc.string cimport memcmp, memcpy
+
+from .block cimport LEFT, RIGHT, Entry, message_of, next_entry
+from .octets cimport Reader, left, reader, skip, sub, take, u8, u16, u32
+from .update cimport (
+    AS4_PATH, AS_PATH, AS_SET, COMMUNITY, EXT_COMMUNITY, LARGE_COMMUNITY, LOCAL_PREF, MED, MP_REACH, MP_UNREACH,
+    NEXT_HOP, ORIGIN, OTC, Mp, Update, has, locate, value_of,
+)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The program, word for word as bgpipe.filters.program writes it
+
+cdef enum Look:
+    LOOK_ASK
+    LOOK_TYPE
+    LOOK_FAMILY
+    LOOK_PREFIX
+    LOOK_REACH
+    LOOK_UNREACH
+    LOOK_NEXT_HOP
+    LOOK_PATH
+    LOOK_HOP
+    LOOK_PATH_LEN
+    LOOK_PATH_HOPS
+    LOOK_PATH_TEXT
+    LOOK_ORIGIN
+    LOOK_MED
+    LOOK_LOCAL_PREF
+    LOOK_OTC
+    LOOK_COMMUNITY
+    LOOK_EXT_COMMUNITY
+    LOOK_LARGE_COMMUNITY
+    LOOK_DIRECTION
+    LOOK_SEQ
+    LOOK_TIME
+
+
+cdef enum Operator:
+    PRESENT
+    EQUAL
+    LESS
+    LESS_OR_EQUAL
+    GREATER
+    GREATER_OR_EQUAL
+    LIKE
+
+
+cdef enum Want:
+    WANT_TRUE
+    WANT_FALSE
+    WANT_NOT_TRUE
+    WANT_NOT_FALSE
+
+
+cdef enum Answer:
+    NO
+    YES
+    ABSENT
+    DECLINE
+
+
+cdef enum:
+    ACCEPT = 0xFFFF
+    REJECT = 0xFFFE
+    UPDATE = 2
+
+
+cdef enum:
+    MATCH = 1   # states of a path table
+    START = 2
+    ROW = 16
+    COMMA = 10  # letters behind the ten digits
+    OPENING = 11
+    CLOSING = 12
+    END = 13
+
+
+cdef struct Header:
+    uint16_t count
+    uint16_t first_update
+    uint16_t first_other
+    uint16_t zero
+
+
+cdef struct Step:
+    uint8_t look
+    uint8_t operator
+    uint8_t want
+    uint8_t every
+    uint16_t yes
+    uint16_t no
+    int32_t index
+    uint32_t size
+    uint32_t table
+    uint32_t table_size
+    int64_t number
+    uint8_t address[16]
+
+
+cdef struct Program:
+    Header header
+    const Step* steps
+    const uint8_t* octets
+
+
+cdef bint load(Program* program, const uint8_t* octets, size_t size) noexcept nogil:
+    """Whether a program is sound: every step leads to a later one, every table's states to states of its own."""
+    cdef Reader r = reader(octets, 0, size)
+    cdef const uint8_t* p = take(&r, sizeof(Header))
+    cdef const Step* step
+    cdef size_t i, k
+    if p == NULL:
+        return False
+    memcpy(&program.header, p, sizeof(Header))
+    p = take(&r, program.header.count * sizeof(Step))
+    if p == NULL:
+        return False
+    program.octets = octets
+    program.steps = <const Step*> p
+    if not (leads(program, -1, program.header.first_update) and leads(program, -1, program.header.first_other)):
+        return False
+    for i in range(program.header.count):
+        step = &program.steps[i]
+        if not (leads(program, i, step.yes) and leads(program, i, step.no)) or step.size > 128:
+            return False
+        if step.look == LOOK_PATH_TEXT:
+            r = reader(octets, step.table, size)
+            p = take(&r, step.table_size)
+            if p == NULL or step.table_size <= START * ROW or step.table_size % ROW != 0:
+                return False
+            for k in range(step.table_size):
+                if p[k] * ROW >= step.table_size:
+                    return False
+    return True
+
+
+cdef inline bint leads(const Program* program, Py_ssize_t here, Py_ssize_t there) noexcept nogil:
+    return there == ACCEPT or there == REJECT or here < there < program.header.count
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What steps look at
+
+cdef inline Answer compare(int64_t value, unsigned operator, int64_t reference) noexcept nogil:
+    if operator == PRESENT:
+        return YES
+    if operator == EQUAL:
+        return YES if value == reference else NO
+    if operator == LESS:
+        return YES if value < reference else NO
+    if operator == LESS_OR_EQUAL:
+        return YES if value <= reference else NO
+    if operator == GREATER:
+        return YES if value > reference else NO
+    if operator == GREATER_OR_EQUAL:
+        return YES if value >= reference else NO
+    return DECLINE
+
+
+cdef inline bint same_bits(const uint8_t* p, const uint8_t* q, unsigned bits) noexcept nogil:
+    """Whether the first `bits` bits are the same; both have octets for them."""
+    cdef unsigned i
+    for i in range(bits >> 3):
+        if p[i] != q[i]:
+            return False
+    return bits & 7 == 0 or (p[bits >> 3] ^ q[bits >> 3]) >> (8 - (bits & 7)) == 0
+
+
+cdef struct Tally:
+    size_t seen
+    size_t matched
+
+
+cdef inline void tally_prefixes(Tally* tally, Reader r, unsigned afi, bint add_path, const Step* step) noexcept nogil:
+    """Counts prefixes, and those that match."""
+    cdef unsigned length, shared
+    cdef const uint8_t* p
+    cdef bint fits
+    while left(&r):
+        if add_path:
+            skip(&r, 4)
+        length = u8(&r)
+        p = take(&r, (length + 7) >> 3)
+        if p == NULL:
+            return
+        tally.seen += 1
+        if afi != <unsigned> step.number:
+            continue
+        if step.operator == LIKE:
+            fits = True
+        elif step.operator == EQUAL:
+            fits = length == step.size
+        elif step.operator == LESS:
+            fits = length > step.size
+        elif step.operator == LESS_OR_EQUAL:
+            fits = length >= step.size
+        elif step.operator == GREATER:
+            fits = length < step.size
+        else:
+            fits = length <= step.size
+        shared = length if length < step.size else step.size
+        if fits and same_bits(p, step.address, shared):
+            tally.matched += 1
+            if not step.every:
+                return
+
+
+cdef inline void tally_mp(Tally* tally, const Update* u, int code, const Mp* mp, const Step* step) noexcept nogil:
+    if has(u, code):
+        tally_prefixes(tally, mp.nlri, mp.afi, u.add_path, step)
+
+
+cdef inline Answer look_at_prefixes(const Update* u, const Step* step) noexcept nogil:
+    cdef Tally tally
+    tally.seen = tally.matched = 0
+    if step.look != LOOK_UNREACH:
+        tally_prefixes(&tally, u.nlri, 1, u.add_path, step)
+        tally_mp(&tally, u, MP_REACH, &u.reach, step)
+    if step.look != LOOK_REACH:
+        tally_prefixes(&tally, u.withdrawn, 1, u.add_path, step)
+        tally_mp(&tally, u, MP_UNREACH, &u.unreach, step)
+    if step.operator == PRESENT:
+        return YES if tally.seen else NO
+    if tally.seen == 0:
+        return ABSENT
+    return YES if (tally.matched == tally.seen if step.every else tally.matched != 0) else NO
+
+
+cdef inline Answer look_at_family(const Update* u, const Step* step) noexcept nogil:
+    cdef unsigned afi = 1, safi = 1
+    cdef unsigned wanted_afi = <unsigned> step.number >> 8, wanted_safi = <unsigned> step.number & 0xFF
+    if has(u, MP_REACH):
+        afi, safi = u.reach.afi, u.reach.safi
+    elif has(u, MP_UNREACH):
+        afi, safi = u.unreach.afi, u.unreach.safi
+    return YES if (wanted_afi == 0 or wanted_afi == afi) and (wanted_safi == 0 or wanted_safi == safi) else NO
+
+
+cdef inline Answer look_at_next_hop(const Update* u, const Step* step) noexcept nogil:
+    cdef Reader r = u.reach.next_hop if has(u, MP_REACH) else value_of(u, NEXT_HOP)
+    cdef size_t size = left(&r)
+    cdef const uint8_t* p
+    if size == 0:
+        return NO if step.operator == PRESENT else ABSENT
+    if step.operator == PRESENT:
+        return YES
+    if size == 32:  # the first is the global address (RFC 2545 section 3)
+        size = 16
+    p = take(&r, size)
+    if size != (<size_t> 4 if step.number == 1 else <size_t> 16):
+        return NO
+    if step.operator == LIKE:
+        return YES if same_bits(p, step.address, step.size) else NO
+    return compare(memcmp(p, step.address, size), step.operator, 0)
+
+
+cdef inline Answer look_at_hop(Reader r, bint as4, const Step* step) noexcept nogil:
+    """The hop of the index, or (every) any hop; a set is one hop, and any of its members will do."""
+    cdef Reader again = r
+    cdef int64_t hop = 0, wanted = step.index
+    cdef unsigned kind, count, i
+    cdef uint32_t asn
+    if wanted < 0:
+        while left(&again):
+            kind = u8(&again)
+            count = u8(&again)
+            wanted += 1 if kind == AS_SET else count
+            skip(&again, count * (4 if as4 else 2))
+        if wanted < 0:
+            return NO
+    while left(&r):
+        kind = u8(&r)
+        count = u8(&r)
+        for i in range(count):
+            asn = u32(&r) if as4 else u16(&r)
+            if (step.every or hop == wanted) and compare(asn, step.operator, step.number) == YES:
+                return YES
+            if kind != AS_SET:
+                hop += 1
+        if kind == AS_SET:
+            hop += 1
+        if hop > wanted and not step.every:
+            return NO
+    return NO
+
+
+cdef inline uint32_t count_hops(Reader r, bint as4, bint collapsed) noexcept nogil:
+    """Hops of a path; collapsed: of an AS that repeats the one before, none."""
+    cdef uint32_t hops = 0, asn, before = 0
+    cdef bint known = False  # whether the hop before was one AS
+    cdef unsigned kind, count, i
+    while left(&r):
+        kind = u8(&r)
+        count = u8(&r)
+        if not collapsed or kind == AS_SET and count > 1:
+            hops += 1 if kind == AS_SET else count
+            known = False
+            skip(&r, count * (4 if as4 else 2))
+            continue
+        for i in range(count):
+            asn = u32(&r) if as4 else u16(&r)
+            if not known or asn != before:
+                hops += 1
+            before = asn
+            known = True
+    return hops
+
+
+cdef inline Answer look_at_text(Reader r, bint as4, const uint8_t* table) noexcept nogil:
+    """Spells the path out, as in `1,2,[3,4]`, and runs the table over it."""
+    cdef unsigned state = START, kind, count, i, digits
+    cdef bint first = True
+    cdef uint32_t asn
+    cdef uint8_t spelled[10]
+    while left(&r):
+        kind = u8(&r)
+        count = u8(&r)
+        for i in range(count):
+            if not first:
+                state = table[state * ROW + COMMA]
+            first = False
+            if kind == AS_SET and i == 0:
+                state = table[state * ROW + OPENING]
+            asn = u32(&r) if as4 else u16(&r)
+            digits = 0
+            while asn >= 10:
+                spelled[digits] = asn % 10
+                asn = asn // 10
+                digits += 1
+            state = table[state * ROW + asn]
+            while digits:
+                digits -= 1
+                state = table[state * ROW + spelled[digits]]
+            if state <= MATCH:
+                return YES if state == MATCH else NO
+        if kind == AS_SET:
+            state = table[state * ROW + CLOSING]
+    return YES if table[state * ROW + END] == MATCH else NO
+
+
+cdef inline Answer look_at_path(const Program* program, const Update* u, const Step* step) noexcept nogil:
+    cdef Reader r = value_of(u, AS_PATH)
+    if has(u, AS4_PATH):
+        return DECLINE
+    if left(&r) == 0:
+        return NO if step.operator == PRESENT else ABSENT
+    if step.operator == PRESENT:
+        return YES
+    if step.look == LOOK_HOP:
+        return look_at_hop(r, u.as4, step)
+    if step.look == LOOK_PATH_LEN:
+        return compare(count_hops(r, u.as4, False), step.operator, step.number)
+    if step.look == LOOK_PATH_HOPS:
+        return compare(count_hops(r, u.as4, True), step.operator, step.number)
+    if step.look == LOOK_PATH_TEXT:
+        return look_at_text(r, u.as4, program.octets + step.table)
+    return DECLINE
+
+
+cdef inline Answer look_at_number(const Update* u, int code, const Step* step) noexcept nogil:
+    cdef Reader r = value_of(u, code)
+    if not has(u, code):
+        return NO if step.operator == PRESENT else ABSENT
+    return compare(u8(&r) if code == ORIGIN else u32(&r), step.operator, step.number)
+
+
+cdef inline Answer look_at_list(const Update* u, int code, size_t width, const Step* step) noexcept nogil:
+    """Communities of `width` octets each."""
+    cdef Reader r = value_of(u, code)
+    if left(&r) == 0:
+        return NO if step.operator == PRESENT else ABSENT
+    if step.operator == PRESENT:
+        return YES
+    while left(&r) >= width:
+        if memcmp(take(&r, width), step.address, width) == 0:
+            return YES
+    return NO
+
+
+cdef inline Answer look_at_update(const Program* program, const Update* u, const Step* step) noexcept nogil:
+    if step.look == LOOK_PREFIX or step.look == LOOK_REACH or step.look == LOOK_UNREACH:
+        return look_at_prefixes(u, step)
+    if LOOK_PATH <= step.look <= LOOK_PATH_TEXT:
+        return look_at_path(program, u, step)
+    if step.look == LOOK_FAMILY:
+        return look_at_family(u, step)
+    if step.look == LOOK_NEXT_HOP:
+        return look_at_next_hop(u, step)
+    if step.look == LOOK_ORIGIN:
+        return look_at_number(u, ORIGIN, step)
+    if step.look == LOOK_MED:
+        return look_at_number(u, MED, step)
+    if step.look == LOOK_LOCAL_PREF:
+        return look_at_number(u, LOCAL_PREF, step)
+    if step.look == LOOK_OTC:
+        return look_at_number(u, OTC, step)
+    if step.look == LOOK_COMMUNITY:
+        return look_at_list(u, COMMUNITY, 4, step)
+    if step.look == LOOK_EXT_COMMUNITY:
+        return look_at_list(u, EXT_COMMUNITY, 8, step)
+    if step.look == LOOK_LARGE_COMMUNITY:
+        return look_at_list(u, LARGE_COMMUNITY, 12, step)
+    return DECLINE
+
+
+cdef inline Answer look_at_entry(const Entry* entry, unsigned kind, const Step* step) noexcept nogil:
+    """What needs no look into the body; DECLINE for everything else."""
+    cdef int64_t value
+    if step.look == LOOK_TYPE:
+        return YES if kind == step.number else NO
+    if step.look == LOOK_DIRECTION:
+        value = entry.flags & (LEFT | RIGHT)
+    elif step.look == LOOK_SEQ:
+        value = entry.seq
+    elif step.look == LOOK_TIME and entry.time >= 0:
+        value = entry.time
+    else:
+        return DECLINE
+    if value == 0:
+        return NO if step.operator == PRESENT else ABSENT
+    return compare(value, step.operator, step.number)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Judging
+
+cdef inline bint meets(Answer answer, unsigned want) noexcept nogil:
+    if want == WANT_TRUE:
+        return answer == YES
+    if want == WANT_FALSE:
+        return answer == NO
+    if want == WANT_NOT_TRUE:
+        return answer != YES
+    return answer != NO
+
+
+cdef inline Answer judge(const Program* program, const Entry* entry, Reader message, Update* u) noexcept nogil:
+    """YES, NO or DECLINE."""
+    cdef unsigned kind
+    cdef bint located = False
+    cdef const Step* step
+    cdef Answer answer
+    cdef unsigned at
+    if message.failed:
+        return DECLINE
+    kind = message.base[message.pos + 18]  # message_of says that the header is there
+    at = program.header.first_update if kind == UPDATE else program.header.first_other
+    while at < REJECT:
+        step = &program.steps[at]
+        answer = look_at_entry(entry, kind, step)
+        if answer == DECLINE:
+            if kind != UPDATE or step.look == LOOK_ASK:
+                return DECLINE
+            if not located:
+                if not locate(u, message, entry.flags):
+                    return DECLINE
+                located = True
+            answer = look_at_update(program, u, step)
+            if answer == DECLINE:
+                return DECLINE
+        at = step.yes if meets(answer, step.want) else step.no
+    return YES if at == ACCEPT else NO
+
+
+def narrow(bytes octets not None, index not None, bytes program not None, bint keep):
+    """(index, declined): the index of the messages for which the program says yes, or (not keep) no, in their order.
+
+    octets, index: a block's. declined: positions in the new index of messages that the kernel did not judge; they are
+    all in it. Raises ValueError for a program that bgpipe.filters.program can't have written.
+    """
+    cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
+    cdef size_t size = PyBytes_GET_SIZE(octets)
+    cdef Py_ssize_t kept = 0, undecided = 0
+    cdef Py_buffer view
+    cdef Reader entries
+    cdef Entry entry
+    cdef Entry* selected
+    cdef uint8_t* marks
+    cdef Answer answer
+    cdef Program loaded
+    cdef Update u
+    if not load(&loaded, <const uint8_t*> PyBytes_AS_STRING(program), PyBytes_GET_SIZE(program)):
+        raise ValueError("not a filter program")
+    PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)
+    try:
+        narrowed = PyByteArray_FromStringAndSize(NULL, view.len)
+        marked = PyByteArray_FromStringAndSize(NULL, view.len // sizeof(Entry))
+        selected = <Entry*> PyByteArray_AS_STRING(narrowed)
+        marks = <uint8_t*> PyByteArray_AS_STRING(marked)
+        entries = reader(<const uint8_t*> view.buf, 0, view.len)
+        with nogil:
+            while next_entry(&entries, &entry):  # so there is room in both for each
+                answer = judge(&loaded, &entry, message_of(base, size, &entry), &u)
+                if answer == DECLINE or (answer == YES) == keep:
+                    selected[kept] = entry
+                    marks[kept] = answer == DECLINE
+                    undecided += answer == DECLINE
+                    kept += 1
+    finally:
+        PyBuffer_Release(&view)
+    PyByteArray_Resize(narrowed, kept * sizeof(Entry))
+    declined = []
+    at = -1
+    while len(declined) < undecided:
+        at = marked.find(1, at + 1)
+        declined.append(at)
+    return narrowed, declined
