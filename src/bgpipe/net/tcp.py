@@ -15,7 +15,7 @@ import struct
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 BGP_PORT: Final = 179
 _TCP_MD5SIG_EXT: Final = 32
@@ -109,9 +109,9 @@ async def dial(host: str, port: int, options: TcpOptions, patience: float | None
 
 def listen(host: str, port: int, options: TcpOptions, backlog: int = 128) -> list[socket.socket]:
     """Listening sockets: one for an address, one for each of IPv4 and IPv6 where `host` is "". Raises OSError."""
+    places: list[tuple[int, tuple[Any, ...]]]
     if host:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        places: list[tuple[int, tuple[object, ...]]] = [(family, address)]
+        places = [(int(found[0]), found[4]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)][:1]
     else:
         places = [(socket.AF_INET, ("", port))]
         if options.ipv6 and socket.has_dualstack_ipv6():

@@ -1,0 +1,120 @@
+"""One TCP connection of a BGP session: octets in, octets out, and a word when either side is full or gone."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Final, cast
+
+from .tcp import TcpOptions, format_endpoint
+
+HIGH_WATER: Final = 4 << 20
+"""Octets that may wait for the peer to read them before the senders are asked to wait."""
+
+
+class Connection(asyncio.Protocol):
+    """An open connection.
+
+    on_octets is called with what the peer sent, on_closed once when the connection is gone, with the error if there
+    was one; on_full and on_room when what waits for the peer grows too much and when it has shrunk again.
+    """
+
+    def __init__(self) -> None:
+        self.on_octets: Callable[[bytes], None] = lambda octets: None
+        self.on_closed: Callable[[Exception | None], None] = lambda error: None
+        self.on_full: Callable[[], None] = lambda: None
+        self.on_room: Callable[[], None] = lambda: None
+        self.octets_read = 0
+        self.octets_written = 0
+        self.full = False
+        self.closed = asyncio.Event()
+        self.local = self.remote = ""
+        """addresses with ports"""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        self.local = format_endpoint(self._transport.get_extra_info("sockname"))
+        self.remote = format_endpoint(self._transport.get_extra_info("peername"))
+
+    def data_received(self, data: bytes) -> None:
+        self.octets_read += len(data)
+        self.on_octets(data)
+
+    def eof_received(self) -> bool:
+        return False  # a BGP speaker that sends no more has ended the session: the transport closes
+
+    def pause_writing(self) -> None:
+        self.full = True
+        self.on_full()
+
+    def resume_writing(self) -> None:
+        self.full = False
+        self.on_room()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self.closed.set()
+        if self.full:
+            self.resume_writing()
+        self.on_closed(exc)
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def waiting(self) -> int:
+        """Octets that the peer has not taken yet."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def write(self, octets: bytes) -> None:
+        """Sends octets; on a connection that is gone, nothing."""
+        if octets and self._transport is not None and not self._transport.is_closing():
+            self.octets_written += len(octets)
+            self._transport.write(octets)
+
+    def pause(self) -> None:
+        """Reads no more, until `resume`."""
+        if self._transport is not None and self._transport.is_reading():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._transport is not None and not self._transport.is_closing() and not self._transport.is_reading():
+            self._transport.resume_reading()
+
+    async def close(self, patience: float) -> None:
+        """Closes when all is sent, or after so many seconds."""
+        if self._transport is None:
+            return
+        self._transport.close()
+        try:
+            async with asyncio.timeout(patience):
+                await self.closed.wait()
+        except TimeoutError:
+            self.abort()
+
+    def abort(self) -> None:
+        """Closes at once; what was not sent is lost."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+async def adopt(connected: socket.socket, options: TcpOptions, *, server: bool, host: str = "") -> Connection:
+    """A connection on a connected socket, after TLS is agreed where the options want it. Raises OSError.
+
+    server: whether we are the one who was called. host: whose certificate is expected.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        if server:
+            _, made = await loop.connect_accepted_socket(Connection, connected, ssl=options.tls)
+        else:
+            name = host if options.tls is not None else None
+            _, made = await loop.create_connection(Connection, sock=connected, ssl=options.tls, server_hostname=name)
+    except BaseException:
+        connected.close()
+        raise
+    return made
