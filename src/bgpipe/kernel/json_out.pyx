@@ -297,9 +297,9 @@ cdef inline uint8_t* put_aggregator(uint8_t* p, Reader r, bint as4) noexcept nog
 
 
 cdef inline uint8_t* put_next_hop(uint8_t* p, Reader* r, const char* name, size_t size) noexcept nogil:
-    """A next hop of 4 or 16 octets; the unspecified one is declined."""
+    """A next hop of 4 or 16 octets."""
     cdef const uint8_t* address = take(r, size)
-    if address == NULL or memcmp(address, b"\0" * 16, size) == 0:
+    if address == NULL:
         return NULL
     p = put(p, name)
     p = put_ipv4(p, address) if size == 4 else put_ipv6(p, address)

@@ -2,11 +2,11 @@
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
-from libc.string cimport memcpy, memset
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.string cimport memcpy
 
 from .block cimport ADD_PATH, AS4, NO_PEER, PEER_AS4, Entry, message_of, next_entry, peer_of
-from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, skip, take, u16, wrote
+from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, skip, take, u16, u32, wrote
 
 
 cdef enum:
@@ -17,7 +17,10 @@ cdef enum:
     MESSAGE_AS4 = 4
     MESSAGE_ADD_PATH = 8
     MESSAGE_AS4_ADD_PATH = 9
+    AS_TRANS = 23456
 
+
+cdef const uint8_t* NOBODY = b"\0\0\0\0" b"\0\0\0\0" b"\0\0" b"\0\1" b"\0\0\0\0" b"\0\0\0\0"
 
 cdef inline uint8_t* put_u16(uint8_t* p, uint16_t number) noexcept nogil:
     p[0] = number >> 8
@@ -29,33 +32,47 @@ cdef inline uint8_t* put_u32(uint8_t* p, uint32_t number) noexcept nogil:
     return put_u16(put_u16(p, number >> 16), number & 0xFFFF)
 
 
+cdef inline uint8_t* put_as(uint8_t* p, uint32_t asn, bint as4) noexcept nogil:
+    """In two octets, AS_TRANS stands for a number that doesn't fit (RFC 6793 section 9)."""
+    return put_u32(p, asn) if as4 else put_u16(p, asn if asn <= 0xFFFF else AS_TRANS)
+
+
 cdef inline uint8_t* put_record(uint8_t* p, const Entry* entry, Reader message, Reader peer) noexcept nogil:
     """One message as a record (RFC 6396 section 4.4, RFC 8050 section 3); NULL declines.
 
-    Declined are a time that 32 bits of seconds don't hold, and AS numbers that must change their width.
+    A message without a per-peer header gets one that says nothing. Declined is a time that 32 bits of seconds can't
+    hold.
     """
-    cdef Reader r = peer
     cdef bint as4 = (entry.flags & AS4) != 0
     cdef bint add_path = (entry.flags & ADD_PATH) != 0
+    cdef bint peer_as4 = (entry.flags & PEER_AS4) != 0
     cdef size_t size = left(&message)
-    cdef size_t peer_size
+    cdef size_t rest
+    cdef uint32_t peer_as, local_as
+    cdef const uint8_t* start
     if message.failed or entry.time < 0 or (entry.time // 1000000) >> 32 != 0:
         return NULL
-    if entry.peer == NO_PEER or as4 != ((entry.flags & PEER_AS4) != 0):
+    if entry.peer == NO_PEER:
+        peer = reader(NOBODY, 0, 20)
+        peer_as4 = True
+    peer_as = u32(&peer) if peer_as4 else u16(&peer)
+    local_as = u32(&peer) if peer_as4 else u16(&peer)
+    start = take(&peer, 4)  # interface and AFI; the addresses come behind
+    if start == NULL:
         return NULL
-    skip(&r, 10 if as4 else 6)
-    skip(&r, 32 if u16(&r) == 2 else 8)
-    if r.failed:
+    rest = 32 if start[2] == 0 and start[3] == 2 else 8
+    if not skip(&peer, rest):
         return NULL
-    peer_size = r.pos - peer.pos
+    rest += 4
     p = put_u32(p, <uint32_t> (entry.time // 1000000))
     p = put_u16(p, BGP4MP_ET)
     p = put_u16(p, (MESSAGE_AS4_ADD_PATH if as4 else MESSAGE_ADD_PATH) if add_path else MESSAGE_AS4 if as4 else MESSAGE)
-    p = put_u32(p, <uint32_t> (4 + peer_size + size))
+    p = put_u32(p, <uint32_t> (4 + (8 if as4 else 4) + rest + size))
     p = put_u32(p, <uint32_t> (entry.time % 1000000))
-    memcpy(p, take(&peer, peer_size), peer_size)
-    memcpy(p + peer_size, take(&message, size), size)
-    return p + peer_size + size
+    p = put_as(put_as(p, peer_as, as4), local_as, as4)
+    memcpy(p, start, rest)
+    memcpy(p + rest, take(&message, size), size)
+    return p + rest + size
 
 
 def encode(bytes octets not None, index not None, Py_ssize_t position):

@@ -1,0 +1,234 @@
+"""The kernel against the Python codec: the same archives through both must give the same bytes.
+
+    python tests/kernel/differential.py --mutants 100000 --seed 7
+    python tests/kernel/differential.py --mutants 100000 --sanitize
+    python tests/kernel/differential.py FILE...
+
+Two processes do the same work, one of them with BGPIPE_KERNEL=0. Each reads a case (a stream of mutants, or a piece of
+a file) as MRT, writes it as JSON, MRT and raw messages, reads the JSON back, and says a digest of all that. The first
+case whose digests differ is shown. With --sanitize the kernel is built with AddressSanitizer and
+UndefinedBehaviorSanitizer first, in a place of its own; this needs gcc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import bz2
+import difflib
+import gzip
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import zip_longest
+from pathlib import Path
+from random import Random
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("BGPIPE_SHARED", REPOSITORY.parent / "shared")) / "data"
+MUTANTS_A_CASE = 50
+PIECE = 1 << 20
+"""Octets of a file that make a case, about."""
+
+
+def mutant_cases(seed: int, mutants: int) -> Iterator[bytes]:
+    """Streams of mutants; case n of a seed is always the same."""
+    from mutants import make_stream, rare_records, real_records, sample_records
+
+    sources = [records for records in (sample_records(), rare_records(), real_records(DATA)) if records]
+    for number in range(-(-mutants // MUTANTS_A_CASE)):
+        rng = Random(f"{seed}/{number}")
+        yield make_stream(sources[number % len(sources)], rng, MUTANTS_A_CASE)
+
+
+def file_cases(path: Path, limit: int | None = None) -> Iterator[bytes]:
+    """The records of a file, in pieces; of the first `limit` octets only."""
+    from mutants import read_records
+
+    opener = {".bz2": bz2.open, ".gz": gzip.open}.get(path.suffix, open)
+    with opener(path, "rb") as stream:
+        octets = stream.read(-1 if limit is None else limit)
+    piece: list[bytes] = []
+    size = 0
+    for record in read_records(octets):
+        piece.append(record)
+        size += len(record)
+        if size >= PIECE:
+            yield b"".join(piece)
+            piece, size = [], 0
+    yield b"".join(piece)
+
+
+def work(octets: bytes, seed: int = 0) -> list[bytes]:
+    """What becomes of a stream, in parts that must not depend on the kernel."""
+    from bgpipe.formats import json, mrt, raw
+    from bgpipe.wire.block import Block
+
+    rng = Random(seed)
+    damages: list[str] = []
+    decoder = mrt.Decoder(on_damage=lambda damage: damages.append(str(damage)), states=bool(rng.randrange(2)))
+    encoders = [json.Encoder(), mrt.Encoder(), raw.Encoder()]
+    outputs: list[list[bytes]] = [[], [], []]
+    seq = 1
+
+    def take(items: Iterator[Block]) -> None:
+        nonlocal seq
+        for item in items:
+            if isinstance(item, Block):
+                seq = item.stamp("R", seq)
+            else:
+                item.direction, item.seq = "R", seq
+                seq += 1
+            for encoder, output in zip(encoders, outputs, strict=True):
+                output.append(encoder.encode(item))
+
+    pos = 0
+    while pos < len(octets):  # pieces as a socket or a decompressor would give them
+        stop = pos + rng.choice((100, 4096, 1 << 20))
+        take(decoder.feed(octets[pos:stop]))
+        pos = stop
+    take(decoder.end())
+    lines, records, messages = map(b"".join, outputs)
+    back = json.Decoder(on_damage=lambda damage: damages.append(str(damage)))
+    again = b"".join(mrt.Encoder().encode(item) for part in (back.feed(lines), back.end()) for item in part)
+    report = "\n".join([repr(decoder.counts), *damages]).encode()
+    return [report, lines, records, messages, again]
+
+
+def torment(octets: bytes, rng: Random) -> None:
+    """Indexes that no index function makes: the kernel may do anything with them but touch what isn't its own."""
+    from bgpipe.kernel import index, json_out, mrt_out, raw_out
+    from bgpipe.wire.block import ENTRY
+
+    entries, _, _, _ = index.mrt(octets, 0, False)
+    for _ in range(4):
+        broken = bytearray(entries[: 40 * ENTRY.size])
+        for _ in range(len(broken) // 64 + 1):
+            if broken:
+                broken[rng.randrange(len(broken))] = rng.choice((0, 1, 2, 127, 128, 255))
+        broken += rng.randbytes(rng.randrange(40))
+        for encode in (json_out.encode, mrt_out.encode, raw_out.encode):
+            position, count = 0, len(broken) // ENTRY.size
+            while position < count:
+                _, position = encode(octets, broken, position)
+                position += 1
+        index.stamp(broken, rng.randrange(65536), rng.randrange(1 << 60), 1)
+    for cut in rng.sample(range(len(octets) + 1), min(40, len(octets))):
+        index.mrt(octets[:cut], rng.randrange(cut + 1), False)
+
+
+def cases(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
+    """The cases that the command line asks for, with their names."""
+    for path in options.files:
+        for number, octets in enumerate(file_cases(path, options.limit)):
+            yield f"{path.name} piece {number}", octets
+    for number, octets in enumerate(mutant_cases(options.seed, options.mutants)):
+        yield f"seed {options.seed} case {number}", octets
+
+
+def say_digests(options: argparse.Namespace) -> None:
+    """What each of the two processes does: a line for each case."""
+    from bgpipe import kernel
+
+    for name, octets in cases(options):
+        parts = work(octets, len(octets))
+        if kernel.AVAILABLE and "piece" not in name:
+            torment(octets, Random(name))
+        print(name, *(hashlib.sha256(part).hexdigest()[:16] for part in parts), sep="\t", flush=True)
+
+
+def say_parts(options: argparse.Namespace, wanted: str) -> None:
+    """All parts of one case, as text."""
+    for name, octets in cases(options):
+        if name == wanted:
+            report, lines, records, messages, again = work(octets, len(octets))
+            print(report.decode(), lines.decode(), sep="\n")
+            for part in (records, messages, again):
+                print(*(part[pos : pos + 32].hex() for pos in range(0, len(part), 32)), sep="\n")
+            return
+
+
+def compare(arguments: list[str], environment: dict[str, str]) -> int:
+    """Runs the two processes; the number of cases. Raises AssertionError with the first difference.
+
+    arguments: what main takes. environment: for the process with the kernel.
+    """
+    command = [sys.executable, __file__, *arguments]
+    without = os.environ | {"BGPIPE_KERNEL": "0"}
+    count = 0
+    different = None
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(subprocess.Popen([*command, "--digests"], env=env, stdout=subprocess.PIPE, text=True))
+            for env in (environment, without)
+        ]
+        for ours, theirs in zip_longest(*(process.stdout or () for process in processes)):
+            if ours and theirs and ours != theirs:
+                different = ours
+                for process in processes:
+                    process.kill()
+                break
+            count += 1
+    if not different and any(process.returncode for process in processes):
+        raise AssertionError(f"a process failed: {[process.returncode for process in processes]} (kernel, codec)")
+    if different:
+        name = different.split("\t")[0]
+        kernel, codec = (
+            subprocess.run([*command, "--show", name], env=env, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+            for env in (environment, without)
+        )
+        lines = list(difflib.unified_diff(codec, kernel, "codec", "kernel", lineterm="", n=0))[:12]
+        raise AssertionError("\n".join([f"different: {name}", *(line[:2000] for line in lines)]))
+    return count
+
+
+def sanitized() -> dict[str, str]:
+    """Builds the kernel with sanitizers; the environment that a process needs to run it."""
+    place = REPOSITORY / "build" / "sanitize"
+    build = [sys.executable, "setup.py", "-q", "build", "--build-base", str(place), "--build-lib", str(place / "lib")]
+    subprocess.run(
+        build, cwd=REPOSITORY, env=os.environ | {"BGPIPE_KERNEL": "require", "BGPIPE_SANITIZE": "1"}, check=True
+    )
+    library = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    return os.environ | {
+        "BGPIPE_KERNEL": "1",
+        "PYTHONPATH": str(place / "lib"),
+        "PYTHONMALLOC": "malloc",  # else the interpreter's own allocator hides what lies behind a bytes object
+        "LD_PRELOAD": library.stdout.strip(),
+        "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
+        "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="MRT archives to compare on")
+    parser.add_argument("--mutants", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--limit", type=int, help="octets to read of each file")
+    parser.add_argument("--sanitize", action="store_true", help="run a kernel with AddressSanitizer and UBSan")
+    parser.add_argument("--digests", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--show", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.digests:
+        say_digests(options)
+    elif options.show:
+        say_parts(options, options.show)
+    else:
+        from bgpipe import kernel
+
+        if not kernel.AVAILABLE and not options.sanitize:
+            sys.exit(f"there is no kernel to compare: {kernel.WHY_NOT}")
+        environment = sanitized() if options.sanitize else dict(os.environ)
+        arguments = [argument for argument in sys.argv[1:] if argument != "--sanitize"]
+        try:
+            count = compare(arguments, environment)
+        except AssertionError as error:
+            sys.exit(str(error))
+        print(f"kernel and codec give the same bytes: {count} cases, {options.mutants} mutants")
+
+
+if __name__ == "__main__":
+    main()
