@@ -27,7 +27,7 @@ from ..wire.context import AS4, WireContext
 from ..wire.errors import TextError, WireError
 from ..wire.family import IPV4_UNICAST, Family, parse_family
 from ..wire.message import UPDATE, Message, body_from_json, parse_type
-from ..wire.state import STATE, StateChange, format_state, parse_state
+from ..wire.state import STATE, StateChange, parse_state
 from . import base
 from .base import Damage, Item, encode_block, ignore_damage
 
@@ -72,8 +72,8 @@ class Encoder(base.Encoder):
             self._time_text = format_time(time)
         peer = message.peer
         meta = _format_peer(peer) if peer is not None and not message.action else _format_meta(message)
-        body = _format_state(message) if isinstance(message, StateChange) else message.format_json()
-        return (f'["{message.direction}",{message.seq},"{self._time_text}","{message.type}",{body},{meta}]\n').encode()
+        head = f'["{message.direction}",{message.seq},"{self._time_text}","{message.type}"'
+        return f"{head},{message.format_json()},{meta}]\n".encode()
 
 
 class Decoder(base.Decoder):
@@ -299,10 +299,6 @@ def _parse_action(text: str) -> int:
 @lru_cache(maxsize=64)
 def _parse_type(text: str) -> int:
     return STATE if text.upper() == "STATE" else parse_type(text)
-
-
-def _format_state(change: StateChange) -> str:
-    return msgspec.json.encode({"old": format_state(change.old), "new": format_state(change.new)}).decode()
 
 
 def _parse_states(body: object) -> tuple[int, int]:

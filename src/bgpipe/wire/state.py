@@ -70,6 +70,10 @@ class StateChange(Message):
     def octets(self) -> bytes:
         return b""
 
+    def format_json(self) -> str:
+        names = [f'"{name}"' if isinstance(name, str) else name for name in map(format_state, (self.old, self.new))]
+        return '{"old":%s,"new":%s}' % tuple(names)
+
 
 def format_state(state: int) -> str | int:
     """A state's name, or its number where it has none."""
