@@ -16,6 +16,7 @@ else:
     try:
         from . import frame as frame
         from . import index as index
+        from . import json_in as json_in
         from . import json_out as json_out
         from . import mrt_out as mrt_out
         from . import narrow as narrow

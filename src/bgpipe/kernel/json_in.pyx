@@ -690,8 +690,8 @@ def decode(bytes lines not None, Py_ssize_t start):
     if start < 0:
         raise ValueError("start is before the first octet")
     r = reader(<const uint8_t*> PyBytes_AS_STRING(lines), start, size)
-    open_writer(&octets, left(&r) // 2 + OCTETS_PER_LINE)
-    open_writer(&entries, left(&r) // 8 + sizeof(Entry))
+    open_writer(&octets, 1 << 12)  # not more, since the first line may be declined already
+    open_writer(&entries, 64 * sizeof(Entry))
     clock.text[0] = 0
     with nogil:
         while octets.used < ENOUGH:

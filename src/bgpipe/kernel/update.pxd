@@ -210,12 +210,16 @@ cdef inline bint locate_attributes(Update* u, Reader r) noexcept nogil:
 
 
 cdef inline bint locate(Update* u, Reader message, unsigned flags) noexcept nogil:
-    """Fills `u` from a whole UPDATE message (RFC 4271 section 4.3), `flags` being its entry's; False declines."""
-    cdef Reader r = message
+    """Fills `u` from a whole UPDATE message, `flags` being its entry's; False declines."""
+    skip(&message, MESSAGE_HEADER)
+    return locate_body(u, message, flags)
+
+
+cdef inline bint locate_body(Update* u, Reader r, unsigned flags) noexcept nogil:
+    """Fills `u` from an UPDATE without its message header (RFC 4271 section 4.3); False declines."""
     cdef Reader attributes
     u.as4 = (flags & AS4) != 0
     u.add_path = (flags & ADD_PATH) != 0
-    skip(&r, MESSAGE_HEADER)
     u.withdrawn = sub(&r, u16(&r))
     attributes = sub(&r, u16(&r))
     u.nlri = r
