@@ -23,8 +23,8 @@ from ..wire.message import Message
 from ..wire.prefix import AFI_BITS, Prefix
 from .errors import Fault
 from .judges import COMPARE, any_matches, compares, matches, of_update, prefix_match, present
+from .letters import pattern_table, text_table
 from .of_message import Binder
-from .path_text import pattern_table, text_table
 from .pattern import compile_pattern
 from .syntax import Condition
 from .terms import Look, Step, Term
@@ -44,6 +44,10 @@ _CODES: Final = {
     Look.COMMUNITY: attrs.COMMUNITY,
     Look.EXT_COMMUNITY: attrs.EXT_COMMUNITY,
     Look.LARGE_COMMUNITY: attrs.LARGE_COMMUNITY,
+}
+_TEXTS: Final = {
+    Look.COMMUNITY: Look.COMMUNITY_TEXT,
+    Look.LARGE_COMMUNITY: Look.LARGE_COMMUNITY_TEXT,
 }
 _ORIGINS: Final = {"IGP": 0, "I": 0, "0": 0, "EGP": 1, "E": 1, "1": 1, "INCOMPLETE": 2, "?": 2, "2": 2}
 _PATH_TEXT: Final = re.compile(r"[0-9,\[\](){}]+", re.ASCII)
@@ -246,7 +250,8 @@ def communities(look: Look, parse: Callable[[str], Any]) -> Binder:
                 value = get(message)
                 return search((codec.format_json(value) or "")[1:-1]) if value else None
 
-            return Term(of_update(judge))
+            table = pattern_table(condition.value) if look in _TEXTS else b""
+            return Term(of_update(judge), step=Step(_TEXTS[look], "~", table=table) if table else None)
         try:
             wanted = parse(condition.value)
         except (TextError, ValueError) as error:

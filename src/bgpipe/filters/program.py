@@ -3,7 +3,7 @@
     header   steps uint16, first step for UPDATEs uint16, for other types uint16, 0 uint16
     step     look, operator, want, every uint8; step if yes, if no uint16; index int32; size uint32; table's start
              uint32, its size uint32; number int64; address 16 octets
-    tables   of steps that look at the text of an AS path
+    tables   of steps that look at a text (letters.py)
 
 Numbers are in native byte order. A step leads to later ones only, so a program ends. Instead of a step stand ACCEPT
 and REJECT. A step that looks at nothing (Look.ASK) hands the message to Python. These come last where the order is

@@ -39,6 +39,8 @@ class Look(IntEnum):
     DIRECTION = 19
     SEQ = 20
     TIME = 21
+    COMMUNITY_TEXT = 22
+    LARGE_COMMUNITY_TEXT = 23
 
 
 OPERATOR_CODES: Final = {"": 0, "==": 1, "<": 2, "<=": 3, ">": 4, ">=": 5, "~": 6}
@@ -50,7 +52,7 @@ class Step:
 
     every: each prefix must match ([*]), or each hop is looked at (no index). index: the hop.
     number: an integer, an AS number; AFI and SAFI as afi << 8 | safi, either 0 for any.
-    address: up to 16 octets (a prefix, a community); size: its bits. table: of PATH_TEXT, see path_text.py.
+    address: up to 16 octets (a prefix, a community); size: its bits. table: of ..._TEXT, see letters.py.
     """
 
     look: Look

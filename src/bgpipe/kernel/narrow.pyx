@@ -44,6 +44,8 @@ cdef enum Look:
     LOOK_DIRECTION
     LOOK_SEQ
     LOOK_TIME
+    LOOK_COMMUNITY_TEXT
+    LOOK_LARGE_COMMUNITY_TEXT
 
 
 cdef enum Operator:
@@ -77,13 +79,15 @@ cdef enum:
 
 
 cdef enum:
-    MATCH = 1   # states of a path table
+    MATCH = 1   # states of a table
     START = 2
     ROW = 16
     COMMA = 10  # letters behind the ten digits
     OPENING = 11
     CLOSING = 12
-    END = 13
+    COLON = 13
+    QUOTE = 14
+    END = 15
 
 
 cdef struct Header:
@@ -134,7 +138,11 @@ cdef bint load(Program* program, const uint8_t* octets, size_t size) noexcept no
         step = &program.steps[i]
         if not (leads(program, i, step.yes) and leads(program, i, step.no)) or step.size > 128:
             return False
-        if step.look == LOOK_PATH_TEXT:
+        if (
+            step.look == LOOK_PATH_TEXT
+            or step.look == LOOK_COMMUNITY_TEXT
+            or step.look == LOOK_LARGE_COMMUNITY_TEXT
+        ):
             r = reader(octets, step.table, size)
             p = take(&r, step.table_size)
             if p == NULL or step.table_size <= START * ROW or step.table_size % ROW != 0:
@@ -317,36 +325,64 @@ cdef inline uint32_t count_hops(Reader r, bint as4, bint collapsed) noexcept nog
     return hops
 
 
-cdef inline Answer look_at_text(Reader r, bint as4, const uint8_t* table) noexcept nogil:
+cdef inline unsigned follow(const uint8_t* table, unsigned state, unsigned letter) noexcept nogil:
+    return table[state * ROW + letter]
+
+
+cdef inline unsigned follow_number(const uint8_t* table, unsigned state, uint32_t number) noexcept nogil:
+    """The state behind the digits of a number."""
+    cdef uint8_t digits[10]
+    cdef unsigned count = 0
+    while number >= 10:
+        digits[count] = number % 10
+        number = number // 10
+        count += 1
+    state = follow(table, state, number)
+    while count:
+        count -= 1
+        state = follow(table, state, digits[count])
+    return state
+
+
+cdef inline Answer look_at_path_text(Reader r, bint as4, const uint8_t* table) noexcept nogil:
     """Spells the path out, as in `1,2,[3,4]`, and runs the table over it."""
-    cdef unsigned state = START, kind, count, i, digits
+    cdef unsigned state = START, kind, count, i
     cdef bint first = True
-    cdef uint32_t asn
-    cdef uint8_t spelled[10]
-    while left(&r):
+    while left(&r) and state > MATCH:
         kind = u8(&r)
         count = u8(&r)
         for i in range(count):
             if not first:
-                state = table[state * ROW + COMMA]
+                state = follow(table, state, COMMA)
             first = False
             if kind == AS_SET and i == 0:
-                state = table[state * ROW + OPENING]
-            asn = u32(&r) if as4 else u16(&r)
-            digits = 0
-            while asn >= 10:
-                spelled[digits] = asn % 10
-                asn = asn // 10
-                digits += 1
-            state = table[state * ROW + asn]
-            while digits:
-                digits -= 1
-                state = table[state * ROW + spelled[digits]]
+                state = follow(table, state, OPENING)
+            state = follow_number(table, state, u32(&r) if as4 else u16(&r))
             if state <= MATCH:
-                return YES if state == MATCH else NO
+                break
         if kind == AS_SET:
-            state = table[state * ROW + CLOSING]
-    return YES if table[state * ROW + END] == MATCH else NO
+            state = follow(table, state, CLOSING)
+    return YES if follow(table, state, END) == MATCH else NO
+
+
+cdef inline Answer look_at_list_text(const Update* u, int code, unsigned parts, const uint8_t* table) noexcept nogil:
+    """The same for communities of two parts of 16 bits or three of 32, as in `"1:2","3:4"`."""
+    cdef Reader r = value_of(u, code)
+    cdef unsigned state = START, i
+    cdef bint first = True
+    if left(&r) == 0:
+        return ABSENT
+    while left(&r) and state > MATCH:
+        if not first:
+            state = follow(table, state, COMMA)
+        first = False
+        state = follow(table, state, QUOTE)
+        for i in range(parts):
+            if i:
+                state = follow(table, state, COLON)
+            state = follow_number(table, state, u32(&r) if parts == 3 else u16(&r))
+        state = follow(table, state, QUOTE)
+    return YES if follow(table, state, END) == MATCH else NO
 
 
 cdef inline Answer look_at_path(const Program* program, const Update* u, const Step* step) noexcept nogil:
@@ -364,7 +400,7 @@ cdef inline Answer look_at_path(const Program* program, const Update* u, const S
     if step.look == LOOK_PATH_HOPS:
         return compare(count_hops(r, u.as4, True), step.operator, step.number)
     if step.look == LOOK_PATH_TEXT:
-        return look_at_text(r, u.as4, program.octets + step.table)
+        return look_at_path_text(r, u.as4, program.octets + step.table)
     return DECLINE
 
 
@@ -411,6 +447,10 @@ cdef inline Answer look_at_update(const Program* program, const Update* u, const
         return look_at_list(u, EXT_COMMUNITY, 8, step)
     if step.look == LOOK_LARGE_COMMUNITY:
         return look_at_list(u, LARGE_COMMUNITY, 12, step)
+    if step.look == LOOK_COMMUNITY_TEXT:
+        return look_at_list_text(u, COMMUNITY, 2, program.octets + step.table)
+    if step.look == LOOK_LARGE_COMMUNITY_TEXT:
+        return look_at_list_text(u, LARGE_COMMUNITY, 3, program.octets + step.table)
     return DECLINE
 
 

@@ -1,9 +1,9 @@
-"""Patterns over the text of AS paths, as tables for the kernel.
+"""Patterns over the texts of AS paths and communities, as tables for the kernel.
 
-The text of a path, as in `1,2,[3,4]`, has 13 letters: the digits , [ and ]. Over so small an alphabet the patterns
-that people write about AS paths become small deterministic automata (DFA). The kernel runs one letter by letter while
-it spells out a path, and never has the text. RE2 stays the judge of what a pattern is: whatever is not plain here
-(flags, Unicode classes, more than 253 states) has no table, and then Python judges with RE2.
+The text of a path, as in `1,2,[3,4]`, and of communities, as in `"1:2","3:4"`, is made of 15 letters. Over so small an
+alphabet the patterns that people write become small deterministic automata (DFA). The kernel runs one letter by letter
+while it spells out a value, and never has the text. RE2 stays the judge of what a pattern is: whatever is not plain
+here (flags, Unicode classes, more than 253 states) has no table, and then Python judges with RE2.
 
 A table has 16 octets for each state: the state that follows on each letter, and on END, the end of the text. State 0
 is "no match whatever follows", 1 "a match whatever follows", and 2 the start.
@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-LETTERS: Final = "0123456789,[]"
+LETTERS: Final = '0123456789,[]:"'
 END: Final = len(LETTERS)
 ROW: Final = 16
 MISS, MATCH, START = 0, 1, 2
