@@ -1,0 +1,63 @@
+"""Stages: one module each, and the module's name is the command. Others' come by the entry point group `bgpipe.stages`.
+
+What stages share is in `engine/`.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from ..pipeline.errors import ConfigError
+from ..pipeline.stage import Stage
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+ENTRY_POINTS: Final = "bgpipe.stages"
+
+
+@lru_cache(maxsize=1)
+def builtin() -> tuple[str, ...]:
+    """The names of our own stages; nothing is imported."""
+    folder = os.path.dirname(__file__)
+    names = (name.partition(".")[0] for name in os.listdir(folder) if name.endswith((".py", ".pyc")))
+    return tuple(sorted({name for name in names if not name.startswith("_")}))
+
+
+def known() -> tuple[str, ...]:
+    """The names of all stages, our own first."""
+    return (*builtin(), *(name for name in sorted(_entry_points()) if name not in builtin()))
+
+
+def find(name: str) -> type[Stage] | None:
+    """The class of a stage. Raises ConfigError if it is somebody else's and can't be loaded."""
+    if name in builtin():
+        return _stage_of(import_module(f"{__name__}.{name.replace('-', '_')}"), name)
+    entry = _entry_points().get(name)
+    if entry is None:
+        return None
+    try:
+        stage = entry.load()
+    except Exception as error:
+        raise ConfigError(f"stage {name}, from {entry.value}, can't be loaded: {error}") from error
+    if not (isinstance(stage, type) and issubclass(stage, Stage)):
+        raise ConfigError(f"stage {name}, from {entry.value}, is no subclass of bgpipe.pipeline.stage.Stage")
+    return stage
+
+
+def _stage_of(module: object, name: str) -> type[Stage]:
+    """The one class of a module that is a stage and was made there."""
+    for value in vars(module).values():
+        if isinstance(value, type) and issubclass(value, Stage) and value.__module__ == module.__name__:  # type: ignore[attr-defined]
+            return value
+    raise LookupError(f"the module of the stage {name} has none")
+
+
+@lru_cache(maxsize=1)
+def _entry_points() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points  # slow, and hardly ever needed
+
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}

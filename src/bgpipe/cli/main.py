@@ -1,0 +1,94 @@
+"""The command `bgpipe`.
+
+Exit codes: 0 all is well, 1 something failed, 2 the options can't be read.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from ..pipeline.errors import ConfigError, StageError, UsageError
+from .log import StderrLog, printable
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs one command line; the exit code."""
+    log = StderrLog()
+    try:
+        return run(sys.argv[1:] if words is None else words, log)
+    except UsageError as error:
+        say(f"{error} (bgpipe -h shows the options)")
+        return 2
+    except (ConfigError, StageError) as error:
+        say(str(error))
+        if log.shows("debug") and error.__cause__ is not None:
+            log.debug("because of", exc_info=error.__cause__)
+    except BrokenPipeError:  # of help or an explanation: who reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except KeyboardInterrupt:
+        say("interrupted")
+    except Exception as error:
+        say(f"unexpected {type(error).__name__}: {error} (please report it; -l debug shows where)")
+        log.debug("unexpected error", exc_info=error)
+    return 1
+
+
+def run(words: Sequence[str], log: StderrLog) -> int:
+    from .grammar import parse
+
+    line = parse(words, os.environ)
+    log.level = line.options.log
+    if line.options.version:
+        from .version import version_text
+
+        sys.stderr.write(version_text())
+        return 0
+    if line.help is not None:
+        show(help_text(line.help))
+        return 0
+    if not line.stages:
+        from .help import program_help
+
+        sys.stderr.write(program_help())
+        say("no stages")
+        return 1
+    from .build import build
+
+    pipeline = build(line, log)
+    if line.options.explain:
+        from ..pipeline.explain import explain
+
+        show(explain(pipeline, colours=sys.stdout.isatty()))
+        return 0
+    from .run import run_pipeline
+
+    run_pipeline(pipeline, log)
+    return 0
+
+
+def help_text(name: str) -> str:
+    """Help for the program (""), or for a stage. Raises ConfigError."""
+    from .help import program_help, stage_help
+
+    if not name:
+        return program_help()
+    from ..pipeline.errors import nearest
+    from ..stages import find, known
+
+    stage = find(name)
+    if stage is None:
+        raise ConfigError(f"unknown stage {name!r}{nearest(name, known())}")
+    return stage_help(name, stage)
+
+
+def show(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """One line for a person."""
+    sys.stderr.write(f"bgpipe: {printable(text)}\n")

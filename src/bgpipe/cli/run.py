@@ -1,0 +1,49 @@
+"""Runs a pipeline from the command line: signals, progress, the summary."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+
+from ..pipeline.pipeline import Pipeline
+from ..stages.engine.runner import Runner
+from .log import StderrLog
+from .report import show_progress, summary, wants_progress
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def run_pipeline(pipeline: Pipeline, log: StderrLog) -> None:
+    """Returns when the pipeline has ended. Raises StageError."""
+    for stage in pipeline.deaf():
+        text = f"nobody produces messages in direction {'/'.join(stage.directions)} (missing -L/-R/-LR somewhere?)"
+        log.warning(text, stage=str(stage))
+    start = time.monotonic()
+    try:
+        asyncio.run(_run(pipeline, log))
+    finally:
+        if not pipeline.stopped_early or pipeline.errors:
+            log.info("done", **summary(pipeline, time.monotonic() - start))
+
+
+async def _run(pipeline: Pipeline, log: StderrLog) -> None:
+    runner = Runner(pipeline)
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        log.info("signal received, stopping...")
+        for number in SIGNALS:  # the next one ends the process at once
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        runner.interrupt()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, on_signal)
+    progress = asyncio.create_task(show_progress(pipeline)) if wants_progress(pipeline) else None
+    try:
+        await runner.run()
+    finally:
+        if progress is not None:
+            progress.cancel()
+            await asyncio.wait((progress,))

@@ -1,0 +1,24 @@
+"""What `-v` tells."""
+
+from __future__ import annotations
+
+import platform
+from importlib.util import find_spec
+
+from .. import __version__, kernel
+
+EXTRAS = {"isal": "quicker gzip", "rapidgzip": "gzip and bzip2 on several cores"}
+
+
+def version_text() -> str:
+    """The version, what it runs on, and what makes it quick."""
+    system = f"{platform.python_implementation()}, {platform.system()} {platform.machine()}"
+    lines = [
+        f"bgpipe {__version__}",
+        f"Python {platform.python_version()} ({system})",
+        f"kernel: {'there' if kernel.AVAILABLE else kernel.WHY_NOT}",
+    ]
+    lines += [
+        f"{name}: {'there' if find_spec(name) else 'not installed'} ({purpose})" for name, purpose in EXTRAS.items()
+    ]
+    return "\n".join(lines) + "\n"

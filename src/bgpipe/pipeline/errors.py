@@ -1,0 +1,29 @@
+"""What can be wrong with a pipeline, told in one line to the person who wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class UsageError(ValueError):
+    """Words that can't be read: an unknown option, a bad value (exit code 2). option: the name of an unknown one."""
+
+    def __init__(self, text: str, *, option: str = "") -> None:
+        super().__init__(text)
+        self.option = option
+
+
+class ConfigError(ValueError):
+    """Words that can be read but make no pipeline (exit code 1)."""
+
+
+class StageError(Exception):
+    """A stage that can't go on (exit code 1)."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """`, did you mean X?` for the known word most like `word`, "" if none is near."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(word, list(known), n=1, cutoff=0.55)
+    return f", did you mean {close[0]}?" if close else ""

@@ -1,0 +1,103 @@
+"""Events: what happens, by name, and who wants to know.
+
+A name is `<source>/<WHAT>`: `bgpfix/pipe.` and PARSE, OPEN, EOR, ... for the pipeline itself, the stage's name and
+START, STOP, ... for a stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from ..wire.message import Message
+
+START: Final = "bgpfix/pipe.START"
+STOP: Final = "bgpfix/pipe.STOP"
+PARSE: Final = "bgpfix/pipe.PARSE"
+"""A message that can't be decoded, as some stage found."""
+OPEN: Final = "bgpfix/pipe.OPEN"
+ALIVE: Final = "bgpfix/pipe.ALIVE"
+UPDATE: Final = "bgpfix/pipe.UPDATE"
+ESTABLISHED: Final = "bgpfix/pipe.ESTABLISHED"
+EOR_AF: Final = "bgpfix/pipe.EOR_AF"
+EOR: Final = "bgpfix/pipe.EOR"
+
+SESSION_EVENTS: Final = frozenset((OPEN, ALIVE, UPDATE, ESTABLISHED, EOR_AF, EOR))
+"""Those that come of looking at the messages of a session."""
+STAGE_EVENTS: Final = ("START", "STOP", "READY", "PREPARE")
+ANY: Final = "*"
+
+
+@dataclass(slots=True)
+class Event:
+    """One thing that happened.
+
+    seq: from 1, in the order of happening. time: microseconds since 1970 (UTC). direction: of the line, "" for none.
+    stage: the stage that told it, as `[IDX] NAME`. values: what more there is to say.
+    """
+
+    name: str
+    seq: int = 0
+    time: int = 0
+    direction: str = ""
+    message: Message | None = None
+    error: Exception | None = None
+    stage: str = ""
+    values: tuple[Any, ...] = field(default=())
+
+
+Handler = Callable[[Event], object]
+"""Returns False to hear no more."""
+
+
+class Bus:
+    """Takes events to their handlers, at once, in the order of subscription."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, list[Handler]] = {}
+        self._count = 0
+
+    def on(self, names: Iterable[str], handler: Handler) -> None:
+        """`handler` hears of events with these full names; ANY stands for all."""
+        for name in names:
+            self._handlers.setdefault(name, []).append(handler)
+
+    def wanted(self, name: str) -> bool:
+        """Whether anybody would hear."""
+        return bool(self._handlers.get(name) or self._handlers.get(ANY))
+
+    def emit(self, event: Event) -> None:
+        self._count += 1
+        event.seq = self._count
+        for name in (event.name, ANY):
+            for handler in tuple(self._handlers.get(name, ())):
+                if handler(event) is False:
+                    self._handlers[name].remove(handler)
+
+
+def expand(word: str, stage_events: Iterable[str]) -> list[str]:
+    """The full names that one word of a list of events means; `stage_events` are those that a stage's name means.
+
+    all, *           every event            a/b        itself
+    name, @name      the stage's events     a/b.c      a/b.C
+    WORD             bgpfix/pipe.WORD       b.c        bgpfix/b.C
+    """
+    if word in ("all", ANY):
+        return [ANY]
+    source, slash, what = word.rpartition("/")
+    if "." in what:
+        kind, _, name = what.rpartition(".")
+        return [f"{source if slash else 'bgpfix'}/{kind}.{name.upper()}"]
+    if slash:
+        return [word]
+    if word.startswith("@") or word == word.lower():
+        return [f"{word}/{event}" for event in stage_events]
+    return [f"bgpfix/pipe.{word.upper()}"]
+
+
+def expand_all(words: Iterable[str], stage_events: Iterable[str]) -> list[str]:
+    """The full names that a list of words means."""
+    stage_events = tuple(stage_events)
+    return [name for word in words for name in expand(word, stage_events)]

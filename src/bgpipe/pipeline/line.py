@@ -1,0 +1,309 @@
+"""The two lines that messages travel, and the ways into them.
+
+Messages go one by one or in blocks. A block stays whole through the callbacks that can work on blocks; before the
+first that cannot, it is opened into messages.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from ..formats.base import Item
+from ..wire.block import ENTRY, FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT, Block
+from ..wire.message import Message
+from .errors import ConfigError, StageError, nearest
+from .rate import TokenBucket
+
+if TYPE_CHECKING:
+    from ..filters import Filter
+    from .pipeline import Pipeline
+    from .stage import Stage
+
+DROP: Final = 2
+ACCEPT: Final = 4
+"""Bits of Message.action: leave the line here; pass by all further stages."""
+
+
+class Callback:
+    """What a stage does with the messages that come by; see Stage.watch."""
+
+    __slots__ = ("bucket", "conditions", "copies", "looks", "on_block", "on_message", "samples", "stage", "types")
+
+    def __init__(
+        self,
+        stage: Stage,
+        on_message: Callable[[Message], bool | None],
+        on_block: Callable[[Block], Block | None] | None,
+        types: Collection[int] | None,
+        copies: bool,
+        looks: bool,
+    ) -> None:
+        self.stage = stage
+        self.on_message = on_message
+        self.on_block = on_block
+        self.types = frozenset(types) if types is not None else None
+        self.copies = copies
+        self.looks = looks
+        self.conditions: list[Filter] = []
+        self.bucket: TokenBucket | None = None
+        self.samples = False
+
+    def prepare(self, conditions: list[Filter], clock: Callable[[], float]) -> None:
+        """Called once, when the options are known."""
+        self.conditions = conditions
+        self.samples = self.stage.rate_sample > 0
+        if rate := self.stage.rate_sample or self.stage.rate_limit:
+            self.bucket = TokenBucket(rate, clock)
+        # what one message at a time must decide can't be decided for a block; a stage that only copies sees a part
+        if self.bucket or (not self.copies and (conditions or self.types is not None)):
+            self.on_block = None
+        elif self.copies and self.on_block and self.types is not None:
+            self.conditions = [*conditions, type_filter(self.types)]
+
+    def pass_block(self, block: Block) -> Block | None:
+        """What is left of a block after this callback, which can work on blocks."""
+        assert self.on_block is not None
+        if not self.copies:
+            return self.on_block(block)
+        part = block
+        for condition in self.conditions:
+            part = condition.select(part, True)
+        if len(part):
+            self.on_block(part)
+        return block
+
+
+class Line:
+    """One direction: what enters it at its inputs passes the callbacks of the stages and leaves it at the end."""
+
+    def __init__(self, direction: str) -> None:
+        self.direction = direction
+        self.next_seq = 1
+        self.callbacks: list[Callback] = []
+        """in the order in which messages meet them"""
+        self.outputs: list[Callable[[Item], None]] = []
+        """who takes what leaves the line; with none, it is gone"""
+        self.entered = 0
+        self.left = 0
+        """messages so far"""
+
+
+class Input:
+    """A way into the lines of a stage's directions, with the callbacks that its messages will meet."""
+
+    def __init__(self, stage: Stage, session: bool) -> None:
+        self.stage = stage
+        self.closed = False
+        self.tracked = session
+        """whether its messages are those of one session, whose events somebody may want"""
+        self.pipeline: Pipeline
+        self.lines: dict[str, Line] = {}
+        self.chains: dict[str, list[Callback]] = {}
+        self.conditions: list[Filter] = []
+        self.bucket: TokenBucket | None = None
+        self.default = ""
+        """direction of messages that name none of ours"""
+
+    def connect(self, pipeline: Pipeline) -> None:
+        """Called once, when all stages are attached. Raises ConfigError."""
+        stage = self.stage
+        self.pipeline = pipeline
+        self.tracked = self.tracked or pipeline.opens_blocks
+        self.lines = {direction: pipeline.lines[direction] for direction in stage.directions}
+        self.chains = {
+            direction: [callback for callback in line.callbacks if self._meets(callback, direction)]
+            for direction, line in self.lines.items()
+        }
+        self.default = stage.directions if len(stage.directions) == 1 else "L" if stage.is_last else "R"
+        self.conditions = stage.output_conditions()
+        if rate := stage.rate_sample or stage.rate_limit:
+            self.bucket = TokenBucket(rate, pipeline.clock)
+
+    def _meets(self, callback: Callback, direction: str) -> bool:
+        """Whether messages from here meet a callback, by --new and their direction."""
+        stage, target = self.stage, self.stage.target()
+        if callback.stage is stage:
+            return False
+        if callback.stage.hidden or target == "first":
+            return True
+        if target == "last":
+            return False
+        if target in ("next", "here"):
+            start = stage.index
+        elif target.isdecimal():
+            start = int(target)
+        else:
+            named = {other.name: other.index for other in stage.pipeline.stages}
+            if target not in named:
+                raise ConfigError(f"{stage}: invalid value {target!r} for the --new option{nearest(target, named)}")
+            start = named[target]
+        return callback.stage.index > start if direction == "R" else callback.stage.index < start
+
+    def feed(self, items: Iterable[Item]) -> Iterator[float]:
+        """Takes items into the lines; yields whenever the caller must wait: so many seconds, or, where it yields
+        infinity, until the pipeline is released (Pipeline.when_released)."""
+        for item in items:
+            while self.pipeline.held:
+                yield math.inf
+            if self.closed:
+                return
+            if isinstance(item, Message):
+                yield from self._take_message(item)
+            else:
+                yield from self._take_block(item)
+
+    def put(self, message: Message) -> None:
+        """Takes one message from somebody who can't wait, such as a callback; limits of rate don't hold for it."""
+        if not self.closed and self._enter(message):
+            self._meet(message, self.chains[message.direction], 0, None)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def _enter(self, message: Message) -> bool:
+        """Gives a message what every message in a line has; whether it may enter."""
+        direction = message.direction
+        if direction not in self.lines or len(self.lines) == 1:
+            direction = message.direction = self.default
+        if not message.time:
+            message.time = self.pipeline.now()
+        if message.action & DROP:
+            return False
+        if self.conditions and not all(condition(message) for condition in self.conditions):
+            return False
+        line = self.lines[direction]
+        if not message.seq:
+            message.seq = line.next_seq
+            line.next_seq += 1
+        line.entered += 1
+        return True
+
+    def _take_message(self, message: Message) -> Iterator[float]:
+        if self.bucket is not None:
+            while wait := self.bucket.take():
+                if self.stage.rate_sample:
+                    return
+                yield wait
+        if self._enter(message):
+            yield from self._travel(message, self.chains[message.direction], 0)
+
+    def _travel(self, message: Message, chain: list[Callback], start: int) -> Iterator[float]:
+        waits: list[float] = []
+        while (start := self._meet(message, chain, start, waits)) >= 0:
+            yield waits.pop()
+
+    def _meet(self, message: Message, chain: list[Callback], start: int, waits: list[float] | None) -> int:
+        """Takes a message past the callbacks from number `start` on; -1, or the number of one that it must wait for:
+        the seconds are then put into `waits`."""
+        unseen = start == 0
+        for number in range(start, len(chain)):
+            callback = chain[number]
+            stage = callback.stage
+            if not stage.running or (callback.types is not None and message.type_code not in callback.types):
+                continue
+            if message.action & ACCEPT and not stage.hidden:
+                continue
+            if callback.conditions and not all(condition(message) for condition in callback.conditions):
+                continue
+            if callback.bucket is not None and (wait := callback.bucket.take()):
+                if callback.samples:
+                    continue
+                if waits is not None:
+                    waits.append(wait)
+                    return number
+            if unseen and callback.looks:
+                unseen = False
+                self.pipeline.look(message)
+            try:
+                if callback.on_message(message) is False or message.action & DROP:
+                    return -1
+            except Exception as error:
+                raise failure(stage, error) from error
+        line = self.lines[message.direction]
+        line.left += 1
+        for output in line.outputs:
+            output(message)
+        if self.tracked:
+            self.pipeline.tracker.see(message)
+        return -1
+
+    def _take_block(self, block: Block) -> Iterator[float]:
+        if self.bucket is not None or self.pipeline.opens_blocks:
+            for message in block:
+                while self.pipeline.held:
+                    yield math.inf
+                if self.closed:
+                    return
+                yield from self._take_message(message)
+            return
+        for condition in self.conditions:
+            block = condition.select(block, True)
+        for direction, part in self._by_direction(block):
+            line = self.lines[direction]
+            line.next_seq = part.stamp(direction, line.next_seq, self.pipeline.now())
+            line.entered += len(part)
+            yield from self._travel_block(part, line)
+
+    def _by_direction(self, block: Block) -> Iterator[tuple[str, Block]]:
+        """A block in runs of messages of one direction."""
+        if len(self.lines) == 1:
+            yield self.default, block
+            return
+        flags = memoryview(block.index).cast("H")[13 :: ENTRY.size // 2]  # ENTRY's flags
+        start, count = 0, len(block)
+        while start < count:
+            bits = flags[start] & (FLAG_LEFT | FLAG_RIGHT)
+            stop = start + 1
+            while stop < count and flags[stop] & (FLAG_LEFT | FLAG_RIGHT) == bits:
+                stop += 1
+            direction = FLAG_DIRECTIONS[bits]
+            yield (
+                direction if direction in self.lines else self.default,
+                block.part(start, stop) if stop - start < count else block,
+            )
+            start = stop
+
+    def _travel_block(self, block: Block, line: Line) -> Iterator[float]:
+        chain = self.chains[line.direction]
+        for number, callback in enumerate(chain):
+            if not len(block):
+                return
+            if not callback.stage.running:
+                continue
+            if callback.on_block is None:
+                for message in block:
+                    while self.pipeline.held:
+                        yield math.inf
+                    if self.closed:
+                        return
+                    yield from self._travel(message, chain, number)
+                return
+            try:
+                left = callback.pass_block(block)
+            except Exception as error:
+                raise failure(callback.stage, error) from error
+            if left is None:
+                return
+            block = left
+        line.left += len(block)
+        for output in line.outputs:
+            output(block)
+        if self.tracked:
+            for message in block:
+                self.pipeline.tracker.see(message)
+
+
+def failure(stage: Stage, error: Exception) -> StageError:
+    """What ends the pipeline when a stage's callback raises; it names the stage."""
+    if isinstance(error, StageError):
+        return error
+    return StageError(f"{stage}: {type(error).__name__}: {error}")
+
+
+def type_filter(types: Collection[int]) -> Filter:
+    """The filter that messages of these types match."""
+    from ..filters import compile_filter
+
+    return compile_filter(" || ".join(f"type == {code}" for code in sorted(types)) or "!type")

@@ -1,0 +1,280 @@
+"""Options: each declared once, in a typed form, where its value is used.
+
+    class Head(Stage):
+        count = Option(INTEGER, 10, "pass N messages", short="n", metavar="N")
+
+From the declaration come the scanner of words (GNU style, as pflag has it), the value from the environment, the help
+and the checks of the documentation; `self.count` is an int.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, TypeVar, overload
+
+from .errors import UsageError, nearest
+
+T = TypeVar("T")
+
+
+class Kind(Generic[T]):
+    """How the text of an option becomes its value. `parse` raises ValueError with a text for a person.
+
+    flag: takes a value only behind "=". adds: a value given again is added to those before. words: all that may be
+    said, where that is a short list.
+    """
+
+    __slots__ = ("adds", "flag", "metavar", "parse", "words")
+
+    def __init__(
+        self,
+        metavar: str,
+        parse: Callable[[str], T],
+        *,
+        flag: bool = False,
+        adds: bool = False,
+        words: tuple[str, ...] = (),
+    ) -> None:
+        self.metavar = metavar
+        self.parse = parse
+        self.flag = flag
+        self.adds = adds
+        self.words = words
+
+
+def parse_flag(text: str) -> bool:
+    if text.lower() in ("1", "t", "true"):
+        return True
+    if text.lower() in ("0", "f", "false"):
+        return False
+    raise ValueError("want true or false")
+
+
+def parse_integer(text: str) -> int:
+    try:
+        return int(text, 0)
+    except ValueError:
+        raise ValueError("want a whole number") from None
+
+
+def parse_number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise ValueError("want a number") from None
+    if value != value or value in (float("inf"), float("-inf")):
+        raise ValueError("want a finite number")
+    return value
+
+
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a duration as Go writes it: 15s, 1h30m, -1.5s, 0."""
+    sign, rest = (-1, text[1:]) if text[:1] == "-" else (1, text.removeprefix("+"))
+    parts = _DURATION.findall(rest)
+    if rest == "0":
+        return 0.0
+    if not parts or "".join(number + unit for number, unit in parts) != rest:
+        if re.fullmatch(r"[0-9.]+", rest):
+            raise ValueError(f"a duration needs a unit, as in {text}s")
+        raise ValueError("want a duration, as in 15s or 1h30m")
+    return sign * sum(float(number) * _SECONDS[unit] for number, unit in parts)
+
+
+def format_duration(seconds: float) -> str:
+    """1h30m for 5400."""
+    if seconds == 0:
+        return "0"
+    text, rest = "-" if seconds < 0 else "", abs(seconds)
+    for unit, size in (("h", 3600), ("m", 60)):
+        if rest >= size:
+            text += f"{int(rest // size)}{unit}"
+            rest %= size
+    return text + (f"{rest:g}s" if rest else "")
+
+
+def parse_list(text: str) -> tuple[str, ...]:
+    return tuple(word for word in (part.strip() for part in text.split(",")) if word)
+
+
+FLAG = Kind("", parse_flag, flag=True)
+TEXT = Kind("TEXT", str)
+INTEGER = Kind("N", parse_integer)
+NUMBER = Kind("F", parse_number)
+DURATION = Kind("DURATION", parse_duration)
+LIST = Kind("LIST", parse_list, adds=True)
+"""Words between commas; may be repeated."""
+TEXTS: Kind[tuple[str, ...]] = Kind("TEXT", lambda text: (text,), adds=True)
+"""One text each time; may be repeated."""
+
+
+def choice(*words: str, aliases: Mapping[str, str] | None = None) -> Kind[str]:
+    """One of a few words, in any case; `aliases` are other words for them."""
+    names = {word: word for word in words} | dict(aliases or {})
+
+    def parse(text: str) -> str:
+        try:
+            return names[text.lower()]
+        except KeyError:
+            raise ValueError(f"want one of {', '.join(words)}{nearest(text, names)}") from None
+
+    return Kind("|".join(words), parse, words=tuple(names))
+
+
+class Option(Generic[T]):
+    """One option. Its name is that of the attribute, "-" for "_", unless `name` says another.
+
+    bare: the value if the next word is none of the kind's words (for options that once were flags).
+    old: names that it had. switches: flags that stand for a value, `--mrt` for `--format mrt`.
+    env: whether the environment may set it.
+    """
+
+    def __init__(
+        self,
+        kind: Kind[T],
+        default: T,
+        help: str,
+        *,
+        short: str = "",
+        name: str = "",
+        metavar: str = "",
+        bare: T | None = None,
+        old: tuple[str, ...] = (),
+        switches: Mapping[str, T] | None = None,
+        env: bool = True,
+    ) -> None:
+        self.kind = kind
+        self.default = default
+        self.help = help
+        self.short = short
+        self.name = name
+        self.metavar = metavar or kind.metavar
+        self.bare = bare
+        self.old = old
+        self.switches = switches or {}
+        self.env = env
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = self.name or name.rstrip("_").replace("_", "-")
+
+    @overload
+    def __get__(self, options: None, owner: type) -> Option[T]: ...
+    @overload
+    def __get__(self, options: Options, owner: type) -> T: ...
+    def __get__(self, options: Options | None, owner: type) -> Option[T] | T:
+        if options is None:
+            return self
+        return options.values.get(self.name, self.default)  # type: ignore[no-any-return]
+
+    def __set__(self, options: Options, value: T) -> None:
+        options.values[self.name] = value
+
+
+class Options:
+    """Something that has options: a stage, or the command line before the first stage."""
+
+    help = Option(FLAG, False, "show this help", short="h", env=False)
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.said: set[str] = set()
+        """names of the options that words or the environment have set"""
+
+    @classmethod
+    def declared(cls) -> dict[str, Option[Any]]:
+        """Every option by its name, those of the class itself first, --help last."""
+        options: dict[str, Option[Any]] = {}
+        for owner in cls.__mro__:
+            for option in vars(owner).values():
+                if isinstance(option, Option):
+                    options.setdefault(option.name, option)
+        options["help"] = options.pop("help")
+        return options
+
+    def take(self, option: Option[T], text: str, said: str) -> None:
+        """Gives the option the value that `text` says; `said` is how it was named there. Raises UsageError."""
+        try:
+            value = option.kind.parse(text)
+        except ValueError as error:
+            raise UsageError(f"{said}: invalid value {text!r}: {error}") from None
+        self._give(option, value)
+
+    def _give(self, option: Option[T], value: T) -> None:
+        if option.kind.adds and option.name in self.said:
+            value = self.values[option.name] + value
+        self.values[option.name] = value
+        self.said.add(option.name)
+
+    def take_environment(self, environment: Mapping[str, str], prefix: str) -> None:
+        """Values from the environment: BGPIPE_LOG for --log, BGPIPE_READ_FORMAT for --format of read."""
+        for option in self.declared().values():
+            name = f"{prefix}{option.name}".upper().replace("-", "_")
+            if option.env and name in environment:
+                self.take(option, environment[name], name)
+        self.said.clear()  # a word replaces what the environment says, also where words add up
+
+    def scan(self, words: Sequence[str]) -> list[str]:
+        """Takes the options at the front of `words`; the words from the first that is none. Raises UsageError."""
+        names, shorts, switches = {}, {}, {}
+        for option in self.declared().values():
+            for name in (option.name, *option.old):
+                names[name] = option
+            if option.short:
+                shorts[option.short] = option
+            for name, value in option.switches.items():
+                switches[name] = (option, value)
+        rest = list(words)
+        while rest and len(rest[0]) > 1 and rest[0][0] == "-" and rest[0] != "--":
+            word = rest.pop(0)
+            if not word.startswith("--"):
+                self._scan_shorts(word, shorts, rest)
+            elif (name := word[2:].partition("=")[0]) in names:
+                self._scan_value(names[name], f"--{name}", word[2 + len(name) :], rest)
+            elif name in switches and "=" not in word:
+                self._give(*switches[name])
+            else:
+                known = [f"--{name}" for name in self.declared()]
+                raise UsageError(f"unknown option --{name}{nearest(f'--{name}', known)}", option=name)
+            if self.help:
+                break
+        return rest
+
+    def _scan_shorts(self, word: str, shorts: Mapping[str, Option[Any]], rest: list[str]) -> None:
+        """`-x`, `-xVALUE`, `-x=VALUE`, and flags in a bundle, `-LR`."""
+        letters = word[1:]
+        while letters:
+            letter, letters = letters[0], letters[1:]
+            option = shorts.get(letter)
+            if option is None:
+                inside = f" in {word}" if len(word) > 2 else ""
+                hint = f", did you mean --{word[1:]}?" if word[1:] in self.declared() else ""
+                raise UsageError(f"unknown option -{letter}{inside}{hint}", option=letter)
+            if option.kind.flag and letters[:1] != "=":
+                self._give(option, True)
+            else:
+                value = letters if letters[:1] == "=" else f"={letters}" if letters else ""
+                self._scan_value(option, f"-{letter}", value, rest)
+                return
+
+    def _scan_value(self, option: Option[Any], said: str, value: str, rest: list[str]) -> None:
+        """The value of an option: `value` is "=TEXT", or "" if it is the next word."""
+        if value:
+            self.take(option, value[1:], said)
+        elif option.kind.flag:
+            self._give(option, True)
+        elif option.bare is not None and (not rest or not self._speaks_for(option, rest[0])):
+            self._give(option, option.bare)
+        elif not rest:
+            raise UsageError(f"{said} needs a value ({option.metavar})")
+        else:
+            self.take(option, rest.pop(0), said)
+
+    @staticmethod
+    def _speaks_for(option: Option[Any], word: str) -> bool:
+        """Whether a word is meant as the value of an option that can do without: it is one, or one misspelt."""
+        plain = word.isalnum() and word.islower()
+        return word.lower() in option.kind.words or (plain and bool(nearest(word, option.kind.words)))

@@ -1,0 +1,382 @@
+"""The pipeline itself: stages between a left and a right end, two lines, and who starts and stops when.
+
+Nothing here waits. What must be awaited (prepare, run, stop of stages) is handed out to a runner, which tells the
+pipeline how it went; see stages/engine/runner.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from enum import Enum
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
+
+from ..wire.context import AS4, WireContext
+from ..wire.errors import WireError
+from ..wire.message import UPDATE
+from ..wire.update import Update
+from . import events
+from .errors import ConfigError, StageError, nearest
+from .events import Bus, Event, expand_all
+from .line import Line
+from .tracker import Tracker
+
+if TYPE_CHECKING:
+    from ..wire.message import Message
+    from .stage import Stage
+
+
+class Log(Protocol):
+    """Where the pipeline and its stages write for people: a text, and fields."""
+
+    def debug(self, text: str, **fields: Any) -> None: ...
+    def info(self, text: str, **fields: Any) -> None: ...
+    def warning(self, text: str, **fields: Any) -> None: ...
+    def error(self, text: str, **fields: Any) -> None: ...
+
+
+class Silence:
+    """A log that nobody reads."""
+
+    def debug(self, text: str, **fields: Any) -> None: ...
+    def info(self, text: str, **fields: Any) -> None: ...
+    def warning(self, text: str, **fields: Any) -> None: ...
+    def error(self, text: str, **fields: Any) -> None: ...
+
+
+class State(Enum):
+    """Where a stage is in its life."""
+
+    WAITING = "waiting"
+    DUE = "due"
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+MISSING_ATTRIBUTE: Final = 3
+"""Subcode of UPDATE errors (RFC 4271 section 6.3)."""
+
+
+@lru_cache(maxsize=8192)
+def is_sound(body: bytes, context: WireContext) -> bool:
+    """Whether everything in an UPDATE can be decoded. Archives repeat the same bodies from many peers."""
+    return not _errors(Update.decode(body, context))
+
+
+def _errors(update: Update) -> list[WireError]:
+    """What can't be decoded; that a mandatory attribute is missing is not for a pipeline to judge."""
+    return [error for error in update.errors if error.subcode != MISSING_ATTRIBUTE]
+
+
+def now() -> int:
+    """Microseconds since 1970 (UTC)."""
+    return time.time_ns() // 1000
+
+
+class Pipeline:
+    """Stages, lines and events.
+
+    clock: seconds for limits of rate. now: microseconds since 1970 (UTC). context: how messages are read that come
+    without saying it. held: how many have asked the inputs to wait. opens_blocks: somebody wants to know of events
+    of which only single messages tell.
+    """
+
+    def __init__(
+        self,
+        *,
+        log: Log | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], int] = now,
+        context: WireContext = AS4,
+    ) -> None:
+        self.log: Log = log or Silence()
+        self.clock = clock
+        self.now = now
+        self.context = context
+        self.stages: list[Stage] = []
+        self.lines = {"R": Line("R"), "L": Line("L")}
+        self.bus = Bus()
+        self.tracker = Tracker(self.emit)
+        self.opens_blocks = False
+        self.malformed_messages = 0
+        """messages so far that could not be decoded in full"""
+        self.held = 0
+        self.stopping = False
+        self.stopped_early = False
+        """before the input was at its end"""
+        self.errors: list[StageError] = []
+        self.on_change: Callable[[], None] = lambda: None
+        """called when there is something to hand out"""
+        self.on_kill: Callable[[str], NoReturn] = _exit
+        self._states: dict[Stage, State] = {}
+        self._due: deque[list[Stage]] = deque()
+        self._ended: deque[Stage] = deque()
+        self._released: list[Callable[[], None]] = []
+        self._starting: list[Stage] = []
+        """those that the event on its way has started so far"""
+
+    # building
+
+    def add(self, stage: Stage, *, index: int, hidden: bool = False) -> None:
+        """The next stage to the right; a hidden one is no member of the row, and sees what all others leave."""
+        stage.pipeline = self
+        stage.index = index
+        stage.hidden = hidden
+        self.stages.append(stage)
+
+    def want(self, names: Iterable[str]) -> None:
+        """Somebody asks for these events: where single messages tell of them, blocks are opened."""
+        if events.SESSION_EVENTS.intersection(names) or events.ANY in names:
+            self.opens_blocks = True
+
+    def attach(self) -> None:
+        """Gives each stage its directions and attaches it, and connects the inputs. Raises ConfigError."""
+        row = [stage for stage in self.stages if not stage.hidden]
+        only_hidden_input = not any(stage.produces for stage in row)
+        for stage in self.stages:
+            stage.is_last = stage is row[-1] if row else False
+            stage.directions = self._directions(stage, row, only_hidden_input)
+            self._subscribe(stage, row)
+            try:
+                stage.attach()
+            except ConfigError as error:
+                raise ConfigError(f"{stage.name}: {error}") from None
+        for direction, line in self.lines.items():
+            ordered = sorted(row, key=lambda stage: stage.index, reverse=direction == "L")
+            ordered += [stage for stage in self.stages if stage.hidden]
+            line.callbacks = [c for stage in ordered if direction in stage.directions for c in stage.callbacks]
+        for stage in self.stages:
+            try:
+                for callback in stage.callbacks:
+                    callback.prepare(stage.conditions(), self.clock)
+                for inlet in stage.inputs:
+                    inlet.connect(self)
+            except ConfigError as error:
+                raise ConfigError(f"{stage.name}: {error}") from None
+
+    def _directions(self, stage: Stage, row: list[Stage], only_hidden_input: bool) -> str:
+        if stage.left and stage.right:
+            if not stage.both:
+                raise ConfigError(f"{stage.name}: select either --left or --right, not both")
+            return "RL"
+        if stage.rate_limit < 0 or stage.rate_sample < 0:
+            raise ConfigError(f"{stage.name}: a rate can't be negative")
+        if stage.rate_limit and stage.rate_sample:
+            raise ConfigError(f"{stage.name}: --rate-limit and --rate-sample exclude each other")
+        if stage.left or stage.right:
+            return "L" if stage.left else "R"
+        if only_hidden_input and stage.both and any(other.produces for other in self.stages):
+            return "RL"  # all there is comes from -i, whose messages say their direction
+        if stage.is_last and stage.produces:
+            return "L"
+        if stage in row[:1] and not stage.produces:
+            return "L"
+        return "R"
+
+    def _subscribe(self, stage: Stage, row: list[Stage]) -> None:
+        """Lets events start and stop a stage, as --wait and --stop say."""
+        start = expand_all(stage.wait_for, ("START",))
+        stop = expand_all(stage.stop_on, ("STOP",))
+        stage.handled_events = [*start, *stop]
+        known = {name for other in row for name in (other.name, other.name.removeprefix("@"))}
+        for word in (*stage.wait_for, *stage.stop_on):
+            if word.islower() and word.isalnum() and word not in known and word != "all":
+                raise ConfigError(
+                    f"{stage.name}: no stage is called {word!r} (names of events have upper-case letters)"
+                    + nearest(word, known | {name.rpartition(".")[2].lower() for name in events.SESSION_EVENTS})
+                )
+        self.want(start)
+        self.want(stop)
+        self._states[stage] = State.WAITING
+
+        def on_start(event: Event) -> bool:
+            if self._states[stage] is State.WAITING and not self.stopping:
+                self._states[stage] = State.DUE
+                self._starting.append(stage)
+            return False
+
+        def on_stop(event: Event) -> bool:
+            self.end(stage)
+            return False
+
+        self.bus.on(start or [events.START], on_start)
+        self.bus.on(stop, on_stop)
+
+    # events
+
+    def emit(
+        self,
+        name: str,
+        *,
+        message: Message | None = None,
+        direction: str = "",
+        values: tuple[Any, ...] = (),
+        error: Exception | None = None,
+        stage: str = "",
+    ) -> None:
+        """Tells an event to all who want it. Those stages that it starts are prepared together."""
+        if not self.bus.wanted(name):
+            return
+        direction = direction or (message.direction if message else "")
+        outer, self._starting = self._starting, []
+        self.bus.emit(
+            Event(
+                name,
+                time=self.now(),
+                direction=direction,
+                message=message,
+                error=error,
+                stage=stage,
+                values=values,
+            )
+        )
+        started, self._starting = self._starting, outer
+        if started:
+            self.hold()  # no message passes by a stage that its forerunner has woken
+            self._due.append(started)
+            self.on_change()
+
+    def look(self, message: Message) -> None:
+        """Tells, as the event PARSE, if there is anything in a message that can't be decoded."""
+        if message.type_code == UPDATE and not is_sound(message.body, message.context):
+            first, *more = _errors(message.update)
+            self.malformed(message, first, *map(str, more))
+
+    def malformed(self, message: Message, error: Exception, *more: str) -> None:
+        """Somebody who looked has found that a message can't be decoded."""
+        self.malformed_messages += 1
+        self.emit(events.PARSE, message=message, error=error, values=more)
+
+    # holding: sinks that are full, stages that are being prepared
+
+    def hold(self) -> None:
+        """Asks the inputs to wait, until as many have released."""
+        self.held += 1
+
+    def release(self) -> None:
+        self.held -= 1
+        if not self.held:
+            waiting, self._released = self._released, []
+            for call in waiting:
+                call()
+
+    def when_released(self, call: Callable[[], None]) -> None:
+        """Calls once when nobody holds the inputs any more."""
+        if self.held:
+            self._released.append(call)
+        else:
+            call()
+
+    # life: a runner asks for what is due, does it, and tells
+
+    def start(self) -> None:
+        self.emit(events.START)
+
+    def take_due(self) -> list[Stage] | None:
+        """Stages to be prepared, one after the other as listed; then tell `started`."""
+        if not self._due:
+            return None
+        return sorted(self._due.popleft(), key=lambda stage: (not stage.hidden, stage.index), reverse=True)
+
+    def preparing(self, stage: Stage) -> None:
+        self.emit(f"{stage.name}/PREPARE", stage=str(stage))
+
+    def ready(self, stage: Stage) -> None:
+        self.emit(f"{stage.name}/READY", stage=str(stage))
+
+    def started(self, stages: list[Stage]) -> None:
+        """All stages of a batch are prepared: their callbacks are on, and they are to be run."""
+        for stage in stages:
+            if self._states[stage] is State.DUE:
+                self._states[stage] = State.RUNNING
+                stage.running = True
+        for stage in stages:
+            if stage.running:
+                self.emit(f"{stage.name}/START", stage=str(stage))
+        self.release()
+
+    def end(self, stage: Stage) -> None:
+        """A stage has come to its end, or is told to: its inputs close, its callbacks are off, `stop` is due."""
+        state = self._states[stage]
+        if state is State.STOPPED:
+            return
+        self._states[stage] = State.STOPPED
+        for inlet in stage.inputs:
+            inlet.close()
+        stage.running = False
+        if state is not State.WAITING:
+            self._ended.append(stage)
+            self.on_change()
+
+    def finish_input(self, stage: Stage) -> None:
+        """The run of a stage that makes messages has returned."""
+        for inlet in stage.inputs:
+            inlet.close()
+        if stage.inputs and not stage.callbacks:
+            self.end(stage)
+
+    def take_ended(self) -> Stage | None:
+        """A stage that is to be stopped; then tell `stopped`."""
+        return self._ended.popleft() if self._ended else None
+
+    def stopped(self, stage: Stage) -> None:
+        self.emit(f"{stage.name}/STOP", stage=str(stage))
+
+    @property
+    def over(self) -> bool:
+        """Whether no message can come any more."""
+        if self.stopping:
+            return True
+        if self._due or any(state is State.DUE for state in self._states.values()):
+            return False
+        return not any(
+            state is State.RUNNING and not all(inlet.closed for inlet in stage.inputs)
+            for stage, state in self._states.items()
+        )
+
+    def stop(self) -> None:
+        """Ends the input: what is under way is finished, nothing more is let in."""
+        if not self.stopping:
+            self.stopping = self.stopped_early = True
+            for stage in self.stages:
+                for inlet in stage.inputs:
+                    inlet.close()
+            self.on_change()
+
+    def fail(self, error: StageError) -> None:
+        """A stage can't go on: the pipeline ends, and the first of such errors is its result."""
+        self.errors.append(error)
+        self.stop()
+
+    def finish(self) -> None:
+        """Emits STOP and ends all stages that still run, the hidden ones last."""
+        self.stopping = True
+        self.emit(events.STOP)
+        for stage in sorted(self.stages, key=lambda stage: stage.hidden):
+            self.end(stage)
+
+    def idle(self) -> list[Stage]:
+        """Stages that were never started: what they waited for did not happen."""
+        return [stage for stage, state in self._states.items() if state is State.WAITING]
+
+    def deaf(self) -> list[Stage]:
+        """Stages that listen in a direction in which nobody produces."""
+        fed = {direction for stage in self.stages for inlet in stage.inputs for direction in inlet.lines}
+        return [stage for stage in self.stages if stage.callbacks and not fed.intersection(stage.directions)]
+
+    def flush(self) -> None:
+        """A piece of input is through; no stage should keep octets back for the next one."""
+        for stage in self.stages:
+            if stage.running:
+                stage.flush()
+
+    def kill(self, reason: str) -> NoReturn:
+        """Ends the process at once."""
+        self.log.error("session killed by event", event=reason)
+        self.on_kill(reason)
+
+
+def _exit(reason: str) -> NoReturn:
+    raise SystemExit(1)

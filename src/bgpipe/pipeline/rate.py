@@ -1,0 +1,32 @@
+"""A limit of messages per second."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+
+class TokenBucket:
+    """Allows `rate` messages a second, and bursts of one second's worth (rounded up).
+
+    clock: seconds, from any start, never backwards.
+    """
+
+    __slots__ = ("_clock", "_full", "_seen", "_tokens", "rate")
+
+    def __init__(self, rate: float, clock: Callable[[], float]) -> None:
+        self.rate = rate
+        self._full = math.ceil(rate)
+        self._tokens = float(self._full)
+        self._clock = clock
+        self._seen = clock()
+
+    def take(self) -> float:
+        """Takes one token and returns 0, or leaves them and returns the seconds until there is one."""
+        now = self._clock()
+        self._tokens = min(self._full, self._tokens + (now - self._seen) * self.rate)
+        self._seen = now
+        if self._tokens >= 1:
+            self._tokens -= 1
+            return 0.0
+        return (1 - self._tokens) / self.rate

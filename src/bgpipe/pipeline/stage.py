@@ -1,0 +1,177 @@
+"""What a stage is. A stage is one class in one module whose name is the command:
+
+    class Head(Stage):
+        '''Pass the first messages, then stop the pipeline.'''
+
+        count = Option(INTEGER, 10, "pass N messages", short="n", metavar="N")
+
+        def attach(self):
+            self.left_over = self.count
+            self.watch(self.on_message)
+
+The life of a stage: `attach` (look at the options, register callbacks and inputs; nothing is opened), `prepare` (open
+files, connect), `run` (make messages; a stage that only reacts has nothing to do there), `stop` (finish and close).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .errors import ConfigError
+from .line import Callback, Input
+from .options import FLAG, LIST, NUMBER, TEXT, TEXTS, Option, Options
+
+if TYPE_CHECKING:
+    from ..filters import Filter
+    from ..wire.block import Block
+    from ..wire.message import Message
+    from .pipeline import Pipeline
+
+
+class Stage(Options):
+    """A stage, with the options that all stages have.
+
+    The class says: argument: the name of the one argument that it needs, "" for none. both: whether it can work in
+    both directions at once. produces: whether it makes messages. uses: "stdin" or "stdout" if it uses that.
+
+    The pipeline sets: name, index: as the command line says them; directions: "R", "L" or "RL"; running: whether its
+    callbacks are called.
+    """
+
+    argument: ClassVar[str] = ""
+    both: ClassVar[bool] = False
+    produces: ClassVar[bool] = False
+    uses: ClassVar[str] = ""
+
+    left = Option(FLAG, False, "work in the L direction, from right to left", short="L")
+    right = Option(FLAG, False, "work in the R direction, from left to right", short="R")
+    take_all = Option(FLAG, False, "take all words up to the next -- as arguments", short="A", name="args")
+    wait_for = Option(LIST, (), "start on any of these events", short="W", name="wait", metavar="EVENTS")
+    stop_on = Option(LIST, (), "stop on any of these events", short="S", name="stop", metavar="EVENTS")
+    rate_limit = Option(NUMBER, 0.0, "wait where there are more than F messages a second")
+    rate_sample = Option(NUMBER, 0.0, "pass by what is more than F messages a second; drop it on input")
+
+    def __init__(self, name: str = "", arguments: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.name = name
+        self.arguments = list(arguments)
+        self.words: list[str] = []
+        """its words on the command line, options and arguments, for explain"""
+        self.index = 0
+        self.hidden = False
+        self.is_last = False
+        self.directions = ""
+        self.handled_events: list[str] = []
+        """what --wait and --stop name"""
+        self.running = False
+        self.pipeline: Pipeline
+        self.callbacks: list[Callback] = []
+        self.inputs: list[Input] = []
+
+    def __str__(self) -> str:
+        return f"[{self.index}] {self.name}"
+
+    # what a stage does
+
+    def attach(self) -> None:
+        """Looks at the options, registers callbacks and inputs. Raises ConfigError."""
+
+    async def prepare(self) -> None:
+        """Opens what it needs. Raises StageError."""
+
+    async def run(self) -> None:
+        """Feeds its inputs; they are closed when it returns. Raises StageError."""
+
+    async def stop(self) -> None:
+        """Finishes what was begun and closes. Raises StageError."""
+
+    def flush(self) -> None:
+        """Called after each piece of input: what waits for company should not wait for the next piece."""
+
+    # what it says to the pipeline
+
+    def watch(
+        self,
+        on_message: Callable[[Message], bool | None],
+        *,
+        on_block: Callable[[Block], Block | None] | None = None,
+        types: Collection[int] | None = None,
+        copies: bool = False,
+        looks: bool = True,
+    ) -> None:
+        """Registers what is called with each message in the stage's directions.
+
+        on_message: returns False to drop the message. on_block: the same for a whole block, and returns what is left
+        of it (None for nothing); without it, blocks come as messages. types: message types to call it for, None for
+        all. copies: it lets everything pass and changes nothing. looks: it decodes what is in a message, so that a
+        malformed one is to be told (the event PARSE).
+        """
+        self.callbacks.append(Callback(self, on_message, on_block, types, copies, looks))
+
+    def feed_into(self, *, session: bool = False) -> Input:
+        """An input into the lines of the stage's directions; `session`: all its messages are of one BGP session."""
+        new_input = Input(self, session)
+        self.inputs.append(new_input)
+        return new_input
+
+    def event(self, what: str, message: Message | None = None, *values: Any, error: Exception | None = None) -> None:
+        """Emits the event `<name>/<what>`."""
+        self.pipeline.emit(f"{self.name}/{what}", message=message, values=values, error=error, stage=str(self))
+
+    # where its options mean something to the lines
+
+    def conditions(self) -> list[Filter]:
+        """All must match a message, else the callbacks don't see it."""
+        return []
+
+    def output_conditions(self) -> list[Filter]:
+        """All must match a message that the stage makes, else it is dropped."""
+        return []
+
+    def target(self) -> str:
+        """Where the messages that the stage makes enter the line: what --new says."""
+        return "next"
+
+
+class Consuming(Stage):
+    """A stage that looks at messages."""
+
+    if_ = Option(TEXTS, (), "work only on messages that match; may be repeated", short="I", metavar="FILTER")
+
+    def conditions(self) -> list[Filter]:
+        return compile_filters(self.if_)
+
+
+class Producing(Stage):
+    """A stage that makes messages."""
+
+    produces = True
+
+    new = Option(
+        TEXT,
+        "next",
+        "where new messages enter: next, here, first, last, a stage's number or @name",
+        short="N",
+        metavar="TARGET",
+        old=("inject",),
+    )
+    of = Option(TEXTS, (), "drop own messages that don't match; may be repeated", short="O", metavar="FILTER")
+
+    def output_conditions(self) -> list[Filter]:
+        return compile_filters(self.of)
+
+    def target(self) -> str:
+        return self.new
+
+
+def compile_filters(texts: Sequence[str]) -> list[Filter]:
+    """Raises ConfigError where one is wrong."""
+    if not texts:
+        return []
+    from ..filters import FilterError, compile_filter
+
+    try:
+        return [compile_filter(text) for text in texts]
+    except FilterError as error:
+        raise ConfigError(str(error)) from None

@@ -1,0 +1,184 @@
+"""The way out: items in, octets of a format out, in order.
+
+Blocks are encoded in threads: the kernel lets go of the interpreter while it works, so that two of them and the loop
+use two cores. The threads write too, each in its turn, so that nobody waits for a slow disk or a full pipe but them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Final, Protocol
+
+from ...formats.base import Encoder
+from ...wire.block import Block
+from ...wire.message import Message
+
+THREADS: Final = 2
+MAX_JOBS: Final = 100
+"""Pieces that wait to be written before the input must wait."""
+MAX_OCTETS: Final = 4 << 20
+"""Octets that they may hold, as they were before they were encoded."""
+PIECE: Final = 1 << 16
+"""Octets of single messages that are written together."""
+
+
+class Output(Protocol):
+    """Where octets go. It is used by one thread at a time."""
+
+    def write(self, octets: bytes, /) -> object: ...
+
+
+Listener = Callable[[Message, Exception | None], None]
+"""Hears of a message that an encoder was asked for, and why it could not be written, None if it could."""
+
+
+class Outlet:
+    """An encoder for the loop, one for each thread, and the order of what they make.
+
+    looks: the threads' encoders tell of all messages that they are asked for.
+    In the loop are called: on_full when there is too much to be written, on_room when there is room again, on_odd for
+    messages that an encoder tells of, and on_error once, when an output refuses octets; from then on they are lost.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        make_encoder: Callable[[Listener, bool], Encoder],
+        *,
+        looks: bool,
+        on_odd: Listener,
+        on_full: Callable[[], None],
+        on_room: Callable[[], None],
+        on_error: Callable[[Exception], None],
+    ) -> None:
+        self.failed = False
+        self._output = output
+        self._make_encoder = make_encoder
+        self._on_odd = on_odd
+        self._on_full = on_full
+        self._on_room = on_room
+        self._on_error = on_error
+        self._looks = looks
+        self._encoder = make_encoder(on_odd, False)
+        self._loop = asyncio.get_running_loop()
+        self._piece: list[bytes] = []
+        self._piece_size = 0
+        self._queue: SimpleQueue[tuple[int, Block | bytes] | None] = SimpleQueue()
+        self._count = 0
+        self._waiting = 0
+        self._waiting_octets = 0
+        self._full = False
+        self._written = 0
+        self._turn = threading.Condition()
+        self._threads: list[threading.Thread] = []
+        self._running = 0
+        self._closed = asyncio.Event()
+
+    def put_message(self, message: Message) -> None:
+        """A message is encoded now: stages further on may change it."""
+        octets = self._encoder.encode_message(message)
+        if octets:
+            self._piece.append(octets)
+            self._piece_size += len(octets)
+            if self._piece_size >= PIECE:
+                self.flush()
+
+    def put_block(self, block: Block) -> None:
+        """A block is encoded when a thread has time. Nobody changes it any more."""
+        self.flush()
+        self._put(block, len(block.octets))
+
+    def flush(self) -> None:
+        """Nothing stays behind to wait for more messages."""
+        if self._piece:
+            octets = b"".join(self._piece)
+            self._piece.clear()
+            self._piece_size = 0
+            self._put(octets, len(octets))
+
+    async def close(self) -> None:
+        """Returns when all is written."""
+        self.flush()
+        if self._threads:
+            for _ in self._threads:
+                self._queue.put(None)
+            await self._closed.wait()
+
+    def _put(self, item: Block | bytes, size: int) -> None:
+        if self.failed:
+            return
+        if len(self._threads) < THREADS and self._waiting == len(self._threads):
+            thread = threading.Thread(target=self._work, name=f"writer-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            self._running += 1
+            thread.start()
+        self._queue.put((self._count, item))
+        self._count += 1
+        self._waiting += 1
+        self._waiting_octets += size
+        if not self._full and (self._waiting >= MAX_JOBS or self._waiting_octets >= MAX_OCTETS):
+            self._full = True
+            self._on_full()
+
+    # in the threads
+
+    def _work(self) -> None:
+        odd: list[tuple[Message, Exception | None]] = []
+
+        def listen(message: Message, error: Exception | None) -> None:
+            odd.append((message, error))
+
+        encoder = self._make_encoder(listen, self._looks)
+        while job := self._queue.get():
+            number, item = job
+            error: Exception | None = None
+            octets = b""
+            try:
+                octets = encoder.encode(item) if isinstance(item, Block) else item
+            except Exception as failure:
+                error = failure
+            with self._turn:
+                while self._written != number:
+                    self._turn.wait()
+            if octets and not self.failed:
+                try:
+                    self._output.write(octets)
+                except Exception as failure:
+                    error = failure
+            with self._turn:
+                self._written += 1
+                self._turn.notify_all()
+            size = len(item) if isinstance(item, bytes) else len(item.octets)
+            self._tell(self._on_written, size, error, tuple(odd))
+            odd.clear()
+        self._tell(self._on_exit)
+
+    def _tell(self, call: Callable[..., None], *args: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(call, *args)
+        except RuntimeError:
+            self.failed = True  # the loop has ended without waiting for us
+
+    # back in the loop
+
+    def _on_written(
+        self, size: int, error: Exception | None, odd: tuple[tuple[Message, Exception | None], ...]
+    ) -> None:
+        self._waiting -= 1
+        self._waiting_octets -= size
+        for message, reason in odd:
+            self._on_odd(message, reason)
+        if error is not None and not self.failed:
+            self.failed = True
+            self._on_error(error)
+        if self._full and self._waiting <= MAX_JOBS // 2 and self._waiting_octets <= MAX_OCTETS // 2:
+            self._full = False
+            self._on_room()
+
+    def _on_exit(self) -> None:
+        self._running -= 1
+        if not self._running:
+            self._closed.set()

@@ -1,0 +1,138 @@
+"""Stages that write messages in a format: what `stdout` and `write` have in common."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ... import formats
+from ...formats.base import Encoder, Format
+from ...pipeline.errors import ConfigError, StageError
+from ...pipeline.options import LIST, TEXT, Option
+from ...pipeline.stage import Consuming
+from ...wire.block import Block
+from ...wire.errors import TextError, WireError
+from ...wire.message import Message
+from .outlet import Listener, Outlet, Output
+from .types import chosen_types
+
+LOUD: Final = 10
+"""How many messages that can't be written are told of in full."""
+
+
+class Sink(Consuming):
+    """Copies the messages that come by to an output, which the subclass opens."""
+
+    both = True
+
+    format = Option(
+        TEXT, "json", "format of the output", metavar="FORMAT", switches={"json": "json", "raw": "raw", "mrt": "mrt"}
+    )
+    type = Option(LIST, (), "write only messages of these types", metavar="TYPES")
+    skip = Option(LIST, (), "write no messages of these types", metavar="TYPES")
+
+    outlet: Outlet | None = None
+    refused = 0
+    """messages that the format has no form for"""
+
+    def attach(self) -> None:
+        self.output_format = self.choose_format()
+        if self.output_format.Encoder is None:
+            raise ConfigError(f"the format {self.output_format.name} can't be written")
+        self.watch(
+            self.on_message,
+            on_block=self.on_block,
+            types=chosen_types(self.type, self.skip),
+            copies=True,
+            looks=self.output_format.name == "json",
+        )
+
+    def choose_format(self) -> Format:
+        """Raises ConfigError."""
+        return find_format(self.format)
+
+    async def prepare(self) -> None:
+        self.start(self.open())
+
+    def open(self) -> Output:
+        """Where the octets go. Raises StageError."""
+        raise NotImplementedError
+
+    def start(self, output: Output) -> None:
+        self.outlet = Outlet(
+            output,
+            self._encoder,
+            looks=self.output_format.name == "json",
+            on_odd=self.on_odd,
+            on_full=self.pipeline.hold,
+            on_room=self.pipeline.release,
+            on_error=self.on_error,
+        )
+
+    def on_message(self, message: Message) -> None:
+        assert self.outlet is not None
+        self.outlet.put_message(message)
+
+    def on_block(self, block: Block) -> Block:
+        assert self.outlet is not None
+        self.outlet.put_block(block)
+        return block
+
+    def flush(self) -> None:
+        if self.outlet is not None:
+            self.outlet.flush()
+
+    async def stop(self) -> None:
+        if self.outlet is not None:
+            await self.outlet.close()
+
+    def on_error(self, error: Exception) -> None:
+        """The output takes no more."""
+        self.pipeline.fail(StageError(f"{self}: {explain_error(error)}"))
+        self.pipeline.end(self)
+
+    def on_odd(self, message: Message, error: Exception | None) -> None:
+        """A message is unusual in some way; `error` says why it could not be written."""
+        if error is None:
+            self.pipeline.look(message)
+        else:
+            self.refused += 1
+            if self.refused <= LOUD:
+                self.pipeline.log.warning(
+                    "message not written", stage=str(self), dir=message.direction, seq=message.seq, error=str(error)
+                )
+
+    def _encoder(self, tell: Listener, looks: bool) -> Encoder:
+        """An encoder that tells of messages that it can't write, instead of raising.
+
+        looks: it tells of all messages that it is asked for. Of a block these are those that the kernel has declined,
+        and all that are malformed are among them.
+        """
+        assert self.output_format.Encoder is not None
+        encoder = self.output_format.Encoder()
+        encode = encoder.encode_message
+
+        def encode_message(message: Message) -> bytes:
+            try:
+                octets = encode(message)
+            except (WireError, TextError) as error:
+                tell(message, error)
+                return b""
+            if looks:
+                tell(message, None)
+            return octets
+
+        encoder.encode_message = encode_message  # type: ignore[method-assign]
+        return encoder
+
+
+def find_format(name: str) -> Format:
+    """Raises ConfigError."""
+    try:
+        return formats.find(name)
+    except TextError as error:
+        raise ConfigError(str(error)) from None
+
+
+def explain_error(error: Exception) -> str:
+    """What went wrong, without the number that the operating system has for it."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__

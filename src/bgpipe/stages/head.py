@@ -1,0 +1,38 @@
+"""Pass the first messages, then stop the pipeline."""
+
+from __future__ import annotations
+
+from ..pipeline.errors import ConfigError
+from ..pipeline.options import INTEGER, Option
+from ..pipeline.stage import Consuming
+from ..wire.block import Block
+from ..wire.message import Message
+
+
+class Head(Consuming):
+    """Pass the first messages, then stop the pipeline."""
+
+    both = True
+
+    count = Option(INTEGER, 10, "pass N messages, of both directions together", short="n", metavar="N")
+
+    def attach(self) -> None:
+        if self.count < 1:
+            raise ConfigError(f"--count must be more than 0, not {self.count}")
+        self.room = self.count
+        self.watch(self.on_message, on_block=self.on_block, looks=False)
+
+    def on_message(self, message: Message) -> bool:
+        if self.room:
+            self.room -= 1
+            if not self.room:
+                self.pipeline.stop()
+            return True
+        return False
+
+    def on_block(self, block: Block) -> Block | None:
+        if len(block) >= self.room:
+            block = block.part(0, self.room)
+            self.pipeline.stop()
+        self.room -= len(block)
+        return block

@@ -1,0 +1,1 @@
+"""Read messages from standard input."""
