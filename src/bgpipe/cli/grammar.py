@@ -97,8 +97,6 @@ _ADDRESS = re.compile(
     r"|\[(?P<v6>[0-9a-fA-F:.]+)\](:\d+)?"
     r"|(?P<bare>[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)"
 )
-    r"\d+\.\d+\.\d+\.\d+(:\d+)?|localhost(:\d+)?|\[[0-9a-fA-F:.]+\](:\d+)?|[0-9a-fA-F]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*"
-)
 _STAGE = re.compile(r"[a-z][a-z0-9_-]*")
 _PORT = re.compile(r":(\d{1,5})")
 
