@@ -41,6 +41,13 @@ class Endpoint:
         self._sent: Open | None = None
         self._flags: int | None = None
 
+    @property
+    def peer_kind(self) -> str | None:
+        """ "ibgp" or "ebgp": whether both speakers have the same AS number; None until that is known."""
+        if self._received is None or self._sent is None:
+            return None
+        return "ibgp" if self._received.asn == self._sent.asn else "ebgp"
+
     # from the peer
 
     def feed(self, octets: bytes, time: int) -> Iterator[Item]:

@@ -1,0 +1,73 @@
+"""What becomes of a malformed UPDATE that does not end the session (RFC 7606 section 2).
+
+Prefixes are moved as octets: nothing needs to be decoded that might be what is malformed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from . import attrs as table
+from .errors import Reaction, WireError
+from .update import Update, join, split_attributes
+
+_OPTIONAL_EXTENDED = bytes((table.OPTIONAL | 0x10,))
+
+
+def discard(update: Update, external: bool = False) -> bytes:
+    """The body without the attributes that are to be discarded, and without any that is repeated.
+
+    external: it comes from an external peer.
+    """
+    withdrawn, _, nlri = update.parts()
+    kept = []
+    for attribute in update.attrs.values():
+        wrong = attribute.error(external=external)
+        if wrong is None or wrong.reaction is not Reaction.ATTRIBUTE_DISCARD:
+            kept.append(attribute.encode())
+    return join(withdrawn, b"".join(kept), nlri)
+
+
+def withdraw(update: Update) -> list[bytes]:
+    """Bodies that withdraw all prefixes which the UPDATE announces or withdraws: one, or one for each family of
+    MP_REACH_NLRI and MP_UNREACH_NLRI where these differ.
+
+    Raises WireError (session reset) if it can't be told which prefixes these are.
+    """
+    withdrawn, section, nlri = update.parts()
+    families: dict[bytes, bytes] = {}
+    for code, value in _readable(section):
+        if code == table.MP_UNREACH:
+            family, prefixes = value[:3], value[3:]
+        elif code == table.MP_REACH:
+            family, prefixes = value[:3], _announced(value)
+        else:
+            continue
+        if len(family) < 3:
+            raise WireError("a family cut short", subcode=9)
+        families[family] = families.get(family, b"") + prefixes
+    bodies = []
+    classic = withdrawn + nlri
+    for family, prefixes in families.items():
+        size = len(family) + len(prefixes)
+        attribute = _OPTIONAL_EXTENDED + bytes((table.MP_UNREACH,)) + size.to_bytes(2, "big") + family + prefixes
+        bodies.append(join(classic, attribute, b""))
+        classic = b""
+    return bodies or [join(classic, b"", b"")]
+
+
+def _readable(section: bytes) -> Iterator[tuple[int, bytes]]:
+    """(code, value) of the attributes up to the first that is cut short (RFC 7606 section 4)."""
+    try:
+        for _, code, value in split_attributes(section, 0, len(section)):
+            yield code, value
+    except WireError:
+        return
+
+
+def _announced(value: bytes) -> bytes:
+    """The NLRI octets of an MP_REACH_NLRI value (RFC 4760 section 3)."""
+    start = 4 + value[3] + 1 if len(value) > 3 else 0
+    if not start or start > len(value):
+        raise WireError("MP_REACH_NLRI is cut short in its next hop", subcode=9)
+    return value[start:]
