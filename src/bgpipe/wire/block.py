@@ -24,7 +24,7 @@ from functools import lru_cache
 from struct import Struct
 from sys import byteorder
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .address import format_address
 from .context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, WireContext
@@ -56,6 +56,8 @@ _CONTEXTS: Final[dict[int, WireContext]] = dict(enumerate(_SURE)) | {
 _CONTEXT_FLAGS: Final = FLAG_AS4 | FLAG_ADD_PATH | FLAG_GUESS_AS
 _FLAGS_OCTET: Final = 26 if byteorder == "little" else 27
 """Where in an entry the octet with these flags is."""
+OPENED_TOGETHER: Final = 256
+"""Messages that the kernel makes at once."""
 _SET_GUESS_AS: Final = bytes(flags | FLAG_GUESS_AS for flags in range(256))
 
 
@@ -82,6 +84,12 @@ class Block:
         from .message import HEADER, Message
 
         octets = self.octets
+        opener = _opener()
+        if opener is not None:
+            index = bytes(entries)
+            for start in range(0, len(index) // ENTRY.size, OPENED_TOGETHER):
+                yield from opener.open(octets, index, start, start + OPENED_TOGETHER)
+            return
         for seq, time, offset, peer, length, flags, _ in ENTRY.iter_unpack(entries):
             yield Message(
                 octets[offset + 18],
@@ -121,6 +129,16 @@ class Block:
     def part(self, start: int, stop: int) -> Block:
         """The messages from position `start` to before `stop`, on the same octets."""
         return Block(self.octets, self.index[start * ENTRY.size : stop * ENTRY.size])
+
+
+@lru_cache(maxsize=1)
+def _opener() -> Any:
+    """The kernel's opener of blocks; None if there is no kernel."""
+    from .. import kernel
+    from .message import Message
+
+    directions = [FLAG_DIRECTIONS[flags * FLAG_RIGHT] for flags in range(4)]
+    return kernel.look.Opener(Message, _CONTEXTS, directions) if kernel.AVAILABLE else None
 
 
 def peer_header(octets: bytes, pos: int, as4: bool) -> bytes:

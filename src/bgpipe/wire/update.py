@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from .. import kernel
 from . import attrs as table
 from .attrs import as_path as paths
 from .attrs.aggregator import Aggregator
@@ -23,7 +24,7 @@ from .attrs.ext_community import format_ext_community
 from .attrs.hexadecimal import format_hex, parse_hex
 from .attrs.large_community import format_large_community
 from .attrs.mp_reach import MpReach
-from .context import AS4, WireContext
+from .context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, WireContext
 from .errors import Reaction, TextError, WireError
 from .family import IPV4_UNICAST, Family
 from .prefix import Prefix, decode_prefixes, encode_prefixes, format_prefixes, split_prefixes
@@ -40,6 +41,9 @@ _texts: Final[dict[tuple[bool, bool], tuple[dict[bytes, str], dict[bytes, str]]]
 """JSON of sections, and of single attributes, by what of the context it hangs on: as4 and guess_as."""
 
 PrefixLike = Prefix | str
+
+_looker: Any = kernel.look.Looker(Prefix, [AS2, AS4, AS2_ADD_PATH, AS4_ADD_PATH]) if kernel.AVAILABLE else None
+"""Gives the commonest answers about well-formed messages in a tenth of the time, and none about others."""
 
 
 class Update:
@@ -84,6 +88,9 @@ class Update:
     @property
     def reach(self) -> list[Prefix]:
         """All announced prefixes: of the NLRI field, and of MP_REACH_NLRI. Raises WireError."""
+        prefixes: list[Prefix] | None = _looker and _looker.reach(self._body, self._context)
+        if prefixes is not None:
+            return prefixes
         prefixes = self.nlri
         mp_reach = self.attrs.get(table.MP_REACH)
         return prefixes + mp_reach.value.prefixes if mp_reach else prefixes
@@ -91,6 +98,9 @@ class Update:
     @property
     def withdrawn(self) -> list[Prefix]:
         """All withdrawn prefixes: of the Withdrawn Routes field, and of MP_UNREACH_NLRI. Raises WireError."""
+        prefixes: list[Prefix] | None = _looker and _looker.withdrawn(self._body, self._context)
+        if prefixes is not None:
+            return prefixes
         prefixes = self.withdrawn_routes
         mp_unreach = self.attrs.get(table.MP_UNREACH)
         return prefixes + mp_unreach.value.prefixes if mp_unreach else prefixes
@@ -139,6 +149,9 @@ class Update:
     @property
     def origin_as(self) -> int | None:
         """The AS that the routes come from: the last one of the AS path, None if that ends in a set or is empty."""
+        origin: int | None = _looker.origin_as(self._body, self._context) if _looker else -1
+        if origin != -1:
+            return origin
         path = self.as_path
         return path.origin if path is not None else None
 
