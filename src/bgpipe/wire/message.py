@@ -7,6 +7,7 @@ leaves as it came.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from .block import peer_tags
@@ -122,10 +123,9 @@ class Message:
         """The body of an UPDATE. Raises WireError where octets allow no answer at all, TypeError on another type."""
         value = self._value
         if value is None:
-            from .update import Update
-
-            self._want(UPDATE)
-            value = self._value = Update.decode(self.body, self.context)
+            if self.type_code != UPDATE:
+                self._want(UPDATE)
+            value = self._value = _update_class()(self.body, self.context)
         return value  # type: ignore[return-value]
 
     @update.setter
@@ -196,6 +196,14 @@ class Message:
 
     def __repr__(self) -> str:
         return f"<Message {self.direction} {self.seq} {self.type} {len(self.body)} octets>"
+
+
+@lru_cache(maxsize=1)
+def _update_class() -> type[Update]:
+    """Imported when the first UPDATE is looked at, and once: an import statement costs as much as the look itself."""
+    from .update import Update
+
+    return Update
 
 
 def body_from_json(type_code: int, value: object, context: WireContext = AS4) -> bytes:
