@@ -10,7 +10,7 @@ from bgpipe.wire import caps
 from bgpipe.wire.block import Block
 from bgpipe.wire.caps import Capability, add_path, mp
 from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST
-from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message
+from bgpipe.wire.message import HEADER, KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message
 from bgpipe.wire.open import Open
 from bgpipe.wire.prefix import parse_prefix
 from bgpipe.wire.update import Update
@@ -80,9 +80,18 @@ def test_octet_by_octet() -> None:
 
 @pytest.mark.skipif(not kernel.AVAILABLE, reason="blocks come from the kernel")
 def test_updates_travel_in_blocks() -> None:
-    items = list(Endpoint().feed(updates(), 7))
-    assert [len(item) for item in items if isinstance(item, Block)] == [100]
-    assert [message.time for message in items[0]] == [7] * 100  # type: ignore[union-attr]
+    one = updates(1)[:-HEADER]
+    marks = Message(UPDATE, b"\0\0\0\0").octets + Message(UPDATE, bytes.fromhex("00000006800f03000201")).octets
+    items = list(Endpoint().feed(one * 50 + marks + one + Message(KEEPALIVE).octets, 7))
+    assert [len(item) if isinstance(item, Block) else item.type for item in items] == [
+        50,
+        "UPDATE",
+        "UPDATE",
+        1,
+        "KEEPALIVE",
+    ]
+    assert isinstance(items[0], Block)
+    assert [message.time for message in items[0]] == [7] * 50
 
 
 @pytest.mark.parametrize(

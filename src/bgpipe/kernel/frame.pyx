@@ -7,21 +7,28 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcmp
 
 from .block cimport MESSAGE_HEADER, NO_PEER, Entry, message_of, next_entry
-from .octets cimport Reader, left, reader, skip, take, u8, u16
-from .update cimport Update, locate
+from .octets cimport Reader, left, reader, skip, sub, take, u8, u16
+from .update cimport MP_UNREACH, Update, locate
 
 
 cdef enum:
     UPDATE = 2
-    KEEPALIVE = 4
     SMALLEST_UPDATE = 23
 
 
-def frame(bytes octets not None, Py_ssize_t start, unsigned flags, int64_t time, unsigned limit):
-    """(index, end): the run of whole UPDATE and KEEPALIVE messages from `start` on, of at most `limit` octets each.
+cdef inline bint is_end_of_rib(Reader body) noexcept nogil:
+    """Whether a body is empty, or holds nothing but an MP_UNREACH_NLRI without prefixes."""
+    cdef size_t size = left(&body)
+    if size != 4 and size != 10 and size != 11:
+        return False
+    return u16(&body) == 0 and u16(&body) == size - 4 and (size == 4 or (u8(&body) & 0x80 and u8(&body) == MP_UNREACH))
 
-    The run ends at `end`: before a message that is cut short, of another type, or with a header that can't be.
-    flags, time: for every entry.
+
+def frame(bytes octets not None, Py_ssize_t start, unsigned flags, int64_t time, unsigned limit):
+    """(index, end): the run of whole UPDATE messages from `start` on, of at most `limit` octets each.
+
+    The run ends at `end`: before a message that is cut short, of another type, an End-of-RIB (RFC 4724 section 2), or
+    with a header that can't be. flags, time: for every entry.
     """
     cdef size_t size = min(PyBytes_GET_SIZE(octets), <Py_ssize_t> NO_PEER)
     cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
@@ -29,7 +36,7 @@ def frame(bytes octets not None, Py_ssize_t start, unsigned flags, int64_t time,
     cdef size_t begin, end, top, length, count = 0
     cdef unsigned kind
     cdef Entry* entries
-    cdef Reader r
+    cdef Reader r, body
     if start < 0:
         raise ValueError("start is before the first octet")
     r = reader(base, start, size)
@@ -42,11 +49,10 @@ def frame(bytes octets not None, Py_ssize_t start, unsigned flags, int64_t time,
             marker = take(&r, 16)
             length = u16(&r)
             kind = u8(&r)
-            if memcmp(marker, b"\xff" * 16, 16) != 0 or length > limit:
+            if memcmp(marker, b"\xff" * 16, 16) != 0 or kind != UPDATE or not SMALLEST_UPDATE <= length <= limit:
                 break
-            if not (kind == UPDATE and length >= SMALLEST_UPDATE or kind == KEEPALIVE and length == MESSAGE_HEADER):
-                break
-            if not skip(&r, length - MESSAGE_HEADER):
+            body = sub(&r, length - MESSAGE_HEADER)
+            if body.failed or is_end_of_rib(body):
                 break
             entries[count].seq = 0
             entries[count].time = time

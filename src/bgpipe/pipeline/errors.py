@@ -21,9 +21,9 @@ class StageError(Exception):
     """A stage that can't go on (exit code 1)."""
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def nearest(word: str, known: Iterable[str], prefix: str = "") -> str:
     """`, did you mean X?` for the known word most like `word`, "" if none is near."""
     from difflib import get_close_matches
 
-    close = get_close_matches(word, list(known), n=1, cutoff=0.55)
-    return f", did you mean {close[0]}?" if close else ""
+    close = get_close_matches(word.lower(), list(known), n=1)
+    return f", did you mean {prefix}{close[0]}?" if close else ""

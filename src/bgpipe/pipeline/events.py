@@ -23,6 +23,12 @@ UPDATE: Final = "bgpfix/pipe.UPDATE"
 ESTABLISHED: Final = "bgpfix/pipe.ESTABLISHED"
 EOR_AF: Final = "bgpfix/pipe.EOR_AF"
 EOR: Final = "bgpfix/pipe.EOR"
+MALFORMED: Final = "bgpfix/pipe.MALFORMED"
+"""A malformed UPDATE of a live session, which was treated before any stage saw it."""
+RECONNECT: Final = "bgpfix/pipe.RECONNECT"
+"""A connection is lost or was refused, and will be tried again."""
+SLOW: Final = "bgpfix/pipe.SLOW"
+"""A partner takes octets more slowly than they come, and the others have to wait."""
 
 SESSION_EVENTS: Final = frozenset((OPEN, ALIVE, UPDATE, ESTABLISHED, EOR_AF, EOR))
 """Those that come of looking at the messages of a session."""

@@ -96,6 +96,7 @@ class Input:
     def __init__(self, stage: Stage, session: bool) -> None:
         self.stage = stage
         self.closed = False
+        self.session = session
         self.tracked = session
         """whether its messages are those of one session, whose events somebody may want"""
         self.pipeline: Pipeline
@@ -141,11 +142,17 @@ class Input:
             start = named[target]
         return callback.stage.index > start if direction == "R" else callback.stage.index < start
 
+    @property
+    def held(self) -> bool:
+        """Whether somebody has asked for a pause in a line that this leads to."""
+        holds = self.pipeline.holds
+        return bool((holds["R"] and "R" in self.lines) or (holds["L"] and "L" in self.lines))
+
     def feed(self, items: Iterable[Item]) -> Iterator[float]:
         """Takes items into the lines; yields whenever the caller must wait: so many seconds, or, where it yields
         infinity, until the pipeline is released (Pipeline.when_released)."""
         for item in items:
-            while self.pipeline.held:
+            while self.held:
                 yield math.inf
             if self.closed:
                 return
@@ -230,9 +237,9 @@ class Input:
         return -1
 
     def _take_block(self, block: Block) -> Iterator[float]:
-        if self.bucket is not None or self.pipeline.opens_blocks:
+        if self.bucket is not None or (self.pipeline.opens_blocks and not self.session):
             for message in block:
-                while self.pipeline.held:
+                while self.held:
                     yield math.inf
                 if self.closed:
                     return
@@ -274,7 +281,7 @@ class Input:
                 continue
             if callback.on_block is None:
                 for message in block:
-                    while self.pipeline.held:
+                    while self.held:
                         yield math.inf
                     if self.closed:
                         return
@@ -291,8 +298,7 @@ class Input:
         for output in line.outputs:
             output(block)
         if self.tracked:
-            for message in block:
-                self.pipeline.tracker.see(message)
+            self.pipeline.tracker.see_block(block, line.direction)
 
 
 def failure(stage: Stage, error: Exception) -> StageError:

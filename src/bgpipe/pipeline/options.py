@@ -237,8 +237,8 @@ class Options:
             elif name in switches and "=" not in word:
                 self._give(*switches[name])
             else:
-                known = [f"--{name}" for name in self.declared()]
-                raise UsageError(f"unknown option --{name}{nearest(f'--{name}', known)}", option=name)
+                hint = nearest(name, self.declared(), "--")
+                raise UsageError(f"unknown option --{name}{hint}", option=name)
             if self.help:
                 break
         return rest

@@ -79,8 +79,8 @@ class Pipeline:
     """Stages, lines and events.
 
     clock: seconds for limits of rate. now: microseconds since 1970 (UTC). context: how messages are read that come
-    without saying it. held: how many have asked the inputs to wait. opens_blocks: somebody wants to know of events
-    of which only single messages tell.
+    without saying it. holds: by direction, how many have asked the inputs to wait. opens_blocks: somebody wants to
+    know of events of which only single messages tell.
     """
 
     def __init__(
@@ -102,8 +102,12 @@ class Pipeline:
         self.opens_blocks = False
         self.malformed_messages = 0
         """messages so far that could not be decoded in full"""
-        self.held = 0
+        self.holds = {"R": 0, "L": 0}
+        self.values: dict[str, str] = {}
+        """what stages know of the session and others may use, such as R_LOCAL_ADDR"""
         self.stopping = False
+        self.lost = False
+        """whether it stops because a peer is gone"""
         self.stopped_early = False
         """before the input was at its end"""
         self.errors: list[StageError] = []
@@ -251,20 +255,22 @@ class Pipeline:
 
     # holding: sinks that are full, stages that are being prepared
 
-    def hold(self) -> None:
-        """Asks the inputs to wait, until as many have released."""
-        self.held += 1
+    def hold(self, directions: str = "RL") -> None:
+        """Asks the inputs into these lines to wait, until as many have released."""
+        for direction in directions:
+            self.holds[direction] += 1
 
-    def release(self) -> None:
-        self.held -= 1
-        if not self.held:
+    def release(self, directions: str = "RL") -> None:
+        for direction in directions:
+            self.holds[direction] -= 1
+        if not all(self.holds[direction] for direction in directions):
             waiting, self._released = self._released, []
             for call in waiting:
                 call()
 
     def when_released(self, call: Callable[[], None]) -> None:
-        """Calls once when nobody holds the inputs any more."""
-        if self.held:
+        """Calls once, when a line is held no more; at once if none is."""
+        if any(self.holds.values()):
             self._released.append(call)
         else:
             call()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from ..wire.block import Block
 from ..wire.errors import WireError
 from ..wire.family import Family
 from ..wire.message import KEEPALIVE, OPEN, UPDATE, Message
@@ -52,6 +53,15 @@ class Tracker:
         elif message.type_code == OPEN and second > side.open:
             side.open, side.open_message = second, message
             self._tell(events.OPEN, message, second)
+
+    def see_block(self, block: Block, direction: str) -> None:
+        """Looks at a block of a live session, in which there is nothing but UPDATEs that are no End-of-RIB."""
+        side = self._sides[direction]
+        first = block.message(0)
+        second = first.time // 1_000_000
+        if second > side.update:
+            side.update = second
+            self._tell(events.UPDATE, first, second)
 
     def _see_established(self, message: Message) -> None:
         sides = self._sides.values()
