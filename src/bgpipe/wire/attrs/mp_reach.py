@@ -89,12 +89,12 @@ def from_json(value: object) -> MpReach:
     family, nlri, add_path = nlri_from_json(value, {"nexthop", "link-local", "nh"})
     assert isinstance(value, dict)
     if "nh" in value:
-        return MpReach(family, parse_hex(value["nh"]), nlri, add_path)
-    if add_path is None and not family.address_bits:
-        return MpReach(family, b"", nlri)
-    hop = b"".join(_parse_hop(value[key]) for key in ("nexthop", "link-local") if key in value)
-    hop = hop or bytes(family.address_bits // 8)
-    if len(hop) not in NEXT_HOP_LENGTHS[family.afi]:
+        hop = parse_hex(value["nh"] or "")
+    else:
+        hop = b"".join(_parse_hop(value[key]) for key in ("nexthop", "link-local") if key in value)
+        if not hop and add_path is not None:
+            hop = bytes(family.address_bits // 8)
+    if len(hop) > 255 or (add_path is not None and len(hop) not in NEXT_HOP_LENGTHS[family.afi]):
         raise TextError(f"not a next hop of {family}: {value!r}")
     return MpReach(family, hop, nlri, add_path)
 
@@ -139,13 +139,13 @@ def nlri_from_json(value: object, others: set[str]) -> tuple[Family, bytes, bool
         raise TextError(f"unknown key {min(unknown)!r}")
     family = parse_family(value["af"])
     if "data" in value:
-        return family, parse_hex(value["data"]), None
+        return family, parse_hex(value["data"] or ""), None
     texts = value.get("prefixes")
     if not family.address_bits:
         raise TextError(f'NLRI of {family} are given as "data":"0x..."')
-    if not isinstance(texts, list):
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise TextError(f'no list of "prefixes": {value!r}')
-    add_path = any(isinstance(text, str) and text.startswith("#") for text in texts)
+    add_path = any(text.startswith("#") for text in texts)
     return family, encode_prefixes(texts, family.afi, add_path), add_path
 
 
