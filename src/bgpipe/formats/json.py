@@ -180,6 +180,8 @@ class Decoder(base.Decoder):
         else:
             self.counts.messages += 1
             return message
+        if len(why) > 200:
+            why = why[:200] + "..."
         self.damage(f"{why}; the line is left out", line=self._line)
         return None
 
@@ -208,15 +210,18 @@ class Decoder(base.Decoder):
         time = self._parse_time(line.time) if line.time else 0
         tags = line.meta or {}
         action = _parse_action(tags.pop("ACTION")) if "ACTION" in tags else 0
-        type_code = line.type if isinstance(line.type, int) else _parse_type(line.type or "KEEPALIVE")
         context = self._context
-        if type_code == STATE:
-            old, new = _parse_states(line.body)
-            return StateChange(
-                old, new, direction=direction, seq=seq, time=time, context=context, tags=tags, action=action
-            )
-        if not 0 <= type_code <= 255:
-            raise TextError(f"message type {type_code}; 0 to 255 is expected")
+        if isinstance(line.type, int):
+            type_code = line.type
+            if not 0 <= type_code <= 255:
+                raise TextError(f"message type {type_code}; 0 to 255 is expected")
+        else:
+            type_code = _parse_type(line.type or "KEEPALIVE")
+            if type_code == STATE:
+                old, new = _parse_states(line.body)
+                return StateChange(
+                    old, new, direction=direction, seq=seq, time=time, context=context, tags=tags, action=action
+                )
         if path_ids and type_code == UPDATE and isinstance(line.body, dict):
             context = _with_add_path(context, _families_with_path_ids(line.body))
         return Message(

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from .. import kernel
 from ..wire.block import Block
-from ..wire.context import AS4, WireContext
+from ..wire.context import AS4, MAX_MESSAGE, WireContext
 from ..wire.errors import WireError
-from ..wire.message import HEADER, MARKER, Message, check_header
+from ..wire.message import HEADER, MARKER, MIN_LENGTH, Message, check_header
 from . import base
 from .base import Damage, Item, encode_block, ignore_damage
 
@@ -50,32 +50,61 @@ class Decoder(base.Decoder):
         """Damage was told, and no message has been found since."""
 
     def feed(self, octets: bytes) -> Iterator[Item]:
-        octets = self._waiting + octets if self._waiting else octets
+        return self._read(self._waiting + octets if self._waiting else octets, last=False)
+
+    def end(self) -> Iterator[Item]:
+        return self._read(self._waiting, last=True)
+
+    def _read(self, octets: bytes, last: bool) -> Iterator[Item]:
+        """All messages in `octets`; what is left waits for more, unless these are the `last` ones."""
         pos, end = 0, len(octets)
-        while pos + HEADER <= end:
+        while pos < end:
             try:
-                length, type_code = check_header(octets, pos)
+                length, type_code = self._frame(octets, pos, last)
             except WireError as error:
-                self._lose(f"{error.text}; skipped to the next marker", self._offset + pos)
-                found = octets.find(MARKER, pos + 1)
-                pos = found if found >= 0 else max(pos + 1, end - len(MARKER) + 1)
+                self._lose(error.text, self._offset + pos)
+                pos = octets.find(MARKER, pos + 1)
+                if pos < 0:
+                    pos = end if last else max(end - len(MARKER) + 1, 0)
+                    break
                 continue
-            if pos + length > end:
+            if not length:
                 break
             self._lost = False
             self.counts.records += 1
             self.counts.messages += 1
-            message = Message(type_code, octets[pos + HEADER : pos + length], context=self._context)
+            yield Message(type_code, octets[pos + HEADER : pos + length], context=self._context)
             pos += length
-            yield message
         self._waiting = octets[pos:]
         self._offset += pos
 
-    def end(self) -> Iterator[Item]:
-        if self._waiting:
-            self._lose(f"cut short: {len(self._waiting)} octets are left at the end", self._offset)
-            self._waiting = b""
-        return iter(())
+    def _frame(self, octets: bytes, pos: int, last: bool) -> tuple[int, int]:
+        """(length, type) of the message at `pos`, (0, 0) if it is not there in full yet. Raises WireError.
+
+        To find back into a stream takes more than a marker, since 0xff stands in other places too: a known type, and
+        a length that doesn't reach over the next marker to where none is.
+        """
+        left = len(octets) - pos
+        if left < HEADER:
+            if last:
+                raise WireError(f"cut short: {left} octets are left at the end")
+            if not octets.startswith(MARKER[:left], pos):
+                raise WireError("marker is not all ones")
+            return 0, 0
+        length, type_code = check_header(octets, pos)
+        if type_code not in MIN_LENGTH and (self._lost or length > MAX_MESSAGE):
+            raise WireError(f"length {length} is not possible for a message of unknown type {type_code}")
+        if length > left:
+            if last:
+                raise WireError(f"cut short: {left} of {length} octets are left at the end")
+            return 0, 0
+        if octets.find(MARKER, pos + 1, pos + length) >= 0:
+            after = octets[pos + length : pos + length + len(MARKER)]
+            if not MARKER.startswith(after):
+                raise WireError(f"length {length} reaches into the next message")
+            if len(after) < len(MARKER) and not last:
+                return 0, 0
+        return length, type_code
 
     def _lose(self, text: str, offset: int) -> None:
         if not self._lost:
