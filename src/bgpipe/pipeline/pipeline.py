@@ -71,8 +71,8 @@ def _errors(update: Update) -> list[WireError]:
 
 
 def now() -> int:
-    """Microseconds since 1970 (UTC)."""
-    return time.time_ns() // 1000
+    """Microseconds since 1970 (UTC), in whole milliseconds: JSON shows no more of a live message."""
+    return time.time_ns() // 1_000_000 * 1000
 
 
 class Pipeline:
