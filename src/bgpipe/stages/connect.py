@@ -1,0 +1,90 @@
+"""Connect to a peer over TCP."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from ssl import SSLContext
+from typing import Final
+
+from ..net.connection import Connection, adopt
+from ..net.tcp import BGP_PORT, dial, format_endpoint, parse_endpoint
+from ..net.tls import client_context
+from ..pipeline import events
+from ..pipeline.errors import ConfigError, StageError
+from ..pipeline.options import DURATION, FLAG, INTEGER, TEXT, Option
+from .engine.end import End
+from .engine.sink import explain_error
+
+LONGEST_WAIT: Final = 60.0
+"""Seconds between two attempts, at most."""
+
+
+class Connect(End):
+    """Connect to a peer over TCP.
+
+    ADDR is a name or an IP address, with `:PORT` if the port is not 179; IPv6 addresses with a port go into brackets.
+    With --transparent, an empty ADDR means the address that the other side's peer called, and without --bind the
+    connection comes from that peer's address.
+    """
+
+    argument = "ADDR"
+
+    bind = Option(TEXT, "", "connect from this address", metavar="IP[:PORT]")
+    timeout = Option(DURATION, 15.0, "wait so long for the peer to answer; below 0 for ever")
+    retry = Option(FLAG, False, "try again when the peer refuses or does not answer, and after the session is lost")
+    retry_max = Option(INTEGER, 0, "give up after so many attempts; 0 never", metavar="N")
+    insecure = Option(FLAG, False, "with --tls, take any certificate")
+    no_ipv6 = Option(FLAG, False, "use no IPv6 addresses of names")
+
+    def attach(self) -> None:
+        super().attach()
+        try:
+            self.host, self.port = parse_endpoint(self.arguments[0])
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        self.anywhere = self.host in ("", "0.0.0.0", "::")
+        if self.anywhere and not self.transparent:
+            raise ConfigError("an address to connect to is needed; only --transparent takes it from the other side")
+        if self.transparent and not self.wait_for:
+            self.pipeline.log.warning(
+                "--transparent without --wait listen: the other side may not be there", stage=str(self)
+            )
+
+    def tls_context(self) -> SSLContext:
+        return client_context(cert=self.cert, key=self.key, ca=self.ca, insecure=self.insecure)
+
+    async def open(self) -> Connection:
+        from dataclasses import replace
+
+        options = self.tcp_options()
+        host, port, bind = self.host, self.port, self.bind
+        if self.transparent:
+            other = "L" if self.side == "R" else "R"
+            if self.anywhere:
+                host, port = parse_endpoint(self._known(f"{other}_LOCAL"), BGP_PORT)
+            bind = bind or self._known(f"{other}_REMOTE_ADDR")
+        options = replace(options, bind=bind, ipv6=not self.no_ipv6)
+        patience = None if self.timeout < 0 else self.timeout or 15.0
+        attempt = 0
+        while True:
+            attempt += 1
+            self.pipeline.log.info(f"dialing {format_endpoint((host, port))}", stage=str(self))
+            try:
+                connected = await dial(host, port, options, patience)
+                return await adopt(connected, options, server=False, host=host)
+            except OSError as error:
+                reason = f"{format_endpoint((host, port))}: {explain_error(error)}"
+                if not self.retry or (self.retry_max and attempt >= self.retry_max):
+                    raise StageError(f"{self}: {reason}") from error
+                wait = min(LONGEST_WAIT, attempt**2) * random.uniform(0.5, 1.0)
+                self.pipeline.log.warning(f"{reason}, next attempt in {wait:.0f} s", stage=str(self))
+                self.pipeline.emit(events.RECONNECT, stage=str(self), error=error, values=(attempt,))
+                await asyncio.sleep(wait)
+
+    def _known(self, name: str) -> str:
+        """What the stage at the other side has told. Raises StageError."""
+        value = self.pipeline.values.get(name)
+        if value is None:
+            raise StageError(f"{self}: --transparent needs the addresses of the other side's connection: --wait for it")
+        return value

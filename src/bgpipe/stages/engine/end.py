@@ -1,0 +1,248 @@
+"""Stages that hold a connection to a peer: what `connect` and `listen` have in common.
+
+Such a stage is an end of the pipeline. What its peer sends enters one line there; what leaves the other line there is
+sent to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from ...formats.base import Item
+from ...net.connection import Connection
+from ...net.tcp import TcpOptions
+from ...pipeline import events
+from ...pipeline.errors import ConfigError, StageError
+from ...pipeline.options import DURATION, FLAG, INTEGER, TEXT, Option
+from ...pipeline.stage import Producing
+from ...session.endpoint import Endpoint
+from ...session.judge import POLICIES, Judge
+from ...wire import message
+from ...wire.errors import WireError
+from ...wire.message import Message
+from ...wire.notification import Notification
+from .sink import explain_error
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+MAX_PENDING: Final = 100
+"""Items that may wait for a connection that is not there yet, before the senders are asked to wait."""
+
+
+class End(Producing):
+    """One peer, over TCP."""
+
+    md5 = Option(TEXT, "", "sign the session with TCP MD5 (RFC 2385)", metavar="KEY")
+    ao = Option(TEXT, "", "authenticate the session with TCP-AO (RFC 5925)", metavar="ID:KEY")
+    transparent = Option(FLAG, False, "use the addresses of others (IP_TRANSPARENT)")
+    ttl = Option(INTEGER, 0, "TTL of what we send; 0 leaves it to the system", metavar="N")
+    min_ttl = Option(
+        INTEGER, 0, "take only what has at least this TTL (GTSM, RFC 5082); 255 for neighbours", metavar="N"
+    )
+    closed_timeout = Option(DURATION, 1.0, "wait so long for the last octets to be sent")
+    keepalive = Option(DURATION, 15.0, "time between TCP keepalives; none if not above 0")
+    tls = Option(FLAG, False, "TLS inside the connection")
+    cert = Option(TEXT, "", "our certificate, as a PEM file", metavar="FILE")
+    key = Option(TEXT, "", "the key of our certificate, as a PEM file", metavar="FILE")
+    ca = Option(TEXT, "", "take only peers with a certificate of these authorities, a PEM file", metavar="FILE")
+    malformed = Option(
+        TEXT,
+        "auto",
+        f"what to do with a malformed UPDATE that a stage must look at: {', '.join(POLICIES)}",
+        metavar="HOW",
+    )
+
+    connection: Connection | None = None
+    server = False
+    """whether the peer called us"""
+
+    def attach(self) -> None:
+        row = [stage for stage in self.pipeline.stages if not stage.hidden]
+        if self is not row[0] and self is not row[-1]:
+            raise ConfigError("must be either the first or the last stage")
+        if self.malformed not in POLICIES:
+            raise ConfigError(f"--malformed: one of {', '.join(POLICIES)} is expected, not {self.malformed!r}")
+        if not 0 <= self.ttl < 256 or not 0 <= self.min_ttl < 256:
+            raise ConfigError("a TTL is from 1 to 255, or 0")
+        self.side = "R" if self.directions == "L" else "L"
+        self.endpoint = Endpoint(self.pipeline.context)
+        self.judge = Judge(self.malformed)
+        self.inlet = self.feed_into(session=True)
+        self.pipeline.lines[self.side].outputs.append(self.send)
+        self._pending: list[Item] = []
+        self._out: list[bytes] = []
+        self._feeding: Iterator[float] = iter(())
+        self._holding = False
+        self._over = asyncio.Event()
+        self._last: Notification | None = None
+        self._told = self._opened = False
+
+    def tcp_options(self) -> TcpOptions:
+        """Raises OSError, ValueError where a file for TLS can't be used."""
+        return TcpOptions(
+            md5=self.md5,
+            ao=self.ao,
+            ttl=self.ttl,
+            min_ttl=self.min_ttl,
+            transparent=self.transparent,
+            keepalive=self.keepalive,
+            tls=self.tls_context() if self.tls else None,
+        )
+
+    def tls_context(self) -> SSLContext:
+        """Raises OSError, ValueError."""
+        raise NotImplementedError
+
+    async def open(self) -> Connection:
+        """The connection. Raises StageError, OSError."""
+        raise NotImplementedError
+
+    # life
+
+    async def prepare(self) -> None:
+        try:
+            self.connection = connection = await self.open()
+        except (OSError, ValueError) as error:
+            raise StageError(f"{self}: {explain_error(error)}") from error
+        connection.pause()  # until the callbacks of all stages are on
+        connection.on_octets = self._on_octets
+        connection.on_closed = self._on_closed
+        connection.on_full = self._on_full
+        connection.on_room = self._on_room
+        self.pipeline.log.info("connected", stage=str(self), local=connection.local, remote=connection.remote)
+        self.pipeline.values |= self._addresses(connection)
+        pending, self._pending = self._pending, []
+        if self._holding:
+            self._holding = False
+            self.pipeline.release(self.side)
+        for item in pending:
+            self.send(item)
+
+    def _addresses(self, connection: Connection) -> dict[str, str]:
+        """What other stages may want to know, such as R_REMOTE."""
+        values: dict[str, str] = {}
+        for name, address in (("LOCAL", connection.local), ("REMOTE", connection.remote)):
+            host, _, port = address.rpartition(":")
+            key = f"{self.side}_{name}"
+            values |= {key: address, f"{key}_ADDR": host.strip("[]"), f"{key}_PORT": port}
+        return values
+
+    async def run(self) -> None:
+        assert self.connection is not None
+        self.connection.resume()
+        await self._over.wait()
+
+    async def stop(self) -> None:
+        connection = self.connection
+        if connection is None:
+            return
+        if connection.is_open and self._opened and not self._told and not self.pipeline.lost:
+            self.send(Message(message.NOTIFICATION, Notification.shutdown().encode()))
+        self.flush()
+        await connection.close(max(0.0, self.closed_timeout))
+        self.pipeline.log.info(
+            "connection closed", stage=str(self), read=connection.octets_read, wrote=connection.octets_written
+        )
+
+    def _on_full(self) -> None:
+        self.pipeline.hold(self.side)
+        self.pipeline.emit(events.SLOW, direction=self.side, stage=str(self))
+
+    def _on_room(self) -> None:
+        self.pipeline.release(self.side)
+
+    # from the peer
+
+    def _on_octets(self, octets: bytes) -> None:
+        items = self.endpoint.feed(octets, self.pipeline.now())
+        self._feeding = self.inlet.feed(self._judged(items))
+        self._advance()
+
+    def _advance(self) -> None:
+        """Feeds what was read, as far as the lines take it; the peer waits for the rest."""
+        assert self.connection is not None
+        for seconds in self._feeding:
+            self.pipeline.flush()
+            self.connection.pause()
+            if seconds == math.inf:
+                self.pipeline.when_released(self._advance)
+            else:
+                asyncio.get_running_loop().call_later(seconds, self._advance)
+            return
+        self.pipeline.flush()
+        if self.endpoint.fault is not None:
+            self._refuse(self.endpoint.fault)
+        else:
+            self.connection.resume()
+
+    def _judged(self, items: Iterator[Item]) -> Iterator[Item]:
+        """Malformed UPDATEs, where a stage will look at them, are treated before anybody does (RFC 7606)."""
+        looks = any(self.inlet.chains.values())
+        for item in items:
+            if isinstance(item, Message) and item.type_code == message.NOTIFICATION:
+                self._last = item.notification
+            if not looks:
+                yield item
+                continue
+            for verdict in self.judge.judge(item, self.endpoint.peer_kind):
+                if verdict.message is not None:
+                    self._on_malformed(verdict.message, verdict.errors)
+                if verdict.fault is not None:
+                    self.endpoint.fault = verdict.fault
+                    return
+                if verdict.item is not None:
+                    yield verdict.item
+
+    def _on_malformed(self, malformed: Message, errors: list[WireError]) -> None:
+        self.pipeline.malformed(malformed, errors[0])
+        self.pipeline.emit(events.MALFORMED, message=malformed, error=errors[0], stage=str(self))
+
+    def _refuse(self, fault: WireError) -> None:
+        """What the peer sent ends the session: it is told why."""
+        self.send(Message(message.NOTIFICATION, Notification.of(fault).encode()))
+        self._end(f"{fault}: sent {Notification.of(fault)}")
+
+    def _on_closed(self, error: Exception | None) -> None:
+        reason = explain_error(error) if error is not None else "connection closed by the peer"
+        if self._last is not None:
+            reason = f"{reason} after {self._last}"
+        self.pipeline.lost = True
+        self._end(reason)
+
+    def _end(self, reason: str) -> None:
+        if not self._over.is_set():
+            self._over.set()
+            if not self.pipeline.stopping:
+                self.pipeline.fail(StageError(f"{self}: {reason}"))
+
+    # to the peer
+
+    def send(self, item: Item) -> None:
+        """Takes what leaves the line. It is sent with all else that leaves in the same turn."""
+        if self.connection is None:
+            self._pending.append(item)
+            if len(self._pending) >= MAX_PENDING and not self._holding:
+                self._holding = True
+                self.pipeline.hold(self.side)
+            return
+        if isinstance(item, Message):
+            self._opened = self._opened or item.type_code == message.OPEN
+            self._told = self._told or item.type_code == message.NOTIFICATION
+        try:
+            octets = self.endpoint.encode(item)
+        except WireError as error:
+            self.pipeline.log.warning("message can't be sent", stage=str(self), error=str(error))
+            return
+        if not self._out:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._out.append(octets)
+
+    def flush(self) -> None:
+        if self._out and self.connection is not None:
+            octets = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+            self._out.clear()
+            self.connection.write(octets)
