@@ -267,13 +267,17 @@ def test_json_of_people():
         {"reach": ["10.0.0.0"]},
         {"reach": ["2001:db8::/32"]},
         {"unreach": [None]},
+        {"reach": False},
         {"attrs": []},
+        {"attrs": 0},
         {"attrs": "0x0"},
         {"attrs": {"ORIGIN": "IGP", "origin": "IGP"}},
         {"attrs": {"ORIGIN": "IGP", "ATTR_1": "0x00"}},
         {"attrs": {"NOSUCH": 1}},
         {"attrs": {"": 1}},
         {"attrs": "0x" + "00" * 65536},
+        {"attrs": "0x" + "00" * 65513},
+        {"reach": ["10.0.0.0/8"] * 32757},
     ],
     ids=lambda item: str(item)[:50],
 )
@@ -283,12 +287,14 @@ def test_other_json_is_refused(item):
 
 
 def test_the_width_of_as_numbers_does_not_leak_through_remembered_texts():
-    octets = "4002060201" + "00010002"  # a path of two octets each, and half of one of four
-    wide, narrow = update(octets[:8] + "01" + octets[10:]), update("400206" + "0202" + "00010002", context=AS2)
     for _ in range(2):
-        assert json.loads(wide.format_json())["attrs"]["ASPATH"]["value"] == [65538]
-        assert json.loads(narrow.format_json())["attrs"]["ASPATH"]["value"] == [1, 2]
-        assert json.loads(update("400206" + "0202" + "00010002").format_json())["attrs"]["ASPATH"]["value"][:2] == "0x"
+        for octets, context, path in (
+            ("400206020100010002", AS4, [65538]),
+            ("400206020200010002", AS2, [1, 2]),
+            ("400206020200010002", AS4, "0x020200010002"),
+        ):
+            item = json.loads(update(octets, context=context).format_json())
+            assert item["attrs"]["ASPATH"]["value"] == path
 
 
 def test_remembered_texts_are_bounded(monkeypatch):

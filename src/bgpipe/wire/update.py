@@ -24,7 +24,7 @@ from .attrs.ext_community import format_ext_community
 from .attrs.hexadecimal import format_hex, parse_hex
 from .attrs.large_community import format_large_community
 from .attrs.mp_reach import MpReach
-from .context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, WireContext
+from .context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, MAX_EXTENDED_MESSAGE, WireContext
 from .errors import Reaction, TextError, WireError
 from .family import IPV4_UNICAST, Family
 from .prefix import Prefix, decode_prefixes, encode_prefixes, format_prefixes, split_prefixes
@@ -335,11 +335,15 @@ class Update:
         add_path = IPV4_UNICAST in context.add_path
         fields = []
         for key in ("unreach", "reach"):
-            texts = item.get(key) or ()
-            if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
+            texts = item.get(key)
+            if texts is None:
+                texts = []
+            if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
                 raise TextError(f"{key}: not a list of prefixes: {texts!r}")
             fields.append(encode_prefixes(texts, 1, add_path))
-        attributes = item.get("attrs") or {}
+        attributes = item.get("attrs")
+        if attributes is None:
+            attributes = {}
         if isinstance(attributes, str):
             return join(fields[0], parse_hex(attributes), fields[1])
         if not isinstance(attributes, dict):
@@ -435,9 +439,10 @@ def split_attributes(octets: bytes, pos: int, end: int) -> Iterator[tuple[int, i
 
 
 def join(withdrawn: bytes, attributes: bytes, nlri: bytes) -> bytes:
-    """A body of its three parts. Raises TextError where one is too long for its length field."""
-    if len(withdrawn) > 0xFFFF or len(attributes) > 0xFFFF:
-        raise TextError(f"{max(len(withdrawn), len(attributes))} octets are too many for one UPDATE")
+    """A body of its three parts. Raises TextError where they don't fit into the longest message (RFC 8654)."""
+    size = 4 + len(withdrawn) + len(attributes) + len(nlri)
+    if size > MAX_EXTENDED_MESSAGE - HEADER:
+        raise TextError(f"{size} octets are too many for one UPDATE")
     lengths = [len(part).to_bytes(2, "big") for part in (withdrawn, attributes)]
     return lengths[0] + withdrawn + lengths[1] + attributes + nlri
 
