@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from ..pipeline import events
@@ -12,6 +12,7 @@ from ..pipeline.errors import ConfigError
 from ..pipeline.events import Event, expand_all
 from ..pipeline.pipeline import Pipeline
 from ..pipeline.stage import Stage
+from ..wire.caps import Capability
 from ..wire.context import AS4, WireContext
 from .grammar import CommandLine
 from .log import StderrLog
@@ -24,7 +25,8 @@ LOUD = 10
 def build(line: CommandLine, log: StderrLog) -> Pipeline:
     """Raises ConfigError."""
     options = line.options
-    pipeline = Pipeline(log=log, context=make_context(options))
+    capabilities = parse_capabilities(options.caps) if options.caps else ()
+    pipeline = Pipeline(log=log, context=make_context(options, capabilities), capabilities=capabilities)
     pipeline.on_kill = exit_at_once
     uses = {stage.uses for stage in line.stages}
     wants_stdin = options.stdin or options.stdin_wait
@@ -67,18 +69,16 @@ def hidden(name: str, wait: str | bool) -> Stage:
     return stage
 
 
-def make_context(options: GlobalOptions) -> WireContext:
+def make_context(options: GlobalOptions, capabilities: Sequence[Capability]) -> WireContext:
     """How messages are read that come without saying it. Raises ConfigError."""
-    if not (options.caps or options.short_asn or options.guess_asn):
-        return AS4
-    families = AS4.add_path
-    if options.caps:
-        families = preset(options.caps).add_path
+    from ..wire import negotiation
+
+    families = negotiation.contexts(capabilities).right.add_path if capabilities else AS4.add_path
     return WireContext(as4=not options.short_asn, add_path=families, guess_as=options.guess_asn)
 
 
-def preset(text: str) -> WireContext:
-    """What --caps says of ADD-PATH. Raises ConfigError."""
+def parse_capabilities(text: str) -> tuple[Capability, ...]:
+    """Capabilities as JSON, or as @FILE of it. Raises ConfigError."""
     import json
 
     from ..wire import caps, negotiation
@@ -88,9 +88,11 @@ def preset(text: str) -> WireContext:
         if text.startswith("@"):
             with open(text[1:], encoding="utf-8") as file:
                 text = file.read()
-        return negotiation.contexts(caps.from_json(json.loads(text))).right
+        capabilities = caps.from_json(json.loads(text))
+        negotiation.contexts(capabilities)
     except (OSError, ValueError, TextError, WireError) as error:
         raise ConfigError(f"--caps: {error}") from None
+    return capabilities
 
 
 def log_event(log: StderrLog) -> Callable[[Event], None]:

@@ -140,6 +140,6 @@ def is_address(word: str) -> bool:
 
 def _misplaced(error: UsageError) -> str:
     """A hint, if the option that a stage doesn't have is one of the whole pipeline."""
-    if any(error.option in (option.name, option.short) for option in GlobalOptions.declared().values()):
+    if error.option and any(error.option in (option.name, option.short) for option in GlobalOptions.declared().values()):
         return " (it belongs before the first stage)"
     return ""

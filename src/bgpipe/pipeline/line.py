@@ -258,18 +258,18 @@ class Input:
         if len(self.lines) == 1:
             yield self.default, block
             return
+        ours = {bits: name if name in self.lines else self.default for bits, name in FLAG_DIRECTIONS.items()}
         flags = memoryview(block.index).cast("H")[13 :: ENTRY.size // 2]  # ENTRY's flags
+        directions = [ours[each & (FLAG_LEFT | FLAG_RIGHT)] for each in flags]
         start, count = 0, len(block)
         while start < count:
-            bits = flags[start] & (FLAG_LEFT | FLAG_RIGHT)
-            stop = start + 1
-            while stop < count and flags[stop] & (FLAG_LEFT | FLAG_RIGHT) == bits:
-                stop += 1
-            direction = FLAG_DIRECTIONS[bits]
-            yield (
-                direction if direction in self.lines else self.default,
-                block.part(start, stop) if stop - start < count else block,
-            )
+            direction = directions[start]
+            other = "L" if direction == "R" else "R"
+            try:
+                stop = directions.index(other, start)
+            except ValueError:
+                stop = count
+            yield direction, block if stop - start == count else block.part(start, stop)
             start = stop
 
     def _travel_block(self, block: Block, line: Line) -> Iterator[float]:
@@ -309,7 +309,11 @@ def failure(stage: Stage, error: Exception) -> StageError:
 
 
 def type_filter(types: Collection[int]) -> Filter:
-    """The filter that messages of these types match."""
+    """The filter that messages of these types match, for blocks, which hold nothing but messages of BGP."""
     from ..filters import compile_filter
 
-    return compile_filter(" || ".join(f"type == {code}" for code in sorted(types)) or "!type")
+    wanted = {code for code in types if code < 256}
+    others = set(range(256)) - wanted
+    if len(wanted) < len(others):
+        return compile_filter(" || ".join(f"type == {code}" for code in sorted(wanted)) or "type == 0 && type == 1")
+    return compile_filter(" && ".join(f"type != {code}" for code in sorted(others)) or "type == 0 || type != 0")

@@ -79,7 +79,7 @@ class Pipeline:
     """Stages, lines and events.
 
     clock: seconds for limits of rate. now: microseconds since 1970 (UTC). context: how messages are read that come
-    without saying it. holds: by direction, how many have asked the inputs to wait. opens_blocks: somebody wants to
+    without saying it. capabilities: what --caps says. holds: by direction, how many have asked the inputs to wait. opens_blocks: somebody wants to
     know of events of which only single messages tell.
     """
 
@@ -90,11 +90,13 @@ class Pipeline:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], int] = now,
         context: WireContext = AS4,
+        capabilities: Sequence[Capability] = (),
     ) -> None:
         self.log: Log = log or Silence()
         self.clock = clock
         self.now = now
         self.context = context
+        self.capabilities = tuple(capabilities)
         self.stages: list[Stage] = []
         self.lines = {"R": Line("R"), "L": Line("L")}
         self.bus = Bus()
@@ -308,6 +310,8 @@ class Pipeline:
         state = self._states[stage]
         if state is State.STOPPED:
             return
+        if state is State.RUNNING:
+            stage.farewell()
         self._states[stage] = State.STOPPED
         for inlet in stage.inputs:
             inlet.close()
@@ -335,18 +339,25 @@ class Pipeline:
         """Whether no message can come any more."""
         if self.stopping:
             return True
-        if self._due or any(state is State.DUE for state in self._states.values()):
-            return False
-        return not any(
-            state is State.RUNNING and not all(inlet.closed for inlet in stage.inputs)
-            for stage, state in self._states.items()
-        )
+        if self._due or self._ended or State.DUE in self._states.values():
+            return False  # which may start others
+        sources = [stage for stage in self.stages if stage.inputs]
+        active = [stage for stage in sources if self._makes_messages(stage)]
+        if all(stage.lasting for stage in sources):
+            return not active
+        waiting = active and any(self._states[stage] is State.WAITING for stage in sources)
+        return not waiting and all(stage.lasting for stage in active)
+
+    def _makes_messages(self, stage: Stage) -> bool:
+        return self._states[stage] is State.RUNNING and not all(inlet.closed for inlet in stage.inputs)
 
     def stop(self) -> None:
         """Ends the input: what is under way is finished, nothing more is let in."""
         if not self.stopping:
             self.stopping = self.stopped_early = True
             for stage in self.stages:
+                if stage.running:
+                    stage.farewell()
                 for inlet in stage.inputs:
                     inlet.close()
             self.on_change()

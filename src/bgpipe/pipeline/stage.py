@@ -61,6 +61,8 @@ class Stage(Options):
         self.index = 0
         self.hidden = False
         self.is_last = False
+        self.lasting = False
+        """whether it makes messages only as long as others do: the pipeline does not go on for it alone"""
         self.directions = ""
         self.handled_events: list[str] = []
         """what --wait and --stop name"""
@@ -82,6 +84,9 @@ class Stage(Options):
 
     async def run(self) -> None:
         """Feeds its inputs; they are closed when it returns. Raises StageError."""
+
+    def farewell(self) -> None:
+        """Says its last words, while its inputs are still open."""
 
     async def stop(self) -> None:
         """Finishes what was begun and closes. Raises StageError."""

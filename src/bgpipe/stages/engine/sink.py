@@ -63,8 +63,8 @@ class Sink(Consuming):
             self._encoder,
             looks=self.output_format.name == "json",
             on_odd=self.on_odd,
-            on_full=self.pipeline.hold,
-            on_room=self.pipeline.release,
+            on_full=lambda: self.pipeline.hold(self.directions),
+            on_room=lambda: self.pipeline.release(self.directions),
             on_error=self.on_error,
         )
 

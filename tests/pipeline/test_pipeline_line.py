@@ -1,0 +1,268 @@
+"""Messages and blocks through the lines: order, numbers, directions, conditions, limits."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from playbook import Clock, Dropper, Feeder, Looker, begin, block, feed, keepalive, stage, update
+
+from bgpipe.pipeline.errors import ConfigError, StageError
+from bgpipe.pipeline.pipeline import Pipeline
+from bgpipe.pipeline.stage import Consuming, Stage
+from bgpipe.wire.message import Message
+
+
+def leaving(pipeline: Pipeline, direction: str) -> list[object]:
+    left: list[object] = []
+    pipeline.lines[direction].outputs.append(left.append)
+    return left
+
+
+def test_numbers_times_and_direction_are_given_where_there_are_none():
+    source = stage(Feeder, "-R")
+    left = leaving(begin(source), "R")
+    feed(source.inlet, update(), update(seq=70, time=9), update(direction="L"))
+    assert [(m.seq, m.time, m.direction) for m in left] == [(1, 5_000_000, "R"), (70, 9, "R"), (2, 5_000_000, "R")]
+
+
+def test_blocks_are_given_the_same():
+    source = stage(Feeder, "-R")
+    left = leaving(begin(source), "R")
+    feed(source.inlet, update(), block(update(), update(seq=70, time=9), update(direction="L")))
+    assert [(m.seq, m.time, m.direction) for m in left[1]] == [(2, 5_000_000, "R"), (70, 9, "R"), (3, 5_000_000, "R")]
+
+
+def test_a_source_in_both_directions_goes_by_what_messages_say():
+    source = stage(Feeder, "-LR")
+    pipeline = begin(source, stage(Looker, "-LR"))
+    right, left = leaving(pipeline, "R"), leaving(pipeline, "L")
+    feed(source.inlet, update(direction="L"), update(direction="R"), update(), keepalive(direction="LR"))
+    assert [(m.seq, m.type) for m in left] == [(1, "UPDATE")]
+    assert [(m.seq, m.type) for m in right] == [(1, "UPDATE"), (2, "UPDATE"), (3, "KEEPALIVE")]
+
+
+def test_a_block_of_both_directions_is_split_into_runs():
+    source, looker = stage(Feeder, "-LR"), stage(Looker, "-LR --blocks")
+    pipeline = begin(source, looker)
+    right, left = leaving(pipeline, "R"), leaving(pipeline, "L")
+    directions = ("R", "R", "L", "?", "R", "L")
+    feed(source.inlet, block(*(update(direction=direction) for direction in directions)))
+    assert looker.seen == [2, 2]
+    assert [[m.seq for m in part] for part in right] == [[1, 2], [3, 4]]
+    assert [[m.seq for m in part] for part in left] == [[1], [2]]
+
+
+@pytest.mark.parametrize(("words", "order"), [("-R", "abcz"), ("-L", "cbaz")])
+def test_order_is_ascending_to_the_right_and_descending_to_the_left(words, order):
+    met: list[str] = []
+
+    class Named(Consuming):
+        both = True
+
+        def attach(self) -> None:
+            self.watch(lambda message: met.append(self.name))
+
+    source = stage(Feeder, f"{words} --new=first")
+    begin(
+        stage(Named, "-LR", "a"),
+        source,
+        stage(Named, "-LR", "b"),
+        stage(Named, "-LR", "c"),
+        hidden=[stage(Named, "-LR", "z")],
+    )
+    feed(source.inlet, update())
+    assert "".join(met) == order
+
+
+@pytest.mark.parametrize(
+    ("words", "seen"),
+    [
+        ("-R", "cd"),
+        ("-L", "a"),
+        ("-R --new=here", "cd"),
+        ("-R --new=first", "acd"),
+        ("-L --new=first", "acd"),
+        ("-R --new=last", ""),
+        ("-L --new=last", ""),
+        ("-R --new=3", "d"),
+        ("-L --new=3", "a"),
+        ("-R --new=d", ""),
+        ("-R --inject=a", "cd"),
+    ],
+)
+def test_where_new_messages_enter(words, seen):
+    lookers = {name: stage(Looker, "-LR", name) for name in "acdz"}
+    source = stage(Feeder, words)
+    begin(lookers["a"], source, lookers["c"], lookers["d"], hidden=[lookers["z"]])
+    feed(source.inlet, update())
+    assert "".join(name for name in "acd" if lookers[name].seen) == seen
+    assert lookers["z"].seen, "the hidden stage sees all that is left"
+
+
+def test_a_wrong_target_says_so():
+    with pytest.raises(ConfigError, match=r"invalid value '@dorp' for the --new option, did you mean @drop\?"):
+        begin(stage(Feeder, "-R --new=@dorp"), stage(Looker, "", "@drop"))
+
+
+def test_a_dropped_message_is_not_seen_again():
+    source, looker = stage(Feeder), stage(Looker)
+    left = leaving(begin(source, stage(Dropper), looker), "R")
+    feed(source.inlet, update(), block(update(), update()))
+    assert (looker.seen, left) == ([], [])
+
+
+def test_actions_of_messages():
+    source, looker, printer = stage(Feeder), stage(Looker), stage(Looker, "-LR")
+    left = leaving(begin(source, looker, hidden=[printer]), "R")
+    feed(source.inlet, update(action=2), update(action=4), update(action=1))
+    assert looker.seen == [("UPDATE", 2, "R")]
+    assert [seq for _, seq, _ in printer.seen] == [1, 2]
+    assert [m.action for m in left] == [4, 1]
+
+
+def test_callbacks_are_called_for_their_types_alone():
+    class Keepalives(Looker):
+        def attach(self) -> None:
+            self.seen = []
+            self.watch(self.on_message, types={4})
+
+    source, looker = stage(Feeder), stage(Keepalives)
+    left = leaving(begin(source, looker), "R")
+    feed(source.inlet, update(), keepalive(), block(update(), keepalive()))
+    assert looker.seen == [("KEEPALIVE", 2, "R"), ("KEEPALIVE", 4, "R")]
+    assert len(left) == 4
+
+
+def test_conditions_of_a_stage_let_other_messages_pass_it():
+    source, dropper = stage(Feeder), stage(Dropper)
+    dropper.if_ = ("keepalive", "seq > 2")
+    left = leaving(begin(source, dropper), "R")
+    feed(source.inlet, keepalive(), block(update(), keepalive(), update()), keepalive())
+    assert [(m.type, m.seq) for m in left] == [("KEEPALIVE", 1), ("UPDATE", 2), ("UPDATE", 4)]
+
+
+def test_a_stage_that_copies_sees_the_part_of_a_block_that_it_wants():
+    class Copier(Looker):
+        def attach(self) -> None:
+            self.seen = []
+            self.watch(self.on_message, on_block=self.on_block, types={2}, copies=True)
+
+    source, copier = stage(Feeder), stage(Copier)
+    copier.if_ = ("seq > 1",)
+    left = leaving(begin(source, copier), "R")
+    feed(source.inlet, block(update(), update(), keepalive(), update()), update(), keepalive())
+    assert copier.seen == [2, ("UPDATE", 5, "R")]
+    assert [len(item) if not isinstance(item, Message) else 1 for item in left] == [4, 1, 1]
+
+
+def test_conditions_of_a_source_drop_its_own_messages():
+    source = stage(Feeder)
+    source.of = ("keepalive",)
+    left = leaving(begin(source, stage(Looker)), "R")
+    feed(source.inlet, update(), keepalive(), block(update(), keepalive(), update()))
+    assert [m.type for m in left] == ["KEEPALIVE", "KEEPALIVE"]
+    assert [m.seq for m in left] == [1, 2]
+
+
+def test_a_limit_of_rate_makes_the_source_wait():
+    clock = Clock()
+    source, looker = stage(Feeder), stage(Looker, "--rate-limit 2")
+    begin(source, looker, clock=clock)
+    waits = source.inlet.feed([block(update(), update(), update()), update()])
+    assert next(waits) == pytest.approx(0.5)
+    assert len(looker.seen) == 2
+    clock.now += 0.5
+    assert next(waits) == pytest.approx(0.5)
+    assert len(looker.seen) == 3
+    clock.now += 0.5
+    assert list(waits) == []
+    assert [seq for _, seq, _ in looker.seen] == [1, 2, 3, 4]
+
+
+def test_a_limit_of_rate_on_a_source():
+    clock = Clock()
+    source, looker = stage(Feeder, "--rate-limit 1"), stage(Looker, "--blocks")
+    begin(source, looker, clock=clock)
+    waits = source.inlet.feed([block(update(), update())])
+    assert next(waits) == pytest.approx(1)
+    assert len(looker.seen) == 1
+    clock.now += 1
+    assert list(waits) == []
+    assert len(looker.seen) == 2
+
+
+def test_sampling_lets_the_rest_pass_by():
+    clock = Clock()
+    source, looker = stage(Feeder), stage(Looker, "--rate-sample 1")
+    left = leaving(begin(source, looker, clock=clock), "R")
+    feed(source.inlet, update(), update(), update())
+    assert (len(looker.seen), len(left)) == (1, 3)
+
+
+def test_sampling_on_a_source_drops_the_rest():
+    source = stage(Feeder, "--rate-sample 1")
+    left = leaving(begin(source, stage(Looker), clock=Clock()), "R")
+    feed(source.inlet, update(), block(update(), update()))
+    assert len(left) == 1
+
+
+def test_held_inputs_wait_until_all_have_released():
+    source, looker = stage(Feeder), stage(Looker)
+    pipeline = begin(source, looker)
+    waits = source.inlet.feed([update(), update()])
+    pipeline.hold()
+    pipeline.hold()
+    assert next(waits) == math.inf
+    called: list[str] = []
+    pipeline.when_released(lambda: called.append("released"))
+    pipeline.release()
+    assert next(waits) == math.inf
+    assert called == []
+    pipeline.release()
+    assert called == ["released"]
+    assert list(waits) == []
+    assert len(looker.seen) == 2
+    pipeline.when_released(lambda: called.append("at once"))
+    assert called[-1] == "at once"
+
+
+def test_a_closed_input_takes_nothing():
+    source, looker = stage(Feeder), stage(Looker)
+    begin(source, looker)
+    source.inlet.close()
+    feed(source.inlet, update(), block(update()))
+    source.inlet.put(update())
+    assert looker.seen == []
+
+
+def test_putting_a_message_from_a_callback():
+    class Echo(Feeder):
+        def attach(self) -> None:
+            super().attach()
+            self.watch(lambda message: self.inlet.put(keepalive()))
+
+    source, echo, looker = stage(Feeder), stage(Echo, "-R"), stage(Looker)
+    begin(source, echo, looker)
+    feed(source.inlet, update())
+    assert looker.seen == [("KEEPALIVE", 2, "R"), ("UPDATE", 1, "R")]
+
+
+def test_an_error_in_a_callback_names_its_stage():
+    class Broken(Stage):
+        def attach(self) -> None:
+            self.watch(lambda message: message.no_such_thing, on_block=lambda block: 1 // 0)
+
+    source = stage(Feeder)
+    begin(source, stage(Broken, "", "broken"))
+    with pytest.raises(StageError, match=r"\[2\] broken: AttributeError: .*no_such_thing"):
+        list(source.inlet.feed([update()]))
+    with pytest.raises(StageError, match=r"\[2\] broken: ZeroDivisionError"):
+        list(source.inlet.feed([block(update())]))
+
+
+def test_counts_of_the_line():
+    source = stage(Feeder)
+    pipeline = begin(source, stage(Dropper, "--if keepalive"))
+    feed(source.inlet, update(), keepalive(), block(update(), update()))
+    assert (pipeline.lines["R"].entered, pipeline.lines["R"].left) == (4, 3)
