@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
+from ..wire.caps import Capability
 from ..wire.context import AS4, WireContext
 from ..wire.errors import WireError
 from ..wire.message import UPDATE
@@ -79,8 +80,8 @@ class Pipeline:
     """Stages, lines and events.
 
     clock: seconds for limits of rate. now: microseconds since 1970 (UTC). context: how messages are read that come
-    without saying it. capabilities: what --caps says. holds: by direction, how many have asked the inputs to wait. opens_blocks: somebody wants to
-    know of events of which only single messages tell.
+    without saying it. capabilities: what --caps says. holds: by direction, how many have asked the inputs to wait.
+    opens_blocks: somebody wants to know of events of which only single messages tell.
     """
 
     def __init__(

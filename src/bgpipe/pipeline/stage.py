@@ -61,8 +61,6 @@ class Stage(Options):
         self.index = 0
         self.hidden = False
         self.is_last = False
-        self.lasting = False
-        """whether it makes messages only as long as others do: the pipeline does not go on for it alone"""
         self.directions = ""
         self.handled_events: list[str] = []
         """what --wait and --stop name"""
@@ -73,6 +71,12 @@ class Stage(Options):
 
     def __str__(self) -> str:
         return f"[{self.index}] {self.name}"
+
+    @property
+    def lasting(self) -> bool:
+        """Whether it makes messages only as long as others do: when these are through, it does not keep the pipeline
+        going."""
+        return False
 
     # what a stage does
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from . import caps
@@ -62,7 +63,7 @@ def negotiate(left: Open, right: Open) -> Agreement:
     return Agreement(tuple(agreed), contexts(agreed), caps.to_json(agreed))
 
 
-def contexts(agreed: list[Capability] | tuple[Capability, ...]) -> Contexts:
+def contexts(agreed: Sequence[Capability]) -> Contexts:
     """The context of each direction where both speakers agreed on these capabilities. Raises WireError."""
     codes = {capability.code for capability in agreed}
     paths = add_path.merge(caps.values(agreed, caps.ADD_PATH))

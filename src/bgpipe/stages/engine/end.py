@@ -60,6 +60,11 @@ class End(Producing):
     server = False
     """whether the peer called us"""
 
+    @property
+    def lasting(self) -> bool:
+        """An end beside a speaker does not keep the pipeline going; between two routers it does."""
+        return any(stage.lasting for stage in self.pipeline.stages if not isinstance(stage, End))
+
     def attach(self) -> None:
         row = [stage for stage in self.pipeline.stages if not stage.hidden]
         if self is not row[0] and self is not row[-1]:
