@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from ... import formats
 from ...formats.base import Counts, Damage, Decoder, Format, Item
+from ...net.files import DamagedError, Input, StreamError, open_input
 from ...pipeline.errors import StageError
 from ...pipeline.line import type_filter
 from ...pipeline.options import FLAG, LIST, TEXT, Option
@@ -16,26 +17,13 @@ from ...pipeline.stage import Producing
 from ...wire.block import ENTRY
 from ...wire.message import Message
 from .runner import pause
-from .sink import explain_error, find_format
+from .sink import find_format
 from .types import chosen_types
 
 LOUD: Final = 10
 """How many pieces of damage are told of in full."""
 ENOUGH: Final = 4096
 """Octets by which the content of a stream tells its format."""
-
-
-class Stream(Protocol):
-    """Where octets come from. size, position: octets in all (None if nobody knows) and so far, as they are stored."""
-
-    @property
-    def size(self) -> int | None: ...
-    @property
-    def position(self) -> int: ...
-    async def read(self) -> bytes:
-        """The next octets, some as soon as there are any; b"" at the end. Raises OSError, EOFError, ValueError."""
-
-    async def close(self) -> None: ...
 
 
 class Source(Producing):
@@ -58,8 +46,12 @@ class Source(Producing):
     no_tags = Option(FLAG, False, "drop the tags of the messages")
     state = Option(FLAG, False, "read the state changes of MRT archives too")
 
-    stream: Stream | None = None
+    stream: Input | None = None
     decoder: Decoder | None = None
+    failure: StageError | None = None
+    """why the stream could not be read to its end"""
+    damages = 0
+    """pieces of the input that could not be read"""
     input_name = ""
     """what the format may be told by"""
 
@@ -76,15 +68,15 @@ class Source(Producing):
             return find_format(self.format)
         return formats.detect_by_name(self.input_name) if self.input_name else None
 
-    async def open(self) -> Stream:
-        """Where the octets come from. Raises StageError, OSError."""
-        raise NotImplementedError
+    def open(self) -> Input:
+        """The stream. Raises StreamError."""
+        return open_input(self.input_name or "-", on_damage=self.on_stream_damage)
 
     async def prepare(self) -> None:
         try:
-            self.stream = await self.open()
-        except (OSError, ValueError) as error:
-            raise StageError(f"{self}: {self.input_name}: {explain_error(error)}") from error
+            self.stream = self.open()
+        except StreamError as error:
+            raise StageError(f"{self}: {error}") from None
 
     async def run(self) -> None:
         start = b""
@@ -104,26 +96,29 @@ class Source(Producing):
         self._judge()
 
     async def _read(self) -> bytes:
-        """The next octets; b"" at the end, and where the stream can't be read on."""
+        """The next octets; b"" at the end, and where the stream breaks off: what came before is good."""
         assert self.stream is not None
         try:
-            return await self.stream.read()
-        except (OSError, EOFError, ValueError) as error:
-            self.on_damage(Damage(f"no more can be read: {explain_error(error)}"))
+            return await anext(self.stream)
+        except StopAsyncIteration:
+            return b""
+        except StreamError as error:
+            self.failure = StageError(f"{self}: {error}")
             return b""
 
     async def stop(self) -> None:
         if self.stream is not None:
-            await self.stream.close()
+            self.stream.close()
 
     @property
     def counts(self) -> Counts:
         """What has been read so far."""
         return self.decoder.counts if self.decoder is not None else Counts()
 
-    damages = 0
+    def on_stream_damage(self, error: DamagedError) -> None:
+        self.on_damage(error.text)
 
-    def on_damage(self, damage: Damage) -> None:
+    def on_damage(self, damage: Damage | str) -> None:
         self.damages += 1
         if self.damages <= LOUD:
             self.pipeline.log.warning("damaged input", stage=str(self), error=str(damage))
@@ -132,6 +127,8 @@ class Source(Producing):
 
     def _judge(self) -> None:
         """The end of the input, when all that could be read is in the pipeline."""
+        if self.failure is not None:
+            raise self.failure
         if self.damages and not self.pardon:
             pieces = "1 piece" if self.damages == 1 else f"{self.damages} pieces"
             raise StageError(f"{self}: {pieces} of damaged input (--pardon takes that for a success)")
