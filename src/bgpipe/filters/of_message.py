@@ -99,7 +99,10 @@ def _time_text(message: Message) -> str | None:
     if not time:
         return None
     digits = "microseconds" if time % 1000 else "milliseconds"
-    return (_EPOCH + timedelta(microseconds=time)).isoformat(timespec=digits)[:-6]
+    try:
+        return (_EPOCH + timedelta(microseconds=time)).isoformat(timespec=digits)[:-6]
+    except OverflowError:
+        return None
 
 
 def bind_tag(condition: Condition) -> Term:

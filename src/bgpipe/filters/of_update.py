@@ -23,7 +23,6 @@ from ..wire.message import Message
 from ..wire.prefix import AFI_BITS, Prefix
 from .errors import Fault
 from .judges import COMPARE, any_matches, compares, matches, of_update, prefix_match, present
-from .letters import pattern_table, text_table
 from .of_message import Binder
 from .pattern import compile_pattern
 from .syntax import Condition
@@ -50,7 +49,7 @@ _TEXTS: Final = {
     Look.LARGE_COMMUNITY: Look.LARGE_COMMUNITY_TEXT,
 }
 _ORIGINS: Final = {"IGP": 0, "I": 0, "0": 0, "EGP": 1, "E": 1, "1": 1, "INCOMPLETE": 2, "?": 2, "2": 2}
-_PATH_TEXT: Final = re.compile(r"[0-9,\[\](){}]+", re.ASCII)
+_PATH_TEXT: Final = re.compile(r"[0-9,\[\]()]+", re.ASCII)
 
 
 def bind_family(condition: Condition) -> Term:
@@ -129,7 +128,7 @@ def bind_next_hop(condition: Condition) -> Term:
 
 def bind_path(condition: Condition) -> Term:
     """`aspath`: with a number any hop, or the one that the index names; with text or a pattern all of the path."""
-    index = None if condition.index in (None, "*") else int(condition.index or 0)
+    index = integer_of(condition.index or "*")
     sign, value = condition.operator, condition.value
     number = integer_of(value) if sign != "~" else None
     if sign and number is not None:
@@ -138,6 +137,8 @@ def bind_path(condition: Condition) -> Term:
         raise Fault("index", f"invalid index: [{index}] goes with == < <= > >= and an AS number")
     if not sign:
         return Term(of_update(lambda message: bool(_get_path(message))), step=Step(Look.PATH))
+    from .letters import pattern_table, text_table  # here, because few filters need it
+
     if sign == "~":
         match, table = compile_pattern(value), pattern_table(value)
     elif sign == "==" and _PATH_TEXT.fullmatch(value):
@@ -249,6 +250,8 @@ def communities(look: Look, parse: Callable[[str], Any]) -> Binder:
             def judge(message: Message) -> bool | None:
                 value = get(message)
                 return search((codec.format_json(value) or "")[1:-1]) if value else None
+
+            from .letters import pattern_table
 
             table = pattern_table(condition.value) if look in _TEXTS else b""
             return Term(of_update(judge), step=Step(_TEXTS[look], "~", table=table) if table else None)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from .errors import Fault, FilterError
 from .terms import Term
@@ -63,25 +63,21 @@ class Condition:
     starts: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(NamedTuple):
     node: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """What stands in parentheses."""
 
     node: Node
 
 
-@dataclass(frozen=True, slots=True)
-class All:
+class All(NamedTuple):
     nodes: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Any:
+class Any(NamedTuple):
     nodes: tuple[Node, ...]
 
 
