@@ -9,7 +9,6 @@ from . import caps
 from .caps import Capability, add_path, extended_next_hop, mp
 from .context import WireContext
 from .family import IPV4_UNICAST, Family
-from .family import Family
 from .open import Open
 
 
