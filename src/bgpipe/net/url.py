@@ -1,0 +1,109 @@
+"""Octets from http and https URLs, as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Iterator
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from .errors import DamagedError, StreamError
+from .handoff import Closed
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse, ClientSession
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT: Final = 30.0
+"""Seconds until there must be a connection."""
+READ_TIMEOUT: Final = 60.0
+"""Seconds in which something must come."""
+
+
+def redact(url: str) -> str:
+    """The URL without the password that it may hold, for messages."""
+    scheme, mark, rest = url.partition("://")
+    place, slash, path = rest.partition("/")
+    user, at, host = place.rpartition("@")
+    if at:
+        user = user.partition(":")[0] + ":***"
+    return f"{scheme}{mark}{user}{at}{host}{slash}{path}"
+
+
+class UrlSource:
+    """The body of the answer to a GET, which must have status 200. Proxies are taken from the environment.
+
+    It runs an event loop of its own in the thread that reads. Raises StreamError when reading begins or breaks off,
+    DamagedError where the answer ends before its length.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.name = redact(url)
+        self.position = 0
+        self.total: int | None = None
+        self.encoded = False
+        """Whether the answer came compressed by HTTP itself, of which nothing is left here."""
+        self._url = url
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[object] | None = None
+        self._closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        with asyncio.Runner() as runner:
+            self._loop = runner.get_loop()
+            session, response = runner.run(self._watched(self._open()))
+            try:
+                while octets := runner.run(self._watched(response.content.readany())):
+                    self.position += len(octets)
+                    yield octets
+            finally:
+                runner.run(session.close())
+
+    def close(self) -> None:
+        self._closed = True
+        loop, task = self._loop, self._task
+        if loop is not None and task is not None:
+            with contextlib.suppress(RuntimeError):  # the loop may just have ended
+                loop.call_soon_threadsafe(task.cancel)
+
+    async def _open(self) -> tuple[ClientSession, ClientResponse]:
+        from aiohttp import ClientSession, ClientTimeout
+
+        timeout = ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=READ_TIMEOUT)
+        session = ClientSession(trust_env=True, timeout=timeout, headers={"User-Agent": "bgpipe"})
+        try:
+            response = await session.get(self._url)
+            if response.status != 200:
+                raise StreamError(self.name, f"the server answered {response.status} {response.reason or ''}".rstrip())
+        except BaseException:
+            await session.close()
+            raise
+        self.encoded = "Content-Encoding" in response.headers
+        if not self.encoded:
+            self.total = response.content_length
+        return session, response
+
+    async def _watched(self, work: Awaitable[T]) -> T:
+        """`work`, which `close` can cancel, with errors that a person understands."""
+        from aiohttp import ClientError, ClientPayloadError, InvalidURL
+
+        self._task = asyncio.current_task()
+        try:
+            if self._closed:
+                raise Closed
+            return await work
+        except asyncio.CancelledError:
+            raise Closed from None
+        except InvalidURL as error:
+            raise StreamError(self.name, "not a URL") from error
+        except ClientPayloadError as error:
+            raise DamagedError(self.name, f"the answer ends too early, after {self.position} octets") from error
+        except TimeoutError as error:
+            raise StreamError(self.name, f"no answer within {READ_TIMEOUT:.0f} seconds") from error
+        except StreamError:
+            raise
+        except (ClientError, OSError) as error:
+            raise StreamError(self.name, f"{error}" or type(error).__name__) from error
+        finally:
+            self._task = None
