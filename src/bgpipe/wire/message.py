@@ -121,10 +121,10 @@ class Message:
     @property
     def update(self) -> Update:
         """The body of an UPDATE. Raises WireError where octets allow no answer at all, TypeError on another type."""
+        if self.type_code != UPDATE:
+            self._want(UPDATE)
         value = self._value
         if value is None:
-            if self.type_code != UPDATE:
-                self._want(UPDATE)
             value = self._value = _update_class()(self.body, self.context)
         return value  # type: ignore[return-value]
 
@@ -137,30 +137,30 @@ class Message:
     @property
     def open(self) -> Open:
         """The body of an OPEN. Raises WireError, or TypeError on another type."""
+        self._want(OPEN)
         if self._value is None:
             from .open import Open
 
-            self._want(OPEN)
             self._value = Open.decode(self.body)
         return self._value  # type: ignore[return-value]
 
     @property
     def notification(self) -> Notification:
         """The body of a NOTIFICATION. Raises WireError, or TypeError on another type."""
+        self._want(NOTIFICATION)
         if self._value is None:
             from .notification import Notification
 
-            self._want(NOTIFICATION)
             self._value = Notification.decode(self.body)
         return self._value  # type: ignore[return-value]
 
     @property
     def refresh(self) -> RouteRefresh:
         """The body of a ROUTE-REFRESH. Raises WireError, or TypeError on another type."""
+        self._want(ROUTE_REFRESH)
         if self._value is None:
             from .refresh import RouteRefresh
 
-            self._want(ROUTE_REFRESH)
             self._value = RouteRefresh.decode(self.body)
         return self._value  # type: ignore[return-value]
 
