@@ -159,14 +159,15 @@ def replace(
     attributes = dict(update.attrs)
     add_path = IPV4_UNICAST in context.add_path
     for name, value in attrs.items():
-        code = table.parse_name(name) if isinstance(name, str) else name
+        code = table.parse_name(name if isinstance(name, str) else f"ATTR_{name}")
         if value is None:
             attributes.pop(code, None)
-            continue
-        new = attribute_from_json(table.TABLE[code].name, value, context)
-        if code in attributes and not (isinstance(value, dict) and "flags" in value):
-            new = Attribute(attributes[code].flags, code, new.octets, context)
-        attributes[code] = new
+        elif isinstance(value, Attribute):
+            attributes[code] = Attribute(value.flags, code, value.octets, context)
+        else:
+            new = attribute_from_json(table.TABLE[code].name, value, context)
+            keep = code in attributes and not (isinstance(value, dict) and "flags" in value)
+            attributes[code] = Attribute(attributes[code].flags, code, new.octets, context) if keep else new
 
     if withdrawn is not None:
         ipv4, ipv6 = _by_afi(withdrawn)

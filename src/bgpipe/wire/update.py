@@ -370,7 +370,10 @@ class Update:
         IPv6 prefixes go into MP_REACH_NLRI and MP_UNREACH_NLRI, and so do IPv4 ones with an IPv6 `next_hop`
         (RFC 8950). IPv6 and IPv4 can be announced together only by an IPv6 next hop.
         """
-        return cls(bytes(4), context).replace(reach=reach, withdrawn=withdrawn, attrs=attrs, next_hop=next_hop)
+        empty = cls(bytes(4), context)
+        return empty.replace(
+            reach=list(reach) or None, withdrawn=list(withdrawn) or None, attrs=attrs, next_hop=next_hop
+        )
 
     def replace(
         self,
@@ -381,6 +384,8 @@ class Update:
         next_hop: str | None = None,
     ) -> Update:
         """A copy with other prefixes, attributes (None takes one away) or next hop. Raises TextError, WireError.
+
+        An attribute is a value as in JSON, which leaves the flags alone, or {"flags":F,"value":V}, or an Attribute.
 
         What isn't named stays, octet by octet: order, flags, attributes that nobody knows. New attributes come last.
         """
