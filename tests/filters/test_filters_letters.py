@@ -13,13 +13,16 @@ from bgpipe.filters.letters import LETTERS, MAX_STATES, ROW, match_table, patter
 from bgpipe.wire.attrs.as_path import make_path
 from bgpipe.wire.attrs.community import format_json
 
-ATOMS = [*r"1 2 9 , . \d \D \[ \] \, ^ $ \A \z \b \B : 6939 [0-4] [^,] [1x] []] [^]0-9] [\d,] [,-] x é ()".split(), '"']
+_ATOMS = r"1 2 9 , . \d \D \[ \] \, ^ $ \A \z \b \B : 6939 [0-4] [^,] [1x] []] [^]0-9] [\d,] [,-] x é ()"
+ATOMS = [*_ATOMS.split(), '"']
 PATTERNS = st.recursive(
     st.sampled_from(ATOMS),
     lambda inner: st.one_of(
         st.lists(inner, min_size=1, max_size=4).map("".join),
         st.lists(inner, min_size=1, max_size=3).map("|".join).map("(%s)".__mod__),
-        st.tuples(inner.map("(?:%s)".__mod__), st.sampled_from("* + ? *? {2} {1,3} {0,} {0}".split())).map("".join),
+        st.tuples(
+            inner.map("(?:%s)".__mod__), st.sampled_from(["*", "+", "?", "*?", "{2}", "{1,3}", "{0,}", "{0}"])
+        ).map("".join),
     ),
     max_leaves=10,
 )

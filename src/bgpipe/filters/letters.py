@@ -296,6 +296,9 @@ def _table(piece: _Piece) -> bytes:
                 elif letter != END:
                     # a match may begin behind any letter, so the first node is always one of those to go on from
                     then = {node for one in here if nodes[one].bits >> letter & 1 for node in nodes[one].next}
+                    if 0 in then:
+                        row[letter] = MATCH
+                        continue
                     state = (frozenset(then | {first}), after)
                     if state not in states:
                         if len(states) + START == MAX_STATES:
