@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .compression import by_suffix, parse_compression
@@ -10,7 +11,10 @@ from .errors import DamagedError, StreamError
 from .input import Input
 from .source import FileSource, Source, StandardInput
 
-__all__ = ["DamagedError", "Input", "StreamError", "is_url", "open_input"]
+if TYPE_CHECKING:
+    from .output import Output, StandardOutput
+
+__all__ = ["DamagedError", "Input", "StreamError", "is_url", "open_input", "open_output"]
 
 
 def is_url(path: str) -> bool:
@@ -34,3 +38,31 @@ def open_input(path: str, decompress: str = "auto", on_damage: Callable[[Damaged
         source = UrlSource(path)
         return Input(source, compression, by_suffix(urlsplit(path).path), on_damage)
     return Input(FileSource(path), compression, by_suffix(path), on_damage)
+
+
+def open_output(
+    path: str,
+    compress: str = "auto",
+    *,
+    append: bool = False,
+    create: bool = False,
+    every: float = 0,
+    time_format: str = "20060102.1504",
+) -> Output | StandardOutput:
+    """Octets to a file, or with "-" to standard output; see Output.
+
+    compress: auto (what the name says), gz, bzip2, zstd or none, in any spelling.
+    append: what is written comes behind what the file has. create: the file must not exist.
+    every: seconds after which the next file begins, 0 for one file only. $TIME in the path is the time in
+    `time_format`, and ${LAYOUT} the time in that layout (see layout): that of the opening, or with `every` the start of
+    the interval, in UTC.
+    Raises StreamError, and ValueError for an unknown compression.
+    """
+    from .output import Output, StandardOutput
+
+    compression = parse_compression(compress)
+    if compression == "auto":
+        compression = by_suffix(path)
+    if path == "-":
+        return StandardOutput(compression)
+    return Output(path, compression, append=append, create=create, every=every, time_format=time_format)
