@@ -1,4 +1,4 @@
-"""Times in file names, by the layouts of Go: a layout is how the reference time, 2006-01-02 15:04:05 UTC, would look."""
+"""Times in file names by the layouts of Go: a layout is how the reference time, 2006-01-02 15:04:05, would look."""
 
 from __future__ import annotations
 
