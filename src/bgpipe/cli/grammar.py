@@ -9,24 +9,26 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from .. import stages
 from ..pipeline.errors import ConfigError, UsageError, nearest
-from ..pipeline.stage import Stage
 from .options import GlobalOptions
+
+if TYPE_CHECKING:
+    from ..pipeline.stage import Stage
 
 PREFIX = "BGPIPE_"
 """Of names in the environment that say options."""
 
 
-@dataclass
 class CommandLine:
     """What the words say. help: the name of what help is wanted of, "" for the program, None for no help."""
 
-    options: GlobalOptions = field(default_factory=GlobalOptions)
-    stages: list[Stage] = field(default_factory=list)
-    help: str | None = None
+    def __init__(self) -> None:
+        self.options = GlobalOptions()
+        self.stages: list[Stage] = []
+        self.help: str | None = None
 
 
 def parse(words: Sequence[str], environment: Mapping[str, str] | None = None) -> CommandLine:
@@ -140,6 +142,5 @@ def is_address(word: str) -> bool:
 
 def _misplaced(error: UsageError) -> str:
     """A hint, if the option that a stage doesn't have is one of the whole pipeline."""
-    if error.option and any(error.option in (option.name, option.short) for option in GlobalOptions.declared().values()):
-        return " (it belongs before the first stage)"
-    return ""
+    names = {name for option in GlobalOptions.declared().values() for name in (option.name, option.short)} - {""}
+    return " (it belongs before the first stage)" if error.option in names else ""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 from .. import stages
-from ..pipeline.options import Option, Options, format_duration
-from ..pipeline.stage import Stage
+from ..pipeline.options import Option, format_duration
 from .options import GlobalOptions
+
+if TYPE_CHECKING:
+    from ..pipeline.stage import Stage
 
 WIDTH = 34
 """Columns that the names of options take."""
@@ -22,34 +27,28 @@ the left (L). A file or URL is short for `read` with it; one stage alone prints 
 
 
 def program_help() -> str:
-    lines = [USAGE, "Options:", *describe(GlobalOptions), "", "Stages (`bgpipe STAGE -h` tells their options):"]
-    for name in stages.known():
-        found = stages.find(name)
-        lines.append(f"  {name:{WIDTH - 2}}{summary(found) if found else ''}")
+    lines = [USAGE, "Options:", *describe(GlobalOptions.declared()), ""]
+    lines.append("Stages (`bgpipe STAGE -h` tells their options):")
+    lines += [f"  {name:{WIDTH - 2}}{stages.summary(name)}" for name in stages.known()]
     lines += ["", "Exit codes: 0 all is well, 1 something failed, 2 the options can't be read."]
     lines += ["An option may come from the environment: BGPIPE_LOG=debug, BGPIPE_READ_FORMAT=mrt."]
     return "\n".join(lines) + "\n"
 
 
 def stage_help(name: str, stage: type[Stage]) -> str:
+    from ..pipeline.stage import Stage
+
     argument = f" {stage.argument}" if stage.argument else ""
-    lines = [f"Usage: bgpipe ... {name} [OPTIONS]{argument}", "", summary(stage), "", "Options:"]
-    own = {key: option for key, option in stage.declared().items() if key not in Stage.declared()}
-    lines += describe_all(own)
-    lines += ["", "Options of all stages:", *describe(Stage)]
+    lines = [f"Usage: bgpipe ... {name} [OPTIONS]{argument}", "", stages.summary(name)]
+    common = Stage.declared()
+    if own := {key: option for key, option in stage.declared().items() if key not in common}:
+        lines += ["", "Options:", *describe(own)]
+    lines += ["", "Options of all stages:", *describe(common)]
     return "\n".join(lines) + "\n"
 
 
-def summary(stage: type[Stage]) -> str:
-    """The first line of its documentation."""
-    return (stage.__doc__ or "").strip().partition("\n")[0]
-
-
-def describe(options: type[Options]) -> list[str]:
-    return describe_all(options.declared())
-
-
-def describe_all(options: dict[str, Option[object]]) -> list[str]:
+def describe(options: Mapping[str, Option[Any]]) -> list[str]:
+    """Lines with the names of options, and what they are for."""
     from textwrap import wrap
 
     lines = []
@@ -66,7 +65,7 @@ def describe_all(options: dict[str, Option[object]]) -> list[str]:
     return lines
 
 
-def default(option: Option[object]) -> str:
+def default(option: Option[Any]) -> str:
     value = option.default
     if not value:
         return ""

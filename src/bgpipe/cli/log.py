@@ -5,7 +5,6 @@ structlog would do, but to import it takes longer than reading a small file, and
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -65,7 +64,10 @@ class StderrLog:
 def format_field(value: object) -> str:
     """A value as it is where that is one word, else in quotation marks."""
     text = printable(str(value))
-    return text if text and not set(text) & set(' "=') else json.dumps(text)
+    if text and not set(text) & set(' "='):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def printable(text: str) -> str:

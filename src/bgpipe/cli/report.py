@@ -64,7 +64,7 @@ async def show_progress(pipeline: Pipeline) -> None:
         then = loop.time()
         while True:
             streams = [source.stream for source in sources(pipeline) if source.stream is not None]
-            sizes = [stream.size for stream in streams]
+            sizes = [stream.total for stream in streams]
             messages = sum(source.counts.messages for source in sources(pipeline))
             now = loop.time()
             rate = f"{messages:,} messages, {(messages - seen) / max(now - then, 1e-3):,.0f}/s"

@@ -17,7 +17,6 @@ from ..wire.caps import Capability
 from ..wire.context import AS4, WireContext
 from ..wire.errors import WireError
 from ..wire.message import UPDATE
-from ..wire.update import Update
 from . import events
 from .errors import ConfigError, StageError, nearest
 from .events import Bus, Event, expand_all
@@ -26,6 +25,7 @@ from .tracker import Tracker
 
 if TYPE_CHECKING:
     from ..wire.message import Message
+    from ..wire.update import Update
     from .stage import Stage
 
 
@@ -63,6 +63,8 @@ MISSING_ATTRIBUTE: Final = 3
 @lru_cache(maxsize=8192)
 def is_sound(body: bytes, context: WireContext) -> bool:
     """Whether everything in an UPDATE can be decoded. Archives repeat the same bodies from many peers."""
+    from ..wire.update import Update
+
     return not _errors(Update.decode(body, context))
 
 
