@@ -1,0 +1,343 @@
+"""Reading and writing for scripts: what `bgpipe.read`, `bgpipe.read_async` and `bgpipe.write` are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from inspect import signature
+from typing import Any, BinaryIO, Final
+from weakref import finalize
+
+from . import formats
+from .filters import Filter, compile_filter
+from .formats.base import Counts, Damage, Decoder, Encoder, Format, Item, ignore_damage
+from .net.files import Input, open_input, open_output
+from .wire.block import Block
+from .wire.errors import TextError
+from .wire.message import Message
+
+Path = str | os.PathLike[str]
+ENOUGH: Final = 4096
+"""Octets by which the content of a stream tells its format."""
+PIECE: Final = 1 << 18
+"""Octets that are read from a file object, and messages' octets that are written, at once."""
+
+
+class Reader:
+    """Messages, as `for` asks for them. Also a context manager, for who does not read to the end.
+
+    Raises OSError where no more can be read at all. Damaged records and damaged compression are counted and skipped.
+    """
+
+    def __init__(self, source: Path | BinaryIO, opening: _Opening) -> None:
+        self._sieve = opening.sieve()
+        self._input = opening.open(source, self._sieve)
+        self._items = _read(self._input, self._sieve)
+        self._messages = _messages(self._items)
+        # A generator that was never started has no `finally`: whoever drops this reader half read ends its thread.
+        finalize(self._items, self._input.close).atexit = False
+
+    def __iter__(self) -> Iterator[Message]:
+        return self._messages
+
+    def __next__(self) -> Message:
+        return next(self._messages)
+
+    def items(self) -> Iterator[Item]:
+        """The same, without opening blocks: messages, and blocks of them, as encoders take both."""
+        return self._items
+
+    @property
+    def counts(self) -> Counts:
+        """What has been read so far, before the filter."""
+        return self._sieve.counts
+
+    def close(self) -> None:
+        """Ends reading. Nothing comes after it."""
+        self._messages.close()
+        self._items.close()
+        self._input.close()
+
+    def __enter__(self) -> Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class AsyncReader:
+    """Messages, as `async for` asks for them. Also an async context manager. Raises as Reader does."""
+
+    def __init__(self, source: Path | BinaryIO, opening: _Opening) -> None:
+        self._sieve = opening.sieve()
+        self._input = opening.open(source, self._sieve)
+        self._messages = self._read()
+        finalize(self, self._input.close).atexit = False
+
+    def __aiter__(self) -> AsyncIterator[Message]:
+        return self._messages
+
+    async def __anext__(self) -> Message:
+        return await anext(self._messages)
+
+    @property
+    def counts(self) -> Counts:
+        """What has been read so far, before the filter."""
+        return self._sieve.counts
+
+    async def aclose(self) -> None:
+        """Ends reading."""
+        self._input.close()
+
+    async def __aenter__(self) -> AsyncReader:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _read(self) -> AsyncIterator[Message]:
+        from asyncio import sleep
+
+        async for octets in self._input:
+            for message in _messages(self._sieve.feed(octets)):
+                yield message
+            await sleep(0)  # others have their turn, however fast the input is
+        for message in _messages(self._sieve.end()):
+            yield message
+
+
+class _Opening:
+    """What `read` was asked for, judged before anything is opened."""
+
+    def __init__(
+        self,
+        filter: str | Filter | None,
+        format: str,
+        decompress: str,
+        states: bool,
+        on_damage: Callable[[Damage], None] | None,
+    ) -> None:
+        self._filter = compile_filter(filter) if isinstance(filter, str) else filter
+        self._format = formats.find(format) if format != "auto" else None
+        self._decompress = decompress
+        self._states = states
+        self._on_damage = on_damage or ignore_damage
+
+    def sieve(self) -> _Sieve:
+        return _Sieve(self._filter, self._format, self._states, self._on_damage)
+
+    def open(self, source: Path | BinaryIO, sieve: _Sieve) -> Input:
+        if isinstance(source, str | os.PathLike):
+            path = os.fspath(source)
+            sieve.detect(path)
+            return open_input(path, self._decompress, sieve.on_damage)
+        return Input(_FileObject(source), self._decompress, on_damage=sieve.on_damage)
+
+
+class _Sieve:
+    """Octets to the items that the filter lets through."""
+
+    def __init__(
+        self, filter: Filter | None, format: Format | None, states: bool, on_damage: Callable[[Damage], None]
+    ) -> None:
+        self._filter = filter
+        self._format = format
+        self._states = states
+        self._tell = on_damage
+        self._decoder: Decoder | None = None
+        self._start = b""
+        self.counts = Counts()
+
+    def detect(self, path: str) -> None:
+        """Takes the format that a name tells, if none was given."""
+        if self._format is None and path != "-":
+            self._format = formats.detect_by_name(path)
+
+    def on_damage(self, error: Exception) -> None:
+        """Damage before decoding: compressed octets that nobody can read."""
+        self.counts.damaged += 1
+        self._tell(Damage(str(error)))
+
+    def feed(self, octets: bytes) -> Iterator[Item]:
+        if self._decoder is None:
+            octets = self._start = self._start + octets
+            if not self._choose(last=False):
+                return iter(())
+        assert self._decoder is not None
+        return self._select(self._decoder.feed(octets))
+
+    def end(self) -> Iterator[Item]:
+        if self._decoder is not None:
+            yield from self._select(self._decoder.end())
+        elif self._start:
+            self._choose(last=True)
+            assert self._decoder is not None
+            yield from self._select(self._decoder.feed(self._start))
+            yield from self._select(self._decoder.end())
+
+    def _choose(self, *, last: bool) -> bool:
+        """Makes the decoder, once it is known which. Raises TextError."""
+        found = self._format or formats.sniff(self._start)
+        if found is None:
+            if last or len(self._start) >= ENOUGH:
+                raise TextError("can't tell the format of the input: say it with format=")
+            return False
+        if found.Decoder is None:
+            raise TextError(f"the format {found.name} can't be read")
+        settings: dict[str, Any] = {"states": True} if self._states else {}
+        known = signature(found.Decoder).parameters
+        self._decoder = found.Decoder(
+            on_damage=self._tell, **{name: value for name, value in settings.items() if name in known}
+        )
+        self._decoder.counts.damaged += self.counts.damaged
+        self.counts = self._decoder.counts
+        return True
+
+    def _select(self, items: Iterator[Item]) -> Iterator[Item]:
+        filter = self._filter
+        if filter is None:
+            return items
+        return _selected(filter, items)
+
+
+def _selected(filter: Filter, items: Iterator[Item]) -> Iterator[Item]:
+    for item in items:
+        if isinstance(item, Block):
+            block = filter.select(item)
+            if block.index:
+                yield block
+        elif filter(item):
+            yield item
+
+
+def _read(input: Input, sieve: _Sieve) -> Generator[Item]:
+    try:
+        for octets in input:
+            yield from sieve.feed(octets)
+        yield from sieve.end()
+    finally:
+        input.close()
+
+
+def _messages(items: Iterator[Item]) -> Generator[Message]:
+    for item in items:
+        if isinstance(item, Block):
+            yield from item
+        else:
+            yield item
+
+
+class _FileObject:
+    """A file object as a source of octets. Who opened it closes it."""
+
+    total: int | None = None
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.name = str(getattr(stream, "name", "input"))
+        self.position = 0
+        self._stream = stream
+        self._closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        while not self._closed and (octets := self._stream.read(PIECE)):
+            self.position += len(octets)
+            yield octets
+
+    def close(self) -> None:
+        self._closed = True
+
+
+def read(
+    source: Path | BinaryIO,
+    *,
+    filter: str | Filter | None = None,
+    format: str = "auto",
+    decompress: str = "auto",
+    states: bool = False,
+    on_damage: Callable[[Damage], None] | None = None,
+) -> Reader:
+    """The messages of an archive or a stream, read as they are asked for.
+
+    source: a path, an http(s) URL, "-" for standard input, or a binary file object.
+    filter: only messages that match; the language of the `grep` stage. Much faster than an `if`.
+    format: json, mrt, raw, or another package's; auto goes by the name, then by the content.
+    decompress: gz, bzip2, zstd or none; auto goes by the content, then by the name.
+    states: give the state changes of MRT archives too, as StateChange.
+    on_damage: called for each record that can't be read; reading goes on after it.
+
+    Direction and number of a message are what the input says, "?" and 0 where it says nothing.
+    Raises FilterError, TextError (an unknown format), ValueError (an unknown compression), OSError (what can't be
+    opened or read).
+    """
+    return Reader(source, _Opening(filter, format, decompress, states, on_damage))
+
+
+def read_async(
+    source: Path | BinaryIO,
+    *,
+    filter: str | Filter | None = None,
+    format: str = "auto",
+    decompress: str = "auto",
+    states: bool = False,
+    on_damage: Callable[[Damage], None] | None = None,
+) -> AsyncReader:
+    """As `read`, for `async for`: reading and decompression are done in a thread, and others have their turn."""
+    return AsyncReader(source, _Opening(filter, format, decompress, states, on_damage))
+
+
+def write(
+    path: Path, messages: Iterable[Item], *, format: str = "auto", compress: str = "auto", append: bool = False
+) -> int:
+    """Writes messages to a file, or with "-" to standard output; returns how many.
+
+    messages: from anywhere. Those of `read` travel in blocks, and are not opened.
+    format, compress: auto goes by the name; standard output gets JSON.
+    append: to the end of the file that is there. Else the file takes its place when it is whole, and if anything goes
+    wrong what was there stays.
+    Raises TextError (an unknown format), ValueError (an unknown compression), OSError.
+    """
+    name = os.fspath(path)
+    encoder = _encoder(name, format)
+    if isinstance(messages, Reader):
+        messages = messages.items()
+    output = open_output(name, compress, append=append)
+    count = 0
+    try:
+        for octets, number in _pieces(encoder, messages):
+            output.write(octets)
+            count += number
+    except BaseException:
+        output.abort()
+        raise
+    output.close()
+    return count
+
+
+def _encoder(path: str, format: str) -> Encoder:
+    if format == "auto":
+        found = formats.find("json") if path == "-" else formats.detect_by_name(path)
+        if found is None:
+            raise TextError(f"can't tell the format by the name {path!r}: say it with format=")
+    else:
+        found = formats.find(format)
+    if found.Encoder is None:
+        raise TextError(f"the format {found.name} can't be written")
+    return found.Encoder()
+
+
+def _pieces(encoder: Encoder, items: Iterable[Item]) -> Iterator[tuple[bytes, int]]:
+    """Octets, single messages' put together, and how many messages they are."""
+    waiting: list[bytes] = []
+    size = 0
+    for item in items:
+        octets = encoder.encode(item)
+        if isinstance(item, Block):
+            yield b"".join((*waiting, octets)), len(waiting) + len(item)
+            waiting, size = [], 0
+        elif octets:
+            waiting.append(octets)
+            size += len(octets)
+            if size >= PIECE:
+                yield b"".join(waiting), len(waiting)
+                waiting, size = [], 0
+    yield b"".join(waiting), len(waiting)
