@@ -9,7 +9,7 @@ import time
 from ..pipeline.pipeline import Pipeline
 from ..stages.engine.runner import Runner
 from .log import StderrLog
-from .report import show_progress, summary, wants_progress
+from .report import show_progress, sources, summary, wants_progress
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -23,7 +23,10 @@ def run_pipeline(pipeline: Pipeline, log: StderrLog) -> None:
     try:
         asyncio.run(_run(pipeline, log))
     finally:
-        if not pipeline.stopped_early or pipeline.errors:
+        # who stops early, as `head` does, has asked for a few messages and not for counts
+        if any(source.counts.records for source in sources(pipeline)) and (
+            pipeline.errors or not pipeline.stopped_early
+        ):
             log.info("done", **summary(pipeline, time.monotonic() - start))
 
 

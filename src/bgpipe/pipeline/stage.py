@@ -70,7 +70,7 @@ class Stage(Options):
         self.inputs: list[Input] = []
 
     def __str__(self) -> str:
-        return f"[{self.index}] {self.name}"
+        return self.name if self.hidden else f"[{self.index}] {self.name}"
 
     @property
     def lasting(self) -> bool:

@@ -21,14 +21,18 @@ MAX_JOBS: Final = 100
 """Pieces that wait to be written before the input must wait."""
 MAX_OCTETS: Final = 4 << 20
 """Octets that they may hold, as they were before they were encoded."""
+CLOSE: Final = None
+"""The last job."""
 PIECE: Final = 1 << 16
 """Octets of single messages that are written together."""
 
 
 class Output(Protocol):
-    """Where octets go. It is used by one thread at a time."""
+    """Where octets go: see bgpipe.net.output. It is used by one thread at a time."""
 
     def write(self, octets: bytes, /) -> object: ...
+    def rotate(self) -> object: ...
+    def close(self) -> object: ...
 
 
 Listener = Callable[[Message, Exception | None], None]
@@ -66,7 +70,7 @@ class Outlet:
         self._loop = asyncio.get_running_loop()
         self._piece: list[bytes] = []
         self._piece_size = 0
-        self._queue: SimpleQueue[tuple[int, Block | bytes] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[int, Block | bytes | None] | None] = SimpleQueue()
         self._count = 0
         self._waiting = 0
         self._waiting_octets = 0
@@ -99,16 +103,20 @@ class Outlet:
             self._piece_size = 0
             self._put(octets, len(octets))
 
-    async def close(self) -> None:
-        """Returns when all is written."""
-        self.flush()
-        if self._threads:
-            for _ in self._threads:
-                self._queue.put(None)
-            await self._closed.wait()
+    def rotate(self) -> None:
+        """Lets the output begin its next file, if it is time, behind what has been put."""
+        self._put(b"", 0)
 
-    def _put(self, item: Block | bytes, size: int) -> None:
-        if self.failed:
+    async def close(self) -> None:
+        """Closes the output when all is written."""
+        self.flush()
+        self._put(CLOSE, 0)
+        for _ in self._threads:
+            self._queue.put(None)
+        await self._closed.wait()
+
+    def _put(self, item: Block | bytes | None, size: int) -> None:
+        if self.failed and item is not CLOSE:
             return
         if len(self._threads) < THREADS and self._waiting == len(self._threads):
             thread = threading.Thread(target=self._work, name=f"writer-{len(self._threads)}", daemon=True)
@@ -137,21 +145,24 @@ class Outlet:
             error: Exception | None = None
             octets = b""
             try:
-                octets = encoder.encode(item) if isinstance(item, Block) else item
+                octets = encoder.encode(item) if isinstance(item, Block) else item or b""
             except Exception as failure:
                 error = failure
             with self._turn:
                 while self._written != number:
                     self._turn.wait()
-            if octets and not self.failed:
+            if not self.failed or item is CLOSE:
                 try:
-                    self._output.write(octets)
+                    if octets:
+                        self._output.write(octets)
+                    else:
+                        (self._output.close if item is CLOSE else self._output.rotate)()
                 except Exception as failure:
                     error = failure
             with self._turn:
                 self._written += 1
                 self._turn.notify_all()
-            size = len(item) if isinstance(item, bytes) else len(item.octets)
+            size = len(item.octets) if isinstance(item, Block) else len(item or b"")
             self._tell(self._on_written, size, error, tuple(odd))
             odd.clear()
         self._tell(self._on_exit)

@@ -6,6 +6,8 @@ from typing import Final
 
 from ... import formats
 from ...formats.base import Encoder, Format
+from ...net.errors import StreamError
+from ...net.files import open_output
 from ...pipeline.errors import ConfigError, StageError
 from ...pipeline.options import LIST, TEXT, Option
 from ...pipeline.stage import Consuming
@@ -15,6 +17,8 @@ from ...wire.message import Message
 from .outlet import Listener, Outlet, Output
 from .types import chosen_types
 
+FORMAT_SWITCHES: Final = {"json": "json", "raw": "raw", "mrt": "mrt"}
+"""Flags that once stood for --format."""
 LOUD: Final = 10
 """How many messages that can't be written are told of in full."""
 
@@ -24,9 +28,7 @@ class Sink(Consuming):
 
     both = True
 
-    format = Option(
-        TEXT, "json", "format of the output", metavar="FORMAT", switches={"json": "json", "raw": "raw", "mrt": "mrt"}
-    )
+    format = Option(TEXT, "json", "format of the output", metavar="FORMAT", switches=FORMAT_SWITCHES)
     type = Option(LIST, (), "write only messages of these types", metavar="TYPES")
     skip = Option(LIST, (), "write no messages of these types", metavar="TYPES")
 
@@ -50,14 +52,15 @@ class Sink(Consuming):
         """Raises ConfigError."""
         return find_format(self.format)
 
-    async def prepare(self) -> None:
-        self.start(self.open())
-
     def open(self) -> Output:
-        """Where the octets go. Raises StageError."""
-        raise NotImplementedError
+        """Where the octets go. Raises StreamError."""
+        return open_output("-")
 
-    def start(self, output: Output) -> None:
+    async def prepare(self) -> None:
+        try:
+            output = self.open()
+        except StreamError as error:
+            raise StageError(f"{self}: {error}") from None
         self.outlet = Outlet(
             output,
             self._encoder,
@@ -87,8 +90,11 @@ class Sink(Consuming):
 
     def on_error(self, error: Exception) -> None:
         """The output takes no more."""
-        self.pipeline.fail(StageError(f"{self}: {explain_error(error)}"))
         self.pipeline.end(self)
+        if isinstance(error, BrokenPipeError):
+            self.pipeline.stop()  # who reads has seen enough, as `head` does: that is no failure
+        else:
+            self.pipeline.fail(StageError(f"{self}: {explain_error(error)}"))
 
     def on_odd(self, message: Message, error: Exception | None) -> None:
         """A message is unusual in some way; `error` says why it could not be written."""
@@ -135,4 +141,4 @@ def find_format(name: str) -> Format:
 
 def explain_error(error: Exception) -> str:
     """What went wrong, without the number that the operating system has for it."""
-    return error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

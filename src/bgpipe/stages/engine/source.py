@@ -17,7 +17,7 @@ from ...pipeline.stage import Producing
 from ...wire.block import ENTRY
 from ...wire.message import Message
 from .runner import pause
-from .sink import find_format
+from .sink import FORMAT_SWITCHES, find_format
 from .types import chosen_types
 
 LOUD: Final = 10
@@ -36,7 +36,7 @@ class Source(Producing):
         "auto",
         "format of the input; auto goes by the name, then by the content",
         metavar="FORMAT",
-        switches={"json": "json", "raw": "raw", "mrt": "mrt"},
+        switches=FORMAT_SWITCHES,
     )
     type = Option(LIST, (), "read only messages of these types", metavar="TYPES")
     skip = Option(LIST, (), "read no messages of these types", metavar="TYPES")

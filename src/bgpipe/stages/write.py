@@ -1,0 +1,81 @@
+"""Write messages to a file or, with -, to standard output."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from .. import formats
+from ..formats.base import Format
+from ..net.compression import NAMES
+from ..net.files import open_output
+from ..pipeline.errors import ConfigError
+from ..pipeline.options import DURATION, FLAG, TEXT, Option, choice
+from .engine.outlet import Output
+from .engine.sink import FORMAT_SWITCHES, Sink, find_format
+
+
+class Write(Sink):
+    """Write messages to a file or, with -, to standard output."""
+
+    argument = "PATH"
+
+    format = Option(
+        TEXT,
+        "auto",
+        "format of the output; auto goes by the name",
+        metavar="FORMAT",
+        switches=FORMAT_SWITCHES,
+    )
+    append = Option(FLAG, False, "write behind what the file has")
+    create = Option(FLAG, False, "fail if the file exists")
+    compress = Option(
+        choice("auto", "gz", "bzip2", "zstd", "none", aliases=NAMES),
+        "auto",
+        "how to compress the output; auto goes by the name",
+        metavar="HOW",
+        bare="auto",
+    )
+    every = Option(DURATION, 0.0, "begin a new file after this time, 60s at least; the path must have $TIME in it")
+    time_format = Option(
+        TEXT,
+        "20060102.1504",
+        "what $TIME in the path stands for: how 2006-01-02 15:04:05 would look",
+        metavar="LAYOUT",
+    )
+
+    def choose_format(self) -> Format:
+        (self.path,) = self.arguments
+        if self.format != "auto":
+            return find_format(self.format)
+        found = formats.find("json") if self.path == "-" else formats.detect_by_name(self.path)
+        if found is None:
+            raise ConfigError(f"could not detect the target data format by the name {self.path}: say it with --format")
+        return found
+
+    def open(self) -> Output:
+        return open_output(
+            self.path,
+            self.compress,
+            append=self.append,
+            create=self.create,
+            every=self.every,
+            time_format=self.time_format,
+        )
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        if self.every:
+            self._rotate()
+
+    def _rotate(self) -> None:
+        """Publishes the file of an interval that is over, also where nothing comes after it."""
+        assert self.outlet is not None
+        self.outlet.rotate()
+        rest = self.every - time.time() % self.every
+        self._timer = asyncio.get_running_loop().call_later(rest, self._rotate)
+
+    async def stop(self) -> None:
+        if self.every and self.outlet is not None:
+            self._timer.cancel()
+        await super().stop()
