@@ -287,6 +287,9 @@ def test_what_is_no_message_is_skipped() -> None:
         ('["R",1,null,"STATE",null]', "STATE"),
         ('["R",1,null,"STATE",{"old":"UP","new":1}]', "state"),
         ('["R",1,"not a time"]', "not a time"),
+        ('["R",1,null,"UPDATE","0x' + "00" * 65517 + '"]', "more than a message can hold"),
+        ('["R",1,null,"UPDATE",{"reach":[' + ",".join(['"192.0.2.1/32"'] * 13200) + "]}]", "66004 octets"),
+        ('["R",1,null,"KEEPALIVE","0x' + "00" * 65517 + '"]', "more than a message can hold"),
     ],
 )
 def test_a_bad_line_costs_one_line(line: str | bytes, why: str) -> None:

@@ -208,26 +208,28 @@ def _update_class() -> type[Update]:
 
 def body_from_json(type_code: int, value: object, context: WireContext = AS4) -> bytes:
     """The body that Message.format_json shows as `value`. Raises TextError."""
+    name = TYPE_NAMES.get(type_code, f"Type({type_code})")
     if isinstance(value, str):
-        if not value and type_code == NOTIFICATION:
+        if not value and type_code == NOTIFICATION:  # as the original shows it, which leaves out code and subcode
             raise TextError('NOTIFY: code and subcode are missing, as in {"code":6,"subcode":2}')
-        return parse_hex(value)
-    if type_code == UPDATE:
-        from .update import Update
-
-        return Update.from_json({} if value is None else value, context)
-    if type_code == OPEN:
+        body = parse_hex(value)
+    elif type_code == UPDATE:
+        body = _update_class().from_json({} if value is None else value, context)
+    elif type_code == OPEN:
         from .open import Open
 
-        return Open.from_json(value).encode()
-    if type_code == NOTIFICATION:
+        body = Open.from_json(value).encode()
+    elif type_code == NOTIFICATION:
         from .notification import Notification
 
-        return Notification.from_json(value).encode()
-    if value is None and type_code != ROUTE_REFRESH:
-        return b""
-    name = TYPE_NAMES.get(type_code, f"Type({type_code})")
-    raise TextError(f"{name}: the body must be a string of octets in hexadecimal")
+        body = Notification.from_json(value).encode()
+    elif value is None and type_code != ROUTE_REFRESH:
+        body = b""
+    else:
+        raise TextError(f"{name}: the body must be a string of octets in hexadecimal")
+    if len(body) > MAX_EXTENDED_MESSAGE - HEADER:
+        raise TextError(f"{name}: {len(body)} octets are more than a message can hold")
+    return body
 
 
 def parse_type(text: str) -> int:
