@@ -33,7 +33,7 @@ cdef enum:
     GUESS_AS = 32
     CONTEXT = 3 | GUESS_AS  # the flags that say how to read a message
     PEER_HEADER = 44        # octets of the longest
-    PEERS = 256             # per-peer headers that are remembered, so that messages share the object
+    PEERS = 256             # slots for per-peer headers that are remembered, so that messages share the object
 
 
 cdef class Opener:
@@ -122,9 +122,10 @@ cdef class Opener:
         if octets == NULL:
             raise ValueError("an entry's per-peer header is not in the block")
         memcpy(header + 12, octets, addresses)
-        # Peers of one collector differ in their AS number and in the last octets of their address.
+        # Peers of one collector differ in their AS number, in the family and in the last octets of their address.
         memcpy(&hash, header, 4)
-        hash = (hash ^ octets[addresses // 2 - 1] ^ <uint32_t> octets[addresses // 2 - 3] << 8) * 0x9E3779B1u >> 24
+        hash ^= addresses ^ octets[addresses // 2 - 1] ^ <uint32_t> octets[addresses // 2 - 3] << 8
+        hash = hash * 0x9E3779B1u >> 24
         known = <bytes> self.peers[hash]
         size = 12 + addresses
         if <size_t> PyBytes_GET_SIZE(known) != size or memcmp(PyBytes_AS_STRING(known), header, size) != 0:
