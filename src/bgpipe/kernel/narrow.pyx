@@ -1,7 +1,7 @@
 """Filters over blocks: the program of bgpipe.filters.program run over each message of an index.
 
 What a step says of a message is what the closures of bgpipe.filters say, or nothing: an UPDATE that `locate` doesn't
-take, a path with AS4_PATH beside it and whatever a step doesn't know are declined, and Python judges the message.
+take, a path that AS4_PATH belongs to and whatever a step doesn't know are declined, and Python judges the message.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -387,7 +387,7 @@ cdef inline Answer look_at_list_text(const Update* u, int code, unsigned parts, 
 
 cdef inline Answer look_at_path(const Program* program, const Update* u, const Step* step) noexcept nogil:
     cdef Reader r = value_of(u, AS_PATH)
-    if has(u, AS4_PATH):
+    if has(u, AS4_PATH) and not u.as4:  # to be merged into it (RFC 6793 section 4.2.3)
         return DECLINE
     if left(&r) == 0:
         return NO if step.operator == PRESENT else ABSENT
