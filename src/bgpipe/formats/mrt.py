@@ -39,6 +39,7 @@ from .mrt_record import (
     is_record,
     is_sane,
     likely_records,
+    overlaps_record,
     record_end,
     record_name,
 )
@@ -157,7 +158,6 @@ class Decoder(base.Decoder):
                 continue
             seconds, kind, subtype, length = RECORD_HEADER.unpack_from(octets, pos)
             stop = pos + RECORD_HEADER.size + length
-            problem = ""
             if is_sane(kind, subtype, length):
                 if stop > end:
                     wanted = stop
@@ -168,23 +168,18 @@ class Decoder(base.Decoder):
                 try:
                     yield from self._record(octets, pos, stop, seconds, kind, subtype)
                 except WireError as error:
-                    problem = f"{record_name(kind, subtype)}: {error.text}"
-                else:
-                    self.counts.records += 1
-                    self._pos = self._base + stop
+                    self._lose(f"{record_name(kind, subtype)}: {error.text}")
                     continue
-            framed = follows(octets, stop, last)
-            if framed is None and length <= MAX_RECORD:
-                wanted = stop + RECORD_HEADER.size
-                break
-            if not framed:
-                self._lose(problem or f"no record: type {kind}, subtype {subtype}, length {length}")
-                continue
-            self.counts.records += 1
-            if problem:
-                self.damage(problem, offset=self._pos)
             else:
+                framed = length <= MAX_RECORD and follows(octets, stop, last)
+                if framed is None:
+                    wanted = stop + RECORD_HEADER.size
+                    break
+                if not framed or overlaps_record(octets, max(0, pos - _BACK), pos, stop):
+                    self._lose(f"no record: type {kind}, subtype {subtype}, length {length}")
+                    continue
                 self.counts.skip(record_name(kind, subtype))
+            self.counts.records += 1
             self._pos = self._base + stop
         keep = max(0, self._pos - self._base - _BACK)
         self._pieces = [octets[keep:]]
@@ -292,26 +287,25 @@ class Decoder(base.Decoder):
         """
         assert self._lost
         damaged, text = self._lost
+        end = len(octets)
+        found, sure = (end, True) if last else (max(self._pos - self._base, end - 8), False)
         wanted = 0
-        found = max(self._pos - self._base, len(octets) - 8)
-        sure: bool | None = False
         for place in likely_records(octets, self._pos - self._base):
+            start, stop = self._base + place, self._base + record_end(octets, place)
             # One that starts and ends before the damage has been read already.
-            if self._base + place <= damaged and self._base + record_end(octets, place) <= damaged:
+            if start == damaged or (start < damaged and stop <= damaged):
                 continue
-            sure = is_record(octets, place, last)
-            if sure is not False and self._base + place != damaged:
-                found = place
+            good = is_record(octets, place, last)
+            if good is not False:
+                found, sure = place, good is True
+                wanted = 0 if sure else stop - self._base + RECORD_HEADER.size
                 break
-        if sure is None:
-            wanted = record_end(octets, found) + RECORD_HEADER.size
-        elif sure or last:
-            found = found if sure else len(octets)
-            skipped = self._base + found - damaged
+        self._pos = self._base + found
+        if sure:
+            skipped = self._pos - damaged
             self.damage(f"{text}; {skipped} octets skipped" if skipped > 0 else text, offset=damaged)
             self.counts.records += 1
             self._lost = None
-        self._pos = self._base + found
         return wanted
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 from struct import Struct
 from typing import Final
 
@@ -54,6 +55,9 @@ MESSAGES: Final = frozenset({1, 4, 6, 7, 8, 9, 10, 11})
 AS4_SUBTYPES: Final = frozenset({4, 5, 7, 9, 11})
 """Subtypes of BGP4MP with AS numbers of 4 octets."""
 STATES: Final = frozenset({0, 5})
+
+_RIBS: Final = {2: (32, 0), 3: (32, 0), 4: (128, 0), 5: (128, 0), 8: (32, 4), 9: (32, 4), 10: (128, 4), 11: (128, 4)}
+"""Bits of an address, and octets of a path identifier, by the RIB subtypes of TABLE_DUMP_V2."""
 
 MAX_RECORD: Final = 1 << 24
 """Octets of the longest record that is believed: RIB records of a thousand peers have some 100,000."""
@@ -120,7 +124,8 @@ def follows(octets: bytes, pos: int, last: bool) -> bool | None:
 def is_record(octets: bytes, pos: int, last: bool) -> bool | None:
     """Whether a record of a BGP archive starts at `pos`: its header is sane, and so is what it leads to.
 
-    That is a BGP message which fills the record, or else the next record's header. None: more octets are needed.
+    That is a BGP message or RIB entries which fill the record, or else the next record's header. None: more octets are
+    needed.
     """
     if pos + RECORD_HEADER.size > len(octets):
         return False if last else None
@@ -139,9 +144,25 @@ def is_record(octets: bytes, pos: int, last: bool) -> bool | None:
             return False if last or start + len(head) == stop else None
         size = int.from_bytes(head[message + 16 : message + 18], "big")
         return head[message : message + 16] == MARKER and start + message + size == stop
-    if last and stop > len(octets):
-        return False
+    if stop > len(octets):
+        return False if last else None
+    if kind == TABLE_DUMP_V2 and subtype in _RIBS:
+        return _is_rib(octets, start, stop, *_RIBS[subtype])
     return follows(octets, stop, last)
+
+
+def _is_rib(octets: bytes, pos: int, stop: int, address_bits: int, path_id: int) -> bool:
+    """Whether a prefix and its entries fill what is between two places, which is 7 octets at least."""
+    length = octets[pos + 4]
+    pos += 5 + ((length + 7) >> 3)
+    count = int.from_bytes(octets[pos : pos + 2], "big")
+    pos += 2
+    for _ in range(count):
+        pos += 6 + path_id
+        if pos >= stop:
+            return False
+        pos += 2 + int.from_bytes(octets[pos : pos + 2], "big")
+    return length <= address_bits and pos == stop
 
 
 _LIKELY: Final = re.compile(rb"\0[\x05\x0c\x0d\x10\x11]\0[\0-\x0c]\0")
@@ -154,3 +175,9 @@ def likely_records(octets: bytes, pos: int) -> Iterator[int]:
     while match:
         yield match.start() - 4
         match = _LIKELY.search(octets, match.start() + 1)
+
+
+def overlaps_record(octets: bytes, start: int, pos: int, stop: int) -> bool:
+    """Whether a record that starts after `start`, but not at `pos`, reaches into what is from `pos` to `stop`."""
+    places = takewhile(lambda place: place < stop, likely_records(octets, start))
+    return any(place != pos and record_end(octets, place) > pos and is_record(octets, place, False) for place in places)
