@@ -20,7 +20,9 @@ settings.register_profile(
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
-settings.register_profile("hunt", deadline=None, max_examples=20_000, database=None, suppress_health_check=list(HealthCheck))
+settings.register_profile(
+    "hunt", deadline=None, max_examples=20_000, database=None, suppress_health_check=list(HealthCheck)
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
 
 

@@ -167,10 +167,11 @@ def test_attributes(row: Row) -> None:
 def test_json_gives_the_octets_back(row: Row) -> None:
     octets = body(row)
     assert octets is not None
+    update = Update.decode(octets, context(row))
     try:
-        text = Update.decode(octets, context(row)).format_json()
-    except WireError as error:
-        assert error.reaction == Reaction.SESSION_RESET  # the envelope then shows the body in hexadecimal
+        text = update.format_json()
+    except WireError:  # the envelope then shows the body in hexadecimal
+        assert update.reaction == Reaction.SESSION_RESET
         return
     assert "\n" not in text
     again = Update.from_json(json.loads(text, parse_constant=pytest.fail), context(row))
@@ -362,8 +363,8 @@ def judge(octets: bytes, row: Row) -> str:
     for name in ("reach", "withdrawn", "as_path", "origin_as", "next_hop", "communities", "family", "end_of_rib"):
         try:
             getattr(update, name)
-        except WireError as error:
-            assert error.reaction == Reaction.SESSION_RESET
+        except WireError:
+            assert update.reaction == Reaction.SESSION_RESET
     for other in (AS4, context(row)):
         try:
             update.encode(other)
