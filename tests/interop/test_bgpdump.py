@@ -73,10 +73,24 @@ def ours(path: Path) -> Counter[str]:
     return Counter(same_text(str(elem)) for message in bgpipe.read(path, states=True) for elem in message.elems())
 
 
-@pytest.mark.parametrize("name", UPDATES + TABLES)
-def test_archive(name, data):
+@pytest.mark.parametrize("name", UPDATES)
+def test_updates(name, data):
     path = data / f"{name}.bz2"
     assert ours(path) == bgpdump(path)
+
+
+def without_time(lines: Counter[str]) -> Counter[str]:
+    """An UPDATE that was made of several entries of a RIB has the time of the first one's record."""
+    untimed: Counter[str] = Counter()
+    for line, count in lines.items():
+        untimed[line.split("|", 2)[2]] += count
+    return untimed
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_table(name, data):
+    path = data / f"{name}.bz2"
+    assert without_time(ours(path)) == without_time(bgpdump(path))
 
 
 def test_aggregator_of_the_wrong_length(data):
