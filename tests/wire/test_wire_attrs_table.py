@@ -14,6 +14,21 @@ from bgpipe.wire.errors import Reaction, TextError, WireError
 NAMED = sorted(KNOWN)
 
 
+GOOD_VALUES = (
+    {
+        1: b"\0",
+        2: b"",
+        6: b"",
+        14: bytes.fromhex("0001010401020304" + "00"),
+        15: bytes.fromhex("000101"),
+        17: bytes.fromhex("020100000001"),
+        32: bytes(12),
+    }
+    | dict.fromkeys((3, 4, 5, 9, 35), bytes((1, 2, 3, 4)))
+    | dict.fromkeys((7, 18, 16), bytes((1, 2, 3, 4, 5, 6, 7, 8)))
+)
+
+
 def test_there_is_a_row_for_every_code():
     assert [row.code for row in TABLE] == list(range(256))
     assert len(NAMED) >= 32
@@ -58,11 +73,16 @@ def test_bad_flags_have_the_reaction_of_the_row(code):
     if row.required is None:
         return
     for flag in (0x80, 0x40):
-        error = Attribute(row.required ^ flag, code, b"", AS4).error()
-        assert error.subcode == 4
-        assert error.reaction == row.bad_flags
-        assert error.data == Attribute(row.required ^ flag, code, b"", AS4).encode()
+        one = Attribute(row.required ^ flag, code, GOOD_VALUES.get(code, bytes(20)), AS4)
+        error = one.error()
+        assert (error.subcode, error.reaction, error.data) == (4, row.bad_flags, one.encode())
         assert str(error).startswith(row.name)
+
+
+def test_the_strongest_reaction_counts():
+    """RFC 7606 section 3(h): NLRI that can't be read are worse than flags that can't be."""
+    one = Attribute(0xC0, 14, bytes.fromhex("0001010401020304" + "00" + "21"), AS4)
+    assert (one.error().subcode, one.error().reaction) == (9, Reaction.SESSION_RESET)
 
 
 def test_partial_belongs_to_optional_transitive_attributes():

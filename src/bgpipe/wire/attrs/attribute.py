@@ -59,18 +59,29 @@ class Attribute:
         return f'"{self.name}":{{"flags":"{format_flags(self.flags)}","value":{text or format_hex(self.octets)}}}'
 
     def error(self, external: bool = False) -> WireError | None:
-        """What RFC 7606 has against this attribute, the worst of it, or None. external: from a peer of another AS."""
+        """What RFC 7606 has against this attribute, or None. external: from a peer of another AS.
+
+        Of several errors the one with the strongest reaction, the first of these (RFC 7606 section 3(h)).
+        """
         row = TABLE[self.code]
         if row.required is None:
             if not self.flags & OPTIONAL:
                 return self._blame(WireError("unrecognized well-known attribute", subcode=2), Reaction.SESSION_RESET)
             return None
-        flags = self.flags
-        if flags & (OPTIONAL | TRANSITIVE) != row.required or (
-            flags & PARTIAL and row.required != OPTIONAL | TRANSITIVE
-        ):
-            text = f"flags {format_flags(flags)} can't be, {format_flags(row.required)} is expected"
-            return self._blame(WireError(text, subcode=4), row.bad_flags)
+        errors = [error for error in (self._flags_error(), self._value_error(external)) if error is not None]
+        return max(errors, key=lambda error: error.reaction, default=None)
+
+    def _flags_error(self) -> WireError | None:
+        """RFC 7606 section 3(c); PARTIAL belongs to optional transitive attributes (RFC 4271 section 4.3)."""
+        row = TABLE[self.code]
+        possible = PARTIAL if row.required == OPTIONAL | TRANSITIVE else 0
+        if self.flags & (OPTIONAL | TRANSITIVE | PARTIAL) & ~possible == row.required:
+            return None
+        text = f"flags are {format_flags(self.flags)}, not {format_flags(row.required or 0)}"
+        return self._blame(WireError(text, subcode=4), row.bad_flags)
+
+    def _value_error(self, external: bool) -> WireError | None:
+        row = TABLE[self.code]
         if external and row.internal:
             return self._blame(WireError("from an external peer"), Reaction.ATTRIBUTE_DISCARD)
         if not self.octets and not row.empty:
