@@ -106,6 +106,7 @@ class Input:
         self.bucket: TokenBucket | None = None
         self.default = ""
         """direction of messages that name none of ours"""
+        self._wait = 0.0
 
     def connect(self, pipeline: Pipeline) -> None:
         """Called once, when all stages are attached. Raises ConfigError."""
@@ -156,15 +157,21 @@ class Input:
                 yield math.inf
             if self.closed:
                 return
-            if isinstance(item, Message):
-                yield from self._take_message(item)
-            else:
+            if not isinstance(item, Message):
                 yield from self._take_block(item)
+            elif self.bucket is not None:
+                yield from self._take_limited(item)
+            elif self._enter(item):
+                chain = self.chains[item.direction]
+                at = self._meet(item, chain, 0)
+                while at >= 0:
+                    yield self._wait
+                    at = self._meet(item, chain, at)
 
     def put(self, message: Message) -> None:
         """Takes one message from somebody who can't wait, such as a callback; limits of rate don't hold for it."""
         if not self.closed and self._enter(message):
-            self._meet(message, self.chains[message.direction], 0, None)
+            self._meet(message, self.chains[message.direction], 0, patient=False)
 
     def close(self) -> None:
         self.closed = True
@@ -187,24 +194,24 @@ class Input:
         line.entered += 1
         return True
 
-    def _take_message(self, message: Message) -> Iterator[float]:
-        if self.bucket is not None:
-            while wait := self.bucket.take():
-                if self.stage.rate_sample:
-                    return
-                yield wait
+    def _take_limited(self, message: Message) -> Iterator[float]:
+        """One message into a line whose rate is limited here."""
+        assert self.bucket is not None
+        while wait := self.bucket.take():
+            if self.stage.rate_sample:
+                return
+            yield wait
         if self._enter(message):
-            yield from self._travel(message, self.chains[message.direction], 0)
+            chain = self.chains[message.direction]
+            at = self._meet(message, chain, 0)
+            while at >= 0:
+                yield self._wait
+                at = self._meet(message, chain, at)
 
-    def _travel(self, message: Message, chain: list[Callback], start: int) -> Iterator[float]:
-        waits: list[float] = []
-        while (start := self._meet(message, chain, start, waits)) >= 0:
-            yield waits.pop()
-
-    def _meet(self, message: Message, chain: list[Callback], start: int, waits: list[float] | None) -> int:
-        """Takes a message past the callbacks from number `start` on; -1, or the number of one that it must wait for:
-        the seconds are then put into `waits`."""
-        unseen = start == 0
+    def _meet(self, message: Message, chain: list[Callback], start: int, *, patient: bool = True) -> int:
+        """Takes a message past the callbacks from number `start` on; -1, or the number of one that wants it to wait for
+        `_wait` seconds, unless we are not `patient`."""
+        unseen = True
         for number in range(start, len(chain)):
             callback = chain[number]
             stage = callback.stage
@@ -217,8 +224,8 @@ class Input:
             if callback.bucket is not None and (wait := callback.bucket.take()):
                 if callback.samples:
                     continue
-                if waits is not None:
-                    waits.append(wait)
+                if patient:
+                    self._wait = wait
                     return number
             if unseen and callback.looks:
                 unseen = False
@@ -238,12 +245,7 @@ class Input:
 
     def _take_block(self, block: Block) -> Iterator[float]:
         if self.bucket is not None or (self.pipeline.opens_blocks and not self.session):
-            for message in block:
-                while self.held:
-                    yield math.inf
-                if self.closed:
-                    return
-                yield from self._take_message(message)
+            yield from self.feed(block)
             return
         for condition in self.conditions:
             block = condition.select(block, True)
@@ -285,7 +287,10 @@ class Input:
                         yield math.inf
                     if self.closed:
                         return
-                    yield from self._travel(message, chain, number)
+                    at = self._meet(message, chain, number)
+                    while at >= 0:
+                        yield self._wait
+                        at = self._meet(message, chain, at)
                 return
             try:
                 left = callback.pass_block(block)

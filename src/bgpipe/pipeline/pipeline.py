@@ -60,6 +60,10 @@ MISSING_ATTRIBUTE: Final = 3
 """Subcode of UPDATE errors (RFC 4271 section 6.3)."""
 
 
+REMEMBERED: Final = 4096
+"""Malformed messages that are not told again when another stage finds them."""
+
+
 @lru_cache(maxsize=8192)
 def is_sound(body: bytes, context: WireContext) -> bool:
     """Whether everything in an UPDATE can be decoded. Archives repeat the same bodies from many peers."""
@@ -107,6 +111,7 @@ class Pipeline:
         self.opens_blocks = False
         self.malformed_messages = 0
         """messages so far that could not be decoded in full"""
+        self._told: set[tuple[str, int]] = set()
         self.holds = {"R": 0, "L": 0}
         self.values: dict[str, str] = {}
         """what stages know of the session and others may use, such as R_LOCAL_ADDR"""
@@ -255,6 +260,12 @@ class Pipeline:
 
     def malformed(self, message: Message, error: Exception, *more: str) -> None:
         """Somebody who looked has found that a message can't be decoded."""
+        key = message.direction, message.seq
+        if key in self._told:
+            return  # by another stage
+        if len(self._told) >= REMEMBERED:
+            self._told.clear()
+        self._told.add(key)
         self.malformed_messages += 1
         self.emit(events.PARSE, message=message, error=error, values=more)
 

@@ -23,7 +23,7 @@ MAX_OCTETS: Final = 4 << 20
 """Octets that they may hold, as they were before they were encoded."""
 CLOSE: Final = None
 """The last job."""
-PIECE: Final = 1 << 16
+PIECE: Final = 1 << 18
 """Octets of single messages that are written together."""
 
 
@@ -42,7 +42,6 @@ Listener = Callable[[Message, Exception | None], None]
 class Outlet:
     """An encoder for the loop, one for each thread, and the order of what they make.
 
-    looks: the threads' encoders tell of all messages that they are asked for.
     In the loop are called: on_full when there is too much to be written, on_room when there is room again, on_odd for
     messages that an encoder tells of, and on_error once, when an output refuses octets; from then on they are lost.
     """
@@ -50,9 +49,8 @@ class Outlet:
     def __init__(
         self,
         output: Output,
-        make_encoder: Callable[[Listener, bool], Encoder],
+        make_encoder: Callable[[Listener], Encoder],
         *,
-        looks: bool,
         on_odd: Listener,
         on_full: Callable[[], None],
         on_room: Callable[[], None],
@@ -65,8 +63,7 @@ class Outlet:
         self._on_full = on_full
         self._on_room = on_room
         self._on_error = on_error
-        self._looks = looks
-        self._encoder = make_encoder(on_odd, False)
+        self._encoder = make_encoder(on_odd)
         self._loop = asyncio.get_running_loop()
         self._piece: list[bytes] = []
         self._piece_size = 0
@@ -139,7 +136,7 @@ class Outlet:
         def listen(message: Message, error: Exception | None) -> None:
             odd.append((message, error))
 
-        encoder = self._make_encoder(listen, self._looks)
+        encoder = self._make_encoder(listen)
         while job := self._queue.get():
             number, item = job
             error: Exception | None = None

@@ -19,6 +19,8 @@ from .types import chosen_types
 
 FORMAT_SWITCHES: Final = {"json": "json", "raw": "raw", "mrt": "mrt"}
 """Flags that once stood for --format."""
+RAW: Final = b'"0x'
+"""In JSON the sign of octets that have no other form: they may be malformed."""
 LOUD: Final = 10
 """How many messages that can't be written are told of in full."""
 
@@ -45,7 +47,7 @@ class Sink(Consuming):
             on_block=self.on_block,
             types=chosen_types(self.type, self.skip),
             copies=True,
-            looks=self.output_format.name == "json",
+            looks=False,  # where JSON shows octets instead of values, the encoder tells
         )
 
     def choose_format(self) -> Format:
@@ -64,7 +66,6 @@ class Sink(Consuming):
         self.outlet = Outlet(
             output,
             self._encoder,
-            looks=self.output_format.name == "json",
             on_odd=self.on_odd,
             on_full=lambda: self.pipeline.hold(self.directions),
             on_room=lambda: self.pipeline.release(self.directions),
@@ -107,15 +108,15 @@ class Sink(Consuming):
                     "message not written", stage=str(self), dir=message.direction, seq=message.seq, error=str(error)
                 )
 
-    def _encoder(self, tell: Listener, looks: bool) -> Encoder:
-        """An encoder that tells of messages that it can't write, instead of raising.
+    def _encoder(self, tell: Listener) -> Encoder:
+        """An encoder that tells of messages that it can't write, instead of raising, and of those that look malformed.
 
-        looks: it tells of all messages that it is asked for. Of a block these are those that the kernel has declined,
-        and all that are malformed are among them.
+        Of a block it is asked for those that the kernel has declined, and all that are malformed are among them.
         """
         assert self.output_format.Encoder is not None
         encoder = self.output_format.Encoder()
         encode = encoder.encode_message
+        looks = self.output_format.name == "json"
 
         def encode_message(message: Message) -> bytes:
             try:
@@ -123,7 +124,7 @@ class Sink(Consuming):
             except (WireError, TextError) as error:
                 tell(message, error)
                 return b""
-            if looks:
+            if RAW in octets and looks:
                 tell(message, None)
             return octets
 
