@@ -5,7 +5,7 @@ Where do I add an attribute? A module with a CODEC, and its row here.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from ..errors import Reaction, TextError
 from . import (
@@ -75,6 +75,7 @@ class AttributeType(NamedTuple):
     internal: bool = False
 
 
+_Row: Final = AttributeType
 _O: Final = OPTIONAL
 _T: Final = TRANSITIVE
 _OT: Final = OPTIONAL | TRANSITIVE
@@ -89,43 +90,43 @@ _PMSI: Final = raw.check_length(lambda length: length >= 5)
 _IPV6_EXT: Final = raw.check_length(lambda length: length % 20 == 0)
 
 # fmt: off
-_ROWS: Final[tuple[tuple[Any, ...], ...]] = (
-    # code, name              default required malformed  bad flags  codec
-    (0,   "UNSPECIFIED",       _O,  None, _DISCARD,  _DISCARD,  raw.CODEC, True),
-    (1,   "ORIGIN",            _T,  _T,   _WITHDRAW, _WITHDRAW, origin.CODEC),
-    (2,   "ASPATH",            _T,  _T,   _WITHDRAW, _WITHDRAW, as_path.CODEC, True),
-    (3,   "NEXTHOP",           _T,  _T,   _WITHDRAW, _WITHDRAW, next_hop.CODEC),
-    (4,   "MED",               _O,  _O,   _WITHDRAW, _WITHDRAW, med.CODEC),
-    (5,   "LOCALPREF",         _T,  _T,   _WITHDRAW, _WITHDRAW, local_pref.CODEC, False, True),
-    (6,   "AGGREGATE",         _T,  _T,   _DISCARD,  _WITHDRAW, atomic_aggregate.CODEC, True),
-    (7,   "AGGREGATOR",        _OT, _OT,  _DISCARD,  _WITHDRAW, aggregator.CODEC),
-    (8,   "COMMUNITY",         _OT, _OT,  _WITHDRAW, _WITHDRAW, community.CODEC),
-    (9,   "ORIGINATOR",        _O,  _O,   _WITHDRAW, _WITHDRAW, originator_id.CODEC, False, True),
-    (10,  "CLUSTER_LIST",      _O,  _O,   _WITHDRAW, _WITHDRAW, cluster_list.CODEC, False, True),
-    (14,  "MP_REACH",          _O,  _O,   _RESET,    _WITHDRAW, mp_reach.CODEC),
-    (15,  "MP_UNREACH",        _O,  _O,   _RESET,    _WITHDRAW, mp_unreach.CODEC),
-    (16,  "EXT_COMMUNITY",     _OT, _OT,  _WITHDRAW, _WITHDRAW, ext_community.CODEC),
-    (17,  "AS4PATH",           _O,  _OT,  _DISCARD,  _WITHDRAW, as_path.AS4_CODEC),           # RFC 6793 section 6
-    (18,  "AS4AGGREGATOR",     _O,  _OT,  _DISCARD,  _WITHDRAW, aggregator.AS4_CODEC),        # RFC 6793 section 6
-    (22,  "PMSI_TUNNEL",       _O,  _OT,  _WITHDRAW, _WITHDRAW, _PMSI),                       # RFC 6514 section 5
-    (23,  "TUNNEL",            _O,  _OT,  _WITHDRAW, _WITHDRAW, _TLV2_2),                     # RFC 9012 section 13
-    (24,  "TRAFFIC_ENG",       _O,  _O,   _WITHDRAW, _WITHDRAW),                              # RFC 7606 section 7.13
-    (25,  "IPV6_EXT_COMMUNITY", _O, _OT,  _WITHDRAW, _WITHDRAW, _IPV6_EXT),                   # RFC 7606 section 7.15
-    (26,  "AIGP",              _O,  _O,   _DISCARD,  _DISCARD,  _AIGP),                       # RFC 7311 section 3
-    (27,  "PE_DISTING",        _O,  _OT,  _WITHDRAW, _WITHDRAW),                              # RFC 6514 section 8
-    (29,  "BGP_LS",            _O,  _O,   _DISCARD,  _DISCARD,  _TLV2_2),                     # RFC 9552 section 8.2.2
-    (32,  "LARGE_COMMUNITY",   _OT, _OT,  _WITHDRAW, _WITHDRAW, large_community.CODEC),       # RFC 8092 section 6
-    (33,  "BGPSEC_PATH",       _O,  _O,   _WITHDRAW, _WITHDRAW),                              # RFC 8205 section 5.2
-    (35,  "OTC",               _OT, _OT,  _WITHDRAW, _WITHDRAW, otc.CODEC),                   # RFC 9234 section 5
-    (36,  "DPATH",             _O,  None, _DISCARD,  _DISCARD,  raw.CODEC, True),
-    (37,  "SFP_ATTR",          _O,  _OT,  _WITHDRAW, _WITHDRAW),                              # RFC 9015 section 3.2
-    (38,  "BFD_DISCRIMINATOR", _O,  _OT,  _DISCARD,  _WITHDRAW),                              # RFC 9026 section 3.1.6
-    (39,  "RCA",               _O,  None, _DISCARD,  _DISCARD,  raw.CODEC, True),
-    (40,  "PREFIX_SID",        _O,  _OT,  _DISCARD,  _DISCARD,  _PREFIX_SID),                 # RFC 8669 section 6
-    (128, "SET",               _O,  _OT,  _WITHDRAW, _WITHDRAW, raw.check_length(lambda length: length >= 4)),
+_ROWS: Final = (
+    #    code, name               default required malformed  bad flags  codec
+    _Row(0,   "UNSPECIFIED",        _O,  None, _DISCARD,  _DISCARD,  raw.CODEC, True),
+    _Row(1,   "ORIGIN",             _T,  _T,   _WITHDRAW, _WITHDRAW, origin.CODEC),
+    _Row(2,   "ASPATH",             _T,  _T,   _WITHDRAW, _WITHDRAW, as_path.CODEC, True),
+    _Row(3,   "NEXTHOP",            _T,  _T,   _WITHDRAW, _WITHDRAW, next_hop.CODEC),
+    _Row(4,   "MED",                _O,  _O,   _WITHDRAW, _WITHDRAW, med.CODEC),
+    _Row(5,   "LOCALPREF",          _T,  _T,   _WITHDRAW, _WITHDRAW, local_pref.CODEC, False, True),
+    _Row(6,   "AGGREGATE",          _T,  _T,   _DISCARD,  _WITHDRAW, atomic_aggregate.CODEC, True),
+    _Row(7,   "AGGREGATOR",         _OT, _OT,  _DISCARD,  _WITHDRAW, aggregator.CODEC),
+    _Row(8,   "COMMUNITY",          _OT, _OT,  _WITHDRAW, _WITHDRAW, community.CODEC),
+    _Row(9,   "ORIGINATOR",         _O,  _O,   _WITHDRAW, _WITHDRAW, originator_id.CODEC, False, True),
+    _Row(10,  "CLUSTER_LIST",       _O,  _O,   _WITHDRAW, _WITHDRAW, cluster_list.CODEC, False, True),
+    _Row(14,  "MP_REACH",           _O,  _O,   _RESET,    _WITHDRAW, mp_reach.CODEC),
+    _Row(15,  "MP_UNREACH",         _O,  _O,   _RESET,    _WITHDRAW, mp_unreach.CODEC),
+    _Row(16,  "EXT_COMMUNITY",      _OT, _OT,  _WITHDRAW, _WITHDRAW, ext_community.CODEC),
+    _Row(17,  "AS4PATH",            _O,  _OT,  _DISCARD,  _WITHDRAW, as_path.AS4_CODEC),    # RFC 6793 section 6
+    _Row(18,  "AS4AGGREGATOR",      _O,  _OT,  _DISCARD,  _WITHDRAW, aggregator.AS4_CODEC), # RFC 6793 section 6
+    _Row(22,  "PMSI_TUNNEL",        _O,  _OT,  _WITHDRAW, _WITHDRAW, _PMSI),                # RFC 6514 section 5
+    _Row(23,  "TUNNEL",             _O,  _OT,  _WITHDRAW, _WITHDRAW, _TLV2_2),              # RFC 9012 section 13
+    _Row(24,  "TRAFFIC_ENG",        _O,  _O,   _WITHDRAW, _WITHDRAW),                       # RFC 7606 section 7.13
+    _Row(25,  "IPV6_EXT_COMMUNITY", _O,  _OT,  _WITHDRAW, _WITHDRAW, _IPV6_EXT),            # RFC 7606 section 7.15
+    _Row(26,  "AIGP",               _O,  _O,   _DISCARD,  _DISCARD,  _AIGP),                # RFC 7311 section 3
+    _Row(27,  "PE_DISTING",         _O,  _OT,  _WITHDRAW, _WITHDRAW),                       # RFC 6514 section 8
+    _Row(29,  "BGP_LS",             _O,  _O,   _DISCARD,  _DISCARD,  _TLV2_2),              # RFC 9552 section 8.2.2
+    _Row(32,  "LARGE_COMMUNITY",    _OT, _OT,  _WITHDRAW, _WITHDRAW, large_community.CODEC),# RFC 8092 section 6
+    _Row(33,  "BGPSEC_PATH",        _O,  _O,   _WITHDRAW, _WITHDRAW),                       # RFC 8205 section 5.2
+    _Row(35,  "OTC",                _OT, _OT,  _WITHDRAW, _WITHDRAW, otc.CODEC),            # RFC 9234 section 5
+    _Row(36,  "DPATH",              _O,  None, _DISCARD,  _DISCARD,  raw.CODEC, True),
+    _Row(37,  "SFP_ATTR",           _O,  _OT,  _WITHDRAW, _WITHDRAW),                       # RFC 9015 section 3.2
+    _Row(38,  "BFD_DISCRIMINATOR",  _O,  _OT,  _DISCARD,  _WITHDRAW),                       # RFC 9026 section 3.1.6
+    _Row(39,  "RCA",                _O,  None, _DISCARD,  _DISCARD,  raw.CODEC, True),
+    _Row(40,  "PREFIX_SID",         _O,  _OT,  _DISCARD,  _DISCARD,  _PREFIX_SID),          # RFC 8669 section 6
+    _Row(128, "SET",                _O,  _OT,  _WITHDRAW, _WITHDRAW, raw.check_length(lambda length: length >= 4)),
 )
 # fmt: on
-KNOWN: Final = {row[0]: AttributeType(*row) for row in _ROWS}
+KNOWN: Final = {row.code: row for row in _ROWS}
 CODES: Final = {row.name: row.code for row in KNOWN.values()}
 TABLE: Final = tuple(
     KNOWN.get(code) or AttributeType(code, f"ATTR_{code}", _O, None, _DISCARD, _DISCARD, raw.CODEC, True)
