@@ -119,7 +119,7 @@ class Pipeline:
         self.lost = False
         """whether it stops because a peer is gone"""
         self.stopped_early = False
-        """before the input was at its end"""
+        """before all that there is was through"""
         self.errors: list[StageError] = []
         self.on_change: Callable[[], None] = lambda: None
         """called when there is something to hand out"""
@@ -367,8 +367,9 @@ class Pipeline:
 
     def stop(self) -> None:
         """Ends the input: what is under way is finished, nothing more is let in."""
+        self.stopped_early = True
         if not self.stopping:
-            self.stopping = self.stopped_early = True
+            self.stopping = True
             for stage in self.stages:
                 if stage.running:
                     stage.farewell()

@@ -1,0 +1,266 @@
+"""The command as users meet it: what it prints, exit codes, signals, trouble."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+from commandline import command, spawn
+
+
+def test_one_stage_prints_json(bgpipe, sample, sample_json):
+    done = bgpipe(sample)
+    assert done.code == 0
+    assert [line[3:] for line in done.lines] == [line[3:] for line in sample_json]
+    assert {line[0] for line in done.lines} == {"L"}, "a lone producer is at the right end"
+
+
+def test_the_summary_counts(bgpipe, sample):
+    done = bgpipe(sample)
+    counts = dict(re.findall(r"(\w+)=(\S+)", done.err))
+    assert int(counts["messages"].replace(",", "")) == len(done.lines)
+    assert int(counts["records"].replace(",", "")) >= len(done.lines)
+    assert counts["damaged"] == "0"
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d INF done ", done.err)
+
+
+def test_the_summary_is_part_of_the_log(bgpipe, sample):
+    assert bgpipe("-l", "warn", sample).err == ""
+    assert bgpipe(sample, env={"BGPIPE_LOG": "error"}).err == ""
+
+
+def test_explain(bgpipe, tmp_path):
+    done = bgpipe("-n", "read", "a.mrt", "--", "grep", "-LR", "ipv6", "--", "write", "--type", "UPDATE", "b c.json")
+    assert done.code == 0
+    assert done.out.decode() == (
+        "--> MESSAGES FLOWING RIGHT -->\n"
+        "  [1] read a.mrt\n"
+        "      writes messages to pipeline inputs=1\n"
+        "  [2] grep -LR ipv6\n"
+        "      reads messages from pipeline callbacks=1 types=[ALL]\n"
+        "  [3] write --type UPDATE 'b c.json'\n"
+        "      reads messages from pipeline callbacks=1 types=[UPDATE]\n"
+        "\n"
+        "<-- MESSAGES FLOWING LEFT <--\n"
+        "  [2] grep -LR ipv6\n"
+        "      reads messages from pipeline callbacks=1 types=[ALL]\n"
+    )
+    assert not os.path.exists("b c.json")
+
+
+def test_explain_events_and_empty_directions(bgpipe):
+    done = bgpipe("-n", "@in", "read", "a.mrt", "--", "head", "--wait", "EOR", "--stop", "@in")
+    assert done.out.decode().splitlines()[3:] == [
+        "  [2] head --wait EOR --stop @in",
+        "      reads messages from pipeline callbacks=1 types=[ALL]",
+        "      handles events handlers=2 types=[bgpfix/pipe.EOR @in/STOP]",
+        "",
+        "<-- MESSAGES FLOWING LEFT <--",
+        "  (none)",
+    ]
+
+
+def test_help_of_the_program(bgpipe):
+    done = bgpipe("-h")
+    assert done.code == 0
+    text = done.out.decode()
+    for word in ("--stdout-wait", "-g, --guess-asn", "BGPIPE_LOG=debug", "Exit codes", "(default info)"):
+        assert word in text
+    for stage in ("drop", "grep", "head", "read", "stdin", "stdout", "write"):
+        assert re.search(rf"^  {stage} +[A-Z]", text, re.MULTILINE)
+    assert max(map(len, text.splitlines())) <= 120
+    assert bgpipe("help").out == done.out
+
+
+def test_help_of_a_stage(bgpipe):
+    text = bgpipe("write", "-h").out.decode()
+    flat = " ".join(text.split())
+    assert text.startswith("Usage: bgpipe ... write [OPTIONS] PATH\n\nWrite messages to a file")
+    for word in ("--every DURATION", "-I, --if FILTER", "(default 20060102.1504)", "-L, --left"):
+        assert word in flat
+    assert bgpipe("help", "write").out.decode() == text
+    done = bgpipe("help", "wriet")
+    assert (done.code, done.err) == (1, "bgpipe: unknown stage 'wriet', did you mean write?\n")
+
+
+def test_version(bgpipe):
+    done = bgpipe("-v")
+    assert (done.code, done.out) == (0, b"")
+    assert re.match(r"bgpipe \d+\.\d+\.\d+\nPython 3\.\d+\.\d+ .*\nkernel: ", done.err)
+    assert bgpipe("version") == done
+
+
+def test_no_stages(bgpipe):
+    done = bgpipe()
+    assert done.code == 1
+    assert done.err.startswith("Usage: bgpipe")
+    assert done.err.endswith("bgpipe: no stages\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        ("--lgo x", 2, "bgpipe: unknown option --lgo, did you mean --log? (bgpipe -h shows the options)"),
+        ("read --fromat x y", 2, "bgpipe: read: unknown option --fromat, did you mean --format? (bgpipe -h shows"),
+        ("raed x", 1, "bgpipe: raed: no such stage or file, did you mean read?"),
+        ("read /no/such/file", 1, "bgpipe: [1] read: /no/such/file: no such file or directory"),
+        ("read /", 1, "bgpipe: [1] read: /: is a directory"),
+        ("grep x==", 1, "bgpipe: grep: filter 'x==': parse error"),
+        ("read --format json /dev/null write --format raw /no/such/dir\0/x", 1, "bgpipe: [2] write: "),
+    ],
+)
+def test_errors_are_one_line(bgpipe, words, code, text):
+    done = bgpipe(*words.split(" "))
+    assert done.code == code
+    assert done.err.startswith(text)
+    assert done.err.count("\n") == 1
+    assert done.out == b""
+
+
+def test_nobody_produces(bgpipe):
+    done = bgpipe("grep", "ipv6")
+    assert done.code == 0
+    assert "nobody produces messages in direction L (missing -L/-R/-LR somewhere?)" in done.err
+
+
+def test_an_unreadable_file(tmp_path):
+    path = tmp_path / "secret.mrt"
+    path.write_bytes(b"")
+    path.chmod(0)
+    if os.access(path, os.R_OK):
+        pytest.skip("nothing is unreadable to this user")
+    done = spawn("read", path)
+    assert (done.code, done.err) == (1, f"bgpipe: [1] read: {path}: permission denied\n")
+
+
+def test_a_cut_file_gives_all_that_is_whole(bgpipe, sample, sample_json, tmp_path):
+    octets = sample.read_bytes()
+    cut = tmp_path / "cut.mrt"
+    cut.write_bytes(octets[:-7])
+    done = bgpipe("read", cut, "write", tmp_path / "out.json")
+    assert done.code == 1
+    assert "WRN damaged input" in done.err
+    assert done.err.endswith("bgpipe: [1] read: 1 piece of damaged input (--pardon takes that for a success)\n")
+    assert len((tmp_path / "out.json").read_bytes().splitlines()) >= len(sample_json) - 1
+    assert bgpipe("read", "--pardon", cut, "write", tmp_path / "out.json").code == 0
+
+
+def test_much_damage_is_told_ten_times_and_counted(bgpipe):
+    lines = b'["R",1,null,"KEEPALIVE",null,{}]\n' + b"[nonsense\n" * 25
+    done = bgpipe("stdin", "--", "stdout", stdin=lines)
+    assert done.code == 1
+    assert len(done.lines) == 1
+    assert done.err.count("WRN damaged input") == 10
+    assert "more damage is only counted" in done.err
+    assert "damaged=25" in done.err
+    assert "25 pieces of damaged input" in done.err
+
+
+def test_malformed_messages_are_told_ten_times_and_kept(bgpipe):
+    line = b'["R",0,null,"UPDATE","0x00ff0000",{}]\n'
+    done = bgpipe("stdin", "--", "grep", "update", "--", "stdout", stdin=line * 15)
+    assert done.code == 0
+    assert len(done.lines) == 15
+    assert done.err.count("ERR event bgpfix/pipe.PARSE") == 10
+    assert "more malformed messages are only counted" in done.err
+    assert "malformed=15" in done.err
+
+
+def test_events_are_logged_as_asked(bgpipe, sample):
+    done = bgpipe("-e", "read,STOP", "read", sample, "head", "-n", "1")
+    events = re.findall(r"INF event (\S+)", done.err)
+    assert events == ["read/PREPARE", "read/READY", "read/START", "bgpfix/pipe.STOP", "read/STOP"]
+    assert 'stage="[1] read"' in done.err
+
+
+def test_all_events(bgpipe, sample):
+    done = bgpipe("-e", "all", "read", sample, "head", "-n", "50")
+    events = set(re.findall(r"INF event (\S+)", done.err))
+    assert {"bgpfix/pipe.START", "bgpfix/pipe.UPDATE", "head/STOP"} <= events
+
+
+def test_text_from_outside_cannot_move_the_cursor(bgpipe):
+    done = bgpipe("read", "/no/\x1b[2Jfile\nINF fake")
+    assert done.err == "bgpipe: [1] read: /no/\\x1b[2Jfile\\nINF fake: no such file or directory\n"
+
+
+# Processes
+
+
+def test_a_closed_pipe_is_a_quiet_success(sample):
+    reader, writer = os.pipe()
+    with subprocess.Popen(command(["read", sample, "--", "stdout"]), stdout=writer, stderr=subprocess.PIPE) as process:
+        os.close(writer)
+        os.read(reader, 10)
+        os.close(reader)
+        _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, b"")
+
+
+def test_help_into_a_closed_pipe():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(command(["-h"]), stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_full_disk(sample):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            command(["read", sample, "stdout"]), stdout=full, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    assert done.returncode == 1
+    assert b"bgpipe: [2] stdout: standard output: no space left on the device" in done.stderr
+    assert b"Traceback" not in done.stderr
+    done = spawn("read", sample, "write", "--json", "/dev/full")
+    assert done.code == 1
+    assert "bgpipe: [2] write: /dev/full: no space left on the device" in done.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_gracefully(number, sample, tmp_path):
+    """What came before the signal is written, the file gets its name, and the exit code is 0."""
+    out = tmp_path / "out.json"
+    words = ["-l", "debug", "-o", "stdin", "--", "write", out]
+    with subprocess.Popen(
+        command(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(b'["R",1,null,"KEEPALIVE",null,{}]\n')
+        process.stdin.flush()
+        assert b"KEEPALIVE" in process.stdout.readline(), "a slow feed is not held back"
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert b"signal received, stopping..." in err
+    assert out.read_bytes().count(b"KEEPALIVE") == 1
+
+
+def test_kill_on_an_event(sample):
+    done = spawn("-k", "read/START", "read", sample)
+    assert (done.code, done.out) == (1, b"")
+    assert "ERR session killed by event event=read/START" in done.err
+
+
+def test_kill_on_a_session_event(sample):
+    done = spawn("-k", "EOR", "stdin", input=b'["R",1,null,"UPDATE",{},{}]\n')
+    assert done.code == 1
+    assert "event=bgpfix/pipe.EOR" in done.err
+
+
+def test_a_bug_is_one_line_and_a_traceback_only_on_request(tmp_path, monkeypatch, capfd):
+    from bgpipe.cli import main as module
+
+    monkeypatch.setattr("bgpipe.cli.build.build", lambda line, log: 1 // 0)
+    assert module.main(["head"]) == 1
+    assert capfd.readouterr().err == (
+        "bgpipe: unexpected ZeroDivisionError: integer division or modulo by zero "
+        "(please report it; -l debug shows where)\n"
+    )
+    assert module.main(["-l", "debug", "head"]) == 1
+    assert "Traceback" in capfd.readouterr().err
