@@ -5,9 +5,10 @@
     python tests/kernel/differential.py FILE...
 
 Two processes do the same work, one of them with BGPIPE_KERNEL=0. Each reads a case (a stream of mutants, or a piece of
-a file) as MRT, writes it as JSON, MRT and raw messages, reads the JSON back, and says a digest of all that. The first
-case whose digests differ is shown. With --sanitize the kernel is built with AddressSanitizer and
-UndefinedBehaviorSanitizer first, in a place of its own; this needs gcc.
+a file) as MRT, filters it, looks at its UPDATEs, writes it as JSON, MRT and raw messages, reads the JSON back, reads it
+once more with some lines broken, and says a digest of all that. The first case whose digests differ is shown. With
+--sanitize the kernel is built with AddressSanitizer and UndefinedBehaviorSanitizer first, in a place of its own; this
+needs gcc.
 """
 
 from __future__ import annotations
@@ -21,14 +22,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import zip_longest
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bgpipe.wire.message import Message
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("BGPIPE_SHARED", REPOSITORY.parent / "shared")) / "data"
 MUTANTS_A_CASE = 50
+FILTERS = 4
+"""Random filters that each case is put through."""
 PIECE = 1 << 20
 """Octets of a file that make a case, about."""
 
@@ -36,8 +43,10 @@ PIECE = 1 << 20
 def mutant_cases(seed: int, mutants: int) -> Iterator[bytes]:
     """Streams of mutants; case n of a seed is always the same."""
     from mutants import make_stream, rare_records, real_records, sample_records
+    from rib_records import rib_records
 
-    sources = [records for records in (sample_records(), rare_records(), real_records(DATA)) if records]
+    found = (sample_records(), rare_records(), rib_records(), real_records(DATA))
+    sources = [records for records in found if records]
     for number in range(-(-mutants // MUTANTS_A_CASE)):
         rng = Random(f"{seed}/{number}")
         yield make_stream(sources[number % len(sources)], rng, MUTANTS_A_CASE)
@@ -63,14 +72,20 @@ def file_cases(path: Path, limit: int | None = None) -> Iterator[bytes]:
 
 def work(octets: bytes, seed: int = 0) -> list[bytes]:
     """What becomes of a stream, in parts that must not depend on the kernel."""
+    from broken_lines import break_line
+    from narrow_filters import random_filter
+
+    from bgpipe.filters import compile_filter
     from bgpipe.formats import json, mrt, raw
     from bgpipe.wire.block import Block
 
     rng = Random(seed)
+    filters = {compile_filter(random_filter(rng)): [] for _ in range(FILTERS)}
     damages: list[str] = []
     decoder = mrt.Decoder(on_damage=lambda damage: damages.append(str(damage)), states=bool(rng.randrange(2)))
     encoders = [json.Encoder(), mrt.Encoder(), raw.Encoder()]
     outputs: list[list[bytes]] = [[], [], []]
+    seen: list[str] = []
     seq = 1
 
     def take(items: Iterator[Block]) -> None:
@@ -83,6 +98,10 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
                 seq += 1
             for encoder, output in zip(encoders, outputs, strict=True):
                 output.append(encoder.encode(item))
+            for wanted, matches in filters.items():
+                matching = wanted.select(item) if isinstance(item, Block) else filter(wanted, [item])
+                matches += [message.seq for message in matching]
+            seen.extend(map(look, item if isinstance(item, Block) else [item]))
 
     pos = 0
     while pos < len(octets):  # pieces as a socket or a decompressor would give them
@@ -91,16 +110,42 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
         pos = stop
     take(decoder.end())
     lines, records, messages = map(b"".join, outputs)
-    back = json.Decoder(on_damage=lambda damage: damages.append(str(damage)))
-    again = b"".join(mrt.Encoder().encode(item) for part in (back.feed(lines), back.end()) for item in part)
+    broken = b"".join(
+        line if rng.random() < 0.5 else break_line(line, rng) for line in lines.splitlines(keepends=True)[:200]
+    )
+    again = []
+    for text in (lines, broken):
+        back = json.Decoder(on_damage=lambda damage: damages.append(str(damage)))
+        items = [item for part in (back.feed(text), back.end()) for item in part]
+        again.append(b"".join(map(mrt.Encoder().encode, items)))
+        again.append(b"".join(map(json.Encoder().encode, items)))
+    seen += [f"{wanted.text}: {matches}" for wanted, matches in filters.items()]
     report = "\n".join([repr(decoder.counts), *damages]).encode()
-    return [report, lines, records, messages, again]
+    return [report, lines, records, messages, *again, "\n".join(seen).encode()]
+
+
+def look(message: Message) -> str:
+    """What the library says of a message's routes."""
+    from bgpipe.wire.errors import WireError
+
+    if message.type != "UPDATE":
+        return repr(message)
+    answers = []
+    for name in ("reach", "withdrawn", "origin_as"):
+        try:
+            answers.append(str(getattr(message.update, name)))
+        except WireError as error:
+            answers.append(str(error))
+    return f"{message!r} {message.tags} {message.context} {' '.join(answers)}"
 
 
 def torment(octets: bytes, rng: Random) -> None:
     """Indexes that no index function makes: the kernel may do anything with them but touch what isn't its own."""
-    from bgpipe.kernel import index, json_out, mrt_out, raw_out
-    from bgpipe.wire.block import ENTRY
+    from narrow_filters import CONDITIONS
+
+    from bgpipe.filters import compile_filter
+    from bgpipe.kernel import index, json_out, mrt_out, narrow, raw_out
+    from bgpipe.wire.block import ENTRY, Block
 
     entries, _, _, _ = index.mrt(octets, 0, False)
     for _ in range(4):
@@ -114,7 +159,13 @@ def torment(octets: bytes, rng: Random) -> None:
             while position < count:
                 _, position = encode(octets, broken, position)
                 position += 1
+        for text in rng.sample(CONDITIONS, 5):
+            program = compile_filter(text).program
+            if program:
+                narrow.narrow(octets, broken, program, True)
         index.stamp(broken, rng.randrange(65536), rng.randrange(1 << 60), 1)
+        with suppress(ValueError):
+            list(Block(octets, broken[: len(broken) // ENTRY.size * ENTRY.size]))
     for cut in rng.sample(range(len(octets) + 1), min(40, len(octets))):
         index.mrt(octets[:cut], rng.randrange(cut + 1), False)
 
@@ -143,9 +194,9 @@ def say_parts(options: argparse.Namespace, wanted: str) -> None:
     """All parts of one case, as text."""
     for name, octets in cases(options):
         if name == wanted:
-            report, lines, records, messages, again = work(octets, len(octets))
-            print(report.decode(), lines.decode(), sep="\n")
-            for part in (records, messages, again):
+            report, lines, *others, seen = work(octets, len(octets))
+            print(report.decode(), lines.decode(), seen.decode(), sep="\n")
+            for part in others:
                 print(*(part[pos : pos + 32].hex() for pos in range(0, len(part), 32)), sep="\n")
             return
 
@@ -197,7 +248,7 @@ def sanitized() -> dict[str, str]:
         "PYTHONPATH": str(place / "lib"),
         "PYTHONMALLOC": "malloc",  # else the interpreter's own allocator hides what lies behind a bytes object
         "LD_PRELOAD": library.stdout.strip(),
-        "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1",
+        "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1:quarantine_size_mb=32",
         "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
     }
 
