@@ -11,6 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from bgpipe import stages
+from bgpipe.cli.options import GlobalOptions
+from bgpipe.pipeline.stage import Stage
+
 HERE = Path(__file__).resolve().parent.parent
 SOURCES = sorted((HERE / "src").rglob("*.py")) + sorted((HERE / "src").rglob("*.pyx"))
 DOCUMENTS = sorted(HERE.glob("*.md")) + sorted((HERE / "docs").rglob("*.md"))
@@ -43,7 +47,8 @@ def test_nothing_else_at_the_root():
 
 def test_modules_are_of_a_size_to_be_read():
     lines = {path: path.read_text().count("\n") for path in SOURCES}
-    assert {str(path.relative_to(HERE)): count for path, count in lines.items() if count > 550} == {}
+    most = {".py": 550, ".pyx": 800}  # what is close to C takes more lines to say the same
+    assert {str(path.relative_to(HERE)): n for path, n in lines.items() if n > most[path.suffix]} == {}
 
 
 def test_no_module_is_named_after_nothing():
@@ -57,10 +62,18 @@ def test_imports_go_downward_only():
     assert done.returncode == 0, done.stdout
 
 
-def test_every_stage_has_a_page():
-    stages = {path.stem for path in (HERE / "src/bgpipe/stages").glob("[!_]*.py")}
-    pages = {path.stem for path in (HERE / "docs/stages").glob("*.md")}
-    assert stages - {"base"} <= pages
+@pytest.mark.parametrize("name", stages.builtin())
+def test_every_stage_has_a_page_with_all_its_options(name):
+    page = (HERE / f"docs/stages/{name}.md").read_text()
+    own = stages.find(name).declared().keys() - Stage.declared().keys()
+    assert [option for option in own if f"--{option}" not in page] == []
+    assert f"({name}.md)" in (HERE / "docs/stages/index.md").read_text()
+
+
+def test_every_common_option_is_documented():
+    page = (HERE / "docs/command-line.md").read_text()
+    options = GlobalOptions.declared().keys() | Stage.declared().keys()
+    assert [option for option in options if f"--{option}" not in page] == []
 
 
 def test_every_dependency_has_its_reason():
