@@ -171,7 +171,7 @@ class Decoder(base.Decoder):
                     self._lose(f"{record_name(kind, subtype)}: {error.text}")
                     continue
             else:
-                framed = length <= MAX_RECORD and follows(octets, stop, last)
+                framed = length <= MAX_RECORD and follows(octets, stop, last, any_type=True)
                 if framed is None:
                     wanted = stop + RECORD_HEADER.size
                     break

@@ -19,12 +19,7 @@ TABLE_DUMP_V2: Final = 13
 BGP4MP: Final = 16
 BGP4MP_ET: Final = 17
 
-TYPE_NAMES: Final[dict[int, str]] = {
-    0: "NULL",
-    1: "START",
-    2: "DIE",
-    3: "I_AM_DEAD",
-    4: "PEER_DOWN",
+TYPE_NAMES: Final[dict[int, str]] = {  # without NULL and other types of no use, which octets of zero look like
     BGP: "BGP",
     6: "RIP",
     7: "IDRP",
@@ -113,10 +108,15 @@ def record_end(octets: bytes, pos: int) -> int:
     return stop + RECORD_HEADER.unpack_from(octets, pos)[3] if stop <= len(octets) else stop
 
 
-def follows(octets: bytes, pos: int, last: bool) -> bool | None:
-    """Whether another record, or with `last` the end of the stream, is at `pos`. None: more octets are needed."""
+def follows(octets: bytes, pos: int, last: bool, any_type: bool = False) -> bool | None:
+    """Whether another record, or with `last` the end of the stream, is at `pos`. None: more octets are needed.
+
+    any_type: a record need not be one of a BGP archive.
+    """
     if pos + RECORD_HEADER.size <= len(octets):
         _, kind, subtype, length = RECORD_HEADER.unpack_from(octets, pos)
+        if any_type and (kind, subtype) not in _BOUNDS:
+            return kind in TYPE_NAMES and length <= MAX_RECORD
         return is_sane(kind, subtype, length)
     return pos == len(octets) if last else None
 
