@@ -277,7 +277,7 @@ def test_absent_is_neither_yes_nor_no():
     for field in FIELDS:
         if field.names[0] in ("type", "af", "seq", "time", "dir", "as_peer", "as_origin", "as_upstream"):
             continue
-        name = field.names[0] + {"PATH": "[MED]"}.get(field.index, "")
+        name = field.names[0] + {"PATH": "[MED]"}.get(field.subscript, "")
         if "?" in field.operators and field.operators != ["?"]:
             assert not says(name, EMPTY), name
             assert says(f"!{name}", EMPTY), name

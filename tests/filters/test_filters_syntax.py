@@ -100,10 +100,10 @@ def test_a_word_ends_where_the_logic_goes_on():
 
 def test_names_and_indices():
     found = condition("As-Path[ -1 ]>=5")
-    assert (found.name, found.index, found.operator, found.value) == ("As-Path", "-1", ">=", "5")
-    assert condition("tag[rov/status] == x").index == "rov/status"
-    assert condition("json[a.b.0]").index == "a.b.0"
-    assert condition("med").index is None
+    assert (found.name, found.subscript, found.operator, found.value) == ("As-Path", "-1", ">=", "5")
+    assert condition("tag[rov/status] == x").subscript == "rov/status"
+    assert condition("json[a.b.0]").subscript == "a.b.0"
+    assert condition("med").subscript is None
 
 
 @pytest.mark.parametrize("spelling", ["==", "="])

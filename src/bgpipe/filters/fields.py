@@ -4,8 +4,7 @@ together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..wire.attrs.community import parse_community
 from ..wire.attrs.large_community import parse_large_community
@@ -45,19 +44,18 @@ MAX_HOPS: Final = 32768
 """No message has a path with more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One row of the table.
 
     names: its name, then its aliases.
     operators: those that it takes; `?` is a condition without one (is it there? is it so?).
-    index: what stands in brackets: "" nothing, "*" an optional star, "N" an optional integer or star, "KEY" optional
-    text, "PATH" text that must be there.
+    subscript: what stands in brackets: "" nothing, "*" an optional star, "N" an optional integer or star, "KEY" an
+    optional text, "PATH" a text that must be there.
     """
 
     names: tuple[str, ...]
     operators: list[str]
-    index: str
+    subscript: str
     bind: Binder
 
 
@@ -111,14 +109,14 @@ def bind(condition: Condition) -> Term:
     field = _BY_NAME.get(name)
     if field is None:
         raise Fault("name", f"invalid attribute: {condition.name}{nearest(name, _BY_NAME)}")
-    index, operator = condition.index, condition.operator
+    index, operator = condition.subscript, condition.operator
     if index is None:
-        if field.index == "PATH":
+        if field.subscript == "PATH":
             raise Fault("index", f"invalid index: {name} needs one, as in {name}[PATH]")
-    elif not field.index:
+    elif not field.subscript:
         raise Fault("index", f"invalid index: {name} takes none")
-    elif not _takes(field.index, index):
-        raise Fault("index", f"invalid index: {name} takes [{'*' if field.index == '*' else 'N'}], not [{index}]")
+    elif not _takes(field.subscript, index):
+        raise Fault("index", f"invalid index: {name} takes [{'*' if field.subscript == '*' else 'N'}], not [{index}]")
     if (operator or "?") not in field.operators:
         known = " ".join(field.operators).replace("?", "(none)")
         raise Fault("operator", f"invalid operator: {name} takes {known}")

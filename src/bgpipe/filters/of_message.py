@@ -112,7 +112,7 @@ def bind_tag(condition: Condition) -> Term:
         test = compile_pattern(condition.value)
     else:
         test = condition.value.__eq__ if condition.operator else bool
-    key = condition.index
+    key = condition.subscript
     judge: Judge
     if key is None:
         judge = any_matches(lambda message: list(filter(None, _tags(message).values())), test)
@@ -128,12 +128,12 @@ def _tags(message: Message) -> Mapping[str, str]:
 
 
 def bind_json(condition: Condition) -> Term:
-    return _json_term(condition, (condition.index or "").split("."), updates_only=False)
+    return _json_term(condition, (condition.subscript or "").split("."), updates_only=False)
 
 
 def bind_attribute(condition: Condition) -> Term:
     """`attr[NAME.PATH]` is `json[attrs.NAME.value.PATH]`."""
-    name, *path = (condition.index or "").split(".")
+    name, *path = (condition.subscript or "").split(".")
     try:
         code = parse_name(name)
     except TextError:

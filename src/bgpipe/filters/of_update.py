@@ -49,7 +49,6 @@ _TEXTS: Final = {
     Look.LARGE_COMMUNITY: Look.LARGE_COMMUNITY_TEXT,
 }
 _ORIGINS: Final = {"IGP": 0, "I": 0, "0": 0, "EGP": 1, "E": 1, "1": 1, "INCOMPLETE": 2, "?": 2, "2": 2}
-_PATH_TEXT: Final = re.compile(r"[0-9,\[\]()]+", re.ASCII)
 
 
 def bind_family(condition: Condition) -> Term:
@@ -93,7 +92,7 @@ def prefixes(look: Look) -> Binder:
         if not condition.operator:
             return Term(of_update(lambda message: bool(get(message))), step=Step(look))
         reference = parse_address_or_prefix(condition.value)
-        every = condition.index == "*"
+        every = condition.subscript == "*"
         judge = any_matches(get, prefix_match(condition.operator, reference), every)
         return Term(of_update(judge), step=_prefix_step(look, condition.operator, reference, every))
 
@@ -128,7 +127,7 @@ def bind_next_hop(condition: Condition) -> Term:
 
 def bind_path(condition: Condition) -> Term:
     """`aspath`: with a number any hop, or the one that the index names; with text or a pattern all of the path."""
-    index = integer_of(condition.index or "*")
+    index = integer_of(condition.subscript or "*")
     sign, value = condition.operator, condition.value
     number = integer_of(value) if sign != "~" else None
     if sign and number is not None:
@@ -141,7 +140,7 @@ def bind_path(condition: Condition) -> Term:
 
     if sign == "~":
         match, table = compile_pattern(value), pattern_table(value)
-    elif sign == "==" and _PATH_TEXT.fullmatch(value):
+    elif sign == "==" and re.fullmatch(r"[0-9,\[\]()]+", value):
         match, table = value.__eq__, text_table(value)
     else:
         wanted = "an AS number, or a path such as 1,2,[3,4]" if sign == "==" else "integer"
@@ -175,7 +174,7 @@ def _hop_term(sign: str, number: int, index: int | None) -> Term:
             return any(map(match, hops))
         return -len(hops) <= index < len(hops) and match(hops[index])
 
-    return Term(of_update(judge), step=Step(Look.HOP, sign, number, index=index or 0, every=index is None))
+    return Term(of_update(judge), step=Step(Look.HOP, sign, number, hop=index or 0, every=index is None))
 
 
 def bind_path_length(condition: Condition) -> Term:

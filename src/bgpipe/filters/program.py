@@ -1,7 +1,7 @@
 """Filters as programs for the kernel: steps that look at a message and say which step is next, as in BPF.
 
     header   steps uint16, first step for UPDATEs uint16, for other types uint16, 0 uint16
-    step     look, operator, want, every uint8; step if yes, if no uint16; index int32; size uint32; table's start
+    step     look, operator, want, every uint8; step if yes, if no uint16; hop int32; size uint32; table's start
              uint32, its size uint32; number int64; address 16 octets
     tables   of steps that look at a text (letters.py)
 
@@ -55,7 +55,7 @@ def make_program(updates: Expression, others: Expression) -> bytes | None:
             step.every,
             place(yes),
             place(no),
-            step.index,
+            step.hop,
             step.size,
             tables + start,
             len(step.table),

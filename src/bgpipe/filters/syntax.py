@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from .errors import Fault, FilterError
@@ -48,15 +47,15 @@ _OPERATOR: Final = re.compile("|".join(sorted(OPERATORS, key=len, reverse=True))
 _WORD_END: Final = re.compile(r"\s|&&|\|\||[()\\]")
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(NamedTuple):
     """`name[index] operator value`; without an operator (""), whether the thing is there.
 
-    starts: where its parts start in the filter's text: "name", "index", "operator", "value".
+    subscript: what stands in brackets. starts: where its parts start in the filter's text: "name", "index", "operator",
+    "value".
     """
 
     name: str
-    index: str | None
+    subscript: str | None
     operator: str
     value: str
     quoted: bool

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -46,11 +45,10 @@ class Look(IntEnum):
 OPERATOR_CODES: Final = {"": 0, "==": 1, "<": 2, "<=": 3, ">": 4, ">=": 5, "~": 6}
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One look of the kernel at a message, and what it compares with.
 
-    every: each prefix must match ([*]), or each hop is looked at (no index). index: the hop.
+    every: each prefix must match ([*]), or each hop is looked at (no index). hop: else which one.
     number: an integer, an AS number; AFI and SAFI as afi << 8 | safi, either 0 for any.
     address: up to 16 octets (a prefix, a community); size: its bits. table: of ..._TEXT, see letters.py.
     """
@@ -60,7 +58,7 @@ class Step:
     number: int = 0
     address: bytes = b""
     size: int = 0
-    index: int = 0
+    hop: int = 0
     every: bool = False
     table: bytes = b""
 

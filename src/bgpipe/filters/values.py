@@ -11,12 +11,12 @@ from ..wire.prefix import Prefix, parse_prefix
 from .errors import Fault
 
 _INTEGER: Final = re.compile(r"[+-]?(0|[1-9][0-9]*|0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+)", re.ASCII)
-_FLOAT: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?", re.ASCII)
+_FLOAT: Final = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_UNIX_TIME: Final = re.compile(r"[0-9]{9,10}(\.[0-9]{1,6})?|[0-9]{13}|[0-9]{16}", re.ASCII)
-_PARTIAL_DATE: Final = re.compile(r"[0-9]{4}(-[0-9]{2})?", re.ASCII)
-_COMPACT_TIME: Final = re.compile(r"([0-9]{8})[.-]?([0-9]{4}|[0-9]{6})", re.ASCII)
+_UNIX_TIME: Final = r"[0-9]{9,10}(\.[0-9]{1,6})?|[0-9]{13}|[0-9]{16}"
+_PARTIAL_DATE: Final = r"[0-9]{4}(-[0-9]{2})?"
+_COMPACT_TIME: Final = r"([0-9]{8})[.-]?([0-9]{4}|[0-9]{6})"
 
 
 def integer_of(text: str) -> int | None:
@@ -29,7 +29,7 @@ def number_of(text: str) -> float | None:
     integer = integer_of(text)
     if integer is not None:
         return integer
-    return float(text) if len(text) < 400 and _FLOAT.fullmatch(text) else None
+    return float(text) if len(text) < 400 and re.fullmatch(_FLOAT, text) else None
 
 
 def parse_unsigned(text: str, bits: int) -> int:
@@ -60,7 +60,7 @@ def parse_time(text: str) -> int:
     YYYYMMDD.HHMM as in the names of archives, Unix times, and the dates of e-mails (RFC 5322).
     """
     stripped = text.strip()
-    if _UNIX_TIME.fullmatch(stripped):
+    if re.fullmatch(_UNIX_TIME, stripped):
         seconds, _, fraction = stripped.partition(".")
         return int(seconds) * {13: 1000, 16: 1}.get(len(seconds), 1_000_000) + int(fraction.ljust(6, "0"))
     try:
@@ -71,9 +71,9 @@ def parse_time(text: str) -> int:
 
 
 def _parse_date(text: str) -> datetime:
-    if _PARTIAL_DATE.fullmatch(text):
+    if re.fullmatch(_PARTIAL_DATE, text):
         return datetime(int(text[:4]), int(text[5:] or 1), 1)
-    if compact := _COMPACT_TIME.fullmatch(text):
+    if compact := re.fullmatch(_COMPACT_TIME, text):
         return datetime.fromisoformat(f"{compact[1]}T{compact[2]}")
     try:
         return datetime.fromisoformat(text.replace("/", "-"))

@@ -104,7 +104,7 @@ cdef struct Step:
     uint8_t every
     uint16_t yes
     uint16_t no
-    int32_t index
+    int32_t hop
     uint32_t size
     uint32_t table
     uint32_t table_size
@@ -276,7 +276,7 @@ cdef inline Answer look_at_next_hop(const Update* u, const Step* step) noexcept 
 cdef inline Answer look_at_hop(Reader r, bint as4, const Step* step) noexcept nogil:
     """The hop of the index, or (every) any hop; a set is one hop, and any of its members will do."""
     cdef Reader again = r
-    cdef int64_t hop = 0, wanted = step.index
+    cdef int64_t hop = 0, wanted = step.hop
     cdef unsigned kind, count, i
     cdef uint32_t asn
     if wanted < 0:
