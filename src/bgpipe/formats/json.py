@@ -136,7 +136,7 @@ class Decoder(base.Decoder):
 
     def _read(self, lines: bytes) -> Iterator[Item]:
         """Whole lines."""
-        json_in = _json_in if self._context is AS4 else None
+        json_in = _json_in if self._context == AS4 else None
         pos, end = 0, len(lines)
         while pos < end:
             if json_in is not None:
