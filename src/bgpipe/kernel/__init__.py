@@ -19,6 +19,7 @@ else:
         from . import json_in as json_in
         from . import json_out as json_out
         from . import look as look
+        from . import memory as memory
         from . import mrt_out as mrt_out
         from . import narrow as narrow
         from . import raw_out as raw_out

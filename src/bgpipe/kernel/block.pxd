@@ -42,6 +42,15 @@ cdef inline bint next_entry(Reader* index, Entry* entry) noexcept nogil:
     return True
 
 
+cdef inline size_t octets_of(Reader index) noexcept nogil:
+    """Octets of all messages that are left in an index."""
+    cdef Entry entry
+    cdef size_t octets = 0
+    while next_entry(&index, &entry):
+        octets += entry.length
+    return octets
+
+
 cdef inline Reader message_of(const uint8_t* octets, size_t size, const Entry* entry) noexcept nogil:
     """The message of an entry, its header included; a failed reader if it is not inside the `size` octets."""
     cdef size_t end = <size_t> entry.offset + entry.length

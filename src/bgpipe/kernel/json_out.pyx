@@ -10,7 +10,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset, strlen
 
-from .block cimport LEFT, MESSAGE_HEADER, PEER_AS4, RIGHT, NO_PEER, Entry, message_of, next_entry, peer_of
+from .block cimport LEFT, MESSAGE_HEADER, PEER_AS4, RIGHT, NO_PEER, Entry, message_of, next_entry, octets_of, peer_of
 from .octets cimport (
     Reader, Writer, close_writer, left, open_writer, reader, room, skip, sub, take, u8, u16, u32, wrote,
 )
@@ -24,6 +24,7 @@ from .update cimport (
 cdef enum:
     TEXT_PER_OCTET = 12
     TEXT_PER_MESSAGE = 4096
+    USUAL_TEXT_PER_OCTET = 5
     UPDATE = 2
     KEEPALIVE = 4
     PEER_HEADER = 44  # octets of the longest
@@ -570,7 +571,7 @@ def encode(bytes octets not None, index not None, Py_ssize_t position):
     PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)
     try:
         entries = reader(<const uint8_t*> view.buf, <size_t> position * sizeof(Entry), view.len)
-        open_writer(&w, left(&entries) * 16 + TEXT_PER_MESSAGE)
+        open_writer(&w, USUAL_TEXT_PER_OCTET * octets_of(entries) + TEXT_PER_MESSAGE)
         with nogil:
             while next_entry(&entries, &entry):
                 message = message_of(base, size, &entry)

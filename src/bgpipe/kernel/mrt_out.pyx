@@ -5,7 +5,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
-from .block cimport ADD_PATH, AS4, NO_PEER, PEER_AS4, Entry, message_of, next_entry, peer_of
+from .block cimport ADD_PATH, AS4, NO_PEER, PEER_AS4, Entry, message_of, next_entry, octets_of, peer_of
 from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, skip, take, u16, u32, wrote
 
 
@@ -90,7 +90,7 @@ def encode(bytes octets not None, index not None, Py_ssize_t position):
     PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)
     try:
         entries = reader(<const uint8_t*> view.buf, <size_t> position * sizeof(Entry), view.len)
-        open_writer(&w, left(&entries) * 6)
+        open_writer(&w, octets_of(entries) + left(&entries) // sizeof(Entry) * (RECORD_HEADER + PEER_HEADER))
         with nogil:
             while next_entry(&entries, &entry):
                 message = message_of(base, size, &entry)

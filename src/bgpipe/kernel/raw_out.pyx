@@ -5,7 +5,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t
 from libc.string cimport memcpy
 
-from .block cimport Entry, message_of, next_entry
+from .block cimport Entry, message_of, next_entry, octets_of
 from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, wrote
 
 
@@ -24,7 +24,7 @@ def encode(bytes octets not None, index not None, Py_ssize_t position):
     PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)
     try:
         entries = reader(<const uint8_t*> view.buf, <size_t> position * sizeof(Entry), view.len)
-        open_writer(&w, left(&entries) * 4)
+        open_writer(&w, octets_of(entries))
         with nogil:
             while next_entry(&entries, &entry):
                 message = message_of(base, size, &entry)
