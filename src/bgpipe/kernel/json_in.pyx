@@ -421,7 +421,7 @@ cdef inline unsigned read_name(Reader* r, unsigned* place) noexcept nogil:
     cdef const uint8_t* text
     cdef const Name* name
     cdef unsigned i
-    for i in range(KNOWN_ATTRIBUTES):
+    for i in range(<unsigned> KNOWN_ATTRIBUTES):
         if place[0] == KNOWN_ATTRIBUTES:
             place[0] = 0
         name = &NAMES[place[0]]
