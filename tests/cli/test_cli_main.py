@@ -8,6 +8,7 @@ import signal
 import subprocess
 
 import pytest
+
 from commandline import command, spawn
 
 

@@ -282,10 +282,11 @@ class Input:
             if not callback.stage.running:
                 continue
             if callback.on_block is None:
+                closed = self.closed  # by a stage that has let this block pass as its last
                 for message in block:
                     while self.held:
                         yield math.inf
-                    if self.closed:
+                    if self.closed and not closed:
                         return
                     at = self._meet(message, chain, number)
                     while at >= 0:

@@ -1,0 +1,150 @@
+"""write and stdout."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+
+import pytest
+
+
+def test_what_passes_is_copied(bgpipe, sample, sample_json, tmp_path):
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    done = bgpipe("read", sample, "write", first, "grep", "open", "write", second)
+    assert done.code == 0
+    assert [json.loads(line) for line in first.read_bytes().splitlines()] == sample_json
+    assert [json.loads(line) for line in second.read_bytes().splitlines()] == [m for m in sample_json if m[3] == "OPEN"]
+    assert sorted(os.listdir(tmp_path)) == ["first.json", "second.json"]
+
+
+def test_json_to_mrt_and_back_keeps_everything(bgpipe, sample, tmp_path):
+    for name in ("a.json", "b.mrt.gz", "c.json", "d.raw", "e.mrt.zst", "f.json.bz2", "g.json"):
+        source = sample if name == "a.json" else previous
+        previous = tmp_path / name
+        if name == "e.mrt.zst":
+            source = tmp_path / "c.json"
+        assert bgpipe("read", source, "write", previous).code == 0
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "c.json").read_bytes()
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "g.json").read_bytes()
+    assert (tmp_path / "d.raw").read_bytes().startswith(b"\xff" * 16)
+
+
+def test_formats_and_compression_by_option(bgpipe, sample, tmp_path):
+    out = tmp_path / "out"
+    assert bgpipe("read", sample, "write", "--format", "raw", "--compress", "gz", out).code == 0
+    assert gzip.decompress(out.read_bytes()).startswith(b"\xff" * 16)
+    out = tmp_path / "out.json.gz"
+    assert bgpipe("read", sample, "write", "--compress", "none", out).code == 0
+    assert out.read_bytes().startswith(b'["R"')
+    assert bgpipe("read", sample, "write", "--compress", out).code == 0
+    assert gzip.decompress(out.read_bytes()).startswith(b'["R"')
+
+
+def test_types_and_conditions(bgpipe, sample, sample_json, tmp_path):
+    out = tmp_path / "out.json"
+    done = bgpipe("-o", "read", sample, "write", "--type", "OPEN,KEEPALIVE", "--skip", "OPEN", "--if", "seq > 9", out)
+    wanted = [line for line in sample_json if line[3] == "KEEPALIVE" and line[1] > 9]
+    assert [json.loads(line) for line in out.read_bytes().splitlines()] == wanted
+    assert len(done.lines) == len(sample_json), "the others pass"
+
+
+def test_append_and_create(bgpipe, sample, tmp_path):
+    out = tmp_path / "out.json"
+    assert bgpipe("read", sample, "write", "--create", out).code == 0
+    once = out.read_bytes()
+    done = bgpipe("read", sample, "write", "--create", out)
+    assert done.code == 1
+    assert "exists already" in done.err
+    assert out.read_bytes() == once
+    assert bgpipe("read", sample, "write", "--append", out).code == 0
+    assert out.read_bytes() == once * 2
+    assert bgpipe("read", sample, "write", out).code == 0
+    assert out.read_bytes() == once
+    assert "exclude each other" in bgpipe("read", sample, "write", "--append", "--create", out).err
+
+
+def test_nothing_leaves_no_file(bgpipe, sample, tmp_path):
+    out = tmp_path / "new" / "out.json"
+    assert bgpipe("read", sample, "grep", "prefix == 203.0.113.7/32", "write", out).code == 0
+    assert list(out.parent.iterdir()) == []
+
+
+def test_rotation(bgpipe, sample, tmp_path):
+    done = bgpipe("read", sample, "write", "--every", "1h", "--compress", f"{tmp_path}/out.$TIME.json.gz")
+    assert done.code == 0
+    (name,) = os.listdir(tmp_path)
+    assert re.fullmatch(r"out\.\d{8}\.\d\d00\.json\.gz", name)
+    done = bgpipe("read", sample, "write", "--every", "30s", f"{tmp_path}/out.$TIME.json")
+    assert (done.code, "--every must be at least 60s" in done.err) == (1, True)
+    done = bgpipe("read", sample, "write", "--every", "60s", f"{tmp_path}/out.json")
+    assert (done.code, "$TIME" in done.err) == (1, True)
+
+
+def test_times_in_the_name(bgpipe, sample, tmp_path):
+    assert bgpipe("read", sample, "write", "--time-format", "2006", f"{tmp_path}/$TIME-${{01-02}}.json").code == 0
+    (name,) = os.listdir(tmp_path)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d\.json", name)
+
+
+def test_a_failure_keeps_what_was_there(bgpipe, sample, tmp_path):
+    out = tmp_path / "out.json"
+    out.write_text("before")
+    done = bgpipe("read", "/no/such/file.mrt", "write", out)
+    assert done.code == 1
+    assert out.read_text() == "before"
+    assert os.listdir(tmp_path) == ["out.json"]
+
+
+def test_a_file_that_cannot_be_written(bgpipe, sample, tmp_path):
+    (tmp_path / "folder").mkdir()
+    done = bgpipe("read", sample, "write", "--json", tmp_path / "folder")
+    assert (done.code, done.err) == (1, f"bgpipe: [2] write: {tmp_path}/folder: is a directory\n")
+    (tmp_path / "file").touch()
+    done = bgpipe("read", sample, "write", tmp_path / "file" / "out.json")
+    assert done.code == 1
+    assert done.err.startswith("bgpipe: [2] write: ")
+
+
+@pytest.mark.parametrize("words", [("write", "-"), ("stdout",), ("write", "--format", "json", "-")])
+def test_standard_output(bgpipe, sample, sample_json, words):
+    assert bgpipe("read", sample, *words).lines == sample_json
+
+
+def test_standard_output_in_other_formats(bgpipe, sample):
+    done = bgpipe("read", sample, "stdout", "--format", "mrt")
+    assert done.code == 0
+    assert bgpipe("read", "-", "head", "-n", "1", "stdout", stdin=done.out[:5000]).code == 0
+    assert (
+        bgpipe("read", sample, "stdout", "--format", "raw", "--type", "KEEPALIVE").out[:19]
+        == b"\xff" * 16 + b"\0\x13\x04"
+    )
+
+
+def test_the_hidden_output_prints_what_survives(bgpipe, sample, sample_json):
+    done = bgpipe("-o", "read", sample, "drop", "update")
+    assert [line[3:] for line in done.lines] == [line[3:] for line in sample_json if line[3] != "UPDATE"]
+
+
+def test_an_output_may_stop_and_the_pipeline_goes_on(bgpipe, sample, sample_json, tmp_path):
+    out = tmp_path / "out.json"
+    words = ("grep", "--keep", "--event-match", "SEEN", "seq == 100", "write", "-S", "grep/SEEN", out)
+    done = bgpipe("-o", "read", sample, *words)
+    assert done.code == 0
+    assert len(done.lines) == len(sample_json)
+    assert len(out.read_bytes().splitlines()) == 99
+
+
+def test_an_output_may_wait_for_an_event(bgpipe, sample, sample_json):
+    words = ("grep", "--keep", "--event-match", "SEEN", "seq == 100", "stdout", "-W", "grep/SEEN")
+    done = bgpipe("read", sample, *words)
+    assert done.code == 0
+    assert [line[1] for line in done.lines] == [line[1] for line in sample_json[100:]], "not the message of the event"
+
+
+def test_a_message_that_a_format_has_no_form_for(bgpipe, sample, tmp_path):
+    """State changes have no place among raw messages; nothing else is lost for it."""
+    out = tmp_path / "out.raw"
+    assert bgpipe("read", "--state", sample, "write", out).code == 0
+    assert out.read_bytes().startswith(b"\xff" * 16)
