@@ -124,7 +124,9 @@ def _blocks(chunks: Iterable[bytes], on_damage: Callable[[str], None]) -> Iterat
             # Something may follow the end mark; or else the stream is cut short.
             mark = min(_magics(data, start // 8, END_MAGIC), default=-1)
         yield _cut(data, start, mark) if mark > start else _piece(data, start, end)._replace(cut=True)
-        if mark > start and (mark + _END + 7) // 8 < len(data):
+        if mark > start and mark + _END > end:
+            on_damage("bzip2 data is cut short")
+        elif mark > start and (mark + _END + 7) // 8 < len(data):
             on_damage("octets that are not bzip2 data")
     elif not begun and not (mark == 32 and data.startswith(b"BZh")):
         on_damage("bzip2 data is cut short" if b"BZh9".startswith(data[:3]) else "octets that are not bzip2 data")
