@@ -142,8 +142,8 @@ class Decoder(base.Decoder):
             if json_in is not None:
                 octets, index, stop = json_in.decode(lines, pos)
                 if stop > pos:
-                    self._line += lines.count(b"\n", pos, stop)
                     block = Block(octets, index)
+                    self._line += len(block)
                     self.counts.records += len(block)
                     self.counts.messages += len(block)
                     pos = stop
