@@ -131,7 +131,7 @@ def _nlri(address: int, bits: int, length: int) -> bytes:
 
 
 def _peer(networks: list[Network], number: int, index: int) -> Peer:
-    """Peer 0 has 2-octet AS numbers, peer 1 ADD-PATH, peer 2 carries both families; one in three speaks over IPv6."""
+    """Peer 9 has 2-octet AS numbers, peer 6 ADD-PATH, peer 2 carries both families; one in three speaks over IPv6."""
     ipv6 = number % 3 == 2 and number > 2
     address = IPv6Address(f"2001:db8::{number + 1:x}").packed if ipv6 else IPv4Address(f"192.0.2.{number + 1}").packed
     towards = [-1] * len(networks)  # shortest ways, found from the peer outwards
@@ -144,8 +144,8 @@ def _peer(networks: list[Network], number: int, index: int) -> Peer:
                 towards[other] = here
                 queue.append(other)
     families = (2,) if ipv6 else (1, 2) if number == 2 else (1,)
-    peer = Peer(index, networks[index].asn, address, number != 0, number == 1, families, towards)
-    if number == 0 and peer.asn > 65535:
+    peer = Peer(index, networks[index].asn, address, number != 9, number == 6, families, towards)
+    if number == 9 and peer.asn > 65535:
         peer.asn = networks[index].asn = 64000
     size = 4 if peer.as4 else 2
     peer.header = (
@@ -303,7 +303,9 @@ def updates(internet: Internet, rng: Random, messages: int) -> Iterator[bytes]:
     clock = Clock(rng, 1800 / max(messages, 1))
     numbers = range(len(internet.networks))
     routes: dict[tuple[int, int, int, int], Route] = {}
-    resets = internet.peers[:3]  # half way through, so that a small sample has every kind of record too
+    resets = [
+        internet.peers[number] for number in (9, 6, 0)
+    ]  # half way through, so that a small sample has every kind of record too
     count = 0
     while count < messages:
         number = min(int(rng.expovariate(0.25)), len(internet.peers) - 1)  # some peers have much more to say
