@@ -75,6 +75,7 @@ class UrlSource:
         try:
             response = await session.get(self._url)
             if response.status != 200:
+                response.close()
                 raise StreamError(self.name, f"the server answered {response.status} {response.reason or ''}".rstrip())
         except BaseException:
             await session.close()
