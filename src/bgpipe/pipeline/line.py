@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from .pipeline import Pipeline
     from .stage import Stage
 
+OnMessage = Callable[[Message], "bool | list[Message] | None"]
+OnBlock = Callable[[Block], "Block | list[Item] | None"]
+"""What a stage registers; see Stage.watch."""
+
 DROP: Final = 2
 ACCEPT: Final = 4
 """Bits of Message.action: leave the line here; pass by all further stages."""
@@ -34,8 +38,8 @@ class Callback:
     def __init__(
         self,
         stage: Stage,
-        on_message: Callable[[Message], bool | None],
-        on_block: Callable[[Block], Block | None] | None,
+        on_message: OnMessage,
+        on_block: OnBlock | None,
         types: Collection[int] | None,
         copies: bool,
         looks: bool,
@@ -62,7 +66,7 @@ class Callback:
         elif self.copies and self.on_block and self.types is not None:
             self.conditions = [*conditions, type_filter(self.types)]
 
-    def pass_block(self, block: Block) -> Block | None:
+    def pass_block(self, block: Block) -> Block | list[Item] | None:
         """What is left of a block after this callback, which can work on blocks."""
         assert self.on_block is not None
         if not self.copies:
@@ -231,10 +235,15 @@ class Input:
                 unseen = False
                 self.pipeline.look(message)
             try:
-                if callback.on_message(message) is False or message.action & DROP:
-                    return -1
+                left = callback.on_message(message)
             except Exception as error:
                 raise failure(stage, error) from error
+            if left is False or message.action & DROP:
+                return -1
+            if isinstance(left, list):
+                for each in left:
+                    self._meet(inherit(each, message), chain, number + 1, patient=False)
+                return -1
         line = self.lines[message.direction]
         line.left += 1
         for output in line.outputs:
@@ -253,7 +262,7 @@ class Input:
             line = self.lines[direction]
             line.next_seq = part.stamp(direction, line.next_seq, self.pipeline.now())
             line.entered += len(part)
-            yield from self._travel_block(part, line)
+            yield from self._travel_block(part, line, 0)
 
     def _by_direction(self, block: Block) -> Iterator[tuple[str, Block]]:
         """A block in runs of messages of one direction."""
@@ -274,9 +283,11 @@ class Input:
             yield direction, block if stop - start == count else block.part(start, stop)
             start = stop
 
-    def _travel_block(self, block: Block, line: Line) -> Iterator[float]:
+    def _travel_block(self, block: Block, line: Line, start: int) -> Iterator[float]:
+        """Takes a block past the callbacks from number `start` on."""
         chain = self.chains[line.direction]
-        for number, callback in enumerate(chain):
+        for number in range(start, len(chain)):
+            callback = chain[number]
             if not len(block):
                 return
             if not callback.stage.running:
@@ -299,12 +310,39 @@ class Input:
                 raise failure(callback.stage, error) from error
             if left is None:
                 return
+            if isinstance(left, list):
+                yield from self._travel_items(left, line, number + 1)
+                return
             block = left
         line.left += len(block)
         for output in line.outputs:
             output(block)
         if self.tracked:
             self.pipeline.tracker.see_block(block, line.direction)
+
+    def _travel_items(self, items: list[Item], line: Line, start: int) -> Iterator[float]:
+        """Takes what a block has become past the callbacks from number `start` on."""
+        chain = self.chains[line.direction]
+        for item in items:
+            while self.held:
+                yield math.inf
+            if self.closed:
+                return
+            if not isinstance(item, Message):
+                yield from self._travel_block(item, line, start)
+                continue
+            at = self._meet(item, chain, start)
+            while at >= 0:
+                yield self._wait
+                at = self._meet(item, chain, at)
+
+
+def inherit(message: Message, old: Message) -> Message:
+    """A message in the place of another one, from which it has what it doesn't say itself."""
+    message.direction = old.direction
+    message.seq = message.seq or old.seq
+    message.time = message.time or old.time
+    return message
 
 
 def failure(stage: Stage, error: Exception) -> StageError:

@@ -15,16 +15,15 @@ files, connect), `run` (make messages; a stage that only reacts has nothing to d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .errors import ConfigError
-from .line import Callback, Input
+from .line import Callback, Input, OnBlock, OnMessage
 from .options import FLAG, LIST, NUMBER, TEXT, TEXTS, Option, Options
 
 if TYPE_CHECKING:
     from ..filters import Filter
-    from ..wire.block import Block
     from ..wire.message import Message
     from .pipeline import Pipeline
 
@@ -78,6 +77,11 @@ class Stage(Options):
         going."""
         return False
 
+    @property
+    def repeats(self) -> bool:
+        """Whether, after its session or beside it, others are to be run from the same command line."""
+        return False
+
     # what a stage does
 
     def attach(self) -> None:
@@ -102,19 +106,20 @@ class Stage(Options):
 
     def watch(
         self,
-        on_message: Callable[[Message], bool | None],
+        on_message: OnMessage,
         *,
-        on_block: Callable[[Block], Block | None] | None = None,
+        on_block: OnBlock | None = None,
         types: Collection[int] | None = None,
         copies: bool = False,
         looks: bool = True,
     ) -> None:
         """Registers what is called with each message in the stage's directions.
 
-        on_message: returns False to drop the message. on_block: the same for a whole block, and returns what is left
-        of it (None for nothing); without it, blocks come as messages. types: message types to call it for, None for
-        all. copies: it lets everything pass and changes nothing. looks: it decodes what is in a message, so that a
-        malformed one is to be told (the event PARSE).
+        on_message: returns False to drop the message, or a list of those that go on in its place. on_block: the same
+        for a whole block, and returns what is left of it (None for nothing), or a list of messages and blocks; without
+        it, blocks come as messages. types: message types to call it for, None for all. copies: it lets everything pass
+        and changes nothing. looks: it decodes what is in a message, so that a malformed one is to be told (the event
+        PARSE).
         """
         self.callbacks.append(Callback(self, on_message, on_block, types, copies, looks))
 

@@ -18,7 +18,7 @@ octets each with PEER_AS4, else 2), interface index (2), AFI (2), peer IP, local
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from struct import Struct
@@ -32,6 +32,8 @@ from .context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, WireContext
 if TYPE_CHECKING:
     from .message import Message
 
+HEADER: Final = 19
+"""Octets of a message header."""
 ENTRY: Final = Struct("=qqIIHHI")
 NO_PEER: Final = 0xFFFFFFFF
 
@@ -81,7 +83,7 @@ class Block:
         return next(self._open(self.index[position * ENTRY.size : (position + 1) * ENTRY.size]))
 
     def _open(self, entries: bytes | bytearray) -> Iterator[Message]:
-        from .message import HEADER, Message
+        from .message import Message
 
         octets = self.octets
         opener = _opener()
@@ -129,6 +131,25 @@ class Block:
     def part(self, start: int, stop: int) -> Block:
         """The messages from position `start` to before `stop`, on the same octets."""
         return Block(self.octets, self.index[start * ENTRY.size : stop * ENTRY.size])
+
+    def edited(self, bodies: Mapping[int, bytes | None]) -> Block:
+        """A block in which the messages at these positions, which ascend, have another body, or None: are left out."""
+        pieces = [self.octets]
+        end = len(self.octets)
+        index = bytearray()
+        start = 0
+        for position, body in bodies.items():
+            index += self.index[start * ENTRY.size : position * ENTRY.size]
+            start = position + 1
+            if body is not None:
+                seq, time, offset, peer, _, flags, spare = ENTRY.unpack_from(self.index, position * ENTRY.size)
+                length = HEADER + len(body)
+                marker, type_code = self.octets[offset : offset + 16], self.octets[offset + 18 : offset + HEADER]
+                pieces += marker, length.to_bytes(2, "big"), type_code, body
+                index += ENTRY.pack(seq, time, end, peer, length, flags, spare)
+                end += length
+        index += self.index[start * ENTRY.size :]
+        return Block(b"".join(pieces), index)
 
 
 @lru_cache(maxsize=1)

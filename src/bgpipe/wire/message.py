@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from .block import HEADER as HEADER
 from .block import peer_tags
 from .context import AS4, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, WireContext
 from .errors import TextError, WireError
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from .update import Update
 
 MARKER: Final = b"\xff" * 16
-HEADER: Final = 19
-"""Octets of a message header."""
 
 OPEN: Final = 1
 UPDATE: Final = 2
