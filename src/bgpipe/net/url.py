@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from .errors import DamagedError, StreamError
@@ -52,12 +52,13 @@ class UrlSource:
     def __iter__(self) -> Iterator[bytes]:
         with asyncio.Runner() as runner:
             self._loop = runner.get_loop()
-            session, response = runner.run(self._watched(self._open()))
+            session, response = runner.run(self._watched(self._open))
             try:
-                while octets := runner.run(self._watched(response.content.readany())):
+                while octets := runner.run(self._watched(response.content.readany)):
                     self.position += len(octets)
                     yield octets
             finally:
+                response.close()
                 runner.run(session.close())
 
     def close(self) -> None:
@@ -85,15 +86,15 @@ class UrlSource:
             self.total = response.content_length
         return session, response
 
-    async def _watched(self, work: Awaitable[T]) -> T:
-        """`work`, which `close` can cancel, with errors that a person understands."""
+    async def _watched(self, work: Callable[[], Awaitable[T]]) -> T:
+        """What `work` gives, which `close` can cancel, with errors that a person understands."""
         from aiohttp import ClientError, ClientPayloadError, InvalidURL
 
         self._task = asyncio.current_task()
         try:
             if self._closed:
                 raise Closed
-            return await work
+            return await work()
         except asyncio.CancelledError:
             raise Closed from None
         except InvalidURL as error:
