@@ -217,7 +217,7 @@ update open ipv4 af type prefix reach nexthop aspath as_origin aspath_len origin
 time dir seq igp 1 65536 4294967296 -1 0x10 1.5 1e999 10.0.0.0/8 ::/0 1:2 1:2:3 UPDATE L 2023 9999-99-99
 (a+)+$ (a [z-a] \\d{3} {"type":"TARGET","value":"1:2"} 'z'
 """
-WORDS = [*_WORDS.split(), '"x y"', "\x00", "\ud800"]
+WORDS = [*_WORDS.split(), "tag[PEER_AS] == 99999999999999999999", '"x y"', "\x00", "\ud800"]
 
 
 @given(st.lists(st.sampled_from(WORDS), max_size=12), st.sampled_from(["", " "]))

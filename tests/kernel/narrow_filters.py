@@ -49,7 +49,16 @@ CONDITIONS = (
     *(f"dir {sign} {direction}" for sign in ("==", "!=") for direction in ("L", "R", "LR")),
     *(f"seq {sign} 20" for sign in _ORDER),
     *(f"time {sign} 2019-01-01T00:02:03" for sign in _ORDER),
-    *("time ~ ':0[0-4]'", "tag[PEER_AS] == 65001", "json[attrs.MED.value] > 10", "attr[ORIGIN] == IGP"),
+    *(f"tag[{side}_{what}]" for side in ("PEER", "LOCAL") for what in ("AS", "IP")),
+    *(
+        f"tag[{side}_AS] {sign} {asn}"
+        for side in ("PEER", "LOCAL")
+        for sign in ("==", "!=")
+        for asn in (65001, "0", "0x1")
+    ),
+    *(f"tag[{side}_IP] == {ip}" for side in ("PEER", "LOCAL") for ip in ("192.0.2.1", "2001:db8::2", "2001:DB8::2")),
+    *("tag[PEER_IP] != 192.0.2.1", "tag[PEER_IP] == ::", "tag[PEER_AS] ~ 5", "tag[INTERFACE] == 8", "tag[x]"),
+    *("time ~ ':0[0-4]'", "tag == 65001", "json[attrs.MED.value] > 10", "attr[ORIGIN] == IGP"),
 )
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from ..wire.address import format_address, parse_address
 from ..wire.attrs import TABLE, parse_name
 from ..wire.block import DIRECTION_FLAGS, peer_tags
 from ..wire.errors import TextError
@@ -22,10 +23,11 @@ from .judges import COMPARE, any_matches, compares, matches, present
 from .pattern import compile_pattern
 from .syntax import Condition
 from .terms import Judge, Look, Step, Term
-from .values import number_of, parse_time, parse_unsigned
+from .values import integer_of, number_of, parse_time, parse_unsigned
 
 Binder = Callable[[Condition], Term]
 
+_PEER_TAGS: Final = {look.name: look for look in (Look.PEER_AS, Look.PEER_IP, Look.LOCAL_AS, Look.LOCAL_IP)}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _decode_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -118,7 +120,27 @@ def bind_tag(condition: Condition) -> Term:
         judge = any_matches(lambda message: list(filter(None, _tags(message).values())), test)
     else:
         judge = matches(lambda message: _tags(message).get(key) or None, test)
-    return Term(judge if condition.operator else lambda message: bool(judge(message)), updates_only=False)
+    step = _peer_step(condition)
+    return Term(judge if condition.operator else lambda message: bool(judge(message)), updates_only=False, step=step)
+
+
+def _peer_step(condition: Condition) -> Step | None:
+    """For the tags that the kernel finds where they come from: in the per-peer header of an archive's record."""
+    look = _PEER_TAGS.get(condition.subscript or "")
+    sign, value = condition.operator, condition.value
+    if look is None or sign not in ("", "=="):
+        return None
+    if not sign:
+        return Step(look)
+    if look in (Look.PEER_AS, Look.LOCAL_AS):
+        number = integer_of(value) or 0
+        # tags are text, so 007 isn't 7
+        return Step(look, sign, number) if str(number) == value and 0 <= number < 1 << 32 else None
+    try:
+        octets = parse_address(value)
+    except TextError:
+        return None
+    return Step(look, sign, 1 if len(octets) == 4 else 2, octets) if format_address(octets) == value else None
 
 
 def _tags(message: Message) -> Mapping[str, str]:

@@ -40,6 +40,10 @@ class Look(IntEnum):
     TIME = 21
     COMMUNITY_TEXT = 22
     LARGE_COMMUNITY_TEXT = 23
+    PEER_AS = 24
+    PEER_IP = 25
+    LOCAL_AS = 26
+    LOCAL_IP = 27
 
 
 OPERATOR_CODES: Final = {"": 0, "==": 1, "<": 2, "<=": 3, ">": 4, ">=": 5, "~": 6}

@@ -10,7 +10,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcmp, memcpy
 
-from .block cimport LEFT, RIGHT, Entry, message_of, next_entry
+from .block cimport LEFT, NO_PEER, PEER_AS4, RIGHT, Entry, message_of, next_entry, peer_of
 from .octets cimport Reader, left, reader, skip, sub, take, u8, u16, u32
 from .update cimport (
     AS4_PATH, AS_PATH, AS_SET, COMMUNITY, EXT_COMMUNITY, LARGE_COMMUNITY, LOCAL_PREF, MED, MP_REACH, MP_UNREACH,
@@ -46,6 +46,10 @@ cdef enum Look:
     LOOK_TIME
     LOOK_COMMUNITY_TEXT
     LOOK_LARGE_COMMUNITY_TEXT
+    LOOK_PEER_AS
+    LOOK_PEER_IP
+    LOOK_LOCAL_AS
+    LOOK_LOCAL_IP
 
 
 cdef enum Operator:
@@ -454,6 +458,38 @@ cdef inline Answer look_at_update(const Program* program, const Update* u, const
     return DECLINE
 
 
+cdef inline Answer look_at_peer(Reader r, bint as4, const Step* step) noexcept nogil:
+    """Tags that the per-peer header says (RFC 6396 section 4.4.2); zero is none."""
+    cdef uint32_t peer_as = u32(&r) if as4 else u16(&r)
+    cdef uint32_t local_as = u32(&r) if as4 else u16(&r)
+    cdef unsigned afi
+    cdef size_t size, i
+    cdef uint8_t any_bit = 0
+    cdef const uint8_t* p
+    skip(&r, 2)
+    afi = u16(&r)
+    if r.failed or afi != 1 and afi != 2:
+        return DECLINE
+    size = 4 if afi == 1 else 16
+    p = take(&r, size)
+    if step.look == LOOK_LOCAL_IP:
+        p = take(&r, size)
+    if p == NULL:
+        return DECLINE
+    if step.look == LOOK_PEER_AS or step.look == LOOK_LOCAL_AS:
+        peer_as = peer_as if step.look == LOOK_PEER_AS else local_as
+        if peer_as == 0:
+            return NO if step.operator == PRESENT else ABSENT
+        return compare(peer_as, step.operator, step.number)
+    for i in range(size):
+        any_bit |= p[i]
+    if any_bit == 0:
+        return NO if step.operator == PRESENT else ABSENT
+    if step.operator == PRESENT:
+        return YES
+    return YES if step.number == afi and memcmp(p, step.address, size) == 0 else NO
+
+
 cdef inline Answer look_at_entry(const Entry* entry, unsigned kind, const Step* step) noexcept nogil:
     """What needs no look into the body; DECLINE for everything else."""
     cdef int64_t value
@@ -485,13 +521,15 @@ cdef inline bint meets(Answer answer, unsigned want) noexcept nogil:
     return answer != NO
 
 
-cdef inline Answer judge(const Program* program, const Entry* entry, Reader message, Update* u) noexcept nogil:
+cdef inline Answer judge(
+    const Program* program, const uint8_t* octets, size_t size, const Entry* entry, Update* u
+) noexcept nogil:
     """YES, NO or DECLINE."""
-    cdef unsigned kind
+    cdef Reader message = message_of(octets, size, entry)
+    cdef unsigned kind, at
     cdef bint located = False
     cdef const Step* step
     cdef Answer answer
-    cdef unsigned at
     if message.failed:
         return DECLINE
     kind = message.base[message.pos + 18]  # message_of says that the header is there
@@ -499,16 +537,19 @@ cdef inline Answer judge(const Program* program, const Entry* entry, Reader mess
     while at < REJECT:
         step = &program.steps[at]
         answer = look_at_entry(entry, kind, step)
-        if answer == DECLINE:
-            if kind != UPDATE or step.look == LOOK_ASK:
-                return DECLINE
+        if answer == DECLINE and LOOK_PEER_AS <= step.look <= LOOK_LOCAL_IP:
+            if entry.peer == NO_PEER:
+                answer = NO if step.operator == PRESENT else ABSENT
+            else:
+                answer = look_at_peer(peer_of(octets, size, entry), entry.flags & PEER_AS4 != 0, step)
+        elif answer == DECLINE and kind == UPDATE and step.look != LOOK_ASK:
             if not located:
                 if not locate(u, message, entry.flags):
                     return DECLINE
                 located = True
             answer = look_at_update(program, u, step)
-            if answer == DECLINE:
-                return DECLINE
+        if answer == DECLINE:
+            return DECLINE
         at = step.yes if meets(answer, step.want) else step.no
     return YES if at == ACCEPT else NO
 
@@ -541,7 +582,7 @@ def narrow(bytes octets not None, index not None, bytes program not None, bint k
         entries = reader(<const uint8_t*> view.buf, 0, view.len)
         with nogil:
             while next_entry(&entries, &entry):  # so there is room in both for each
-                answer = judge(&loaded, &entry, message_of(base, size, &entry), &u)
+                answer = judge(&loaded, base, size, &entry, &u)
                 if answer == DECLINE or (answer == YES) == keep:
                     selected[kept] = entry
                     marks[kept] = answer == DECLINE
