@@ -20,15 +20,11 @@ def test_what_passes_is_copied(bgpipe, sample, sample_json, tmp_path):
 
 
 def test_json_to_mrt_and_back_keeps_everything(bgpipe, sample, tmp_path):
-    for name in ("a.json", "b.mrt.gz", "c.json", "d.raw", "e.mrt.zst", "f.json.bz2", "g.json"):
-        source = sample if name == "a.json" else previous
-        previous = tmp_path / name
-        if name == "e.mrt.zst":
-            source = tmp_path / "c.json"
-        assert bgpipe("read", source, "write", previous).code == 0
-    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "c.json").read_bytes()
-    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "g.json").read_bytes()
-    assert (tmp_path / "d.raw").read_bytes().startswith(b"\xff" * 16)
+    path = sample
+    for name in ("a.json", "b.mrt.gz", "c.json.bz2", "d.mrt.zst", "e.json"):
+        source, path = path, tmp_path / name
+        assert bgpipe("read", source, "write", path).code == 0
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "e.json").read_bytes()
 
 
 def test_formats_and_compression_by_option(bgpipe, sample, tmp_path):
@@ -116,10 +112,8 @@ def test_standard_output_in_other_formats(bgpipe, sample):
     done = bgpipe("read", sample, "stdout", "--format", "mrt")
     assert done.code == 0
     assert bgpipe("read", "-", "head", "-n", "1", "stdout", stdin=done.out[:5000]).code == 0
-    assert (
-        bgpipe("read", sample, "stdout", "--format", "raw", "--type", "KEEPALIVE").out[:19]
-        == b"\xff" * 16 + b"\0\x13\x04"
-    )
+    done = bgpipe("read", sample, "stdout", "--format", "raw", "--type", "KEEPALIVE", "--if", "seq < 100")
+    assert set(done.out.split(b"\xff" * 16)) == {b"", b"\0\x13\x04"}
 
 
 def test_the_hidden_output_prints_what_survives(bgpipe, sample, sample_json):
