@@ -231,7 +231,7 @@ def compare(arguments: list[str], environment: dict[str, str]) -> int:
             for env in (environment, without)
         )
         lines = list(difflib.unified_diff(codec, kernel, "codec", "kernel", lineterm="", n=0))[:12]
-        raise AssertionError("\n".join([f"different: {name}", *(line[:2000] for line in lines)]))
+        raise AssertionError("\n".join([f"different: {name}", *(line[:1000] for line in lines)]))
     return count
 
 

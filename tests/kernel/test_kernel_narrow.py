@@ -18,7 +18,7 @@ from bgpipe.filters.program import HEADER, STEP
 from bgpipe.formats import mrt
 from bgpipe.wire.block import ENTRY, FLAG_ADD_PATH, FLAG_AS4, FLAG_LEFT, FLAG_RIGHT, NO_PEER, Block
 
-needs_kernel = pytest.mark.skipif(not kernel.AVAILABLE, reason=kernel.WHY_NOT)
+pytestmark = pytest.mark.skipif(not kernel.AVAILABLE, reason=kernel.WHY_NOT)
 ARCHIVES = sorted(DATA.glob("updates.*.bz2"))
 RANDOM_FILTERS = 150
 BREATH = 1000
@@ -81,7 +81,6 @@ def test_random_filters(kind):
         agree(compile_filter(random_filter(rng)), whole)
 
 
-@needs_kernel
 @pytest.mark.parametrize("path", ARCHIVES, ids=lambda path: path.name)
 def test_archives(path):
     rng = Random(path.name)
@@ -94,7 +93,6 @@ def test_archives(path):
         agree(compile_filter(text), whole)
 
 
-@needs_kernel
 def test_common_messages_and_filters_need_no_python():
     whole = made_up("sample")
     undecided = 0
@@ -108,7 +106,6 @@ def test_common_messages_and_filters_need_no_python():
     assert undecided < 0.05 * len(CONDITIONS) * len(whole)  # paths that AS4_PATH belongs to
 
 
-@needs_kernel
 def test_what_the_kernel_did_not_judge_is_told():
     good = block(update(attribute(0x80, 4, "00000005")))
     odd = block(update(attribute(0x80, 4, "000005")))
@@ -125,7 +122,6 @@ def test_what_the_kernel_did_not_judge_is_told():
     assert narrow(b"", b"", program, True) == (bytearray(), [])
 
 
-@needs_kernel
 def test_python_sees_only_what_the_kernel_could_not_settle():
     whole = join(
         *(block(update(attribute(0x80, 4, "00000005"), reach=bytes((8, number)))) for number in range(100)),
@@ -167,7 +163,6 @@ def test_without_the_kernel_it_is_the_same(monkeypatch):
     assert [compile_filter(text).select(whole).index for text in texts] == with_kernel
 
 
-@needs_kernel
 def test_programs_that_are_not_ours_are_refused():
     narrow = kernel.narrow.narrow
     whole = block(update())

@@ -148,6 +148,23 @@ cdef inline uint8_t* put_hex(uint8_t* p, unsigned word) noexcept nogil:
     return p + 2
 
 
+cdef inline uint8_t* put_hex_u48(uint8_t* p, unsigned high, uint32_t low) noexcept nogil:
+    """16 and 32 bits as one number, without leading zeros."""
+    cdef unsigned words[3]
+    cdef unsigned i = 0
+    words[0] = high
+    words[1] = low >> 16
+    words[2] = low & 0xFFFF
+    while i < 2 and words[i] == 0:
+        i += 1
+    p = put_hex(p, words[i])
+    for i in range(i + 1, 3):
+        memcpy(p, HEX2[words[i] >> 8], 2)
+        memcpy(p + 2, HEX2[words[i] & 255], 2)
+        p += 4
+    return p
+
+
 cdef inline uint8_t* put_ipv4(uint8_t* p, const uint8_t* address) noexcept nogil:
     p = put_char(put_small(p, address[0]), c".")
     p = put_char(put_small(p, address[1]), c".")
@@ -258,33 +275,39 @@ cdef inline uint8_t* put_large_communities(uint8_t* p, Reader r) noexcept nogil:
 
 
 cdef inline uint8_t* put_ext_communities(uint8_t* p, Reader r) noexcept nogil:
-    """Route targets and route origins, transitive ones (RFC 4360, RFC 5668); all others are declined."""
-    cdef unsigned kind, subtype
+    """Route targets, route origins (RFC 4360, RFC 5668), and types without a name; FlowSpec actions are declined."""
+    cdef unsigned kind, high, subtype
     cdef const uint8_t* address
     p = put_char(p, c"[")
     while left(&r):
-        kind = u8(&r)
-        subtype = u8(&r)
-        if subtype != 2 and subtype != 3:
+        kind = u16(&r)
+        high = kind >> 8 & 0xBF  # without the bit for non-transitive ones
+        subtype = kind & 0xFF
+        p = put(p, b'{"type":"')
+        if high <= 2 and (subtype == 2 or subtype == 3):
+            p = put(p, b"" if high == 0 else b"IP4_" if high == 1 else b"AS4_")
+            p = put(p, b"TARGET" if subtype == 2 else b"ORIGIN")
+        elif high == 8 or high & 0x80 or (high <= 2 and (subtype == 0 or subtype == 0xFF)):
             return NULL
-        if kind == 0:
-            p = put(p, b'{"type":"TARGET","value":"' if subtype == 2 else b'{"type":"ORIGIN","value":"')
+        else:
+            p = put_hex(put(p, b"0x"), kind)
+        p = put(p, b'","value":"')
+        if high == 0:
             p = put_char(put_u32(p, u16(&r)), c":")
             p = put_u32(p, u32(&r))
-        elif kind == 1:
-            p = put(p, b'{"type":"IP4_TARGET","value":"' if subtype == 2 else b'{"type":"IP4_ORIGIN","value":"')
+        elif high == 1:
             address = take(&r, 4)
             if address == NULL:
                 return NULL
             p = put_char(put_ipv4(p, address), c":")
             p = put_u32(p, u16(&r))
-        elif kind == 2:
-            p = put(p, b'{"type":"AS4_TARGET","value":"' if subtype == 2 else b'{"type":"AS4_ORIGIN","value":"')
+        elif high == 2:
             p = put_char(put_u32(p, u32(&r)), c":")
             p = put_u32(p, u16(&r))
         else:
-            return NULL
-        p = put(p, b'"},')
+            high = u16(&r)
+            p = put_hex_u48(put(p, b"0x"), high, u32(&r))
+        p = put(p, b'","nontransitive":true},' if kind & 0x4000 else b'"},')
     return close_with(p, c"]")
 
 

@@ -2,7 +2,7 @@
 
 Reader: `take` gives the next n octets or NULL; `u8`, `u16`, `u32` (network byte order), `sub` and `skip` are made of
 it. Once a read has failed, the reader is at its end and `failed` says so: a loop `while left(&r)` ends, and one look
-at `failed` after it judges all reads before.
+at `failed` after it judges all reads before. Two reads never stand in one call: C doesn't say which comes first.
 
 Writer: fills a bytes object from its front. `room` gives memory for n octets or NULL (no memory left); the caller
 fills it and calls `wrote` with the first octet behind. `open_writer` and `close_writer` need the GIL, the rest does
