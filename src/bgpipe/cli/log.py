@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from .options import LEVELS
@@ -20,9 +20,12 @@ _COLOURS: Final = {"debug": "\x1b[2m", "info": "\x1b[32m", "warn": "\x1b[33m", "
 class StderrLog:
     """Writes what is of `level` and above."""
 
-    def __init__(self, level: str = "info", *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, level: str = "info", *, now: Callable[[], float] = time.time, bound: Mapping[str, Any] | None = None
+    ) -> None:
         self.level = level
         self._now = now
+        self._bound = dict(bound or {})
         self._colours = sys.stderr.isatty()
 
     def debug(self, text: str, **fields: Any) -> None:
@@ -37,6 +40,10 @@ class StderrLog:
     def error(self, text: str, **fields: Any) -> None:
         self._write("error", text, fields)
 
+    def bind(self, **fields: Any) -> StderrLog:
+        """A log that says these fields on every line."""
+        return StderrLog(self.level, now=self._now, bound=self._bound | fields)
+
     def shows(self, level: str) -> bool:
         return _RANKS[level] >= _RANKS[self.level]
 
@@ -44,6 +51,7 @@ class StderrLog:
         if not self.shows(level):
             return
         error = fields.pop("exc_info", None)
+        fields = self._bound | fields
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self._now()))
         tag = _TAGS[level]
         if self._colours:

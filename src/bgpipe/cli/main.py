@@ -65,7 +65,7 @@ def run(words: Sequence[str], log: StderrLog) -> int:
         return 0
     from .run import run_pipeline
 
-    run_pipeline(pipeline, log)
+    run_pipeline(pipeline, lambda: build(parse(words, os.environ), log), log)
     return 0
 
 

@@ -5,23 +5,28 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ..pipeline.pipeline import Pipeline
 from ..stages.engine.runner import Runner
 from .log import StderrLog
 from .report import show_progress, sources, summary, wants_progress
 
+if TYPE_CHECKING:
+    from .sessions import Sessions
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def run_pipeline(pipeline: Pipeline, log: StderrLog) -> None:
-    """Returns when the pipeline has ended. Raises StageError."""
+def run_pipeline(pipeline: Pipeline, make: Callable[[], Pipeline], log: StderrLog) -> None:
+    """Returns when the pipeline has ended, and those that `make` makes after it. Raises StageError."""
     for stage in pipeline.deaf():
         text = f"nobody produces messages in direction {'/'.join(stage.directions)} (missing -L/-R/-LR somewhere?)"
         log.warning(text, stage=str(stage))
     start = time.monotonic()
     try:
-        asyncio.run(_run(pipeline, log))
+        asyncio.run(_run(pipeline, make, log))
     finally:
         # who stops early, as `head` does, has asked for a few messages and not for counts
         if any(source.counts.records for source in sources(pipeline)) and (
@@ -30,8 +35,14 @@ def run_pipeline(pipeline: Pipeline, log: StderrLog) -> None:
             log.info("done", **summary(pipeline, time.monotonic() - start))
 
 
-async def _run(pipeline: Pipeline, log: StderrLog) -> None:
-    runner = Runner(pipeline)
+async def _run(pipeline: Pipeline, make: Callable[[], Pipeline], log: StderrLog) -> None:
+    runner: Runner | Sessions
+    if any(stage.repeats for stage in pipeline.stages):
+        from .sessions import Sessions
+
+        runner = Sessions(pipeline, make, log)
+    else:
+        runner = Runner(pipeline)
     loop = asyncio.get_running_loop()
 
     def on_signal() -> None:

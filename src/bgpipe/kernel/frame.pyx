@@ -6,7 +6,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcmp
 
-from .block cimport MESSAGE_HEADER, NO_PEER, Entry, message_of, next_entry
+from .block cimport MESSAGE_HEADER, NO_PEER, PEER_AS4, Entry, message_of, next_entry
 from .octets cimport Reader, left, reader, skip, sub, take, u8, u16
 from .update cimport MP_UNREACH, Update, locate
 
@@ -24,13 +24,23 @@ cdef inline bint is_end_of_rib(Reader body) noexcept nogil:
     return u16(&body) == 0 and u16(&body) == size - 4 and (size == 4 or (u8(&body) & 0x80 and u8(&body) == MP_UNREACH))
 
 
-def frame(bytes octets not None, Py_ssize_t start, unsigned flags, int64_t time, unsigned limit):
-    """(index, end): the run of whole UPDATE messages from `start` on, of at most `limit` octets each.
+def frame(
+    bytes octets not None,
+    Py_ssize_t start,
+    Py_ssize_t stop,
+    unsigned flags,
+    int64_t time,
+    unsigned limit,
+    bint has_peer,
+):
+    """(index, end): the run of whole UPDATE messages from `start` to before `stop`, of at most `limit` octets each.
 
     The run ends at `end`: before a message that is cut short, of another type, an End-of-RIB (RFC 4724 section 2), or
-    with a header that can't be. flags, time: for every entry.
+    with a header that can't be. flags, time: for every entry. has_peer: behind `stop` there is a per-peer header with
+    4-octet AS numbers, which belongs to all of them.
     """
-    cdef size_t size = min(PyBytes_GET_SIZE(octets), <Py_ssize_t> NO_PEER)
+    cdef size_t size = min(max(stop, 0), PyBytes_GET_SIZE(octets), <Py_ssize_t> NO_PEER)
+    cdef uint32_t peer = <uint32_t> size if has_peer else NO_PEER
     cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
     cdef const uint8_t* marker
     cdef size_t begin, end, top, length, count = 0
@@ -39,6 +49,8 @@ def frame(bytes octets not None, Py_ssize_t start, unsigned flags, int64_t time,
     cdef Reader r, body
     if start < 0:
         raise ValueError("start is before the first octet")
+    if has_peer:
+        flags |= PEER_AS4
     r = reader(base, start, size)
     begin = end = r.pos
     top = left(&r) // MESSAGE_HEADER + 1
@@ -57,7 +69,7 @@ def frame(bytes octets not None, Py_ssize_t start, unsigned flags, int64_t time,
             entries[count].seq = 0
             entries[count].time = time
             entries[count].offset = <uint32_t> end
-            entries[count].peer = NO_PEER
+            entries[count].peer = peer
             entries[count].length = <uint16_t> length
             entries[count].flags = flags
             entries[count].spare = 0

@@ -21,6 +21,7 @@ from . import events
 from .errors import ConfigError, StageError, nearest
 from .events import Bus, Event, expand_all
 from .line import Line
+from .shared import Shared
 from .tracker import Tracker
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class Pipeline:
         """messages so far that could not be decoded in full"""
         self._told: set[tuple[str, int]] = set()
         self.holds = {"R": 0, "L": 0}
+        self.shared = Shared()
         self.values: dict[str, str] = {}
         """what stages know of the session and others may use, such as R_LOCAL_ADDR"""
         self.stopping = False
@@ -123,7 +125,7 @@ class Pipeline:
         self.errors: list[StageError] = []
         self.on_change: Callable[[], None] = lambda: None
         """called when there is something to hand out"""
-        self.on_kill: Callable[[str], NoReturn] = _exit
+        self.on_kill: Callable[[str], object] = _exit
         self._states: dict[Stage, State] = {}
         self._due: deque[list[Stage]] = deque()
         self._ended: deque[Stage] = deque()
@@ -404,8 +406,8 @@ class Pipeline:
             if stage.running:
                 stage.flush()
 
-    def kill(self, reason: str) -> NoReturn:
-        """Ends the process at once."""
+    def kill(self, reason: str) -> None:
+        """Ends the process at once; of many sessions in one, only this one."""
         self.log.error("session killed by event", event=reason)
         self.on_kill(reason)
 

@@ -36,6 +36,8 @@ class Endpoint:
         self.sending = context
         self.agreement: Agreement | None = None
         self.fault: WireError | None = None
+        self.addresses: tuple[bytes, ...] = ()
+        """of the peer and of us: if they are there, messages get a per-peer header (wire.block), which makes tags"""
         self._rest = b""
         self._received: Open | None = None
         self._sent: Open | None = None
@@ -48,15 +50,30 @@ class Endpoint:
             return None
         return "ibgp" if self._received.asn == self._sent.asn else "ebgp"
 
+    @property
+    def opened(self) -> bool:
+        """Whether the peer's OPEN is there."""
+        return self._received is not None
+
+    def _peer_header(self) -> bytes:
+        """The per-peer header of what comes from the peer, b"" if nobody wants it."""
+        if not self.addresses:
+            return b""
+        ases = (each.asn.to_bytes(4, "big") if each is not None else bytes(4) for each in (self._received, self._sent))
+        afi = b"\0\0\0\1" if len(self.addresses[0]) == 4 else b"\0\0\0\2"
+        return b"".join((*ases, afi, *self.addresses))
+
     # from the peer
 
     def feed(self, octets: bytes, time: int) -> Iterator[Item]:
         """The messages that `octets` complete. Stops at a header that can't be: see `fault`."""
         octets = self._rest + octets if self._rest else octets
         pos, end = 0, len(octets)
+        peer = self._peer_header()
+        octets += peer
         while end - pos >= HEADER and self.fault is None:
             if kernel.AVAILABLE and (flags := self._block_flags()) is not None:
-                index, stop = kernel.frame.frame(octets, pos, flags, time, self._limit)
+                index, stop = kernel.frame.frame(octets, pos, end, flags, time, self._limit, bool(peer))
                 if stop > pos:
                     yield Block(octets, index)
                     pos = stop
@@ -70,18 +87,17 @@ class Endpoint:
                 break
             yield self._receive(type_code, octets[pos + HEADER : pos + length], time)
             pos += length
-        self._rest = octets[pos:] if self.fault is None else b""
+        self._rest = octets[pos:end] if self.fault is None else b""
 
     def lost(self) -> int:
         """Octets of a message that never came whole."""
         return len(self._rest)
 
     def _receive(self, type_code: int, body: bytes, time: int) -> Message:
-        message = Message(type_code, body, time=time, context=self.receiving)
         if type_code == OPEN:
-            self._received = _decode(message) or self._received
+            self._received = _decode(body) or self._received
             self._agree()
-        return message
+        return Message(type_code, body, time=time, context=self.receiving, peer=self._peer_header() or None)
 
     @property
     def _limit(self) -> int:
@@ -114,7 +130,7 @@ class Endpoint:
 
     def _encode_message(self, message: Message) -> bytes:
         if message.type_code == OPEN:
-            self._sent = _decode(message) or self._sent
+            self._sent = _decode(message.body) or self._sent
             self._agree()
         elif message.type_code == UPDATE and not self._fits(message):
             bodies = message.update.encode_split(self.sending)
@@ -138,9 +154,9 @@ class Endpoint:
         self._flags = None
 
 
-def _decode(message: Message) -> Open | None:
+def _decode(body: bytes) -> Open | None:
     try:
-        return message.open
+        return Open.decode(body)
     except WireError:
         return None
 

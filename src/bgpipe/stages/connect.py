@@ -37,6 +37,10 @@ class Connect(End):
     insecure = Option(FLAG, False, "with --tls, take any certificate")
     no_ipv6 = Option(FLAG, False, "use no IPv6 addresses of names")
 
+    @property
+    def repeats(self) -> bool:
+        return self.retry
+
     def attach(self) -> None:
         super().attach()
         try:

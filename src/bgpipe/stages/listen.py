@@ -4,29 +4,63 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 from ssl import SSLContext
 
 from ..net.connection import Connection, adopt
-from ..net.tcp import Network, allowed, format_endpoint, listen, parse_endpoint, tune
+from ..net.tcp import Network, parse_endpoint
 from ..net.tls import server_context
 from ..pipeline.errors import ConfigError, StageError
-from ..pipeline.options import DURATION, LIST, Option
+from ..pipeline.options import DURATION, FLAG, LIST, Kind, Option
+from .engine.door import Door
 from .engine.end import End
+
+
+def parse_many(text: str) -> int:
+    """A number of sessions; 0 for any number."""
+    if text.lower() == "true":
+        return 0
+    if text.lower() == "false":
+        return -1
+    if not text.isdecimal():
+        raise ValueError("want a number of sessions")
+    return int(text)
 
 
 class Listen(End):
     """Wait for a peer to connect over TCP.
 
-    ADDR is `:PORT`, an IP address, or both.
+    ADDR is `:PORT`, an IP address, or both. With --many, every peer that connects gets a session of its own: the
+    rest of the command line is run for it, side by side with all others, and outputs are shared.
     """
 
     argument = "ADDR"
+    server = True
 
     timeout = Option(DURATION, 0.0, "wait so long for a peer; 0 for ever")
+    open_timeout = Option(DURATION, 10.0, "close a connection on which no OPEN has come for so long; 0 never")
     allow = Option(LIST, (), "take only peers with these addresses", metavar="CIDR")
+    many = Option(
+        Kind("N", parse_many, flag=True), -1, "take many peers, with =N so many at the same time", metavar="N"
+    )
+    again = Option(FLAG, False, "take the next peer when the session ends")
+
+    accepted: socket.socket | None = None
+    """a connection that somebody else has let in"""
+
+    @property
+    def repeats(self) -> bool:
+        return self.again or self.most >= 0
+
+    @property
+    def most(self) -> int:
+        """How many peers may have sessions at the same time: 0 any number, -1 if it is just one that is waited for."""
+        return 0 if self.many is True else self.many
 
     def attach(self) -> None:
         super().attach()
+        if self.again and self.most >= 0:
+            raise ConfigError("--many and --again exclude each other")
         try:
             self.host, self.port = parse_endpoint(self.arguments[0])
             self.networks: list[Network] = [ipaddress.ip_network(text, strict=False) for text in self.allow]
@@ -38,30 +72,14 @@ class Listen(End):
 
     async def open(self) -> Connection:
         options = self.tcp_options()
-        loop = asyncio.get_running_loop()
-        sockets = listen(self.host, self.port, options)
-        for each in sockets:
-            self.pipeline.log.info(f"listening on {format_endpoint(each.getsockname())}", stage=str(self))
-        accepting = {asyncio.create_task(loop.sock_accept(each)): each for each in sockets}
+        if self.accepted is not None:
+            return await adopt(self.accepted, options, server=True)
+        door = Door(self.host, self.port, options, self.networks, self.pipeline.log)
         try:
             async with asyncio.timeout(self.timeout or None):
-                while True:
-                    done, _ = await asyncio.wait(accepting, return_when=asyncio.FIRST_COMPLETED)
-                    for task in done:
-                        each = accepting.pop(task)
-                        connected, address = task.result()
-                        if allowed(address[0], self.networks):
-                            tune(connected, options)
-                            return await adopt(connected, options, server=True)
-                        connected.close()
-                        self.pipeline.log.warning(
-                            "connection refused: not in --allow", stage=str(self), remote=format_endpoint(address)
-                        )
-                        accepting[asyncio.create_task(loop.sock_accept(each))] = each
+                connected, _ = await door.next()
         except TimeoutError:
             raise StageError(f"{self}: no peer has connected within {self.timeout:g} s") from None
         finally:
-            for task in accepting:
-                task.cancel()
-            for each in sockets:
-                each.close()
+            door.close()
+        return await adopt(connected, options, server=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from ...formats.base import Item
@@ -16,11 +16,12 @@ from ...net.connection import Connection
 from ...net.tcp import TcpOptions
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, StageError
-from ...pipeline.options import DURATION, FLAG, INTEGER, TEXT, Option
+from ...pipeline.options import DURATION, FLAG, INTEGER, TEXT, Option, choice
 from ...pipeline.stage import Producing
 from ...session.endpoint import Endpoint
 from ...session.judge import POLICIES, Judge
 from ...wire import message
+from ...wire.address import parse_address
 from ...wire.errors import WireError
 from ...wire.message import Message
 from ...wire.notification import Notification
@@ -50,15 +51,18 @@ class End(Producing):
     key = Option(TEXT, "", "the key of our certificate, as a PEM file", metavar="FILE")
     ca = Option(TEXT, "", "take only peers with a certificate of these authorities, a PEM file", metavar="FILE")
     malformed = Option(
-        TEXT,
-        "auto",
-        f"what to do with a malformed UPDATE that a stage must look at: {', '.join(POLICIES)}",
-        metavar="HOW",
+        choice(*POLICIES), "auto", "what to do with a malformed UPDATE that a stage must look at; auto is RFC 7606"
     )
 
     connection: Connection | None = None
     server = False
     """whether the peer called us"""
+    tells_peer = False
+    """whether messages get tags that say who sent them"""
+    open_timeout: float | Option[float] = 0.0
+    """seconds until the peer's OPEN must be there, 0 for any time"""
+    on_open: Callable[[], None] = staticmethod(lambda: None)
+    """called when the peer's OPEN is there"""
 
     @property
     def lasting(self) -> bool:
@@ -69,8 +73,6 @@ class End(Producing):
         row = [stage for stage in self.pipeline.stages if not stage.hidden]
         if self is not row[0] and self is not row[-1]:
             raise ConfigError("must be either the first or the last stage")
-        if self.malformed not in POLICIES:
-            raise ConfigError(f"--malformed: one of {', '.join(POLICIES)} is expected, not {self.malformed!r}")
         if not 0 <= self.ttl < 256 or not 0 <= self.min_ttl < 256:
             raise ConfigError("a TTL is from 1 to 255, or 0")
         self.side = "R" if self.directions == "L" else "L"
@@ -120,6 +122,9 @@ class End(Producing):
         connection.on_room = self._on_room
         self.pipeline.log.info("connected", stage=str(self), local=connection.local, remote=connection.remote)
         self.pipeline.values |= self._addresses(connection)
+        if self.tells_peer:
+            addresses = (self.pipeline.values[f"{self.side}_{name}_ADDR"] for name in ("REMOTE", "LOCAL"))
+            self.endpoint.addresses = tuple(map(parse_address, addresses))
         pending, self._pending = self._pending, []
         if self._holding:
             self._holding = False
@@ -139,7 +144,13 @@ class End(Producing):
     async def run(self) -> None:
         assert self.connection is not None
         self.connection.resume()
+        if self.open_timeout:
+            asyncio.get_running_loop().call_later(self.open_timeout, self._on_open_timeout)
         await self._over.wait()
+
+    def _on_open_timeout(self) -> None:
+        if not self.endpoint.opened and not self._over.is_set():
+            self._end(f"no OPEN within {self.open_timeout:g} s")
 
     async def stop(self) -> None:
         connection = self.connection
@@ -188,8 +199,11 @@ class End(Producing):
         """Malformed UPDATEs, where a stage will look at them, are treated before anybody does (RFC 7606)."""
         looks = any(self.inlet.chains.values())
         for item in items:
-            if isinstance(item, Message) and item.type_code == message.NOTIFICATION:
-                self._last = item.notification
+            if isinstance(item, Message):
+                if item.type_code == message.NOTIFICATION:
+                    self._last = item.notification
+                elif item.type_code == message.OPEN:
+                    self.on_open()
             if not looks:
                 yield item
                 continue

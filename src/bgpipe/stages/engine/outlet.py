@@ -39,31 +39,38 @@ Listener = Callable[[Message, Exception | None], None]
 """Hears of a message that an encoder was asked for, and why it could not be written, None if it could."""
 
 
+class User(Protocol):
+    """Who writes to an outlet."""
+
+    def on_full(self) -> None:
+        """There is too much to be written."""
+
+    def on_room(self) -> None:
+        """There is room again."""
+
+    def on_odd(self, message: Message, error: Exception | None) -> None:
+        """An encoder tells of a message."""
+
+    def on_error(self, error: Exception) -> None:
+        """The output refuses octets; from now on they are lost. Called once."""
+
+
 class Outlet:
     """An encoder for the loop, one for each thread, and the order of what they make.
 
-    In the loop are called: on_full when there is too much to be written, on_room when there is room again, on_odd for
-    messages that an encoder tells of, and on_error once, when an output refuses octets; from then on they are lost.
+    Who writes here joins, and is called in the loop: see User.
     """
 
     def __init__(
         self,
         output: Output,
         make_encoder: Callable[[Listener], Encoder],
-        *,
-        on_odd: Listener,
-        on_full: Callable[[], None],
-        on_room: Callable[[], None],
-        on_error: Callable[[Exception], None],
     ) -> None:
         self.failed = False
         self._output = output
         self._make_encoder = make_encoder
-        self._on_odd = on_odd
-        self._on_full = on_full
-        self._on_room = on_room
-        self._on_error = on_error
-        self._encoder = make_encoder(on_odd)
+        self._users: list[User] = []
+        self._encoder = make_encoder(self._on_odd)
         self._loop = asyncio.get_running_loop()
         self._piece: list[bytes] = []
         self._piece_size = 0
@@ -77,6 +84,16 @@ class Outlet:
         self._threads: list[threading.Thread] = []
         self._running = 0
         self._closed = asyncio.Event()
+
+    def join(self, user: User) -> None:
+        self._users.append(user)
+        if self._full:
+            user.on_full()
+
+    def leave(self, user: User) -> None:
+        self._users.remove(user)
+        if self._full:
+            user.on_room()
 
     def put_message(self, message: Message) -> None:
         """A message is encoded now: stages further on may change it."""
@@ -126,7 +143,8 @@ class Outlet:
         self._waiting_octets += size
         if not self._full and (self._waiting >= MAX_JOBS or self._waiting_octets >= MAX_OCTETS):
             self._full = True
-            self._on_full()
+            for user in tuple(self._users):
+                user.on_full()
 
     # in the threads
 
@@ -181,10 +199,16 @@ class Outlet:
             self._on_odd(message, reason)
         if error is not None and not self.failed:
             self.failed = True
-            self._on_error(error)
+            for user in tuple(self._users):
+                user.on_error(error)
         if self._full and self._waiting <= MAX_JOBS // 2 and self._waiting_octets <= MAX_OCTETS // 2:
             self._full = False
-            self._on_room()
+            for user in tuple(self._users):
+                user.on_room()
+
+    def _on_odd(self, message: Message, error: Exception | None) -> None:
+        for user in self._users[:1]:
+            user.on_odd(message, error)
 
     def _on_exit(self) -> None:
         self._running -= 1

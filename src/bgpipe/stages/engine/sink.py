@@ -60,17 +60,18 @@ class Sink(Consuming):
 
     async def prepare(self) -> None:
         try:
-            output = self.open()
+            self.outlet = self.pipeline.shared.take(self._key, self._make_outlet, Outlet.close)
         except StreamError as error:
             raise StageError(f"{self}: {error}") from None
-        self.outlet = Outlet(
-            output,
-            self._encoder,
-            on_odd=self.on_odd,
-            on_full=lambda: self.pipeline.hold(self.directions),
-            on_room=lambda: self.pipeline.release(self.directions),
-            on_error=self.on_error,
-        )
+        self.outlet.join(self)
+
+    @property
+    def _key(self) -> tuple[str, str]:
+        """What makes it the same output for all sessions of a command line."""
+        return "output", str(self)
+
+    def _make_outlet(self) -> Outlet:
+        return Outlet(self.open(), self._encoder)
 
     def on_message(self, message: Message) -> None:
         assert self.outlet is not None
@@ -87,7 +88,15 @@ class Sink(Consuming):
 
     async def stop(self) -> None:
         if self.outlet is not None:
-            await self.outlet.close()
+            self.outlet.flush()
+            await self.pipeline.shared.give_back(self._key)
+            self.outlet.leave(self)
+
+    def on_full(self) -> None:
+        self.pipeline.hold(self.directions)
+
+    def on_room(self) -> None:
+        self.pipeline.release(self.directions)
 
     def on_error(self, error: Exception) -> None:
         """The output takes no more."""

@@ -1,0 +1,155 @@
+"""Runs a command line for one session after the other, or for many side by side.
+
+`listen --many` and `listen --again` let in peers, and each gets a pipeline of its own, made of the same words;
+`connect --retry` makes a new pipeline when the session of the last one was lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from ..pipeline import events
+from ..pipeline.errors import ConfigError, StageError
+from ..pipeline.pipeline import Pipeline
+from ..session.damping import Damping
+from ..stages.connect import Connect
+from ..stages.engine.door import Door
+from ..stages.engine.end import End
+from ..stages.engine.runner import Runner
+from ..stages.listen import Listen
+from .log import StderrLog
+
+
+class Sessions:
+    """make: a new pipeline from the command line, attached. first: one that is made already."""
+
+    def __init__(self, first: Pipeline, make: Callable[[], Pipeline], log: StderrLog) -> None:
+        self.active: dict[int, Pipeline] = {}
+        """by their number, from 1"""
+        self.count = 0
+        self._first: Pipeline | None = first
+        self._make = make
+        self._log = log
+        self._shared = first.shared
+        self._runners: set[Runner] = set()
+        self._interrupted = asyncio.Event()
+        self._listen = next((stage for stage in first.stages if isinstance(stage, Listen) and stage.repeats), None)
+
+    async def run(self) -> None:
+        """Returns when there is nothing more to do. Raises StageError: of the last session, or if nobody can listen."""
+        self._shared.keep = True
+        try:
+            if self._listen is not None:
+                await self._serve(self._listen)
+            else:
+                await self._repeat()
+        finally:
+            await self._shared.close()
+
+    def interrupt(self) -> None:
+        """Ends all sessions, as a signal does."""
+        self._interrupted.set()
+        for runner in self._runners:
+            runner.interrupt()
+
+    async def _repeat(self) -> None:
+        """The session again and again, until one ends by itself."""
+        damping = Damping()
+        while not self._interrupted.is_set():
+            pipeline = self._next()
+            start = time.monotonic()
+            try:
+                await self._run(pipeline)
+                return
+            except StageError as error:
+                persistent = any(isinstance(stage, Connect) and stage.retry for stage in pipeline.stages)
+                if not (pipeline.lost and persistent) or self._interrupted.is_set():
+                    raise
+                wait = damping.failed(time.monotonic() - start)
+                self._log.warning(f"{error}; next session in {wait:.0f} s")
+                pipeline.emit(events.RECONNECT, error=error, values=(damping.failures,))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._interrupted.wait(), wait)
+
+    async def _serve(self, first: Listen) -> None:
+        """A session for each peer that comes."""
+        try:
+            door = Door(first.host, first.port, first.tcp_options(), first.networks, self._log)
+        except (OSError, ValueError) as error:
+            raise StageError(f"{first}: {error}") from error
+        door.most = max(0, first.most)
+        tasks: set[asyncio.Task[None]] = set()
+        interrupted = asyncio.create_task(self._interrupted.wait())
+        try:
+            while not self._interrupted.is_set():
+                coming = asyncio.create_task(door.next())
+                await asyncio.wait((coming, interrupted), return_when=asyncio.FIRST_COMPLETED)
+                if not coming.done():
+                    coming.cancel()
+                    break
+                task = asyncio.create_task(self._session(door, *coming.result()))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+                if first.again:
+                    await asyncio.wait((task, interrupted), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            door.close()
+            interrupted.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
+
+    async def _session(self, door: Door, connected: socket.socket, address: str) -> None:
+        """One session, whose end is nobody else's."""
+        door.inside += 1
+        door.unknown[address] += 1
+        known = False
+
+        def on_open() -> None:
+            nonlocal known
+            if not known:
+                known = True
+                door.unknown[address] -= 1
+                if not door.unknown[address]:
+                    del door.unknown[address]
+
+        try:
+            pipeline = self._next()
+            for stage in pipeline.stages:
+                if isinstance(stage, End):
+                    stage.tells_peer = True  # in what all sessions write, tags tell them apart
+                if isinstance(stage, Listen):
+                    stage.accepted = connected
+                    stage.on_open = on_open
+            pipeline.on_kill = lambda reason: pipeline.fail(StageError(f"killed by {reason}"))
+            await self._run(pipeline)
+        except (StageError, ConfigError) as error:
+            self._log.info(f"session ended: {error}", session=self.count)
+        except Exception as error:
+            self._log.error(f"session ended: unexpected {type(error).__name__}: {error}")
+            self._log.debug("unexpected error", exc_info=error)
+        finally:
+            connected.close()
+            on_open()
+            door.inside -= 1
+
+    def _next(self) -> Pipeline:
+        pipeline, self._first = self._first or self._make(), None
+        pipeline.shared = self._shared
+        return pipeline
+
+    async def _run(self, pipeline: Pipeline) -> None:
+        self.count += 1
+        number = self.count
+        pipeline.log = self._log.bind(session=number)
+        runner = Runner(pipeline)
+        self._runners.add(runner)
+        self.active[number] = pipeline
+        try:
+            await runner.run()
+        finally:
+            self._runners.discard(runner)
+            del self.active[number]

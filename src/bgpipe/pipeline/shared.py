@@ -1,0 +1,52 @@
+"""What the pipelines of one process have in common: outputs, totals, caches.
+
+A command line may run many sessions side by side, each in a pipeline of its own. What a stage takes from here is made
+once, by the first who wants it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Shared:
+    """keep: things outlive those who use them, until `close`; else they go when the last has given them back."""
+
+    def __init__(self, *, keep: bool = False) -> None:
+        self.keep = keep
+        self._things: dict[Hashable, Any] = {}
+        self._closers: dict[Hashable, Callable[[], Awaitable[None]]] = {}
+        self._users: dict[Hashable, int] = {}
+
+    def setdefault(self, key: Hashable, make: Callable[[], T]) -> T:
+        """The thing of this key, made if it is not there yet. It needs no closing."""
+        if key not in self._things:
+            self._things[key] = make()
+        thing: T = self._things[key]
+        return thing
+
+    def take(self, key: Hashable, make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> T:
+        """As setdefault; whoever takes it gives it back once."""
+        thing = self.setdefault(key, make)
+        self._closers.setdefault(key, lambda: close(thing))
+        self._users[key] = self._users.get(key, 0) + 1
+        return thing
+
+    async def give_back(self, key: Hashable) -> None:
+        self._users[key] -= 1
+        if not self._users[key] and not self.keep:
+            await self._close(key)
+
+    async def close(self) -> None:
+        """Closes all that is still open."""
+        for key in list(self._closers):
+            await self._close(key)
+
+    async def _close(self, key: Hashable) -> None:
+        close = self._closers.pop(key)
+        self._things.pop(key)
+        self._users.pop(key, None)
+        await close()

@@ -1,0 +1,79 @@
+"""Where peers come in: listening sockets, and who may pass them."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from ...net.tcp import Network, TcpOptions, allowed, format_endpoint, listen, tune
+from ...pipeline.pipeline import Log
+
+MOST_UNKNOWN: Final = 16
+"""Connections from one address that may be without an OPEN at the same time."""
+
+
+class Door:
+    """Lets in connections, one by one.
+
+    networks: whom it lets in, everybody if there are none. most: how many may be inside at the same time, 0 for any
+    number. unknown: for each address, how many are inside and have not sent an OPEN yet.
+    """
+
+    def __init__(self, host: str, port: int, options: TcpOptions, networks: Sequence[Network], log: Log) -> None:
+        self.options = options
+        self.networks = networks
+        self.log = log
+        self.most = 0
+        self.inside = 0
+        self.refused = 0
+        self.unknown: Counter[str] = Counter()
+        self._sockets = listen(host, port, options)
+        for each in self._sockets:
+            log.info(f"listening on {format_endpoint(each.getsockname())}")
+        self._accepting: dict[asyncio.Task[tuple[socket.socket, tuple[str, int]]], socket.socket] = {}
+
+    async def next(self) -> tuple[socket.socket, str]:
+        """The next connection that may pass, and its address. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        for each in set(self._sockets).difference(self._accepting.values()):
+            self._accepting[asyncio.create_task(loop.sock_accept(each))] = each
+        while True:
+            done, _ = await asyncio.wait(self._accepting, return_when=asyncio.FIRST_COMPLETED)
+            task = next(iter(done))
+            listening = self._accepting.pop(task)
+            self._accepting[asyncio.create_task(loop.sock_accept(listening))] = listening
+            try:
+                connected, address = task.result()
+            except OSError as error:  # such as too many open files: those who are inside go on
+                self.log.warning("no connection can be taken", error=str(error))
+                await asyncio.sleep(1)
+                continue
+            if why := self._objection(address[0]):
+                connected.close()
+                self.refused += 1
+                if self.refused & (self.refused - 1) == 0:  # a flood is told of in the log, but does not flood it
+                    self.log.warning(
+                        f"connection refused: {why}", remote=format_endpoint(address), refused=self.refused
+                    )
+                continue
+            tune(connected, self.options)
+            return connected, address[0]
+
+    def _objection(self, address: str) -> str:
+        """Why a peer may not pass, "" if it may."""
+        if not allowed(address, self.networks):
+            return "not in --allow"
+        if self.most and self.inside >= self.most:
+            return f"{self.inside} sessions are up already"
+        if self.unknown[address] >= MOST_UNKNOWN:
+            return f"{MOST_UNKNOWN} connections from there have sent no OPEN yet"
+        return ""
+
+    def close(self) -> None:
+        for task in self._accepting:
+            task.cancel()
+        for each in self._sockets:
+            each.close()
