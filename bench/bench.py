@@ -33,6 +33,19 @@ WORK = HERE / "build" / "bench"
 PYTHON = sys.executable
 BGPIPE = str(Path(PYTHON).with_name("bgpipe"))
 COPIES = 15
+FILES = {
+    name: WORK / file
+    for name, file in {
+        "mrt": "updates.mrt",
+        "gz": "updates.mrt.gz",
+        "bz2": "updates.mrt.bz2",
+        "json": "updates.json",
+        "once": "once.mrt",
+        "few": "few.mrt",
+        "rib": "rib.mrt",
+    }.items()
+}
+COUNTS = WORK / "counts.json"
 WITHOUT_KERNEL = {"BGPIPE_KERNEL": "0"}
 
 LOOK = """
@@ -84,6 +97,7 @@ class Row:
 
 
 def measure(run: Run) -> None:
+    """Runs it once. This process has to be a small one: what it needs itself counts as the child's peak too."""
     started = time.perf_counter()
     with open(os.devnull, "r+b") as null:
         process = subprocess.Popen(
@@ -119,44 +133,40 @@ def scan(octets: bytes) -> tuple[int, int]:
     return messages, entries
 
 
-def prepare() -> dict[str, Path]:
-    """The files to work on, made once."""
+def prepare() -> None:
+    """Makes the files to work on, and counts what is in them. In a process of its own: see measure()."""
     WORK.mkdir(parents=True, exist_ok=True)
     real = DATA / "updates.20190101.0000.bz2"
-    names = {
-        name: WORK / f"{'real' if real.exists() else 'sample'}-{name}" for name in ("updates.mrt", "rib.mrt", "few.mrt")
-    }
-    if not all(path.exists() for path in names.values()):
-        if real.exists():
-            updates = bz2.decompress(real.read_bytes())
-            rib = bz2.decompress((DATA / "rib.20140530.2200.bz2").read_bytes())
-        else:
-            from bgpipe.sample import write_sample
+    if real.exists():
+        updates = bz2.decompress(real.read_bytes())
+        rib = bz2.decompress((DATA / "rib.20140530.2200.bz2").read_bytes())
+    else:
+        from bgpipe.sample import write_sample
 
-            made = write_sample(WORK, messages=60_000, compress=False)
-            updates, rib = (path.read_bytes() for path in made)
-        few = 0
-        for _ in range(500):
-            few += 12 + MRT.unpack_from(updates, few)[3]
-        names["few.mrt"].write_bytes(updates[:few])
-        names["rib.mrt"].write_bytes(rib)
-        names["updates.mrt"].write_bytes(updates * COPIES)
-    names["once.mrt"] = names["updates.mrt"].with_suffix(".once.mrt")
-    if not names["once.mrt"].exists():
-        octets = names["updates.mrt"].read_bytes()
-        names["once.mrt"].write_bytes(octets[: len(octets) // COPIES])
-    for suffix, compress in (("gz", gzip.compress), ("bz2", bz2.compress)):
-        packed = names[suffix] = names["updates.mrt"].with_suffix(f".mrt.{suffix}")
-        if not packed.exists():
-            print(f"preparing {packed.name} ...", file=sys.stderr)
-            packed.write_bytes(compress(names["updates.mrt"].read_bytes(), 6))
-    names["json"] = names["updates.mrt"].with_suffix(".json")
-    if not names["json"].exists():
-        with names["json"].open("wb") as out:
-            subprocess.run(
-                [BGPIPE, "-o", "read", str(names["updates.mrt"])], stdout=out, stderr=subprocess.DEVNULL, check=True
-            )
-    return names
+        made = write_sample(WORK, messages=60_000, compress=False)
+        updates, rib = (path.read_bytes() for path in made)
+    few = 0
+    for _ in range(500):
+        few += 12 + MRT.unpack_from(updates, few)[3]
+    FILES["few"].write_bytes(updates[:few])
+    FILES["once"].write_bytes(updates)
+    FILES["rib"].write_bytes(rib)
+    FILES["mrt"].write_bytes(updates * COPIES)
+    for name, compress in (("gz", gzip.compress), ("bz2", bz2.compress)):
+        print(f"preparing {FILES[name].name} ...", file=sys.stderr)
+        FILES[name].write_bytes(compress(updates * COPIES, 6))
+    with FILES["json"].open("wb") as out:
+        subprocess.run([BGPIPE, "-o", "read", str(FILES["mrt"])], stdout=out, stderr=subprocess.DEVNULL, check=True)
+    counts = {"messages": scan(updates)[0] * COPIES, "entries": scan(rib)[1], "real": real.exists()}
+    COUNTS.write_text(json.dumps(counts))
+
+
+def prepared() -> dict[str, int]:
+    """What is in the files, which are made if they are not there."""
+    if not COUNTS.exists() or json.loads(COUNTS.read_text())["real"] != (DATA / "updates.20190101.0000.bz2").exists():
+        subprocess.run([PYTHON, __file__, "--prepare"], check=True)
+    counts: dict[str, int] = json.loads(COUNTS.read_text())
+    return counts
 
 
 def others() -> dict[str, str]:
@@ -166,12 +176,10 @@ def others() -> dict[str, str]:
     return {name: path for name, path in found.items() if path}
 
 
-def rows(files: dict[str, Path], peers: dict[str, str]) -> Iterator[Row]:
-    path = {name: str(file) for name, file in files.items()}
-    octets = files["updates.mrt"].read_bytes()
-    messages, _ = scan(octets)
-    _, entries = scan(files["rib.mrt"].read_bytes())
-    del octets
+def rows(peers: dict[str, str]) -> Iterator[Row]:
+    counts = prepared()
+    messages, entries = counts["messages"], counts["entries"]
+    path = {name: str(file) for name, file in FILES.items()}
 
     def beside(
         *, go: list[str] | None = None, bgpgrep: list[str] | None = None, bgpdump: list[str] | None = None
@@ -182,20 +190,20 @@ def rows(files: dict[str, Path], peers: dict[str, str]) -> Iterator[Row]:
     def ours(*words: str, **env: str) -> Run:
         return Run("bgpipe", [BGPIPE, *words], env)
 
-    for name, work in (("updates.mrt", "MRT to JSON"), ("gz", "the same from .gz"), ("bz2", "the same from .bz2")):
+    for name, work in (("mrt", "MRT to JSON"), ("gz", "the same from .gz"), ("bz2", "the same from .bz2")):
         file = path[name]
         more = beside(go=["-o", "read", file], bgpgrep=[file], bgpdump=["-m", file])
         if name in INFLATE:
             more.append(Run("decompression alone", [PYTHON, "-c", INFLATE[name], file]))
         yield Row(work, messages, "messages", [ours("-o", "read", file), *more])
-    file = path["updates.mrt"]
+    file = path["mrt"]
     for text, dump in (
         ("prefix ~ 45.160.0.0/12", ["-related", "45.160.0.0/12"]),
         ('aspath ~ ",6939,"', ["-aspath", "6939"]),
     ):
         words = ["-o", "read", file, "--", "grep", text]
         yield Row(f"MRT, {text}, JSON", messages, "messages", [ours(*words), *beside(go=words, bgpgrep=[file, *dump])])
-    file = path["rib.mrt"]
+    file = path["rib"]
     yield Row(
         "RIB to JSON",
         entries,
@@ -204,13 +212,13 @@ def rows(files: dict[str, Path], peers: dict[str, str]) -> Iterator[Row]:
     )
     words = ["read", path["json"], "--", "write", "--format", "mrt", "-"]
     yield Row("JSON to MRT", messages, "messages", [ours(*words), *beside(go=words)])
-    words = ["-o", "read", path["once.mrt"]]
+    words = ["-o", "read", path["once"]]
     yield Row("plain Python: MRT to JSON", messages // COPIES, "messages", [ours(*words, **WITHOUT_KERNEL)])
-    looks = [Run("bgpipe.read", [PYTHON, "-c", LOOK, path["updates.mrt"]])]
+    looks = [Run("bgpipe.read", [PYTHON, "-c", LOOK, path["mrt"]])]
     yield Row("for m in bgpipe.read(...): origin AS, prefixes", messages, "messages", looks)
     yield Row("bgpipe -h", 0, "", [ours("-h"), *beside(go=["-h"])])
-    words = ["-o", "read", path["few.mrt"]]
-    yield Row("a file of 500 messages", 0, "", [ours(*words), *beside(go=words, bgpdump=["-m", path["few.mrt"]])])
+    words = ["-o", "read", path["few"]]
+    yield Row("a file of 500 messages", 0, "", [ours(*words), *beside(go=words, bgpdump=["-m", path["few"]])])
     yield Row(
         "import bgpipe",
         0,
@@ -238,8 +246,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="runs of each command (3)")
     parser.add_argument("--only", default="", help="only the rows whose name contains this")
     parser.add_argument("--json", action="store_true", help="one JSON object per row")
+    parser.add_argument("--prepare", action="store_true", help="only make the files to work on, in build/bench")
     options = parser.parse_args()
-    for row in rows(prepare(), others()):
+    if options.prepare:
+        prepare()
+    for row in [] if options.prepare else rows(others()):
         if options.only not in row.work:
             continue
         for _ in range(options.runs):
