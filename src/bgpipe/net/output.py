@@ -133,8 +133,12 @@ class _File:
     def __init__(self, path: str, compression: str, *, append: bool, create: bool) -> None:
         self._path = path = os.path.realpath(path) if os.path.islink(path) else path
         self._create = create
-        self._compressor: Compressor | None = compressor(compression) if compression != "none" else None
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        self._packed = compression != "none"
+        self._compressor: Compressor | None = compressor(compression) if self._packed else None
+        try:
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        except FileExistsError:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         exists = os.path.exists(path)
@@ -150,6 +154,8 @@ class _File:
             os.lseek(self._fd, 0, os.SEEK_END)
         self._written = 0
         """Octets, before compression."""
+        self._whole = True
+        """Whether the last write was written to its end."""
 
     def write(self, octets: bytes) -> None:
         self._written += len(octets)
@@ -159,8 +165,7 @@ class _File:
         if not self._written:
             self._discard()
             return
-        if self._compressor:
-            self._put(self._compressor.flush())
+        self._finish()
         if not self._device:
             os.fsync(self._fd)
         if not self._in_place:
@@ -170,21 +175,36 @@ class _File:
 
     def abort(self) -> str:
         """Leaves nothing under the file's name that isn't whole; where what was written is kept, if it is."""
-        # Whole records only; and a compressed member that is cut short would spoil what is appended behind it.
-        cut_short = self._compressor is not None
         kept = ""
         with contextlib.suppress(OSError):
-            if not self._device and not (cut_short and not self._in_place):
-                os.ftruncate(self._fd, self._start if cut_short else self._end)
-            if self._end == self._start or (cut_short and self._in_place):
+            if not self._written:
+                self._discard()
+                return ""
+            if self._whole:
+                with contextlib.suppress(OSError):
+                    self._finish()
+            if not self._whole and not self._device:
+                if not self._packed:
+                    os.ftruncate(self._fd, self._end)
+                elif self._in_place:
+                    # A member that is cut short would spoil what is appended behind it.
+                    os.ftruncate(self._fd, self._start)
+                    self._end = self._start
+            if self._end == self._start:
                 self._discard()
                 return ""
             kept = self._target
             if not self._in_place:
-                os.replace(self._target, self._path + ".partial")
                 kept = self._path + ".partial"
+                os.replace(self._target, kept)
         os.close(self._fd)
         return kept
+
+    def _finish(self) -> None:
+        """Ends the compressed member."""
+        if self._compressor is not None:
+            packing, self._compressor = self._compressor, None
+            self._put(packing.flush())
 
     def _claim(self) -> int:
         """The target, open and locked. What a crash has left there becomes PATH.partial."""
@@ -215,8 +235,10 @@ class _File:
 
     def _put(self, octets: bytes) -> None:
         view = memoryview(octets)
+        self._whole = False
         while view:
             view = view[os.write(self._fd, view) :]
+        self._whole = True
         self._end += len(octets)
 
     def _discard(self) -> None:
