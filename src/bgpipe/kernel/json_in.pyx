@@ -4,8 +4,9 @@ Taken are lines that say it as our own encoder does: no spaces, keys in its orde
 addresses in the form of RFC 5952, tags that a per-peer header can say in the same words. Everything else is declined.
 
 Octets are written without looking at how much room is left, because `decode` has asked for enough before each line:
-no octet of text becomes more than OCTETS_PER_CHARACTER octets (an AS number "1," is the worst), and what there is once
-in a message (its header, attributes' headers, the per-peer header) stays below OCTETS_PER_LINE.
+no character becomes more than OCTETS_PER_CHARACTER octets (AS numbers "1," are the worst: each four octets, and with
+every 255th the two of a segment's header), and what there is once in a message (its header, the lengths of its
+sections, the per-peer header) stays below OCTETS_PER_LINE.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
@@ -22,9 +23,9 @@ from .update cimport (
 
 
 cdef enum:
-    OCTETS_PER_CHARACTER = 2
+    OCTETS_PER_CHARACTER = 3
     OCTETS_PER_LINE = 256
-    MAX_LINE = 1 << 20
+    MAX_LINE = 1 << 16
     MAX_MESSAGE = 4096
     ENOUGH = 1 << 24  # octets of messages after which `decode` stops
     UPDATE = 2
