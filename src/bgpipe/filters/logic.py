@@ -22,7 +22,7 @@ from .terms import Judge, Term
 
 
 class Want(IntEnum):
-    """What of a leaf's three values counts as yes. kernel/narrow.pyx has the same numbers."""
+    """What of a leaf's three values counts as yes. kernel/program.pxd has the same numbers."""
 
     TRUE = 0
     FALSE = 1

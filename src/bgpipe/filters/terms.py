@@ -13,7 +13,7 @@ Judge = Callable[[Message], bool | None]
 
 
 class Look(IntEnum):
-    """What a step of a kernel program looks at. kernel/narrow.pyx has the same numbers."""
+    """What a step of a kernel program looks at. kernel/program.pxd has the same numbers."""
 
     ASK = 0
     """nothing: Python is to judge the message"""
