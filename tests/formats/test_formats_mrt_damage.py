@@ -15,7 +15,7 @@ from bgpipe.wire.message import KEEPALIVE, UPDATE, Message
 from bgpipe.wire.state import StateChange
 
 PEERS = [bytes.fromhex(f"0000fde{n}0000fdf1000000010a00000{n}0a0000ff") for n in range(9)]
-TABLE = bytes.fromhex("0a0000010000000202" "0a0000020a0000020000fde9" "020a0000030a0000030000fdea")
+TABLE = bytes.fromhex("0a00000100000002020a0000020a0000020000fde9020a0000030a0000030000fdea")
 
 
 def record(kind: int, subtype: int, body: bytes, time: int = 1_700_000_000) -> bytes:
