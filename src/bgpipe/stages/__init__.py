@@ -55,7 +55,10 @@ def find(name: str) -> type[Stage] | None:
 def summary(name: str) -> str:
     """What a stage does, in one line. Of our own stages it is the first line of the module, which is not imported."""
     if name not in builtin():
-        return (getattr(find(name), "__doc__", None) or "").strip().partition("\n")[0]
+        try:
+            return (getattr(find(name), "__doc__", None) or "").strip().partition("\n")[0]
+        except ConfigError as error:
+            return str(error)
     try:
         with open(os.path.join(os.path.dirname(__file__), f"{name.replace('-', '_')}.py"), encoding="utf-8") as file:
             return file.readline().strip().strip('"')

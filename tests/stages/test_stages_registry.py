@@ -1,0 +1,129 @@
+"""Stages are found by their names, and other packages bring some by entry points."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from bgpipe import stages
+from bgpipe.pipeline.errors import ConfigError
+from bgpipe.pipeline.stage import Stage
+from commandline import spawn
+
+HERE = Path(__file__).resolve().parent.parent.parent
+EXAMPLE = HERE / "examples" / "prepend"
+
+
+def test_every_stage_is_found_and_says_what_it_does():
+    assert {"drop", "grep", "head", "read", "stdin", "stdout", "write"} <= set(stages.builtin())
+    for name in stages.builtin():
+        stage = stages.find(name)
+        assert stage is not None
+        assert issubclass(stage, Stage)
+        assert stages.summary(name) == stage.__doc__.strip().partition("\n")[0], name
+        assert stages.summary(name)[0].isupper()
+
+
+def test_every_option_says_what_it_is_for():
+    for name in stages.builtin():
+        for option in stages.find(name).declared().values():
+            assert option.help, (name, option.name)
+            assert option.kind.flag or option.metavar, (name, option.name)
+
+
+def test_no_two_options_share_a_name_or_a_letter():
+    for name in stages.builtin():
+        options = stages.find(name).declared().values()
+        names = [each for option in options for each in (option.name, *option.old, *option.switches)]
+        letters = [option.short for option in options if option.short]
+        assert len(set(names)) == len(names), name
+        assert len(set(letters)) == len(letters), name
+
+
+def test_every_option_is_on_its_page():
+    common = set(Stage.declared())
+    general = (HERE / "docs" / "cli.md").read_text()
+    assert [name for name in common if f"--{name}" not in general] == []
+    for name in stages.builtin():
+        page = (HERE / "docs" / "stages" / f"{name}.md").read_text()
+        assert [each for each in stages.find(name).declared() if each not in common and f"--{each}" not in page] == []
+
+
+def test_every_global_option_is_on_the_page():
+    from bgpipe.cli.options import GlobalOptions
+
+    page = (HERE / "docs" / "cli.md").read_text()
+    for option in GlobalOptions.declared().values():
+        assert f"`--{option.name}" in page, option.name
+        assert not option.short or f"`-{option.short}`" in page, option.name
+
+
+def test_what_is_no_stage():
+    assert stages.find("no-such-stage") is None
+    assert stages.find("engine") is None
+    assert stages.find("__init__") is None
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """The example as if pip had installed it."""
+    project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
+    folder = tmp_path / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    points = project["entry-points"]["bgpipe.stages"]
+    lines = ["[bgpipe.stages]", *(f"{name} = {target}" for name, target in points.items()), ""]
+    lines += ["broken = bgpipe_prepend:NoSuchThing", "wrong = os:getcwd", ""]
+    (folder / "entry_points.txt").write_text("\n".join(lines))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(EXAMPLE)))}
+
+
+def test_a_stage_of_another_package(installed, sample, sample_json):
+    done = spawn("read", sample, "--", "prepend", "--asn", "64500", "-n", "2", "--", "stdout", env=installed)
+    assert done.code == 0
+    paths = [
+        (before[4]["attrs"]["ASPATH"]["value"], after[4]["attrs"]["ASPATH"]["value"])
+        for before, after in zip(sample_json, done.lines, strict=True)
+        if before[3] == "UPDATE" and "ASPATH" in before[4].get("attrs", {}) and "AS4PATH" not in before[4]["attrs"]
+    ]
+    assert len(paths) > 1000
+    assert all(after == [64500, 64500, *before] for before, after in paths)
+
+
+def test_it_is_listed_and_helped_and_explained(installed):
+    text = spawn("-h", env=installed).out.decode()
+    assert "prepend                         Prepend an AS number" in text
+    assert "broken                          stage broken, from bgpipe_prepend:NoSuchThing, can't be loaded" in text
+    assert "-n, --count N" in spawn("prepend", "-h", env=installed).out.decode()
+    assert "[1] prepend --asn 1" in spawn("-n", "prepend", "--asn", "1", env=installed).out.decode()
+    done = spawn("prepend", "--ans", "1", env=installed)
+    assert (done.code, "prepend: unknown option --ans, did you mean --asn?" in done.err) == (2, True)
+    done = spawn("prepnd", env=installed)
+    assert done.err == "bgpipe: prepnd: no such stage or file, did you mean prepend?\n"
+
+
+def test_one_that_cannot_be_loaded_says_so(installed):
+    done = spawn("broken", env=installed)
+    assert done.code == 1
+    assert done.err.startswith("bgpipe: stage broken, from bgpipe_prepend:NoSuchThing, can't be loaded: ")
+    done = spawn("wrong", env=installed)
+    assert done.err.startswith("bgpipe: stage wrong, from os:getcwd, is no subclass of")
+
+
+def test_loading_in_this_process(installed, monkeypatch):
+    for path in installed["PYTHONPATH"].split(os.pathsep):
+        monkeypatch.syspath_prepend(path)
+    stages._entry_points.cache_clear()
+    try:
+        stage = stages.find("prepend")
+        assert stage is not None
+        assert stage("prepend").declared()["asn"].metavar == "ASN"
+        with pytest.raises(ConfigError, match="can't be loaded"):
+            stages.find("broken")
+    finally:
+        stages._entry_points.cache_clear()
+        sys.modules.pop("bgpipe_prepend", None)
