@@ -35,11 +35,10 @@ def kernel() -> list[Extension]:
             [path],
             extra_compile_args=CFLAGS,
             extra_link_args=LDFLAGS,
-            optional=WANT != "require",
         )
         for path in sorted(glob("src/bgpipe/kernel/*.pyx"))
     ]
-    return cythonize(
+    extensions = cythonize(
         extensions,
         build_dir="build",
         compiler_directives={
@@ -50,6 +49,9 @@ def kernel() -> list[Extension]:
             "initializedcheck": False,
         },
     )
+    for extension in extensions:  # after cythonize, which makes them anew without it
+        extension.optional = WANT != "require"
+    return extensions
 
 
-setup(ext_modules=kernel())
+setup(ext_modules=kernel(), options={"build_ext": {"parallel": os.cpu_count()}})

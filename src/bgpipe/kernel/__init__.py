@@ -18,6 +18,7 @@ else:
         from . import index as index
         from . import json_in as json_in
         from . import json_out as json_out
+        from . import limit as limit
         from . import look as look
         from . import memory as memory
         from . import mrt_out as mrt_out
