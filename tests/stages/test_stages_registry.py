@@ -44,24 +44,6 @@ def test_no_two_options_share_a_name_or_a_letter():
         assert len(set(letters)) == len(letters), name
 
 
-def test_every_option_is_on_its_page():
-    common = set(Stage.declared())
-    general = (HERE / "docs" / "cli.md").read_text()
-    assert [name for name in common if f"--{name}" not in general] == []
-    for name in stages.builtin():
-        page = (HERE / "docs" / "stages" / f"{name}.md").read_text()
-        assert [each for each in stages.find(name).declared() if each not in common and f"--{each}" not in page] == []
-
-
-def test_every_global_option_is_on_the_page():
-    from bgpipe.cli.options import GlobalOptions
-
-    page = (HERE / "docs" / "cli.md").read_text()
-    for option in GlobalOptions.declared().values():
-        assert f"`--{option.name}" in page, option.name
-        assert not option.short or f"`-{option.short}`" in page, option.name
-
-
 def test_what_is_no_stage():
     assert stages.find("no-such-stage") is None
     assert stages.find("engine") is None
