@@ -13,19 +13,21 @@ WHY_NOT = ""
 if os.environ.get("BGPIPE_KERNEL") == "0":
     WHY_NOT = "switched off by BGPIPE_KERNEL=0"
 else:
-    try:
-        from . import frame as frame
-        from . import index as index
-        from . import json_in as json_in
-        from . import json_out as json_out
-        from . import limit as limit
-        from . import look as look
-        from . import memory as memory
-        from . import mrt_out as mrt_out
-        from . import narrow as narrow
-        from . import raw_out as raw_out
-        from . import rib as rib
+    try:  # compiled modules: mypy doesn't see them
+        from . import (  # type: ignore[attr-defined]  # isort: skip
+            frame as frame,
+            index as index,
+            json_in as json_in,
+            json_out as json_out,
+            limit as limit,
+            look as look,
+            memory as memory,
+            mrt_out as mrt_out,
+            narrow as narrow,
+            raw_out as raw_out,
+            rib as rib,
+        )
     except ImportError as error:
-        WHY_NOT = f"not built ({error})"
+        WHY_NOT = "not built" if error.name == __name__ else f"can't be loaded: {error}"
     else:
         AVAILABLE = True
