@@ -140,6 +140,15 @@ async def test_a_coroutine_waits_for_a_pipe_without_blocking_others(pipe: tuple[
     assert [octets async for octets in stream] == []
 
 
+def test_a_named_pipe_is_waited_for_by_the_thread(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    stream = open_input(str(tmp_path / "pipe"))
+    with open(tmp_path / "pipe", "wb") as writer:
+        writer.write(TEXT)
+    assert whole(stream) == TEXT
+    assert stream.total is None
+
+
 def test_closing_ends_the_thread(tmp_path: Path) -> None:
     path = tmp_path / "a"
     path.write_bytes(bytes(20 << 20))

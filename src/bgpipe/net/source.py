@@ -28,25 +28,40 @@ class Source(Protocol):
 
 
 class FileSource:
-    """A file, a pipe, or a device. Raises StreamError."""
+    """A file, a pipe, or a device. Raises StreamError; where a named pipe is concerned, when reading begins."""
 
     def __init__(self, path: str) -> None:
         self.name = path
         self.position = 0
+        self.total: int | None = None
+        self._closed = False
+        self._fd = -1
         try:
-            self._fd = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
-            status = os.fstat(self._fd)
+            mode = os.stat(path).st_mode
         except OSError as error:
             raise StreamError(path, explain(error)) from error
         except ValueError as error:
             raise StreamError(repr(path), str(error)) from error
-        if stat.S_ISDIR(status.st_mode):
-            os.close(self._fd)
+        if stat.S_ISDIR(mode):
             raise StreamError(path, "is a directory")
-        self.total = status.st_size if stat.S_ISREG(status.st_mode) else None
-        self._closed = False
+        if not stat.S_ISFIFO(mode):  # to open one waits for who writes it
+            self._open()
+
+    def _open(self) -> None:
+        try:
+            self._fd = self._descriptor()
+            status = os.fstat(self._fd)
+        except OSError as error:
+            raise StreamError(self.name, explain(error)) from error
+        if stat.S_ISREG(status.st_mode):
+            self.total = status.st_size
+
+    def _descriptor(self) -> int:
+        return os.open(self.name, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
 
     def __iter__(self) -> Iterator[bytes]:
+        if self._fd < 0:
+            self._open()
         try:
             while not self._closed:
                 octets = os.read(self._fd, READ)
@@ -71,10 +86,7 @@ class StandardInput(FileSource):
         self.position = 0
         self.total = None
         self._closed = False
-        try:
-            self._fd = os.dup(0)
-            status = os.fstat(self._fd)
-        except OSError as error:
-            raise StreamError(self.name, explain(error)) from error
-        if stat.S_ISREG(status.st_mode):
-            self.total = status.st_size
+        self._open()
+
+    def _descriptor(self) -> int:
+        return os.dup(0)
