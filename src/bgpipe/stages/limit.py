@@ -1,0 +1,182 @@
+"""Limit the number and the lengths of prefixes."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from .. import kernel
+from ..pipeline.errors import ConfigError
+from ..pipeline.options import FLAG, INTEGER, Option
+from ..pipeline.stage import Consuming
+from ..wire.block import Block
+from ..wire.errors import WireError
+from ..wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_MULTICAST, IPV6_UNICAST
+from ..wire.message import UPDATE, Message
+from ..wire.prefix import Prefix
+from ..wire.update import Update
+from .engine.limits import (
+    BLOCK,
+    MP_NLRI,
+    NAMES,
+    NEAR,
+    NLRI,
+    ORIGIN,
+    REMOVED,
+    SESSION,
+    TOTAL,
+    Rules,
+    Said,
+    examine,
+    make_table,
+    make_total,
+    prefixes_of,
+    strip,
+)
+
+DEFAULT_BLOCK_BITS = {1: 16, 2: 32}
+LONGEST_BLOCK = {1: 32, 2: 64}
+ANNOUNCED = (NLRI, MP_NLRI)
+
+
+class Limit(Consuming):
+    """Limit the number and the lengths of prefixes.
+
+    Announced prefixes that are over a limit, or too short or too long, are removed from their message, with an event:
+    limit/short, limit/long, limit/origin, limit/block, limit/session, limit/total. What stays of the message goes on.
+    An event limit/near tells when three quarters of a limit are reached. To end the session at a limit, say
+    `--kill limit/session` before the first stage.
+    """
+
+    both = True
+
+    ipv4 = Option(FLAG, False, "limit IPv4 prefixes; so it is if neither -4 nor -6 is given", short="4")
+    ipv6 = Option(FLAG, False, "limit IPv6 prefixes", short="6")
+    multicast = Option(FLAG, False, "limit multicast prefixes of these too")
+    permanent = Option(FLAG, False, "what was announced counts for ever, withdrawn or not")
+    min_length = Option(INTEGER, 0, "remove shorter prefixes; 0 none", short="m", metavar="BITS")
+    max_length = Option(INTEGER, 0, "remove longer prefixes; 0 none", short="M", metavar="BITS")
+    session = Option(INTEGER, 0, "let N prefixes be announced; 0 any number", short="s", metavar="N")
+    origin = Option(INTEGER, 0, "let N prefixes be announced for each origin AS; 0 any number", short="o", metavar="N")
+    block = Option(INTEGER, 0, "let N prefixes be announced in each block; 0 any number", short="b", metavar="N")
+    block_length = Option(
+        INTEGER, 0, "length of a block, to 64; 0: 16 for IPv4, 32 for IPv6", short="B", metavar="BITS"
+    )
+    total = Option(INTEGER, 0, "let N prefixes be announced in all sessions of this process; 0 any number", metavar="N")
+
+    def attach(self) -> None:
+        self.rules = self._rules()
+        self._limits = {ORIGIN: self.origin, BLOCK: self.block, SESSION: self.session, TOTAL: self.total}
+        self.removed = dict.fromkeys(NAMES, 0)
+        """how many prefixes so far, by reason"""
+        self.watch(self.on_message, on_block=self.on_block if kernel.AVAILABLE else None)
+
+    @cached_property
+    def routes(self) -> Any:
+        """The session's table. All sessions of this stage of the command line have one total."""
+        return make_table(self.rules, self.pipeline.shared.setdefault(("limit", self.index), make_total))
+
+    def _rules(self) -> Rules:
+        for name in ("session", "origin", "block", "total"):
+            if self.values.get(name, 0) < 0:
+                raise ConfigError(f"--{name} can't be negative")
+        if not 0 <= self.min_length <= 127 or not 0 <= self.max_length <= 127:
+            raise ConfigError("the length of a prefix is from 1 to 127 bits, or 0")
+        if 0 < self.max_length < self.min_length:
+            raise ConfigError("--min-length is more than --max-length")
+        if not 0 <= self.block_length <= 64:
+            raise ConfigError("--block-length: from 1 to 64 bits, or 0")
+        families = {IPV6_UNICAST, IPV6_MULTICAST} if self.ipv6 else set()
+        if self.ipv4 or not self.ipv6:
+            families |= {IPV4_UNICAST, IPV4_MULTICAST}
+        if not self.multicast:
+            families -= {IPV4_MULTICAST, IPV6_MULTICAST}
+        return Rules(
+            families=frozenset(families),
+            minimum=self.min_length,
+            maximum=self.max_length,
+            session=self.session,
+            origin=self.origin,
+            block=self.block,
+            total=self.total,
+            block_bits={
+                afi: min(self.block_length or DEFAULT_BLOCK_BITS[afi], longest)
+                for afi, longest in LONGEST_BLOCK.items()
+            },
+            permanent=self.permanent,
+        )
+
+    async def stop(self) -> None:
+        """The session is over: its routes leave the total."""
+        self.routes.clear()
+        if removed := {NAMES[what]: count for what, count in self.removed.items() if count}:
+            self.pipeline.log.info("prefixes were removed", stage=str(self), **removed)
+
+    def on_message(self, message: Message) -> bool:
+        if message.type_code != UPDATE:
+            return True
+        body = self._limited(message, None)
+        if body is None:
+            return False
+        if body is not message.body:
+            message.update = Update(body, message.context)
+        return True
+
+    def on_block(self, block: Block) -> Block:
+        """The kernel passes over what there is nothing to say of."""
+        bodies: dict[int, bytes | None] = {}
+        position, count = 0, len(block)
+        while True:
+            position, said = self.routes.run(block.octets, block.index, position)
+            if position == count:
+                return block.edited(bodies) if bodies else block
+            message = block.message(position)
+            if said is None:
+                self.pipeline.look(message)
+            body = self._limited(message, said)
+            if body is not message.body:
+                bodies[position] = body
+            position += 1
+
+    def _limited(self, message: Message, said: list[Said] | None) -> bytes | None:
+        """What is left of an UPDATE, None for nothing. said: what the kernel has found, None if it hasn't looked."""
+        update = message.update
+        if said is None:
+            try:
+                said = examine(update, self.rules, self.routes, 1 if message.direction == "L" else 0)
+            except WireError:
+                return message.body  # nobody can say which prefixes it is about
+        if not said:
+            return message.body
+        self._tell(message, said)
+        return strip(update, said)
+
+    def _tell(self, message: Message, said: list[Said]) -> None:
+        prefixes = prefixes_of(message.update)
+        origin = message.update.origin_as or 0
+        for number, place, what in said:
+            prefix = prefixes[number][place]
+            if what & REMOVED:
+                if number in ANNOUNCED:
+                    self._tell_removed(message, what, prefix, origin)
+                continue
+            for limit in self._limits:
+                if what >> NEAR & limit:
+                    self._tell_near(message, limit, prefix, origin)
+
+    def _tell_removed(self, message: Message, what: int, prefix: Prefix, origin: int) -> None:
+        if not self.removed[what]:
+            self.pipeline.log.warning(
+                f"prefixes are removed: {NAMES[what]}", stage=str(self), first=str(prefix), origin=origin
+            )
+        self.removed[what] += 1
+        counts = (self._limits[what],) if what in self._limits else ()
+        self.event(NAMES[what], message, str(prefix), origin, *counts)
+
+    def _tell_near(self, message: Message, limit: int, prefix: Prefix, origin: int) -> None:
+        """A limit has come near: of the session, of all, of an origin AS or a block."""
+        most = self._limits[limit]
+        count = most - most // 4
+        if limit in (SESSION, TOTAL):
+            self.pipeline.log.warning(f"{count} of {most} prefixes are reached", stage=str(self), limit=NAMES[limit])
+        self.event("near", message, NAMES[limit], str(prefix), origin, count, most)
