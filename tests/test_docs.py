@@ -4,6 +4,9 @@ A console block has commands (`$ command`, continued with a backslash) and what 
 block may be followed by an ```output block, which is what it prints. In expected output, a line `...` stands for any
 lines and `...` within a line for any text. The blocks of one page run in order in one directory, which holds the
 sample that `make demo` makes.
+
+A `sh` block has commands that need routers, rights or hosts that a test has not: of each bgpipe in it, the command line
+is read and its pipeline explained (`bgpipe -n`).
 """
 
 from __future__ import annotations
@@ -85,6 +88,29 @@ def run_console(block: str, directory: Path) -> None:
             assert done.returncode == 0, f"$ {command}\n{done.stdout}"
 
 
+def parse_console(block: str, directory: Path) -> None:
+    """Lets every bgpipe of a block explain itself instead of running."""
+    bgpipe = Path(sys.executable).parent / "bgpipe"
+    for command, _ in commands(block):
+        if not re.search(r"\bbgpipe ", command):
+            continue
+        explain = f'bgpipe() {{ "{bgpipe}" -n "$@"; }}'
+        script = f"set -o pipefail\ncat() {{ :; }}\ntee() {{ command cat; }}\n{explain}\n{command}"
+            f'set -o pipefail\ncat() {{ :; }}\ntee() {{ command cat; }}\nbgpipe() {{ "{bgpipe}" -n "$@"; }}\n{command}'
+        )
+        done = subprocess.run(
+            ["bash", "-c", script],
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+        assert done.returncode == 0, f"$ {command}\n{done.stderr}"
+        assert "MESSAGES FLOWING RIGHT" in done.stdout
+
+
 def run_python(block: str, names: dict[str, object]) -> str:
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -101,6 +127,8 @@ def test_page(page, sample, tmp_path, monkeypatch):
     for language, block in FENCE.findall(page.read_text()):
         if language == "console":
             run_console(block, tmp_path)
+        elif language == "sh":
+            parse_console(block, tmp_path)
         elif language == "python":
             printed = run_python(block, names)
         elif language == "output":
