@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from .. import kernel
 from ..pipeline.pipeline import Pipeline
 from ..stages.engine.runner import Runner
 from .log import StderrLog
@@ -24,6 +25,8 @@ def run_pipeline(pipeline: Pipeline, make: Callable[[], Pipeline], log: StderrLo
     for stage in pipeline.deaf():
         text = f"nobody produces messages in direction {'/'.join(stage.directions)} (missing -L/-R/-LR somewhere?)"
         log.warning(text, stage=str(stage))
+    if kernel.AVAILABLE:
+        kernel.memory.keep_pages()
     start = time.monotonic()
     try:
         asyncio.run(_run(pipeline, make, log))
