@@ -67,6 +67,7 @@ class Outlet:
         make_encoder: Callable[[Listener], Encoder],
     ) -> None:
         self.failed = False
+        self._told = False
         self._output = output
         self._make_encoder = make_encoder
         self._users: list[User] = []
@@ -174,6 +175,8 @@ class Outlet:
                         (self._output.close if item is CLOSE else self._output.rotate)()
                 except Exception as failure:
                     error = failure
+            if error is not None:
+                self.failed = True  # before the next piece has its turn: it must not follow behind a gap
             with self._turn:
                 self._written += 1
                 self._turn.notify_all()
@@ -197,8 +200,8 @@ class Outlet:
         self._waiting_octets -= size
         for message, reason in odd:
             self._on_odd(message, reason)
-        if error is not None and not self.failed:
-            self.failed = True
+        if error is not None and not self._told:
+            self._told = True
             for user in tuple(self._users):
                 user.on_error(error)
         if self._full and self._waiting <= MAX_JOBS // 2 and self._waiting_octets <= MAX_OCTETS // 2:
