@@ -144,8 +144,8 @@ def test_a_named_pipe_is_waited_for_by_the_thread(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     stream = open_input(str(tmp_path / "pipe"))
     with open(tmp_path / "pipe", "wb") as writer:
-        writer.write(TEXT)
-    assert whole(stream) == TEXT
+        writer.write(TEXT[:9000])
+    assert whole(stream) == TEXT[:9000]
     assert stream.total is None
 
 
