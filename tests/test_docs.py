@@ -96,8 +96,6 @@ def parse_console(block: str, directory: Path) -> None:
             continue
         explain = f'bgpipe() {{ "{bgpipe}" -n "$@"; }}'
         script = f"set -o pipefail\ncat() {{ :; }}\ntee() {{ command cat; }}\n{explain}\n{command}"
-            f'set -o pipefail\ncat() {{ :; }}\ntee() {{ command cat; }}\nbgpipe() {{ "{bgpipe}" -n "$@"; }}\n{command}'
-        )
         done = subprocess.run(
             ["bash", "-c", script],
             cwd=directory,
