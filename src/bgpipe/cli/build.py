@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ..pipeline import events
 from ..pipeline.errors import ConfigError
 from ..pipeline.events import Event, expand_all
 from ..pipeline.pipeline import Pipeline
 from ..pipeline.stage import Stage
-from ..wire.caps import Capability
 from ..wire.context import AS4, WireContext
 from .grammar import CommandLine
 from .log import StderrLog
 from .options import GlobalOptions
+
+if TYPE_CHECKING:
+    from ..wire.caps import Capability
 
 LOUD = 10
 """How many malformed messages are told of in full."""
@@ -71,6 +73,8 @@ def hidden(name: str, wait: str | bool) -> Stage:
 
 def make_context(options: GlobalOptions, capabilities: Sequence[Capability]) -> WireContext:
     """How messages are read that come without saying it. Raises ConfigError."""
+    if not (capabilities or options.short_asn or options.guess_asn):
+        return AS4
     from ..wire import negotiation
 
     families = negotiation.contexts(capabilities).right.add_path if capabilities else AS4.add_path

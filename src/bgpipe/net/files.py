@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from .compression import by_suffix, parse_compression
 from .errors import DamagedError, StreamError
@@ -33,6 +32,8 @@ def open_input(path: str, decompress: str = "auto", on_damage: Callable[[Damaged
     if path == "-":
         return Input(StandardInput(), compression, "none", on_damage)
     if is_url(path):
+        from urllib.parse import urlsplit
+
         from .url import UrlSource
 
         source = UrlSource(path)
