@@ -106,6 +106,8 @@ class Input:
         self.pipeline: Pipeline
         self.lines: dict[str, Line] = {}
         self.chains: dict[str, list[Callback]] = {}
+        self._ahead: dict[str, frozenset[Stage]] = {}
+        """the stages of the chains"""
         self.conditions: list[Filter] = []
         self.bucket: TokenBucket | None = None
         self.default = ""
@@ -121,6 +123,9 @@ class Input:
         self.chains = {
             direction: [callback for callback in line.callbacks if self._meets(callback, direction)]
             for direction, line in self.lines.items()
+        }
+        self._ahead = {
+            direction: frozenset(callback.stage for callback in chain) for direction, chain in self.chains.items()
         }
         self.default = stage.directions if len(stage.directions) == 1 else "L" if stage.is_last else "R"
         self.conditions = stage.output_conditions()
@@ -149,9 +154,12 @@ class Input:
 
     @property
     def held(self) -> bool:
-        """Whether somebody has asked for a pause in a line that this leads to."""
+        """Whether somebody has asked for a pause in a line that this leads to, or a stage that its messages meet."""
         holds = self.pipeline.holds
-        return bool((holds["R"] and "R" in self.lines) or (holds["L"] and "L" in self.lines))
+        if (holds["R"] and "R" in self.lines) or (holds["L"] and "L" in self.lines):
+            return True
+        full = self.pipeline.full
+        return bool(full) and any(stage in self._ahead.get(direction, ()) for direction, stage in full)
 
     def feed(self, items: Iterable[Item]) -> Iterator[float]:
         """Takes items into the lines; yields whenever the caller must wait: so many seconds, or, where it yields

@@ -13,7 +13,6 @@ from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
-from ..wire.caps import Capability
 from ..wire.context import AS4, WireContext
 from ..wire.errors import WireError
 from ..wire.message import UPDATE
@@ -25,6 +24,7 @@ from .shared import Shared
 from .tracker import Tracker
 
 if TYPE_CHECKING:
+    from ..wire.caps import Capability
     from ..wire.message import Message
     from ..wire.update import Update
     from .stage import Stage
@@ -114,6 +114,8 @@ class Pipeline:
         """messages so far that could not be decoded in full"""
         self._told: set[tuple[str, int]] = set()
         self.holds = {"R": 0, "L": 0}
+        self.full: set[tuple[str, Stage]] = set()
+        """stages that take no more in a direction for now"""
         self.shared = Shared()
         self.values: dict[str, str] = {}
         """what stages know of the session and others may use, such as R_LOCAL_ADDR"""
@@ -129,6 +131,7 @@ class Pipeline:
         self._states: dict[Stage, State] = {}
         self._due: deque[list[Stage]] = deque()
         self._ended: deque[Stage] = deque()
+        self._draining: list[Stage] = []
         self._released: list[Callable[[], None]] = []
         self._starting: list[Stage] = []
         """those that the event on its way has started so far"""
@@ -153,7 +156,7 @@ class Pipeline:
         only_hidden_input = not any(stage.produces for stage in row)
         for stage in self.stages:
             stage.is_last = stage is row[-1] if row else False
-            stage.directions = self._directions(stage, row, only_hidden_input)
+            stage.directions = stage.watched = self._directions(stage, row, only_hidden_input)
             self._subscribe(stage, row)
             try:
                 stage.attach()
@@ -162,7 +165,7 @@ class Pipeline:
         for direction, line in self.lines.items():
             ordered = sorted(row, key=lambda stage: stage.index, reverse=direction == "L")
             ordered += [stage for stage in self.stages if stage.hidden]
-            line.callbacks = [c for stage in ordered if direction in stage.directions for c in stage.callbacks]
+            line.callbacks = [c for stage in ordered if direction in stage.watched for c in stage.callbacks]
         for stage in self.stages:
             try:
                 for callback in stage.callbacks:
@@ -273,14 +276,21 @@ class Pipeline:
 
     # holding: sinks that are full, stages that are being prepared
 
-    def hold(self, directions: str = "RL") -> None:
-        """Asks the inputs into these lines to wait, until as many have released."""
+    def hold(self, directions: str = "RL", stage: Stage | None = None) -> None:
+        """Asks the inputs into these lines to wait, until as many have released. With a stage, only the inputs whose
+        messages it meets: others may be where its own messages go, and be what it waits for."""
+        if stage is not None:
+            self.full.update((direction, stage) for direction in directions)
+            return
         for direction in directions:
             self.holds[direction] += 1
 
-    def release(self, directions: str = "RL") -> None:
-        for direction in directions:
-            self.holds[direction] -= 1
+    def release(self, directions: str = "RL", stage: Stage | None = None) -> None:
+        if stage is not None:
+            self.full.difference_update([(direction, stage) for direction in directions])
+        else:
+            for direction in directions:
+                self.holds[direction] -= 1
         if not all(self.holds[direction] for direction in directions):
             waiting, self._released = self._released, []
             for call in waiting:
@@ -288,7 +298,7 @@ class Pipeline:
 
     def when_released(self, call: Callable[[], None]) -> None:
         """Calls once, when a line is held no more; at once if none is."""
-        if any(self.holds.values()):
+        if any(self.holds.values()) or self.full:
             self._released.append(call)
         else:
             call()
@@ -340,7 +350,7 @@ class Pipeline:
         """The run of a stage that makes messages has returned."""
         for inlet in stage.inputs:
             inlet.close()
-        if stage.inputs and not stage.callbacks:
+        if stage.inputs and (not stage.callbacks or stage in self._draining):
             self.end(stage)
 
     def take_ended(self) -> Stage | None:
@@ -353,11 +363,28 @@ class Pipeline:
     @property
     def over(self) -> bool:
         """Whether no message can come any more."""
+        return self._input_over and not any(stage.dependent and self._makes_messages(stage) for stage in self.stages)
+
+    def take_drainable(self) -> Stage | None:
+        """The next stage whose `drain` is due: when nobody makes messages but those who make them of others'. The one
+        that others feed on comes first; the next when it is through."""
+        left = [stage for stage in self.stages if stage.dependent and self._makes_messages(stage)]
+        if not left or not self._input_over or any(stage in self._draining for stage in left):
+            return None
+        fed = {direction for stage in self.stages if not stage.dependent for i in stage.inputs for direction in i.lines}
+        left.sort(key=lambda stage: stage.index, reverse=fed == {"L"})
+        self._draining.append(left[0])
+        return left[0]
+
+    @property
+    def _input_over(self) -> bool:
+        """Whether all is through that stages make of their own accord."""
         if self.stopping:
             return True
         if self._due or self._ended or State.DUE in self._states.values():
             return False  # which may start others
         sources = [stage for stage in self.stages if stage.inputs]
+        sources = [stage for stage in sources if not stage.dependent] or sources
         active = [stage for stage in sources if self._makes_messages(stage)]
         if all(stage.lasting for stage in sources):
             return not active
@@ -375,8 +402,9 @@ class Pipeline:
             for stage in self.stages:
                 if stage.running:
                     stage.farewell()
-                for inlet in stage.inputs:
-                    inlet.close()
+                if not stage.dependent:
+                    for inlet in stage.inputs:
+                        inlet.close()
             self.on_change()
 
     def fail(self, error: StageError) -> None:
@@ -398,7 +426,7 @@ class Pipeline:
     def deaf(self) -> list[Stage]:
         """Stages that listen in a direction in which nobody produces."""
         fed = {direction for stage in self.stages for inlet in stage.inputs for direction in inlet.lines}
-        return [stage for stage in self.stages if stage.callbacks and not fed.intersection(stage.directions)]
+        return [stage for stage in self.stages if stage.callbacks and not fed.intersection(stage.watched)]
 
     def flush(self) -> None:
         """A piece of input is through; no stage should keep octets back for the next one."""

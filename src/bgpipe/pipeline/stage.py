@@ -34,8 +34,8 @@ class Stage(Options):
     The class says: argument: the name of the one argument that it needs, "" for none. both: whether it can work in
     both directions at once. produces: whether it makes messages. uses: "stdin" or "stdout" if it uses that.
 
-    The pipeline sets: name, index: as the command line says them; directions: "R", "L" or "RL"; running: whether its
-    callbacks are called.
+    The pipeline sets: name, index: as the command line says them; directions: "R", "L" or "RL", those of its inputs,
+    and of its callbacks unless `attach` makes `watched` others; running: whether its callbacks are called.
     """
 
     argument: ClassVar[str] = ""
@@ -61,6 +61,8 @@ class Stage(Options):
         self.hidden = False
         self.is_last = False
         self.directions = ""
+        self.watched = ""
+        """directions in which its callbacks are called"""
         self.handled_events: list[str] = []
         """what --wait and --stop name"""
         self.running = False
@@ -78,6 +80,11 @@ class Stage(Options):
         return False
 
     @property
+    def dependent(self) -> bool:
+        """Whether it makes messages only of those that others make: when all others are through, it is drained."""
+        return False
+
+    @property
     def repeats(self) -> bool:
         """Whether, after its session or beside it, others are to be run from the same command line."""
         return False
@@ -92,6 +99,9 @@ class Stage(Options):
 
     async def run(self) -> None:
         """Feeds its inputs; they are closed when it returns. Raises StageError."""
+
+    def drain(self) -> None:
+        """Hears that no more messages will come: what they are still to give must come now, then `run` returns."""
 
     def farewell(self) -> None:
         """Says its last words, while its inputs are still open."""

@@ -35,6 +35,12 @@ class Tracker:
         self._sides = {"L": _Side(), "R": _Side()}
         self.established = False
 
+    @property
+    def hold_time(self) -> int:
+        """Seconds without a message after which the session is lost (RFC 4271 section 4.2); 0 for none or unknown."""
+        opens = [side.open_message for side in self._sides.values() if side.open_message is not None]
+        return min((int.from_bytes(message.body[3:5], "big") for message in opens), default=0)
+
     def see(self, message: Message) -> None:
         """Looks at a message that leaves a line."""
         side = self._sides[message.direction]

@@ -14,6 +14,8 @@ from ...pipeline.stage import Stage
 
 GRACE: Final = 3.0
 """Seconds that stages get to finish after a signal."""
+DRAIN: Final = 1.0
+"""Seconds that a stage gets to be drained when the pipeline stops before the input is through."""
 
 
 class Runner:
@@ -37,8 +39,10 @@ class Runner:
                 while batch := pipeline.take_due():
                     await self._start(batch)
                 await self._stop_ended()
-                if not pipeline.over:
-                    await self._changed.wait()
+                if drained := pipeline.take_drainable():
+                    drained.drain()
+                if not pipeline.over and not await self._change():
+                    break
             if not pipeline.stopping:
                 for stage in pipeline.idle():
                     pipeline.log.warning("never started", stage=str(stage), wait=",".join(stage.wait_for))
@@ -59,6 +63,15 @@ class Runner:
         self._changed.set()
         if self.pipeline.stopping:
             self._stopping.set()
+
+    async def _change(self) -> bool:
+        """Waits for something to happen, once the pipeline stops not for ever; whether something has."""
+        try:
+            async with asyncio.timeout(DRAIN if self.pipeline.stopping else None):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True
 
     async def _start(self, batch: list[Stage]) -> None:
         for stage in batch:
