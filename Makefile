@@ -8,13 +8,14 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := pyproject.toml setup.py $(wildcard src/bgpipe/kernel/*.pyx src/bgpipe/kernel/*.pxd)
 MUTANTS ?= 100000
 
-.PHONY: help install demo test check fuzz bench interop docs clean
+.PHONY: help install demo test check fuzz bench bench-live interop docs clean
 
 help:
 	@echo "make demo     install, make a sample archive, turn it into JSON, filter it"
 	@echo "make test     install, run the tests"
 	@echo "make check    what CI runs: style, types, import ladder, tests without the kernel, a short fuzz"
 	@echo "make bench    the speed table, beside the other tools found on this machine"
+	@echo "make bench-live  the same for live sessions, between two peers on loopback"
 	@echo "make fuzz     $(MUTANTS) mutants against a kernel built with sanitizers"
 	@echo "make interop  our reading of archives against bgpdump's, line by line"
 	@echo "make docs     run every example in README.md and docs/, build the site if zensical is there"
@@ -57,6 +58,9 @@ fuzz: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed
 	@$(BIN)/python bench/bench.py
+
+bench-live: $(VENV)/.installed
+	@$(BIN)/python bench/live.py
 
 interop: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m interop tests/interop -rs

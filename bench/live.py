@@ -1,0 +1,409 @@
+"""The live table: bgpipe between two peers on loopback, beside a plain TCP relay and what else is found.
+
+    python bench/live.py [--runs N] [--json] [--only TEXT]
+
+The peers are sockets of this process: one sends 325,000 real UPDATEs (of ../shared/data where it is, else of the
+sample) as fast as they are taken, the other one waits for the last octet. A relay in Python that does nothing but
+receive and send is the limit of such a measurement. The Go bgpipe runs beside ours as `bgpipe-go` on PATH or named by
+BGPIPE_GO. Figures are medians of N runs. It prints; a slow machine is not a failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median, quantiles
+
+import bgpipe
+from bgpipe.wire import caps
+from bgpipe.wire.caps import Capability
+from bgpipe.wire.message import KEEPALIVE, OPEN, UPDATE, Message
+from bgpipe.wire.open import Open
+from bgpipe.wire.update import Update
+
+HERE = Path(__file__).resolve().parent.parent
+ARCHIVE = Path(os.environ.get("BGPIPE_SHARED", HERE.parent / "shared")) / "data" / "updates.20190101.0000.bz2"
+COUNT = 325_000
+HOST = "127.88.0.1"
+OURS = str(Path(sys.executable).with_name("bgpipe"))
+GO = os.environ.get("BGPIPE_GO") or shutil.which("bgpipe-go")
+IPV4, IPV6 = Capability(caps.MP, b"\0\1\0\1"), Capability(caps.MP, b"\0\2\0\1")
+ALIVE = Message(KEEPALIVE).octets
+POLICY = """
+def update(m):
+    m.update.origin_as, m.update.reach
+"""
+RELAY = """
+import asyncio, sys
+class Half(asyncio.Protocol):
+    def __init__(self, other=None): self.other = other
+    def connection_made(self, transport): self.transport = transport
+    def data_received(self, data): self.other.transport.write(data)
+async def main():
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+    async def accept(reader, writer): pass
+    class Left(Half):
+        def connection_made(self, transport):
+            self.transport = transport
+            transport.pause_reading()
+            asyncio.ensure_future(self.dial())
+        async def dial(self):
+            _, self.other = await loop.create_connection(lambda: Half(self), sys.argv[1], int(sys.argv[3]))
+            self.transport.resume_reading()
+        def connection_lost(self, error): done.set()
+    await loop.create_server(Left, sys.argv[1], int(sys.argv[2]))
+    await done.wait()
+asyncio.run(main())
+"""
+
+
+@dataclass
+class Figure:
+    """One line of the table."""
+
+    work: str
+    tool: str
+    value: float
+    unit: str
+
+
+def greeting(asn: int, hold_time: int = 90, number: int = 1) -> bytes:
+    capabilities = (IPV4, IPV6, Capability(caps.AS4, asn.to_bytes(4, "big")))
+    bgp_id = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+    return Message(OPEN, Open(asn if asn < 65536 else 23456, hold_time, bgp_id, capabilities).encode()).octets
+
+
+def real_updates() -> list[bytes]:
+    """UPDATEs with 4-octet AS numbers, as octets."""
+    path = ARCHIVE
+    if not path.exists():
+        folder = HERE / "build" / "bench" / "sample"
+        subprocess.run([sys.executable, "-m", "bgpipe.sample", str(folder), "--messages", "60000"], check=True)
+        path = folder / "updates.mrt.gz"
+    found = [
+        m.octets for m in bgpipe.read(str(path)) if m.type == "UPDATE" and m.context.as4 and not m.context.add_path
+    ]
+    return (found * (COUNT // len(found) + 1))[:COUNT]
+
+
+def free_port() -> int:
+    with socket.create_server((HOST, 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+class Peers:
+    """Two peers with something between them."""
+
+    def __init__(self, process: subprocess.Popen[bytes], left: socket.socket, right: socket.socket) -> None:
+        self.process = process
+        self.left = left
+        self.right = right
+
+    def greet(self) -> None:
+        """Opens the session in both directions, and leaves nothing unread."""
+        for one, other, asn in ((self.left, self.right, 65001), (self.right, self.left, 65002)):
+            octets = greeting(asn)
+            one.sendall(octets)
+            receive(other, len(octets))
+        for one, other in ((self.left, self.right), (self.right, self.left)):
+            one.sendall(ALIVE)
+            receive(other, len(ALIVE))
+
+
+def receive(peer: socket.socket, count: int) -> bytes:
+    octets = b""
+    while len(octets) < count:
+        piece = peer.recv(count - len(octets))
+        if not piece:
+            raise ConnectionError("the connection was closed")
+        octets += piece
+    return octets
+
+
+@contextmanager
+def between(argv: list[str], outgoing: socket.socket, port: int, stdout: int | None = None) -> Iterator[Peers]:
+    """Starts what is to be between two peers: it listens on `port` and connects to `outgoing`."""
+    null = subprocess.DEVNULL
+    process = subprocess.Popen(argv, stdin=null, stdout=null if stdout is None else stdout, stderr=null)
+    left = right = None
+    try:
+        deadline = time.monotonic() + 10
+        while left is None:
+            try:
+                left = socket.create_connection((HOST, port))
+            except OSError:
+                if time.monotonic() > deadline or process.poll() is not None:
+                    raise ConnectionError(f"{argv[0]} does not listen") from None
+                time.sleep(0.02)
+        outgoing.settimeout(10)
+        right, _ = outgoing.accept()
+        for each in (left, right):
+            each.settimeout(60)
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        yield Peers(process, left, right)
+    finally:
+        for each in (left, right):
+            if each is not None:
+                each.close()
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def command(tool: str, port: int, out: int, *stages: str, options: tuple[str, ...] = ()) -> list[str]:
+    middle = [word for stage in stages for word in ("--", *stage.split(" "))]
+    ends = ["listen", f"{HOST}:{port}"], ["connect", "--wait", "listen", f"{HOST}:{out}"]
+    return [tool, *options, "--", *ends[0], *middle, "--", *ends[1]]
+
+
+def throughput(argv: list[str], port: int, outgoing: socket.socket, octets: bytes) -> float:
+    """Seconds from the first octet sent to the last one received."""
+    with between(argv, outgoing, port) as peers:
+        peers.greet() if "-c" not in argv else None
+        start = time.perf_counter()
+        sender = threading.Thread(target=peers.left.sendall, args=(octets,), daemon=True)
+        sender.start()
+        left, buffer = len(octets), bytearray(1 << 20)
+        while left > 0:
+            count = peers.right.recv_into(buffer)
+            if not count:
+                raise ConnectionError("the connection was closed")
+            left -= count
+        seconds = time.perf_counter() - start
+        sender.join()
+    return seconds
+
+
+def delays(peers: Peers | None, updates: list[bytes], count: int = 600, rate: int = 200) -> list[float]:
+    """Milliseconds from sending to receiving, of single UPDATEs; without `peers` over a direct connection."""
+    if peers is None:
+        with socket.create_server((HOST, 0)) as server:
+            left = socket.create_connection(server.getsockname())
+            right, _ = server.accept()
+            left.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    else:
+        left, right = peers.left, peers.right
+    found = []
+    for number in range(count):
+        update = updates[number]
+        start = time.perf_counter()
+        left.sendall(update)
+        receive(right, len(update))
+        now = time.perf_counter()
+        found.append((now - start) * 1000)
+        time.sleep(max(0.0, 1 / rate - (now - start)))
+    if peers is None:
+        left.close()
+        right.close()
+    return found
+
+
+def resident(process: subprocess.Popen[bytes]) -> int:
+    """Octets of resident memory."""
+    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def many_sessions(count: int = 200, prefixes: int = 1000, hold_time: int = 3, seconds: float = 12.0) -> list[Figure]:
+    """Sessions side by side that announce at the same time, with the shortest hold time that there is."""
+    port = free_port()
+    outgoing = socket.create_server((HOST, 0), backlog=count)
+    words = [OURS, "--", "listen", "--many", f"{HOST}:{port}", "--", "connect", "-W", "listen"]
+    argv = [*words, f"{HOST}:{outgoing.getsockname()[1]}"]
+    pairs: list[tuple[socket.socket, socket.socket]] = []
+    with between(argv, outgoing, port) as first:
+        before = resident(first.process)
+        pairs.append((first.left, first.right))
+        for _ in range(count - 1):
+            left = socket.create_connection((HOST, port))
+            left.sendall(greeting(65001, hold_time, len(pairs)))
+            pairs.append((left, outgoing.accept()[0]))
+        first.left.sendall(greeting(65001, hold_time, count))
+        for _, right in pairs:
+            right.sendall(greeting(65002, hold_time))
+        for left, right in pairs:
+            left.sendall(ALIVE)
+            right.sendall(ALIVE)
+            receive(left, len(greeting(65002, hold_time)) + len(ALIVE))
+            receive(right, len(greeting(65001, hold_time)) + len(ALIVE))
+        idle = (resident(first.process) - before) / count
+        octets = b"".join(
+            Message(
+                UPDATE,
+                Update.make(
+                    reach=[f"10.{n >> 8}.{n & 255}.0/24"],
+                    attrs={"ORIGIN": "IGP", "ASPATH": [65001, 64512 + n % 500], "NEXTHOP": "192.0.2.1"},
+                ).body,
+            ).octets
+            for n in range(prefixes)
+        )
+        gap, expired = exchange(pairs, octets, hold_time, seconds)
+        for left, right in pairs[1:]:
+            left.close()
+            right.close()
+    outgoing.close()
+    work = f"{count} sessions, {prefixes} prefixes each, hold time {hold_time} s"
+    return [
+        Figure(work, "expired", expired, ""),
+        Figure(work, "longest gap between KEEPALIVEs", gap, "s"),
+        Figure(work, "memory of an idle session", idle / 1024, "KiB"),
+    ]
+
+
+def exchange(
+    pairs: list[tuple[socket.socket, socket.socket]], octets: bytes, hold_time: int, seconds: float
+) -> tuple[float, int]:
+    """All left peers announce, all send a KEEPALIVE each second; (longest silence at any peer, how many expired)."""
+    import selectors
+
+    selector = selectors.DefaultSelector()
+    peers = [peer for pair in pairs for peer in pair]
+    heard = {peer: time.monotonic() for peer in peers}
+    for peer in peers:
+        peer.setblocking(False)
+        selector.register(peer, selectors.EVENT_READ)
+    waiting = {left: memoryview(octets) for left, _ in pairs}
+    start = last = time.monotonic()
+    longest, expired = 0.0, 0
+    while (now := time.monotonic()) < start + seconds:
+        if now - last >= 1.0:
+            last = now
+            for peer in peers:
+                if not waiting.get(peer):
+                    peer.send(ALIVE)
+        for peer in [peer for peer, rest in waiting.items() if rest]:
+            try:
+                waiting[peer] = waiting[peer][peer.send(waiting[peer]) :]
+            except BlockingIOError:
+                continue
+        for key, _ in selector.select(0.05):
+            peer = key.fileobj
+            assert isinstance(peer, socket.socket)
+            if not peer.recv(1 << 20):
+                expired += 1
+                selector.unregister(peer)
+                continue
+            now = time.monotonic()
+            longest = max(longest, now - heard[peer])
+            heard[peer] = now
+    selector.close()
+    for peer in peers:
+        peer.setblocking(True)
+    return longest, expired
+
+
+def table_memory(octets: bytes) -> Figure:
+    """How much memory a full table needs on its way, above an idle session."""
+    port = free_port()
+    with socket.create_server((HOST, 0)) as outgoing:
+        argv = command(OURS, port, outgoing.getsockname()[1])
+        with between(argv, outgoing, port) as peers:
+            peers.greet()
+            before = resident(peers.process)
+            sender = threading.Thread(target=peers.left.sendall, args=(octets,), daemon=True)
+            sender.start()
+            left, most, buffer = len(octets), before, bytearray(1 << 18)
+            while left > 0:
+                left -= peers.right.recv_into(buffer)
+                most = max(most, resident(peers.process))
+            sender.join()
+    return Figure("a full table on its way, above idle", "bgpipe", (most - before) / (1 << 20), "MiB")
+
+
+def rows(policy: str) -> list[tuple[str, list[str], tuple[str, ...]]]:
+    """(work, stages between, options)."""
+    limit4 = "limit -LR --ipv4 --min-length 8 --max-length 24 --session 10000000"
+    limit6 = "limit -LR --ipv6 --min-length 16 --max-length 48 --session 10000000"
+    return [
+        ("nothing between", [], ()),
+        ("-o to /dev/null", [], ("-o",)),
+        ("drop 'as_origin == 4200000001'", ["drop as_origin==4200000001"], ()),
+        ("limit -LR, both families", [limit4, limit6], ()),
+        ("exec -LR cat", ["exec -LR cat"], ()),
+        ("py policy that reads origin and prefixes", [f"py -LR {policy}"], ()),
+    ]
+
+
+def measure(runs: int, only: str) -> Iterator[Figure]:
+    updates = real_updates()
+    octets = b"".join(updates)
+    with tempfile.TemporaryDirectory() as folder:
+        policy = Path(folder) / "policy.py"
+        policy.write_text(POLICY)
+        with socket.create_server((HOST, 0)) as outgoing:
+            out = int(outgoing.getsockname()[1])
+            if only in "plain TCP relay":
+                seconds = []
+                for _ in range(runs):
+                    port = free_port()
+                    argv = [sys.executable, "-c", RELAY, HOST, str(port), str(out)]
+                    seconds.append(throughput(argv, port, outgoing, octets))
+                yield Figure("plain TCP relay", "limit", COUNT / median(seconds), "UPDATE/s")
+            for work, stages, options in rows(str(policy)):
+                if only not in work:
+                    continue
+                for name, tool in (("bgpipe", OURS), ("Go bgpipe", GO)):
+                    if tool is None or (name != "bgpipe" and "py policy" in work):
+                        continue
+                    seconds = []
+                    for _ in range(runs):
+                        port = free_port()
+                        argv = command(tool, port, out, *stages, options=options)
+                        try:
+                            seconds.append(throughput(argv, port, outgoing, octets))
+                        except OSError as error:
+                            print(f"{work}: {name}: {error}", file=sys.stderr)
+                            break
+                    if seconds:
+                        yield Figure(work, name, COUNT / median(seconds), "UPDATE/s")
+            if only in "added latency":
+                direct = quantiles(delays(None, updates), n=100)
+                for name, tool in (("bgpipe", OURS), ("Go bgpipe", GO)):
+                    if tool is not None:
+                        port = free_port()
+                        with between(command(tool, port, out), outgoing, port) as peers:
+                            peers.greet()
+                            found = quantiles(delays(peers, updates), n=100)
+                        yield Figure("added latency at 200 UPDATE/s, p50", name, found[49] - direct[49], "ms")
+                        yield Figure("added latency at 200 UPDATE/s, p99", name, found[98] - direct[98], "ms")
+    if only in "sessions":
+        yield from many_sessions()
+    if only in "full table":
+        yield table_memory(octets)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="the live table")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--only", default="", help="only work whose name holds this text")
+    arguments = parser.parse_args()
+    for figure in measure(max(1, arguments.runs), arguments.only):
+        if arguments.json:
+            print(json.dumps(asdict(figure)), flush=True)
+        else:
+            value = f"{figure.value:,.0f}" if figure.value >= 100 else f"{figure.value:.3g}"
+            print(f"{figure.work:58} {figure.tool:32} {value:>12} {figure.unit}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
