@@ -11,8 +11,9 @@ from ..net.compression import NAMES
 from ..net.files import open_output
 from ..pipeline.errors import ConfigError
 from ..pipeline.options import DURATION, FLAG, TEXT, Option, choice
+from .engine.coding import FORMAT_SWITCHES, find_format
 from .engine.outlet import Output
-from .engine.sink import FORMAT_SWITCHES, Sink, find_format
+from .engine.sink import Sink
 
 
 class Write(Sink):

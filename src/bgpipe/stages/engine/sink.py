@@ -2,30 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from ... import formats
-from ...formats.base import Encoder, Format
+from ...formats.base import Format
 from ...net.errors import StreamError
 from ...net.files import open_output
 from ...pipeline.errors import ConfigError, StageError
 from ...pipeline.options import LIST, TEXT, Option
-from ...pipeline.stage import Consuming
 from ...wire.block import Block
-from ...wire.errors import TextError, WireError
 from ...wire.message import Message
-from .outlet import Listener, Outlet, Output
+from .coding import FORMAT_SWITCHES, Writing, find_format
+from .outlet import Outlet, Output
 from .types import chosen_types
 
-FORMAT_SWITCHES: Final = {"json": "json", "raw": "raw", "mrt": "mrt"}
-"""Flags that once stood for --format."""
-RAW: Final = b'"0x'
-"""In JSON the sign of octets that have no other form: they may be malformed."""
-LOUD: Final = 10
-"""How many messages that can't be written are told of in full."""
 
-
-class Sink(Consuming):
+class Sink(Writing):
     """Copies the messages that come by to an output, which the subclass opens."""
 
     both = True
@@ -35,8 +24,6 @@ class Sink(Consuming):
     skip = Option(LIST, (), "write no messages of these types", metavar="TYPES")
 
     outlet: Outlet | None = None
-    refused = 0
-    """messages that the format has no form for"""
 
     def attach(self) -> None:
         self.output_format = self.choose_format()
@@ -71,7 +58,7 @@ class Sink(Consuming):
         return "output", str(self)
 
     def _make_outlet(self) -> Outlet:
-        return Outlet(self.open(), self._encoder)
+        return Outlet(self.open(), lambda tell: self.make_encoder(self.output_format, tell))
 
     def on_message(self, message: Message) -> None:
         assert self.outlet is not None
@@ -105,48 +92,6 @@ class Sink(Consuming):
             self.pipeline.stop()  # who reads has seen enough, as `head` does: that is no failure
         else:
             self.pipeline.fail(StageError(f"{self}: {explain_error(error)}"))
-
-    def on_odd(self, message: Message, error: Exception | None) -> None:
-        """A message is unusual in some way; `error` says why it could not be written."""
-        if error is None:
-            self.pipeline.look(message)
-        else:
-            self.refused += 1
-            if self.refused <= LOUD:
-                self.pipeline.log.warning(
-                    "message not written", stage=str(self), dir=message.direction, seq=message.seq, error=str(error)
-                )
-
-    def _encoder(self, tell: Listener) -> Encoder:
-        """An encoder that tells of messages that it can't write, instead of raising, and of those that look malformed.
-
-        Of a block it is asked for those that the kernel has declined, and all that are malformed are among them.
-        """
-        assert self.output_format.Encoder is not None
-        encoder = self.output_format.Encoder()
-        encode = encoder.encode_message
-        looks = self.output_format.name == "json"
-
-        def encode_message(message: Message) -> bytes:
-            try:
-                octets = encode(message)
-            except (WireError, TextError) as error:
-                tell(message, error)
-                return b""
-            if RAW in octets and looks:
-                tell(message, None)
-            return octets
-
-        encoder.encode_message = encode_message  # type: ignore[method-assign]
-        return encoder
-
-
-def find_format(name: str) -> Format:
-    """Raises ConfigError."""
-    try:
-        return formats.find(name)
-    except TextError as error:
-        raise ConfigError(str(error)) from None
 
 
 def explain_error(error: Exception) -> str:
