@@ -63,11 +63,10 @@ class Tracker:
     def see_block(self, block: Block, direction: str) -> None:
         """Looks at a block of a live session, in which there is nothing but UPDATEs that are no End-of-RIB."""
         side = self._sides[direction]
-        first = block.message(0)
-        second = first.time // 1_000_000
+        second = block.time // 1_000_000
         if second > side.update:
             side.update = second
-            self._tell(events.UPDATE, first, second)
+            self._tell(events.UPDATE, block.message(0), second)
 
     def _see_established(self, message: Message) -> None:
         sides = self._sides.values()

@@ -78,6 +78,12 @@ class Block:
     def __iter__(self) -> Iterator[Message]:
         return self._open(bytes(self.index))
 
+    @property
+    def time(self) -> int:
+        """When the first message came, in microseconds since 1970 (UTC)."""
+        time: int = ENTRY.unpack_from(self.index)[1]
+        return time
+
     def message(self, position: int) -> Message:
         """The message at one position of the index."""
         return next(self._open(self.index[position * ENTRY.size : (position + 1) * ENTRY.size]))
