@@ -18,7 +18,11 @@ class ConfigError(ValueError):
 
 
 class StageError(Exception):
-    """A stage that can't go on (exit code 1)."""
+    """A stage that can't go on (exit code 1). reason: in one word, for counting."""
+
+    def __init__(self, text: str = "", *, reason: str = "error") -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 def nearest(word: str, known: Iterable[str], prefix: str = "") -> str:

@@ -198,6 +198,7 @@ class Input:
         if message.action & DROP:
             return False
         if self.conditions and not all(condition(message) for condition in self.conditions):
+            self.stage.drops["of"] += 1
             return False
         line = self.lines[direction]
         if not message.seq:
@@ -211,6 +212,7 @@ class Input:
         assert self.bucket is not None
         while wait := self.bucket.take():
             if self.stage.rate_sample:
+                self.stage.drops["rate"] += 1
                 return
             yield wait
         if self._enter(message):
@@ -247,8 +249,11 @@ class Input:
             except Exception as error:
                 raise failure(stage, error) from error
             if left is False or message.action & DROP:
+                stage.drops["taken" if stage.inputs else "dropped"] += 1
                 return -1
             if isinstance(left, list):
+                if not left:
+                    stage.drops["taken" if stage.inputs else "dropped"] += 1
                 for each in left:
                     self._meet(inherit(each, message), chain, number + 1, patient=False)
                 return -1
@@ -264,8 +269,11 @@ class Input:
         if self.bucket is not None or (self.pipeline.opens_blocks and not self.session):
             yield from self.feed(block)
             return
+        whole = len(block)
         for condition in self.conditions:
             block = condition.select(block, True)
+        if self.conditions:
+            self.stage.drops["of"] += whole - len(block)
         for direction, part in self._by_direction(block):
             line = self.lines[direction]
             line.next_seq = part.stamp(direction, line.next_seq, self.pipeline.now())
@@ -316,6 +324,8 @@ class Input:
                 left = callback.pass_block(block)
             except Exception as error:
                 raise failure(callback.stage, error) from error
+            if gone := len(block) - _count(left):
+                callback.stage.drops["taken" if callback.stage.inputs else "dropped"] += max(0, gone)
             if left is None:
                 return
             if isinstance(left, list):
@@ -343,6 +353,13 @@ class Input:
             while at >= 0:
                 yield self._wait
                 at = self._meet(item, chain, at)
+
+
+def _count(left: Block | list[Item] | None) -> int:
+    """How many messages are left of a block."""
+    if isinstance(left, list):
+        return sum(1 if isinstance(item, Message) else len(item) for item in left)
+    return len(left) if left is not None else 0
 
 
 def inherit(message: Message, old: Message) -> Message:

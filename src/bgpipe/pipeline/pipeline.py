@@ -7,7 +7,7 @@ pipeline how it went; see stages/engine/runner.py.
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from functools import lru_cache
@@ -122,6 +122,8 @@ class Pipeline:
         self.stopping = False
         self.lost = False
         """whether it stops because a peer is gone"""
+        self.events: Counter[str] = Counter()
+        """how often each event has happened, whether or not anybody heard of it"""
         self.stopped_early = False
         """before all that there is was through"""
         self.errors: list[StageError] = []
@@ -236,6 +238,7 @@ class Pipeline:
         stage: str = "",
     ) -> None:
         """Tells an event to all who want it. Those stages that it starts are prepared together."""
+        self.events[name] += 1
         if not self.bus.wanted(name):
             return
         direction = direction or (message.direction if message else "")
@@ -359,6 +362,13 @@ class Pipeline:
 
     def stopped(self, stage: Stage) -> None:
         self.emit(f"{stage.name}/STOP", stage=str(stage))
+
+    @property
+    def outcome(self) -> str:
+        """Why it stops or has stopped, in one word."""
+        if self.errors:
+            return self.errors[0].reason
+        return "stopped" if self.stopped_early else "finished"
 
     @property
     def over(self) -> bool:

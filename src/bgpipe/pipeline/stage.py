@@ -15,6 +15,7 @@ files, connect), `run` (make messages; a stage that only reacts has nothing to d
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -66,6 +67,8 @@ class Stage(Options):
         self.handled_events: list[str] = []
         """what --wait and --stop name"""
         self.running = False
+        self.drops: Counter[str] = Counter()
+        """messages that ended here, by reason: dropped, taken (by a stage that makes messages itself), of, rate, ..."""
         self.pipeline: Pipeline
         self.callbacks: list[Callback] = []
         self.inputs: list[Input] = []
@@ -111,6 +114,13 @@ class Stage(Options):
 
     def flush(self) -> None:
         """Called after each piece of input: what waits for company should not wait for the next piece."""
+
+    # what it shows to an operator
+
+    def status(self) -> dict[str, Any]:
+        """What it has to say of itself, in values of JSON. In an object `metrics` are what it counts, by name: numbers
+        that only grow, without the stage's name and `_total`, which they get in Prometheus' format."""
+        return {}
 
     # what it says to the pipeline
 

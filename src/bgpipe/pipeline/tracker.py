@@ -34,6 +34,8 @@ class Tracker:
         self._emit = emit
         self._sides = {"L": _Side(), "R": _Side()}
         self.established = False
+        self.since = 0
+        """when it was established, in microseconds since 1970"""
 
     @property
     def hold_time(self) -> int:
@@ -72,6 +74,7 @@ class Tracker:
         sides = self._sides.values()
         if not self.established and all(side.open and side.alive for side in sides):
             self.established = True
+            self.since = message.time
             self._tell(events.ESTABLISHED, message, max(side.alive for side in sides))
 
     def _see_end(self, side: _Side, message: Message) -> None:

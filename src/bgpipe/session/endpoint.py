@@ -8,6 +8,7 @@ messages that it can read. What needs no change leaves as it came.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -38,6 +39,9 @@ class Endpoint:
         self.fault: WireError | None = None
         self.addresses: tuple[bytes, ...] = ()
         """of the peer and of us: if they are there, messages get a per-peer header (wire.block), which makes tags"""
+        self.received: Counter[int] = Counter()
+        self.sent: Counter[int] = Counter()
+        """messages so far, by type code"""
         self._rest = b""
         self._received: Open | None = None
         self._sent: Open | None = None
@@ -49,6 +53,11 @@ class Endpoint:
         if self._received is None or self._sent is None:
             return None
         return "ibgp" if self._received.asn == self._sent.asn else "ebgp"
+
+    @property
+    def peer_open(self) -> Open | None:
+        """The peer's OPEN, None as long as it is not there."""
+        return self._received
 
     @property
     def opened(self) -> bool:
@@ -75,7 +84,9 @@ class Endpoint:
             if kernel.AVAILABLE and (flags := self._block_flags()) is not None:
                 index, stop = kernel.frame.frame(octets, pos, end, flags, time, self._limit, bool(peer))
                 if stop > pos:
-                    yield Block(octets, index)
+                    block = Block(octets, index)
+                    self.received[UPDATE] += len(block)
+                    yield block
                     pos = stop
                     continue
             try:
@@ -94,6 +105,7 @@ class Endpoint:
         return len(self._rest)
 
     def _receive(self, type_code: int, body: bytes, time: int) -> Message:
+        self.received[type_code] += 1
         if type_code == OPEN:
             self._received = _decode(body) or self._received
             self._agree()
@@ -121,6 +133,7 @@ class Endpoint:
             return self._encode_message(item)
         every, some, longest = kernel.frame.survey(item.octets, item.index)
         if self._block_fits(every, some) and longest <= self.sending.max_message:
+            self.sent[UPDATE] += len(item)
             return bytes(kernel.raw_out.encode(item.octets, item.index, 0)[0])
         return b"".join(map(self._encode_message, item))
 
@@ -134,7 +147,9 @@ class Endpoint:
             self._agree()
         elif message.type_code == UPDATE and not self._fits(message):
             bodies = message.update.encode_split(self.sending)
+            self.sent[UPDATE] += len(bodies)
             return b"".join(_frame(UPDATE, body) for body in bodies)
+        self.sent[message.type_code] += 1
         return message.octets
 
     def _fits(self, message: Message) -> bool:
