@@ -154,10 +154,10 @@ class Limit(Consuming):
     def _tell(self, message: Message, said: list[Said]) -> None:
         prefixes = prefixes_of(message.update)
         origin = message.update.origin_as or 0
-        for number, place, what in said:
-            prefix = prefixes[number][place]
+        for field, place, what in said:
+            prefix = prefixes[field][place]
             if what & REMOVED:
-                if number in ANNOUNCED:
+                if field in ANNOUNCED:
                     self._tell_removed(message, what, prefix, origin)
                 continue
             for limit in self._limits:
@@ -165,13 +165,15 @@ class Limit(Consuming):
                     self._tell_near(message, limit, prefix, origin)
 
     def _tell_removed(self, message: Message, what: int, prefix: Prefix, origin: int) -> None:
+        name = NAMES[what]
         if not self.removed[what]:
             self.pipeline.log.warning(
-                f"prefixes are removed: {NAMES[what]}", stage=str(self), first=str(prefix), origin=origin
+                f"prefixes are removed: {name}", stage=str(self), first=str(prefix), origin=origin
             )
         self.removed[what] += 1
-        counts = (self._limits[what],) if what in self._limits else ()
-        self.event(NAMES[what], message, str(prefix), origin, *counts)
+        if self.pipeline.bus.wanted(f"{self.name}/{name}"):  # in a flood the text of each costs most
+            counts = (self._limits[what],) if what in self._limits else ()
+            self.event(name, message, str(prefix), origin, *counts)
 
     def _tell_near(self, message: Message, limit: int, prefix: Prefix, origin: int) -> None:
         """A limit has come near: of the session, of all, of an origin AS or a block."""

@@ -1,0 +1,530 @@
+"""The stage limit: what it removes, what it tells, and that it counts as a very slow oracle does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bgpipe import kernel
+from bgpipe.pipeline.errors import ConfigError
+from bgpipe.pipeline.events import ANY, Event
+from bgpipe.pipeline.pipeline import Pipeline
+from bgpipe.stages.engine import limits
+from bgpipe.stages.engine.limits import BLOCK, NEAR, ORIGIN, SESSION, TOTAL, PlainTable, Rules, Total
+from bgpipe.stages.limit import Limit
+from bgpipe.wire.block import DIRECTION_FLAGS, ENTRY, FLAG_ADD_PATH, FLAG_AS4, NO_PEER, Block
+from bgpipe.wire.context import AS4, AS4_ADD_PATH, WireContext
+from bgpipe.wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_UNICAST
+from bgpipe.wire.message import KEEPALIVE, UPDATE, Message
+from bgpipe.wire.prefix import Prefix, parse_prefix
+from bgpipe.wire.update import Update
+from commandline import spawn
+from playbook import Feeder, begin, feed, stage
+
+# A limit that is told messages, one by one or as blocks
+
+
+class Bench:
+    """A pipeline with one limit in it. `blocks`: messages come as blocks of one."""
+
+    def __init__(self, words: str, *, blocks: bool = False, shared: Pipeline | None = None) -> None:
+        self.source = stage(Feeder, "-LR --new first")
+        self.limit = stage(Limit, words)
+        self.blocks = blocks
+        self.events: list[Event] = []
+        self.left: list[Any] = []
+        self.pipeline = begin(self.source, self.limit)
+        if shared is not None:
+            self.pipeline.shared = shared.shared
+        self.pipeline.bus.on([ANY], self.events.append)
+        for line in self.pipeline.lines.values():
+            line.outputs.append(self._take)
+
+    def _take(self, item: Any) -> None:
+        self.left += [item] if isinstance(item, Message) else list(item)
+
+    def send(self, *messages: Message) -> list[Message]:
+        """What is left of these."""
+        self.left.clear()
+        feed(self.source.inlet, *(map(make_block, messages) if self.blocks else messages))
+        return list(self.left)
+
+    def told(self) -> list[tuple[Any, ...]]:
+        """Events since the last call: what, and the values."""
+        told = [(event.name.removeprefix("limit/"), *event.values) for event in self.events]
+        self.events.clear()
+        return told
+
+
+def make_block(message: Message) -> Block:
+    flags = FLAG_AS4 | (FLAG_ADD_PATH if message.context is AS4_ADD_PATH else 0) | DIRECTION_FLAGS[message.direction]
+    return Block(message.octets, bytearray(ENTRY.pack(0, 0, 0, NO_PEER, len(message.octets), flags, 0)))
+
+
+@pytest.fixture(params=["messages", "blocks", "no kernel"])
+def make(request, monkeypatch):
+    if request.param == "blocks" and not kernel.AVAILABLE:
+        pytest.skip(kernel.WHY_NOT)
+    if request.param == "no kernel":
+        monkeypatch.setattr(kernel, "AVAILABLE", False)
+
+    def make(words: str, **settings: Any) -> Bench:
+        return Bench(words, blocks=request.param == "blocks", **settings)
+
+    return make
+
+
+def message(
+    reach: str = "", withdrawn: str = "", *, path: Sequence[Any] = (65001,), to: str = "R", context: WireContext = AS4
+) -> Message:
+    attrs = {"ORIGIN": "IGP", "ASPATH": list(path)} if reach else {}
+    update = Update.make(
+        reach=reach.split(),
+        withdrawn=withdrawn.split(),
+        attrs=attrs,
+        next_hop=("2001:db8::1" if ":" in reach else "192.0.2.1") if reach else None,
+        context=context,
+    )
+    return Message(UPDATE, update.body, direction=to, context=context)
+
+
+def routes(messages: Iterable[Message]) -> list[tuple[str, str]]:
+    """(announced, withdrawn) of each message."""
+    return [(" ".join(map(str, each.update.reach)), " ".join(map(str, each.update.withdrawn))) for each in messages]
+
+
+# Numbers
+
+
+def test_n_means_n(make):
+    bench = make("--session 2")
+    assert routes(bench.send(message("10.0.0.0/8"), message("11.0.0.0/8"), message("12.0.0.0/8"))) == [
+        ("10.0.0.0/8", ""),
+        ("11.0.0.0/8", ""),
+    ]
+    assert bench.told()[1:] == [("session", "12.0.0.0/8", 65001, 2)]
+
+
+def test_what_is_let_pass_is_untouched(make):
+    bench = make("-46 --session 100 --origin 100 --block 100 --min-length 8 --max-length 48")
+    messages = [
+        message("10.0.0.0/8 11.0.0.0/16", "12.0.0.0/8"),
+        message("2001:db8::/32", "2001:db8:1::/48"),
+        Message(KEEPALIVE, direction="R"),
+        Message(UPDATE, bytes(4), direction="L"),
+        Message(UPDATE, Update.make(attrs={"MP_UNREACH": {"af": "IPV6/UNICAST", "prefixes": []}}).body, direction="R"),
+    ]
+    bodies = [each.body for each in messages]
+    assert [each.body for each in bench.send(*messages)] == bodies
+    assert bench.told() == []
+
+
+def test_known_prefixes_may_come_again(make):
+    bench = make("--session 1")
+    bench.send(message("10.0.0.0/8"))
+    assert routes(bench.send(message("10.0.0.0/8", path=(65009, 65002)))) == [("10.0.0.0/8", "")]
+    assert bench.send(message("11.0.0.0/8")) == []
+
+
+def test_withdrawals_make_room(make):
+    bench = make("--session 1")
+    bench.send(message("10.0.0.0/8"))
+    assert routes(bench.send(message("11.0.0.0/8", "10.0.0.0/8"))) == [("11.0.0.0/8", "10.0.0.0/8")]
+    assert routes(bench.send(message("", "12.0.0.0/8"), message("12.0.0.0/8"))) == [("", "12.0.0.0/8")]
+
+
+def test_permanent(make):
+    bench = make("--session 1 --permanent --min-length 9")
+    bench.send(message("10.0.0.0/16"))
+    assert routes(bench.send(message("", "10.0.0.0/16"), message("", "10.0.0.0/8"))) == [
+        ("", "10.0.0.0/16"),
+        ("", "10.0.0.0/8"),
+    ]
+    assert bench.send(message("11.0.0.0/16")) == []
+    assert routes(bench.send(message("10.0.0.0/16"))) == [("10.0.0.0/16", "")]
+
+
+def test_lengths(make):
+    bench = make("-m 9 -M 24")
+    left = bench.send(message("10.0.0.0/8 10.0.0.0/9 10.0.0.0/24 10.0.0.0/25", "11.0.0.0/8 11.0.0.0/24 11.0.0.0/32"))
+    assert routes(left) == [("10.0.0.0/9 10.0.0.0/24", "11.0.0.0/24")]
+    assert bench.told() == [("short", "10.0.0.0/8", 65001), ("long", "10.0.0.0/25", 65001)]
+
+
+def test_origins(make):
+    bench = make("--origin 1")
+    assert len(bench.send(message("10.0.0.0/8"), message("11.0.0.0/8", path=(65001, 65002)))) == 2
+    assert bench.send(message("12.0.0.0/8", path=(1, 2, 65001))) == []
+    assert ("origin", "12.0.0.0/8", 65001, 1) in bench.told()
+    # a route that comes from elsewhere now is one less there
+    bench.send(message("10.0.0.0/8", path=(65003,)))
+    assert routes(bench.send(message("12.0.0.0/8"))) == [("12.0.0.0/8", "")]
+
+
+def test_an_origin_that_is_a_set_is_0(make):
+    bench = make("--origin 1")
+    assert len(bench.send(message("10.0.0.0/8", path=(65001, [65002, 65003])))) == 1
+    assert bench.send(message("11.0.0.0/8", path=([65004],))) == []
+    assert bench.send(message("12.0.0.0/8", path=())) == []
+    assert [told for told in bench.told() if told[0] == "origin"] == [
+        ("origin", "11.0.0.0/8", 0, 1),
+        ("origin", "12.0.0.0/8", 0, 1),
+    ]
+
+
+def test_blocks(make):
+    bench = make("-46 --block 2")
+    left = bench.send(message("10.1.0.0/24 10.1.1.0/24 10.1.2.0/24 10.2.0.0/24", path=(7,)))
+    assert routes(left) == [("10.1.0.0/24 10.1.1.0/24 10.2.0.0/24", "")]
+    left = bench.send(message("2001:db8:1::/48 2001:db8:2::/48 2001:db8:3::/48 2001:db9::/48"))
+    assert routes(left) == [("2001:db8:1::/48 2001:db8:2::/48 2001:db9::/48", "")]
+    assert [told for told in bench.told() if told[0] == "block"] == [
+        ("block", "10.1.2.0/24", 7, 2),
+        ("block", "2001:db8:3::/48", 65001, 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("bits", "prefixes", "passes"),
+    [
+        (8, "10.0.0.0/24 10.255.0.0/24 11.0.0.0/24", 2),
+        (24, "10.0.0.0/24 10.0.0.128/25 10.0.1.0/24", 2),
+        (32, "10.0.0.0/32 10.0.0.1/32", 2),
+        (64, "10.0.0.0/32 10.0.0.1/32 10.0.0.0/31", 2),  # IPv4 has 32 bits
+        (64, "2001:db8::/64 2001:db8::/65 2001:db8:0:1::/64", 2),
+        (1, "::/1 8000::/1 4000::/2", 2),
+    ],
+)
+def test_length_of_blocks(make, bits, prefixes, passes):
+    (left,) = make(f"-46 --block 1 -B {bits}").send(message(prefixes))
+    assert len(left.update.reach) == passes
+
+
+def test_blocks_of_ipv4_and_ipv6_are_not_the_same(make):
+    bench = make("-46 --block 1 -B 32")
+    assert len(bench.send(message("32.1.13.184/32"), message("2001:db8::/32"))) == 2
+
+
+# What is counted as one
+
+
+def test_families(make):
+    both = (message("10.0.0.0/8"), message("11.0.0.0/8"), message("2001:db8::/32"), message("2001:db9::/32"))
+    assert len(make("--session 1").send(*both)) == 3
+    assert len(make("-4 --session 1").send(*both)) == 3
+    assert len(make("-6 --session 1").send(*both)) == 3
+    assert len(make("-46 --session 1").send(*both)) == 1
+    assert routes(make("-6 --session 1").send(*both))[-1] == ("2001:db8::/32", "")
+
+
+def multicast(prefix: str, attribute: str = "MP_REACH") -> Message:
+    value = {"af": "IPV4/MULTICAST", "prefixes": [prefix]}
+    if attribute == "MP_REACH":
+        value["nexthop"] = "192.0.2.1"
+    attrs = {attribute: value}
+    return Message(UPDATE, Update.make(attrs={"ORIGIN": "IGP", "ASPATH": [1], **attrs}).body, direction="R")
+
+
+def test_multicast(make):
+    messages = multicast("10.0.0.0/8"), multicast("11.0.0.0/8"), message("10.0.0.0/8")
+    assert len(make("--session 1").send(*messages)) == 3
+    assert len(make("--session 1 --multicast").send(*messages)) == 1
+    assert len(make("--session 2 --multicast").send(*messages)) == 2
+    bench = make("--session 1 --multicast")
+    bench.send(multicast("10.0.0.0/8"), multicast("10.0.0.0/8", "MP_UNREACH"))
+    assert len(bench.send(multicast("11.0.0.0/8"))) == 1
+
+
+def test_path_identifiers_make_different_routes(make):
+    bench = make("--session 2")
+    context = AS4_ADD_PATH
+    left = bench.send(message("#1#10.0.0.0/8 #2#10.0.0.0/8 #3#10.0.0.0/8 #1#10.0.0.0/8", context=context))
+    assert routes(left) == [("#1#10.0.0.0/8 #2#10.0.0.0/8 #1#10.0.0.0/8", "")]
+    assert bench.told()[-1] == ("session", "#3#10.0.0.0/8", 65001, 2)
+    bench.send(message("", "#2#10.0.0.0/8", context=context))
+    assert len(bench.send(message("#3#10.0.0.0/8", context=context))) == 1
+
+
+def test_bits_behind_the_mask_make_no_other_prefix(make):
+    bench = make("--session 1")
+    attributes = message("10.0.0.0/8").update.parts()[1]
+    body = b"\0\0" + len(attributes).to_bytes(2, "big") + attributes + bytes((12, 10, 0x1F, 12, 10, 0x10))
+    assert len(bench.send(Message(UPDATE, body, direction="R"))) == 1
+    assert bench.limit.routes.count == 1
+
+
+def test_both_directions_have_one_table(make):
+    bench = make("-LR --session 2")
+    left = bench.send(message("10.0.0.0/8"), message("10.0.0.0/8 11.0.0.0/8", to="L"), message("12.0.0.0/8"))
+    assert routes(left) == [("10.0.0.0/8", ""), ("10.0.0.0/8 11.0.0.0/8", "")]
+    # nobody can withdraw what only the other side announces
+    bench.send(message("", "11.0.0.0/8"), message("", "10.0.0.0/8", to="L"))
+    assert bench.send(message("12.0.0.0/8")) == []
+    bench.send(message("", "10.0.0.0/8"))
+    assert len(bench.send(message("12.0.0.0/8", to="L"))) == 1
+
+
+def test_one_direction(make):
+    bench = make("-R --session 1")
+    assert len(bench.send(message("10.0.0.0/8"), message("11.0.0.0/8", to="L"), message("12.0.0.0/8", to="L"))) == 3
+
+
+# What is left of a message
+
+
+def test_an_emptied_mp_reach_goes(make):
+    bench = make("-6 --session 1")
+    bench.send(message("2001:db8::/32"))
+    (left,) = bench.send(message("2001:db9::/32", "2001:db8::/32 10.0.0.0/8", path=(7, 8)), message("2001:dba::/32"))
+    assert routes([left]) == [("2001:db9::/32", "10.0.0.0/8 2001:db8::/32")]
+    (left,) = bench.send(message("2001:dbb::/32", "10.0.0.0/8"))
+    assert left.update.format_json() == '{"unreach":["10.0.0.0/8"]}'
+
+
+def test_an_emptied_mp_unreach_is_no_end_of_rib(make):
+    bench = make("-46 --max-length 40")
+    assert bench.send(message("", "2001:db8:1::/48")) == []
+    (left,) = bench.send(message("10.0.0.0/8", "2001:db8:1::/48"))
+    assert routes([left]) == [("10.0.0.0/8", "")]
+    assert "MP_UNREACH" not in left.update.format_json()
+
+
+def test_other_families_keep_a_message_alive(make):
+    bench = make("--max-length 8")
+    (left,) = bench.send(message("10.0.0.0/16 2001:db8::/32"))
+    assert routes([left]) == [("2001:db8::/32", "")]
+    assert left.update.as_path is not None
+    flowspec = {"af": "IPV4/FLOWSPEC", "data": "0x0501180a0000"}
+    body = message("10.0.0.0/16").update.replace(attrs={"MP_REACH": flowspec}).body
+    (left,) = bench.send(Message(UPDATE, body, direction="R"))
+    assert left.update.nlri == []
+    assert left.update.attrs.keys() >= {1, 2, 14}
+
+
+def test_flags_and_unknown_attributes_stay(make):
+    bench = make("--max-length 8")
+    attrs = {"ORIGIN": {"flags": "TX", "value": "IGP"}, "ASPATH": [1], "ATTR_99": {"flags": "OTP", "value": "0x0102"}}
+    body = Update.make(reach=["10.0.0.0/8", "10.0.0.0/16"], attrs=attrs, next_hop="192.0.2.1").body
+    (left,) = bench.send(Message(UPDATE, body, direction="R"))
+    assert left.body == body[:-3]
+    assert left.seq == 1
+
+
+def test_what_cannot_be_read_passes_and_is_told(make):
+    bench = make("--session 1")
+    body = bytes.fromhex("0000 0000 40")
+    left = bench.send(Message(UPDATE, body, direction="R"))
+    assert [each.body for each in left] == [body]
+    assert [event.name for event in bench.events] == ["bgpfix/pipe.PARSE"]
+    assert bench.limit.routes.count == 0
+
+
+# Near a limit
+
+
+def test_three_quarters_are_told_once_until_it_falls(make):
+    bench = make("--session 4")
+    bench.send(message("10.0.0.0/8 11.0.0.0/8 12.0.0.0/8 12.0.0.0/8"))
+    assert bench.told() == [("near", "session", "12.0.0.0/8", 65001, 3, 4)]
+    bench.send(message("13.0.0.0/8"), message("", "13.0.0.0/8"), message("13.0.0.0/8"))
+    assert bench.told() == []
+    bench.send(message("", "13.0.0.0/8 12.0.0.0/8"), message("14.0.0.0/8"))
+    assert bench.told() == [("near", "session", "14.0.0.0/8", 65001, 3, 4)]
+
+
+def test_every_limit_can_come_near(make):
+    bench = make("--session 2 --origin 2 --block 2 --total 2")
+    (left,) = bench.send(message("10.0.0.0/24 10.0.1.0/24"))
+    assert len(left.update.reach) == 2
+    limits_near = [(name, *told) for name, *told in bench.told() if name == "near"]
+    assert limits_near == [
+        ("near", name, "10.0.1.0/24", 65001, 2, 2) for name in ("origin", "block", "session", "total")
+    ]
+
+
+# The total
+
+
+def test_the_total_is_of_all_sessions(make):
+    first = make("--total 3")
+    second = make("--total 3", shared=first.pipeline)
+    assert len(first.send(message("10.0.0.0/8"), message("11.0.0.0/8"))) == 2
+    assert routes(second.send(message("10.0.0.0/8 12.0.0.0/8"))) == [("10.0.0.0/8", "")]
+    assert second.told()[-1] == ("total", "12.0.0.0/8", 65001, 3)
+    asyncio.run(first.limit.stop())  # a session that ends gives its share back
+    assert len(second.send(message("12.0.0.0/8"), message("13.0.0.0/8"))) == 2
+    assert second.send(message("14.0.0.0/8")) == []
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("--session=-1", "--session can't be negative"),
+        ("--total=-1", "--total can't be negative"),
+        ("-m 128", "from 1 to 127 bits"),
+        ("-m 24 -M 8", "--min-length is more than --max-length"),
+        ("-B 65", "--block-length"),
+    ],
+)
+def test_wrong_options(words, text):
+    with pytest.raises(ConfigError, match=text):
+        Bench(words)
+
+
+def test_kill(sample):
+    done = spawn("--kill", "limit/session", sample, "--", "limit", "-LR", "--session", "10", "--", "write", "-")
+    assert done.code == 1
+    assert "session killed by event" in done.err
+
+
+def test_a_summary_is_logged(sample):
+    done = spawn(sample, "--", "limit", "--session", "10", "-M", "23", "--", "write", "-")
+    assert done.code == 0
+    assert done.err.count("prefixes are removed: session") == 1
+    assert "prefixes were removed" in done.err
+    announced = {prefix for line in done.lines if line[3] == "UPDATE" for prefix in line[4].get("reach", ())}
+    assert len(announced) >= 10
+    assert all(int(prefix.rpartition("/")[2]) <= 23 for prefix in announced)
+
+
+# The tables against an oracle
+
+PREFIXES = [parse_prefix(text) for text in ("10.0.0.0/8", "10.1.0.0/16", "10.1.1.0/24", "11.0.0.0/8", "0.0.0.0/0")]
+PREFIXES += [parse_prefix(text) for text in ("2001:db8::/32", "2001:db8::/64", "2001:db8::1/128", "::/0")]
+PREFIXES += [Prefix(1, 10 << 24, 8, path_id) for path_id in (0, 1, 2)]
+Steps = list[tuple[bool, Prefix, int, int, int, int]]
+
+
+class Oracle:
+    """Counts anew at every look."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self.sessions: list[dict[Any, int]] = [{}, {}]  # for each of two sessions
+        self.pairs: list[set[Any]] = [set(), set()]
+
+    def routes(self, session: int) -> set[Any]:
+        return {key for key, _ in self.sessions[session]}
+
+    def of_origin(self, session: int, origin: int) -> set[Any]:
+        if self.rules.permanent:
+            return {key for key, asn in self.pairs[session] if asn == origin}
+        return {key for (key, _), asn in self.sessions[session].items() if asn == origin}
+
+    def of_block(self, session: int, prefix: Prefix) -> set[Any]:
+        def block_of(other: Prefix) -> tuple[int, int]:
+            bits = 32 if other.afi == 1 else 128
+            return other.afi, other.address >> (bits - self.rules.block_bits[other.afi])
+
+        return {key for key in self.routes(session) if block_of(key[0]) == block_of(prefix)}
+
+    def counts(self, session: int, prefix: Prefix, origin: int) -> dict[int, tuple[int, int]]:
+        rules = self.rules
+        return {
+            ORIGIN: (len(self.of_origin(session, origin)), rules.origin),
+            BLOCK: (len(self.of_block(session, prefix)), rules.block),
+            SESSION: (len(self.routes(session)), rules.session),
+            TOTAL: (sum(len(self.routes(each)) for each in (0, 1)), rules.total),
+        }
+
+    def announce(self, session: int, prefix: Prefix, safi: int, origin: int, side: int) -> int:
+        key = prefix._replace(path_id=prefix.path_id or 0), safi
+        before = self.counts(session, prefix, origin)
+        for what, (count, limit) in before.items():
+            known = key in (self.of_origin(session, origin) if what == ORIGIN else self.routes(session))
+            if limit and not known and count >= limit:
+                return what
+        self.sessions[session][key, side] = origin
+        self.pairs[session].add((key, origin))
+        said = 0
+        for what, (count, limit) in self.counts(session, prefix, origin).items():
+            threshold = limit - limit // 4
+            if limit and count >= threshold > before[what][0]:
+                said |= what << NEAR
+        return said
+
+    def withdraw(self, session: int, prefix: Prefix, safi: int, side: int) -> None:
+        self.sessions[session].pop(((prefix._replace(path_id=prefix.path_id or 0), safi), side), None)
+
+
+limit_values = st.integers(0, 6)
+rule_sets = st.builds(
+    Rules,
+    session=limit_values,
+    origin=limit_values,
+    block=limit_values,
+    total=limit_values,
+    block_bits=st.fixed_dictionaries({1: st.integers(0, 32), 2: st.integers(0, 64)}),
+    permanent=st.booleans(),
+)
+steps = st.lists(
+    st.tuples(
+        st.booleans(),
+        st.sampled_from(PREFIXES),
+        st.sampled_from((1, 2)),
+        st.sampled_from((0, 65001, 65002, 4_200_000_000)),
+        st.integers(0, 1),
+        st.integers(0, 1),
+    ),
+    max_size=80,
+)
+
+
+@pytest.mark.parametrize("plain", [True, False], ids=["plain", "kernel"])
+@given(rules=rule_sets, steps=steps)
+def test_tables_count_like_the_oracle(plain, rules, steps: Steps):
+    if not plain and not kernel.AVAILABLE:
+        pytest.skip(kernel.WHY_NOT)
+    total = Total() if plain else limits.make_total()
+    tables: list[Any] = [PlainTable(rules, total) if plain else limits.make_table(rules, total) for _ in range(2)]
+    oracle = Oracle(rules)
+    for announced, prefix, safi, origin, side, session in steps:
+        if announced:
+            said = tables[session].announce(prefix, safi, origin, side)
+            assert said == oracle.announce(session, prefix, safi, origin, side)
+        elif not rules.permanent:
+            tables[session].withdraw(prefix, safi, side)
+            oracle.withdraw(session, prefix, safi, side)
+        assert [each.count for each in tables] == [len(oracle.routes(each)) for each in (0, 1)]
+        assert total.count == sum(each.count for each in tables)
+    tables[0].clear()
+    assert (tables[0].count, total.count) == (0, tables[1].count)
+
+
+@pytest.mark.skipif(not kernel.AVAILABLE, reason=kernel.WHY_NOT)
+@pytest.mark.parametrize("permanent", [False, True])
+def test_tables_agree_when_they_grow(permanent):
+    rng = Random(3)
+    rules = Rules(origin=400, block=300, session=6000, block_bits={1: 8, 2: 24}, permanent=permanent)
+    plain = PlainTable(rules, Total())
+    fast = limits.make_table(rules, limits.make_total())
+    refused = 0
+    for _ in range(60_000):
+        length = rng.choice((16, 20, 24))
+        address = rng.randrange(1 << 13) << 19 >> (32 - length) << (32 - length)
+        prefix = Prefix(1, address, length)
+        origin, side = int(rng.paretovariate(0.5)) % 5000, rng.randrange(2)
+        if permanent or rng.random() < 0.6:
+            said = plain.announce(prefix, 1, origin, side)
+            assert fast.announce(prefix, 1, origin, side) == said
+            refused += 0 < said < 64
+        else:
+            plain.withdraw(prefix, 1, side)
+            fast.withdraw(prefix, 1, side)
+    assert fast.count == plain.count > 2000
+    assert refused > 500
+
+
+def test_families_of_the_rules():
+    bench = Bench("-6")
+    assert bench.limit.rules.families == {IPV6_UNICAST}
+    assert Bench("--multicast").limit.rules.families == {IPV4_UNICAST, IPV4_MULTICAST}
