@@ -124,7 +124,7 @@ class Sessions:
                 if isinstance(stage, Listen):
                     stage.accepted = connected
                     stage.on_open = on_open
-            pipeline.on_kill = lambda reason: pipeline.fail(StageError(f"killed by {reason}"))
+            pipeline.on_kill = lambda reason: pipeline.fail(StageError(f"killed by {reason}", reason="killed"))
             await self._run(pipeline)
         except (StageError, ConfigError) as error:
             self._log.info(f"session ended: {error}", session=self.count)

@@ -26,6 +26,7 @@ from .options import FLAG, LIST, NUMBER, TEXT, TEXTS, Option, Options
 if TYPE_CHECKING:
     from ..filters import Filter
     from ..wire.message import Message
+    from .metrics import Metrics
     from .pipeline import Pipeline
 
 
@@ -121,6 +122,9 @@ class Stage(Options):
         """What it has to say of itself, in values of JSON. In an object `metrics` are what it counts, by name: numbers
         that only grow, without the stage's name and `_total`, which they get in Prometheus' format."""
         return {}
+
+    def measure(self, metrics: Metrics) -> None:
+        """Adds what it counts under names that it shares with other stages."""
 
     # what it says to the pipeline
 

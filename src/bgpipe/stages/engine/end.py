@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterator, Mapping
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
 
 from ...formats.base import Item
 from ...net.connection import Connection
 from ...net.tcp import TcpOptions
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, StageError
+from ...pipeline.metrics import SIDES, Histogram, Metrics
 from ...pipeline.options import DURATION, FLAG, INTEGER, TEXT, Option, choice
 from ...pipeline.stage import Producing
 from ...session.endpoint import Endpoint
@@ -87,6 +89,11 @@ class End(Producing):
         self._over = asyncio.Event()
         self._last: Notification | None = None
         self._told = self._opened = False
+        self.latency = Histogram()
+        self.malformed_updates = 0
+        self._read_at = 0.0
+        self._reason = ""
+        self.pipeline.bus.on((events.ESTABLISHED,), self._on_established)
 
     def tcp_options(self) -> TcpOptions:
         """Raises OSError, ValueError where a file for TLS can't be used."""
@@ -150,7 +157,7 @@ class End(Producing):
 
     def _on_open_timeout(self) -> None:
         if not self.endpoint.opened and not self._over.is_set():
-            self._end(f"no OPEN within {self.open_timeout:g} s")
+            self._end(f"no OPEN within {self.open_timeout:g} s", "timeout")
 
     async def stop(self) -> None:
         connection = self.connection
@@ -161,7 +168,13 @@ class End(Producing):
         self.flush()
         await connection.close(max(0.0, self.closed_timeout))
         self.pipeline.log.info(
-            "connection closed", stage=str(self), read=connection.octets_read, wrote=connection.octets_written
+            "connection closed",
+            stage=str(self),
+            reason=self._reason or self.pipeline.outcome,
+            read=connection.octets_read,
+            wrote=connection.octets_written,
+            received=by_name(self.endpoint.received),
+            sent=by_name(self.endpoint.sent),
         )
 
     def _on_full(self) -> None:
@@ -171,9 +184,56 @@ class End(Producing):
     def _on_room(self) -> None:
         self.pipeline.release(self.side)
 
+    def _on_established(self, event: object) -> None:
+        """Tells what was negotiated; of two ends where the same was, the first tells for both."""
+        agreement = self.endpoint.agreement
+        first = next(stage for stage in self.pipeline.stages if isinstance(stage, End))
+        if agreement is None or (self is not first and agreement == first.endpoint.agreement):
+            return
+        self.pipeline.log.info("negotiated session capabilities", stage=str(self), caps=agreement.json)
+
+    # what an operator may want to see
+
+    def status(self) -> dict[str, Any]:
+        connection, peer = self.connection, self.endpoint.peer_open
+        status: dict[str, Any] = {
+            "side": SIDES[self.side],
+            "connected": connection is not None and connection.is_open,
+            "received": by_name(self.endpoint.received),
+            "sent": by_name(self.endpoint.sent),
+            "malformed": self.malformed_updates,
+        }
+        if connection is not None:
+            status |= {
+                "local": connection.local,
+                "remote": connection.remote,
+                "received_bytes": connection.octets_read,
+                "sent_bytes": connection.octets_written,
+                "queue_bytes": connection.waiting,
+            }
+        if peer is not None:
+            status["peer"] = {"asn": peer.asn, "id": peer.bgp_id, "hold": peer.hold_time}
+        if self.endpoint.agreement is not None:
+            status["capabilities"] = self.endpoint.agreement.json
+        return status
+
+    def measure(self, metrics: Metrics) -> None:
+        side, endpoint, connection = SIDES[self.side], self.endpoint, self.connection
+        for code, name in message.TYPE_NAMES.items():
+            metrics.add("bgpipe_messages_received_total", endpoint.received[code], side=side, type=name.lower())
+            metrics.add("bgpipe_messages_sent_total", endpoint.sent[code], side=side, type=name.lower())
+        metrics.add_histogram("bgpipe_latency_seconds", self.latency, side=side)
+        read, written, waiting = (
+            (connection.octets_read, connection.octets_written, connection.waiting) if connection else (0, 0, 0)
+        )
+        metrics.add("bgpipe_received_bytes_total", read, side=side)
+        metrics.add("bgpipe_sent_bytes_total", written, side=side)
+        metrics.add("bgpipe_queue_bytes", waiting, side=side)
+
     # from the peer
 
     def _on_octets(self, octets: bytes) -> None:
+        self._read_at = monotonic()
         items = self.endpoint.feed(octets, self.pipeline.now())
         self._feeding = self.inlet.feed(self._judged(items))
         self._advance()
@@ -190,6 +250,7 @@ class End(Producing):
                 asyncio.get_running_loop().call_later(seconds, self._advance)
             return
         self.pipeline.flush()
+        self.latency.observe(monotonic() - self._read_at)
         if self.endpoint.fault is not None:
             self._refuse(self.endpoint.fault)
         else:
@@ -215,28 +276,34 @@ class End(Producing):
                     return
                 if verdict.item is not None:
                     yield verdict.item
+                else:
+                    self.drops["malformed"] += 1
 
     def _on_malformed(self, malformed: Message, errors: list[WireError]) -> None:
+        self.malformed_updates += 1
         self.pipeline.malformed(malformed, errors[0])
         self.pipeline.emit(events.MALFORMED, message=malformed, error=errors[0], stage=str(self))
 
     def _refuse(self, fault: WireError) -> None:
         """What the peer sent ends the session: it is told why."""
         self.send(Message(message.NOTIFICATION, Notification.of(fault).encode()))
-        self._end(f"{fault}: sent {Notification.of(fault)}")
+        self._end(f"{fault}: sent {Notification.of(fault)}", "refused")
 
     def _on_closed(self, error: Exception | None) -> None:
         reason = explain_error(error) if error is not None else "connection closed by the peer"
+        word = "reset" if error is not None else "closed"
         if self._last is not None:
-            reason = f"{reason} after {self._last}"
+            reason, word = f"{reason} after {self._last}", "notification"
         self.pipeline.lost = True
-        self._end(reason)
+        self._end(reason, word)
 
-    def _end(self, reason: str) -> None:
+    def _end(self, reason: str, word: str) -> None:
+        """The session is over; `word` is the reason for counting."""
         if not self._over.is_set():
             self._over.set()
             if not self.pipeline.stopping:
-                self.pipeline.fail(StageError(f"{self}: {reason}"))
+                self._reason = reason
+                self.pipeline.fail(StageError(f"{self}: {reason}", reason=word))
 
     # to the peer
 
@@ -254,6 +321,7 @@ class End(Producing):
         try:
             octets = self.endpoint.encode(item)
         except WireError as error:
+            self.drops["unsendable"] += 1
             self.pipeline.log.warning("message can't be sent", stage=str(self), error=str(error))
             return
         if not self._out:
@@ -265,3 +333,8 @@ class End(Producing):
             octets = self._out[0] if len(self._out) == 1 else b"".join(self._out)
             self._out.clear()
             self.connection.write(octets)
+
+
+def by_name(counts: Mapping[int, int]) -> dict[str, int]:
+    """Counts of messages by the names of their types."""
+    return {message.TYPE_NAMES.get(code, str(code)): count for code, count in sorted(counts.items())}

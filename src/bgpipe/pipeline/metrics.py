@@ -1,0 +1,175 @@
+"""What can be counted of pipelines, in Prometheus' text format.
+
+Nothing is done here while messages flow: those who handle them count in plain integers, where that costs nothing. When
+somebody asks, `measure` goes round and adds up. So the numbers of all sessions of a process come together, and those of
+sessions that are over stay in.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from .pipeline import Pipeline
+    from .stage import Stage
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+SIDES: Final = {"L": "left", "R": "right"}
+
+HELP: Final = {
+    "bgpipe_info": "Version and kernel of this bgpipe, as labels.",
+    "bgpipe_uptime_seconds": "Seconds since the start.",
+    "bgpipe_ready": "Whether all that should be up is up, as /readyz says.",
+    "bgpipe_sessions": "Sessions at the moment, by state.",
+    "bgpipe_sessions_started_total": "Sessions that have begun.",
+    "bgpipe_sessions_ended_total": "Sessions that are over, by reason.",
+    "bgpipe_messages_received_total": "Messages that peers have sent, by the side where the peer is, and type.",
+    "bgpipe_messages_sent_total": "Messages sent to peers, by the side where the peer is, and type.",
+    "bgpipe_received_bytes_total": "Octets that peers have sent.",
+    "bgpipe_sent_bytes_total": "Octets sent to peers.",
+    "bgpipe_queue_bytes": "Octets that peers have not taken yet.",
+    "bgpipe_latency_seconds": "Time from a read to when all that came of it is written, by the side of the peer read.",
+    "bgpipe_line_entered_total": "Messages that have entered a line, by the line's direction.",
+    "bgpipe_line_left_total": "Messages that have come to the end of a line.",
+    "bgpipe_line_held": "How many have asked the inputs of a line to wait, at the moment.",
+    "bgpipe_malformed_messages_total": "Messages that could not be decoded in full.",
+    "bgpipe_dropped_messages_total": "Messages that ended at a stage, by reason.",
+    "bgpipe_events_total": "Events by name.",
+    "bgpipe_loop_lag_seconds": "How much later than due the event loop has called.",
+    "process_cpu_seconds_total": "User and system CPU time.",
+    "process_resident_memory_bytes": "Resident memory.",
+    "process_open_fds": "Open file descriptors.",
+    "process_start_time_seconds": "When the process started, in seconds since 1970 (UTC).",
+}
+
+Labels = tuple[tuple[str, str], ...]
+
+
+class Histogram:
+    """How often values, in seconds, were at most as large as each of BOUNDS."""
+
+    BOUNDS: Final = (5e-05, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30)
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(self.BOUNDS) + 1)
+        self.sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(self.BOUNDS, seconds)] += 1
+        self.sum += seconds
+
+    def add(self, other: Histogram) -> None:
+        self.counts = [ours + theirs for ours, theirs in zip(self.counts, other.counts, strict=True)]
+        self.sum += other.sum
+
+
+class Metrics:
+    """Numbers by name and labels. Those whose names end in `_total` only grow; the others are of the moment."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, dict[Labels, float]] = {}
+        self._histograms: dict[str, dict[Labels, Histogram]] = {}
+
+    def add(self, name: str, value: float, **labels: str) -> None:
+        """Adds to the number of this name with these labels."""
+        numbers = self._numbers.setdefault(name, {})
+        key = tuple(labels.items())
+        numbers[key] = numbers.get(key, 0) + value
+
+    def add_histogram(self, name: str, histogram: Histogram, **labels: str) -> None:
+        histograms = self._histograms.setdefault(name, {})
+        histograms.setdefault(tuple(labels.items()), Histogram()).add(histogram)
+
+    def add_lasting(self, other: Metrics) -> None:
+        """Adds what `other` has that outlives a session: all but the numbers of the moment."""
+        for name, numbers in other._numbers.items():
+            if name.endswith("_total"):
+                for labels, value in numbers.items():
+                    self.add(name, value, **dict(labels))
+        for name, histograms in other._histograms.items():
+            for labels, histogram in histograms.items():
+                self.add_histogram(name, histogram, **dict(labels))
+
+    def get(self, name: str, **labels: str) -> float:
+        """One number, 0 if nobody has added to it."""
+        return self._numbers.get(name, {}).get(tuple(labels.items()), 0)
+
+    def text(self) -> str:
+        """All of it in the text format 0.0.4 of Prometheus."""
+        lines: list[str] = []
+        for name, numbers in sorted(self._numbers.items()):
+            lines += _head(name, "counter" if name.endswith("_total") else "gauge")
+            lines += [f"{name}{_labels(labels)} {_number(value)}" for labels, value in sorted(numbers.items())]
+        for name, histograms in sorted(self._histograms.items()):
+            lines += _head(name, "histogram")
+            for labels, histogram in sorted(histograms.items()):
+                lines += _buckets(name, labels, histogram)
+        return "\n".join(lines) + "\n"
+
+
+def _head(name: str, kind: str) -> Iterator[str]:
+    if help := HELP.get(name):
+        yield f"# HELP {name} {help}"
+    yield f"# TYPE {name} {kind}"
+
+
+def _buckets(name: str, labels: Labels, histogram: Histogram) -> Iterator[str]:
+    total = 0
+    for bound, count in zip((*map(str, histogram.BOUNDS), "+Inf"), histogram.counts, strict=True):
+        total += count
+        yield f"{name}_bucket{_labels((*labels, ('le', bound)))} {total}"
+    yield f"{name}_sum{_labels(labels)} {_number(histogram.sum)}"
+    yield f"{name}_count{_labels(labels)} {total}"
+
+
+def _labels(labels: Labels) -> str:
+    if not labels:
+        return ""
+    return "{" + ",".join(f'{name}="{_escape(value)}"' for name, value in labels) + "}"
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def measure(pipeline: Pipeline, metrics: Metrics) -> None:
+    """Adds what one pipeline and its stages have counted."""
+    for direction, line in pipeline.lines.items():
+        metrics.add("bgpipe_line_entered_total", line.entered, dir=SIDES[direction])
+        metrics.add("bgpipe_line_left_total", line.left, dir=SIDES[direction])
+        metrics.add("bgpipe_line_held", pipeline.holds[direction], dir=SIDES[direction])
+    metrics.add("bgpipe_malformed_messages_total", pipeline.malformed_messages)
+    for event, count in pipeline.events.items():
+        metrics.add("bgpipe_events_total", count, event=event)
+    for stage in pipeline.stages:
+        for reason, count in stage.drops.items():
+            metrics.add("bgpipe_dropped_messages_total", count, stage=stage.name, reason=reason)
+        counted = stage.status().get("metrics", {})
+        for name, value in counted.items():
+            metrics.add(f"{prefix(stage)}{name}_total", value)
+        stage.measure(metrics)
+
+
+def prefix(stage: Stage) -> str:
+    """What the names of a stage's own metrics begin with."""
+    name = re.sub(r"[^a-z0-9_]+", "_", stage.name.lower()).strip("_")
+    return f"bgpipe_{name or f'stage_{stage.index}'}_"
+
+
+def slugs(pipeline: Pipeline) -> Mapping[str, Stage]:
+    """The stages by their names in URLs; where two have the same name, those after the first get their number too."""
+    found: dict[str, Stage] = {}
+    for stage in pipeline.stages:
+        if stage.hidden:
+            continue
+        slug = re.sub(r"[^A-Za-z0-9_.-]+", "-", stage.name.removeprefix("@")) or f"stage-{stage.index}"
+        found[slug if slug not in found else f"{slug}-{stage.index}"] = stage
+    return found
