@@ -16,7 +16,6 @@ from bgpipe.session.session import (
     Send,
     Session,
     Settings,
-    survivor,
 )
 from bgpipe.session.timers import Timer
 from bgpipe.wire import caps
@@ -301,10 +300,36 @@ def test_passive_session_waits_again_after_failure() -> None:
     session = active()
     session.start(0, passive=True)
     session.connected(0)
+    session.received(opened(), 0)
     session.disconnected(1)
     assert session.state is State.IDLE
     session.tick(2)
     assert session.state is State.ACTIVE
+
+
+def test_a_connection_lost_before_the_peer_spoke() -> None:
+    session = active()
+    session.start(0)
+    session.connected(0)
+    session.outputs()
+    session.disconnected(1)
+    assert told(session.outputs()) == ["Disconnect", "Down"]
+    assert session.state is State.ACTIVE, "the peer may call"
+    session.tick(120)
+    assert session.state is State.ACTIVE
+    session.tick(121)
+    assert told(session.outputs()) == ["Connect"]
+
+
+def test_a_connection_lost_while_open_is_delayed() -> None:
+    session = active(passive=True)
+    session.start(0)
+    session.connected(0)
+    session.disconnected(1)
+    assert session.state is State.ACTIVE
+    session.connected(2)
+    session.disconnected(3)
+    assert session.state is State.IDLE
 
 
 def test_collision_loser_says_so() -> None:
@@ -314,12 +339,6 @@ def test_collision_loser_says_so() -> None:
     session.outputs()
     session.collided(1)
     assert told(session.outputs()) == ["NOTIFY 6/7", "Disconnect", "Down"]
-
-
-def test_survivor_is_the_same_from_both_sides() -> None:
-    for one, other in ((("10.0.0.1", 1), ("9.0.0.2", 2)), (("10.0.0.1", 1), ("10.0.0.1", 2))):
-        assert {survivor(*one, *other), survivor(*other, *one)} == {"ours", "theirs"}
-    assert survivor("10.0.0.1", 1, "9.0.0.2", 2) == "ours"
 
 
 def test_every_state_answers_every_event_with_actions_that_exist() -> None:

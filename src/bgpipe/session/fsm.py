@@ -38,6 +38,7 @@ class Event(StrEnum):
     TCP_UP = "TcpConnectionConfirmed"
     TCP_UP_DELAYED = "TcpConnectionConfirmed with DelayOpen"
     TCP_DOWN = "TcpConnectionFails"
+    TCP_DOWN_DELAYED = "TcpConnectionFails with DelayOpenTimer running"
     HEADER_ERROR = "BGPHeaderErr"
     COLLISION = "OpenCollisionDump"
     OPEN = "BGPOpen"
@@ -66,6 +67,7 @@ def _do(actions: str, state: State) -> Step:
 
 _IDLE = State.IDLE
 _DOWN: Final = _do("fail", _IDLE)
+_LOST: Final = _do("lose", State.ACTIVE)
 _NOTIFY: Final = _do("send_fault fail", _IDLE)
 
 OTHERWISE: Final[dict[State, Step]] = {
@@ -94,6 +96,7 @@ TABLE: Final[dict[State, dict[Event, Step]]] = {
         Event.DELAY_OPEN_TIMER: _do("greet", State.OPEN_SENT),
         Event.OPEN_WAITED: _do("send_open accept_open send_keepalive", State.OPEN_CONFIRM),
         Event.TCP_DOWN: _DOWN,
+        Event.TCP_DOWN_DELAYED: _LOST,
         Event.HEADER_ERROR: _NOTIFY,
         Event.OPEN_ERROR: _NOTIFY,
         Event.NOTIFICATION: _DOWN,
@@ -108,6 +111,7 @@ TABLE: Final[dict[State, dict[Event, Step]]] = {
         Event.DELAY_OPEN_TIMER: _do("greet", State.OPEN_SENT),
         Event.OPEN_WAITED: _do("send_open accept_open send_keepalive", State.OPEN_CONFIRM),
         Event.TCP_DOWN: _DOWN,
+        Event.TCP_DOWN_DELAYED: _DOWN,
         Event.HEADER_ERROR: _NOTIFY,
         Event.OPEN_ERROR: _NOTIFY,
         Event.NOTIFICATION: _DOWN,
@@ -117,7 +121,7 @@ TABLE: Final[dict[State, dict[Event, Step]]] = {
         Event.START: _do("", State.OPEN_SENT),
         Event.START_PASSIVE: _do("", State.OPEN_SENT),
         Event.HOLD_TIMER: _do("send_hold_expired fail", _IDLE),
-        Event.TCP_DOWN: _DOWN,
+        Event.TCP_DOWN: _LOST,
         Event.OPEN: _do("accept_open send_keepalive", State.OPEN_CONFIRM),
         Event.HEADER_ERROR: _NOTIFY,
         Event.OPEN_ERROR: _NOTIFY,

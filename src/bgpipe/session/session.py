@@ -15,8 +15,9 @@ from ..wire.caps import Capability
 from ..wire.errors import WireError
 from ..wire.message import Message
 from ..wire.negotiation import Agreement, negotiate
-from ..wire.notification import Notification
+from ..wire.notification import CEASE, HARD_RESET, Notification
 from ..wire.open import AS_TRANS, Open
+from ..wire.refresh import BORR, EORR, SUBTYPE_NAMES
 from .damping import Damping
 from .fsm import Event, State, step
 from .timers import Timer, Timers
@@ -47,6 +48,8 @@ class Settings:
     open_wait: float = LARGE_HOLD_TIME
     connect_retry: float = 120.0
     send_hold: float = 0.0
+    required: tuple[int, ...] = ()
+    """codes of capabilities that the peer must offer (RFC 5492)"""
     text: str = ""
     """the shutdown communication (RFC 9003)"""
 
@@ -108,6 +111,8 @@ class Session:
     agreement: Agreement | None = None
     hold_time: int = 0
     """seconds, as agreed; 0 is no hold timer"""
+    called: bool = False
+    """whether the peer opened the connection"""
     timers: Timers = field(default_factory=Timers)
     _outputs: list[Output] = field(default_factory=list)
     _now: float = 0.0
@@ -130,13 +135,15 @@ class Session:
         """Ends the session with Cease / Administrative Shutdown."""
         self._event(Event.STOP, now)
 
-    def connected(self, now: float) -> None:
-        """A connection is there."""
+    def connected(self, now: float, *, called: bool = False) -> None:
+        """A connection is there. called: the peer opened it."""
+        self.called = called
         self._event(Event.TCP_UP_DELAYED if self.settings.passive else Event.TCP_UP, now)
 
     def disconnected(self, now: float) -> None:
         """The connection failed, or was lost."""
-        self._event(Event.TCP_DOWN, now)
+        delayed = self.timers.running(Timer.DELAY_OPEN)
+        self._event(Event.TCP_DOWN_DELAYED if delayed else Event.TCP_DOWN, now)
 
     def collided(self, now: float) -> None:
         """This connection lost against another one with the same peer (RFC 4271 section 6.8)."""
@@ -191,6 +198,10 @@ class Session:
         """Seconds that a peer may take nothing of what we send (RFC 9687 section 4)."""
         return self.settings.send_hold or max(480.0, 2.0 * self.hold_time)
 
+    def established_for(self, now: float) -> float:
+        """Seconds since the session came up; 0 if it is not up."""
+        return now - self._since if self._since is not None else 0.0
+
     # the table's machinery
 
     def _event(self, event: Event, now: float) -> None:
@@ -212,8 +223,18 @@ class Session:
         if code == message.NOTIFICATION:
             return Event.NOTIFICATION
         if code == message.ROUTE_REFRESH:
+            self._check_refresh(incoming)
             return Event.ROUTE_REFRESH
         raise WireError(f"unknown message type {code}", code=1, subcode=3, data=bytes((code,)))
+
+    def _check_refresh(self, incoming: Message) -> None:
+        """Raises WireError 7/1 for marks of the wrong length (RFC 7313 section 5); to others they are no marks."""
+        if self.agreement is None or not caps.values(self.agreement.capabilities, caps.ENHANCED_ROUTE_REFRESH):
+            return
+        refresh = incoming.refresh
+        if refresh.subtype in (BORR, EORR) and refresh.orf:
+            text = f"{SUBTYPE_NAMES[refresh.subtype]} of {len(incoming.body)} octets, 4 expected"
+            raise WireError(text, code=7, subcode=1, data=incoming.octets)
 
     def _check(self, remote: Open) -> None:
         """Raises WireError with code 2 if we can't have a session with such a peer (RFC 4271 section 6.2)."""
@@ -221,12 +242,19 @@ class Session:
         wanted = self.settings
         if wanted.remote_asn >= 0 and remote.asn != wanted.remote_asn:
             raise WireError(f"peer has AS {remote.asn}, {wanted.remote_asn} expected", code=2, subcode=2)
-        if self.settings.asn == remote.asn and remote.bgp_id == self.settings.bgp_id:
+        if wanted.asn in (remote.asn, -1) and remote.bgp_id == wanted.bgp_id:  # RFC 6286 section 2.2
             raise WireError(f"peer has our BGP identifier {remote.bgp_id}", code=2, subcode=3)
         if remote.hold_time < wanted.remote_hold:
             raise WireError(
                 f"peer offers {remote.hold_time} s hold time, {wanted.remote_hold} wanted", code=2, subcode=6
             )
+        missing = [code for code in wanted.required if not remote.has(code)]
+        if caps.ROLE in missing:  # the strict mode of RFC 9234 section 4.2
+            raise WireError("peer has no role", code=2, subcode=11)
+        if missing:
+            names = ", ".join(map(caps.name, missing))
+            data = caps.encode(each for each in self.settings.capabilities if each.code in missing)
+            raise WireError(f"peer has no capability {names}", code=2, subcode=7, data=data)
         ours = caps.values(wanted.capabilities, caps.ROLE)
         if ours and remote.role is not None and (ours[-1][0], remote.role) not in _ROLES:
             raise WireError(f"peer has role {remote.role}, ours is {ours[-1][0]}", code=2, subcode=11)
@@ -314,7 +342,12 @@ class Session:
         self._notify(Notification(6, 7))
 
     def send_cease(self) -> None:
-        self._notify(Notification.shutdown(self.settings.text))
+        """A peer that keeps our routes when it gets a NOTIFICATION is told not to by a Hard Reset (RFC 8538)."""
+        cease = Notification.shutdown(self.settings.text)
+        opens = (self.local, self.remote)
+        if all(each is not None and _retains(each) for each in opens):
+            cease = Notification(CEASE, HARD_RESET, cease.encode())
+        self._notify(cease)
 
     def close(self) -> None:
         """Ends what there is, without blame."""
@@ -322,9 +355,15 @@ class Session:
 
     def fail(self) -> None:
         """Ends what there is, and stays idle for a while before it tries again."""
-        established_for = self._now - self._since if self._since is not None else 0.0
+        established_for = self.established_for(self._now)
         self._end()
         self.timers.start(Timer.IDLE_HOLD, self._now + self.damping.failed(established_for))
+
+    def lose(self) -> None:
+        """Ends what there is, and waits for the peer to come, or to be called after a while."""
+        self._end()
+        if not self._passive:
+            self.timers.start(Timer.CONNECT_RETRY, self._now + self.settings.connect_retry)
 
     def _end(self) -> None:
         self.timers.stop_all()
@@ -367,14 +406,9 @@ _ROLES: Final = frozenset({(PROVIDER, CUSTOMER), (CUSTOMER, PROVIDER), (RS, RS_C
 """Pairs of local and remote role that go together (RFC 9234 section 4.2)."""
 
 
-def survivor(local_id: str, local_asn: int, remote_id: str, remote_asn: int) -> str:
-    """Which of two colliding connections stays: "ours", the one that we opened, or "theirs".
-
-    The one that was opened by the speaker with the higher BGP identifier (RFC 4271 section 6.8), then the higher AS
-    number (RFC 6286 section 2.3).
-    """
-    ours = (parse_address(local_id), local_asn)
-    return "ours" if ours > (parse_address(remote_id), remote_asn) else "theirs"
+def _retains(speaker: Open) -> bool:
+    """Whether a speaker does graceful restart after a NOTIFICATION too: the N bit of RFC 8538 section 2."""
+    return any(value[:1] and value[0] & 0x40 for value in speaker.values(caps.GRACEFUL_RESTART))
 
 
 def _less_one(bgp_id: str) -> str:

@@ -11,7 +11,9 @@ from typing import Final
 from .errors import WireError
 from .family import Family
 
-SUBTYPE_NAMES: Final = {0: "REFRESH", 1: "BoRR", 2: "EoRR"}
+BORR: Final = 1
+EORR: Final = 2
+SUBTYPE_NAMES: Final = {0: "REFRESH", BORR: "BoRR", EORR: "EoRR"}
 
 
 @dataclass(frozen=True, slots=True)

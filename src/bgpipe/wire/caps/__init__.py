@@ -21,8 +21,10 @@ ROUTE_REFRESH: Final = 2
 EXTENDED_NEXT_HOP: Final = 5
 EXTENDED_MESSAGE: Final = 6
 ROLE: Final = 9
+GRACEFUL_RESTART: Final = 64
 AS4: Final = 65
 ADD_PATH: Final = 69
+ENHANCED_ROUTE_REFRESH: Final = 70
 FQDN: Final = 73
 
 
@@ -64,12 +66,12 @@ TABLE: Final[dict[int, Row]] = {
     7: Row("BGPSEC"),  # RFC 8205
     8: Row("MULTIPLE_LABELS"),  # RFC 8277
     ROLE: Row("ROLE", role),  # RFC 9234
-    64: Row("GRACEFUL_RESTART"),  # RFC 4724
+    GRACEFUL_RESTART: Row("GRACEFUL_RESTART"),  # RFC 4724
     AS4: Row("AS4", as4),  # RFC 6793
     67: Row("DYNAMIC"),  # draft-ietf-idr-dynamic-cap
     68: Row("MULTISESSION"),  # draft-ietf-idr-bgp-multisession
     ADD_PATH: Row("ADDPATH", add_path),  # RFC 7911
-    70: Row("ENHANCED_ROUTE_REFRESH"),  # RFC 7313
+    ENHANCED_ROUTE_REFRESH: Row("ENHANCED_ROUTE_REFRESH"),  # RFC 7313
     71: Row("LLGR"),  # RFC 9494
     72: Row("ROUTING_POLICY"),  # draft-ietf-idr-rpd
     FQDN: Row("FQDN", fqdn),  # draft-walton-bgp-hostname-capability

@@ -1,0 +1,53 @@
+"""Two connections with the same peer: which of them stays (RFC 4271 section 6.8)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from ..wire.address import parse_address
+from .fsm import State
+from .session import Session
+
+SETTLED: Final = 10.0
+"""Seconds after which an established session is no more given up for a new connection.
+
+Within them, one side may have come to Established while the other has not. RFC 4271 lets an established session win
+always: then, with both connections opened at the same time, each side may close the one that the other side keeps.
+"""
+
+
+def survivor(local_id: str, local_asn: int, remote_id: str, remote_asn: int) -> str:
+    """Which of two colliding connections stays: "ours", the one that we opened, or "theirs".
+
+    The one that was opened by the speaker with the higher BGP identifier (RFC 4271 section 6.8), then the higher AS
+    number (RFC 6286 section 2.3).
+    """
+    ours = (parse_address(local_id), local_asn)
+    return "ours" if ours > (parse_address(remote_id), remote_asn) else "theirs"
+
+
+def losers(new: Session, others: Iterable[Session], now: float) -> list[Session]:
+    """The sessions that have to go (`Session.collided`), now that `new` has the OPEN of its peer.
+
+    others: all other sessions that we have with anybody.
+    """
+    lost = []
+    for other in others:
+        if other is new or not _same_peer(new, other):
+            continue
+        assert new.local is not None
+        assert new.remote is not None
+        stays = survivor(new.local.bgp_id, new.local.asn, new.remote.bgp_id, new.remote.asn)
+        settled = other.state is State.ESTABLISHED and other.established_for(now) > SETTLED
+        if settled or new.called == other.called or new.called == (stays == "ours"):
+            return [new]
+        lost.append(other)
+    return lost
+
+
+def _same_peer(new: Session, other: Session) -> bool:
+    """Whether both have the OPEN of the same speaker."""
+    if new.remote is None or other.remote is None or other.state not in (State.OPEN_CONFIRM, State.ESTABLISHED):
+        return False
+    return (new.remote.bgp_id, new.remote.asn) == (other.remote.bgp_id, other.remote.asn)
