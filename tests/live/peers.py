@@ -1,0 +1,322 @@
+"""What live tests are made of: the command in a process of its own, and peers that speak raw BGP to it over loopback.
+
+A peer is a socket: it sends the octets that a test gives it, and takes apart into messages what comes back. It has no
+timers and answers nothing. A test never sleeps: it sends a sentinel, a route that nobody else announces, and hears it
+at the other side, which proves that all before it was handled; or it waits for a condition with a deadline.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from bgpipe import sample
+from bgpipe.wire import caps
+from bgpipe.wire.caps import Capability
+from bgpipe.wire.message import HEADER, KEEPALIVE, MARKER, NOTIFICATION, OPEN, UPDATE, Message
+from bgpipe.wire.notification import Notification
+from bgpipe.wire.open import AS_TRANS, Open
+from bgpipe.wire.update import Update
+
+ALIVE = Message(KEEPALIVE).octets
+CEASE = Message(NOTIFICATION, Notification.shutdown().encode()).octets
+IPV4, IPV6 = Capability(caps.MP, b"\0\1\0\1"), Capability(caps.MP, b"\0\2\0\1")
+PATIENCE = 20.0
+"""Seconds to wait for what must come."""
+_places = count(1)
+
+
+def place() -> tuple[str, int]:
+    """An address and a port that nothing else of these tests uses, nor a run of them beside this one."""
+    number = next(_places)
+    return f"127.85.{os.getpid() % 250 + 1}.{number % 250 + 1}", 18500 + number % 100
+
+
+def wait_until(what: str, happened: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+    """What `happened` gives, as soon as it is true; fails if that takes longer than `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not (found := happened()):
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        select.select([], [], [], 0.02)
+    return found
+
+
+# messages
+
+
+def greeting(asn: int = 65001, hold_time: int = 90, bgp_id: str = "192.0.2.1", *more: Capability) -> bytes:
+    """An OPEN with 4-octet AS numbers and both unicast families."""
+    capabilities = (IPV4, IPV6, Capability(caps.AS4, asn.to_bytes(4, "big")), *more)
+    return Message(OPEN, Open(asn if asn <= 0xFFFF else AS_TRANS, hold_time, bgp_id, capabilities).encode()).octets
+
+
+def announcement(*prefixes: str, asn: int = 65001) -> bytes:
+    attrs = {"ORIGIN": "IGP", "ASPATH": [asn, 64999], "NEXTHOP": "192.0.2.1"}
+    return Message(UPDATE, Update.make(reach=list(prefixes), attrs=attrs).body).octets
+
+
+def sentinel(number: int = 0) -> bytes:
+    """A good route that nothing else announces: its arrival proves that all before it was handled."""
+    return announcement(f"198.18.{number >> 8 & 255}.{number & 255}/32")
+
+
+@cache
+def updates(count: int, seed: int = 1) -> tuple[bytes, ...]:
+    """UPDATEs like those of a busy session, with 4-octet AS numbers: always the same ones."""
+    rng = Random(seed)
+    records = sample.updates(sample.grow(rng), rng, count)
+    plain = (record for record in records if record[6:8] == b"\0\4" and MARKER in record)  # BGP4MP_MESSAGE_AS4
+    found = [record[record.index(MARKER) :] for record in plain]
+    return tuple(message for message in found if kind(message) == UPDATE)
+
+
+def kind(octets: bytes) -> int:
+    return octets[18]
+
+
+def notification(octets: bytes) -> tuple[int, int]:
+    """Code and subcode of a message, (0, 0) if it is no NOTIFICATION."""
+    return (octets[19], octets[20]) if octets and kind(octets) == NOTIFICATION else (0, 0)
+
+
+# peers
+
+
+class Peer:
+    """One connection. `seen` is every octet that came."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self.socket = connected
+        self.seen = bytearray()
+        self.taken = 0
+        """octets of `seen` that were given out as messages"""
+        self.ended = False
+        connected.settimeout(PATIENCE)
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def say(self, *messages: bytes) -> None:
+        self.socket.sendall(b"".join(messages))
+
+    def hear(self, seconds: float = PATIENCE) -> bytes:
+        """The next message; b"" when the connection has ended. Fails if neither comes within `seconds`."""
+        while (message := self._next()) is None:
+            if self.ended:
+                return b""
+            self._read(seconds)
+        return message
+
+    def hear_until(self, last: bytes, seconds: float = PATIENCE) -> list[bytes]:
+        """All messages before `last`, which must come."""
+        heard: list[bytes] = []
+        while (message := self.hear(seconds)) != last:
+            assert message, f"the connection ended after {[each.hex() for each in heard[-3:]]}"
+            heard.append(message)
+        return heard
+
+    def hear_end(self, seconds: float = PATIENCE) -> list[bytes]:
+        """All messages to the end of the connection, which must come."""
+        return list(iter(lambda: self.hear(seconds), b""))
+
+    def hear_nothing(self) -> bool:
+        """Whether nothing has come, so far."""
+        return self._next() is None and not select.select([self.socket], [], [], 0)[0]
+
+    def reset(self) -> None:
+        """Ends the connection with RST."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def _next(self) -> bytes | None:
+        rest = len(self.seen) - self.taken
+        if rest < HEADER:
+            return None
+        length = int.from_bytes(self.seen[self.taken + 16 : self.taken + 18], "big")
+        assert length >= HEADER, "what bgpipe sends is no BGP"
+        if rest < length:
+            return None
+        self.taken += length
+        return bytes(self.seen[self.taken - length : self.taken])
+
+    def _read(self, seconds: float) -> None:
+        self.socket.settimeout(seconds)
+        try:
+            octets = self.socket.recv(1 << 18)
+        except TimeoutError:
+            raise AssertionError(f"nothing came within {seconds:g} s") from None
+        except OSError:
+            octets = b""
+        finally:
+            self.socket.settimeout(PATIENCE)
+        self.ended = not octets
+        self.seen += octets
+
+
+class Router:
+    """Where bgpipe connects to."""
+
+    def __init__(self, buffer: int = 0) -> None:
+        """buffer: octets of the receive buffer of its connections, 0 as the system has it."""
+        self.host, self.port = place()
+        self._listening = socket.socket()
+        if buffer:
+            self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._listening.bind((self.host, self.port))
+        self._listening.listen(1024)
+        self._listening.settimeout(PATIENCE)
+        self.peers: list[Peer] = []
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def accept(self, seconds: float = PATIENCE) -> Peer:
+        self._listening.settimeout(seconds)
+        self.peers.append(Peer(self._listening.accept()[0]))
+        return self.peers[-1]
+
+    def close(self) -> None:
+        self._listening.close()
+        for peer in self.peers:
+            peer.close()
+
+
+# the command
+
+
+class Bgpipe:
+    """A running command."""
+
+    def __init__(self, words: list[str], output: Path, errors: Path, stdout: int | None = None) -> None:
+        self.output = output
+        self.errors = errors
+        argv = [sys.executable, "-W", "error", "-m", "bgpipe", *words]
+        with output.open("wb") as out, errors.open("wb") as err:
+            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=stdout or out, stderr=err)
+        self.peers: list[Peer] = []
+
+    @property
+    def log(self) -> str:
+        return self.errors.read_text(errors="replace")
+
+    def tells(self, pattern: str, times: int = 1, seconds: float = PATIENCE) -> list[str]:
+        """What matches in the log, when it is there so many times."""
+
+        def found() -> list[str] | None:
+            matches = re.findall(pattern, self.log)
+            assert len(matches) >= times or self.alive, f"it ended: {self.log[-2000:]}"
+            return matches if len(matches) >= times else None
+
+        return wait_until(f"{pattern!r} in the log", found, seconds)
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def dial(self, host: str = "", port: int = 0, buffer: int = 0) -> Peer:
+        """A peer that connects to it: to the address where it said that it listens, unless told which."""
+        if not port:
+            host, number = self.tells(r"listening on ([\d.]+):(\d+)")[0]
+            port = int(number)
+        made = socket.socket()
+        if buffer:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        made.settimeout(PATIENCE)
+        made.connect((host, port))
+        self.peers.append(Peer(made))
+        return self.peers[-1]
+
+    def session(self, router: Router, left: bytes = b"", right: bytes = b"") -> tuple[Peer, Peer]:
+        """Both ends of a session that is up: the peer that called, and the router that was called."""
+        one, other = self.dial(), router.accept()
+        for peer, opposite, octets in ((one, other, left or greeting()), (other, one, right or greeting(65002))):
+            peer.say(octets)
+            assert opposite.hear() == octets
+        for peer, opposite in ((one, other), (other, one)):
+            peer.say(ALIVE)
+            assert opposite.hear() == ALIVE
+        return one, other
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, seconds: float = PATIENCE) -> int:
+        return self.process.wait(seconds)
+
+    # what it costs
+
+    @property
+    def resident(self) -> int:
+        """Octets of memory."""
+        found = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{self.process.pid}/status").read_text())
+        assert found
+        return int(found[1]) * 1024
+
+    @property
+    def descriptors(self) -> int:
+        """Open files."""
+        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    @property
+    def seconds(self) -> float:
+        """Processor time so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def bgpipe(*words: str, fails: bool = False, stdout: int | None = None) -> Iterator[Bgpipe]:
+    """Runs the command until the test is through. There must be no traceback, and unless it `fails`, a SIGTERM must end
+    it with exit code 0, if it has not ended by itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        running = Bgpipe(list(words), Path(folder) / "output", Path(folder) / "errors", stdout)
+        try:
+            yield running
+            if running.alive:
+                running.signal()
+                assert running.wait(10) == 0 or fails, running.log[-2000:]
+            assert "Traceback" not in running.log, running.log[-4000:]
+            assert "unexpected" not in running.log, running.log[-4000:]
+        except BaseException:
+            sys.stderr.write(running.log[-3000:])
+            raise
+        finally:
+            for peer in running.peers:
+                peer.close()
+            with suppress(ProcessLookupError):
+                running.process.kill()
+            running.process.wait()
+
+
+@contextmanager
+def proxy(
+    *stages: str, options: tuple[str, ...] = (), many: bool = True, buffer: int = 0
+) -> Iterator[tuple[Bgpipe, Router]]:
+    """`listen --many`, what is between, and `connect` to a router that is there."""
+    router = Router(buffer)
+    host, port = place()
+    middle = ["--", *stages] if stages else []
+    first = ["listen", *(["--many"] if many else []), f"{host}:{port}"]
+    try:
+        with bgpipe(*options, "--", *first, *middle, "--", "connect", "--wait", "listen", router.address) as running:
+            yield running, router
+    finally:
+        router.close()
