@@ -88,6 +88,8 @@ ORIGIN = '{"attrs":{"ORIGIN":%s}}'
 MP_REACH = '{"attrs":{"MP_REACH":{"flags":"O","value":%s}}}'
 DECLINED = [
     b"\n",
+    line(time="\0" + "026-01-02T03:04:05.678"),  # the second of the line before, but for a NUL
+    line(time="\0" * 19 + ".678"),
     b"# comment\n",
     line()[:-1],
     line()[:-2] + b"\n",

@@ -518,7 +518,6 @@ cdef inline bint read_time(Reader* r, Clock* clock, int64_t* time) noexcept nogi
         return False
     if memcmp(text, clock.text, 19) != 0:
         if not read_second(text, &clock.second):
-            clock.text[0] = 0
             return False
         memcpy(clock.text, text, 19)
     if not match(r, b".") or not read_digits(r, 3, &millis):
@@ -693,7 +692,8 @@ def decode(bytes lines not None, Py_ssize_t start):
     r = reader(<const uint8_t*> PyBytes_AS_STRING(lines), start, size)
     open_writer(&octets, 1 << 12)  # not more, since the first line may be declined already
     open_writer(&entries, 64 * sizeof(Entry))
-    clock.text[0] = 0
+    memcpy(clock.text, b"1970-01-01T00:00:00", 19)
+    clock.second = 0
     with nogil:
         while octets.used < ENOUGH:
             line = next_line(&r)
