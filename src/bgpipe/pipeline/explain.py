@@ -31,7 +31,9 @@ def _direction(row: Sequence[Stage], direction: str, name: str, end: str) -> lis
     for stage in row:
         told = list(_stage(stage, direction))
         if told:
-            lines.append(f"  [{stage.index}] {name}{stage.name}{end} {' '.join(map(quote, stage.words))}".rstrip())
+            lines.append(
+                f"  [{stage.index}] {name}{stage.name}{end} {' '.join(map(quote, stage.shown_words()))}".rstrip()
+            )
             lines += [f"      {line}" for line in told]
     return lines or ["  (none)"]
 

@@ -119,7 +119,8 @@ class Input:
         stage = self.stage
         self.pipeline = pipeline
         self.tracked = self.tracked or pipeline.opens_blocks
-        self.lines = {direction: pipeline.lines[direction] for direction in stage.directions}
+        directions = self.directions
+        self.lines = {direction: pipeline.lines[direction] for direction in directions}
         self.chains = {
             direction: [callback for callback in line.callbacks if self._meets(callback, direction)]
             for direction, line in self.lines.items()
@@ -127,14 +128,24 @@ class Input:
         self._ahead = {
             direction: frozenset(callback.stage for callback in chain) for direction, chain in self.chains.items()
         }
-        self.default = stage.directions if len(stage.directions) == 1 else "L" if stage.is_last else "R"
+        self.default = directions if len(directions) == 1 else "L" if stage.is_last else "R"
         self.conditions = stage.output_conditions()
         if rate := stage.rate_sample or stage.rate_limit:
             self.bucket = TokenBucket(rate, pipeline.clock)
 
+    @property
+    def directions(self) -> str:
+        """The lines that this leads to."""
+        return self.stage.directions
+
+    @property
+    def target(self) -> str:
+        """Where messages from here enter, as --new says it."""
+        return self.stage.target()
+
     def _meets(self, callback: Callback, direction: str) -> bool:
         """Whether messages from here meet a callback, by --new and their direction."""
-        stage, target = self.stage, self.stage.target()
+        stage, target = self.stage, self.target
         if callback.stage is stage:
             return False
         if callback.stage.hidden or target == "first":
@@ -159,7 +170,9 @@ class Input:
         if (holds["R"] and "R" in self.lines) or (holds["L"] and "L" in self.lines):
             return True
         full = self.pipeline.full
-        return bool(full) and any(stage in self._ahead.get(direction, ()) for direction, stage in full)
+        if not full or self.stage.dependent:
+            return False  # what is under way in the stage was let in before; two of them must not wait for each other
+        return any(stage in self._ahead.get(direction, ()) for direction, stage in full)
 
     def feed(self, items: Iterable[Item]) -> Iterator[float]:
         """Takes items into the lines; yields whenever the caller must wait: so many seconds, or, where it yields
@@ -332,6 +345,8 @@ class Input:
                 yield from self._travel_items(left, line, number + 1)
                 return
             block = left
+        if not len(block):
+            return
         line.left += len(block)
         for output in line.outputs:
             output(block)

@@ -130,7 +130,7 @@ class Option(Generic[T]):
 
     bare: the value if the next word is none of the kind's words (for options that once were flags).
     old: names that it had. switches: flags that stand for a value, `--mrt` for `--format mrt`.
-    env: whether the environment may set it.
+    env: whether the environment may set it. secret: whether its value is nobody else's to see.
     """
 
     def __init__(
@@ -146,6 +146,7 @@ class Option(Generic[T]):
         old: tuple[str, ...] = (),
         switches: Mapping[str, T] | None = None,
         env: bool = True,
+        secret: bool = False,
     ) -> None:
         self.kind = kind
         self.default = default
@@ -157,6 +158,7 @@ class Option(Generic[T]):
         self.old = old
         self.switches = switches or {}
         self.env = env
+        self.secret = secret
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = self.name or name.rstrip("_").replace("_", "-")

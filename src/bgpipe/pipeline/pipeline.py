@@ -135,6 +135,8 @@ class Pipeline:
         self._ended: deque[Stage] = deque()
         self._draining: list[Stage] = []
         self._released: list[Callable[[], None]] = []
+        self._speaking = False
+        self._when_up: list[Callable[[], None]] = []
         self._starting: list[Stage] = []
         """those that the event on its way has started so far"""
 
@@ -306,6 +308,27 @@ class Pipeline:
         else:
             call()
 
+    # the session, where a stage is an end of it: what comes from elsewhere has to wait for it
+
+    @property
+    def speaks(self) -> bool:
+        """Whether there is such a stage."""
+        return any(stage.speaks for stage in self.stages)
+
+    def session_up(self) -> None:
+        """UPDATEs can be sent."""
+        self._speaking = True
+        waiting, self._when_up = self._when_up, []
+        for call in waiting:
+            call()
+
+    def when_up(self, call: Callable[[], None]) -> None:
+        """Calls once, when UPDATEs can be sent; at once where no stage here is to say so."""
+        if self._speaking or not self.speaks:
+            call()
+        else:
+            self._when_up.append(call)
+
     # life: a runner asks for what is due, does it, and tells
 
     def start(self) -> None:
@@ -362,6 +385,9 @@ class Pipeline:
 
     def stopped(self, stage: Stage) -> None:
         self.emit(f"{stage.name}/STOP", stage=str(stage))
+
+    def state(self, stage: Stage) -> State:
+        return self._states[stage]
 
     @property
     def outcome(self) -> str:
@@ -435,8 +461,12 @@ class Pipeline:
 
     def deaf(self) -> list[Stage]:
         """Stages that listen in a direction in which nobody produces."""
-        fed = {direction for stage in self.stages for inlet in stage.inputs for direction in inlet.lines}
-        return [stage for stage in self.stages if stage.callbacks and not fed.intersection(stage.watched)]
+
+        def is_fed(stage: Stage) -> bool:
+            others = (inlet for other in self.stages if other is not stage for inlet in other.inputs)
+            return any(direction in stage.watched for inlet in others for direction in inlet.lines)
+
+        return [stage for stage in self.stages if stage.callbacks and not is_fed(stage)]
 
     def flush(self) -> None:
         """A piece of input is through; no stage should keep octets back for the next one."""

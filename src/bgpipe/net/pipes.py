@@ -1,0 +1,260 @@
+"""Pipes: octets to who reads at the other end, octets from who writes there, and both by two of them or a socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+import stat
+from typing import Final, Protocol
+
+READ: Final = 1 << 18
+"""Octets read at once."""
+
+
+class Link(Protocol):
+    """A way to a partner and back."""
+
+    @property
+    def waiting(self) -> int:
+        """Octets that it was given and has not taken yet."""
+
+    async def read(self) -> bytes:
+        """What comes next; b"" when no more will. Raises OSError."""
+
+    async def write(self, octets: bytes) -> None:
+        """Returns when all is taken. Raises OSError, which is BrokenPipeError if the partner takes no more."""
+
+    def end(self) -> None:
+        """No more will be written."""
+
+    async def close(self, patience: float) -> str:
+        """Ends it, by force if it takes longer than so many seconds. Returns how it has failed, "" if it has not."""
+
+    def abort(self) -> None:
+        """Ends it at once: a read that waits comes to its end."""
+
+
+class Reader:
+    """The end of a pipe, or a socket, that is read. The file descriptor is ours from now on.
+
+    reads: how often there was something.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        os.set_blocking(fd, False)
+        self._waiter: asyncio.Future[None] | None = None
+        self.reads = 0
+
+    @property
+    def closed(self) -> bool:
+        return self._fd < 0
+
+    @property
+    def blocked(self) -> bool:
+        """Whether a read waits because there is nothing."""
+        return self._waiter is not None
+
+    async def read(self) -> bytes:
+        """What is there, as soon as there is any; b"" at the end. Raises OSError."""
+        while self._fd >= 0:
+            try:
+                octets = os.read(self._fd, READ)
+            except BlockingIOError:
+                await self._readable()
+            else:
+                self.reads += 1
+                return octets
+        return b""
+
+    async def _readable(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._waiter = waiter = loop.create_future()
+        loop.add_reader(self._fd, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+            if self._fd >= 0:
+                loop.remove_reader(self._fd)
+
+    def close(self) -> None:
+        """A read that waits comes to its end."""
+        if self._fd >= 0:
+            if self._waiter is not None:
+                asyncio.get_running_loop().remove_reader(self._fd)
+                _wake(self._waiter)
+            os.close(self._fd)
+            self._fd = -1
+
+
+class Writer:
+    """The end of a pipe, or a socket, that is written. The file descriptor is ours from now on.
+
+    waiting: octets that were given and are not in the pipe yet.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        os.set_blocking(fd, False)
+        self._waiter: asyncio.Future[None] | None = None
+        self.waiting = 0
+
+    async def write(self, octets: bytes) -> None:
+        """Returns when all is in the pipe. Raises OSError, BrokenPipeError when nobody will read it."""
+        view = memoryview(octets)
+        while view:
+            if self._fd < 0:
+                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+            self.waiting = len(view)
+            try:
+                view = view[os.write(self._fd, view) :]
+            except BlockingIOError:
+                await self._writable()
+        self.waiting = 0
+
+    async def _writable(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._waiter = waiter = loop.create_future()
+        loop.add_writer(self._fd, _wake, waiter)
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+            if self._fd >= 0:
+                loop.remove_writer(self._fd)
+
+    def close(self) -> None:
+        """A write that waits fails."""
+        if self._fd >= 0:
+            if self._waiter is not None:
+                asyncio.get_running_loop().remove_writer(self._fd)
+                _wake(self._waiter)
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+class Fifos:
+    """A FIFO that is written, one that is read, or both: a FIFO for both ways would give us back what is ours.
+
+    Both stay open at both ends, so that those at the other end may come and go: what they were to read waits, and
+    that one of them goes is no end of the input.
+    """
+
+    def __init__(self, outgoing: str, incoming: str) -> None:
+        """Paths, "" for none; what isn't there is made. Raises OSError."""
+        self._made: list[str] = []
+        self._kept: list[int] = []
+        self._reader: Reader | None = None
+        self._writer: Writer | None = None
+        self._closed = asyncio.Event()
+        try:
+            if outgoing:
+                self._kept.append(self._open(outgoing, os.O_RDWR))
+                self._writer = Writer(self._open(outgoing, os.O_WRONLY))
+            if incoming:
+                self._reader = Reader(self._open(incoming, os.O_RDONLY))
+                self._kept.append(self._open(incoming, os.O_WRONLY))
+        except BaseException:
+            self.abort()
+            raise
+
+    def _open(self, path: str, flags: int) -> int:
+        with contextlib.suppress(FileExistsError):
+            os.mkfifo(path, 0o600)
+            self._made.append(path)
+        fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not stat.S_ISFIFO(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise OSError(errno.EINVAL, f"{path}: neither a FIFO nor a Unix socket")
+        return fd
+
+    @property
+    def waiting(self) -> int:
+        return self._writer.waiting if self._writer is not None else 0
+
+    async def read(self) -> bytes:
+        if self._reader is not None:
+            return await self._reader.read()
+        await self._closed.wait()
+        return b""
+
+    async def write(self, octets: bytes) -> None:
+        assert self._writer is not None
+        await self._writer.write(octets)
+
+    def end(self) -> None:
+        """Who reads sees the end; then there is an end of who writes."""
+        if self._writer is not None:
+            self._writer.close()
+        for fd in self._kept:
+            os.close(fd)
+        self._kept.clear()
+        if self._reader is None:
+            self._closed.set()
+
+    async def close(self, patience: float) -> str:
+        self.abort()
+        return ""
+
+    def abort(self) -> None:
+        self.end()
+        if self._reader is not None:
+            self._reader.close()
+        self._closed.set()
+        for path in self._made:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        self._made.clear()
+
+
+class UnixSocket:
+    """A connection to who listens at a Unix stream socket."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._socket = connected
+        self._reader = Reader(os.dup(connected.fileno()))
+        self._writer = Writer(os.dup(connected.fileno()))
+
+    @classmethod
+    async def connect(cls, path: str) -> UnixSocket:
+        """Raises OSError."""
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        made.setblocking(False)
+        try:
+            await asyncio.get_running_loop().sock_connect(made, path)
+            return cls(made)
+        except BaseException:
+            made.close()
+            raise
+
+    @property
+    def waiting(self) -> int:
+        return self._writer.waiting
+
+    async def read(self) -> bytes:
+        return await self._reader.read()
+
+    async def write(self, octets: bytes) -> None:
+        await self._writer.write(octets)
+
+    def end(self) -> None:
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    async def close(self, patience: float) -> str:
+        self.abort()
+        return ""
+
+    def abort(self) -> None:
+        self._reader.close()
+        self._writer.close()
+        self._socket.close()

@@ -1,0 +1,215 @@
+"""Programs that run beside us: octets to their standard input, octets from their standard output."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import shutil
+import signal
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from .pipes import Reader, Writer
+
+MAX_LINE: Final = 4096
+"""Octets of a line of standard error that are told; more is a new line."""
+STRAGGLER: Final = 1.0
+"""Seconds that a program gets to end after it has closed its standard output, or it has ended and that is still open:
+then somebody else has it."""
+
+
+class Process:
+    """A running program, in a process group of its own, which ends with it.
+
+    code: its exit code, -N if signal N has ended it, None while it runs.
+    """
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        stdin: Writer | None,
+        stdout: Reader | None,
+        stderr: Reader,
+        on_line: Callable[[str], None],
+        keep_stdout: bool,
+    ) -> None:
+        self._process = process
+        self._stdin = stdin
+        self._stdout = stdout
+        self._keep_stdout = keep_stdout
+        self._stderr = stderr
+        self._ended = False
+        self._telling = asyncio.create_task(self._tell(on_line))
+        self._exited = asyncio.create_task(self._exit())
+
+    @classmethod
+    async def start(
+        cls,
+        words: Sequence[str],
+        *,
+        reads: bool = True,
+        writes: bool = True,
+        keep_stdout: bool = False,
+        on_line: Callable[[str], None] = lambda line: None,
+    ) -> Process:
+        """Runs a program; no shell sees its words.
+
+        reads, writes: whether it has a standard input, or output, which is with us. keep_stdout: that it closes its
+        output is no end. on_line: called with each line that it writes to standard error. Raises OSError.
+        """
+        program = find_program(words[0])
+        ours: list[int] = []
+        theirs: list[int] = []
+        try:
+            for used, out in ((reads, False), (writes, True), (True, True)):
+                reading, writing = os.pipe() if used else (-1, -1)
+                ours.append(reading if out else writing)
+                theirs.append(writing if out else reading)
+            process = await asyncio.create_subprocess_exec(
+                program,
+                *words[1:],
+                stdin=theirs[0] if reads else asyncio.subprocess.DEVNULL,
+                stdout=theirs[1] if writes else asyncio.subprocess.DEVNULL,
+                stderr=theirs[2],
+                start_new_session=True,
+            )
+        except BaseException as error:
+            _close(ours)
+            if isinstance(error, OSError) and error.errno == errno.ENOEXEC:
+                text = f"{words[0]}: can't be run: a script needs a first line such as #!/bin/sh"
+                raise OSError(errno.ENOEXEC, text) from error
+            raise
+        finally:
+            _close(theirs)
+        stdin, stdout, stderr = ours
+        return cls(
+            process,
+            Writer(stdin) if reads else None,
+            Reader(stdout) if writes else None,
+            Reader(stderr),
+            on_line,
+            keep_stdout,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def code(self) -> int | None:
+        return self._process.returncode
+
+    @property
+    def waiting(self) -> int:
+        return self._stdin.waiting if self._stdin is not None else 0
+
+    async def read(self) -> bytes:
+        if self._stdout is not None and (octets := await self._stdout.read()):
+            return octets
+        if self._stdout is None or self._keep_stdout:
+            await self._exited
+        self._ended = True
+        return b""
+
+    async def write(self, octets: bytes) -> None:
+        assert self._stdin is not None
+        await self._stdin.write(octets)
+
+    def end(self) -> None:
+        if self._stdin is not None:
+            self._stdin.close()
+
+    async def close(self, patience: float) -> str:
+        """It gets SIGTERM, unless its output has come to its end: then it gets a moment to end by itself. SIGKILL after
+        `patience` seconds."""
+        killed = False
+        self.end()
+        try:
+            if not self._ended or not await self._exits(STRAGGLER):
+                if self.code is None:
+                    killed = True
+                    self._signal(signal.SIGTERM)
+                await self._exits(patience)
+            self.abort()
+            await self._exited
+            await asyncio.wait((self._telling,), timeout=STRAGGLER)
+        finally:
+            self.abort()
+            self._stderr.close()
+        return "" if killed else explain_code(self.code)
+
+    def abort(self) -> None:
+        self.end()
+        if self.code is None:
+            self._signal(signal.SIGKILL)
+        if self._stdout is not None:
+            self._stdout.close()
+
+    async def _exits(self, patience: float) -> bool:
+        done, _ = await asyncio.wait((self._exited,), timeout=patience)
+        return bool(done)
+
+    async def _exit(self) -> None:
+        """Waits for its end. If somebody whom it has started still holds its output, and is silent, that ends too."""
+        await self._process.wait()
+        if self._stdout is not None:
+            asyncio.get_running_loop().call_later(STRAGGLER, self._look_behind, self._stdout.reads)
+
+    def _look_behind(self, reads: int) -> None:
+        assert self._stdout is not None
+        if self._ended or self._stdout.closed:
+            return
+        if self._stdout.blocked and self._stdout.reads == reads:
+            self._signal(signal.SIGTERM)
+            self._stdout.close()
+        else:
+            asyncio.get_running_loop().call_later(STRAGGLER, self._look_behind, self._stdout.reads)
+
+    def _signal(self, number: signal.Signals) -> None:
+        """To all of its group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    async def _tell(self, on_line: Callable[[str], None]) -> None:
+        """Reads standard error, line by line."""
+        rest = b""
+        while octets := await self._stderr.read():
+            *lines, rest = (rest + octets).split(b"\n")
+            while len(rest) >= MAX_LINE:
+                lines.append(rest[:MAX_LINE])
+                rest = rest[MAX_LINE:]
+            for line in lines:
+                on_line(line[:MAX_LINE].decode(errors="replace").rstrip())
+            await asyncio.sleep(0)  # however much it has to say
+        if rest:
+            on_line(rest.decode(errors="replace").rstrip())
+
+
+def find_program(word: str) -> str:
+    """The path of the program that a word means. Raises OSError."""
+    if program := shutil.which(word):
+        return program
+    if "/" in word and os.path.exists(word):
+        raise PermissionError(errno.EACCES, f"{word}: can't be run: no permission")
+    hint = ": arguments need -A" if " " in word else ""
+    raise FileNotFoundError(errno.ENOENT, f"{word}: no such program{hint}")
+
+
+def explain_code(code: int | None) -> str:
+    """What an exit code says, "" for success."""
+    if not code:
+        return ""
+    if code > 0:
+        return f"exit code {code}"
+    try:
+        return f"killed by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"killed by signal {-code}"
+
+
+def _close(descriptors: list[int]) -> None:
+    for fd in descriptors:
+        if fd >= 0:
+            os.close(fd)

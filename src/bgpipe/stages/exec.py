@@ -1,0 +1,50 @@
+"""Let a program filter the messages."""
+
+from __future__ import annotations
+
+from ..net.pipes import Link
+from ..net.process import Process
+from ..pipeline.errors import ConfigError
+from ..pipeline.options import FLAG, Option
+from .engine.partner import Partner
+
+
+class Exec(Partner):
+    """Let a program filter the messages.
+
+    COMMAND is run without a shell; with -A, the words behind it are its arguments. Messages go to its standard input,
+    and what it writes to its standard output goes on in their place. What it writes to standard error is logged.
+    """
+
+    argument = "COMMAND"
+    gone = "the program has ended"
+
+    keep_stdin = Option(FLAG, False, "it is no failure that the program closes its standard input")
+    keep_stdout = Option(FLAG, False, "it is no failure that the program closes its standard output")
+
+    def attach(self) -> None:
+        if not self.arguments or not self.arguments[0]:
+            raise ConfigError("no command")
+        super().attach()
+
+    @property
+    def half_closed(self) -> bool:
+        return self.keep_stdin
+
+    async def connect(self) -> Link:
+        process = await Process.start(
+            self.arguments,
+            reads=not self.only_read,
+            writes=not self.only_write,
+            keep_stdout=self.keep_stdout,
+            on_line=self._on_line,
+        )
+        self.pipeline.log.debug("program started", stage=str(self), pid=process.pid)
+        return process
+
+    def on_link_end(self, link: Link, failed: str) -> None:
+        assert isinstance(link, Process)
+        self.event("EXIT", None, link.code)
+
+    def _on_line(self, line: str) -> None:
+        self.pipeline.log.info(line, stage=str(self))
