@@ -27,6 +27,8 @@ LOUD = 10
 def build(line: CommandLine, log: StderrLog) -> Pipeline:
     """Raises ConfigError."""
     options = line.options
+    if not options.http and (options.http_auth or options.http_open):
+        raise ConfigError("--http-auth and --http-open need --http")
     capabilities = parse_capabilities(options.caps) if options.caps else ()
     pipeline = Pipeline(log=log, context=make_context(options, capabilities), capabilities=capabilities)
     pipeline.on_kill = exit_at_once

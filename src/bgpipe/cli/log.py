@@ -1,10 +1,14 @@
-"""The log: lines on standard error, `YYYY-MM-DD HH:MM:SS INF text key=value`, in UTC.
+"""The log: lines on standard error, for people or for programs.
+
+For people: `YYYY-MM-DD HH:MM:SS INF text key=value`, in UTC. For programs: one JSON object a line, with the keys of
+zerolog's, as the Go bgpipe has them: time, level, message, and the fields beside them.
 
 structlog would do, but to import it takes longer than reading a small file, and this is all that is wanted of it.
 """
 
 from __future__ import annotations
 
+import select
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -18,12 +22,18 @@ _COLOURS: Final = {"debug": "\x1b[2m", "info": "\x1b[32m", "warn": "\x1b[33m", "
 
 
 class StderrLog:
-    """Writes what is of `level` and above."""
+    """Writes what is of `level` and above, as "text" or "json".
+
+    Who reads it may be slow or gone, which must neither hold up nor end a session: lines that standard error does not
+    take are dropped, and counted.
+    """
 
     def __init__(
         self, level: str = "info", *, now: Callable[[], float] = time.time, bound: Mapping[str, Any] | None = None
     ) -> None:
         self.level = level
+        self.format = "text"
+        self.dropped = 0
         self._now = now
         self._bound = dict(bound or {})
         self._colours = sys.stderr.isatty()
@@ -42,7 +52,9 @@ class StderrLog:
 
     def bind(self, **fields: Any) -> StderrLog:
         """A log that says these fields on every line."""
-        return StderrLog(self.level, now=self._now, bound=self._bound | fields)
+        bound = StderrLog(self.level, now=self._now, bound=self._bound | fields)
+        bound.format = self.format
+        return bound
 
     def shows(self, level: str) -> bool:
         return _RANKS[level] >= _RANKS[self.level]
@@ -50,27 +62,65 @@ class StderrLog:
     def _write(self, level: str, text: str, fields: dict[str, Any]) -> None:
         if not self.shows(level):
             return
+        if not _has_room():
+            self.dropped += 1
+            return
         error = fields.pop("exc_info", None)
         fields = self._bound | fields
+        if self.dropped:
+            fields["dropped"] = self.dropped
+            self.dropped = 0
+        make = self._json_line if self.format == "json" else self._text_line
+        try:
+            sys.stderr.write(make(level, text, fields, _traceback(error)))
+            sys.stderr.flush()
+        except OSError:
+            self.dropped += 1  # nobody listens
+
+    def _text_line(self, level: str, text: str, fields: Mapping[str, Any], traceback: str) -> str:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self._now()))
         tag = _TAGS[level]
         if self._colours:
             tag = f"{_COLOURS[level]}{tag}\x1b[0m"
         told = "".join(f" {key}={format_field(value)}" for key, value in fields.items())
-        lines = f"{stamp} {tag} {printable(text)}{told}\n"
-        if error is not None:
-            import traceback
+        return f"{stamp} {tag} {printable(text)}{told}\n{traceback}"
 
-            lines += "".join(traceback.format_exception(error))
-        try:
-            sys.stderr.write(lines)
-            sys.stderr.flush()
-        except OSError:
-            pass  # nobody listens; that must not end a session
+    def _json_line(self, level: str, text: str, fields: Mapping[str, Any], traceback: str) -> str:
+        import json
+
+        now = self._now()
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now))
+        line = {"time": f"{stamp}.{int(now % 1 * 1000):03d}Z", "level": level, "message": text}
+        line |= {key: value for key, value in fields.items() if key not in line}
+        if traceback:
+            line["traceback"] = traceback
+        return json.dumps(line, default=str, separators=(",", ":")) + "\n"
+
+
+def _has_room() -> bool:
+    """Whether standard error takes a line now."""
+    try:
+        poll = select.poll()
+        poll.register(sys.stderr, select.POLLOUT)
+        return bool(poll.poll(0))
+    except (OSError, TypeError, ValueError):  # nothing that could be full, as in tests
+        return True
+
+
+def _traceback(error: BaseException | None) -> str:
+    if error is None:
+        return ""
+    import traceback
+
+    return "".join(traceback.format_exception(error))
 
 
 def format_field(value: object) -> str:
-    """A value as it is where that is one word, else in quotation marks."""
+    """A value as it is where that is one word, else in quotation marks; objects as JSON."""
+    if isinstance(value, dict):
+        import json
+
+        value = json.dumps(value, default=str, separators=(",", ":"))
     text = printable(str(value))
     if text and not set(text) & set(' "='):
         return text

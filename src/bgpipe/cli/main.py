@@ -22,16 +22,16 @@ def main(words: Sequence[str] | None = None) -> int:
         say(f"{error} (bgpipe -h shows the options)")
         return 2
     except (ConfigError, StageError) as error:
-        say(str(error))
+        fail(log, str(error))
         if log.shows("debug") and error.__cause__ is not None:
             log.debug("because of", exc_info=error.__cause__)
     except BrokenPipeError:  # of help or an explanation: who reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except KeyboardInterrupt:
-        say("interrupted")
+        fail(log, "interrupted")
     except Exception as error:
-        say(f"unexpected {type(error).__name__}: {error} (please report it; -l debug shows where)")
+        fail(log, f"unexpected {type(error).__name__}: {error} (please report it; -l debug shows where)")
         log.debug("unexpected error", exc_info=error)
     return 1
 
@@ -40,7 +40,7 @@ def run(words: Sequence[str], log: StderrLog) -> int:
     from .grammar import parse
 
     line = parse(words, os.environ)
-    log.level = line.options.log
+    log.level, log.format = line.options.log, line.options.log_format
     if line.options.version:
         from .version import version_text
 
@@ -65,7 +65,7 @@ def run(words: Sequence[str], log: StderrLog) -> int:
         return 0
     from .run import run_pipeline
 
-    run_pipeline(pipeline, lambda: build(parse(words, os.environ), log), log)
+    run_pipeline(pipeline, lambda: build(parse(words, os.environ), log), line.options, log)
     return 0
 
 
@@ -92,3 +92,12 @@ def show(text: str) -> None:
 def say(text: str) -> None:
     """One line for a person."""
     sys.stderr.write(f"bgpipe: {printable(text)}\n")
+
+
+def fail(log: StderrLog, text: str) -> None:
+    """Why it ends, which is told whatever --log says."""
+    if log.format == "json":
+        log.level = "error"
+        log.error(text)
+    else:
+        say(text)

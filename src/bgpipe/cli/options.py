@@ -19,6 +19,12 @@ class GlobalOptions(Options):
         short="l",
         metavar="LEVEL",
     )
+    log_format = Option(choice("text", "json"), "text", "log for people, or for programs: one JSON object a line")
+    http = Option(TEXT, "", "show what goes on over HTTP, at this address: HOST:PORT or :PORT", metavar="ADDR")
+    http_auth = Option(
+        TEXT, "", "who may see it: user:password, $VARIABLE or /file that says so", metavar="AUTH", secret=True
+    )
+    http_open = Option(FLAG, False, "everybody may see it")
     events = Option(
         LIST,
         ("PARSE", "ESTABLISHED", "EOR"),

@@ -15,13 +15,15 @@ from .log import StderrLog
 from .report import show_progress, sources, summary, wants_progress
 
 if TYPE_CHECKING:
+    from .http import Window
+    from .options import GlobalOptions
     from .sessions import Sessions
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def run_pipeline(pipeline: Pipeline, make: Callable[[], Pipeline], log: StderrLog) -> None:
-    """Returns when the pipeline has ended, and those that `make` makes after it. Raises StageError."""
+def run_pipeline(pipeline: Pipeline, make: Callable[[], Pipeline], options: GlobalOptions, log: StderrLog) -> None:
+    """Returns when the pipeline has ended, and those that `make` makes after it. Raises StageError, ConfigError."""
     for stage in pipeline.deaf():
         text = f"nobody produces messages in direction {'/'.join(stage.directions)} (missing -L/-R/-LR somewhere?)"
         log.warning(text, stage=str(stage))
@@ -29,7 +31,7 @@ def run_pipeline(pipeline: Pipeline, make: Callable[[], Pipeline], log: StderrLo
         kernel.memory.keep_pages()
     start = time.monotonic()
     try:
-        asyncio.run(_run(pipeline, make, log))
+        asyncio.run(_run(pipeline, make, options, log))
     finally:
         # who stops early, as `head` does, has asked for a few messages and not for counts
         if any(source.counts.records for source in sources(pipeline)) and (
@@ -38,7 +40,7 @@ def run_pipeline(pipeline: Pipeline, make: Callable[[], Pipeline], log: StderrLo
             log.info("done", **summary(pipeline, time.monotonic() - start))
 
 
-async def _run(pipeline: Pipeline, make: Callable[[], Pipeline], log: StderrLog) -> None:
+async def _run(pipeline: Pipeline, make: Callable[[], Pipeline], options: GlobalOptions, log: StderrLog) -> None:
     runner: Runner | Sessions
     if any(stage.repeats for stage in pipeline.stages):
         from .sessions import Sessions
@@ -47,16 +49,21 @@ async def _run(pipeline: Pipeline, make: Callable[[], Pipeline], log: StderrLog)
     else:
         runner = Runner(pipeline)
     loop = asyncio.get_running_loop()
+    window: Window | None = None
 
     def on_signal() -> None:
         log.info("signal received, stopping...")
         for number in SIGNALS:  # the next one ends the process at once
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
+        if window is not None:
+            window.stopping()
         runner.interrupt()
 
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal)
+    if options.http:
+        window = await _open_window(pipeline, runner, options, log)
     progress = asyncio.create_task(show_progress(pipeline)) if wants_progress(pipeline) else None
     try:
         await runner.run()
@@ -64,3 +71,20 @@ async def _run(pipeline: Pipeline, make: Callable[[], Pipeline], log: StderrLog)
         if progress is not None:
             progress.cancel()
             await asyncio.wait((progress,))
+        if window is not None:
+            await window.close()
+
+
+async def _open_window(pipeline: Pipeline, runner: Runner | Sessions, options: GlobalOptions, log: StderrLog) -> Window:
+    """Lets what runs be seen over HTTP. Raises ConfigError, StageError."""
+    from .http import Window
+    from .overview import Overview
+
+    overview = Overview(pipeline)
+    window = Window(options, overview, log)
+    await window.open()
+    if isinstance(runner, Runner):
+        overview.begin(1, pipeline)
+    else:
+        runner.on_begin, runner.on_end = overview.begin, overview.end
+    return window

@@ -34,6 +34,8 @@ class Sessions:
         self._first: Pipeline | None = first
         self._make = make
         self._log = log
+        self.on_begin: Callable[[int, Pipeline], object] = lambda number, pipeline: None
+        self.on_end = self.on_begin
         self._shared = first.shared
         self._runners: set[Runner] = set()
         self._interrupted = asyncio.Event()
@@ -148,8 +150,10 @@ class Sessions:
         runner = Runner(pipeline)
         self._runners.add(runner)
         self.active[number] = pipeline
+        self.on_begin(number, pipeline)
         try:
             await runner.run()
         finally:
+            self.on_end(number, pipeline)
             self._runners.discard(runner)
             del self.active[number]

@@ -39,8 +39,8 @@ MAX_PENDING: Final = 100
 class End(Producing):
     """One peer, over TCP."""
 
-    md5 = Option(TEXT, "", "sign the session with TCP MD5 (RFC 2385)", metavar="KEY")
-    ao = Option(TEXT, "", "authenticate the session with TCP-AO (RFC 5925)", metavar="ID:KEY")
+    md5 = Option(TEXT, "", "sign the session with TCP MD5 (RFC 2385)", metavar="KEY", secret=True)
+    ao = Option(TEXT, "", "authenticate the session with TCP-AO (RFC 5925)", metavar="ID:KEY", secret=True)
     transparent = Option(FLAG, False, "use the addresses of others (IP_TRANSPARENT)")
     ttl = Option(INTEGER, 0, "TTL of what we send; 0 leaves it to the system", metavar="N")
     min_ttl = Option(

@@ -1,0 +1,185 @@
+"""An HTTP server for what operators and their programs want to see or say.
+
+It runs in the event loop that also serves BGP sessions, so everything about it is bounded: a connection carries one
+request and lives PATIENCE seconds at most, MOST of them are open at a time, and heads of requests are short.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hmac
+import ipaddress
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from aiohttp import web
+
+from .tcp import TcpOptions, listen, parse_endpoint
+
+MOST: Final = 64
+"""Connections that may be open at the same time; more are closed at once."""
+PATIENCE: Final = 10.0
+"""Seconds that a connection lives at most, from its first octet to the last of the answer."""
+MAX_LINE: Final = 4096
+"""Octets of a request line or of one header field."""
+MAX_BODY: Final = 64 << 10
+"""Octets of the body of a request."""
+REALM: Final = "bgpipe"
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Server": "bgpipe",
+}
+_SILENT: Final = logging.getLogger("bgpipe.http")
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
+
+
+def parse_http_address(text: str) -> tuple[str, int]:
+    """(host, port) of HOST:PORT or :PORT. Raises ValueError."""
+    host, port = parse_endpoint(text, 0)
+    if not port:
+        raise ValueError(f"{text!r} has no port; HOST:PORT or :PORT is expected")
+    return host, port
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect to that."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def read_credentials(text: str, environment: Mapping[str, str] = os.environ) -> str:
+    """`user:password`, which `text` is, or `$NAME` of a variable or the first line of `/a/file` says.
+
+    Raises ValueError, whose text tells no secret.
+    """
+    found, where = text, "it"
+    if text.startswith("$"):
+        where = f"the variable {text}"
+        if text[1:] not in environment:
+            raise ValueError(f"{where} is not set")
+        found = environment[text[1:]]
+    elif text.startswith("/"):
+        where = f"the first line of {text}"
+        try:
+            with open(text, encoding="utf-8") as file:
+                found = file.readline().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+            raise ValueError(f"{text}: {reason}") from None
+    if ":" not in found:
+        raise ValueError(f"{where} must be user:password, with a colon between them")
+    return found
+
+
+class HttpServer:
+    """Answers to GET, by path (as aiohttp's router takes it). Everything else is refused.
+
+    credentials: `user:password` that every request must have (RFC 7617), None if anybody may ask.
+    on_error: told of an answer that failed, which the client sees as 500.
+    """
+
+    def __init__(
+        self,
+        answers: Mapping[str, Answer],
+        *,
+        credentials: str | None,
+        on_error: Callable[[str, Exception], object],
+        most: int = MOST,
+        patience: float = PATIENCE,
+    ) -> None:
+        self.refused = 0
+        """connections closed because there were too many"""
+        self._expected = credentials.encode() if credentials is not None else None
+        self._on_error = on_error
+        self._most = most
+        self._patience = patience
+        self._servers: list[asyncio.Server] = []
+        application = web.Application(middlewares=[self._guard], client_max_size=MAX_BODY)
+        for path, answer in answers.items():
+            application.router.add_get(path, answer)
+        self._runner = web.AppRunner(
+            application,
+            access_log=None,
+            logger=_SILENT,
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_LINE,
+            lingering_time=0,
+        )
+
+    async def start(self, host: str, port: int) -> None:
+        """Raises OSError."""
+        await self._runner.setup()
+        loop = asyncio.get_running_loop()
+        self._servers = [
+            await loop.create_server(self._accept, sock=each) for each in listen(host, port, TcpOptions(keepalive=0))
+        ]
+
+    async def close(self) -> None:
+        for server in self._servers:
+            server.close()
+        await self._runner.cleanup()
+
+    def _accept(self) -> asyncio.Protocol:
+        """What takes the next connection."""
+        server = self._runner.server
+        if server is None or len(server.connections) >= self._most:
+            self.refused += 1
+            return _Refusal()
+        connection = server()
+
+        def expire() -> None:
+            if connection.transport is not None:
+                connection.transport.abort()
+
+        asyncio.get_running_loop().call_later(self._patience, expire)
+        return connection
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Answer) -> web.StreamResponse:
+        """What holds for every request, also for one to nowhere."""
+        if not self._may(request.headers.get("Authorization", "")):
+            challenge = {"WWW-Authenticate": f'Basic realm="{REALM}", charset="UTF-8"'}
+            response: web.StreamResponse = web.Response(status=401, text="unauthorized\n", headers=challenge)
+        else:
+            try:
+                response = await handler(request)
+            except web.HTTPException as error:
+                allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+                response = web.Response(status=error.status, text=f"{error.reason.lower()}\n", headers=allow)
+            except Exception as error:
+                self._on_error(request.path, error)
+                response = web.Response(status=500, text="internal server error\n")
+        response.headers.update(_HEADERS)
+        response.force_close()
+        return response
+
+    def _may(self, authorization: str) -> bool:
+        if self._expected is None:
+            return True
+        scheme, _, token = authorization.partition(" ")
+        try:
+            said = base64.b64decode(token.strip(), validate=True) if scheme.lower() == "basic" else b""
+        except (binascii.Error, ValueError):
+            said = b""
+        return hmac.compare_digest(said, self._expected)
+
+
+class _Refusal(asyncio.Protocol):
+    """Closes the connection at once."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        transport.abort()
