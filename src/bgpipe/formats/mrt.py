@@ -6,7 +6,7 @@ whose routes become UPDATEs (see mrt_bundle); and the old type BGP. Written: BGP
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from struct import Struct
@@ -17,7 +17,7 @@ from ..wire.address import parse_address
 from ..wire.block import Block, peer_header
 from ..wire.context import ALL_FAMILIES, AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, WireContext
 from ..wire.cursor import Cursor
-from ..wire.errors import TextError, WireError
+from ..wire.errors import ShortError, TextError, WireError
 from ..wire.family import IPV4_UNICAST, Family
 from ..wire.message import HEADER, KEEPALIVE, MARKER, NOTIFICATION, OPEN, UPDATE, Message
 from ..wire.state import StateChange
@@ -25,6 +25,7 @@ from . import base
 from .base import Item, encode_block, ignore_damage
 from .mrt_bundle import MP_REACH, attributes_of
 from .mrt_record import (
+    ADDRESSES,
     AS4_SUBTYPES,
     BGP,
     BGP4MP,
@@ -213,63 +214,64 @@ class Decoder(base.Decoder):
             block.guess_as()
         return block
 
-    def _record(self, octets: bytes, pos: int, stop: int, seconds: int, kind: int, subtype: int) -> Iterator[Item]:
-        """One record of a sane length. Raises WireError before it yields anything."""
-        record = Cursor(octets, pos + RECORD_HEADER.size, stop)
+    def _record(self, octets: bytes, pos: int, stop: int, seconds: int, kind: int, subtype: int) -> Sequence[Item]:
+        """What one record of a sane length gives. Raises WireError."""
+        pos += RECORD_HEADER.size
         time = seconds * 1_000_000
         if kind in (BGP4MP, BGP4MP_ET) and (subtype in MESSAGES or subtype in STATES):
             if kind == BGP4MP_ET:
-                time += record.u32()
-            yield from self._bgp4mp(record, subtype, time)
-        elif kind == TABLE_DUMP or (kind == TABLE_DUMP_V2 and (subtype == PEER_INDEX_TABLE or subtype in RIB_FAMILIES)):
+                time += int.from_bytes(octets[pos : pos + 4], "big")
+                pos += 4
+            return self._bgp4mp(octets, pos, stop, subtype, time)
+        record = Cursor(octets, pos, stop)
+        if kind == TABLE_DUMP or (kind == TABLE_DUMP_V2 and (subtype == PEER_INDEX_TABLE or subtype in RIB_FAMILIES)):
             self._rib.feed(record, kind, subtype, time)
-            yield from self._rib.take()
-        elif kind == BGP:
-            yield from self._bgp(record, subtype, time)
-        else:
-            self.counts.skip(record_name(kind, subtype))
+            return self._rib.take()
+        if kind == BGP:
+            return self._bgp(record, subtype, time)
+        self.counts.skip(record_name(kind, subtype))
+        return ()
 
-    def _bgp4mp(self, record: Cursor, subtype: int, time: int) -> Iterator[Item]:
-        """RFC 6396 sections 4.4.1 to 4.4.3, RFC 8050 section 3."""
+    def _bgp4mp(self, octets: bytes, pos: int, stop: int, subtype: int, time: int) -> Sequence[Item]:
+        """RFC 6396 sections 4.4.1 to 4.4.3, RFC 8050 section 3. The length is sane: a per-peer header has room."""
         as4 = subtype in AS4_SUBTYPES
-        start = record.pos
-        record.take(10 if as4 else 6)  # AS numbers and interface
-        afi = record.u16()
-        if afi not in (1, 2):
-            raise WireError(f"peer with addresses of AFI {afi}")
-        record.take(8 if afi == 1 else 32)
-        peer = peer_header(record.octets, start, as4)
+        addresses = pos + (12 if as4 else 8)
+        size = ADDRESSES.get(octets[addresses - 2 : addresses])
+        if size is None:
+            raise WireError(f"peer with addresses of AFI {int.from_bytes(octets[addresses - 2 : addresses], 'big')}")
+        start = addresses + size
+        if start > stop:
+            raise ShortError(f"{size} octets of addresses expected, {stop - addresses} left")
+        peer = peer_header(octets, pos, as4)
         if subtype in STATES:
-            yield from self._state(record, AS4 if as4 else AS2, time, peer)
-            return
-        marker, length, type_code = record.take(16), record.u16(), record.u8()
-        if marker != MARKER:
+            return self._state(Cursor(octets, start, stop), AS4 if as4 else AS2, time, peer)
+        if octets[start : start + 16] != MARKER:
             raise WireError("message without a marker")
-        if length != record.left + HEADER:
-            raise WireError(f"message says that it has {length} octets, but the record holds {record.left + HEADER}")
-        yield Message(type_code, record.rest(), time=time, context=self._contexts[subtype], peer=peer)
+        length = int.from_bytes(octets[start + 16 : start + 18], "big")
+        if length != stop - start or length < HEADER:
+            raise WireError(f"message says that it has {length} octets, but the record holds {stop - start}")
+        body = octets[start + HEADER : stop]
+        return (Message(octets[start + 18], body, time=time, context=self._contexts[subtype], peer=peer),)
 
-    def _bgp(self, record: Cursor, subtype: int, time: int) -> Iterator[Item]:
+    def _bgp(self, record: Cursor, subtype: int, time: int) -> Sequence[Item]:
         """The type of the first archives: IPv4 peers, 2-octet AS numbers, messages without their header (RFC 6396
         appendix B.1)."""
         if subtype == _BGP_STATE:
             ases, address = b"\0\0" + record.take(2) + bytes(4), record.take(4) + bytes(4)
-            yield from self._state(record, AS2, time, ases + b"\0\0\0\1" + address)
-            return
+            return self._state(record, AS2, time, ases + b"\0\0\0\1" + address)
         if subtype not in _BGP_TYPES:
             self.counts.skip(record_name(BGP, subtype))
-            return
+            return ()
         peer_as, peer_ip, local_as, local_ip = (record.take(size) for size in (2, 4, 2, 4))
         peer = b"\0\0%b\0\0%b\0\0\0\1%b%b" % (peer_as, local_as, peer_ip, local_ip)
-        yield Message(_BGP_TYPES[subtype], record.rest(), time=time, context=self._as2, peer=peer)
+        return (Message(_BGP_TYPES[subtype], record.rest(), time=time, context=self._as2, peer=peer),)
 
-    def _state(self, record: Cursor, context: WireContext, time: int, peer: bytes) -> Iterator[Item]:
+    def _state(self, record: Cursor, context: WireContext, time: int, peer: bytes) -> Sequence[Item]:
         old, new = record.u16(), record.u16()
         if record.left:
             raise WireError(f"{record.left} octets after a state change")
         self.counts.states += 1
-        if self._states:
-            yield StateChange(old, new, time=time, context=context, peer=peer)
+        return (StateChange(old, new, time=time, context=context, peer=peer),) if self._states else ()
 
     def _bad_entries(self, text: str) -> None:
         self.damage(text, offset=self._pos)

@@ -58,7 +58,7 @@ MAX_RECORD: Final = 1 << 24
 """Octets of the longest record that is believed: RIB records of a thousand peers have some 100,000."""
 MAX_PEER: Final = 44
 """Octets of the longest per-peer header of BGP4MP."""
-_ADDRESSES: Final = {b"\0\1": 8, b"\0\2": 32}
+ADDRESSES: Final = {b"\0\1": 8, b"\0\2": 32}
 """Octets of its two addresses, by AFI."""
 _MAX_MESSAGE: Final = 65535
 
@@ -138,7 +138,7 @@ def is_record(octets: bytes, pos: int, last: bool) -> bool | None:
             start += 4
         head = octets[start : min(stop, start + MAX_PEER + HEADER)]
         peer = 8 if subtype in AS4_SUBTYPES else 4
-        size = _ADDRESSES.get(head[peer + 2 : peer + 4], MAX_PEER)
+        size = ADDRESSES.get(head[peer + 2 : peer + 4], MAX_PEER)
         message = peer + 4 + size
         if len(head) < message + 18:
             return False if last or start + len(head) == stop else None
