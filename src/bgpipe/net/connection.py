@@ -86,15 +86,29 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     async def close(self, patience: float) -> None:
-        """Closes when all is sent, or after so many seconds."""
+        """Sends what waits, says that nothing follows, and closes when the peer has closed too.
+
+        A peer that takes nothing for `patience` seconds, or then does not close, is left. What it still sends is read,
+        and forgotten: the kernel would reset a connection with unread octets, and what we sent last would be lost.
+        """
         if self._transport is None:
             return
-        self._transport.close()
-        try:
-            async with asyncio.timeout(patience):
-                await self.closed.wait()
-        except TimeoutError:
-            self.abort()
+        self.on_octets = lambda octets: None
+        self.resume()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+        waiting = -1
+        while self.waiting != waiting:
+            waiting = self.waiting
+            try:
+                async with asyncio.timeout(patience):
+                    await self.closed.wait()
+                    return
+            except TimeoutError:
+                continue
+        self.abort()
 
     def abort(self) -> None:
         """Closes at once; what was not sent is lost."""

@@ -258,7 +258,7 @@ class End(Producing):
 
     def _judged(self, items: Iterator[Item]) -> Iterator[Item]:
         """Malformed UPDATEs, where a stage will look at them, are treated before anybody does (RFC 7606)."""
-        looks = any(self.inlet.chains.values())
+        looks = any(self.inlet.chains.values()) or self.pipeline.speaks
         for item in items:
             if isinstance(item, Message):
                 if item.type_code == message.NOTIFICATION:
@@ -294,7 +294,8 @@ class End(Producing):
         word = "reset" if error is not None else "closed"
         if self._last is not None:
             reason, word = f"{reason} after {self._last}", "notification"
-        self.pipeline.lost = True
+        if not self.pipeline.stopping:
+            self.pipeline.lost = True
         self._end(reason, word)
 
     def _end(self, reason: str, word: str) -> None:
@@ -315,9 +316,11 @@ class End(Producing):
                 self._holding = True
                 self.pipeline.hold(self.side)
             return
+        if self._told:
+            return  # nothing follows a NOTIFICATION
         if isinstance(item, Message):
             self._opened = self._opened or item.type_code == message.OPEN
-            self._told = self._told or item.type_code == message.NOTIFICATION
+            self._told = item.type_code == message.NOTIFICATION
         try:
             octets = self.endpoint.encode(item)
         except WireError as error:

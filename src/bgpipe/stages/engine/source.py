@@ -10,6 +10,7 @@ from ...formats.base import Counts, Decoder, Format
 from ...net.files import DamagedError, Input, StreamError, open_input
 from ...pipeline.errors import StageError
 from ...pipeline.options import FLAG, LIST, TEXT, Option
+from ...wire.message import ROUTE_REFRESH, UPDATE
 from .coding import FORMAT_SWITCHES, Reading, find_format
 from .types import chosen_types
 
@@ -42,7 +43,10 @@ class Source(Reading):
 
     def attach(self) -> None:
         self.input_format = self.choose_format()
-        self.read_only_types(chosen_types(self.type, self.skip))
+        types = chosen_types(self.type, self.skip)
+        if types is None and self.pipeline.speaks:
+            types = frozenset((UPDATE, ROUTE_REFRESH))  # the rest is what others said to each other
+        self.read_only_types(types)
         self.inlet = self.feed_into()
 
     def choose_format(self) -> Format | None:
@@ -62,6 +66,9 @@ class Source(Reading):
             raise StageError(f"{self}: {error}") from None
 
     async def run(self) -> None:
+        up = asyncio.Event()
+        self.pipeline.when_up(up.set)
+        await up.wait()
         start = b""
         while octets := await self._read():
             if self.decoder is None:
