@@ -389,9 +389,6 @@ class Pipeline:
     def state(self, stage: Stage) -> State:
         return self._states[stage]
 
-    def state(self, stage: Stage) -> State:
-        return self._states[stage]
-
     @property
     def outcome(self) -> str:
         """Why it stops or has stopped, in one word."""

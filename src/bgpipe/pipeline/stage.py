@@ -137,15 +137,6 @@ class Stage(Options):
                 secrets.update((value,) if isinstance(value, str) else value)
         return [hide(word, secrets - {""}) for word in self.words]
 
-    def shown_words(self) -> list[str]:
-        """Its words on the command line, without what is secret."""
-        secrets: set[str] = set()
-        for option in self.declared().values():
-            if option.secret:
-                value = self.values.get(option.name, ())
-                secrets.update((value,) if isinstance(value, str) else value)
-        return [hide(word, secrets - {""}) for word in self.words]
-
     def measure(self, metrics: Metrics) -> None:
         """Adds what it counts under names that it shares with other stages."""
 
@@ -236,16 +227,6 @@ def compile_filters(texts: Sequence[str]) -> list[Filter]:
         return [compile_filter(text) for text in texts]
     except FilterError as error:
         raise ConfigError(str(error)) from None
-
-
-def hide(word: str, secrets: Collection[str]) -> str:
-    """A word of the command line with `***` for a secret, and for name and password in a URL."""
-    for secret in secrets:
-        if word == secret or word.endswith(f"={secret}"):
-            return word.removesuffix(secret) + "***"
-    scheme, found, rest = word.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}://***@{host.rpartition('@')[2]}{slash}{path}" if found and "@" in host else word
 
 
 def hide(word: str, secrets: Collection[str]) -> str:
