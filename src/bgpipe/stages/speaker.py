@@ -1,25 +1,48 @@
-"""Speak BGP: answer the peer's OPEN, keep the session alive."""
+"""Speak BGP: open the session, keep it alive, announce again what was announced, end it with the right words."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+import math
+from typing import Any, Final
 
 from ..pipeline.errors import ConfigError, StageError
-from ..pipeline.options import DURATION, FLAG, INTEGER, TEXT, Option
+from ..pipeline.events import Event
+from ..pipeline.line import Input
+from ..pipeline.options import DURATION, FLAG, INTEGER, LIST, TEXT, Option
 from ..pipeline.stage import Producing
-from ..session.session import LEAST_HOLD_TIME, Down, Send, Session, Settings
+from ..session.announced import Announced
+from ..session.session import LEAST_HOLD_TIME, Deliver, Down, Established, Send, Session, Settings
 from ..wire import caps
 from ..wire.address import parse_address
+from ..wire.attrs import MP_UNREACH, OPTIONAL
+from ..wire.attrs.attribute import encode_header
+from ..wire.attrs.mp_reach import encode_family
 from ..wire.block import Block
 from ..wire.caps import Capability, mp
-from ..wire.errors import TextError
+from ..wire.errors import TextError, WireError
 from ..wire.family import IPV4_UNICAST, IPV6_UNICAST, Family
-from ..wire.message import KEEPALIVE, UPDATE, Message
+from ..wire.message import KEEPALIVE, ROUTE_REFRESH, UPDATE, Message
+from ..wire.notification import Notification
+from ..wire.refresh import BORR, EORR, RouteRefresh
+from ..wire.update import join
+from .engine.end import End
+from .engine.runner import pause
+from .engine.source import Source
 
 FLOWSPEC: Final = 133
 FAMILIES: Final = (IPV4_UNICAST, Family(1, FLOWSPEC), IPV6_UNICAST, Family(2, FLOWSPEC))
 """What we say that we speak, unless --caps says it."""
+_MOST_END_OF_RIB: Final = 11
+"""Octets of body that an End-of-RIB marker has at most."""
+
+
+class Again(Input):
+    """What was announced before passes no stage a second time."""
+
+    @property
+    def target(self) -> str:
+        return "last"
 
 
 class Speaker(Producing):
@@ -37,46 +60,68 @@ class Speaker(Producing):
     hold = Option(INTEGER, 90, "our hold time, in seconds", metavar="N")
     remote_asn = Option(INTEGER, -1, "take only a peer with this AS number; -1 any", metavar="ASN")
     remote_hold = Option(INTEGER, 0, "take only a peer with at least this hold time, in seconds", metavar="N")
+    require = Option(LIST, (), "take only a peer that offers these capabilities", metavar="CAPS")
     text = Option(TEXT, "", "what to say when we shut down (RFC 9003)", metavar="TEXT")
     open_wait = Option(DURATION, 240.0, "wait so long for the peer's OPEN")
     send_hold = Option(DURATION, 0.0, "give up a peer that takes nothing for so long; 0: 8 minutes or more (RFC 9687)")
-
     linger = Option(FLAG, False, "keep the session up when all input is through")
 
     @property
     def lasting(self) -> bool:
         return not self.linger
 
+    @property
+    def speaks(self) -> bool:
+        return True
+
     def attach(self) -> None:
-        if self.asn > 0xFFFFFFFF or self.remote_asn > 0xFFFFFFFF:
+        self.inlet = self.feed_into(session=True)
+        self.again = Again(self, session=True)
+        self.inputs.append(self.again)
+        self.session = Session(self.settings())
+        self.announced = Announced()
+        self._changed = asyncio.Event()
+        self._down: Down | None = None
+        self._families: list[Family] = []
+        """those that are agreed, once the session is up"""
+        self._keeps = self._marks = self._repeating = False
+        self._ended: set[Family] = set()
+        """families whose End-of-RIB has passed"""
+        self._refreshes: dict[Family, asyncio.Task[None]] = {}
+        self._digesting = False
+        self._taken = 0
+        opposite = "L" if self.directions == "R" else "R"
+        self.pipeline.lines[opposite].outputs.append(self._on_item)
+        self.pipeline.lines[self.directions].outputs.append(self._on_sent)
+        sources = [stage for stage in self.pipeline.stages if isinstance(stage, Source)]
+        self.pipeline.bus.on({f"{stage.name}/STOP" for stage in sources}, self._on_source_stop)
+
+    def settings(self) -> Settings:
+        """Raises ConfigError."""
+        if max(self.asn, self.remote_asn) > 0xFFFFFFFF:
             raise ConfigError("an AS number has at most 32 bits")
         if not 0 <= self.hold <= 0xFFFF:
             raise ConfigError("--hold: seconds from 0 to 65535")
         try:
             if self.id and (len(parse_address(self.id)) != 4 or self.id == "0.0.0.0"):
-                raise TextError(f"not a BGP identifier: {self.id!r}")
+                raise TextError(f"--id: not a BGP identifier: {self.id!r}")
+            Notification.shutdown(self.text)
+            required = tuple(map(caps.parse_name, self.require))
         except TextError as error:
-            raise ConfigError(f"--id: {error}") from None
-        self.inlet = self.feed_into(session=True)
-        self.session = Session(
-            Settings(
-                asn=self.asn if self.asn >= 0 or not self.active else 0,
-                bgp_id=self.id or ("0.0.0.1" if self.active else ""),
-                hold_time=max(self.hold, LEAST_HOLD_TIME) if self.hold else 0,
-                capabilities=self.capabilities(),
-                remote_asn=self.remote_asn,
-                remote_hold=self.remote_hold,
-                passive=not self.active,
-                open_wait=self.open_wait,
-                send_hold=self.send_hold,
-                text=self.text,
-            )
+            raise ConfigError(str(error)) from None
+        return Settings(
+            asn=self.asn if self.asn >= 0 or not self.active else 0,
+            bgp_id=self.id or ("0.0.0.1" if self.active else ""),
+            hold_time=max(self.hold, LEAST_HOLD_TIME) if self.hold else 0,
+            capabilities=self.capabilities(),
+            remote_asn=self.remote_asn,
+            remote_hold=self.remote_hold,
+            passive=not self.active,
+            open_wait=self.open_wait,
+            send_hold=self.send_hold,
+            required=required,
+            text=self.text,
         )
-        self._changed = asyncio.Event()
-        self._down: Down | None = None
-        opposite = "L" if self.directions == "R" else "R"
-        self.pipeline.lines[opposite].outputs.append(self._on_item)
-        self.pipeline.lines[self.directions].outputs.append(self._on_sent)
 
     def capabilities(self) -> tuple[Capability, ...]:
         """What --caps says, and what it doesn't mention of what we can do."""
@@ -88,6 +133,8 @@ class Speaker(Producing):
             ours.append(Capability(caps.AS4, bytes(4)))
         return tuple(sorted([*given, *(each for each in ours if each.code not in codes)], key=lambda each: each.code))
 
+    # life
+
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         self.session.start(loop.time(), passive=True)
@@ -95,20 +142,38 @@ class Speaker(Producing):
         self._act()
         while self._down is None:
             self._changed.clear()
-            deadline = self.session.deadline
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout_at(self.session.deadline):
                     await self._changed.wait()
             except TimeoutError:
+                if self._peer_takes():
+                    self.session.progressed(loop.time())
                 self.session.tick(loop.time())
                 self._act()
         if not self.pipeline.stopping:
-            raise StageError(f"{self}: session is down: {self._down.reason}")
+            raise StageError(f"{self}: session is down: {self._down.reason}", reason="speaker")
 
     def farewell(self) -> None:
+        for task in self._refreshes.values():
+            task.cancel()
         if self._down is None and not self.pipeline.lost:
             self.session.stop(asyncio.get_running_loop().time())
             self._act()
+
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = {"state": str(self.session.state), "hold": self.session.hold_time}
+        status["families"] = list(map(str, self._families))
+        return status
+
+    def _peer_takes(self) -> bool:
+        """Whether the peer has taken octets since the last call, or there are none for it (RFC 9687)."""
+        ends = [stage for stage in self.pipeline.stages if isinstance(stage, End) and stage.side == self.directions]
+        connections = [end.connection for end in ends if end.connection is not None]
+        waiting = sum(connection.waiting for connection in connections)
+        before, self._taken = self._taken, sum(each.octets_written for each in connections) - waiting
+        return not waiting or self._taken > before
+
+    # what passes
 
     def _on_item(self, item: Message | Block) -> None:
         """Something came from the peer."""
@@ -123,15 +188,108 @@ class Speaker(Producing):
 
     def _on_sent(self, item: Message | Block) -> None:
         """Something, of whomever, is on its way to the peer."""
-        if isinstance(item, Block) or item.type_code in (UPDATE, KEEPALIVE):
-            self.session.sent(asyncio.get_running_loop().time())
+        if isinstance(item, Message) and item.type_code not in (UPDATE, KEEPALIVE):
+            return
+        loop = asyncio.get_running_loop()
+        self.session.sent(loop.time())
+        if isinstance(item, Message):
+            if item.type_code == KEEPALIVE:
+                return
+            if len(item.body) <= _MOST_END_OF_RIB and (family := end_of_rib(item)):
+                self._ended.add(family)
+                return
+        if self._keeps and not self._repeating:
+            self.announced.add(item)
+            if self.announced.full and not self._digesting:
+                self._digesting = True
+                loop.call_soon(self._digest)
+
+    def _digest(self) -> None:
+        """Looks into what was announced, a little in each turn."""
+        self._digesting = self.announced.digest()
+        if self._digesting:
+            asyncio.get_running_loop().call_soon(self._digest)
 
     def _act(self) -> None:
         """Does what the session wants."""
         for output in self.session.outputs():
             if isinstance(output, Send):
-                output.message.direction = self.directions
-                self.inlet.put(output.message)
+                self._say(self.inlet, output.message)
+            elif isinstance(output, Established):
+                codes = {capability.code for capability in output.agreement.capabilities}
+                self._families = output.agreement.families
+                self._keeps = caps.ROUTE_REFRESH in codes
+                self._marks = caps.ENHANCED_ROUTE_REFRESH in codes
+                self.pipeline.session_up()
+                self._end_ribs()
+            elif isinstance(output, Deliver) and output.message.type_code == ROUTE_REFRESH:
+                self._on_refresh(output.message.refresh)
             elif isinstance(output, Down):
                 self._down = output
         self._changed.set()
+
+    def _say(self, inlet: Input, message: Message) -> None:
+        message.direction = self.directions
+        inlet.put(message)
+
+    # End-of-RIB (RFC 4724)
+
+    def _on_source_stop(self, event: Event) -> None:
+        self._end_ribs()
+
+    def _end_ribs(self) -> None:
+        """Sends the End-of-RIB of each family, when all that is to be read into our direction has been read."""
+        sources = [stage for stage in self.pipeline.stages if isinstance(stage, Source)]
+        ours = [inlet for stage in sources for inlet in stage.inputs if self.directions in inlet.lines]
+        if all(inlet.closed for inlet in ours) and not self.pipeline.stopping and self._down is None:
+            for family in self._families:
+                if family not in self._ended:
+                    self._say(self.again, end_of_rib_message(family))
+
+    # ROUTE-REFRESH (RFC 2918, RFC 7313)
+
+    def _on_refresh(self, refresh: RouteRefresh) -> None:
+        """The peer wants to hear again what it was told. For families that are not agreed, that is ignored."""
+        family = refresh.family
+        if not self._keeps or refresh.subtype or family not in self._families:
+            return
+        if family in self._refreshes:
+            self._refreshes.pop(family).cancel()
+        self._refreshes[family] = asyncio.create_task(self._refresh(family))
+
+    async def _refresh(self, family: Family) -> None:
+        marks = self._marks and family in self._ended  # not before End-of-RIB (RFC 7313 section 4)
+        if marks:
+            self._repeat(Message(ROUTE_REFRESH, RouteRefresh(family, BORR).encode()))
+        count = 0
+        for message in self.announced.refresh(family):
+            if message is not None:
+                self._repeat(message)
+                count += 1
+            await asyncio.sleep(0)
+            while self.pipeline.holds[self.directions]:
+                await pause(self.pipeline, math.inf)
+        if marks:
+            self._repeat(Message(ROUTE_REFRESH, RouteRefresh(family, EORR).encode()))
+        self.pipeline.log.info("route refresh answered", stage=str(self), family=str(family), updates=count)
+
+    def _repeat(self, message: Message) -> None:
+        self._repeating = True
+        self._say(self.again, message)
+        self._repeating = False
+
+
+def end_of_rib(message: Message) -> Family | None:
+    """The family that a short UPDATE is the End-of-RIB marker of."""
+    try:
+        return message.update.end_of_rib
+    except WireError:
+        return None
+
+
+def end_of_rib_message(family: Family) -> Message:
+    """RFC 4724 section 2."""
+    if family == IPV4_UNICAST:
+        return Message(UPDATE, bytes(4))
+    value = encode_family(family)
+    return Message(UPDATE, join(b"", encode_header(OPTIONAL, MP_UNREACH, len(value)) + value, b""))
