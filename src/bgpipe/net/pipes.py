@@ -150,7 +150,7 @@ class Fifos:
     """
 
     def __init__(self, outgoing: str, incoming: str) -> None:
-        """Paths, "" for none; what isn't there is made. Raises OSError."""
+        """Paths, "" for none; what isn't there is made, and removed at the end. Raises OSError."""
         self._made: list[str] = []
         self._kept: list[int] = []
         self._reader: Reader | None = None

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from ...formats.base import Decoder, Item
 from ...net.backoff import LASTING, backoff
@@ -19,6 +19,7 @@ from ...pipeline import events
 from ...pipeline.errors import ConfigError, StageError
 from ...pipeline.line import failure, type_filter
 from ...pipeline.options import DURATION, FLAG, LIST, TEXT, Option, choice
+from ...pipeline.stage import compile_filters
 from ...wire.block import ENTRY, Block
 from ...wire.context import AS4, WireContext
 from ...wire.message import KEEPALIVE, NOTIFICATION, OPEN, Message
@@ -27,6 +28,9 @@ from .detour import Detour
 from .sink import explain_error
 from .types import chosen_types
 from .vigil import Vigil
+
+if TYPE_CHECKING:
+    from ...filters import Filter
 
 HIGH_WATER: Final = 4 << 20
 """Octets that wait for the partner before the senders have to wait."""
@@ -94,7 +98,7 @@ class Partner(Reading, Writing):
 
     @property
     def waits(self) -> bool:
-        """Whether messages wait for a partner that isn't there."""
+        """Whether messages wait for a partner that isn't there, as far as there is room and time."""
         return self.on_exit == "restart"
 
     @property
@@ -110,6 +114,10 @@ class Partner(Reading, Writing):
     def delay(self, attempt: int) -> float:
         """Seconds before another attempt, after so many in vain or links lost."""
         return backoff(attempt)
+
+    def tell_loss(self, failed: str) -> None:
+        """The link is lost, and that does not end the pipeline."""
+        self.pipeline.log.warning(failed, stage=str(self), on_exit=self.on_exit)
 
     def on_link_end(self, link: Link, failed: str) -> None:
         """The partner is gone."""
@@ -127,7 +135,10 @@ class Partner(Reading, Writing):
         """whether the messages themselves go on"""
         self.taken_types = chosen_types(self.type, self.skip)
         self.read_only_types(self.taken_types if self.only_read else None)
-        self.chosen = type_filter(self.taken_types) if self.taken_types is not None else None
+        self.filters = compile_filters(self.if_)
+        self.block_filters = [*self.filters]
+        if self.taken_types is not None:
+            self.block_filters.append(type_filter(self.taken_types))
         if not self.only_write:
             self.inlet = self.feed_into()
         if not self.only_read:
@@ -208,7 +219,7 @@ class Partner(Reading, Writing):
         if task is None:
             return
         try:
-            if self.copies and not task.done():
+            if self.copies and not task.done() and (self.link is not None or self._queue):
                 self.drain()
                 await asyncio.wait((task,), timeout=PATIENCE if self.pipeline.stopped_early else None)
             task.cancel()
@@ -235,8 +246,13 @@ class Partner(Reading, Writing):
 
     # to the partner
 
+    def conditions(self) -> list[Filter]:
+        return []  # they are met here, so that blocks need not be opened for them
+
     def on_message(self, message: Message) -> bool:
         if self.taken_types is not None and message.type_code not in self.taken_types:
+            return True
+        if self.filters and not all(chosen(message) for chosen in self.filters):
             return True
         if not self._taking:
             return self._go_without(message)
@@ -251,12 +267,12 @@ class Partner(Reading, Writing):
         return self.copies
 
     def on_block(self, block: Block) -> Block | None:
-        if self.chosen is None:
-            return self._take_block(block)
-        chosen = self.chosen.select(block, True)
+        chosen = block
+        for each in self.block_filters:
+            chosen = each.select(chosen, True)
         if not len(chosen) or self._take_block(chosen) is not None:
             return block
-        return self.chosen.select(block, False)
+        return rest(block, chosen)
 
     def _take_block(self, block: Block) -> Block | None:
         """What goes on of a block."""
@@ -363,7 +379,7 @@ class Partner(Reading, Writing):
             self._stalled = ""
             if self.on_exit == "kill":
                 raise StageError(f"{self}: {failed}")
-            self.pipeline.log.warning(failed, stage=str(self), on_exit=self.on_exit)
+            self.tell_loss(failed)
             self._wait_for_link()
             attempt = 1 if self._loop.time() - began >= LASTING else attempt + 1
 
@@ -372,26 +388,36 @@ class Partner(Reading, Writing):
         while self.retries:
             if await self._drained_within(self.delay(attempt)):
                 return False
+            connecting, drained = asyncio.create_task(self.connect()), asyncio.create_task(self._drained())
             try:
-                self.link = await self.connect()
+                await asyncio.wait((connecting, drained), return_when=asyncio.FIRST_COMPLETED)
+                if not connecting.done():
+                    return False
+                self.link = connecting.result()
             except OSError as error:
                 attempt += 1
                 self._tell_attempt(error, attempt)
             else:
                 return True
-        await self._drained_within(None)
+            finally:
+                connecting.cancel()
+                drained.cancel()
+        await self._drained()
         return False
 
-    async def _drained_within(self, seconds: float | None) -> bool:
-        """Whether nothing waits for a partner, and nothing more will."""
+    async def _drained_within(self, seconds: float) -> bool:
         try:
             async with asyncio.timeout(seconds):
-                while not self._draining or self._queue:
-                    self._wake.clear()
-                    await self._wake.wait()
+                await self._drained()
         except TimeoutError:
             return False
         return True
+
+    async def _drained(self) -> None:
+        """Returns when nothing waits for a partner, and nothing more will."""
+        while not self._draining or self._queue:
+            self._wake.clear()
+            await self._wake.wait()
 
     async def _serve(self, link: Link) -> str:
         """Reads and writes until either is over. Returns how the link has failed, "" if it has not."""
@@ -525,3 +551,16 @@ def single_out(item: Item) -> Iterator[Item]:
             start = position + 1
     if start < len(item):
         yield item if not start else item.part(start, len(item))
+
+
+def rest(block: Block, taken: Block) -> Block | None:
+    """The messages of a block but those taken of it, None if that leaves none."""
+    if len(taken) == len(block):
+        return None
+    offsets = set(_offsets(taken))
+    left = [at for at, offset in enumerate(_offsets(block)) if offset not in offsets]
+    return Block(block.octets, bytearray().join(block.index[at * ENTRY.size : (at + 1) * ENTRY.size] for at in left))
+
+
+def _offsets(block: Block) -> list[int]:
+    return memoryview(block.index).cast("I")[4 :: ENTRY.size // 4].tolist()  # ENTRY's offset

@@ -1,0 +1,59 @@
+"""Let who is at the other end of a FIFO or Unix socket filter the messages."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from ..net.pipes import Fifos, Link, UnixSocket
+from ..pipeline.errors import StageError
+from ..pipeline.options import Option
+from .engine.partner import Partner
+
+REPLY = ".reply"
+"""What the name of the FIFO has behind it by which messages come back."""
+
+
+class Pipe(Partner):
+    """Let who is at the other end of a FIFO or Unix socket filter the messages.
+
+    PATH is a Unix stream socket that somebody listens at, or a FIFO. A FIFO goes one way: messages go out by PATH and
+    come back by PATH.reply, which is made if need be; with --read they come by PATH.
+    """
+
+    argument = "PATH"
+    gone = "the other end has closed the connection"
+
+    on_exit = Option(
+        Partner.on_exit.kind,
+        "restart",
+        "when the other end is gone or stalled: let messages pass by, drop them, end the pipeline, or wait for another",
+    )
+
+    @property
+    def retries(self) -> bool:
+        return self.on_exit != "kill"
+
+    async def begin(self) -> Link:
+        if not is_there(self.arguments[0]):
+            raise StageError(f"{self}: {self.arguments[0]}: no such FIFO or Unix socket (mkfifo makes a FIFO)")
+        return await self.connect()
+
+    async def connect(self) -> Link:
+        path = self.arguments[0]
+        if is_socket(path):
+            return await UnixSocket.connect(path)
+        if self.only_read:
+            return Fifos("", path)
+        return Fifos(path, "" if self.only_write else path + REPLY)
+
+
+def is_there(path: str) -> bool:
+    return os.path.exists(path)
+
+
+def is_socket(path: str) -> bool:
+    try:
+        return stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return False

@@ -1,0 +1,187 @@
+"""Let who is at the other end of a WebSocket filter the messages."""
+
+from __future__ import annotations
+
+import os
+from base64 import b64encode
+from collections.abc import Iterator
+from ssl import SSLContext
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+from ..formats.base import Item
+from ..net.pipes import Link
+from ..net.tls import client_context, server_context
+from ..net.websocket import Client, Server, place
+from ..pipeline import events
+from ..pipeline.errors import ConfigError, StageError
+from ..pipeline.options import DURATION, FLAG, INTEGER, TEXT, TEXTS, Option
+from ..wire.message import Message
+from .engine.partner import PATIENCE, Partner
+from .engine.sink import explain_error
+
+SCHEMES: Final = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
+REMOTE: Final = "websocket/remote"
+"""The tag that says who has sent a message."""
+
+
+class Websocket(Partner):
+    """Let who is at the other end of a WebSocket filter the messages.
+
+    Each message is one frame: binary ones go out, binary and text come in. With --listen we are the server at URL, for
+    any number of clients: each is sent all messages, and what any of them sends is taken.
+    """
+
+    argument = "URL"
+    framed = True
+    gone = "the connection is closed"
+
+    listen = Option(FLAG, False, "be the server; a URL without a host means all our addresses")
+    auth = Option(
+        TEXT, "", "USER:PASSWORD that a server asks for and a client gives: the first line of FILE", metavar="$ENV|FILE"
+    )
+    cert = Option(TEXT, "", "our certificate, as a PEM file", metavar="FILE")
+    key = Option(TEXT, "", "the key of our certificate, as a PEM file", metavar="FILE")
+    ca = Option(TEXT, "", "take only who has a certificate of these authorities, a PEM file", metavar="FILE")
+    insecure = Option(FLAG, False, "take any certificate of the server")
+    header = Option(TEXTS, (), "a header of our request; may be repeated", metavar="NAME:VALUE")
+    timeout = Option(DURATION, 10.0, "wait so long for a connection to be open")
+    retry = Option(FLAG, False, "try again when the server can't be reached, and after a connection is lost")
+    retry_max = Option(INTEGER, 0, "give up after so many attempts in vain; 0 never", metavar="N")
+
+    server: Server | None = None
+
+    def attach(self) -> None:
+        parts = urlsplit(self.arguments[0])
+        if parts.scheme.lower() not in SCHEMES:
+            raise ConfigError(f"not a URL of a WebSocket: {place(self.arguments[0])!r}; ws:// or wss:// is expected")
+        self.url = urlunsplit(parts._replace(scheme=SCHEMES[parts.scheme.lower()]))
+        self.secure = self.url.startswith("wss:")
+        try:
+            valid = parts.port != 0 and (self.listen or parts.hostname)
+        except ValueError:
+            valid = False
+        if not valid:
+            raise ConfigError(f"no host and port in {place(self.url)!r}")
+        if self.listen and (self.retry or self.header or self.insecure):
+            raise ConfigError("--retry, --header and --insecure are a client's: not with --listen")
+        if self.listen and self.secure and not self.cert:
+            raise ConfigError("a server at wss:// needs --cert, and --key if the key is in another file")
+        if not self.secure and (self.cert or self.key or self.ca or self.insecure):
+            raise ConfigError("--cert, --key, --ca and --insecure need wss://")
+        self.headers = [(name.strip(), value.strip()) for name, _, value in (h.partition(":") for h in self.header)]
+        if not all(name and value for name, value in self.headers):
+            raise ConfigError("--header: NAME:VALUE is expected")
+        if "on-exit" not in self.values and (self.listen or self.retry):
+            self.on_exit = "restart"
+        super().attach()
+
+    @property
+    def retries(self) -> bool:
+        return self.listen or self.retry or self.on_exit == "restart"
+
+    @property
+    def waits(self) -> bool:
+        # who listens gets what is said from now on; one whose answers are needed is waited for
+        return self.on_exit == "restart" and not (self.listen and self.copies)
+
+    @property
+    def most_attempts(self) -> int:
+        return self.retry_max
+
+    def delay(self, attempt: int) -> float:
+        return 0.0 if self.listen else super().delay(attempt)
+
+    async def begin(self) -> Link | None:
+        try:
+            self.tls = self._tls() if self.secure else None
+            credentials = read_credentials(self.auth) if self.auth else None
+        except (OSError, ValueError) as error:
+            raise StageError(f"{self}: {explain_error(error)}") from error
+        if not self.listen:
+            if credentials is not None:
+                told = b64encode(":".join(credentials).encode()).decode()
+                self.headers.append(("Authorization", f"Basic {told}"))
+            return await self.connect()
+        self.server = Server(
+            lines=self.codec.name == "json",
+            answers=not self.copies,
+            on_client=self._on_client,
+            on_slow=self._on_slow,
+        )
+        try:
+            await self.server.start(self.url, tls=self.tls, credentials=credentials, patience=self.timeout)
+        except OSError as error:
+            raise StageError(f"{self}: {place(self.url)}: {explain_error(error)}") from error
+        for address in self.server.addresses:
+            self.pipeline.log.info(f"listening on {address}", stage=str(self))
+        return None
+
+    def _tls(self) -> SSLContext:
+        if self.listen:
+            return server_context(cert=self.cert, key=self.key, ca=self.ca)
+        return client_context(cert=self.cert, key=self.key, ca=self.ca, insecure=self.insecure)
+
+    async def connect(self) -> Link:
+        if self.server is not None:
+            await self.server.someone()
+            return self.server
+        self.pipeline.log.info(f"dialing {place(self.url)}", stage=str(self))
+        client = await Client.connect(
+            self.url,
+            tls=self.tls,
+            headers=self.headers,
+            patience=self.timeout,
+            lines=self.codec.name == "json",
+            answers=not self.copies,
+        )
+        self._on_client("connected", client.remote)
+        return client
+
+    async def stop(self) -> None:
+        try:
+            await super().stop()
+        finally:
+            if self.server is not None:
+                await self.server.stop(PATIENCE)
+
+    async def _read(self, link: Link) -> None:
+        assert isinstance(link, Client | Server)
+        json = self.new_decoder() if self.codec.name == "json" else None
+        while octets := await link.read():
+            if not self.only_write:
+                decoder = json or self.new_decoder()  # a frame is whole, and spoils none but itself
+                items = [*decoder.feed(octets + b"\n" if json else octets), *decoder.end()]
+                await self.receive(self._tagged(items, link.remote))
+
+    def _tagged(self, items: list[Item], remote: str) -> Iterator[Message]:
+        for item in items:
+            for message in (item,) if isinstance(item, Message) else item:
+                message.tags[REMOTE] = remote
+                yield message
+
+    def tell_loss(self, failed: str) -> None:
+        if not self.listen:  # that the last client has gone is told already
+            super().tell_loss(failed)
+
+    def _on_client(self, what: str, remote: str) -> None:
+        self.pipeline.log.info(what, stage=str(self), remote=remote)
+
+    def _on_slow(self, remote: str) -> None:
+        self.pipeline.log.warning("client dropped: it is too slow", stage=str(self), remote=remote)
+        self.pipeline.emit(events.SLOW, stage=str(self), values=(remote,))
+
+
+def read_credentials(text: str) -> tuple[str, str]:
+    """User and password, from $ENV or the first line of a file. Raises OSError, ValueError."""
+    if text.startswith("$"):
+        line = os.environ.get(text[1:], "")
+        if not line:
+            raise ValueError(f"--auth: there is no {text} in the environment")
+    else:
+        with open(text, encoding="utf-8") as file:
+            line = file.readline().strip()
+    user, colon, password = line.partition(":")
+    if not colon:
+        raise ValueError(f"--auth: USER:PASSWORD is expected in {text}")
+    return user, password
