@@ -163,7 +163,7 @@ class End(Producing):
         connection = self.connection
         if connection is None:
             return
-        if connection.is_open and self._opened and not self._told and not self.pipeline.lost:
+        if connection.is_open and self._opened and self._last is None and not self.pipeline.lost:
             self.send(Message(message.NOTIFICATION, Notification.shutdown().encode()))
         self.flush()
         await connection.close(max(0.0, self.closed_timeout))
@@ -185,12 +185,19 @@ class End(Producing):
         self.pipeline.release(self.side)
 
     def _on_established(self, event: object) -> None:
-        """Tells what was negotiated; of two ends where the same was, the first tells for both."""
-        agreement = self.endpoint.agreement
-        first = next(stage for stage in self.pipeline.stages if isinstance(stage, End))
-        if agreement is None or (self is not first and agreement == first.endpoint.agreement):
+        """Tells what was negotiated. Where both peers got each other's OPEN as it was, the end at the right tells for
+        both; where a stage has changed one, the peers have agreed on different things, and each end tells."""
+        ours = self.endpoint
+        if ours.agreement is None:
             return
-        self.pipeline.log.info("negotiated session capabilities", stage=str(self), caps=agreement.json)
+        others = [stage.endpoint for stage in self.pipeline.stages if isinstance(stage, End) and stage is not self]
+        if any(ours.peer_open == each.sent_open and ours.sent_open == each.peer_open for each in others):
+            if self.side == "L":
+                return
+            about = {"left": self.pipeline.values.get("L_REMOTE"), "right": self.pipeline.values.get("R_REMOTE")}
+        else:
+            about = {"stage": str(self)}
+        self.pipeline.log.info("negotiated session capabilities", **about, caps=ours.agreement.json)
 
     # what an operator may want to see
 

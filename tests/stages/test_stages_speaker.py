@@ -1,0 +1,423 @@
+"""speaker, live: both ends of a session over loopback, and what each fault comes to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from bgpipe.cli.build import build
+from bgpipe.cli.grammar import parse
+from bgpipe.pipeline.errors import ConfigError
+from bgpipe.wire import caps
+from bgpipe.wire.caps import Capability, mp
+from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST, Family
+from bgpipe.wire.message import KEEPALIVE, MARKER, NOTIFICATION, OPEN, ROUTE_REFRESH, UPDATE, Message
+from bgpipe.wire.notification import Notification
+from bgpipe.wire.open import Open
+from bgpipe.wire.refresh import RouteRefresh
+from bgpipe.wire.update import Update
+from conversation import ALIVE, MP4, Peer, opening, place, router, running
+
+REFRESH = Capability(caps.ROUTE_REFRESH)
+ENHANCED = Capability(caps.ENHANCED_ROUTE_REFRESH)
+ROLE = {
+    name: Capability(caps.ROLE, bytes((code,)))
+    for code, name in enumerate(("provider", "rs", "rs-client", "customer", "peer"))
+}
+SPEAKER = "-- speaker --active --asn 65001 --id 192.0.2.1"
+
+
+def announce(*prefixes: str, **attrs: object) -> Message:
+    settings = {"ORIGIN": "IGP", "ASPATH": [65002]} | attrs
+    next_hop = "2001:db8::1" if ":" in prefixes[0] else "192.0.2.2"
+    return Message(UPDATE, Update.make(reach=list(prefixes), attrs=settings, next_hop=next_hop).body)
+
+
+def header(length: int, type_code: int, marker: bytes = MARKER) -> bytes:
+    return marker + length.to_bytes(2, "big") + bytes((type_code,))
+
+
+def attributes(octets: str, withdrawn: str = "", nlri: str = "") -> Message:
+    """An UPDATE of raw parts."""
+    parts = bytes.fromhex(withdrawn), bytes.fromhex(octets), bytes.fromhex(nlri)
+    return Message(
+        UPDATE,
+        b"".join((len(part).to_bytes(2, "big") if number < 2 else b"") + part for number, part in enumerate(parts)),
+    )
+
+
+def with_params(params: bytes) -> Message:
+    return Message(OPEN, replace(opening(), params=params).encode())
+
+
+# The error table: what a peer does, and what it is told
+
+
+BEFORE = {
+    "marker": ("", header(19, 4, b"\0" * 16), (1, 1, b"")),
+    "length": ("", header(18, 4), (1, 2, b"\0\x12")),
+    "length of a KEEPALIVE": ("", header(20, 4), (1, 2, b"\0\x14")),
+    "length of an OPEN": ("", header(4097, 1), (1, 2, b"\x10\x01")),
+    "type": ("", header(19, 9), (1, 3, b"\x09")),
+    "version": ("", Message(OPEN, b"\3" + opening().encode()[1:]), (2, 1, b"\0\4")),
+    "peer AS": ("--remote-asn 65003", opening(), (2, 2, b"")),
+    "peer AS 0": ("", opening(0), (2, 2, b"")),
+    "BGP identifier 0": ("", opening(bgp_id="0.0.0.0"), (2, 3, b"")),
+    "our own BGP identifier": ("", opening(65001, bgp_id="192.0.2.1"), (2, 3, b"")),
+    "optional parameter": ("", with_params(b"\1\1\0"), (2, 4, b"")),
+    "parameters cut short": ("", with_params(b"\2\5\1"), (2, 0, b"")),
+    "hold time 1": ("", opening(hold_time=1), (2, 6, b"")),
+    "hold time 2": ("", opening(hold_time=2), (2, 6, b"")),
+    "hold time below ours": ("--remote-hold 60", opening(hold_time=30), (2, 6, b"")),
+    "hold time 0": ("--remote-hold 60", opening(hold_time=0), (2, 6, b"")),
+    "capability": ("--require extended_message", opening(), (2, 7, b"\6\0")),
+    "role": ("", opening(65002, ROLE["provider"]), (2, 11, b"")),
+    "roles that differ": ("", opening(65002, ROLE["customer"], ROLE["peer"]), (2, 11, b"")),
+    "no role": ("--require role", opening(), (2, 11, b"")),
+    "UPDATE in OpenSent": ("", announce("198.51.100.0/24"), (5, 1, b"")),
+    "KEEPALIVE in OpenSent": ("", ALIVE, (5, 1, b"")),
+}
+PROVIDER = """--caps '{"ROLE":"PROVIDER"}' """
+ORIGIN, AS_PATH, NEXT_HOP = "40010100", "4002060201" + "0000fdea", "400304c0000202"
+GOOD = ORIGIN + AS_PATH + NEXT_HOP
+UP = {
+    "marker": (header(19, 4, b"\xff" * 15 + b"\0"), (1, 1, b"")),
+    "length of an UPDATE": (header(22, 2), (1, 2, b"\0\x16")),
+    "a message that is too long": (header(4097, 2), (1, 2, b"\x10\x01")),
+    "type": (header(19, 6), (1, 3, b"\x06")),
+    "OPEN": (opening(), (5, 3, b"")),
+    "withdrawn routes length": (Message(UPDATE, b"\0\x30\0\0"), (3, 1, b"")),
+    "path attributes length": (Message(UPDATE, b"\0\0\0\x30"), (3, 1, b"")),
+    "MP_REACH_NLRI twice": (attributes(GOOD + "800e0d000101040a0000010018c63364" * 2), (3, 1, b"")),
+    "next hop length": (attributes(GOOD + "800e080002010300000000"), (3, 9, None)),
+    "network field": (attributes(GOOD, nlri="21c6336400"), (3, 10, b"")),
+    "withdrawn network field": (attributes("", withdrawn="21c6336400"), (3, 10, b"")),
+    "BoRR of 5 octets": (Message(ROUTE_REFRESH, b"\0\1\1\1\0"), (7, 1, Message(ROUTE_REFRESH, b"\0\1\1\1\0").octets)),
+}
+
+
+@pytest.mark.parametrize("name", BEFORE)
+async def test_fault_before_the_session(name: str) -> None:
+    options, octets, told = BEFORE[name]
+    async with running(f"{PROVIDER}{SPEAKER} {options} -- listen {place()}") as run:
+        peer = await run.dial()
+        await peer.expect(OPEN)
+        await peer.say(octets)
+        assert await peer.fault() == told
+        assert await run.end(), "that is a failure"
+
+
+@pytest.mark.parametrize("octets", [announce("198.51.100.0/24"), opening()], ids=["UPDATE", "OPEN"])
+async def test_fault_in_open_confirm(octets: Message | Open) -> None:
+    async with running(f"{SPEAKER} -- listen {place()}") as run:
+        peer = await run.dial()
+        await peer.say(opening())
+        await peer.expect(OPEN)
+        await peer.expect(KEEPALIVE)
+        await peer.say(octets)
+        assert await peer.fault() == (5, 2, b"")
+
+
+@pytest.mark.parametrize("name", UP)
+async def test_fault_in_the_session(name: str) -> None:
+    octets, (code, subcode, data) = UP[name]
+    async with running(f"""--caps '{{"ENHANCED_ROUTE_REFRESH":true}}' {SPEAKER} -- listen {place()}""") as run:
+        peer = await run.dial()
+        await peer.establish(opening(65002, ENHANCED))
+        await peer.say(octets, announce("203.0.113.0/24"))
+        told = await peer.fault()
+        assert told[:2] == (code, subcode)
+        assert data is None or told[2] == data
+        assert await run.end()
+
+
+async def test_hold_timer() -> None:
+    async with running(f"{SPEAKER} --hold 3 -- listen {place()}") as run:
+        peer = await run.dial()
+        await peer.establish()
+        assert await peer.fault() == (4, 0, b"")
+        assert "HoldTimer" in await run.end()
+
+
+async def test_open_that_does_not_come() -> None:
+    async with running(f"{SPEAKER} --open-wait 50ms -- listen {place()}") as run:
+        peer = await run.dial()
+        assert await peer.fault() == (4, 0, b"")
+
+
+async def test_peer_that_takes_nothing() -> None:
+    """RFC 9687: it can't be told, as nothing gets through; the others are."""
+    words = f"{SPEAKER} --send-hold 200ms -- connect --closed-timeout 50ms"
+    async with router() as (address, peers), running(f"{words} {address}") as run:
+        peer = await peers.get()
+        await peer.establish()
+        peer.writer.transport.pause_reading()
+        end = run.pipeline.stages[-1]
+        filler = announce(*(f"10.{a}.{b}.0/24" for a in range(4) for b in range(200)))
+        for _ in range(4000):
+            end.send(filler)
+        assert "SendHoldTimer" in await run.end()
+
+
+CODES = [
+    (1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3), (2, 4), (2, 6), (2, 7), (2, 11), (3, 1), (3, 9), (3, 10), (4, 0),
+    (5, 1), (5, 2), (5, 3), *((6, subcode) for subcode in range(1, 10)), (7, 1), (8, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "subcode"), CODES)
+async def test_notification_seen(code: int, subcode: int) -> None:
+    """It is told by its name, nothing is answered, and the connection is closed."""
+    async with running(f"{SPEAKER} -- listen {place()}") as run:
+        peer = await run.dial()
+        await peer.establish()
+        seen = Notification(code, subcode, b"\x1b[2J")
+        await peer.say(Message(NOTIFICATION, seen.encode()))
+        heard = [each for each in await peer.all() if each.type_code != UPDATE]
+        assert heard == []
+        assert seen.name in await run.end()
+
+
+async def test_shutdown_communication_seen() -> None:
+    async with running(f"{SPEAKER} -- listen {place()}") as run:
+        peer = await run.dial()
+        await peer.establish()
+        await peer.say(Message(NOTIFICATION, Notification.shutdown("back at 10:00").encode()))
+        assert "back at 10:00" in await run.end()
+
+
+# The end
+
+
+@pytest.mark.parametrize(("options", "data"), [("", b"\0"), ("--text 'back at 10:00'", b"\x0dback at 10:00")])
+async def test_cease_on_a_signal(options: str, data: bytes) -> None:
+    async with running(f"{SPEAKER} {options} -- listen {place()}") as run:
+        peer = await run.dial()
+        await peer.establish()
+        await peer.expect(UPDATE)
+        run.runner.interrupt()
+        assert await peer.fault() == (6, 2, data)
+        await peer.close()
+        assert await run.end() == ""
+
+
+async def test_hard_reset_where_routes_would_be_kept() -> None:
+    """Both sides keep routes after a NOTIFICATION (RFC 8538): a shutdown has to say that it is one."""
+    retains = Capability(caps.GRACEFUL_RESTART, bytes.fromhex("4078"))
+    async with running(f"""--caps '{{"GRACEFUL_RESTART":"0x4078"}}' {SPEAKER} -- listen {place()}""") as run:
+        peer = await run.dial()
+        await peer.establish(opening(65002, retains))
+        run.runner.interrupt()
+        assert await peer.fault() == (6, 9, b"\6\2\0")
+
+
+# Who we are
+
+
+async def test_passive_takes_after_the_peer() -> None:
+    async with running(f"-- speaker -- listen {place()}") as run:
+        peer = await run.dial()
+        ours = await peer.establish()
+        assert (ours.asn, ours.bgp_id, ours.hold_time) == (65002, "192.0.2.1", 90)
+
+
+async def test_options_in_open() -> None:
+    words = "-- speaker --active --asn 4200000001 --id 10.1.2.3 --hold 2"
+    async with running(f"{words} -- listen {place()}") as run:
+        peer = await run.dial()
+        ours = (await peer.expect(OPEN)).open
+        assert (ours.my_as, ours.asn, ours.bgp_id, ours.hold_time) == (23456, 4200000001, "10.1.2.3", 3)
+        assert set(ours.families) == {Family(afi, safi) for afi in (1, 2) for safi in (1, 133)}
+        assert ours.has(caps.ROUTE_REFRESH)
+        assert ours.has(caps.EXTENDED_MESSAGE)
+
+
+async def test_defaults_in_open() -> None:
+    async with running(f"-2 -- speaker --active -- listen {place()}") as run:
+        ours = (await (await run.dial()).expect(OPEN)).open
+        assert (ours.my_as, ours.bgp_id) == (0, "0.0.0.1")
+        assert not ours.has(caps.AS4)
+
+
+async def test_capabilities_as_told() -> None:
+    given = {
+        "MP": ["IPV4/UNICAST"],
+        "ROLE": "CUSTOMER",
+        "GRACEFUL_RESTART": "0x0078",
+        "ADDPATH": ["IPV4/UNICAST/BIDIR"],
+        "FQDN": {"host": "r1", "domain": "example"},
+    }
+    async with running(f"--caps '{json.dumps(given)}' {SPEAKER} -- listen {place()}") as run:
+        shown = (await (await run.dial()).expect(OPEN)).open.to_json()["caps"]
+        assert isinstance(shown, dict)
+        assert {name: shown[name] for name in given} == given
+        assert shown["AS4"] == 65001
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["--asn 4294967296", "--remote-asn 4294967296", "--hold 65536", "--id 0.0.0.0", "--id ::1", "--id x",
+     "--require nonsense", f"--text {'x' * 256}", "-LR"],
+)  # fmt: skip
+def test_options_that_can_not_be(options: str) -> None:
+    from conversation import Records
+
+    with pytest.raises(ConfigError):
+        build(parse(["--", "speaker", *options.split(), "--", "connect", "192.0.2.1"], {}), Records())  # type: ignore[arg-type]
+
+
+# What is read is sent when the session is up
+
+
+EVERY = [MP4, *(Capability(caps.MP, mp.encode(family)) for family in (IPV6_UNICAST, Family(1, 133), Family(2, 133)))]
+
+
+async def test_end_of_rib_of_each_family() -> None:
+    async with running(f"{SPEAKER} -- listen {place()}") as run:
+        peer = await run.dial()
+        await peer.establish(Open(65002, 90, "192.0.2.2", tuple(EVERY)))
+        ended = {(await peer.expect(UPDATE)).update.end_of_rib for _ in EVERY}
+        assert ended == {mp.decode(capability.value) for capability in EVERY}
+
+
+def lines(*messages: Message) -> bytes:
+    return b"".join(
+        json.dumps(["R", 0, None, each.type, json.loads(each.format_json())]).encode() + b"\n" for each in messages
+    )
+
+
+async def test_a_file_waits_for_the_session(tmp_path) -> None:
+    """Its UPDATEs come after the OPENs, End-of-RIB after them, and then the session ends. What others said in it to
+    open and to end their session is not said again."""
+    routes = [announce(f"10.{number}.0.0/16") for number in range(100)]
+    path = tmp_path / "routes.json"
+    cease = Message(NOTIFICATION, Notification.shutdown().encode())
+    path.write_bytes(lines(Message(OPEN, opening(65009).encode()), ALIVE, *routes, cease))
+    async with running(f"{SPEAKER} -- read {path} -- listen {place()}") as run:
+        peer = await run.dial()
+        await peer.establish()
+        heard = await peer.all()
+        assert [each.octets for each in heard[:100]] == [each.octets for each in routes]
+        assert {each.update.end_of_rib for each in heard[100:-1]} == {IPV4_UNICAST, IPV6_UNICAST}
+        assert heard[-1].notification == Notification.shutdown()
+        await peer.close()
+        assert await run.end() == ""
+
+
+async def test_linger(tmp_path) -> None:
+    path = tmp_path / "routes.json"
+    path.write_bytes(lines(announce("10.0.0.0/8")))
+    async with running(f"{SPEAKER} --linger -- read {path} -- listen {place()}") as run:
+        peer = await run.dial()
+        await peer.establish()
+        assert [(await peer.expect(UPDATE)).update.is_eor for _ in range(3)] == [False, True, True]
+        await peer.say(announce("198.51.100.0/24"), ALIVE)
+        assert not run.task.done()
+        run.runner.interrupt()
+        assert (await peer.fault())[:2] == (6, 2)
+
+
+async def test_keepalives() -> None:
+    async with running(f"{SPEAKER} --hold 3 -- listen {place()}") as run:
+        peer = await run.dial()
+        await peer.establish()
+        for _ in range(2):
+            await peer.expect(UPDATE)  # End-of-RIB
+        for _ in range(3):
+            await peer.expect(KEEPALIVE)
+            await peer.say(ALIVE)
+
+
+# ROUTE-REFRESH
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Routes that come and go: what is left are three of IPv4, in two UPDATEs, and two of IPv6."""
+    path = tmp_path / "table.json"
+    withdraw = Message(UPDATE, Update.make(withdrawn=["10.1.0.0/16", "2001:db8:1::/48"]).body)
+    path.write_bytes(
+        lines(
+            announce("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16"),
+            announce("2001:db8:1::/48", "2001:db8:2::/48"),
+            withdraw,
+            announce("10.3.0.0/16", MED=5),
+            announce("10.4.0.0/16"),
+            announce("2001:db8:3::/48"),
+        )
+    )
+    return path
+
+
+async def up(run, *more: Capability) -> Peer:
+    """A peer that has the whole table and asks for no more."""
+    peer = await run.dial()
+    await peer.establish(opening(65002, REFRESH, *more))
+    ended = 0
+    while ended < 2:
+        ended += (await peer.expect(UPDATE)).update.is_eor
+    return peer
+
+
+async def test_refresh(table) -> None:
+    async with running(f"{SPEAKER} --linger -- read {table} -- listen {place()}") as run:
+        peer = await up(run)
+        for family, count, prefixes in (
+            (IPV4_UNICAST, 2, ["10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16"]),
+            (IPV6_UNICAST, 1, ["2001:db8:2::/48", "2001:db8:3::/48"]),
+        ):
+            await peer.say(Message(ROUTE_REFRESH, RouteRefresh(family).encode()))
+            updates = [(await peer.expect(UPDATE)).update for _ in range(count)]
+            assert sorted(str(prefix) for update in updates for prefix in update.reach) == prefixes
+            assert all(not update.errors for update in updates)
+            assert {update.med for update in updates} == ({None, 5} if family == IPV4_UNICAST else {None})
+        await run.told("route refresh answered")
+
+
+async def test_refresh_between_marks(table) -> None:
+    words = f"""--caps '{{"ENHANCED_ROUTE_REFRESH":true}}' {SPEAKER} --linger -- read {table}"""
+    async with running(f"{words} -- listen {place()}") as run:
+        peer = await up(run, ENHANCED)
+        await peer.say(Message(ROUTE_REFRESH, RouteRefresh(IPV6_UNICAST).encode()))
+        begin, update, end = [await peer.hear() for _ in range(3)]
+        assert begin.refresh == RouteRefresh(IPV6_UNICAST, 1)
+        assert len(update.update.reach) == 2
+        assert end.refresh == RouteRefresh(IPV6_UNICAST, 2)
+
+
+async def test_refresh_of_what_is_not_agreed_is_ignored(table) -> None:
+    async with running(f"{SPEAKER} --linger -- read {table} -- listen {place()}") as run:
+        peer = await up(run)
+        marks = [RouteRefresh(IPV6_UNICAST, subtype) for subtype in (1, 2, 3)]
+        for refresh in (RouteRefresh(Family(1, 133)), RouteRefresh(Family(1, 2)), *marks, RouteRefresh(IPV6_UNICAST)):
+            await peer.say(Message(ROUTE_REFRESH, refresh.encode()))
+        assert (await peer.expect(UPDATE)).update.family == IPV6_UNICAST
+        run.runner.interrupt()
+        assert [each.type_code for each in await peer.all()] == [NOTIFICATION]
+
+
+async def test_refresh_says_what_stages_made_of_it(table) -> None:
+    """Routes are remembered as they left, and pass no stage again."""
+    async with running(
+        f"{SPEAKER} --linger -- read {table} -- drop -R 'prefix == 10.4.0.0/16' -- listen {place()}"
+    ) as run:
+        peer = await up(run)
+        await peer.say(Message(ROUTE_REFRESH, RouteRefresh(IPV4_UNICAST).encode()))
+        updates = [(await peer.expect(UPDATE)).update for _ in range(2)]
+        assert {str(prefix) for update in updates for prefix in update.reach} == {"10.2.0.0/16", "10.3.0.0/16"}
+
+
+async def test_session_with_another_speaker() -> None:
+    """Ours on both sides."""
+    where = place()
+    async with running(f"-- speaker -- listen {where}") as passive:
+        await passive.told("listening on")
+        async with running(f"{SPEAKER} -- connect {where}") as active:
+            await active.told("negotiated")
+            for run in (passive, active):
+                speaker = next(stage for stage in run.pipeline.stages if stage.name == "speaker")
+                for family in ("IPV4/UNICAST", "IPV6/UNICAST", "IPV4/FLOWSPEC", "IPV6/FLOWSPEC"):
+                    await run.told(family)
+                assert speaker.status()["state"] == "Established"
