@@ -56,7 +56,7 @@ check: $(VENV)/.installed-dev
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python tests/kernel/differential.py --sanitize --mutants $(MUTANTS)
 
-bench: $(VENV)/.installed
+bench: $(VENV)/.installed-dev
 	@$(BIN)/python bench/bench.py
 
 bench-live: $(VENV)/.installed

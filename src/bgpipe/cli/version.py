@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from .. import __version__, kernel
 
-EXTRAS = {"isal": "quicker gzip", "rapidgzip": "gzip and bzip2 on several cores"}
+EXTRAS = {"isal": "quicker gzip"}
 
 
 def version_text() -> str:
