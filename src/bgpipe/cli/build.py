@@ -47,7 +47,7 @@ def build(line: CommandLine, log: StderrLog) -> Pipeline:
         pipeline.add(hidden("stdout", options.stdout_wait and "EOR"), index=0, hidden=True)
     stage_events = events.STAGE_EVENTS
     told = expand_all(options.events, stage_events)
-    pipeline.bus.on(told, log_event(log))
+    pipeline.bus.on(told, log_event(pipeline))
     kills = expand_all(options.kill, ("STOP",))
     pipeline.bus.on(kills, lambda event: pipeline.kill(event.name))
     pipeline.want(kills)
@@ -101,7 +101,7 @@ def parse_capabilities(text: str) -> tuple[Capability, ...]:
     return capabilities
 
 
-def log_event(log: StderrLog) -> Callable[[Event], None]:
+def log_event(pipeline: Pipeline) -> Callable[[Event], None]:
     """A handler that logs an event, and of malformed messages the first ones."""
     malformed = 0
 
@@ -113,8 +113,9 @@ def log_event(log: StderrLog) -> Callable[[Event], None]:
                 return
         fields: dict[str, object] = {}
         if event.error is not None:
-            fields["error"] = "; ".join(map(str, (event.error, *event.values)))
-        elif event.values:
+            more = event.values if event.name == events.PARSE else ()  # what else can't be decoded
+            fields["error"] = "; ".join(map(str, (event.error, *more)))
+        if event.values and event.name != events.PARSE:
             fields["vals"] = ",".join(map(str, event.values))
         if event.direction:
             fields["evdir"] = event.direction
@@ -123,6 +124,7 @@ def log_event(log: StderrLog) -> Callable[[Event], None]:
             fields["stage"] = event.stage
         if event.message is not None:
             fields["msg"] = describe(event)
+        log = pipeline.log
         (log.error if event.error is not None else log.info)(f"event {event.name}", **fields)
         if malformed == LOUD:
             malformed += 1

@@ -116,11 +116,11 @@ def _traceback(error: BaseException | None) -> str:
 
 
 def format_field(value: object) -> str:
-    """A value as it is where that is one word, else in quotation marks; objects as JSON."""
+    """A value as it is where that is one word, else in quotation marks; an object as JSON."""
     if isinstance(value, dict):
         import json
 
-        value = json.dumps(value, default=str, separators=(",", ":"))
+        return json.dumps(value, default=str, separators=(",", ":"))
     text = printable(str(value))
     if text and not set(text) & set(' "='):
         return text

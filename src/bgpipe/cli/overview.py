@@ -36,22 +36,22 @@ class Overview:
         self._started = time.time()
         self._clock = time.monotonic()
 
-    def begin(self, number: int, pipeline: Pipeline) -> None:
+    def begin(self, pipeline: Pipeline) -> None:
         """A pipeline begins to run."""
-        self._active[number] = pipeline, time.time()
+        self._active[pipeline.number] = pipeline, time.time()
         if ends(pipeline):
             self._totals.add("bgpipe_sessions_started_total", 1)
 
-    def end(self, number: int, pipeline: Pipeline) -> None:
+    def end(self, pipeline: Pipeline) -> None:
         """It has ended; what it has counted stays in the totals."""
-        _, begun = self._active.pop(number)
+        _, begun = self._active.pop(pipeline.number)
         metrics = Metrics()
         measure(pipeline, metrics)
         self._totals.add_lasting(metrics)
         if ends(pipeline):
             self._totals.add("bgpipe_sessions_ended_total", 1, reason=pipeline.outcome)
             told = str(pipeline.errors[0]) if pipeline.errors else pipeline.outcome
-            shown = {"session": number, "began": iso(begun), "ended": iso(time.time()), "reason": told}
+            shown = {"session": pipeline.number, "began": iso(begun), "ended": iso(time.time()), "reason": told}
             self._ended.appendleft(shown | peers(pipeline))
 
     # in words

@@ -84,7 +84,7 @@ async def _open_window(pipeline: Pipeline, runner: Runner | Sessions, options: G
     window = Window(options, overview, log)
     await window.open()
     if isinstance(runner, Runner):
-        overview.begin(1, pipeline)
+        overview.begin(pipeline)
     else:
         runner.on_begin, runner.on_end = overview.begin, overview.end
     return window

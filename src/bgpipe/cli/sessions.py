@@ -14,7 +14,7 @@ from contextlib import suppress
 
 from ..pipeline import events
 from ..pipeline.errors import ConfigError, StageError
-from ..pipeline.pipeline import Pipeline
+from ..pipeline.pipeline import Log, Pipeline
 from ..session.damping import Damping
 from ..stages.connect import Connect
 from ..stages.engine.door import Door
@@ -34,7 +34,7 @@ class Sessions:
         self._first: Pipeline | None = first
         self._make = make
         self._log = log
-        self.on_begin: Callable[[int, Pipeline], object] = lambda number, pipeline: None
+        self.on_begin: Callable[[Pipeline], object] = lambda pipeline: None
         self.on_end = self.on_begin
         self._shared = first.shared
         self._runners: set[Runner] = set()
@@ -69,8 +69,10 @@ class Sessions:
                 return
             except StageError as error:
                 persistent = any(isinstance(stage, Connect) and stage.retry for stage in pipeline.stages)
-                if not (pipeline.lost and persistent) or self._interrupted.is_set():
+                if not (pipeline.lost and persistent):
                     raise
+                if self._interrupted.is_set():
+                    return
                 wait = damping.failed(time.monotonic() - start)
                 self._log.warning(f"{error}; next session in {wait:.0f} s")
                 pipeline.emit(events.RECONNECT, error=error, values=(damping.failures,))
@@ -118,8 +120,10 @@ class Sessions:
                 if not door.unknown[address]:
                     del door.unknown[address]
 
+        log: Log = self._log
         try:
             pipeline = self._next()
+            log = pipeline.log
             for stage in pipeline.stages:
                 if isinstance(stage, End):
                     stage.tells_peer = True  # in what all sessions write, tags tell them apart
@@ -129,10 +133,10 @@ class Sessions:
             pipeline.on_kill = lambda reason: pipeline.fail(StageError(f"killed by {reason}", reason="killed"))
             await self._run(pipeline)
         except (StageError, ConfigError) as error:
-            self._log.info(f"session ended: {error}", session=self.count)
+            log.info(f"session ended: {error}")
         except Exception as error:
-            self._log.error(f"session ended: unexpected {type(error).__name__}: {error}")
-            self._log.debug("unexpected error", exc_info=error)
+            log.error(f"session ended: unexpected {type(error).__name__}: {error}")
+            log.debug("unexpected error", exc_info=error)
         finally:
             connected.close()
             on_open()
@@ -141,19 +145,19 @@ class Sessions:
     def _next(self) -> Pipeline:
         pipeline, self._first = self._first or self._make(), None
         pipeline.shared = self._shared
+        self.count += 1
+        pipeline.number = self.count
+        pipeline.log = self._log.bind(session=pipeline.number)
         return pipeline
 
     async def _run(self, pipeline: Pipeline) -> None:
-        self.count += 1
-        number = self.count
-        pipeline.log = self._log.bind(session=number)
         runner = Runner(pipeline)
         self._runners.add(runner)
-        self.active[number] = pipeline
-        self.on_begin(number, pipeline)
+        self.active[pipeline.number] = pipeline
+        self.on_begin(pipeline)
         try:
             await runner.run()
         finally:
-            self.on_end(number, pipeline)
+            self.on_end(pipeline)
             self._runners.discard(runner)
-            del self.active[number]
+            del self.active[pipeline.number]

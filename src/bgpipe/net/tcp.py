@@ -97,6 +97,8 @@ async def dial(host: str, port: int, options: TcpOptions, patience: float | None
                 await loop.sock_connect(connection, address)
         except OSError as failed:
             connection.close()
+            if failed.errno:
+                failed.strerror = os.strerror(failed.errno)  # asyncio says only that the call failed
             error = failed
         except BaseException:
             connection.close()

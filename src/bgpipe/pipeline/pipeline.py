@@ -120,6 +120,8 @@ class Pipeline:
         self.values: dict[str, str] = {}
         """what stages know of the session and others may use, such as R_LOCAL_ADDR"""
         self.stopping = False
+        self.number = 1
+        """which it is of the pipelines of this process"""
         self.lost = False
         """whether it stops because a peer is gone"""
         self.events: Counter[str] = Counter()

@@ -60,6 +60,11 @@ class Endpoint:
         return self._received
 
     @property
+    def sent_open(self) -> Open | None:
+        """The OPEN that went to the peer, None as long as there is none."""
+        return self._sent
+
+    @property
     def opened(self) -> bool:
         """Whether the peer's OPEN is there."""
         return self._received is not None

@@ -13,7 +13,9 @@ from ...pipeline.pipeline import Pipeline
 from ...pipeline.stage import Stage
 
 GRACE: Final = 3.0
-"""Seconds that stages get to finish after a signal."""
+"""Seconds that all stages together get to finish after a signal."""
+LEAST: Final = 0.25
+"""Seconds that each gets even if the others have used them up."""
 DRAIN: Final = 1.0
 """Seconds that a stage gets to be drained when the pipeline stops before the input is through."""
 
@@ -27,6 +29,7 @@ class Runner:
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._interrupted = asyncio.Event()
+        self._deadline = math.inf
         pipeline.on_change = self._on_change
 
     async def run(self) -> None:
@@ -56,7 +59,9 @@ class Runner:
 
     def interrupt(self) -> None:
         """Stops the pipeline early, as a signal does: nothing more is let in, what is under way gets GRACE seconds."""
-        self._interrupted.set()
+        if not self._interrupted.is_set():
+            self._interrupted.set()
+            self._deadline = asyncio.get_running_loop().time() + GRACE
         self.pipeline.stop()
 
     def _on_change(self) -> None:
@@ -76,7 +81,7 @@ class Runner:
     async def _start(self, batch: list[Stage]) -> None:
         for stage in batch:
             self.pipeline.preparing(stage)
-            await self._wait(self._task(stage, stage.prepare()), self._stopping, grace=0)
+            await self._wait(self._task(stage, stage.prepare()), self._stopping)
             if self.pipeline.stopping:
                 return
             self.pipeline.ready(stage)
@@ -94,8 +99,8 @@ class Runner:
         while stage := self.pipeline.take_ended():
             for task in [task for task, owner in self._tasks.items() if owner is stage]:
                 task.cancel()
-                await self._wait(task, self._interrupted, grace=GRACE)
-            await self._wait(self._task(stage, stage.stop()), self._interrupted, grace=GRACE)
+                await self._wait(task, self._interrupted)
+            await self._wait(self._task(stage, stage.stop()), self._interrupted)
             self.pipeline.stopped(stage)
 
     def _task(self, stage: Stage, doing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -113,13 +118,13 @@ class Runner:
                 self.pipeline.log.debug("unexpected error", stage=str(stage), exc_info=error)
             self.pipeline.fail(failure(stage, error))
 
-    async def _wait(self, task: asyncio.Task[None], hurry: asyncio.Event, *, grace: float) -> None:
-        """Waits for a task as long as it takes; after `hurry`, `grace` seconds at most, and then cancels it."""
+    async def _wait(self, task: asyncio.Task[None], hurry: asyncio.Event) -> None:
+        """Waits for a task as long as it takes; after a signal what is left of GRACE, hurried otherwise no more."""
         hurrying = asyncio.create_task(hurry.wait())
         await asyncio.wait((task, hurrying), return_when=asyncio.FIRST_COMPLETED)
         hurrying.cancel()
-        if not task.done() and grace:
-            await asyncio.wait((task,), timeout=grace)
+        if not task.done() and hurry is self._interrupted:
+            await asyncio.wait((task,), timeout=max(LEAST, self._deadline - asyncio.get_running_loop().time()))
         task.cancel()
 
 
