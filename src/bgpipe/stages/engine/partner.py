@@ -370,7 +370,8 @@ class Partner(Reading, Writing):
             self._on_link()
             failed = await self._serve(self.link)
             self.link = None
-            if self._draining or (self.only_read and not failed and not self.retries):
+            through = self._draining and not self._queue  # it has taken all that it was to have
+            if through or (self.only_read and not failed and not self.retries):
                 if failed:
                     raise StageError(f"{self}: {failed}")
                 self.judge_damage()

@@ -17,6 +17,8 @@ from ...pipeline.pipeline import Pipeline
 
 STEPS: Final = 6
 """How often one looks within the shortest time that counts."""
+LEAST_HOLD_TIME: Final = 3.0
+"""Seconds (RFC 4271 section 4.2); the session's may not be known yet."""
 
 
 class Ward(Protocol):
@@ -95,7 +97,7 @@ class Vigil:
 
     @property
     def _step(self) -> float:
-        return min(self._patience, self._silence, 60.0) / STEPS
+        return min(self._patience, self._silence, LEAST_HOLD_TIME) / STEPS
 
     def _look(self) -> None:
         self._timer = None
@@ -128,7 +130,7 @@ class _Owed:
         self.since = 0.0
 
     def begin(self, now: float) -> None:
-        if not self.since:
+        if not self.since or self._line.left != self._left:
             self.since, self._left = now, self._line.left
 
     def silent_for(self, now: float) -> float:

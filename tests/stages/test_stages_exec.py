@@ -1,0 +1,528 @@
+"""exec: programs as filters of archives and of live sessions, and all that can go wrong with a program."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bgpipe.net.process import Process
+from bgpipe.pipeline import events
+from bgpipe.pipeline.errors import StageError
+from bgpipe.stages.engine import partner
+from bgpipe.wire.caps import ADD_PATH, AS4, Capability
+from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, UPDATE, Message
+from commandline import command, spawn
+from live import Session, address, between, make_open, make_update
+
+NOWHERE = ("--", "write", "--format", "json", "/dev/null")
+OPENS = make_open(65001), make_open(65002)
+
+
+def lines(path: Path) -> list[list]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def script(folder: Path, text: str) -> Path:
+    path = folder / "program"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def children() -> list[str]:
+    return Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+# archives: the pipeline ends by itself, with everything
+
+
+def test_everything_comes_through(bgpipe, sample, tmp_path):
+    there, here = tmp_path / "there.json", tmp_path / "here.json"
+    assert bgpipe("read", sample, "--", "write", here).code == 0
+    assert bgpipe("read", sample, "--", "exec", "cat", "--", "write", there).code == 0
+    assert there.read_bytes() == here.read_bytes()
+
+
+def test_programs_one_after_the_other(bgpipe, sample, tmp_path, sample_json):
+    """The first is through before the second hears that no more comes."""
+    out = tmp_path / "out.json"
+    done = bgpipe(
+        *("read", sample, "--", "exec", "-A", "sort", "-s", "-k1,1", "--", "exec", "-A", "sort", "-s", "-k1,1"),
+        *("--", "write", out),
+    )
+    assert done.code == 0, done.err
+    assert len(lines(out)) == len(sample_json)
+
+
+def test_a_program_edits(bgpipe, sample, tmp_path):
+    out = tmp_path / "out.json"
+    edit = r's/"PEER_AS":"[0-9]*"/"PEER_AS":"65099"/'
+    assert bgpipe("read", sample, "--", "exec", "-A", "sed", "-u", edit, "--", "write", out).code == 0
+    assert {line[5].get("PEER_AS") for line in lines(out)} == {"65099"}
+
+
+def test_a_program_drops(bgpipe, sample, tmp_path, sample_json):
+    out = tmp_path / "out.json"
+    assert bgpipe("read", sample, "--", "exec", "-A", "head", "-n", "7", "--", "write", out).code == 1, "it ended early"
+    assert bgpipe("read", sample, "--", "exec", "-A", "sed", "-n", "1,7p", "--", "write", out).code == 0
+    assert [line[3:] for line in lines(out)] == [line[3:] for line in sample_json[:7]]
+
+
+def test_as_the_last_stage_it_is_the_right_end(bgpipe, sample, sample_json):
+    done = bgpipe("-o", "read", sample, "--", "exec", "cat")
+    assert done.code == 0
+    assert {line[0] for line in done.lines} == {"L"}, "what arrives there comes back from there"
+    assert len(done.lines) == len(sample_json)
+
+
+def test_standard_input_passes_the_first_stage(bgpipe, sample_json):
+    text = b"".join(json.dumps(["R", *line[1:]]).encode() + b"\n" for line in sample_json[:20])
+    done = bgpipe("-io", "exec", "-A", "sed", "-u", 's/"PEER_AS"/"FORMER_PEER"/', stdin=text)
+    assert done.code == 0, done.err
+    assert len(done.lines) == 20
+    assert all("PEER_AS" not in line[5] for line in done.lines)
+
+
+def test_copy(bgpipe, sample, tmp_path, sample_json):
+    out = tmp_path / "out.json"
+    assert bgpipe("read", sample, "--", "exec", "--copy", "cat", "--", "write", out).code == 0
+    assert len(lines(out)) == 2 * len(sample_json)
+
+
+def test_write_only(bgpipe, sample, tmp_path, sample_json):
+    copied, out = tmp_path / "copied.json", tmp_path / "out.json"
+    program = script(tmp_path, f"cat > {copied}; echo no more")
+    assert bgpipe("read", sample, "--", "exec", "--write", program, "--", "write", out).code == 0
+    assert [line[3:] for line in lines(copied)] == [line[3:] for line in sample_json]
+    assert copied.read_bytes() == out.read_bytes()
+
+
+def test_read_only(bgpipe, sample, tmp_path, sample_json):
+    text = tmp_path / "in.json"
+    assert bgpipe("read", sample, "--", "write", text).code == 0
+    program = script(tmp_path, f"cat {text}; echo done >&2")
+    done = bgpipe("-o", "exec", "--read", program)
+    assert done.code == 0
+    assert [line[3:] for line in done.lines] == [line[3:] for line in sample_json]
+    assert "INF done stage=" in done.err
+    assert bgpipe("-o", "exec", "--read", script(tmp_path, "exit 7")).code == 1
+
+
+@pytest.mark.parametrize("how", ["raw", "mrt"])
+def test_other_formats(bgpipe, sample, tmp_path, sample_json, how):
+    out = tmp_path / "out.json"
+    assert bgpipe("read", sample, "--", "exec", "--format", how, "cat", "--", "write", out).code == 0
+    assert [line[3] for line in lines(out)] == [line[3] for line in sample_json]
+    if how == "mrt":  # raw octets don't say how they are to be read, nor when they were sent
+        assert [line[2:] for line in lines(out)] == [line[2:] for line in sample_json]
+
+
+def test_what_passes_by(bgpipe, sample, tmp_path, sample_json):
+    out = tmp_path / "out.json"
+    swallow = ("exec", "--type", "UPDATE", "--if", "prefix ~ 0.0.0.0/1", "-A", "sed", "-n", "$d")
+    assert bgpipe("read", sample, "--", *swallow, "--", "write", out).code == 0
+    left = lines(out)
+    assert 0 < len(left) < len(sample_json)
+    assert any(line[3] != "UPDATE" for line in left) == any(line[3] != "UPDATE" for line in sample_json)
+    kept = bgpipe("-o", "read", sample, "--", "drop", "prefix ~ 0.0.0.0/1").lines
+    assert [line[3:5] for line in left] == [line[3:5] for line in kept], "in their order"
+
+
+def test_what_is_taken_of_its_output(bgpipe, sample, tmp_path):
+    out = tmp_path / "out.json"
+    words = ("exec", "--of", "type == UPDATE", "--no-tags", "--no-seq", "cat")
+    assert bgpipe("read", sample, "--", *words, "--", "write", out).code == 0
+    assert {line[3] for line in lines(out)} == {"UPDATE"}
+    assert {json.dumps(line[5]) for line in lines(out)} == {"{}"}
+    numbers = [line[1] for line in lines(out) if line[0] == "R"]
+    assert numbers == [*range(numbers[0], numbers[0] + len(numbers))]
+
+
+def test_new_first(bgpipe, sample, tmp_path):
+    """What comes back meets the stages before it too."""
+    program = script(tmp_path, 'echo \'{"reach":["192.0.2.0/24"]}\'')
+    words = ("drop", "-R", "prefix == 192.0.2.0/24", "--", "exec", "-R", "--read")
+    assert len(bgpipe("-o", *words, program).lines) == 1
+    assert bgpipe("-o", *words, "--new", "first", program).lines == []
+
+
+# archives: trouble
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["no-such-program"], "no-such-program: no such program"),
+        (["cat -n"], "cat -n: no such program: arguments need -A"),
+        (["/dev/null"], "/dev/null: can't be run: no permission"),
+        (["--read", "--write", "cat"], "--read and --write exclude each other"),
+        (["--read", "--copy", "cat"], "--read and --copy exclude each other"),
+        (["-LR", "--raw", "cat"], "the format raw says no directions"),
+        (["--format", "xml", "cat"], "unknown format 'xml'"),
+        (["--stall-timeout=-1s", "cat"], "--stall-timeout can't be negative"),
+        ([""], "no command"),
+    ],
+)
+def test_what_can_not_be(bgpipe, sample, words, why):
+    done = bgpipe("read", sample, "--", "exec", *words, *NOWHERE)
+    assert done.code == 1
+    assert why in done.err
+
+
+def test_a_script_without_a_first_line(bgpipe, sample, tmp_path):
+    path = tmp_path / "script"
+    path.write_text("cat\n")
+    path.chmod(0o755)
+    done = bgpipe("read", sample, "--", "exec", path, *NOWHERE)
+    assert done.code == 1
+    assert "a script needs a first line such as #!/bin/sh" in done.err
+
+
+def test_its_exit_code_counts(bgpipe, sample, tmp_path, sample_json):
+    out = tmp_path / "out.json"
+    done = bgpipe("-e", "all", "read", sample, "--", "@p", "exec", script(tmp_path, "cat; exit 3"), "--", "write", out)
+    assert done.code == 1
+    assert "@p: exit code 3" in done.err
+    assert "event @p/EXIT vals=3" in done.err
+    assert len(lines(out)) == len(sample_json), "what it has said is good"
+
+
+def test_it_ends_at_once(bgpipe, sample):
+    done = bgpipe("read", sample, "--", "exec", "true", *NOWHERE)
+    assert done.code == 1
+    assert "the program has ended" in done.err
+    done = bgpipe("read", sample, "--", "exec", "-A", "sh", "-c", "kill -SEGV $$", *NOWHERE)
+    assert "killed by SIGSEGV" in done.err
+
+
+def test_it_ends_at_once_and_all_pass(bgpipe, sample, tmp_path, sample_json):
+    out = tmp_path / "out.json"
+    assert bgpipe("read", sample, "--", "exec", "--on-exit", "pass", "false", "--", "write", out).code == 0
+    passed = lines(out)
+    assert [line[4] for line in passed] == [line[4] for line in sample_json[-len(passed) :]], "in their order"
+    assert len(passed) > len(sample_json) // 2, "all that it had not taken"
+
+
+def test_it_ends_at_once_and_all_are_dropped(bgpipe, sample, tmp_path):
+    out = tmp_path / "out.json"
+    assert bgpipe("read", sample, "--", "exec", "--on-exit", "drop", "false", "--", "write", out).code == 0
+    assert not out.exists() or all(line[3] != "UPDATE" for line in lines(out))
+
+
+def test_garbage_costs_itself(bgpipe, sample, tmp_path, sample_json):
+    out = tmp_path / "out.json"
+    program = script(tmp_path, r"""echo garbage; printf '\000\377["R"\n'; cat; echo '["R",1,"then"' """)
+    done = bgpipe("read", sample, "--", "exec", program, "--", "write", out)
+    assert done.code == 1
+    assert "3 pieces of damaged input" in done.err
+    assert len(lines(out)) == len(sample_json)
+    assert bgpipe("read", sample, "--", "exec", "--pardon", program, "--", "write", out).code == 0
+
+
+def test_a_flood(bgpipe):
+    flood = ("exec", "--read", "--pardon", "-A", "yes")
+    done = bgpipe("-o", *flood, '["R",0,null,"KEEPALIVE"]', "--", "head", "-n", "1000")
+    assert done.code == 0, done.err
+    assert len(done.lines) == 1000
+    done = bgpipe(
+        "-o", *flood, "garbage", "--", "exec", "--read", "-A", "echo", '["L"]', "--", "head", "-LR", "-n", "1"
+    )
+    assert done.code == 0, done.err
+    assert done.err.count("damaged input") == 10, "more is only counted"
+
+
+def test_it_closes_its_input(bgpipe, sample, tmp_path):
+    program = script(tmp_path, "exec <&-; echo '[\"R\"]'; sleep 100")
+    done = bgpipe("read", sample, "--", "exec", program, "--", "write", tmp_path / "out.json")
+    assert done.code == 1
+    assert "the program has ended" in done.err
+    assert len(lines(tmp_path / "out.json")) == 1
+
+
+def test_it_may_close_its_input(bgpipe, sample, tmp_path):
+    out = tmp_path / "out.json"
+    program = script(tmp_path, 'exec <&-; echo \'["R",0,null,"KEEPALIVE",null,{"mine":"1"}]\'')
+    assert (
+        bgpipe("read", sample, "--", "exec", "--keep-stdin", "--on-exit", "pass", program, "--", "write", out).code == 0
+    )
+    assert sum(line[5].get("mine") == "1" for line in lines(out)) == 1
+    assert len(lines(out)) > 1
+
+
+def test_it_may_close_its_output(bgpipe, sample, tmp_path, sample_json):
+    copied = tmp_path / "copied"
+    program = script(tmp_path, f"exec >&-; cat > {copied}")
+    assert bgpipe("read", sample, "--", "exec", "--keep-stdout", program, *NOWHERE).code == 0
+    assert len(lines(copied)) == len(sample_json)
+
+
+def test_somebody_whom_it_has_left_behind(bgpipe, sample, tmp_path):
+    """It has ended; that another process holds its output is no reason to wait for ever."""
+    program = script(tmp_path, "sleep 100 & cat")
+    done = bgpipe("read", sample, "--", "exec", program, "--", "write", tmp_path / "out.json")
+    assert done.code == 0, done.err
+
+
+def test_nothing_is_left(bgpipe, sample):
+    before = descriptors()
+    bgpipe("read", sample, "--", "exec", "cat", "--", "head", "-n", "3")
+    bgpipe("read", sample, "--", "head", "-n", "3", "--", "exec", "-A", "sleep", "100")
+    assert descriptors() == before
+    assert children() == []
+
+
+def test_head_behind_a_program(bgpipe, sample):
+    done = bgpipe("-o", "read", sample, "--", "head", "-n", "5", "--", "exec", "-R", "cat")
+    assert done.code == 0
+    assert len(done.lines) == 5, "what was let in comes out, though the pipeline stops"
+
+
+# live sessions
+
+
+async def established(session: Session, hold: int = 90) -> None:
+    await session.establish(make_open(65001, hold=hold), make_open(65002, hold=hold))
+
+
+async def test_a_session_through_a_program():
+    async with between("exec", "-LR", "cat") as session:
+        await established(session)
+        session.left.send(*map(make_update, range(3000)), Message(UPDATE, bytes(4)))
+        session.right.send(make_update(70))
+        assert len(await session.right.until(Message(UPDATE, bytes(4)))) == 3001
+        assert session.right.got[2:-1] == session.right.got[2:-1]
+        assert [m.octets for m in session.right.got[2:-1]] == [make_update(n).octets for n in range(3000)]
+        await session.left.until(make_update(70))
+        await session.pipeline.until(lambda: session.pipeline.happened(events.EOR_AF))
+
+
+async def test_a_program_edits_a_session():
+    edit = '/"OPEN"/{ s/65001/64999/g; s/65002/65001/g }'
+    async with between("exec", "-LR", "--args", "sed", "-ure", edit) as session:
+        session.left.send(OPENS[0])
+        assert (await session.right.next()).open.asn == 64999
+        session.right.send(OPENS[1])
+        assert (await session.left.next()).open.asn == 65001
+
+
+async def test_numbers_of_two_octets():
+    """Neither peer has 4-octet AS numbers: JSON has them, and each still gets what it can read."""
+    async with between("exec", "-LR", "cat") as session:
+        await session.establish(make_open(65001, as4=False), make_open(65002, as4=False))
+        session.left.send(make_update(1, as4=False))
+        assert (await session.right.next()).octets == make_update(1, as4=False).octets
+
+
+async def test_one_peer_of_two_octets():
+    """The program takes AS4 from one OPEN: each side is written to as it has agreed."""
+    edit = r's/,"AS4":65002//'
+    async with between("exec", "-L", "-A", "sed", "-u", edit) as session:
+        session.left.send(OPENS[0])
+        session.right.send(OPENS[1])
+        assert not (await session.left.next()).open.has(AS4)
+        assert (await session.right.next()).open.has(AS4)
+        session.left.send(Message(KEEPALIVE))
+        session.right.send(Message(KEEPALIVE), make_update(5))
+        assert (await session.left.next()).type_code == KEEPALIVE
+        assert (await session.left.next()).octets == make_update(5, as4=False).octets
+
+
+async def test_path_identifiers():
+    both = Capability(ADD_PATH, b"\0\1\1\3")
+    async with between("exec", "-LR", "cat") as session:
+        await session.establish(make_open(65001, both), make_open(65002, both))
+        sent = [make_update(n, path_id=n % 3) for n in range(50)]
+        session.left.send(*sent)
+        session.right.send(sent[7])
+        await session.right.until(sent[-1])
+        assert [m.octets for m in session.right.got[2:]] == [m.octets for m in sent]
+        await session.left.until(sent[7])
+
+
+async def test_raw_octets_of_a_session():
+    both = Capability(ADD_PATH, b"\0\1\1\3")
+    async with between("exec", "-R", "--raw", "cat") as session:
+        await session.establish(make_open(65001, both, as4=False), make_open(65002, both, as4=False))
+        session.left.send(make_update(1, as4=False, path_id=9))
+        assert (await session.right.next()).octets == make_update(1, as4=False, path_id=9).octets
+
+
+async def test_two_programs_under_load():
+    """Neither waits for the other for ever, though both are full in both directions."""
+    count = 30_000
+    async with between("exec", "-LR", "cat", "--", "exec", "-LR", "cat") as session:
+        await established(session)
+        for peer in (session.left, session.right):
+            peer.send(*[make_update(n % 65536) for n in range(count)], make_update(65535))
+        await asyncio.gather(session.right.until(make_update(65535)), session.left.until(make_update(65535)))
+        assert len(session.left.got) == len(session.right.got) == count + 3
+
+
+HANGS = "sed -u 4q; exec sleep 100"
+"""Passes the two OPENs and KEEPALIVEs, and then nothing."""
+
+
+async def test_keepalives_of_a_session_whose_program_hangs(tmp_path):
+    async with between("exec", "-LR", str(script(tmp_path, HANGS))) as session:
+        await established(session, hold=3)
+        start = asyncio.get_running_loop().time()
+        session.left.send(Message(KEEPALIVE))
+        assert (await session.right.next()).type_code == KEEPALIVE
+        assert asyncio.get_running_loop().time() - start < 1.2, "a third of the hold time"
+
+
+async def test_a_stalled_program_ends_the_pipeline(tmp_path):
+    async with between("exec", "-LR", "--stall-timeout", "300ms", str(script(tmp_path, HANGS))) as session:
+        await established(session)
+        session.left.send(Message(KEEPALIVE))
+        with pytest.raises(StageError, match=r"stalled: no progress for 0\.3 s"):
+            await session.pipeline.ended()
+        assert (await session.right.until_type(NOTIFICATION)).notification.code == 6
+
+
+async def test_a_stalled_program_and_all_pass(tmp_path):
+    words = ("exec", "-LR", "--stall-timeout", "300ms", "--on-exit", "pass")
+    async with between(*words, str(script(tmp_path, HANGS))) as session:
+        await established(session)
+        session.left.send(Message(KEEPALIVE))
+        await session.pipeline.until(lambda: session.pipeline.happened("exec/EXIT"))
+        session.left.send(make_update(1))
+        session.right.send(make_update(2))
+        await session.right.until(make_update(1))
+        await session.left.until(make_update(2))
+
+
+async def test_a_program_that_takes_nothing(tmp_path):
+    """More than it is allowed to leave waiting: the session goes on, nothing is lost or out of order."""
+    words = ("exec", "-R", "--stall-timeout", "300ms", "--on-exit", "pass", "--type", "UPDATE")
+    count = 60_000
+    async with between(*words, "-A", "sleep", "100") as session:
+        await established(session)
+        session.left.send(*[make_update(n) for n in range(count)], Message(KEEPALIVE))
+        got = await session.right.until(make_update(count - 1))
+        assert session.pipeline.happened(events.SLOW)
+        numbers = [int.from_bytes(m.body[-2:], "big") for m in got if m.type_code == UPDATE]
+        assert numbers == list(range(numbers[0], count))
+        stage = session.pipeline.stage("exec")
+        assert stage.waiting == 0
+
+
+async def test_what_waits_is_bounded(monkeypatch):
+    monkeypatch.setattr(partner, "HIGH_WATER", 1 << 16)
+    monkeypatch.setattr(partner, "LOW_WATER", 1 << 15)
+    async with between("exec", "-R", "--type", "UPDATE", "-A", "sleep", "100") as session:
+        await established(session)
+        stage, pipeline = session.pipeline.stage("exec"), session.pipeline.pipeline
+        session.left.send(*[make_update(n) for n in range(50_000)])
+        await session.pipeline.until(lambda: stage.holding)
+        assert 1 << 16 <= stage.waiting < 4 << 20
+        assert pipeline.full == {("R", stage)}
+        session.right.send(make_update(1))  # the other direction has nothing to do with it
+        await session.left.until(make_update(1))
+
+
+async def test_a_dead_program_and_updates_are_dropped():
+    async with between("exec", "-LR", "--on-exit", "drop", "-A", "sed", "-u", "4q") as session:
+        await established(session)
+        await session.pipeline.until(lambda: session.pipeline.happened("exec/EXIT"))
+        session.left.send(make_update(1), Message(KEEPALIVE))
+        assert (await session.right.next()).type_code == KEEPALIVE
+
+
+async def test_restart(monkeypatch):
+    monkeypatch.setattr(partner, "backoff", lambda attempt: 0.0)
+    async with between("exec", "-LR", "--on-exit", "restart", "-A", "sed", "-u", "4q") as session:
+        await established(session)
+        for number in range(3):
+            await session.pipeline.until(lambda n=number: len(session.pipeline.happened("exec/EXIT")) == n + 1)
+            session.left.send(*[make_update(number)] * 4)
+            for _ in range(4):
+                assert (await session.right.next()).octets == make_update(number).octets
+
+
+async def test_waiting_for_a_restart_is_bounded_in_time(tmp_path):
+    """The program can't be started again: what has waited goes on, and all that follows."""
+    program = script(tmp_path, "rm -f $0; sed -u 4q")
+    words = ("exec", "-LR", "--on-exit", "restart", "--stall-timeout", "300ms", str(program))
+    async with between(*words) as session:
+        await established(session)
+        await session.pipeline.until(lambda: session.pipeline.happened("exec/EXIT"))
+        session.left.send(make_update(1), make_update(2))
+        await session.right.until(make_update(2))
+        session.left.send(make_update(3))
+        assert (await session.right.next()).octets == make_update(3).octets
+        await session.pipeline.until(lambda: session.pipeline.happened(events.RECONNECT))
+
+
+async def test_200_restarts(monkeypatch):
+    monkeypatch.setattr(partner, "backoff", lambda attempt: 0.0)
+    async with between("exec", "-LR", "--on-exit", "restart", "true") as session:
+        pipeline = session.pipeline
+        await pipeline.until(lambda: len(pipeline.happened("exec/EXIT")) >= 20)
+        before = descriptors()
+        await pipeline.until(lambda: len(pipeline.happened("exec/EXIT")) >= 220)
+        assert abs(descriptors() - before) <= 6, "those of one program may be there or not"
+    assert children() == []
+
+
+async def test_notifications_pass_the_program():
+    async with between("exec", "-LR", "cat") as session:
+        await established(session)
+        session.left.send(Message(NOTIFICATION, b"\6\2"))
+        assert (await session.right.until_type(NOTIFICATION)).body == b"\6\2"
+
+
+def test_signals(tmp_path):
+    """SIGTERM: both peers get a Cease, a program that ignores it is killed, exit code 0."""
+    pid = tmp_path / "pid"
+    program = script(tmp_path, f"echo $$ > {pid}; trap '' TERM; while :; do cat || :; sleep 0.1; done")
+    ours = address()
+    words = ("--", "listen", ours, "--", "exec", "-LR", program)
+    running = subprocess.Popen(command(words), stderr=subprocess.PIPE, text=True)
+    try:
+        host, _, port = ours.partition(":")
+        for line in running.stderr:
+            if "listening" in line:
+                break
+        import socket
+
+        with socket.create_connection((host, int(port))):
+            for line in running.stderr:
+                if "connected" in line:
+                    break
+            while not pid.exists() or not pid.read_text():
+                pass
+            running.send_signal(signal.SIGTERM)
+            assert running.wait(10) == 0
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid.read_text()), 0)
+    finally:
+        running.kill()
+        running.wait()
+        running.stderr.close()
+
+
+def test_the_example_of_the_documentation(tmp_path, sample):
+    """In a process of its own, as a user runs it."""
+    done = spawn(
+        "read", sample, "--", "exec", "-A", "grep", "--line-buffered", "UPDATE", "--", "write", tmp_path / "x.json"
+    )
+    assert done.code == 0
+    assert {line[3] for line in lines(tmp_path / "x.json")} == {"UPDATE"}
+
+
+async def test_stop_while_it_starts():
+    process = await Process.start(["sleep", "100"])
+    process.abort()
+    assert await process.close(0) in ("", "killed by SIGKILL")
+    assert process.code == -signal.SIGKILL
