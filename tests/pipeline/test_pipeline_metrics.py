@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bgpipe.pipeline import events
-from bgpipe.pipeline.metrics import HELP, Histogram, Metrics, measure, prefix, slugs
+from bgpipe.pipeline.metrics import HELP, Histogram, Metrics, measure, metric_prefix, slugs
 from bgpipe.pipeline.stage import Consuming
 from bgpipe.wire.block import Block
 from bgpipe.wire.message import Message
@@ -194,7 +194,7 @@ def test_stages_of_the_same_name_count_together():
 def test_names(name, slug, metric):
     only = stage(Feeder, name=name)
     assert list(slugs(build(only))) == [slug]
-    assert prefix(only) == metric
+    assert metric_prefix(only) == metric
 
 
 def test_names_that_collide():

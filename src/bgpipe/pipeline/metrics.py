@@ -154,11 +154,11 @@ def measure(pipeline: Pipeline, metrics: Metrics) -> None:
             metrics.add("bgpipe_dropped_messages_total", count, stage=stage.name, reason=reason)
         counted = stage.status().get("metrics", {})
         for name, value in counted.items():
-            metrics.add(f"{prefix(stage)}{name}_total", value)
+            metrics.add(f"{metric_prefix(stage)}{name}_total", value)
         stage.measure(metrics)
 
 
-def prefix(stage: Stage) -> str:
+def metric_prefix(stage: Stage) -> str:
     """What the names of a stage's own metrics begin with."""
     name = re.sub(r"[^a-z0-9_]+", "_", stage.name.lower()).strip("_")
     return f"bgpipe_{name or f'stage_{stage.index}'}_"

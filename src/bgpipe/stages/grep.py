@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..pipeline.errors import ConfigError
 from ..pipeline.options import FLAG, TEXT, Option
 from ..pipeline.stage import Consuming, compile_filters
@@ -28,6 +30,9 @@ class Grep(Consuming):
         (self.filter,) = compile_filters(self.arguments)
         silent = not (self.event_match or self.event_fail or self.kill_match or self.kill_fail)
         self.watch(self.on_message, on_block=self.on_block if silent else None)
+
+    def status(self) -> dict[str, Any]:
+        return {"filter": self.arguments[0], "dropped": self.drops["dropped"]}
 
     def on_message(self, message: Message) -> bool:
         matches = self.filter(message)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..pipeline.errors import ConfigError
 from ..pipeline.options import INTEGER, Option
 from ..pipeline.stage import Consuming
@@ -21,6 +23,9 @@ class Head(Consuming):
             raise ConfigError(f"--count must be more than 0, not {self.count}")
         self.room = self.count
         self.watch(self.on_message, on_block=self.on_block, looks=False)
+
+    def status(self) -> dict[str, Any]:
+        return {"count": self.count, "left": self.room}
 
     def on_message(self, message: Message) -> bool:
         if self.room:

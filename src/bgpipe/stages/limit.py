@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import kernel
 from ..pipeline.errors import ConfigError
+from ..pipeline.metrics import Metrics, metric_prefix
 from ..pipeline.options import FLAG, INTEGER, Option
 from ..pipeline.stage import Consuming
 from ..wire.block import Block
@@ -74,7 +75,11 @@ class Limit(Consuming):
     @cached_property
     def routes(self) -> Any:
         """The session's table. All sessions of this stage of the command line have one total."""
-        return make_table(self.rules, self.pipeline.shared.setdefault(("limit", self.index), make_total))
+        return make_table(self.rules, self._total)
+
+    @property
+    def _total(self) -> Any:
+        return self.pipeline.shared.setdefault(("limit", self.index), make_total)
 
     def _rules(self) -> Rules:
         for name in ("session", "origin", "block", "total"):
@@ -111,6 +116,18 @@ class Limit(Consuming):
         self.routes.clear()
         if removed := {NAMES[what]: count for what, count in self.removed.items() if count}:
             self.pipeline.log.info("prefixes were removed", stage=str(self), **removed)
+
+    def status(self) -> dict[str, Any]:
+        """prefixes: announced now, in this session. total: in all sessions. removed: so far, by reason."""
+        removed = {NAMES[what]: count for what, count in self.removed.items()}
+        status: dict[str, Any] = {"removed": removed}
+        if self.rules.counts:
+            status = {"prefixes": self.routes.count, "total": self._total.count} | status
+        return status | {"metrics": {f"removed_{name}": count for name, count in removed.items()}}
+
+    def measure(self, metrics: Metrics) -> None:
+        if self.rules.counts:
+            metrics.add(f"{metric_prefix(self)}prefixes", self.routes.count)
 
     def on_message(self, message: Message) -> bool:
         if message.type_code != UPDATE:

@@ -86,6 +86,11 @@ class Outlet:
         self._running = 0
         self._closed = asyncio.Event()
 
+    @property
+    def waiting(self) -> int:
+        """Octets that wait to be encoded and written, about."""
+        return self._waiting_octets + self._piece_size
+
     def join(self, user: User) -> None:
         self._users.append(user)
         if self._full:

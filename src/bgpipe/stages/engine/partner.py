@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ...formats.base import Decoder, Item
 from ...net.backoff import LASTING, backoff
@@ -76,6 +76,8 @@ class Partner(Reading, Writing):
     gone = "the partner is gone"
     """what to say of a partner that has ended without saying why"""
     _task: asyncio.Task[None] | None = None
+    _queued = 0
+    _lost = 0
 
     @property
     def produces(self) -> bool:  # type: ignore[override]
@@ -121,6 +123,10 @@ class Partner(Reading, Writing):
 
     def on_link_end(self, link: Link, failed: str) -> None:
         """The partner is gone."""
+
+    def status(self) -> dict[str, Any]:
+        """missed: messages that the partner should have had, since it was there last."""
+        return {"connected": self.link is not None, "queue_bytes": self.waiting, "missed": self._lost}
 
     # life
 

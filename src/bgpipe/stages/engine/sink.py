@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ...formats.base import Format
 from ...net.errors import StreamError
 from ...net.files import open_output
@@ -59,6 +61,9 @@ class Sink(Writing):
 
     def _make_outlet(self) -> Outlet:
         return Outlet(self.open(), lambda tell: self.make_encoder(self.output_format, tell))
+
+    def status(self) -> dict[str, Any]:
+        return {"format": self.output_format.name, "queue_bytes": self.outlet.waiting if self.outlet else 0}
 
     def on_message(self, message: Message) -> None:
         assert self.outlet is not None

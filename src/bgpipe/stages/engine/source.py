@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 from ... import formats
 from ...formats.base import Counts, Decoder, Format
@@ -104,6 +104,11 @@ class Source(Reading):
     def counts(self) -> Counts:
         """What has been read so far."""
         return self.decoder.counts if self.decoder is not None else Counts()
+
+    def status(self) -> dict[str, Any]:
+        counts = self.counts
+        numbers = {"records": counts.records, "messages": counts.messages, "skipped": counts.skipped}
+        return {"metrics": numbers | {"damaged": counts.damaged}}
 
     def on_stream_damage(self, error: DamagedError) -> None:
         self.on_damage(error.text)
