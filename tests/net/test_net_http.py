@@ -24,6 +24,10 @@ async def hello(request: web.Request) -> web.Response:
     return web.Response(text=f"hello {request.path}\n")
 
 
+async def large(request: web.Request) -> web.Response:
+    return web.Response(body=bytes(50 << 20))
+
+
 async def broken(request: web.Request) -> web.Response:
     raise RuntimeError("secret reason")
 
@@ -65,7 +69,7 @@ async def serving(
 ) -> AsyncIterator[tuple[Client, HttpServer, list[str]]]:
     errors: list[str] = []
     server = HttpServer(
-        {"/": hello, "/stage/{slug}/": hello, "/broken": broken},
+        {"/": hello, "/stage/{slug}/": hello, "/broken": broken, "/large": large},
         credentials=credentials,
         on_error=lambda path, error: errors.append(f"{path} {error}"),
         **settings,
@@ -270,3 +274,27 @@ async def test_500_slow_ones_and_a_quick_one():
             writer.close()
         assert server.refused >= 500 - 2 * http.MOST
         assert (await client.get("/"))[0] == 200
+
+
+async def test_who_does_not_read_the_answer_holds_nothing_up():
+    async with serving() as (client, server, _):
+        _, writer = await client.connect()
+        writer.transport.pause_reading()
+        writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await client.get("/"))[0] == 200
+        async with asyncio.timeout(3):
+            await server.close()
+        writer.close()
+
+
+async def test_who_does_not_read_the_answer_is_cut_off():
+    async with serving(patience=0.3) as (client, _, _):
+        reader, writer = await client.connect()
+        writer.transport.pause_reading()
+        writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert (await client.get("/"))[0] == 200
+        assert await client.talk(b"") == b""  # which takes as long as the other one may take
+        writer.transport.resume_reading()
+        with suppress(ConnectionError):
+            assert len(await reader.read()) < 50 << 20
+        writer.close()

@@ -24,6 +24,8 @@ MOST: Final = 64
 """Connections that may be open at the same time; more are closed at once."""
 PATIENCE: Final = 10.0
 """Seconds that a connection lives at most, from its first octet to the last of the answer."""
+CLOSING: Final = 0.5
+"""Seconds that answers on their way get when the server closes."""
 MAX_LINE: Final = 4096
 """Octets of a request line or of one header field."""
 MAX_BODY: Final = 64 << 10
@@ -117,6 +119,7 @@ class HttpServer:
             max_line_size=MAX_LINE,
             max_field_size=MAX_LINE,
             lingering_time=0,
+            shutdown_timeout=CLOSING,
         )
 
     async def start(self, host: str, port: int) -> None:
