@@ -150,7 +150,7 @@ class Fifos:
     """
 
     def __init__(self, outgoing: str, incoming: str) -> None:
-        """Paths, "" for none; what isn't there is made, and removed at the end. Raises OSError."""
+        """Paths, "" for none. Of two, the second is made if it isn't there, and removed at the end. Raises OSError."""
         self._made: list[str] = []
         self._kept: list[int] = []
         self._reader: Reader | None = None
@@ -161,16 +161,20 @@ class Fifos:
                 self._kept.append(self._open(outgoing, os.O_RDWR))
                 self._writer = Writer(self._open(outgoing, os.O_WRONLY))
             if incoming:
+                if outgoing:
+                    self._make(incoming)
                 self._reader = Reader(self._open(incoming, os.O_RDONLY))
                 self._kept.append(self._open(incoming, os.O_WRONLY))
         except BaseException:
             self.abort()
             raise
 
-    def _open(self, path: str, flags: int) -> int:
+    def _make(self, path: str) -> None:
         with contextlib.suppress(FileExistsError):
             os.mkfifo(path, 0o600)
             self._made.append(path)
+
+    def _open(self, path: str, flags: int) -> int:
         fd = os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
         if not stat.S_ISFIFO(os.fstat(fd).st_mode):
             os.close(fd)
