@@ -42,6 +42,11 @@ OURS = str(Path(sys.executable).with_name("bgpipe"))
 GO = os.environ.get("BGPIPE_GO") or shutil.which("bgpipe-go")
 IPV4, IPV6 = Capability(caps.MP, b"\0\1\0\1"), Capability(caps.MP, b"\0\2\0\1")
 ALIVE = Message(KEEPALIVE).octets
+SENTINEL = Message(
+    UPDATE,
+    Update.make(reach=["203.0.113.0/24"], attrs={"ORIGIN": "IGP", "ASPATH": [65551], "NEXTHOP": "192.0.2.1"}).body,
+).octets
+"""Comes last: stages may take out what they like before it."""
 POLICY = """
 def update(m):
     m.update.origin_as, m.update.reach
@@ -176,16 +181,16 @@ def command(tool: str, port: int, out: int, *stages: str, options: tuple[str, ..
 def throughput(argv: list[str], port: int, outgoing: socket.socket, octets: bytes) -> float:
     """Seconds from the first octet sent to the last one received."""
     with between(argv, outgoing, port) as peers:
-        peers.greet() if "-c" not in argv else None
+        peers.greet()
         start = time.perf_counter()
-        sender = threading.Thread(target=peers.left.sendall, args=(octets,), daemon=True)
+        sender = threading.Thread(target=peers.left.sendall, args=(octets + SENTINEL,), daemon=True)
         sender.start()
-        left, buffer = len(octets), bytearray(1 << 20)
-        while left > 0:
-            count = peers.right.recv_into(buffer)
-            if not count:
+        tail = b""
+        while tail != SENTINEL:
+            piece = peers.right.recv(1 << 20)
+            if not piece:
                 raise ConnectionError("the connection was closed")
-            left -= count
+            tail = (tail + piece)[-len(SENTINEL) :] if len(piece) < len(SENTINEL) else piece[-len(SENTINEL) :]
         seconds = time.perf_counter() - start
         sender.join()
     return seconds
@@ -331,8 +336,8 @@ def table_memory(octets: bytes) -> Figure:
 
 def rows(policy: str) -> list[tuple[str, list[str], tuple[str, ...]]]:
     """(work, stages between, options)."""
-    limit4 = "limit -LR --ipv4 --min-length 8 --max-length 24 --session 10000000"
-    limit6 = "limit -LR --ipv6 --min-length 16 --max-length 48 --session 10000000"
+    limit4 = "limit -LR --ipv4 --min-length 8 --max-length 24 --session 1000000"
+    limit6 = "limit -LR --ipv6 --min-length 16 --max-length 48 --session 250000"
     return [
         ("nothing between", [], ()),
         ("-o to /dev/null", [], ("-o",)),
@@ -377,10 +382,12 @@ def measure(runs: int, only: str) -> Iterator[Figure]:
                         yield Figure(work, name, COUNT / median(seconds), "UPDATE/s")
             if only in "added latency":
                 direct = quantiles(delays(None, updates), n=100)
-                for name, tool in (("bgpipe", OURS), ("Go bgpipe", GO)):
+                for name, tool in (("limit: plain TCP relay", sys.executable), ("bgpipe", OURS), ("Go bgpipe", GO)):
                     if tool is not None:
                         port = free_port()
-                        with between(command(tool, port, out), outgoing, port) as peers:
+                        relay = [tool, "-c", RELAY, HOST, str(port), str(out)]
+                        argv = relay if tool is sys.executable else command(tool, port, out)
+                        with between(argv, outgoing, port) as peers:
                             peers.greet()
                             found = quantiles(delays(peers, updates), n=100)
                         yield Figure("added latency at 200 UPDATE/s, p50", name, found[49] - direct[49], "ms")
