@@ -1,7 +1,7 @@
 """An HTTP server for what operators and their programs want to see or say.
 
 It runs in the event loop that also serves BGP sessions, so everything about it is bounded: a connection carries one
-request and lives PATIENCE seconds at most, MOST of them are open at a time, and heads of requests are short.
+request of MAX_REQUEST octets and lives PATIENCE seconds at most, and MOST of them are open at a time.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ CLOSING: Final = 0.5
 """Seconds that answers on their way get when the server closes."""
 MAX_LINE: Final = 4096
 """Octets of a request line or of one header field."""
-MAX_BODY: Final = 64 << 10
-"""Octets of the body of a request."""
+MAX_REQUEST: Final = 64 << 10
+"""Octets of a request with its body; a connection on which more come is cut off."""
 REALM: Final = "bgpipe"
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -109,7 +109,7 @@ class HttpServer:
         self._most = most
         self._patience = patience
         self._servers: list[asyncio.Server] = []
-        application = web.Application(middlewares=[self._guard], client_max_size=MAX_BODY)
+        application = web.Application(middlewares=[self._guard], client_max_size=MAX_REQUEST)
         for path, answer in answers.items():
             application.router.add_get(path, answer)
         self._runner = web.AppRunner(
@@ -141,14 +141,7 @@ class HttpServer:
         if server is None or len(server.connections) >= self._most:
             self.refused += 1
             return _Refusal()
-        connection = server()
-
-        def expire() -> None:
-            if connection.transport is not None:
-                connection.transport.abort()
-
-        asyncio.get_running_loop().call_later(self._patience, expire)
-        return connection
+        return _Connection(server(), self._patience)
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Answer) -> web.StreamResponse:
@@ -178,6 +171,41 @@ class HttpServer:
         except (binascii.Error, ValueError):
             said = b""
         return hmac.compare_digest(said, self._expected)
+
+
+class _Connection(asyncio.Protocol):
+    """Gives `inner` what comes, until time or octets are used up."""
+
+    def __init__(self, inner: asyncio.Protocol, patience: float) -> None:
+        self._inner = inner
+        self._patience = patience
+        self._room = MAX_REQUEST
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._timer = asyncio.get_running_loop().call_later(self._patience, transport.abort)
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._room -= len(data)
+        if self._room < 0:
+            self._transport.abort()
+        else:
+            self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._timer.cancel()
+        self._inner.connection_lost(exc)
 
 
 class _Refusal(asyncio.Protocol):

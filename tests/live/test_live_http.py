@@ -1,0 +1,320 @@
+"""What can be seen of live sessions over HTTP, and that looking harms none of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import pytest
+from peers import (
+    ALIVE,
+    Bgpipe,
+    Peer,
+    Router,
+    announcement,
+    bgpipe,
+    greeting,
+    place,
+    proxy,
+    sentinel,
+    updates,
+    wait_until,
+)
+
+from bgpipe.wire.message import NOTIFICATION, UPDATE, Message
+from bgpipe.wire.notification import Notification
+
+BROKEN = Message(UPDATE, bytes.fromhex("000000044001010718cb0071")).octets
+"""ORIGIN 7, for 203.0.113.0/24."""
+
+
+class Window:
+    """Looks at a running command."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://{self.address}/{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def json(self, path: str) -> Any:
+        status, text = self.get(path)
+        assert status == 200, text
+        return json.loads(text)
+
+    def number(self, sample: str) -> float:
+        """One number of /metrics, by its name and labels as they stand there; 0 if it isn't there."""
+        found = re.search(rf"^{re.escape(sample)} (.+)$", self.get("metrics")[1], re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+
+@contextmanager
+def watched(
+    *stages: str, options: tuple[str, ...] = (), many: bool = True, buffer: int = 0
+) -> Iterator[tuple[Bgpipe, Router, Window]]:
+    """A proxy as peers.proxy makes it, which everybody may look at."""
+    host, port = place()
+    words = ("--http", f"{host}:{port}", "--http-open", *options)
+    with proxy(*stages, options=words, many=many, buffer=buffer) as (running, router):
+        running.tells("http on")
+        yield running, router, Window(f"{host}:{port}")
+
+
+def talk(left: Peer, right: Peer, *messages: bytes, number: int = 0) -> None:
+    left.say(*messages, sentinel(number))
+    right.hear_until(sentinel(number))
+
+
+def test_a_session_from_its_beginning_to_its_end():
+    with watched("drop", "prefix ~ 203.0.113.0/24", many=False, options=("-e", "all")) as (running, router, window):
+        running.tells("listening on")
+        assert window.get("livez") == (200, "ok\n")
+        assert window.get("readyz") == (503, "[1] listen is not up\n")
+        assert window.json("sessions")["sessions"][0]["state"] == "connecting"
+        left = running.dial()
+        right = router.accept()
+        running.tells("event connect/START")
+        assert window.get("readyz") == (503, "the session is not established\n")
+        assert window.json("sessions")["sessions"][0]["state"] == "connected"
+        left.say(greeting(), ALIVE)
+        right.say(greeting(65002), ALIVE)
+        running.tells("event bgpfix/pipe.ESTABLISHED")
+        assert window.get("readyz") == (200, "ok\n")
+        talk(left, right, announcement("203.0.113.0/24"), announcement("198.51.100.0/24"), BROKEN)
+        (session,) = window.json("sessions")["sessions"]
+        assert session["state"] == "established"
+        assert session["malformed"] == 1
+        assert session["stages"]["drop"] == {"filter": "prefix ~ 203.0.113.0/24", "dropped": 2}
+        at_left, at_right = session["left"], session["right"]
+        assert at_left["peer"] == {"asn": 65001, "id": "192.0.2.1", "hold": 90}
+        assert at_right["peer"]["asn"] == 65002
+        assert at_left["received"] == {"OPEN": 1, "UPDATE": 4, "KEEPALIVE": 1}
+        assert at_right["sent"] == {"OPEN": 1, "UPDATE": 2, "KEEPALIVE": 1}
+        assert at_right["received"] == at_left["sent"] == {"OPEN": 1, "KEEPALIVE": 1}
+        assert at_left["capabilities"]["MP"] == ["IPV4/UNICAST", "IPV6/UNICAST"]
+        assert at_left["remote"] == f"127.0.0.1:{left.socket.getsockname()[1]}"
+        assert at_right["sent_bytes"] == len(right.seen)
+        assert at_left["queue_bytes"] == 0
+        assert window.json("stage/listen/")["received_bytes"] == at_left["received_bytes"]
+        status, page = window.get("")
+        assert status == 200
+        assert "ready" in page
+        assert "AS65001" in page
+        assert window.json("hc")["stages"] == 3
+
+
+def test_metrics_are_what_was_sent():
+    """Numbers of two sessions, of which one has ended, against what the peers know."""
+    many = updates(2000)
+    with watched() as (running, router, window):
+        one, other = running.session(router), running.session(router)
+        talk(*one, *many)
+        talk(*other, *many, ALIVE)
+        talk(other[1], other[0], announcement("203.0.113.0/24"))
+        one[0].say(Message(NOTIFICATION, Notification.shutdown().encode()).octets)
+        one[0].close()
+        one[1].hear_end()
+        running.tells("session ended")
+        total = 2 * (len(many) + 1)
+        for way, side in (("received", "left"), ("sent", "right")):
+            name = f'bgpipe_messages_{way}_total{{side="{side}"'
+            assert window.number(f'{name},type="update"}}') == total
+            assert window.number(f'{name},type="keepalive"}}') == 3
+            assert window.number(f'{name},type="open"}}') == 2
+            assert window.number(f'{name},type="notify"}}') == 1
+        assert window.number('bgpipe_messages_sent_total{side="left",type="update"}') == 2
+        assert window.number('bgpipe_sent_bytes_total{side="right"}') == len(one[1].seen) + len(other[1].seen)
+        assert window.number('bgpipe_sent_bytes_total{side="left"}') == len(one[0].seen) + len(other[0].seen)
+        assert window.number('bgpipe_line_left_total{dir="right"}') == total + 3 + 2 + 1
+        assert window.number('bgpipe_sessions{state="established"}') == 1
+        assert window.number("bgpipe_sessions_started_total") == 2
+        assert window.number('bgpipe_sessions_ended_total{reason="notification"}') == 1
+        assert window.number('bgpipe_events_total{event="bgpfix/pipe.ESTABLISHED"}') == 2
+        assert window.number('bgpipe_latency_seconds_count{side="left"}') >= 6
+        assert 0 < window.number('bgpipe_latency_seconds_sum{side="left"}') < 10
+        assert window.number("bgpipe_ready") == 1
+        sessions = window.json("sessions")
+        assert [session["session"] for session in sessions["sessions"]] == [2]
+        assert "Cease/Administrative Shutdown" in sessions["ended"][0]["reason"]
+        assert window.json("stage/connect/")["sessions"].keys() == {"2"}
+
+
+REASONS = {
+    "closed": lambda left, right: left.close(),
+    "reset": lambda left, right: right.reset(),
+    "notification": lambda left, right: (right.say(Message(NOTIFICATION, b"\6\4").octets), right.close()),
+    "refused": lambda left, right: left.say(bytes(19)),
+    "killed": lambda left, right: left.say(
+        Message(UPDATE, bytes(4)).octets, Message(UPDATE, bytes.fromhex("00000006800f03000201")).octets
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_why_sessions_end(reason):
+    with watched(options=("--kill", "EOR")) as (running, router, window):
+        left, right = running.session(router)
+        talk(left, right)
+        REASONS[reason](left, right)
+        running.tells("session ended")
+        assert window.number(f'bgpipe_sessions_ended_total{{reason="{reason}"}}') == 1
+        assert window.json("sessions")["ended"][0]["session"] == 1
+        left, right = running.session(router)  # and the next one is not harmed
+        talk(left, right, number=1)
+
+
+def test_no_open_is_a_timeout():
+    router = Router()
+    host, port = place()
+    seen = place()
+    words = ("--http", "%s:%d" % seen, "--http-open", "listen", "--many", "--open-timeout", "100ms", f"{host}:{port}")
+    try:
+        with bgpipe(*words, "--", "connect", "-W", "listen", router.address) as running:
+            assert running.dial().hear_end() == []
+            running.tells("session ended")
+            assert Window("%s:%d" % seen).number('bgpipe_sessions_ended_total{reason="timeout"}') == 1
+    finally:
+        router.close()
+
+
+def test_a_slow_peer_can_be_seen():
+    octets = b"".join(updates(20_000))
+    with watched(options=("-e", "SLOW"), buffer=4096) as (running, router, window):
+        left, right = running.session(router)
+        threading.Thread(target=push, args=(left.socket, octets), daemon=True).start()
+        running.tells("event bgpfix/pipe.SLOW")
+        (session,) = window.json("sessions")["sessions"]
+        assert session["right"]["queue_bytes"] > 1 << 20
+        assert window.number('bgpipe_queue_bytes{side="right"}') > 1 << 20
+        assert window.number('bgpipe_line_held{dir="right"}') == 1
+        right.reset()
+        running.tells("session ended")
+        assert window.number('bgpipe_queue_bytes{side="right"}') == 0
+
+
+def push(to: socket.socket, octets: bytes) -> None:
+    try:
+        while True:
+            to.sendall(octets)
+    except OSError:
+        pass
+
+
+def test_credentials():
+    router = Router()
+    host, port = place()
+    seen = "%s:%d" % place()
+    try:
+        with bgpipe(
+            "--http",
+            seen,
+            "--http-auth",
+            "ops:k-e-y",
+            "listen",
+            f"{host}:{port}",
+            "--",
+            "connect",
+            "-W",
+            "listen",
+            "--md5",
+            "k-e-y",
+            router.address,
+        ) as running:
+            running.tells("http on")
+            for path in ("", "hc", "livez", "readyz", "metrics", "sessions", "stage/listen/", "nothing"):
+                assert Window(seen).get(path) == (401, "unauthorized\n")
+            request = urllib.request.Request(f"http://{seen}/", headers={"Authorization": "Basic b3BzOmstZS15"})
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                page = answer.read().decode()
+            assert "--md5 ***" in page
+            assert "k-e-y" not in page + running.log
+    finally:
+        router.close()
+
+
+def test_an_address_that_is_taken():
+    with socket.create_server(place()) as taken:
+        address = "%s:%d" % taken.getsockname()
+        with bgpipe("--http", address, "--http-open", "listen", "127.85.0.2:18599", fails=True) as running:
+            assert running.wait() == 1
+            assert f"bgpipe: --http: can't listen on {address}: Address already in use\n" in running.log
+
+
+def test_not_ready_once_it_stops():
+    """From the signal on, while a peer still takes what waits for it."""
+    octets = b"".join(updates(20_000))
+    router = Router(4096)
+    host, port = place()
+    seen = "%s:%d" % place()
+    words = ("--http", seen, "--http-open", "-e", "SLOW", "listen", f"{host}:{port}")
+    try:
+        with bgpipe(*words, "--", "connect", "--closed-timeout", "1h", "-W", "listen", router.address) as running:
+            left, _ = running.session(router)
+            assert Window(seen).get("readyz") == (200, "ok\n")
+            threading.Thread(target=push, args=(left.socket, octets), daemon=True).start()
+            running.tells("event bgpfix/pipe.SLOW")
+            running.signal()
+            running.tells("signal received")
+            assert Window(seen).get("readyz") == (503, "stopping\n")
+            assert running.wait(5) == 0
+    finally:
+        router.close()
+
+
+ABUSE = {
+    "slow heads": lambda number: b"GET / HTTP/1.1\r\nX-%d" % number,
+    "long heads": lambda number: b"GET / HTTP/1.1\r\nX: " + b"a" * 200_000,
+    "many headers": lambda number: b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 10_000,
+    "no HTTP": lambda number: ALIVE * 100,
+    "long bodies": lambda number: b"GET /metrics HTTP/1.1\r\nContent-Length: 100000000\r\n\r\n" + bytes(200_000),
+}
+
+
+@pytest.mark.parametrize("what", ABUSE)
+def test_sessions_do_not_notice_abuse(what):
+    """500 of them, with UPDATEs meanwhile: the session goes on as it was, and memory is bounded."""
+    with watched() as (running, router, window):
+        left, right = running.session(router)
+        talk(left, right, *updates(500))
+        before = running.resident
+        host, _, port = window.address.rpartition(":")
+        abusers = []
+        slowest = 0.0
+        try:
+            for number in range(500):
+                abuser = socket.create_connection((host, int(port)))
+                abuser.setblocking(False)
+                abusers.append(abuser)
+                with suppress(OSError):
+                    abuser.send(ABUSE[what](number))
+                if number % 10 == 0:
+                    begun = time.monotonic()
+                    talk(left, right, announcement("203.0.113.0/24"), number=number)
+                    slowest = max(slowest, time.monotonic() - begun)
+            assert slowest < 0.5
+            assert running.resident - before < 50 << 20
+        finally:
+            for abuser in abusers:
+                abuser.close()
+        wait_until("it answers again", lambda: answers(window))
+        talk(left, right, number=9999)
+
+
+def answers(window: Window) -> bool:
+    try:
+        return window.get("livez")[0] == 200
+    except OSError:
+        return False
