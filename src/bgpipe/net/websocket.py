@@ -332,8 +332,9 @@ class Server:
         frames = frames_of(octets, self._lines)
         size = sum(map(len, frames))
         for seat in tuple(self._seats):
-            seat.put(frames, size)
-            if seat.size > MOST:
+            if seat.size < MOST:
+                seat.put(frames, size)
+            else:
                 self._drop(seat)
                 self._on_slow(seat.remote)
         while self._seats and all(seat.size >= HIGH_WATER for seat in self._seats):

@@ -1,0 +1,444 @@
+"""websocket: client and server, who may come in, partners that are slow or gone, and from an edge to an archive."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from websockets.asyncio.client import connect
+from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+from bgpipe.net import websocket
+from bgpipe.pipeline import events
+from bgpipe.pipeline.errors import StageError
+from bgpipe.stages.engine import partner
+from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, UPDATE, Message
+from live import PATIENCE, Running, address, between, make_open, make_update, running
+
+OPENS = make_open(65001), make_open(65002)
+UPDATES = ['["R",0,null,"UPDATE",{"reach":["192.0.2.0/24"]}]', '{"reach":["198.51.100.0/24"]}']
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory) -> dict[str, str]:
+    """ca, cert and key: PEM files for the address that a test listens at, and for clients."""
+    folder = tmp_path_factory.mktemp("certificates")
+    authority = trustme.CA()
+    issued = authority.issue_cert("archive.example", address().partition(":")[0])
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    for blob in issued.cert_chain_pems:
+        blob.write_to_path(folder / "cert.pem", append=True)
+    return {name: str(folder / f"{name}.pem") for name in ("ca", "cert", "key")}
+
+
+@pytest.fixture
+def quick(monkeypatch) -> None:
+    monkeypatch.setattr(partner, "backoff", lambda attempt: 0.01)
+    monkeypatch.setattr(websocket, "QUIET", 0.2)
+
+
+@asynccontextmanager
+async def listening(url: str, *words: str, behind: tuple[str, ...] = ("--", "grep", "update")):
+    """A pipeline that begins with a server."""
+    async with running("--", "websocket", "-R", "--listen", *words, url, *behind) as made:
+        await made.until(lambda: any("listening on" in text for text in made.log.texts))
+        yield made
+
+
+def left_line(made: Running) -> int:
+    """Messages that have come out at the right."""
+    return made.pipeline.lines["R"].left
+
+
+# archives over a WebSocket
+
+
+async def test_from_a_client_to_a_server(sample, sample_json, tmp_path):
+    url, out = f"ws://{address()}/bgp", tmp_path / "out.json"
+    async with listening(url, "--read", behind=("--", "write", out)) as server:
+        async with running("read", sample, "--", "websocket", "-R", "--write", url) as client:
+            await client.ended()
+        await server.until(lambda: left_line(server) == len(sample_json))
+    got = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [line[3:5] for line in got] == [line[3:5] for line in sample_json]
+    assert all(line[5].pop("websocket/remote").startswith("127.") for line in got)
+    assert [line[5] for line in got] == [line[5] for line in sample_json]
+
+
+@pytest.mark.parametrize("how", ["json", "raw", "mrt"])
+async def test_from_a_server_to_a_client(sample, sample_json, tmp_path, how, quick):
+    """A client that reads ends when the server has said all."""
+    url, out = f"ws://{address()}/", tmp_path / "out.json"
+    words = ("websocket", "-R", "--format", how, "--read", "--retry", "--no-seq", url)
+    async with running(*words, "--", "write", out) as client:
+        await client.until(lambda: client.happened(events.RECONNECT))
+        flag, text = tmp_path / "flag", tmp_path / "text"
+        text.write_text("".join(json.dumps(line) + "\n" for line in sample_json))
+        wait = 'until [ -e "$1" ]; do sleep 0.02; done; cat "$2"'
+        words = ("exec", "-R", "--read", "-A", "sh", "-c", wait, "sh", flag, text)
+        async with running(*words, "--", "websocket", "--listen", "--write", "--format", how, url) as server:
+            await client.until(lambda: "connected" in client.log.texts)
+            flag.touch()
+            await server.until(lambda: left_line(server) == len(sample_json))
+            await client.until(lambda: left_line(client) == len(sample_json))
+    got = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [line[3] for line in got] == [line[3] for line in sample_json]
+
+
+async def test_a_filter_at_the_other_end(sample, sample_json, tmp_path, quick):
+    """Messages go there and come back; the pipeline ends when all are back."""
+    url, out = f"ws://{address()}/", tmp_path / "out.json"
+    async with (
+        serve(reflect, *host_port(url), compression=None),
+        running("read", sample, "--", "websocket", "-R", url, "--", "write", out) as client,
+    ):
+        await client.ended()
+    assert len(out.read_text().splitlines()) == len(sample_json)
+
+
+def host_port(url: str) -> tuple[str, int]:
+    host, _, port = url.partition("//")[2].partition("/")[0].partition(":")
+    return host, int(port)
+
+
+async def reflect(connection: Any) -> None:
+    async for frame in connection:
+        await connection.send(frame)
+
+
+async def test_frames(tmp_path):
+    """Text and binary ones come in; binary ones go out, one message in each."""
+    url = f"ws://{address()}/"
+    async with listening(url, "--copy", "--new", "here") as server, connect(url) as client:
+        await client.send(UPDATES[0])
+        await client.send(UPDATES[1].encode())
+        await client.send("")
+        await client.send("\n".join(UPDATES))
+        await server.until(lambda: left_line(server) == 4)
+
+
+async def test_what_clients_are_sent():
+    url = f"ws://{address()}/"
+    async with between("websocket", "-LR", "--listen", "--write", url) as session:
+        await session.pipeline.until(lambda: any("listening on 127" in text for text in session.pipeline.log.texts))
+        async with connect(url) as first, connect(url) as second:
+            stage = session.pipeline.stage("websocket")
+            await session.pipeline.until(lambda: stage.link is not None and len(stage.server._seats) == 2)
+            await session.establish(*OPENS)
+            session.left.send(make_update(1))
+            for client in (first, second):
+                got = [await asyncio.wait_for(client.recv(), PATIENCE) for _ in range(5)]
+                assert all(
+                    isinstance(frame, bytes) and frame.startswith(b"[") and frame.endswith(b"]") for frame in got
+                )
+                assert [json.loads(frame)[3] for frame in got].count("KEEPALIVE") == 2
+        await session.right.until(make_update(1))
+
+
+async def test_garbage_costs_its_frame(tmp_path):
+    for how, good in (("json", b'["R"]'), ("raw", Message(KEEPALIVE).octets)):
+        url = f"ws://{address()}/"
+        words = ("--read", "--pardon", "--format", how)
+        async with listening(url, *words, behind=("--", "grep", "keepalive")) as server, connect(url) as client:
+            for frame in (good, b"garbage", good[:-3], good, b"\0" * 5000, good):
+                await client.send(frame)
+            await server.until(lambda s=server: left_line(s) == 3)
+            assert server.log.texts.count("damaged input") == 3
+
+
+async def test_a_frame_that_is_too_long():
+    url = f"ws://{address()}/"
+    async with listening(url, "--read") as server, connect(url) as client:
+        await client.send(b"#" * (4 << 20))
+        await client.send(UPDATES[0])
+        await server.until(lambda: left_line(server) == 1)
+        await client.send(b"#" * ((4 << 20) + 1))
+        with pytest.raises(ConnectionClosed, match="1009"):
+            await client.recv()
+
+
+# who may come in
+
+
+@pytest.mark.parametrize("auth", ["$BGPIPE_TEST_AUTH", "file"])
+async def test_basic_authentication(tmp_path, monkeypatch, auth):
+    monkeypatch.setenv("BGPIPE_TEST_AUTH", "edge:a:b")
+    (tmp_path / "file").write_text("edge:a:b\nmore\n")
+    auth = auth if auth.startswith("$") else str(tmp_path / "file")
+    url = f"ws://{address()}/"
+    async with listening(url, "--read", "--auth", auth) as server:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(url)
+        assert refused.value.response.status_code == 401
+        assert refused.value.response.headers["WWW-Authenticate"].startswith('Basic realm="bgpipe"')
+        for wrong in ("edge:a", "edge:", "x:a:b"):
+            with pytest.raises(InvalidStatus):
+                await connect(url.replace("//", f"//{wrong}@"))
+        async with running("websocket", "--read", url, "--", "grep", "update") as other:
+            with pytest.raises(StageError, match="HTTP status 401"):
+                await other.ended()
+        async with running("-i", "--", "websocket", "--write", "--auth", auth, url) as client:
+            await server.until(lambda: "connected" in server.log.texts)
+            assert "edge" not in repr(client.log.lines)
+
+
+async def test_paths_and_origins():
+    url = f"ws://{address()}/bgp"
+    async with listening(url, "--read") as server:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(url.replace("/bgp", "/other"))
+        assert refused.value.response.status_code == 404
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(url, origin="http://elsewhere.example")  # type: ignore[arg-type]
+        assert refused.value.response.status_code == 403
+        place = url.partition("//")[2].partition("/")[0]
+        async with connect(f"{url}?x=1", origin=f"http://{place}"):  # type: ignore[arg-type]
+            await server.until(lambda: "connected" in server.log.texts)
+
+
+async def test_headers_of_a_client():
+    seen: list[Any] = []
+
+    async def remember(connection: Any) -> None:
+        seen.append(connection.request.headers)
+
+    url = f"http://{address()}/"
+    async with serve(remember, *host_port(url)):
+        words = ("--read", "--header", "X-Site: edge 1", "--header", "X-More:2", url)
+        async with running("websocket", *words, "--", "grep", "update") as client:
+            await client.ended()
+    assert (seen[0]["X-Site"], seen[0]["X-More"]) == ("edge 1", "2")
+
+
+async def test_tls(certificates, tmp_path, sample, sample_json):
+    url, out = f"wss://{address()}/bgp", tmp_path / "out.json"
+    own = ("--cert", certificates["cert"], "--key", certificates["key"])
+    async with listening(url, "--read", *own, behind=("--", "write", out)) as server:
+        for words, why in (((), "certificate verify failed"), (("--ca", certificates["key"]), "(?i)no.certificate")):
+            async with running("websocket", "--read", *words, url, "--", "grep", "update") as client:
+                with pytest.raises(StageError, match=why):
+                    await client.ended()
+        for words in (("--insecure",), ("--ca", certificates["ca"]), ("--ca", certificates["ca"], *own)):
+            async with running("read", sample, "--", "websocket", "-R", "--write", *words, url) as client:
+                await client.ended()
+        await server.until(lambda: left_line(server) == 3 * len(sample_json))
+
+
+async def test_certificates_of_clients(certificates):
+    url = f"wss://{address()}/bgp"
+    own = ("--ca", certificates["ca"], "--cert", certificates["cert"], "--key", certificates["key"])
+    async with listening(url, "--read", *own) as server:
+        context = ssl.create_default_context(cafile=certificates["ca"])
+        with pytest.raises((ssl.SSLError, ConnectionError, ConnectionClosed, InvalidHandshake)):
+            async with connect(url, ssl=context) as nobody:
+                await nobody.recv()
+        context.load_cert_chain(certificates["cert"], certificates["key"])
+        async with connect(url, ssl=context):
+            await server.until(lambda: "connected" in server.log.texts)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["ftp://x/"], "not a URL of a WebSocket: 'ftp://x/'"),
+        (["ws://"], "no host and port"),
+        (["ws://x:0/"], "no host and port"),
+        (["ws://x:y/"], "no host and port"),
+        (["--listen", "wss://x/"], "needs --cert"),
+        (["--cert", "x", "ws://x/"], "need wss://"),
+        (["--listen", "--retry", "ws://x/"], "a client's"),
+        (["--header", "X", "ws://x/"], "NAME:VALUE is expected"),
+        (["--auth", "$BGPIPE_NOT_THERE", "ws://127.0.0.1:1/"], "there is no $BGPIPE_NOT_THERE in the environment"),
+        (["--auth", "/dev/null", "ws://127.0.0.1:1/"], "USER:PASSWORD is expected in /dev/null"),
+        (["--listen", "--cert", "/no/cert", "wss://127.0.0.1:1/"], "No such file"),
+        (["--listen", "ws://192.0.2.1:8080/"], "ws://192.0.2.1:8080/: "),
+        (["ws://user:secret@127.82.0.9:18299/"], "ws://127.82.0.9:18299/: "),
+    ],
+)
+def test_what_can_not_be(bgpipe, sample, words, why):
+    done = bgpipe("read", sample, "--", "websocket", *words, "--", "write", "--format", "json", "/dev/null")
+    assert done.code == 1
+    assert why in done.err
+    assert "secret" not in done.err
+
+
+# partners that are slow or gone
+
+
+async def test_a_server_that_goes_and_comes_back(quick, sample_json):
+    """The edge goes on, calls again, and says what has waited."""
+    url = f"ws://{address()}/bgp"
+    async with between("websocket", "-R", "--write", "--retry", "--type", "UPDATE", url) as session:
+        await session.pipeline.until(lambda: session.pipeline.happened(events.RECONNECT))
+        await session.establish(*OPENS)
+        session.left.send(make_update(0))
+        await session.right.until(make_update(0))
+        for number in range(1, 4):
+            async with listening(url, "--read") as server:
+                await server.until(lambda s=server: left_line(s) >= 1)
+            session.left.send(make_update(number))
+            await session.right.until(make_update(number))
+
+
+async def test_it_is_tried_so_often(quick):
+    url = f"ws://{address()}/"
+    async with running("websocket", "--read", "--retry", "--retry-max", "3", url, "--", "grep", "update") as client:
+        with pytest.raises(StageError, match="Connect call failed"):
+            await client.ended()
+        assert len(client.happened(events.RECONNECT)) == 2
+
+
+async def test_a_client_without_retry():
+    url = f"ws://{address()}/"
+
+    async def hang_up(connection: Any) -> None:
+        await connection.close(1011, "out of order")
+
+    async with serve(hang_up, *host_port(url)), running("websocket", "--read", url, "--", "grep", "update") as client:
+        with pytest.raises(StageError, match=r"closed by the peer: 1011 \(out of order\)"):
+            await client.ended()
+
+
+async def test_a_client_that_is_silent(monkeypatch):
+    """A session that waits for the answers of nobody: messages wait for a while, then they pass by."""
+    url = f"ws://{address()}/"
+    async with between("websocket", "-LR", "--listen", "--stall-timeout", "300ms", url) as session:
+        await session.establish(*OPENS)
+        session.left.send(make_update(1))
+        await session.right.until(make_update(1))
+        stage = session.pipeline.stage("websocket")
+        async with connect(url) as client:
+            await session.pipeline.until(lambda: stage.link is not None)
+            session.left.send(make_update(2))
+            frame = await asyncio.wait_for(client.recv(), PATIENCE)
+            assert json.loads(frame)[4]["reach"] == ["10.0.2.0/24"]
+            await client.send(frame)
+            await session.right.until(make_update(2))
+        session.left.send(make_update(3))
+        await session.right.until(make_update(3))
+
+
+async def test_a_slow_client_is_dropped(monkeypatch, sample):
+    """It does not hold up the others."""
+    monkeypatch.setattr(websocket, "MOST", 1 << 20)
+    monkeypatch.setattr(websocket, "HIGH_WATER", 1 << 17)
+    url = f"ws://{address()}/"
+    async with between("websocket", "-R", "--listen", "--write", "--type", "UPDATE", url) as session:
+        await session.establish(*OPENS)
+        stage = session.pipeline.stage("websocket")
+        async with connect(url) as quick_client, connect(url, max_queue=1) as slow:
+            slow.transport.pause_reading()
+            await session.pipeline.until(lambda: stage.link is not None and len(stage.server._seats) == 2)
+            count = 40_000
+
+            async def read_all() -> int:
+                got = 0
+                while b"10.255.255.0/24" not in await quick_client.recv():
+                    got += 1
+                return got
+
+            session.left.send(*[make_update(n) for n in range(count)], make_update(65535))
+            async with asyncio.timeout(60):
+                got, _ = await asyncio.gather(read_all(), session.right.until(make_update(65535)))
+            assert got == count
+            assert "client dropped: it is too slow" in session.pipeline.log.texts
+            assert any(event.values for event in session.pipeline.happened(events.SLOW))
+            slow.transport.abort()
+
+
+async def test_many_clients_come_and_go():
+    url = f"ws://{address()}/"
+    async with listening(url, "--read") as server:
+        for _ in range(5):
+            clients = await asyncio.gather(*[connect(url) for _ in range(20)])
+            for client in clients:
+                await client.send(UPDATES[0])
+            await asyncio.gather(*[client.close() for client in clients[::2]])
+            for client in clients[1::2]:
+                client.transport.abort()
+        await server.until(lambda: left_line(server) == 100)
+        await server.until(lambda: not server.stage("websocket").server._seats)
+
+
+# the edge and the archive
+
+
+async def test_from_the_edge_to_the_archive(certificates, tmp_path):
+    """speaker and websocket at the edge, websocket and write at the archive: what a router says is in its file."""
+    url, router = f"wss://{address()}/bgp", address()
+    files = tmp_path / "bgpipe"
+    archive_words = ("--read", "--cert", certificates["cert"], "--key", certificates["key"])
+    write = ("--", "write", "--every", "15m", "--compress", f"{files}/bgp.$TIME.json.gz")
+    host, _, port = router.partition(":")
+    async with listening(url, *archive_words, behind=write) as archive:
+
+        async def on_edge(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            from live import Peer
+
+            peer = Peer(reader, writer)
+            peer.send(make_open(65002))
+            while (message := await peer.next()).type_code != KEEPALIVE:
+                pass
+            peer.send(Message(KEEPALIVE), *map(make_update, range(200)))
+            assert message.type_code == KEEPALIVE
+            said.append((await peer.until_type(NOTIFICATION)).notification.code)
+            writer.close()
+
+        said: list[int] = []
+        server = await asyncio.start_server(on_edge, host, int(port))
+        words = ("speaker", "--asn", "65000", "--", "websocket", "-L", "--write", "--ca", certificates["ca"], url)
+        async with running("--", *words, "--", "connect", router) as edge:
+            await archive.until(lambda: left_line(archive) >= 202)
+            assert not edge.task.done()
+        server.close()
+        assert said == [6], "the router is told that it is over"
+    got = [json.loads(line) for line in _unpacked(files)]
+    assert {line[0] for line in got} == {"R"}
+    assert [line[3] for line in got][:2] == ["OPEN", "KEEPALIVE"]
+    assert sum(line[3] == "UPDATE" for line in got) == 200
+    assert all("websocket/remote" in line[5] for line in got)
+
+
+def _unpacked(folder: Path) -> list[bytes]:
+    import gzip
+
+    return b"".join(gzip.decompress(path.read_bytes()) for path in sorted(folder.iterdir())).splitlines()
+
+
+async def test_a_session_between_two_sites(quick):
+    """websocket as the end of a pipeline is a tunnel: a session from one site to the other."""
+    url, left, right = f"ws://{address()}/", address(), address()
+    accepted: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def on_peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.set_result((reader, writer))
+
+    from live import Peer
+
+    server = await asyncio.start_server(on_peer, *host_port(f"//{right}"))
+    async with (
+        running("websocket", "--listen", url, "--", "connect", right) as far,
+        running("listen", left, "--", "websocket", "--retry", url) as near,
+    ):
+        await near.until(lambda: f"listening on {left}" in near.log.texts)
+        one = Peer(*await asyncio.open_connection(*host_port(f"//{left}")))
+        other = Peer(*await asyncio.wait_for(accepted, PATIENCE))
+        one.send(OPENS[0])
+        assert (await other.next()).octets == OPENS[0].octets
+        other.send(OPENS[1], Message(KEEPALIVE))
+        assert (await one.next()).octets == OPENS[1].octets
+        one.send(Message(KEEPALIVE), *map(make_update, range(100)))
+        got = await other.until(make_update(99))
+        assert sum(m.type_code == UPDATE for m in got) == 100
+        assert far.happened("connect/START")
+        one.close()
+        other.close()
+    server.close()
