@@ -38,16 +38,16 @@ class StderrLog:
         self._bound = dict(bound or {})
         self._colours = sys.stderr.isatty()
 
-    def debug(self, text: str, **fields: Any) -> None:
+    def debug(self, text: str, /, **fields: Any) -> None:
         self._write("debug", text, fields)
 
-    def info(self, text: str, **fields: Any) -> None:
+    def info(self, text: str, /, **fields: Any) -> None:
         self._write("info", text, fields)
 
-    def warning(self, text: str, **fields: Any) -> None:
+    def warning(self, text: str, /, **fields: Any) -> None:
         self._write("warn", text, fields)
 
-    def error(self, text: str, **fields: Any) -> None:
+    def error(self, text: str, /, **fields: Any) -> None:
         self._write("error", text, fields)
 
     def bind(self, **fields: Any) -> StderrLog:
