@@ -1,6 +1,6 @@
 """WebSocket (RFC 6455), one message to a frame: a connection to a server, and a server with any number of clients.
 
-Both are links (see pipes.Link), of which `remote` is the address of who has sent what was read last.
+They are links (see pipes.Link), of which `remote` is the address of who has sent what was read last.
 """
 
 from __future__ import annotations
@@ -206,7 +206,12 @@ class Server:
     async def start(
         self, url: str, *, tls: SSLContext | None, credentials: tuple[str, str] | None = None, patience: float = 10.0
     ) -> None:
-        """Listens where the URL says; without a host at all addresses. Raises OSError."""
+        """Listens where the URL says, without a host at all addresses; if it does so already, that is all right.
+
+        Raises OSError.
+        """
+        if self._server is not None:
+            return
         from websockets.asyncio.server import basic_auth, serve
 
         parts = urlsplit(url)
@@ -233,6 +238,18 @@ class Server:
     async def someone(self) -> None:
         """Returns when there is a client."""
         await self._someone.wait()
+
+    async def nobody(self) -> None:
+        """Returns when there is no client."""
+        while self._seats:
+            self._room.clear()
+            await self._room.wait()
+
+    async def flush(self) -> None:
+        """Returns when the clients have been sent all that waits for them."""
+        while any(seat.size for seat in self._seats):
+            self._room.clear()
+            await self._room.wait()
 
     async def stop(self, patience: float) -> None:
         if self._server is None:
@@ -305,7 +322,7 @@ class Server:
                 await seat.connection.send(frame)
                 seat.size -= len(frame)
                 if seat.size < HIGH_WATER:
-                    self._room.set()
+                    self._room.set()  # one of those who wait may have what it waits for
 
     # the link
 
@@ -348,9 +365,7 @@ class Server:
             self._ending = asyncio.create_task(self._end())
 
     async def _end(self) -> None:
-        while any(seat.size for seat in self._seats):
-            self._room.clear()
-            await self._room.wait()
+        await self.flush()
         with contextlib.suppress(Exception):
             await asyncio.gather(*[await seat.connection.ping() for seat in self._seats])
             if self._answers:
@@ -361,6 +376,7 @@ class Server:
         """Without its clients, it waits for others."""
         if self._ending is not None:
             self._ending.cancel()
+            self._ending = None
         self.abort()
         return ""
 
@@ -372,6 +388,52 @@ class Server:
         self._seats.discard(seat)
         self._room.set()
         seat.connection.transport.abort()
+
+
+class Share:
+    """A server as the link of one of many who write to its clients, and don't read what these send."""
+
+    remote = ""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._over = asyncio.Event()
+        self._ending: asyncio.Task[None] | None = None
+        self._deserted = asyncio.create_task(self._wait())
+
+    async def _wait(self) -> None:
+        await self._server.nobody()
+        self._over.set()
+
+    @property
+    def waiting(self) -> int:
+        return self._server.waiting
+
+    async def read(self) -> bytes:
+        await self._over.wait()
+        return b""
+
+    async def write(self, octets: bytes) -> None:
+        await self._server.write(octets)
+
+    def end(self) -> None:
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end())
+
+    async def _end(self) -> None:
+        await self._server.flush()
+        self._over.set()
+
+    async def close(self, patience: float) -> str:
+        self._deserted.cancel()
+        if self._ending is not None:
+            self._ending.cancel()
+        self._over.set()
+        return ""
+
+    def abort(self) -> None:
+        """None of the clients takes anything."""
+        self._server.abort()
 
 
 async def quiet(heard: Callable[[], float]) -> None:

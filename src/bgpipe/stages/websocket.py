@@ -12,7 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 from ..formats.base import Item
 from ..net.pipes import Link
 from ..net.tls import client_context, server_context
-from ..net.websocket import Client, Server, place
+from ..net.websocket import Client, Server, Share, place
 from ..pipeline import events
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.options import DURATION, FLAG, INTEGER, TEXT, TEXTS, Option
@@ -44,7 +44,7 @@ class Websocket(Partner):
     key = Option(TEXT, "", "the key of our certificate, as a PEM file", metavar="FILE")
     ca = Option(TEXT, "", "take only who has a certificate of these authorities, a PEM file", metavar="FILE")
     insecure = Option(FLAG, False, "take any certificate of the server")
-    header = Option(TEXTS, (), "a header of our request; may be repeated", metavar="NAME:VALUE")
+    header = Option(TEXTS, (), "a header of our request; may be repeated", metavar="NAME:VALUE", secret=True)
     timeout = Option(DURATION, 10.0, "wait so long for a connection to be open")
     retry = Option(FLAG, False, "try again when the server can't be reached, and after a connection is lost")
     retry_max = Option(INTEGER, 0, "give up after so many attempts in vain; 0 never", metavar="N")
@@ -72,6 +72,8 @@ class Websocket(Partner):
         self.headers = [(name.strip(), value.strip()) for name, _, value in (h.partition(":") for h in self.header)]
         if not all(name and value for name, value in self.headers):
             raise ConfigError("--header: NAME:VALUE is expected")
+        if self.listen and not self.only_write and any(getattr(s, "many", -1) != -1 for s in self.pipeline.stages):
+            raise ConfigError("with listen --many, --listen needs --write: what a client sends is nobody's session")
         if "on-exit" not in self.values and (self.listen or self.retry):
             self.on_exit = "restart"
         super().attach()
@@ -103,12 +105,7 @@ class Websocket(Partner):
                 told = b64encode(":".join(credentials).encode()).decode()
                 self.headers.append(("Authorization", f"Basic {told}"))
             return await self.connect()
-        self.server = Server(
-            lines=self.codec.name == "json",
-            answers=not self.copies,
-            on_client=self._on_client,
-            on_slow=self._on_slow,
-        )
+        self.server = self.pipeline.shared.take(self._key, self._make_server, lambda server: server.stop(PATIENCE))
         try:
             await self.server.start(self.url, tls=self.tls, credentials=credentials, patience=self.timeout)
         except OSError as error:
@@ -116,6 +113,19 @@ class Websocket(Partner):
         for address in self.server.addresses:
             self.pipeline.log.info(f"listening on {address}", stage=str(self))
         return None
+
+    @property
+    def _key(self) -> tuple[str, str]:
+        """What makes it the same server for all sessions of a command line."""
+        return "websocket", str(self)
+
+    def _make_server(self) -> Server:
+        return Server(
+            lines=self.codec.name == "json",
+            answers=not self.copies,
+            on_client=self._on_client,
+            on_slow=self._on_slow,
+        )
 
     def _tls(self) -> SSLContext:
         if self.listen:
@@ -125,7 +135,7 @@ class Websocket(Partner):
     async def connect(self) -> Link:
         if self.server is not None:
             await self.server.someone()
-            return self.server
+            return Share(self.server) if self.only_write else self.server
         self.pipeline.log.info(f"dialing {place(self.url)}", stage=str(self))
         client = await Client.connect(
             self.url,
@@ -143,10 +153,10 @@ class Websocket(Partner):
             await super().stop()
         finally:
             if self.server is not None:
-                await self.server.stop(PATIENCE)
+                await self.pipeline.shared.give_back(self._key)
 
     async def _read(self, link: Link) -> None:
-        assert isinstance(link, Client | Server)
+        assert isinstance(link, Client | Server | Share)
         json = self.new_decoder() if self.codec.name == "json" else None
         while octets := await link.read():
             if not self.only_write:
