@@ -122,7 +122,7 @@ BAD_VALUES = {
     "next hop of five octets": (14, "000201050102030405" + "00", Reaction.SESSION_RESET, 9),
     "ipv6 prefix of 129 bits": (15, "000201" + "81" + "00" * 17, Reaction.SESSION_RESET, 9),
     "extended communities of nine octets": (16, "00" * 9, Reaction.TREAT_AS_WITHDRAW, 5),
-    "as4_path with segment type 0": (17, "000100000001", Reaction.ATTRIBUTE_DISCARD, 11),
+    "as4_path with segment type 0": (17, "000100000001", Reaction.TREAT_AS_WITHDRAW, 11),
     "as4_aggregator of six octets": (18, "000000000000", Reaction.ATTRIBUTE_DISCARD, 5),
     "pmsi tunnel of four octets": (22, "00060000", Reaction.TREAT_AS_WITHDRAW, 5),
     "tunnel TLV too long": (23, "00070004" + "01", Reaction.TREAT_AS_WITHDRAW, 1),

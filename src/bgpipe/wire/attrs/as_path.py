@@ -12,7 +12,7 @@ from struct import pack, unpack_from
 from typing import Final, NamedTuple
 
 from ..context import WireContext
-from ..errors import TextError, WireError
+from ..errors import Reaction, TextError, WireError
 from .codec import Codec
 from .u32 import parse_number
 
@@ -105,14 +105,21 @@ def decode(octets: bytes, context: WireContext) -> AsPath:
 
 
 def decode_as4(octets: bytes, context: WireContext) -> AsPath:
-    """AS4_PATH has four octets for an AS number whatever the session has, and is not empty (RFC 6793 section 6)."""
+    """AS4_PATH has four octets for an AS number whatever the session has, and is not empty (RFC 6793 section 6).
+
+    A segment of an undefined type costs the route, as in every implementation: RFC 6793 would discard the attribute,
+    but then the path is not the one that was sent.
+    """
     if not octets:
         raise WireError("length is 0", subcode=5)
-    return decode_segments(octets, 4)
+    return decode_segments(octets, 4, Reaction.TREAT_AS_WITHDRAW)
 
 
-def decode_segments(octets: bytes, width: int) -> AsPath:
-    """A path whose AS numbers have `width` octets. Raises WireError 3/11 (RFC 7606 section 7.2)."""
+def decode_segments(octets: bytes, width: int, undefined: Reaction = Reaction.SESSION_RESET) -> AsPath:
+    """A path whose AS numbers have `width` octets. Raises WireError 3/11 (RFC 7606 section 7.2).
+
+    undefined: the reaction to a segment of an undefined type.
+    """
     segments = []
     pos, end = 0, len(octets)
     while pos < end:
@@ -120,7 +127,7 @@ def decode_segments(octets: bytes, width: int) -> AsPath:
             raise WireError("one octet is left behind the last segment", subcode=11, offset=pos)
         kind, count = octets[pos], octets[pos + 1]
         if kind not in _TEXT_FORMS:
-            raise WireError(f"segment type {kind} is undefined", subcode=11, offset=pos)
+            raise WireError(f"segment type {kind} is undefined", subcode=11, offset=pos, reaction=undefined)
         if not count:
             raise WireError("segment without an AS number", subcode=11, offset=pos)
         stop = pos + 2 + count * width

@@ -38,7 +38,8 @@ class Attribute:
             try:
                 self._value = row.codec.decode(self.octets, self._context)
             except WireError as error:
-                raise self._blame(error, row.malformed) from None
+                withdraws = error.reaction is Reaction.TREAT_AS_WITHDRAW  # which the codec has asked for itself
+                raise self._blame(error, error.reaction if withdraws else row.malformed) from None
         return self._value
 
     @property
