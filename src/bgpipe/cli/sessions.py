@@ -63,7 +63,8 @@ class Sessions:
         damping = Damping()
         while not self._interrupted.is_set():
             pipeline = self._next()
-            start = time.monotonic()
+            established: list[float] = []
+            pipeline.bus.on([events.ESTABLISHED], lambda event, found=established: found.append(time.monotonic()))
             try:
                 await self._run(pipeline)
                 return
@@ -73,7 +74,7 @@ class Sessions:
                     raise
                 if self._interrupted.is_set():
                     return
-                wait = damping.failed(time.monotonic() - start)
+                wait = damping.failed(time.monotonic() - established[0] if established else 0.0)
                 self._log.warning(f"{error}; next session in {wait:.0f} s")
                 pipeline.emit(events.RECONNECT, error=error, values=(damping.failures,))
                 with suppress(TimeoutError):
