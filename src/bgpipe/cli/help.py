@@ -29,7 +29,8 @@ the left (L). A file or URL is short for `read` with it; one stage alone prints 
 def program_help() -> str:
     lines = [USAGE, "Options:", *describe(GlobalOptions.declared()), ""]
     lines.append("Stages (`bgpipe STAGE -h` tells their options):")
-    lines += [f"  {name:{WIDTH - 2}}{stages.summary(name)}" for name in stages.known()]
+    for name in stages.known():
+        lines += lay_out(f"  {name}", stages.summary(name))
     lines += ["", "Exit codes: 0 all is well, 1 something failed, 2 the options can't be read."]
     lines += ["An option may come from the environment: BGPIPE_LOG=debug, BGPIPE_READ_FORMAT=mrt."]
     return "\n".join(lines) + "\n"
@@ -49,20 +50,21 @@ def stage_help(name: str, stage: type[Stage]) -> str:
 
 def describe(options: Mapping[str, Option[Any]]) -> list[str]:
     """Lines with the names of options, and what they are for."""
-    from textwrap import wrap
-
     lines = []
     for option in options.values():
         short = f"-{option.short}, " if option.short else "    "
         value = f" {option.metavar}" if not option.kind.flag else ""
-        names = f"  {short}--{option.name}{value}"
-        text = wrap(option.help + default(option), 118 - WIDTH)
-        if len(names) > WIDTH - 2:
-            lines.append(names)
-            names = ""
-        lines.append(f"{names:{WIDTH}}{text[0]}")
-        lines += [" " * WIDTH + more for more in text[1:]]
+        lines += lay_out(f"  {short}--{option.name}{value}", option.help + default(option))
     return lines
+
+
+def lay_out(name: str, text: str) -> list[str]:
+    """A name and what is to be said of it, in two columns."""
+    from textwrap import wrap
+
+    first, *more = wrap(text, 118 - WIDTH) or [""]
+    start = [f"{name:{WIDTH}}{first}"] if len(name) <= WIDTH - 2 else [name, f"{'':{WIDTH}}{first}"]
+    return [line.rstrip() for line in (*start, *(f"{'':{WIDTH}}{line}" for line in more))]
 
 
 def default(option: Option[Any]) -> str:

@@ -46,7 +46,7 @@ class Again(Input):
 
 
 class Speaker(Producing):
-    """Speak BGP: answer the peer's OPEN, keep the session alive.
+    """Speak BGP: open the session, keep it alive, announce again what was announced, end it with the right words.
 
     Messages of the speaker travel in its own direction; the peer is at the end of that line. Without --active it
     waits for the peer's OPEN, and takes the AS number and an identifier from there unless told which.
