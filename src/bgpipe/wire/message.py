@@ -118,6 +118,11 @@ class Message:
         return self._peer if self._tags is None else None
 
     @property
+    def has_own_tags(self) -> bool:
+        """Whether it has other tags than its per-peer header says."""
+        return self._tags is not None and self._tags != (peer_tags(self._peer) if self._peer is not None else {})
+
+    @property
     def update(self) -> Update:
         """The body of an UPDATE. Raises WireError where octets allow no answer at all, TypeError on another type."""
         if self.type_code != UPDATE:

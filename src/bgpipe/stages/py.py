@@ -1,0 +1,174 @@
+"""Let a Python file decide about messages."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from .. import kernel
+from ..formats.base import Item
+from ..pipeline.errors import ConfigError, StageError
+from ..pipeline.line import DROP, inherit
+from ..pipeline.options import Option, choice
+from ..pipeline.stage import Consuming
+from ..wire import treatment
+from ..wire.block import Block
+from ..wire.errors import WireError
+from ..wire.message import UPDATE, Message
+from ..wire.update import Update
+from .engine.hangup import off_hangup, on_hangup
+from .engine.policy import Answer, Policy, PolicyError, describe, place_of, read_policy
+
+
+class Py(Consuming):
+    """Let a Python file decide about messages.
+
+    FILE has one or more functions: `update(m)` for UPDATEs, `open(m)` for OPENs, `message(m)` for all other messages.
+    Each is called with a Message, and returns nothing or True to let it pass, changed or not, False to drop it, or
+    what takes its place: a Message, an Update, or a list of these. `start(stage)` and `stop(stage)` are called before
+    the first message and after the last. What the file remembers is its own, for each session.
+
+    A SIGHUP loads the file anew; if that fails, the old one stays. More words for it follow FILE with --args.
+    """
+
+    argument = "FILE"
+    both = True
+
+    on_error = Option(
+        choice("withdraw", "pass", "drop", "kill"),
+        "withdraw",
+        "when a function fails: withdraw the routes of the UPDATE (and drop other messages), let the message pass, "
+        "drop it, or end the session",
+        metavar="HOW",
+    )
+
+    policy: Policy | None = None
+    killed = False
+
+    def attach(self) -> None:
+        self.path = os.path.abspath(self.arguments[0])
+        self.failures: dict[tuple[type, str], int] = {}
+        """how often functions failed, by kind of error and place"""
+        try:
+            self._code = read_policy(self.path)
+        except PolicyError as error:
+            raise ConfigError(str(error)) from None
+        self.watch(self.on_message, on_block=self.on_block)
+
+    def status(self) -> dict[str, Any]:
+        return {"file": self.path, "failures": sum(self.failures.values())}
+
+    async def prepare(self) -> None:
+        try:
+            self.policy = self._load(Policy(self.path, self._code))
+        except PolicyError as error:
+            self._explain(error)
+            raise StageError(f"{self}: {error}") from error
+        on_hangup(self.reload)
+
+    def _load(self, policy: Policy) -> Policy:
+        """Tells a new policy that it begins. Raises PolicyError."""
+        if start := policy.function("start"):
+            try:
+                start(self)
+            except Exception as error:
+                policy.unload()
+                raise PolicyError(describe(error, self.path)) from error
+        return policy
+
+    def _unload(self, policy: Policy) -> None:
+        if stop := policy.function("stop"):
+            try:
+                stop(self)
+            except Exception as error:
+                self.pipeline.log.error(describe(error, self.path), stage=str(self))
+                self._explain(error)
+        policy.unload()
+
+    def reload(self) -> None:
+        """Puts the file as it is now in the place of the one that was loaded."""
+        old = self.policy
+        try:
+            self.policy = self._load(Policy(self.path, read_policy(self.path)))
+        except PolicyError as error:
+            self.pipeline.log.error(f"not loaded, the old one stays: {error}", stage=str(self))
+            self._explain(error)
+            return
+        if old is not None:
+            self._unload(old)
+        self.failures.clear()
+        self.pipeline.log.info(f"loaded {self.arguments[0]} anew", stage=str(self))
+
+    async def stop(self) -> None:
+        off_hangup(self.reload)
+        if self.policy is not None:
+            self._unload(self.policy)
+        if failed := sum(self.failures.values()):
+            self.pipeline.log.warning(f"failed for {failed} messages", stage=str(self), on_error=self.on_error)
+
+    def on_message(self, message: Message) -> Answer:
+        assert self.policy is not None
+        if self.killed:
+            return False
+        body = message.body
+        try:
+            return self.policy.call(message)
+        except Exception as error:
+            if message.body is not body:  # what it had begun to change
+                message.update = Update(body, message.context)
+            return self._failed(message, error)
+
+    def on_block(self, block: Block) -> Block | list[Item]:
+        """What nobody has changed stays in its block."""
+        if kernel.AVAILABLE:
+            for position in kernel.frame.odd(block.octets, block.index):
+                self.pipeline.look(block.message(position))
+        items: list[Item] = []
+        bodies: dict[int, bytes | None] = {}
+        start = 0
+        for position, message in enumerate(block):
+            before = message.body
+            left = self.on_message(message)
+            if left is True and not message.action and not message.has_own_tags:
+                if message.body is not before:
+                    bodies[position - start] = message.body
+            elif left is False or message.action & DROP:
+                bodies[position - start] = None
+            else:
+                items.append(block.part(start, position).edited(bodies))
+                items += [inherit(each, message) for each in left] if isinstance(left, list) else [message]
+                start, bodies = position + 1, {}
+        if start:
+            return [*items, block.part(start, len(block)).edited(bodies)]
+        return block.edited(bodies) if bodies else block
+
+    # errors
+
+    def _failed(self, message: Message, error: Exception) -> Answer:
+        place = place_of(error, self.path)
+        kind = type(error), place
+        if kind not in self.failures:
+            self.pipeline.log.error(describe(error, self.path), stage=str(self), on_error=self.on_error)
+            self._explain(error)
+        self.failures[kind] = self.failures.get(kind, 0) + 1
+        self.event("error", message, place, error=error)
+        if self.on_error == "pass":
+            return True
+        if self.on_error == "kill":
+            self.killed = True
+            self.pipeline.fail(StageError(f"{self}: {describe(error, self.path)}"))
+        elif self.on_error == "withdraw" and message.type_code == UPDATE:
+            return _withdrawn(message)
+        return False
+
+    def _explain(self, error: BaseException) -> None:
+        self.pipeline.log.debug("traceback", stage=str(self), exc_info=error.__cause__ or error)
+
+
+def _withdrawn(message: Message) -> Answer:
+    """An UPDATE about which nobody can decide announces nothing, as with one that is malformed (RFC 7606 section 2)."""
+    try:
+        bodies = treatment.withdraw(message.update)
+    except WireError:
+        return False
+    return [Message(UPDATE, body, context=message.context, tags=dict(message.tags)) for body in bodies]
