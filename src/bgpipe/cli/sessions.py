@@ -11,9 +11,11 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from ..pipeline import events
 from ..pipeline.errors import ConfigError, StageError
+from ..pipeline.events import Event
 from ..pipeline.pipeline import Log, Pipeline
 from ..session.damping import Damping
 from ..stages.connect import Connect
@@ -64,7 +66,7 @@ class Sessions:
         while not self._interrupted.is_set():
             pipeline = self._next()
             established: list[float] = []
-            pipeline.bus.on([events.ESTABLISHED], lambda event, found=established: found.append(time.monotonic()))
+            pipeline.bus.on([events.ESTABLISHED], partial(_note_time, established))
             try:
                 await self._run(pipeline)
                 return
@@ -162,3 +164,7 @@ class Sessions:
             self.on_end(pipeline)
             self._runners.discard(runner)
             del self.active[pipeline.number]
+
+
+def _note_time(times: list[float], event: Event) -> None:
+    times.append(time.monotonic())
