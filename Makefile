@@ -60,7 +60,7 @@ bench: $(VENV)/.installed-dev
 	@$(BIN)/python bench/bench.py
 
 bench-live: $(VENV)/.installed
-	@$(BIN)/python bench/live.py
+	@$(BIN)/python bench/bench_live.py
 
 interop: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m interop tests/interop -rs

@@ -1,6 +1,6 @@
 """The live table: bgpipe between two peers on loopback, beside a plain TCP relay and what else is found.
 
-    python bench/live.py [--runs N] [--json] [--only TEXT]
+    python bench/bench_live.py [--runs N] [--json] [--only TEXT]
 
 The peers are sockets of this process: one sends 325,000 real UPDATEs (of ../shared/data where it is, else of the
 sample) as fast as they are taken, the other one waits for the last octet. A relay in Python that does nothing but
