@@ -161,9 +161,9 @@ def between(argv: list[str], outgoing: socket.socket, port: int, stdout: int | N
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield Peers(process, left, right)
     finally:
-        for each in (left, right):
-            if each is not None:
-                each.close()
+        for opened in (left, right):
+            if opened is not None:
+                opened.close()
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(10)
@@ -301,15 +301,15 @@ def exchange(
             except BlockingIOError:
                 continue
         for key, _ in selector.select(0.05):
-            peer = key.fileobj
-            assert isinstance(peer, socket.socket)
-            if not peer.recv(1 << 20):
+            reader = key.fileobj
+            assert isinstance(reader, socket.socket)
+            if not reader.recv(1 << 20):
                 expired += 1
-                selector.unregister(peer)
+                selector.unregister(reader)
                 continue
             now = time.monotonic()
-            longest = max(longest, now - heard[peer])
-            heard[peer] = now
+            longest = max(longest, now - heard[reader])
+            heard[reader] = now
     selector.close()
     for peer in peers:
         peer.setblocking(True)

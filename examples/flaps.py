@@ -12,7 +12,7 @@ away: set[tuple[str, str]] = set()
 flaps: Counter[tuple[str, str]] = Counter()
 for message in bgpipe.read(sys.argv[1]):
     for elem in message.elems():
-        route = elem.peer_ip, elem.prefix
+        route = str(elem.peer_ip), str(elem.prefix)
         if elem.elem_type == "W":
             away.add(route)
         elif route in away:
