@@ -190,6 +190,36 @@ def test_no_open_is_a_timeout():
         router.close()
 
 
+SPEAKER = {
+    "timeout": b"",
+    "notification": Message(NOTIFICATION, b"\6\4").octets,
+    "refused": bytes(19),
+}
+
+
+@pytest.mark.parametrize("reason", SPEAKER)
+def test_a_speaker(reason):
+    """A session of our own, with its state; it ends as others do."""
+    host, port = place()
+    seen = "%s:%d" % place()
+    words = ("--http", seen, "--http-open", "-e", "ESTABLISHED", "speaker", "--asn", "65002", "--hold", "3")
+    with bgpipe(*words, "--", "listen", "--many", f"{host}:{port}") as running:
+        peer = running.dial()
+        peer.say(greeting(hold_time=3), ALIVE)
+        running.tells("event bgpfix/pipe.ESTABLISHED")
+        window = Window(seen)
+        assert window.get("readyz") == (200, "ok\n")
+        (session,) = window.json("sessions")["sessions"]
+        assert session["state"] == "established"
+        assert session["stages"]["speaker"]["state"] == "Established"
+        assert session["stages"]["speaker"]["hold"] == 3
+        assert session["right"]["peer"]["asn"] == 65001
+        peer.say(SPEAKER[reason])
+        peer.hear_end()
+        running.tells("session ended")
+        assert window.number(f'bgpipe_sessions_ended_total{{reason="{reason}"}}') == 1
+
+
 def test_a_slow_peer_can_be_seen():
     octets = b"".join(updates(20_000))
     with watched(options=("-e", "SLOW"), buffer=4096) as (running, router, window):

@@ -279,6 +279,31 @@ def test_kill_on_the_stop_of_a_stage(name):
         router.close()
 
 
+@pytest.mark.parametrize("name", ["limit/session", "grep/hit"])
+def test_kill_on_what_a_stage_says(name):
+    stages = (
+        "limit",
+        "-LR",
+        "--session",
+        "2",
+        "--",
+        "grep",
+        "-R",
+        "--keep",
+        "--event-match",
+        "hit",
+        "prefix == 203.0.113.3/32",
+    )
+    with proxy(*stages, options=("--kill", name), many=False) as (running, router):
+        left, right = running.session(router)
+        left.say(announcement("203.0.113.1/32"), sentinel())
+        right.hear_until(sentinel())
+        left.say(Message(UPDATE, bytes.fromhex("0005 20c6120000 0000".replace(" ", ""))).octets)  # without the sentinel
+        left.say(announcement("203.0.113.3/32"), announcement("203.0.113.4/32"))
+        assert running.wait() == 1
+        assert f"session killed by event event={name}" in running.log
+
+
 def test_kill_ends_only_its_session_of_many():
     with proxy(*LOOK, options=("--kill", "EOR")) as (running, router):
         one = running.session(router)

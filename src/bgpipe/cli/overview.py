@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import Any, Final
 
 from .. import __version__, kernel
@@ -123,9 +123,9 @@ class Overview:
         metrics.add_lasting(self._totals)
         for pipeline, _ in self._active.values():
             measure(pipeline, metrics)
+        states = Counter(state(pipeline) for pipeline, _ in self._active.values() if ends(pipeline))
         for name in ("connecting", "connected", "established"):
-            count = sum(state(pipeline) == name for pipeline, _ in self._active.values() if ends(pipeline))
-            metrics.add("bgpipe_sessions", count, state=name)
+            metrics.add("bgpipe_sessions", states[name], state=name)
         metrics.add("bgpipe_sessions_started_total", 0)
         metrics.add("bgpipe_ready", not self.why_not_ready())
         metrics.add("bgpipe_info", 1, version=__version__, kernel="true" if kernel.AVAILABLE else "false")
@@ -144,7 +144,7 @@ def state(pipeline: Pipeline) -> str:
     """How far its session is."""
     if pipeline.tracker.established:
         return "established"
-    return "connected" if all(end.status()["connected"] for end in ends(pipeline)) else "connecting"
+    return "connected" if all(end.connected for end in ends(pipeline)) else "connecting"
 
 
 def peers(pipeline: Pipeline) -> dict[str, Any]:

@@ -26,6 +26,8 @@ LARGE_HOLD_TIME: Final = 240.0
 """Seconds to wait for the OPEN of a peer (RFC 4271 section 8.2.2)."""
 LEAST_HOLD_TIME: Final = 3
 """Seconds; the least hold time that is not 0 (RFC 4271 section 4.2)."""
+_TIMEOUTS: Final = (4, 8)
+"""Codes of NOTIFICATIONs to a peer that did not speak, or did not listen, in time (RFC 4271, RFC 9687)."""
 
 
 @dataclass(slots=True)
@@ -92,6 +94,15 @@ class Down:
     reason: str
     sent: Notification | None = None
     received: Notification | None = None
+
+    @property
+    def word(self) -> str:
+        """The reason in one word, for counting."""
+        if self.received is not None:
+            return "notification"
+        if self.sent is None:
+            return "closed"
+        return "timeout" if self.sent.code in _TIMEOUTS else "refused"
 
 
 Output = Send | Connect | Disconnect | Established | Deliver | Down

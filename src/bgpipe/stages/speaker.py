@@ -151,7 +151,7 @@ class Speaker(Producing):
                 self.session.tick(loop.time())
                 self._act()
         if not self.pipeline.stopping:
-            raise StageError(f"{self}: session is down: {self._down.reason}", reason="speaker")
+            raise StageError(f"{self}: session is down: {self._down.reason}", reason=self._down.word)
 
     def farewell(self) -> None:
         for task in self._refreshes.values():

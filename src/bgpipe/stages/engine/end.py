@@ -201,11 +201,15 @@ class End(Producing):
 
     # what an operator may want to see
 
+    @property
+    def connected(self) -> bool:
+        return self.connection is not None and self.connection.is_open
+
     def status(self) -> dict[str, Any]:
         connection, peer = self.connection, self.endpoint.peer_open
         status: dict[str, Any] = {
             "side": SIDES[self.side],
-            "connected": connection is not None and connection.is_open,
+            "connected": self.connected,
             "received": by_name(self.endpoint.received),
             "sent": by_name(self.endpoint.sent),
             "malformed": self.malformed_updates,
