@@ -37,7 +37,7 @@ class Reading(Producing):
     damages = 0
     """pieces of the input that could not be read"""
 
-    def read_only_types(self, types: Collection[int] | None) -> None:
+    def choose_types(self, types: Collection[int] | None) -> None:
         """Called once: which types of messages are taken of the input, None for all."""
         self.types = types
         self.select = type_filter(types) if types is not None else None

@@ -7,9 +7,7 @@ bounded in time as well, and no KEEPALIVE is lost in the partner: see Vigil.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ...formats.base import Decoder, Item
@@ -20,9 +18,10 @@ from ...pipeline.errors import ConfigError, StageError
 from ...pipeline.line import failure, type_filter
 from ...pipeline.options import DURATION, FLAG, LIST, TEXT, Option, choice
 from ...pipeline.stage import compile_filters
-from ...wire.block import ENTRY, Block
+from ...wire.block import Block
 from ...wire.context import AS4, WireContext
 from ...wire.message import KEEPALIVE, NOTIFICATION, OPEN, Message
+from .backlog import Backlog, rest, single_out
 from .coding import FORMAT_SWITCHES, Reading, Writing, find_format
 from .detour import Detour
 from .sink import explain_error
@@ -35,14 +34,10 @@ if TYPE_CHECKING:
 HIGH_WATER: Final = 4 << 20
 """Octets that wait for the partner before the senders have to wait."""
 LOW_WATER: Final = HIGH_WATER // 2
-PIECE: Final = 1 << 18
-"""Octets that are given to the partner together, about."""
 PATIENCE: Final = 1.0
 """Seconds that a partner gets to end."""
 SESSION: Final = (OPEN, NOTIFICATION, KEEPALIVE)
 """Messages without which there is no session: they are not dropped, whoever is dead."""
-_SHORT: Final = 30
-"""Octets of the longest UPDATE that may be an End-of-RIB (RFC 4724 section 2)."""
 
 
 class Partner(Reading, Writing):
@@ -76,7 +71,6 @@ class Partner(Reading, Writing):
     gone = "the partner is gone"
     """what to say of a partner that has ended without saying why"""
     _task: asyncio.Task[None] | None = None
-    _queued = 0
     _lost = 0
 
     @property
@@ -140,7 +134,7 @@ class Partner(Reading, Writing):
         self.copies = self.copy or self.only_write
         """whether the messages themselves go on"""
         self.taken_types = chosen_types(self.type, self.skip)
-        self.read_only_types(self.taken_types if self.only_read else None)
+        self.choose_types(self.taken_types if self.only_read else None)
         self.filters = compile_filters(self.if_)
         self.block_filters = [*self.filters]
         if self.taken_types is not None:
@@ -161,8 +155,8 @@ class Partner(Reading, Writing):
             self.watched = self._watched()
         self.encoder = self.make_encoder(self.codec, self.on_odd)
         single = self.framed and self.codec.name != "json"
-        self.most = 1 if single else None
-        """messages that are given together"""
+        self.together = 1 if single else None
+        """messages that are given together at most"""
         self.watch(self.on_message, on_block=None if single else self.on_block, copies=self.copies, looks=False)
         if not self.copies:
             self.detour = Detour(self)
@@ -178,17 +172,15 @@ class Partner(Reading, Writing):
 
     async def prepare(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._queue: deque[tuple[bytes, Item | None]] = deque()
-        """octets for the partner, and, unless they are copies, what they were made of"""
-        self._queued = 0
+        self._backlog = Backlog()
         self._holding = False
         self._taking = True
-        """whether messages are put into the queue"""
+        """whether messages are put into the backlog"""
         self._draining = False
         self._stalled = ""
         """why the link was given up, "" if it wasn't"""
         self._wake = asyncio.Event()
-        """something is in the queue, or nothing will be any more"""
+        """something is in the backlog, or nothing will be any more"""
         self._over = asyncio.Event()
         self._lost = 0
         """messages that the partner should have had, since it was there last"""
@@ -225,7 +217,7 @@ class Partner(Reading, Writing):
         if task is None:
             return
         try:
-            if self.copies and not task.done() and (self.link is not None or self._queue):
+            if self.copies and not task.done() and (self.link is not None or self._backlog):
                 self.drain()
                 await asyncio.wait((task,), timeout=PATIENCE if self.pipeline.stopped_early else None)
             task.cancel()
@@ -291,10 +283,9 @@ class Partner(Reading, Writing):
         return block if self.copies else None
 
     def _put(self, octets: bytes, item: Item) -> None:
-        self._queue.append((octets, None if self.copies else item))
-        self._queued += len(octets)
+        self._backlog.put(octets, None if self.copies else item)
         self._wake.set()
-        if self._queued >= HIGH_WATER and not self._holding:
+        if self._backlog.size >= HIGH_WATER and not self._holding:
             self._holding = True
             self.pipeline.hold(self.watched, self)
             self.pipeline.emit(events.SLOW, stage=str(self))
@@ -309,23 +300,16 @@ class Partner(Reading, Writing):
     async def _write(self, link: Link) -> None:
         """Gives the partner what waits for it. Raises OSError."""
         while True:
-            while not self._queue:
+            while not self._backlog:
                 if self._draining:
                     link.end()
                     return
                 self._wake.clear()
                 await self._wake.wait()
-            count = size = 0
-            for octets, _ in islice(self._queue, self.most):
-                count, size = count + 1, size + len(octets)
-                if size >= PIECE:
-                    break
-            # it stays in the queue until all of it is taken: after a restart it is given again, from its first octet
-            await link.write(b"".join(octets for octets, _ in islice(self._queue, count)))
-            for _ in range(count):
-                self._queue.popleft()
-            self._queued -= size
-            if self._queued <= LOW_WATER:
+            count, octets = self._backlog.first(self.together)
+            await link.write(octets)
+            self._backlog.drop(count)  # not before all is taken: after a restart it is given again, from its beginning
+            if self._backlog.size <= LOW_WATER:
                 self._release()
                 self._taking = True
 
@@ -376,7 +360,7 @@ class Partner(Reading, Writing):
             self._on_link()
             failed = await self._serve(self.link)
             self.link = None
-            through = self._draining and not self._queue  # it has taken all that it was to have
+            through = self._draining and not self._backlog  # it has taken all that it was to have
             if through or (self.only_read and not failed and not self.retries):
                 if failed:
                     raise StageError(f"{self}: {failed}")
@@ -422,7 +406,7 @@ class Partner(Reading, Writing):
 
     async def _drained(self) -> None:
         """Returns when nothing waits for a partner, and nothing more will."""
-        while not self._draining or self._queue:
+        while not self._draining or self._backlog:
             self._wake.clear()
             await self._wake.wait()
 
@@ -434,7 +418,6 @@ class Partner(Reading, Writing):
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if not reader.done() and writer is not None and writer.exception() is not None:
-                self._taking = not self.half_closed
                 if self.half_closed:
                     self._give_up()
                 await asyncio.wait({reader}, timeout=None if self.half_closed else PATIENCE)  # its last words
@@ -479,7 +462,8 @@ class Partner(Reading, Writing):
             return False
         if self.detour.busy:
             self.detour.take((message,))
-        return not self.detour.busy
+            return False
+        return True
 
     def _go_without_block(self, block: Block) -> Block | None:
         self._lost += len(block)
@@ -489,7 +473,8 @@ class Partner(Reading, Writing):
             return None
         if self.detour.busy:
             self.detour.take((block,))
-        return None if self.detour.busy else block
+            return None
+        return block
 
     def _passes(self, item: Item) -> bool:
         """Whether --on-exit lets it go on."""
@@ -506,10 +491,10 @@ class Partner(Reading, Writing):
     def _give_up(self) -> None:
         """Nothing waits for the partner any more, until there is another."""
         self._taking = False
-        queue, self._queue, self._queued = self._queue, deque(), 0
-        self._lost += len(queue)
+        self._lost += len(self._backlog)
+        items = self._backlog.clear()
         if self.detour is not None:
-            self.detour.take(item for _, item in queue if item is not None and self._passes(item))
+            self.detour.take(item for item in items if self._passes(item))
         self._wake.set()
         self._release()
 
@@ -517,7 +502,8 @@ class Partner(Reading, Writing):
 
     @property
     def waiting(self) -> int:
-        return self._queued + (self.link.waiting if self.link is not None else 0)
+        backlog = self._backlog.size if self._task is not None else 0
+        return backlog + (self.link.waiting if self.link is not None else 0)
 
     @property
     def held(self) -> bool:
@@ -541,33 +527,3 @@ class Partner(Reading, Writing):
         else:
             self._taking = False  # copies are lost, until there is room for them
             self._release()
-
-
-def single_out(item: Item) -> Iterator[Item]:
-    """Of a block, what is no UPDATE or may be an End-of-RIB comes as a message: events of a session come of these."""
-    if isinstance(item, Message):
-        yield item
-        return
-    lengths = memoryview(item.index).cast("H")[12 :: ENTRY.size // 2].tolist()  # ENTRY's length
-    start = 0
-    for position, length in enumerate(lengths) if min(lengths) <= _SHORT else ():
-        if length <= _SHORT:
-            if position > start:
-                yield item.part(start, position)
-            yield item.message(position)
-            start = position + 1
-    if start < len(item):
-        yield item if not start else item.part(start, len(item))
-
-
-def rest(block: Block, taken: Block) -> Block | None:
-    """The messages of a block but those taken of it, None if that leaves none."""
-    if len(taken) == len(block):
-        return None
-    offsets = set(_offsets(taken))
-    left = [at for at, offset in enumerate(_offsets(block)) if offset not in offsets]
-    return Block(block.octets, bytearray().join(block.index[at * ENTRY.size : (at + 1) * ENTRY.size] for at in left))
-
-
-def _offsets(block: Block) -> list[int]:
-    return memoryview(block.index).cast("I")[4 :: ENTRY.size // 4].tolist()  # ENTRY's offset

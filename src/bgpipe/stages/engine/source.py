@@ -46,7 +46,7 @@ class Source(Reading):
         types = chosen_types(self.type, self.skip)
         if types is None and self.pipeline.speaks:
             types = frozenset((UPDATE, ROUTE_REFRESH))  # the rest is what others said to each other
-        self.read_only_types(types)
+        self.choose_types(types)
         self.inlet = self.feed_into()
 
     def choose_format(self) -> Format | None:

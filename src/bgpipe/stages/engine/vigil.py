@@ -53,6 +53,7 @@ class Vigil:
         self._patience = patience or math.inf
         self._loop = asyncio.get_running_loop()
         self._progress = self._loop.time()
+        self._looked = self._progress
         self._waiting = 0
         self._answers = False
         """whether the partner has given a KEEPALIVE back, so that it is expected to"""
@@ -64,7 +65,7 @@ class Vigil:
     def begin(self) -> None:
         """Something waits for the partner."""
         if self._timer is None:
-            self._progress = self._loop.time()
+            self._progress = self._looked = self._loop.time()
             self._timer = self._loop.call_later(self._step, self._look)
 
     def close(self) -> None:
@@ -102,6 +103,9 @@ class Vigil:
     def _look(self) -> None:
         self._timer = None
         stage, now, silence = self._stage, self._loop.time(), self._silence
+        if now - self._looked > 2 * self._step:
+            self._progress = now  # we were held up ourselves: nobody else is to be blamed
+        self._looked = now
         for direction, owed in self._owed.items():
             if stage.holding:
                 owed.begin(now)
