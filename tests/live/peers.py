@@ -308,15 +308,16 @@ def bgpipe(*words: str, fails: bool = False, stdout: int | None = None) -> Itera
 
 @contextmanager
 def proxy(
-    *stages: str, options: tuple[str, ...] = (), many: bool = True, buffer: int = 0
+    *stages: str, options: tuple[str, ...] = (), policy: str = "auto", buffer: int = 0
 ) -> Iterator[tuple[Bgpipe, Router]]:
-    """`listen --many`, what is between, and `connect` to a router that is there."""
+    """`listen --many`, what is between, and `connect` to a router that is there. policy: for what is malformed.
+    buffer: octets of the router's receive buffers."""
     router = Router(buffer)
     host, port = place()
+    listen = ["listen", "--many", "--malformed", policy, f"{host}:{port}"]
     middle = ["--", *stages] if stages else []
-    first = ["listen", *(["--many"] if many else []), f"{host}:{port}"]
     try:
-        with bgpipe(*options, "--", *first, *middle, "--", "connect", "--wait", "listen", router.address) as running:
+        with bgpipe(*options, "--", *listen, *middle, "--", "connect", "--wait", "listen", router.address) as running:
             yield running, router
     finally:
         router.close()

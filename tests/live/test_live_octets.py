@@ -6,11 +6,11 @@ import threading
 from random import Random
 
 import pytest
+from peers import ALIVE, Peer, announcement, greeting, proxy, sentinel, updates
 
 from bgpipe.wire import caps
 from bgpipe.wire.caps import Capability
 from bgpipe.wire.message import MARKER, UPDATE, Message
-from peers import ALIVE, Peer, announcement, greeting, proxy, sentinel, updates
 
 LOOKING = {
     "nothing": ((), ()),

@@ -201,6 +201,16 @@ class Input:
     def close(self) -> None:
         self.closed = True
 
+    def number(self, message: Message) -> None:
+        """Gives a message its direction and its number in the line, as it has them when it enters; for who must tell of
+        it before, or of one that will not enter."""
+        if message.direction not in self.lines or len(self.lines) == 1:
+            message.direction = self.default
+        if not message.seq:
+            line = self.lines[message.direction]
+            message.seq = line.next_seq
+            line.next_seq += 1
+
     def _enter(self, message: Message) -> bool:
         """Gives a message what every message in a line has; whether it may enter."""
         direction = message.direction

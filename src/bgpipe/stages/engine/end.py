@@ -281,6 +281,9 @@ class End(Producing):
                 continue
             for verdict in self.judge.judge(item, self.endpoint.peer_kind):
                 if verdict.message is not None:
+                    self.inlet.number(verdict.message)  # what is told of it must not be taken for another message
+                    if isinstance(verdict.item, Message):
+                        verdict.item.seq = verdict.message.seq
                     self._on_malformed(verdict.message, verdict.errors)
                 if verdict.fault is not None:
                     self.endpoint.fault = verdict.fault
