@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-SHARED = Path(os.environ.get("BGPIPE_SHARED", REPOSITORY.parent / "shared"))
-"""Test vectors and archives, which are not part of the project. Tests that need them skip where they are absent."""
+from vectors import SHARED
 
 settings.register_profile(
     "check",

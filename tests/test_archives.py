@@ -14,7 +14,7 @@ from bgpipe.formats.base import Block, Counts, Damage, Item
 from bgpipe.formats.mrt import Decoder, Encoder
 from bgpipe.wire.errors import WireError
 from bgpipe.wire.message import UPDATE, Message
-from conftest import SHARED
+from vectors import SHARED
 
 FILES = sorted(path.name.removesuffix(".bz2") for path in (SHARED / "data").glob("*.bz2"))
 each_file = pytest.mark.parametrize(

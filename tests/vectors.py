@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bgpipe.wire.context import ALL_FAMILIES, NO_FAMILIES, WireContext
-from conftest import SHARED
 
+SHARED = Path(os.environ.get("BGPIPE_SHARED", Path(__file__).resolve().parent.parent.parent / "shared"))
+"""Test vectors and archives, which are not part of the project. Tests that need them skip where they are absent."""
 FOLDER = SHARED / "vectors"
 
 Row = dict[str, Any]
