@@ -308,13 +308,13 @@ def bgpipe(*words: str, fails: bool = False, stdout: int | None = None) -> Itera
 
 @contextmanager
 def proxy(
-    *stages: str, options: tuple[str, ...] = (), policy: str = "auto", buffer: int = 0
+    *stages: str, options: tuple[str, ...] = (), policy: str = "auto", many: bool = True, buffer: int = 0
 ) -> Iterator[tuple[Bgpipe, Router]]:
     """`listen --many`, what is between, and `connect` to a router that is there. policy: for what is malformed.
-    buffer: octets of the router's receive buffers."""
+    many: else `listen` takes one peer. buffer: octets of the router's receive buffers."""
     router = Router(buffer)
     host, port = place()
-    listen = ["listen", "--many", "--malformed", policy, f"{host}:{port}"]
+    listen = ["listen", *(["--many"] if many else []), "--malformed", policy, f"{host}:{port}"]
     middle = ["--", *stages] if stages else []
     try:
         with bgpipe(*options, "--", *listen, *middle, "--", "connect", "--wait", "listen", router.address) as running:
