@@ -1,0 +1,134 @@
+"""WebSocket links: frames, ends, clients that come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import count
+
+import pytest
+from websockets.asyncio.client import connect
+
+from bgpipe.net import websocket
+from bgpipe.net.websocket import Client, Server, Share, frames_of, place
+
+HOST = f"127.82.{os.getpid() % 200 + 10}.250"
+_ports = count(18290)
+
+
+@asynccontextmanager
+async def serving(**settings: bool) -> AsyncIterator[tuple[Server, str, list[str]]]:
+    told: list[str] = []
+    server = Server(on_client=lambda what, remote: told.append(what), on_slow=told.append, **settings)
+    for port in _ports:
+        url = f"ws://{HOST}:{18290 + port % 10}/bgp"
+        try:
+            await server.start(url, tls=None)
+            break
+        except OSError:
+            if port > 18400:
+                raise
+    try:
+        yield server, url, told
+    finally:
+        await server.stop(1)
+
+
+def test_frames():
+    assert frames_of(b"a\n\nb\n", lines=True) == [b"a", b"b"]
+    assert frames_of(b"a\nb", lines=False) == [b"a\nb"]
+
+
+def test_nothing_secret():
+    assert place("wss://user:p%40ss@host:1/path?token=x") == "wss://host:1/path"
+
+
+async def test_to_and_fro():
+    async with serving() as (server, url, told):
+        client = await Client.connect(url, tls=None)
+        async with asyncio.timeout(20):
+            await server.someone()
+            await client.write(b"one\ntwo\n")
+            got = b""
+            while got.count(b"\n") + bool(got) < 2:
+                got += (b"\n" if got else b"") + await server.read()
+            assert got == b"one\ntwo"
+            assert server.remote == client._connection.local_address[0] + f":{client._connection.local_address[1]}"
+            await server.write(b"three\n")
+            assert await client.read() == b"three"
+            assert client.waiting == 0
+            assert await client.close(1) == ""
+            assert await server.read() == b"", "the last client has gone"
+            assert told == ["connected", "disconnected"]
+            with pytest.raises(BrokenPipeError):
+                await server.write(b"x")
+
+
+async def test_the_end_of_a_client_waits_for_answers(monkeypatch):
+    monkeypatch.setattr(websocket, "QUIET", 0.1)
+    async with serving() as (server, url, _):
+        client = await Client.connect(url, tls=None)
+        await server.someone()
+        await client.write(b"question\n")
+        client.end()
+        async with asyncio.timeout(20):
+            assert await server.read() == b"question"
+            await server.write(b"answer\n")
+            assert await client.read() == b"answer"
+            assert await client.read() == b""
+        await client.close(1)
+
+
+async def test_the_end_of_a_server(monkeypatch):
+    monkeypatch.setattr(websocket, "QUIET", 0.1)
+    async with serving() as (server, url, _), connect(url) as client:
+        await server.someone()
+        await server.write(b"last\n")
+        server.end()
+        async with asyncio.timeout(20):
+            assert await client.recv() == b"last"
+            assert await server.read() == b""
+        assert client.close_code == 1000
+        await server.close(1)
+
+
+async def test_many_who_write_to_one_server():
+    async with serving(answers=False) as (server, url, _), connect(url) as client:
+        await server.someone()
+        one, other = Share(server), Share(server)
+        async with asyncio.timeout(20):
+            await one.write(b"a\n")
+            one.end()
+            assert await one.read() == b""
+            await one.close(1)
+            await other.write(b"b\n")
+            assert [await client.recv(), await client.recv()] == [b"a", b"b"]
+            await client.close()
+            assert await other.read() == b"", "nobody is left"
+            await other.close(1)
+
+
+async def test_starting_twice_and_stopping_unstarted():
+    async with serving() as (server, url, _):
+        await server.start(url, tls=None)
+        assert len(server.addresses) == 1
+    await Server().stop(1)
+
+
+async def test_a_server_that_is_not_there():
+    with pytest.raises(OSError, match=r"ws://127\.82\.0\.1:18299/: "):
+        await Client.connect("ws://127.82.0.1:18299/", tls=None)
+
+
+async def test_no_answer():
+    writers: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda reader, writer: writers.append(writer), HOST, 0)
+    port = silent.sockets[0].getsockname()[1]
+    with pytest.raises(TimeoutError, match=r"no answer within 0\.05 s"):
+        await Client.connect(f"ws://{HOST}:{port}/", tls=None, patience=0.05)
+    for writer in writers:
+        writer.close()
+        await writer.wait_closed()
+    silent.close()
