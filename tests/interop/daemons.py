@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 PORT = 1790
 NEXT_HOP4 = "192.0.2.254"
@@ -81,6 +82,12 @@ def wait_until(what: str, condition: Callable[[], bool], seconds: float = 30.0) 
         time.sleep(0.1)
 
 
+def mortal(command: Sequence[str]) -> list[str]:
+    """A command that ends when these tests end, however they end."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM", *command] if setpriv else list(command)
+
+
 @dataclass
 class Neighbor:
     """What a daemon is told of the other end."""
@@ -105,6 +112,10 @@ class Daemon:
     asn: int
     neighbors: Sequence[Neighbor] = ()
     prefixes: Sequence[str] = ()
+    port: int = PORT
+    """where it listens, and where its connections come from if it cares"""
+    extra: str = ""
+    """more lines of configuration"""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     name = ""
@@ -141,7 +152,7 @@ class Daemon:
         config.chmod(0o600)
         with open(self.folder / f"{self.name}.log", "wb") as log:
             self.process = subprocess.Popen(
-                self.command(config),
+                mortal(self.command(config)),
                 cwd=self.folder,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
@@ -163,6 +174,12 @@ class Daemon:
                     os.killpg(self.process.pid, signal.SIGKILL)
                     self.process.wait()
             self.process = None
+
+    def kill(self) -> None:
+        """Ends it as a crash would."""
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
 
     def log(self) -> str:
         return (self.folder / f"{self.name}.log").read_text(errors="replace")
@@ -186,13 +203,14 @@ class Bird(Daemon):
         return (
             f"log stderr all;\nrouter id {self.router_id};\nprotocol device {{ scan time 3600; }}\n"
             + static
+            + self.extra
             + "".join(self._neighbor(number, each) for number, each in enumerate(self.neighbors))
         )
 
     def _neighbor(self, number: int, neighbor: Neighbor) -> str:
         path = "add paths on;" if neighbor.add_path else ""
         options = [
-            f"local {self.address} port {PORT} as {self.asn};",
+            f"local {self.address} port {self.port} as {self.asn};",
             f"neighbor {neighbor.address} port {neighbor.port} as {neighbor.asn};",
             "multihop; strict bind yes; connect retry time 1; error wait time 1,2; connect delay time 1;",
             "passive on;" if neighbor.passive else "",
@@ -243,7 +261,6 @@ class Frr(Daemon):
                 lines += [
                     f"  neighbor {each.address} activate",
                     f"  neighbor {each.address} route-map NH out",
-                    f"  neighbor {each.address} soft-reconfiguration inbound",
                 ]
                 lines += [f"  neighbor {each.address} addpath-tx-all-paths"] if each.add_path else []
             lines += [" exit-address-family"]
@@ -254,7 +271,7 @@ class Frr(Daemon):
         program = self.installed.program("bgpd")
         # openbgpd's daemon has the same name: FRR's is the one in usr/lib/frr
         program = str(self.installed.root / "usr/lib/frr/bgpd") if "frr" not in program else program
-        options = ["-l", self.address, "-p", str(PORT), "-Z", "-S", "-P", "0", "-i", str(self.folder / "frr.pid")]
+        options = ["-l", self.address, "-p", str(self.port), "-Z", "-S", "-P", "0", "-i", str(self.folder / "frr.pid")]
         return [program, "-f", str(config), *options, "--vty_socket", str(self.folder), "--log", "stdout"]
 
     def control(self, *words: str) -> str:
@@ -289,7 +306,7 @@ class GoBgp(Daemon):
 
     def config(self) -> str:
         text = (
-            f'[global.config]\nas = {self.asn}\nrouter-id = "{self.router_id}"\nport = {PORT}\n'
+            f'[global.config]\nas = {self.asn}\nrouter-id = "{self.router_id}"\nport = {self.port}\n'
             f'local-address-list = ["{self.address}"]\n'
         )
         for each in self.neighbors:
@@ -341,8 +358,9 @@ class OpenBgpd(Daemon):
 
     def config(self) -> str:
         lines = [f"AS {self.asn}", f"router-id {self.router_id}", "fib-update no"]
-        lines += [f"listen on {self.address} port {PORT}", f'socket "{self.folder}/obgpd.sock"']
-        lines += [f"network {prefix}" for prefix in self.prefixes]
+        lines += [f"listen on {self.address} port {self.port}", f'socket "{self.folder}/obgpd.sock"']
+        lines += [f"network {prefix} set nexthop {NEXT_HOP4}" for prefix in self.prefixes4]
+        lines += [f"network {prefix} set nexthop {NEXT_HOP6}" for prefix in self.prefixes6]
         for each in self.neighbors:
             lines += [f"neighbor {each.address} {{", f"  remote-as {each.asn}", f"  port {each.port}"]
             lines += [f"  local-address {self.address}", "  multihop 5"]
@@ -350,8 +368,10 @@ class OpenBgpd(Daemon):
             lines += [f'  tcp md5sig password "{each.password}"'] if each.password else []
             lines += ["  announce IPv4 unicast", "  announce IPv6 unicast"]
             lines += ["  announce add-path recv yes", "  announce add-path send all"] if each.add_path else []
-            lines += [f"  set nexthop {NEXT_HOP4}", "}"]
-        return "\n".join([*lines, "allow from any", "allow to any", ""])
+            lines += ["}"]
+        lines += ["allow from any", "allow to any"]
+        lines += ["match to any set nexthop no-modify", ""]  # else it would say its own address, in 127/8
+        return "\n".join(lines)
 
     def command(self, config: Path) -> list[str]:
         if os.geteuid():
@@ -387,7 +407,7 @@ class ExaBgp(Daemon):
             text += (
                 f"neighbor {each.address} {{ router-id {self.router_id}; local-address {self.address};\n"
                 f"  local-as {self.asn}; peer-as {each.asn}; outgoing-ttl 5;\n"
-                + (f"  passive true; listen {PORT};\n" if each.passive else f"  connect {each.port};\n")
+                + (f"  passive true; listen {self.port};\n" if each.passive else f"  connect {each.port};\n")
                 + (f'  md5-password "{each.password}";\n' if each.password else "")
                 + "  family { ipv4 unicast; ipv6 unicast; }\n"
                 + "  api { processes [ dump ]; neighbor-changes; receive { parsed; update; } }\n"
@@ -397,13 +417,13 @@ class ExaBgp(Daemon):
 
     def environment(self) -> dict[str, str]:
         user = subprocess.run(["id", "-un"], capture_output=True, text=True).stdout.strip()
-        options = {"exabgp_tcp_bind": self.address, "exabgp_tcp_port": str(PORT), "exabgp_daemon_user": user}
+        options = {"exabgp_tcp_bind": self.address, "exabgp_tcp_port": str(self.port), "exabgp_daemon_user": user}
         return os.environ | options | {"HOME": str(self.folder)}
 
     def command(self, config: Path) -> list[str]:
         return [self.installed.program("python"), "-m", "exabgp", "server", str(config)]
 
-    def messages(self) -> Iterable[dict[str, object]]:
+    def messages(self) -> Iterable[dict[str, Any]]:
         path = self.folder / "exa.json"
         for line in path.read_text().splitlines() if path.exists() else ():
             if line.startswith("{") and line.endswith("}"):
@@ -411,23 +431,24 @@ class ExaBgp(Daemon):
 
     def established(self, neighbor: str) -> bool:
         states = [
-            message["neighbor"]["state"]  # type: ignore[index]
+            message["neighbor"]["state"]
             for message in self.messages()
-            if message["type"] == "state" and message["neighbor"]["address"]["peer"] == neighbor  # type: ignore[index]
+            if message["type"] == "state" and message["neighbor"]["address"]["peer"] == neighbor
         ]
         return states[-1:] == ["up"]
 
     def routes(self) -> set[str]:
-        found: set[str] = set()
+        found: set[tuple[str, str]] = set()
         for message in self.messages():
             if message["type"] != "update":
                 continue
-            update = message["neighbor"]["message"].get("update", {})  # type: ignore[index]
+            neighbor: dict[str, Any] = message["neighbor"]
+            peer, update = neighbor["address"]["peer"], neighbor["message"].get("update", {})
             for hops in update.get("announce", {}).values():
-                found |= {route["nlri"] for routes in hops.values() for route in routes if "nlri" in route}
+                found |= {(peer, route["nlri"]) for routes in hops.values() for route in routes if "nlri" in route}
             for routes in update.get("withdraw", {}).values():
-                found -= {route["nlri"] for route in routes}
-        return found
+                found -= {(peer, route["nlri"]) for route in routes}
+        return {prefix for _, prefix in found}
 
 
 DAEMONS: dict[str, type[Daemon]] = {each.name: each for each in (Bird, Frr, GoBgp, OpenBgpd, ExaBgp)}
