@@ -36,9 +36,14 @@ BROKEN = Message(UPDATE, bytes.fromhex("0000 0004 40010107 18cb0071".replace(" "
 LOOK = ("grep", "-LR", "!update || as_path || !as_path")
 
 
+def log_of(running: Bgpipe) -> list[dict[str, Any]]:
+    """Its lines, of JSON, that are there in full."""
+    return [json.loads(line) for line in running.log.rpartition("\n")[0].splitlines()]
+
+
 def told(running: Bgpipe, *names: str) -> list[dict[str, Any]]:
     """The events of these names (all, if none is named) in a log of JSON, in order."""
-    lines = [json.loads(line) for line in running.log.splitlines()]
+    lines = log_of(running)
     found = [line for line in lines if line["message"].startswith("event ")]
     return [line for line in found if not names or line["message"].removeprefix("event ") in names]
 
@@ -411,7 +416,7 @@ def test_the_second_signal_ends_it_at_once(number):
 
 def closing(running: Bgpipe) -> dict[str, Any]:
     """What the log says of the connections: by stage, the last line."""
-    lines = [json.loads(line) for line in running.log.splitlines()]
+    lines = log_of(running)
     return {line["stage"]: line for line in lines if line["message"] == "connection closed"}
 
 
@@ -425,7 +430,7 @@ def test_the_log_of_a_session():
         assert notification(right.hear()) == CEASE_SHUTDOWN
         left.close()
         running.tells("session ended")
-        lines = [json.loads(line) for line in running.log.splitlines()]
+        lines = log_of(running)
         assert [line["message"].split(" on ")[0].split(" 127.")[0] for line in lines] == [
             "listening",
             "connected",
