@@ -30,7 +30,7 @@ async def read_all(running: Process) -> bytes:
 async def gone(pid: int) -> None:
     """Returns when a process is no more, or no more than something that its parent has to look at."""
     async with asyncio.timeout(PATIENCE):
-        while is_alive(pid):
+        while is_alive(pid):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
