@@ -17,7 +17,7 @@ help:
 	@echo "make bench    the speed table, beside the other tools found on this machine"
 	@echo "make bench-live  the same for live sessions, between two peers on loopback"
 	@echo "make fuzz     $(MUTANTS) mutants against a kernel built with sanitizers"
-	@echo "make interop  our reading of archives against bgpdump's, line by line"
+	@echo "make interop  beside real routers (BIRD, FRR, GoBGP, OpenBGPD, ExaBGP: fetched, not installed) and bgpdump"
 	@echo "make docs     run every example in README.md and docs/, build the site if zensical is there"
 	@echo "make install  .venv with the bgpipe command       make clean  remove what make made"
 

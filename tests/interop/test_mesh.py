@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 from daemons import DAEMONS, NEXT_HOP4, NEXT_HOP6, PORT, Daemon, Installed, Neighbor, wait_until
-
-from conftest import REQUIRED, Bgpipe, runner
+from processes import REQUIRED, Bgpipe, runner
 
 pytestmark = pytest.mark.interop
 NAMES = [name for name in DAEMONS if name != "openbgpd" or not os.geteuid() or REQUIRED]

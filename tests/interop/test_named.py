@@ -12,11 +12,11 @@ from types import SimpleNamespace
 
 import pytest
 from daemons import NEXT_HOP4, PORT, Bird, Daemon, Frr, Installed, Neighbor, wait_until
-
-from conftest import Bgpipe, Run
+from processes import Bgpipe, Run
 
 pytestmark = pytest.mark.interop
-LEFT_AS, RIGHT_AS = 65101, 65102
+LEFT_AS, RIGHT_AS = 4200065101, 4200065102
+"""Numbers that are in no path of a real table, where they would look like loops."""
 LEFT, RIGHT = ["198.51.100.0/24", "2001:db8:100::/48"], ["203.0.113.0/24", "2001:db8:200::/48"]
 _numbers = count(1)
 
@@ -97,7 +97,7 @@ def test_extended_message(lab: SimpleNamespace) -> None:
     """An UPDATE of more than 4096 octets, which one needs for 1500 communities."""
     communities = " ".join(f"bgp_community.add((65101, {number}));" for number in range(1500))
     prefix = "100.64.10.0/24"
-    extra = f"protocol static long {{ ipv4;\n  route {prefix} blackhole {{ {communities} }}; }}\n"
+    extra = f"protocol static many {{ ipv4;\n  route {prefix} blackhole {{ {communities} }}; }}\n"
     passing = lab.proxy()
     right = lab.start(Bird, "right", RIGHT, extended_message=True)
     left = lab.start(Bird, "left", LEFT, extra, extended_message=True)
@@ -165,7 +165,7 @@ def table(tmp_path: Path, data: Path | None) -> tuple[Path, int]:
 
 @pytest.fixture
 def real(request) -> Path | None:
-    from conftest import FOLDER
+    from processes import FOLDER
 
     data = FOLDER.parent.parent / "shared" / "data"
     return data if data.is_dir() else None
