@@ -107,6 +107,16 @@ def test_paths_in_documents_exist(document):
     assert {link for link in links if not (document.parent / link).exists()} == set()
 
 
+def test_rfcs_are_named_where_the_table_says():
+    rows = re.findall(r"^\| ([\d, ]+)[^|]*\|[^|]*\| ([^|]*) \|", (HERE / "RFCS.md").read_text(), re.MULTILINE)
+    assert len(rows) > 20
+    for rfcs, where in rows:
+        places = [HERE / "src/bgpipe" / name for name in re.findall(r"`([\w/.]+)`", where)]
+        files = [file for place in places for file in (place.glob("*.py") if place.is_dir() else [place])]
+        text = "".join(file.read_text() for file in files)
+        assert [rfc for rfc in re.findall(r"\d+", rfcs) if f"RFC {rfc}" not in text] == [], where
+
+
 def test_no_path_of_one_machine():
     pattern = re.compile(r"(?<![.\w])/(?:tmp|root|home|work)/[a-z]")
     found = []
