@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -200,6 +201,12 @@ def test_names(name, slug, metric):
 def test_names_that_collide():
     pipeline = build(stage(Feeder, name="@x y"), stage(Looker, name="@x/y"), stage(Looker), hidden=[stage(Looker)])
     assert list(slugs(pipeline)) == ["x-y", "x-y-2", "looker"]
+
+
+def test_every_metric_has_its_line_in_the_documents():
+    page = (Path(__file__).resolve().parents[2] / "docs/metrics.md").read_text()
+    named = set(re.findall(r"`(bgpipe_[a-z_]+)`", page))
+    assert named == {name for name in HELP if name.startswith("bgpipe_")}
 
 
 def test_every_line_can_be_read():

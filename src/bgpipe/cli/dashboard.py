@@ -15,7 +15,7 @@ ROWS: Final = 200
 _STYLE: Final = """
 body{font:14px/1.5 system-ui,sans-serif;margin:2em auto;max-width:80em;padding:0 1em;color:#222;background:#fff}
 table{border-collapse:collapse;margin:.5em 0 1.5em}th,td{text-align:left;padding:.2em 1em .2em 0;vertical-align:top}
-th{border-bottom:1px solid #999}td{border-bottom:1px solid #ddd}td.n{text-align:right}
+th{border-bottom:1px solid #999}td{border-bottom:1px solid #ddd}
 pre{background:#f4f4f4;padding:1em;overflow:auto}.bad{color:#b00}.good{color:#070}
 @media(prefers-color-scheme:dark){body{color:#ddd;background:#111}pre{background:#222}a{color:#8bf}td{border-color:#333}}
 """
