@@ -82,6 +82,11 @@ def wait_until(what: str, condition: Callable[[], bool], seconds: float = 30.0) 
         time.sleep(0.1)
 
 
+def inside(namespace: str) -> list[str]:
+    """What runs a command in a network namespace, nothing for the one where we are."""
+    return ["ip", "netns", "exec", namespace] if namespace else []
+
+
 def mortal(command: Sequence[str]) -> list[str]:
     """A command that ends when these tests end, however they end."""
     setpriv = shutil.which("setpriv")
@@ -116,6 +121,8 @@ class Daemon:
     """where it listens, and where its connections come from if it cares"""
     extra: str = ""
     """more lines of configuration"""
+    namespace: str = ""
+    """the network namespace to run in"""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     name = ""
@@ -152,7 +159,7 @@ class Daemon:
         config.chmod(0o600)
         with open(self.folder / f"{self.name}.log", "wb") as log:
             self.process = subprocess.Popen(
-                mortal(self.command(config)),
+                mortal([*inside(self.namespace), *self.command(config)]),
                 cwd=self.folder,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from daemons import mortal, wait_until
+from daemons import inside, mortal, wait_until
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / ".peers"
 REQUIRED = os.environ.get("BGPIPE_INTEROP") == "require"
@@ -20,14 +20,15 @@ REQUIRED = os.environ.get("BGPIPE_INTEROP") == "require"
 
 
 class Bgpipe:
-    """A running bgpipe. It prints what passes, if the words say -o."""
+    """A running bgpipe, in a network namespace if one is named. It prints what passes, if the words say -o."""
 
-    def __init__(self, folder: Path, words: list[str]) -> None:
+    def __init__(self, folder: Path, words: list[str], namespace: str = "") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.output = folder / "output.json"
         self.errors = folder / "errors.log"
         self._told = False
         command = [sys.executable, "-W", "error", "-m", "bgpipe", *words]
+        command = [*inside(namespace), *command]
         with self.output.open("wb") as out, self.errors.open("wb") as errors:
             self.process = subprocess.Popen(mortal(command), stdin=subprocess.DEVNULL, stdout=out, stderr=errors)
 
@@ -78,8 +79,8 @@ def runner(folder: Path) -> Iterator[Run]:
     """Starts bgpipes, and ends them with what it started."""
     started: list[Bgpipe] = []
 
-    def start(*words: object) -> Bgpipe:
-        started.append(Bgpipe(folder / f"bgpipe{len(started)}", [str(word) for word in words]))
+    def start(*words: object, namespace: str = "") -> Bgpipe:
+        started.append(Bgpipe(folder / f"bgpipe{len(started)}", [str(word) for word in words], namespace))
         return started[-1]
 
     try:

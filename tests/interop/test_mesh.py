@@ -117,6 +117,11 @@ def announcement(prefix: str) -> str:
     return json.dumps(["R", 0, None, "UPDATE", body]) + "\n"
 
 
+def test_openbgpd_is_among_them() -> None:
+    if "openbgpd" not in NAMES:
+        pytest.skip("OpenBGPD runs as root only: nothing here is beside it")
+
+
 @pytest.mark.parametrize("pair", PAIRS, ids=map("-".join, PAIRS))
 def test_pair(mesh: Mesh, pair: tuple[str, str]) -> None:
     left, right = (mesh.daemons[name] for name in pair)
