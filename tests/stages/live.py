@@ -50,9 +50,19 @@ class Recorder:
     def error(self, text: str, **fields: Any) -> None:
         self._add("error", text, fields)
 
+    def bind(self, **fields: Any) -> Recorder:
+        return self
+
     @property
     def texts(self) -> list[str]:
         return [text for _, text, _ in self.lines]
+
+
+async def eventually(what: Callable[[], object]) -> None:
+    """Returns when something is so; the test fails when it is not in time."""
+    async with asyncio.timeout(PATIENCE):
+        while not what():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
 
 
 class Running:

@@ -15,12 +15,16 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
+from bgpipe.cli.build import build
+from bgpipe.cli.grammar import parse
+from bgpipe.cli.sessions import Sessions
 from bgpipe.net import websocket
 from bgpipe.pipeline import events
-from bgpipe.pipeline.errors import StageError
+from bgpipe.pipeline.errors import ConfigError, StageError
+from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.stages.engine import partner
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, UPDATE, Message
-from live import PATIENCE, Running, address, between, make_open, make_update, running
+from live import PATIENCE, Recorder, Running, address, between, eventually, make_open, make_update, running
 
 OPENS = make_open(65001), make_open(65002)
 UPDATES = ['["R",0,null,"UPDATE",{"reach":["192.0.2.0/24"]}]', '{"reach":["198.51.100.0/24"]}']
@@ -442,3 +446,44 @@ async def test_a_session_between_two_sites(quick):
         one.close()
         other.close()
     server.close()
+
+
+async def test_one_server_for_many_sessions():
+    """listen --many: each session has its own pipeline, and all of them write to the clients of one server."""
+    url, ours, theirs = f"ws://{address()}/", address(), address()
+    peers: list[asyncio.StreamWriter] = []
+    far = await asyncio.start_server(lambda reader, writer: peers.append(writer), *host_port(f"//{theirs}"))
+    log = Recorder()
+    words = ["listen", "--many", ours, "--", "websocket", "-R", "--listen", "--write", url, "--", "connect", theirs]
+
+    def make() -> Pipeline:
+        return build(parse(words), log)  # type: ignore[arg-type]
+
+    sessions = Sessions(make(), make, log)  # type: ignore[arg-type]
+    task = asyncio.create_task(sessions.run())
+    near: list[asyncio.StreamWriter] = []
+    try:
+        await eventually(lambda: any("listening" in text for text in log.texts))
+        near += [(await asyncio.open_connection(*host_port(f"//{ours}")))[1] for _ in range(3)]
+        await eventually(lambda: len(peers) == 3)
+        async with asyncio.timeout(PATIENCE), connect(url) as client:
+            await eventually(
+                lambda: any("websocket" in f.get("stage", "") for _, t, f in log.lines if t == "connected")
+            )
+            for number, writer in enumerate(near):
+                writer.write(make_open(65001 + number).octets)
+            got = [json.loads(await client.recv()) for _ in near]
+            assert {line[4]["asn"] for line in got} == {65001, 65002, 65003}
+            near[0].close()
+            await near[0].wait_closed()
+            near[1].write(Message(KEEPALIVE).octets)
+            while json.loads(await client.recv())[3] != "KEEPALIVE":
+                pass
+        with pytest.raises(ConfigError, match="--listen needs --write"):
+            build(parse([word for word in words if word != "--write"]), log)  # type: ignore[arg-type]
+    finally:
+        sessions.interrupt()
+        await asyncio.wait_for(task, PATIENCE)
+        for writer in (*near, *peers):
+            writer.close()
+        far.close()

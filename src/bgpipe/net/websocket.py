@@ -192,6 +192,7 @@ class Server:
         self._on_client = on_client
         self._on_slow = on_slow
         self._server: Any = None
+        self._starting = asyncio.Lock()
         self._seats: set[_Seat] = set()
         self._heard = 0.0
         self._received: deque[tuple[bytes, str]] = deque()
@@ -210,25 +211,26 @@ class Server:
 
         Raises OSError.
         """
-        if self._server is not None:
-            return
         from websockets.asyncio.server import basic_auth, serve
 
-        parts = urlsplit(url)
-        self._path = parts.path or "/"
-        if credentials is not None:
-            self._authorize = basic_auth(realm=REALM, credentials=credentials)
-        self._server = await serve(
-            self._handle,
-            parts.hostname,
-            parts.port or (443 if parts.scheme == "wss" else 80),
-            ssl=tls,
-            process_request=self._judge,
-            open_timeout=patience or None,
-            max_size=MAX_FRAME,
-            compression=None,
-            logger=_log,
-        )
+        async with self._starting:
+            if self._server is not None:
+                return
+            parts = urlsplit(url)
+            self._path = parts.path or "/"
+            if credentials is not None:
+                self._authorize = basic_auth(realm=REALM, credentials=credentials)
+            self._server = await serve(
+                self._handle,
+                parts.hostname,
+                parts.port or (443 if parts.scheme == "wss" else 80),
+                ssl=tls,
+                process_request=self._judge,
+                open_timeout=patience or None,
+                max_size=MAX_FRAME,
+                compression=None,
+                logger=_log,
+            )
 
     @property
     def addresses(self) -> list[str]:
