@@ -90,7 +90,7 @@ def real_records(data: Path) -> list[bytes]:
     records = []
     for path in sorted(data.glob("*.bz2")):
         with bz2.open(path) as stream:
-            found = list(read_records(stream.read(4_000_000)))[:-1]
+            found = list(read_records(stream.read(2_000_000)))[:-1]
         records += found[:: max(1, len(found) // TASTE)]
     return records
 

@@ -167,6 +167,7 @@ cdef class Bundler:
     cdef dict numbers     # of peers, by their header
     cdef Bundle* bundles  # one for each peer
     cdef size_t count
+    cdef size_t capacity  # bundles that there is memory for
     cdef size_t table     # so many of them are of the PEER_INDEX_TABLE
     cdef Writer headers   # per-peer headers, each in PEER_HEADER octets
     cdef Writer octets
@@ -194,19 +195,22 @@ cdef class Bundler:
             Py_XDECREF(self.bundles[i].nlri.octets)
         free(self.bundles)
         self.bundles = NULL
-        self.count = self.table = 0
+        self.count = self.capacity = self.table = 0
         self.headers.used = 0
         return True
 
     cdef bint introduce(self, bytes peer) except False:
         """The peer with the next number."""
         cdef size_t size = min(PyBytes_GET_SIZE(peer), <Py_ssize_t> PEER_HEADER)
-        cdef Bundle* bundle
-        cdef uint8_t* p
-        bundle = <Bundle*> realloc(self.bundles, (self.count + 1) * sizeof(Bundle))
-        p = room(&self.headers, PEER_HEADER)
-        if bundle != NULL:
-            self.bundles = bundle
+        cdef size_t capacity = max(self.capacity, <size_t> 32)
+        cdef Bundle* bundle = self.bundles
+        cdef uint8_t* p = room(&self.headers, PEER_HEADER)
+        if self.count == self.capacity:
+            capacity += capacity
+            bundle = <Bundle*> realloc(bundle, capacity * sizeof(Bundle))
+            if bundle != NULL:
+                self.bundles = bundle
+                self.capacity = capacity
         if bundle == NULL or p == NULL:
             raise MemoryError
         memset(p, 0, PEER_HEADER)
