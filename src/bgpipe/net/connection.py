@@ -109,6 +109,7 @@ class Connection(asyncio.Protocol):
             except TimeoutError:
                 continue
         self.abort()
+        await self.closed.wait()
 
     def abort(self) -> None:
         """Closes at once; what was not sent is lost."""

@@ -1,7 +1,7 @@
 """TCP for BGP: opening connections and waiting for them, with MD5 or TCP-AO, TTL, GTSM and transparent addresses.
 
-The options that Python's socket module has no names for are those of Linux. Where the kernel refuses one, the
-OSError says which option it was and what it needs.
+The options that Python's socket module has no names for are those of Linux. Where the kernel refuses one, a ValueError
+says which option it was and what it needs; what may go better next time is an OSError.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def format_endpoint(address: Sequence[object]) -> str:
 
 
 async def dial(host: str, port: int, options: TcpOptions, patience: float | None) -> socket.socket:
-    """A connected socket, to the first address of `host` that answers. Raises OSError (TimeoutError included).
+    """A connected socket, to the first address of `host` that answers. Raises OSError (TimeoutError too), ValueError.
 
     patience: seconds for each address, None waits as long as the kernel does.
     """
@@ -110,7 +110,10 @@ async def dial(host: str, port: int, options: TcpOptions, patience: float | None
 
 
 def listen(host: str, port: int, options: TcpOptions, backlog: int = 128) -> list[socket.socket]:
-    """Listening sockets: one for an address, one for each of IPv4 and IPv6 where `host` is "". Raises OSError."""
+    """Listening sockets: one for an address, one for each of IPv4 and IPv6 where `host` is "".
+
+    Raises OSError, ValueError.
+    """
     places: list[tuple[int, tuple[Any, ...]]]
     if host:
         places = [(int(found[0]), found[4]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)][:1]
@@ -183,12 +186,12 @@ def _prepare(made: socket.socket, options: TcpOptions) -> None:
 
 
 def set_option(made: socket.socket, name: str, setting: Callable[[], None], hint: str = "") -> None:
-    """Sets a socket option; an error names it as the command line does."""
+    """Sets a socket option. Raises ValueError, which names it as the command line does: that will not change."""
     try:
         setting()
     except OSError as error:
         hint = hint or f"this kernel ({os.uname().sysname} {os.uname().release}) has no support for it"
-        raise OSError(error.errno, f"{name}: {error.strerror}: {hint}") from None
+        raise ValueError(f"{name}: {error.strerror}: {hint}") from None
 
 
 def set_md5(made: socket.socket, key: str) -> None:

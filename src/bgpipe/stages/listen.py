@@ -8,12 +8,13 @@ import socket
 from ssl import SSLContext
 
 from ..net.connection import Connection, adopt
-from ..net.tcp import Network, parse_endpoint
+from ..net.tcp import Network, TcpOptions, parse_endpoint
 from ..net.tls import server_context
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.options import DURATION, FLAG, LIST, Kind, Option
 from .engine.door import Door
 from .engine.end import End
+from .engine.sink import explain_error
 
 
 def parse_many(text: str) -> int:
@@ -77,9 +78,18 @@ class Listen(End):
         door = Door(self.host, self.port, options, self.networks, self.pipeline.log)
         try:
             async with asyncio.timeout(self.timeout or None):
-                connected, _ = await door.next()
+                return await self._admit(door, options)
         except TimeoutError:
             raise StageError(f"{self}: no peer has connected within {self.timeout:g} s") from None
         finally:
             door.close()
-        return await adopt(connected, options, server=True)
+
+    async def _admit(self, door: Door, options: TcpOptions) -> Connection:
+        """The first connection that can be used: who fails to agree on TLS does not keep out the others."""
+        while True:
+            connected, address = await door.next()
+            try:
+                return await adopt(connected, options, server=True)
+            except OSError as error:
+                reason = explain_error(error)
+                self.pipeline.log.warning(f"connection from {address} refused: {reason}", stage=str(self))

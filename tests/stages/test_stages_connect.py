@@ -1,0 +1,207 @@
+"""connect: who it calls, from where, and what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import pytest
+
+from bgpipe.cli.build import build
+from bgpipe.cli.grammar import parse
+from bgpipe.net.tls import server_context
+from bgpipe.pipeline.errors import ConfigError
+from bgpipe.wire import caps
+from bgpipe.wire.caps import Capability
+from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message
+from bgpipe.wire.notification import Notification
+from bgpipe.wire.update import Update
+from certificates import Authority
+from conversation import ALIVE, Peer, Records, opening, place, router, running
+
+SPEAKER = "-- speaker --active --asn 65001 --id 192.0.2.1"
+
+
+async def test_session_and_its_end() -> None:
+    async with router() as (address, peers), running(f"{SPEAKER} -- connect --bind 127.83.252.1 {address}") as run:
+        peer = await peers.get()
+        assert peer.writer.get_extra_info("peername")[0] == "127.83.252.1"
+        await peer.establish()
+        values = run.pipeline.values
+        assert values["R_REMOTE"] == address
+        assert values["R_LOCAL_ADDR"] == "127.83.252.1"
+        run.runner.interrupt()
+        assert (await peer.fault())[:2] == (6, 2)
+        assert await run.end() == ""
+        assert "wrote=" in await run.told("connection closed")
+
+
+async def test_peer_that_ends() -> None:
+    async with router() as (address, peers), running(f"{SPEAKER} -- connect {address}") as run:
+        peer = await peers.get()
+        await peer.establish()
+        await peer.close()
+        assert "connection closed by the peer" in await run.end()
+
+
+async def test_ipv6() -> None:
+    async with router("[::1]") as (address, peers), running(f"{SPEAKER} -- connect {address}") as run:
+        await (await peers.get()).establish()
+        assert run.pipeline.values["R_REMOTE"] == address
+        assert run.pipeline.values["R_REMOTE_ADDR"] == "::1"
+
+
+async def test_nobody_there() -> None:
+    address = place()
+    async with running(f"{SPEAKER} -- connect {address}") as run:
+        failure = await run.end()
+        assert address in failure
+        assert "refused" in failure.lower()
+
+
+async def test_retry_until_somebody_is_there() -> None:
+    """Refused at first, and the address is not ours to listen on before that."""
+    with socket.socket() as taken:
+        taken.bind(("127.83.252.2", 18390))
+        async with running(f"{SPEAKER} -- connect --retry 127.83.252.2:18390") as run:
+            await run.told("next attempt")
+            taken.listen()
+            taken.setblocking(False)
+            async with asyncio.timeout(10):
+                connected, _ = await asyncio.get_running_loop().sock_accept(taken)
+            peer = Peer(*await asyncio.open_connection(sock=connected))
+            run.peers.append(peer)
+            await peer.establish()
+
+
+async def test_retry_has_its_limit() -> None:
+    async with running(f"{SPEAKER} -- connect --retry --retry-max 1 {place()}") as run:
+        assert "refused" in (await run.end()).lower()
+
+
+async def test_no_retry_of_what_can_not_be() -> None:
+    async with running(f"{SPEAKER} -- connect --retry --md5 {'x' * 81} {place()}") as run:
+        assert "80 octets" in await run.end()
+
+
+async def test_timeout() -> None:
+    """A listening socket whose queue is full takes no more."""
+    with socket.socket() as full, socket.socket() as first, socket.socket() as second:
+        full.bind(("127.83.252.3", 18391))
+        full.listen(0)
+        for each in (first, second):
+            each.setblocking(False)
+            each.connect_ex(("127.83.252.3", 18391))
+        async with running(f"{SPEAKER} -- connect --timeout 50ms 127.83.252.3:18391") as run:
+            assert await run.end()
+
+
+async def test_tls(tmp_path) -> None:
+    authority = Authority(tmp_path, "authority")
+    mine, yours = authority.issue("router"), None
+    async with router() as (plain, _):
+        host = plain.rpartition(":")[0]
+        yours = authority.issue("server", host)
+    server = server_context(cert=str(yours[0]), key=str(yours[1]), ca=str(authority.cert))
+    shown = f"--cert {mine[0]} --key {mine[1]}"
+    async with (
+        router(host, ssl=server) as (address, peers),
+        running(f"{SPEAKER} -- connect --tls --ca {authority.cert} {shown} {address}") as run,
+    ):
+        peer = await peers.get()
+        await peer.establish()
+        assert "router" in str(peer.writer.get_extra_info("peercert"))
+        run.runner.interrupt()
+        assert (await peer.fault())[:2] == (6, 2)
+
+
+async def test_tls_with_a_stranger(tmp_path) -> None:
+    stranger = Authority(tmp_path, "stranger").issue("server", "127.83.252.4")
+    server = server_context(cert=str(stranger[0]), key=str(stranger[1]))
+    async with router("127.83.252.4", ssl=server) as (address, peers):
+        async with running(f"{SPEAKER} -- connect --tls {address}") as run:
+            assert "certificate" in await run.end()
+        async with running(f"{SPEAKER} -- connect --tls --insecure {address}"):
+            await (await peers.get()).establish()
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["connect 0.0.0.0", "connect ::", "connect 192.0.2.1:0", "connect --ttl 256 192.0.2.1",
+     "connect --min-ttl -1 192.0.2.1", "connect 192.0.2.1 -- speaker -- connect 192.0.2.2 -- drop update"],
+)  # fmt: skip
+def test_words_that_can_not_be(words: str) -> None:
+    with pytest.raises(ConfigError):
+        build(parse(["--", *words.split()], {}), Records())  # type: ignore[arg-type]
+
+
+def test_transparent_should_wait() -> None:
+    log = Records()
+    build(parse(["--", "listen", ":179", "--", "connect", "--transparent", "0.0.0.0"], {}), log)  # type: ignore[arg-type]
+    assert any("--wait" in line for line in log.lines)
+
+
+# Between two peers
+
+
+def update(*prefixes: str, **attrs: object) -> Message:
+    settings = {"ORIGIN": "IGP", "ASPATH": [65002]} | attrs
+    return Message(UPDATE, Update.make(reach=prefixes, attrs=settings, next_hop="192.0.2.2").body)
+
+
+async def pair(run, peers: asyncio.Queue[Peer], *more: Capability) -> tuple[Peer, Peer]:
+    """Both ends of a session that is up."""
+    left = await run.dial()
+    right = await peers.get()
+    await left.say(opening(65002, *more))
+    await right.expect(OPEN)
+    await right.say(opening(65003, *more, bgp_id="192.0.2.3"))
+    await left.expect(OPEN)
+    for one, other in ((left, right), (right, left)):
+        await one.say(ALIVE)
+        await other.expect(KEEPALIVE)
+    return left, right
+
+
+async def test_notification_passes_and_ends_both() -> None:
+    words = f"-- listen {place()} -- connect --wait listen"
+    async with router() as (address, peers), running(f"{words} {address}") as run:
+        left, right = await pair(run, peers)
+        cease = Message(NOTIFICATION, Notification.shutdown("maintenance").encode())
+        await left.say(cease)
+        await left.close()
+        heard = await right.all()
+        assert [each.octets for each in heard] == [cease.octets], "and nothing follows"
+        assert "maintenance" in await run.end()
+
+
+async def test_lost_peer_is_no_cease_for_the_other() -> None:
+    """So that it may do graceful restart."""
+    words = f"-- listen {place()} -- connect --wait listen"
+    async with router() as (address, peers), running(f"{words} {address}") as run:
+        left, right = await pair(run, peers)
+        left.writer.transport.abort()
+        assert await right.all() == []
+
+
+async def test_long_messages_where_one_side_takes_them() -> None:
+    """Edited OPENs let the peers agree on different things; each gets messages that it can read."""
+    words = f"-- listen {place()} -- connect --wait listen"
+    async with router() as (address, peers), running(f"{words} {address}") as run:
+        left, right = await pair(run, peers, Capability(caps.EXTENDED_MESSAGE))
+        big = update(*(f"10.{high}.{low}.0/24" for high in range(8) for low in range(256)))
+        assert len(big.octets) > 4096
+        await left.say(big)
+        assert (await right.expect(UPDATE)).octets == big.octets
+
+
+async def test_malformed_kill() -> None:
+    words = f"-- listen --malformed kill {place()} -- drop -R 'med > 5' -- connect --wait listen"
+    async with router() as (address, peers), running(f"{words} {address}") as run:
+        left, right = await pair(run, peers)
+        bad = update("198.51.100.0/24")
+        body = bad.body.replace(b"\x40\1\1\0", b"\x40\1\1\7")
+        assert body != bad.body
+        await left.say(Message(UPDATE, body))
+        assert (await left.fault())[:2] == (3, 6)
+        assert [each.type_code for each in await right.all()] == [NOTIFICATION]
