@@ -96,12 +96,17 @@ class Runner:
         self._changed.set()
 
     async def _stop_ended(self) -> None:
-        while stage := self.pipeline.take_ended():
-            for task in [task for task, owner in self._tasks.items() if owner is stage]:
-                task.cancel()
-                await self._wait(task, self._interrupted)
-            await self._wait(self._task(stage, stage.stop()), self._interrupted)
-            self.pipeline.stopped(stage)
+        """Stops stages side by side, so that none waits for another one's peer; the hidden ones after all others."""
+        while ended := list(iter(self.pipeline.take_ended, None)):
+            for hidden in (False, True):
+                await asyncio.gather(*(self._stop(stage) for stage in ended if stage.hidden is hidden))
+
+    async def _stop(self, stage: Stage) -> None:
+        for task in [task for task, owner in self._tasks.items() if owner is stage]:
+            task.cancel()
+            await self._wait(task, self._interrupted)
+        await self._wait(self._task(stage, stage.stop()), self._interrupted)
+        self.pipeline.stopped(stage)
 
     def _task(self, stage: Stage, doing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(self._guard(stage, doing), name=str(stage))
