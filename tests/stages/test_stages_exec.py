@@ -359,7 +359,7 @@ async def test_raw_octets_of_a_session():
 
 async def test_two_programs_under_load():
     """Neither waits for the other for ever, though both are full in both directions."""
-    count = 30_000
+    count = 10_000
     async with between("exec", "-LR", "cat", "--", "exec", "-LR", "cat") as session:
         await established(session)
         for peer in (session.left, session.right):
@@ -405,7 +405,7 @@ async def test_a_stalled_program_and_all_pass(tmp_path):
 async def test_a_program_that_takes_nothing(tmp_path):
     """More than it is allowed to leave waiting: the session goes on, nothing is lost or out of order."""
     words = ("exec", "-R", "--stall-timeout", "300ms", "--on-exit", "pass", "--type", "UPDATE")
-    count = 60_000
+    count = 30_000
     async with between(*words, "-A", "sleep", "100") as session:
         await established(session)
         session.left.send(*[make_update(n) for n in range(count)], Message(KEEPALIVE))
