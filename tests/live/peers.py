@@ -163,10 +163,11 @@ class Peer:
             raise AssertionError(f"nothing came within {seconds:g} s") from None
         except OSError:
             octets = b""
-        finally:
-            self.socket.settimeout(PATIENCE)
-        self.ended = not octets
+        self.socket.settimeout(PATIENCE)
         self.seen += octets
+        if not octets:
+            self.ended = True
+            self.socket.close()  # as a router does that hears the end
 
 
 class Router:

@@ -1,0 +1,162 @@
+"""Reliability 2: malformed messages of every type, from many sessions, beside a healthy one in the same process.
+
+50,000 in `make check`, a tenth of them in `make test`; BGPIPE_MUTANTS says another number. The healthy session is the
+oracle: it stays up, loses nothing and keeps its order.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from random import Random
+
+import pytest
+from peers import ALIVE, Bgpipe, Peer, Router, announcement, greeting, kind, proxy, sentinel, updates
+
+from bgpipe.wire.message import HEADER, MARKER, NOTIFICATION, OPEN, ROUTE_REFRESH, UPDATE
+from vectors import load
+
+SUITES = ("frr_rfc7606", "openbgpd_attr_errors", "cve_messages", "robustness", "gobgp_messages", "exabgp_encoding")
+MUTANTS = int(os.environ.get("BGPIPE_MUTANTS", "5000"))
+ODD = (0, 1, 2, 3, 4, 16, 23, 32, 64, 127, 128, 192, 254, 255)
+BATCH = 50
+"""Mutants that are sent without waiting for a word from the other side."""
+
+
+def seeds() -> list[bytes]:
+    """Good and bad messages of all types."""
+    rows = [row for suite in SUITES for row in load(suite) if row["kind"] in ("update", "open", "message")]
+    found = [bytes.fromhex(row.get("message_hex") or row["hex"]) for row in rows]
+    whole = [each for each in found if len(each) >= HEADER and each[:16] == MARKER]
+    refresh = MARKER + b"\0\x17\5\0\1\0\1"
+    shutdown = MARKER + b"\0\x1e\3\6\2\x08so long!"
+    return [*whole, *updates(300), *[greeting(), refresh, shutdown, ALIVE] * 20]
+
+
+def mutate(message: bytes, rng: Random) -> bytes:
+    """Changed inside; one in 20 is said to be of another type."""
+    octets = bytearray(message)
+    for _ in range(rng.randrange(1, 4)):
+        at = rng.randrange(HEADER, len(octets) + 1)
+        match rng.randrange(3):
+            case 0 if at < len(octets):
+                octets[at] = rng.choice((*ODD, rng.randrange(256)))
+            case 1:
+                del octets[at : at + rng.randrange(1, 4)]
+            case _:
+                octets[at:at] = rng.randbytes(rng.randrange(1, 4))
+    if len(octets) > 4096:
+        del octets[4096:]
+    octets[16:18] = len(octets).to_bytes(2, "big")
+    if rng.randrange(20) == 0:
+        octets[18] = rng.choice((OPEN, UPDATE, NOTIFICATION, ROUTE_REFRESH))
+    return bytes(octets)
+
+
+class Attacker:
+    """Sends mutants on one session after the other; counts what it has sent and how many sessions that has cost."""
+
+    def __init__(self, running: Bgpipe, router: Router, rng: Random) -> None:
+        self.running = running
+        self.router = router
+        self.rng = rng
+        self.sent = self.sessions = 0
+
+    def attack(self, messages: list[bytes], count: int) -> None:
+        while self.sent < count:
+            self.sessions += 1
+            left, right = self.running.dial(), self.router.accept()
+            try:
+                if self.rng.randrange(8):  # else the first message, where an OPEN should be, is a mutant too
+                    left.say(greeting(self.rng.choice((65001, 65002))), ALIVE)
+                    right.say(greeting(65002), ALIVE)
+                while self.sent < count and self.batch(left, right, messages):
+                    pass
+            except OSError:
+                pass  # the session is over
+            left.close()
+            right.close()
+            self.running.peers.remove(left)
+            self.router.peers.remove(right)
+
+    def batch(self, left: Peer, right: Peer, messages: list[bytes]) -> bool:
+        """Whether the session is still up behind some mutants. One batch in eight has a wrong header in it: what follows
+        can't be read any more, and the session must end."""
+        for peer in (left, right) if self.rng.randrange(4) == 0 else (left,):
+            pieces = [mutate(self.rng.choice(messages), self.rng) for _ in range(BATCH)]
+            self.sent += len(pieces)
+            peer.say(*pieces)
+        broken = self.rng.randrange(8) == 0
+        if broken:
+            header = bytearray(ALIVE)
+            header[self.rng.randrange(HEADER)] ^= 1 << self.rng.randrange(8)
+            left.say(bytes(header), bytes(70_000))
+        left.say(sentinel())
+        while heard := right.hear():
+            if kind(heard) == NOTIFICATION:
+                return False  # whoever is told that the session is over closes it
+            if heard == sentinel():
+                assert not broken
+                return True
+        return False
+
+
+class Healthy:
+    """A session that goes on: what is said at one end must be heard at the other, all of it and in order."""
+
+    def __init__(self, left: Peer, right: Peer) -> None:
+        self.left = left
+        self.right = right
+        self.stop = threading.Event()
+        self.count = 0
+        self.slowest = 0.0
+        self.faults: list[str] = []
+
+    def run(self) -> None:
+        try:
+            while not self.stop.is_set():
+                message = announcement(f"10.{self.count >> 8 & 255}.{self.count & 255}.0/24")
+                start = time.monotonic()
+                self.left.say(message)
+                assert self.right.hear() == message
+                self.right.say(ALIVE)
+                assert self.left.hear() == ALIVE
+                self.slowest = max(self.slowest, time.monotonic() - start)
+                self.count += 1
+        except Exception as error:
+            self.faults.append(repr(error))
+
+
+@pytest.mark.parametrize("between", [("-o", "drop"), ("", "grep"), ("", "")], ids=["drop and -o", "grep", "nothing"])
+def test_malformed_messages_beside_a_healthy_session(between: tuple[str, str]) -> None:
+    option, filtering = between
+    stages = {
+        "drop": ("drop", "-LR", "as_origin == 4200000001"),
+        "grep": ("grep", "-LR", "!update || !as_path || as_path"),
+    }
+    options = ("-e", "SLOW", *([option] if option else []))
+    rng = Random(filtering)
+    with proxy(*stages.get(filtering, ()), options=options) as (running, router):
+        healthy = Healthy(*running.session(router))
+        before = running.descriptors
+        thread = threading.Thread(target=healthy.run, daemon=True)
+        thread.start()
+        attacker = Attacker(running, router, rng)
+        try:
+            attacker.attack(seeds(), MUTANTS // 3 + 1)
+        finally:
+            healthy.stop.set()
+            thread.join(30)
+        assert not healthy.faults
+        assert running.alive
+        assert healthy.count > 10
+        assert healthy.slowest < 1.0
+        assert attacker.sent > MUTANTS // 3
+        wait = time.monotonic() + 10
+        while running.descriptors > before and time.monotonic() < wait:
+            time.sleep(0.02)
+        assert running.descriptors <= before
+        print(
+            f"{attacker.sent} mutants, {attacker.sessions} sessions, healthy {healthy.count}, {healthy.slowest:.3f} s"
+        )
