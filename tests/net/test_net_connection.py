@@ -24,6 +24,7 @@ class Ends:
         connection.on_closed = self.tell
         connection.on_full = lambda: self.tell("full")
         connection.on_room = lambda: self.tell("room")
+        connection.resume()
 
     def tell(self, what: object) -> None:
         self.told.append(what)

@@ -14,7 +14,7 @@ HIGH_WATER: Final = 4 << 20
 
 
 class Connection(asyncio.Protocol):
-    """An open connection.
+    """An open connection. It reads nothing before the first `resume`.
 
     on_octets is called with what the peer sent, on_closed once when the connection is gone, with the error if there
     was one; on_full and on_room when what waits for the peer grows too much and when it has shrunk again.
@@ -36,6 +36,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        self._transport.pause_reading()  # what comes together with the end of a TLS handshake, somebody must want
         self.local = format_endpoint(self._transport.get_extra_info("sockname"))
         self.remote = format_endpoint(self._transport.get_extra_info("peername"))
 

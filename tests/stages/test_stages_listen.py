@@ -1,0 +1,124 @@
+"""listen: who may come in, and how."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bgpipe.cli.build import build
+from bgpipe.cli.grammar import parse
+from bgpipe.net.tls import client_context
+from bgpipe.pipeline.errors import ConfigError
+from bgpipe.wire.message import OPEN
+from certificates import Authority
+from conversation import Peer, Records, opening, place, running
+
+SPEAKER = "-- speaker --active --asn 65001 --id 192.0.2.1"
+
+
+async def test_session() -> None:
+    where = place()
+    async with running(f"{SPEAKER} -- listen {where}") as run:
+        peer = await run.dial()
+        theirs = await peer.establish()
+        assert theirs.asn == 65001
+        assert run.pipeline.values["R_LOCAL"] == where
+        assert run.pipeline.values["R_REMOTE_PORT"] == str(peer.writer.get_extra_info("sockname")[1])
+
+
+async def test_only_one_is_let_in() -> None:
+    async with running(f"{SPEAKER} -- listen {place()}") as run:
+        await (await run.dial()).establish()
+        with pytest.raises(ConnectionRefusedError):
+            await run.dial()
+
+
+async def test_ipv6() -> None:
+    async with running(f"{SPEAKER} -- listen {place('[::1]')}") as run:
+        await (await run.dial()).establish()
+        assert run.pipeline.values["R_REMOTE_ADDR"] == "::1"
+
+
+async def test_allow() -> None:
+    """Who may not pass is not waited for, and the next one may."""
+    async with running(f"{SPEAKER} -- listen --allow 127.83.253.0/25,2001:db8::/32 {place()}") as run:
+        stranger = await run.dial(bind="127.83.253.200")
+        assert await stranger.hear() is None
+        await run.told("refused: not in --allow")
+        await (await run.dial(bind="127.83.253.100")).establish()
+
+
+async def test_timeout() -> None:
+    async with running(f"{SPEAKER} -- listen --timeout 50ms {place()}") as run:
+        assert "no peer has connected" in await run.end()
+
+
+async def test_open_that_does_not_come() -> None:
+    async with running(f"-- speaker -- listen --open-timeout 50ms {place()}") as run:
+        peer = await run.dial()
+        assert await peer.hear() is None
+        assert "no OPEN within" in await run.end()
+
+
+async def test_address_in_use() -> None:
+    where = place()
+    async with running(f"{SPEAKER} -- listen {where}") as run:
+        await run.told("listening on")
+        async with running(f"{SPEAKER} -- listen {where}") as second:
+            assert "in use" in (await second.end()).lower()
+
+
+async def dial_tls(run, **settings: str) -> Peer:
+    where = (await run.told("listening on ")).split()[-1]
+    host, _, port = where.rpartition(":")
+    peer = Peer(*await asyncio.open_connection(host, int(port), ssl=client_context(**settings)))
+    run.peers.append(peer)
+    return peer
+
+
+async def test_tls(tmp_path) -> None:
+    """A client without a certificate, and one who speaks no TLS at all, keep nobody else out."""
+    authority = Authority(tmp_path, "authority")
+    where = place()
+    cert, key = authority.issue("server", where.partition(":")[0])
+    mine = dict(zip(("cert", "key"), map(str, authority.issue("router")), strict=True))
+    words = f"listen --tls --cert {cert} --key {key} --ca {authority.cert} {where}"
+    async with running(f"{SPEAKER} -- {words}") as run:
+        plain = await run.dial()
+        await plain.say(opening())
+        await run.told("refused")
+        try:
+            nobody = await dial_tls(run, ca=str(authority.cert))
+            assert await nobody.hear() is None
+        except OSError:
+            pass  # it is told at once, or when it reads
+        peer = await dial_tls(run, ca=str(authority.cert), **mine)
+        await peer.establish()
+        run.runner.interrupt()
+        assert (await peer.fault())[:2] == (6, 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [("--tls", "--cert"), ("--tls --cert /nonexistent.pem", "nonexistent"), (f"--md5 {'x' * 81}", "80 octets")],
+)
+async def test_settings_that_fail(words: str, error: str) -> None:
+    async with running(f"{SPEAKER} -- listen {words} {place()}") as run:
+        assert error in await run.end()
+
+
+@pytest.mark.parametrize(
+    "words", ["--allow 192.0.2.0/33 :179", "[::1", ":0", "--many --again :179", "--ttl 256 :179", "--min-ttl 999 :179"]
+)
+def test_words_that_can_not_be(words: str) -> None:
+    with pytest.raises(ConfigError):
+        build(parse(["--", "listen", *words.split(), "--", "speaker"], {}), Records())  # type: ignore[arg-type]
+
+
+async def test_what_the_peer_sends_first_waits_for_the_stages() -> None:
+    """It may have its OPEN on the way before anything else is there."""
+    async with running(f"{SPEAKER} -- listen {place()}") as run:
+        peer = await run.dial()
+        await peer.say(opening())
+        assert (await peer.expect(OPEN)).open.asn == 65001
