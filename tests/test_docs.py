@@ -2,8 +2,8 @@
 
 A console block has commands (`$ command`, continued with a backslash) and what they print, on either stream. A python
 block may be followed by an ```output block, which is what it prints. In expected output, a line `...` stands for any
-lines and `...` within a line for any text. The blocks of one page run in order in one directory, which holds the
-sample that `make demo` makes.
+lines and `...` within a line for any text. A block with a title is a file of that name. The blocks of one page run in
+order in one directory, which holds the sample that `make demo` makes.
 
 A `sh` block has commands that need routers, rights or hosts that a test has not: of each bgpipe in it, the command line
 is read and its pipeline explained (`bgpipe -n`).
@@ -24,7 +24,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent.parent
 PAGES = [HERE / "README.md", *sorted((HERE / "docs").rglob("*.md"))]
-FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w*)(?: title=\"([\w.]+)\")?[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TIMEOUT = 120
 
 
@@ -122,8 +122,10 @@ def test_page(page, sample, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "example"}
     printed = ""
-    for language, block in FENCE.findall(page.read_text()):
-        if language == "console":
+    for language, title, block in FENCE.findall(page.read_text()):
+        if title:
+            (tmp_path / title).write_text(block)
+        elif language == "console":
             run_console(block, tmp_path)
         elif language == "sh":
             parse_console(block, tmp_path)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 
 import pytest
-from playbook import Clock, Dropper, Feeder, Looker, begin, block, feed, keepalive, stage, update
 
+from bgpipe.formats.base import Item
 from bgpipe.pipeline.errors import ConfigError, StageError
+from bgpipe.pipeline.line import inherit
+from bgpipe.pipeline.options import FLAG, Option
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.stage import Consuming, Stage
+from bgpipe.wire.block import Block
 from bgpipe.wire.message import Message
+from playbook import Clock, Dropper, Feeder, Looker, begin, block, feed, keepalive, stage, update
 
 
 def leaving(pipeline: Pipeline, direction: str) -> list[object]:
@@ -266,3 +270,47 @@ def test_counts_of_the_line():
     pipeline = begin(source, stage(Dropper, "--if keepalive"))
     feed(source.inlet, update(), keepalive(), block(update(), update()))
     assert (pipeline.lines["R"].entered, pipeline.lines["R"].left) == (4, 3)
+
+
+class Doubler(Consuming):
+    """Lets each message go on twice, the second time with another body and without saying where it is from."""
+
+    blocks = Option(FLAG, False, "work on blocks")
+
+    def attach(self) -> None:
+        self.watch(self.on_message, on_block=self.on_block if self.blocks else None, looks=False)
+
+    def on_message(self, message: Message) -> list[Message]:
+        return [message, Message(2, b"other")]
+
+    def on_block(self, block: Block) -> list[Item]:
+        return [block.part(0, 1), inherit(Message(2, b"other"), block.message(0)), block.part(1, len(block))]
+
+
+def test_several_messages_in_the_place_of_one_meet_the_stages_behind():
+    source, first, second, looker = stage(Feeder, "-R"), stage(Doubler), stage(Doubler), stage(Looker)
+    left = leaving(begin(source, first, second, looker), "R")
+    feed(source.inlet, update(), update(time=9))
+    assert looker.seen == [("UPDATE", seq, "R") for seq in (1, 1, 1, 1, 2, 2, 2, 2)]
+    assert [message.body == b"other" for message in left] == [False, True, True, True] * 2
+    assert [message.time for message in left[4:]] == [9] * 4
+
+
+def test_messages_and_blocks_in_the_place_of_a_block_keep_their_order():
+    source, doubler, looker = stage(Feeder, "-R"), stage(Doubler, "--blocks"), stage(Looker, "--blocks")
+    left = leaving(begin(source, doubler, looker), "R")
+    feed(source.inlet, block(update(), update(), update()))
+    assert looker.seen == [1, ("UPDATE", 1, "R"), 2]
+    assert [1 if isinstance(item, Message) else len(item) for item in left] == [1, 1, 2]
+
+
+def test_what_a_block_has_become_waits_where_a_stage_behind_wants_it():
+    clock = Clock()
+    source, doubler, looker = stage(Feeder, "-R"), stage(Doubler, "--blocks"), stage(Looker, "--rate-limit 1")
+    begin(source, doubler, looker, clock=clock)
+    waits = []
+    for wait in source.inlet.feed([block(update(), update())]):
+        waits.append(wait)
+        clock.now += wait
+    assert waits == [1.0, 1.0]
+    assert len(looker.seen) == 3

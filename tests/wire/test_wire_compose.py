@@ -258,3 +258,18 @@ def test_splits_are_whole(announced, gone, filler):
 def test_attributes_can_be_given_as_they_are():
     one = Attribute(0xE0, 99, b"\1\2", AS4)
     assert IPV4.replace(attrs={99: one}).attrs[99] == one
+
+
+def test_withdraw():
+    update = IPV4.replace(withdrawn=["10.0.0.0/8"])
+    first, second = update.reach
+    assert shown(update.withdraw([first])) == {
+        "reach": ["198.51.100.0/24"],
+        "unreach": ["10.0.0.0/8", "192.0.2.0/24"],
+        "attrs": ROUTE,
+    }
+    assert shown(update.withdraw()) == {"unreach": ["10.0.0.0/8", "192.0.2.0/24", "198.51.100.0/24"]}
+    assert update.withdraw([second, first]) == update.withdraw()
+    assert IPV6.withdraw().withdrawn == [*IPV6.withdrawn, *IPV6.reach]
+    assert IPV6.withdraw().reach == []
+    assert update.withdraw([parse_prefix("11.0.0.0/8")]) == update

@@ -183,14 +183,14 @@ class Limit(Consuming):
 
     def _tell_removed(self, message: Message, what: int, prefix: Prefix, origin: int) -> None:
         name = NAMES[what]
-        if not self.removed[what]:
+        most = self._limits.get(what)  # lengths have none
+        if most and not self.removed[what]:
             self.pipeline.log.warning(
-                f"prefixes are removed: {name}", stage=str(self), first=str(prefix), origin=origin
+                f"prefixes are removed: {name}", stage=str(self), limit=most, first=str(prefix), origin=origin
             )
         self.removed[what] += 1
         if self.pipeline.bus.wanted(f"{self.name}/{name}"):  # in a flood the text of each costs most
-            counts = (self._limits[what],) if what in self._limits else ()
-            self.event(name, message, str(prefix), origin, *counts)
+            self.event(name, message, str(prefix), origin, *([most] if most else []))
 
     def _tell_near(self, message: Message, limit: int, prefix: Prefix, origin: int) -> None:
         """A limit has come near: of the session, of all, of an origin AS or a block."""

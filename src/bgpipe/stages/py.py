@@ -39,7 +39,6 @@ class Py(Consuming):
         "withdraw",
         "when a function fails: withdraw the routes of the UPDATE (and drop other messages), let the message pass, "
         "drop it, or end the session",
-        metavar="HOW",
     )
 
     policy: Policy | None = None

@@ -393,6 +393,18 @@ class Update:
 
         return replace(self, reach, withdrawn, attrs or {}, next_hop)
 
+    def withdraw(self, prefixes: Iterable[Prefix] | None = None) -> Update:
+        """A copy that withdraws these of its announced prefixes, None for all, instead of announcing them.
+
+        Where nothing is announced any more, the path attributes go. Raises WireError.
+        """
+        gone = set(self.reach if prefixes is None else prefixes)
+        left = [prefix for prefix in self.reach if prefix not in gone]
+        withdrawn = self.withdrawn + [prefix for prefix in self.reach if prefix in gone]
+        if left:
+            return self.replace(reach=left, withdrawn=withdrawn)
+        return Update.make(withdrawn=withdrawn, context=self._context)
+
     def parts(self) -> tuple[bytes, bytes, bytes]:
         """The octets of withdrawn routes, path attributes and NLRI. Raises WireError."""
         start, end = self._sections()
