@@ -80,6 +80,8 @@ class Run:
     argv: list[str]
     env: dict[str, str] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    """seconds of processor time, of all threads: what a busy machine changes least"""
     peak: int = 0
     """octets of resident memory"""
     failure: str = ""
@@ -112,6 +114,7 @@ def measure(run: Run) -> None:
     if process.returncode:
         run.failure = errors.decode(errors="replace").strip().splitlines()[-1:][0] if errors.strip() else "failed"
     run.seconds.append(seconds)
+    run.cpu.append(usage.ru_utime + usage.ru_stime)
     run.peak = max(run.peak, usage.ru_maxrss * 1024)
 
 
@@ -237,7 +240,8 @@ def show(row: Row) -> None:
             continue
         figure = f"{row.count / seconds:>12,.0f} {row.unit}/s" if row.count else ""
         ratio = "" if run is row.runs[0] else f"   ours takes {ours / seconds:.2f} of its time"
-        print(f"    {run.name:<20} {seconds:>8.3f} s {run.peak / 1e6:>6.0f} MB {figure:<24}{ratio}")
+        cost = f"{seconds:>8.3f} s {median(run.cpu):>8.3f} s cpu {run.peak / 1e6:>6.0f} MB"
+        print(f"    {run.name:<20} {cost} {figure:<24}{ratio}")
     sys.stdout.flush()
 
 
