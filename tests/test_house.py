@@ -107,6 +107,18 @@ def test_paths_in_documents_exist(document):
     assert {link for link in links if not (document.parent / link).exists()} == set()
 
 
+def test_every_page_is_found_from_the_first():
+    found: set[Path] = set()
+    waiting = [HERE / "docs/index.md"]
+    while waiting:
+        page = waiting.pop()
+        if page not in found:
+            found.add(page)
+            links = re.findall(r"\]\(([^)#:\s]+\.md)", page.read_text())
+            waiting += [(page.parent / link).resolve() for link in links]
+    assert set((HERE / "docs").rglob("*.md")) - found == set()
+
+
 def test_rfcs_are_named_where_the_table_says():
     rows = re.findall(r"^\| ([\d, ]+)[^|]*\|[^|]*\| ([^|]*) \|", (HERE / "RFCS.md").read_text(), re.MULTILINE)
     assert len(rows) > 20
