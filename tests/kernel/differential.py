@@ -5,8 +5,8 @@
     python tests/kernel/differential.py FILE...
 
 Two processes do the same work, one of them with BGPIPE_KERNEL=0. Each reads a case (a stream of mutants, or a piece of
-a file) as MRT, filters it, looks at its UPDATEs, writes it as JSON, MRT and raw messages, reads the JSON back, reads it
-once more with some lines broken, and says a digest of all that. The first case whose digests differ is shown. With
+a file) as MRT, filters it, limits it, looks at its UPDATEs, writes it as JSON, MRT and raw messages, reads the JSON back,
+reads it once more with some lines broken, and says a digest of all that. The first case whose digests differ is shown. With
 --sanitize the kernel is built with AddressSanitizer and UndefinedBehaviorSanitizer first, in a place of its own; this
 needs gcc.
 """
@@ -29,6 +29,7 @@ from random import Random
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from bgpipe.stages.limit import Limit
     from bgpipe.wire.message import Message
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -85,6 +86,8 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
     decoder = mrt.Decoder(on_damage=lambda damage: damages.append(str(damage)), states=bool(rng.randrange(2)))
     encoders = [json.Encoder(), mrt.Encoder(), raw.Encoder()]
     outputs: list[list[bytes]] = [[], [], []]
+    limit = make_limit(rng)
+    limited: list[bytes] = []
     seen: list[str] = []
     seq = 1
 
@@ -102,6 +105,10 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
                 matching = wanted.select(item) if isinstance(item, Block) else filter(wanted, [item])
                 matches += [message.seq for message in matching]
             seen.extend(map(look, item if isinstance(item, Block) else [item]))
+            if isinstance(item, Block):
+                limited.append(encoders[2].encode(limit.on_block(item)))
+            elif limit.on_message(item):
+                limited.append(encoders[2].encode(item))
 
     pos = 0
     while pos < len(octets):  # pieces as a socket or a decompressor would give them
@@ -121,7 +128,23 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
         again.append(b"".join(map(json.Encoder().encode, items)))
     seen += [f"{wanted.text}: {matches}" for wanted, matches in filters.items()]
     report = "\n".join([repr(decoder.counts), *damages]).encode()
-    return [report, lines, records, messages, *again, "\n".join(seen).encode()]
+    limited.append(repr((limit.removed, limit.routes.count)).encode())
+    return [report, lines, records, messages, *again, "\n".join(seen).encode(), b"".join(limited)]
+
+
+def make_limit(rng: Random) -> Limit:
+    """The stage limit, with small limits."""
+    from bgpipe.pipeline.pipeline import Pipeline
+    from bgpipe.stages.limit import Limit
+
+    limit = Limit("limit")
+    words = [f"--{name}={rng.randrange(4) * size}" for name, size in (("session", 30), ("origin", 2), ("block", 3))]
+    words += rng.sample(["-4", "-6", "--multicast", "--permanent", "-B=12", "-m=9", "-M=40"], 4)
+    assert limit.scan(words) == []
+    pipeline = Pipeline()
+    pipeline.add(limit, index=1)
+    pipeline.attach()
+    return limit
 
 
 def look(message: Message) -> str:
