@@ -29,6 +29,8 @@ class Connection(asyncio.Protocol):
         self.octets_written = 0
         self.full = False
         self.closed = asyncio.Event()
+        self.resumed_at = 0.0
+        """when reading went on after a pause, in the loop's time"""
         self.local = self.remote = ""
         """addresses with ports"""
         self._transport: asyncio.Transport | None = None
@@ -85,6 +87,12 @@ class Connection(asyncio.Protocol):
     def resume(self) -> None:
         if self._transport is not None and not self._transport.is_closing() and not self._transport.is_reading():
             self._transport.resume_reading()
+            self.resumed_at = asyncio.get_running_loop().time()
+
+    @property
+    def paused(self) -> bool:
+        """Whether it is we who don't read."""
+        return self._transport is not None and not self._transport.is_closing() and not self._transport.is_reading()
 
     async def close(self, patience: float) -> None:
         """Sends what waits, says that nothing follows, and closes when the peer has closed too.

@@ -181,6 +181,11 @@ class Session:
         if self.timers.running(Timer.SEND_HOLD):
             self.timers.start(Timer.SEND_HOLD, now + self.send_hold)
 
+    def deaf(self, until: float) -> None:
+        """Nobody has read what the peer said before: its silence until then says nothing about it."""
+        if self.hold_time:
+            self.timers.postpone(Timer.HOLD, until + self.hold_time)
+
     def sent(self, now: float) -> None:
         """Somebody else sent an UPDATE or KEEPALIVE on this session: ours can wait."""
         if self.timers.running(Timer.KEEPALIVE):

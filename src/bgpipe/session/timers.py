@@ -31,6 +31,11 @@ class Timers:
         """Starts a timer, or starts it again."""
         self._deadlines[timer] = deadline
 
+    def postpone(self, timer: Timer, deadline: float) -> None:
+        """Lets a timer, if it runs, expire no earlier than that."""
+        if timer in self._deadlines:
+            self._deadlines[timer] = max(deadline, self._deadlines[timer])
+
     def stop(self, timer: Timer) -> None:
         self._deadlines.pop(timer, None)
 

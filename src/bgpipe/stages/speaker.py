@@ -6,6 +6,7 @@ import asyncio
 import math
 from typing import Any, Final
 
+from ..net.connection import Connection
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.events import Event
 from ..pipeline.line import Input
@@ -33,6 +34,8 @@ from .engine.source import Source
 FLOWSPEC: Final = 133
 FAMILIES: Final = (IPV4_UNICAST, Family(1, FLOWSPEC), IPV6_UNICAST, Family(2, FLOWSPEC))
 """What we say that we speak, unless --caps says it."""
+_LOOKS: Final = 10
+"""How often we look in each send hold time whether the peer has taken anything."""
 _MOST_END_OF_RIB: Final = 11
 """Octets of body that an End-of-RIB marker has at most."""
 
@@ -140,14 +143,17 @@ class Speaker(Producing):
         self.session.start(loop.time(), passive=True)
         self.session.connected(loop.time())
         self._act()
+        look = loop.time()
         while self._down is None:
             self._changed.clear()
             try:
-                async with asyncio.timeout_at(self.session.deadline):
+                async with asyncio.timeout_at(min(look, self.session.deadline or look)):
                     await self._changed.wait()
             except TimeoutError:
+                look = loop.time() + self.session.send_hold / _LOOKS
                 if self._peer_takes():
                     self.session.progressed(loop.time())
+                self._excuse(loop.time())
                 self.session.tick(loop.time())
                 self._act()
         if not self.pipeline.stopping:
@@ -165,10 +171,18 @@ class Speaker(Producing):
         status["families"] = list(map(str, self._families))
         return status
 
+    def _connections(self) -> list[Connection]:
+        ends = [stage for stage in self.pipeline.stages if isinstance(stage, End) and stage.side == self.directions]
+        return [end.connection for end in ends if end.connection is not None]
+
+    def _excuse(self, now: float) -> None:
+        """A peer that nobody listens to, since an output is full, has not been silent."""
+        for connection in self._connections():
+            self.session.deaf(now if connection.paused else connection.resumed_at)
+
     def _peer_takes(self) -> bool:
         """Whether the peer has taken octets since the last call, or there are none for it (RFC 9687)."""
-        ends = [stage for stage in self.pipeline.stages if isinstance(stage, End) and stage.side == self.directions]
-        connections = [end.connection for end in ends if end.connection is not None]
+        connections = self._connections()
         waiting = sum(connection.waiting for connection in connections)
         before, self._taken = self._taken, sum(each.octets_written for each in connections) - waiting
         return not waiting or self._taken > before

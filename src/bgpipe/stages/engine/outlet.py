@@ -211,7 +211,9 @@ class Outlet:
                 user.on_error(error)
         if self._full and self._waiting <= MAX_JOBS // 2 and self._waiting_octets <= MAX_OCTETS // 2:
             self._full = False
-            for user in tuple(self._users):
+            users = tuple(self._users)
+            self._users = [*users[1:], *users[:1]]  # the first may fill it again at once: next time it is another one
+            for user in users:
                 user.on_room()
 
     def _on_odd(self, message: Message, error: Exception | None) -> None:

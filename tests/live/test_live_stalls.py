@@ -1,0 +1,237 @@
+"""Reliability 7, 8 and 9: peers that stop reading, that dribble, that die, that say nothing."""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+import time
+from contextlib import suppress
+
+from peers import ALIVE, Bgpipe, Peer, bgpipe, greeting, kind, notification, place, proxy, sentinel, updates, wait_until
+
+from bgpipe.wire.message import NOTIFICATION, OPEN
+
+BUFFER_LIMIT = 16 << 20
+"""Octets that may wait for one peer that doesn't read."""
+MANY = 60_000
+"""UPDATEs: more than all buffers on their way hold."""
+
+
+def pour(peer: Peer, octets: bytes) -> threading.Thread:
+    """Sends in a thread of its own, which ends when all is taken or the connection has ended."""
+
+    def run() -> None:
+        peer.socket.settimeout(None)
+        with suppress(OSError):
+            peer.socket.sendall(octets)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_peer_that_stops_reading_harms_only_itself() -> None:
+    """One of several routers reads nothing: what waits for it is bounded, the way back and all other sessions go on."""
+    octets = b"".join(updates(MANY)) * 4
+    with proxy(options=("-e", "SLOW")) as (running, router):
+        others = [running.session(router) for _ in range(5)]
+        left, right = running.session(router)
+        before = running.resident
+        pouring = pour(left, octets)
+        running.tells(r"event bgpfix/pipe\.SLOW .*evdir=R")
+        for number, (one, other) in enumerate(others):  # others, both ways
+            one.say(updates(500)[number], sentinel())
+            other.hear_until(sentinel())
+            other.say(sentinel())
+            one.hear_until(sentinel())
+        for number in range(50):  # the way back
+            right.say(sentinel(number))
+            assert left.hear() == sentinel(number)
+        assert running.resident - before < BUFFER_LIMIT
+        assert pouring.is_alive()
+        taken = 0
+        while taken < len(octets):  # it reads again, and everything is there
+            piece = right.socket.recv(1 << 20)
+            assert piece == octets[taken : taken + len(piece)]
+            taken += len(piece)
+        pouring.join(10)
+        assert not pouring.is_alive()
+
+
+def test_others_are_as_fast_beside_a_stuck_one() -> None:
+    """One of 20 peers reads nothing; the others get their routes in at most 1.2 times the time (and 0.3 s, for a
+    machine that does something else as well)."""
+    octets = b"".join(updates(4000))
+
+    def seconds(pairs: list[tuple[Peer, Peer]]) -> float:
+        start = time.monotonic()
+        threads = [pour(left, octets + sentinel()) for left, _ in pairs]
+        for _, right in pairs:
+            right.hear_until(sentinel())
+        for thread in threads:
+            thread.join()
+        return time.monotonic() - start
+
+    with proxy("drop", "-LR", "as_origin == 4200000001", options=("-e", "SLOW")) as (running, router):
+        pairs = [running.session(router) for _ in range(19)]
+        stuck, silent = running.session(router)
+        seconds(pairs)
+        baseline = min(seconds(pairs) for _ in range(2))
+        pouring = pour(stuck, b"".join(updates(MANY)) * 4)
+        running.tells(r"event bgpfix/pipe\.SLOW")
+        assert min(seconds(pairs) for _ in range(2)) <= 1.2 * baseline + 0.3
+        assert pouring.is_alive()
+        assert silent.hear()
+
+
+def test_send_hold(tmp_path) -> None:
+    """RFC 9687: a peer that lives but takes nothing is given up after the send hold time, with 8/0."""
+    host, port = place()
+    file = tmp_path / "updates.raw"
+    file.write_bytes(b"".join(updates(MANY)) * 4)
+    words = ["speaker", "--active", "--asn", "65055", "--send-hold", "10s"]
+    feed = ["read", "--wait", "ESTABLISHED", "--format", "raw", str(file)]
+    with bgpipe("--", *words, "--", *feed, "--", "listen", f"{host}:{port}", fails=True) as running:
+        left = running.dial(buffer=4096)
+        left.say(greeting(65001))
+        assert kind(left.hear()) == OPEN
+        left.say(ALIVE)
+        start = time.monotonic()
+
+        def ended() -> bool:
+            with suppress(OSError):
+                left.say(ALIVE)
+            return not running.alive
+
+        wait_until("it gives up", ended, 20)
+        assert 8 <= time.monotonic() - start <= 13  # 10 +- 2, and a second for the last octets
+        assert running.wait() != 0
+        assert "sent Send Hold Timer Expired" in running.log
+
+
+def test_without_an_open_it_is_closed() -> None:
+    """Connections that never send an OPEN, or send it an octet a second, are gone after 10 s; nothing of them stays."""
+    with proxy() as (running, router):
+        good, other = running.session(router)
+        before, cpu = running.descriptors, running.seconds
+        start = time.monotonic()
+        peers = []
+        for beginning in (b"", greeting()[:18], greeting()[:-1], ALIVE):
+            for _ in range(3):
+                peers.append(running.dial())
+                peers[-1].say(beginning)
+        dribbling = running.dial()
+        for octet in greeting():
+            if select.select([dribbling.socket], [], [], 1.0)[0]:
+                break
+            dribbling.say(bytes((octet,)))
+        for peer in (dribbling, *peers):
+            peer.hear_end()
+        assert 8 <= time.monotonic() - start <= 12
+        assert running.seconds - cpu < 2  # of 10: CPU < 20 %
+        wait_until("descriptors are closed", lambda: running.descriptors <= before)
+        good.say(sentinel())
+        assert other.hear() == sentinel()
+
+
+def test_dribbling_costs_nothing() -> None:
+    """200 established sessions whose peers send one octet at a time: every octet arrives, at little cost."""
+    with proxy() as (running, router):
+        pairs = [running.session(router) for _ in range(40)]
+        cpu, start = running.seconds, time.monotonic()
+        for octet in sentinel():
+            for left, _ in pairs:
+                left.say(bytes((octet,)))
+            select.select([], [], [], 0.02)
+        for _, right in pairs:
+            assert right.hear() == sentinel()
+        assert running.seconds - cpu < time.monotonic() - start
+
+
+def test_dead_peers_vanish() -> None:
+    """Sessions that are reset or closed end at once on the other side too, and leave nothing behind."""
+    with proxy() as (running, router):
+        good, other = running.session(router)
+        before = running.descriptors
+        for number in range(60):
+            left, right = running.session(router)
+            dying, living = (left, right) if number % 2 else (right, left)
+            dying.reset() if number % 3 else dying.close()
+            assert all(notification(each)[0] == 6 for each in living.hear_end(3))
+        wait_until("descriptors are closed", lambda: running.descriptors <= before)
+        good.say(sentinel())
+        assert other.hear() == sentinel()
+
+
+def test_half_open_peer() -> None:
+    """A peer that is silent once the session is up is gone at its hold time, with 4/0."""
+    host, port = place()
+    with bgpipe(
+        "--", "listen", "--many", f"{host}:{port}", "--", "speaker", "--asn", "65055", "--hold", "3"
+    ) as running:
+        peers = [running.dial() for _ in range(5)]
+        for peer in peers:
+            peer.say(greeting(65001, 3))
+            assert kind(peer.hear()) == OPEN
+            peer.say(ALIVE)
+            assert peer.hear() == ALIVE
+        start = time.monotonic()
+        for peer in peers:
+            heard = [each for each in peer.hear_end(6) if kind(each) == NOTIFICATION]
+            assert [notification(each) for each in heard] == [(4, 0)]
+        assert 2 <= time.monotonic() - start <= 4
+
+
+def test_hold_timers_hold_under_load() -> None:
+    """20 sessions with the least hold time push routes at full speed at a speaker behind a filter and an output: none
+    expires, and keepalives come in time."""
+    host, port = place()
+    words = ["listen", "--many", f"{host}:{port}", "--", "drop", "-LR", "as_path ~ 4200000001", "--"]
+    octets = b"".join(updates(10_000))
+    with bgpipe("-o", "--", *words, "speaker", "--asn", "65055", "--hold", "3") as running:
+        peers = [running.dial() for _ in range(20)]
+        for peer in peers:
+            peer.say(greeting(65001, 3))
+            assert kind(peer.hear()) == OPEN
+            peer.say(ALIVE)
+            assert peer.hear() == ALIVE
+        longest, expired, sent = press(running, peers, octets, 9.0)
+        assert expired == 0
+        assert longest <= 1.5
+        assert sent >= 20 * len(octets)
+
+
+def press(running: Bgpipe, peers: list[Peer], octets: bytes, seconds: float) -> tuple[float, int, int]:
+    """(longest gap in what comes, connections that ended, octets sent): everybody sends as fast as it is taken."""
+    start = now = time.monotonic()
+    heard = dict.fromkeys(peers, start)
+    rest = dict.fromkeys(peers, memoryview(octets))
+    by_socket: dict[socket.socket, Peer] = {peer.socket: peer for peer in peers}
+    longest, expired, sent = 0.0, 0, 0
+    for peer in peers:
+        peer.socket.setblocking(False)
+    while now < start + seconds:
+        readable, writable, _ = select.select(by_socket, by_socket, [], 0.05)
+        now = time.monotonic()
+        for each in readable:
+            peer = by_socket[each]
+            try:
+                came = each.recv(1 << 16)
+            except OSError:
+                came = b""
+            if not came or b"\xff" * 16 + b"\0\x15\3" in came:
+                expired += 1
+                del by_socket[each]
+                continue
+            longest, heard[peer] = max(longest, now - heard[peer]), now
+        for each in writable:
+            if each in by_socket:
+                peer = by_socket[each]
+                try:
+                    count = each.send(rest[peer][: 1 << 16])
+                except BlockingIOError:
+                    continue
+                sent += count
+                rest[peer] = rest[peer][count:] or memoryview(octets)
+    return max(longest, *(now - each for each in heard.values())), expired, sent
