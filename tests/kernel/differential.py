@@ -5,10 +5,10 @@
     python tests/kernel/differential.py FILE...
 
 Two processes do the same work, one of them with BGPIPE_KERNEL=0. Each reads a case (a stream of mutants, or a piece of
-a file) as MRT, filters it, limits it, looks at its UPDATEs, writes it as JSON, MRT and raw messages, reads the JSON back,
-reads it once more with some lines broken, and says a digest of all that. The first case whose digests differ is shown. With
---sanitize the kernel is built with AddressSanitizer and UndefinedBehaviorSanitizer first, in a place of its own; this
-needs gcc.
+a file) as MRT, filters it, limits it, looks at its UPDATEs, writes it as JSON, MRT and raw messages, reads the JSON
+back, reads it once more with some lines broken, and says a digest of all that. The first case whose digests differ is
+shown. With --sanitize the kernel is built with AddressSanitizer and UndefinedBehaviorSanitizer first, in a place of its
+own; this needs gcc.
 """
 
 from __future__ import annotations
