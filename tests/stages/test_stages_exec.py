@@ -234,9 +234,8 @@ def test_a_flood(bgpipe):
     done = bgpipe("-o", *flood, '["R",0,null,"KEEPALIVE"]', "--", "head", "-n", "1000")
     assert done.code == 0, done.err
     assert len(done.lines) == 1000
-    done = bgpipe(
-        "-o", *flood, "garbage", "--", "exec", "--read", "-A", "echo", '["L"]', "--", "head", "-LR", "-n", "1"
-    )
+    program = "yes garbage | head -n 100000; echo '[]'; yes garbage"
+    done = bgpipe("-o", "exec", "--read", "--pardon", "-A", "sh", "-c", program, "--", "head", "-n", "1")
     assert done.code == 0, done.err
     assert done.err.count("damaged input") == 10, "more is only counted"
 

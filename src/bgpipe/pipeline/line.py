@@ -33,7 +33,18 @@ ACCEPT: Final = 4
 class Callback:
     """What a stage does with the messages that come by; see Stage.watch."""
 
-    __slots__ = ("bucket", "conditions", "copies", "looks", "on_block", "on_message", "samples", "stage", "types")
+    __slots__ = (
+        "bucket",
+        "conditions",
+        "copies",
+        "looks",
+        "on_block",
+        "on_message",
+        "picks",
+        "samples",
+        "stage",
+        "types",
+    )
 
     def __init__(
         self,
@@ -43,6 +54,7 @@ class Callback:
         types: Collection[int] | None,
         copies: bool,
         looks: bool,
+        picks: bool,
     ) -> None:
         self.stage = stage
         self.on_message = on_message
@@ -50,6 +62,7 @@ class Callback:
         self.types = frozenset(types) if types is not None else None
         self.copies = copies
         self.looks = looks
+        self.picks = picks
         self.conditions: list[Filter] = []
         self.bucket: TokenBucket | None = None
         self.samples = False
@@ -61,7 +74,7 @@ class Callback:
         if rate := self.stage.rate_sample or self.stage.rate_limit:
             self.bucket = TokenBucket(rate, clock)
         # what one message at a time must decide can't be decided for a block; a stage that only copies sees a part
-        if self.bucket or (not self.copies and (conditions or self.types is not None)):
+        if self.bucket or (not self.copies and not self.picks and (conditions or self.types is not None)):
             self.on_block = None
         elif self.copies and self.on_block and self.types is not None:
             self.conditions = [*conditions, type_filter(self.types)]
@@ -99,6 +112,8 @@ class Input:
 
     def __init__(self, stage: Stage, session: bool) -> None:
         self.stage = stage
+        self.told = True
+        """whether it is one that a user should know of"""
         self.closed = False
         self.session = session
         self.tracked = session

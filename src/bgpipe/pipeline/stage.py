@@ -150,6 +150,7 @@ class Stage(Options):
         types: Collection[int] | None = None,
         copies: bool = False,
         looks: bool = True,
+        picks: bool = False,
     ) -> None:
         """Registers what is called with each message in the stage's directions.
 
@@ -157,9 +158,10 @@ class Stage(Options):
         for a whole block, and returns what is left of it (None for nothing), or a list of messages and blocks; without
         it, blocks come as messages. types: message types to call it for, None for all. copies: it lets everything pass
         and changes nothing. looks: it decodes what is in a message, so that a malformed one is to be told (the event
-        PARSE).
+        PARSE). picks: on_block is called with whole blocks also where it should work only on messages of some types or
+        on those that match --if, and lets the others pass.
         """
-        self.callbacks.append(Callback(self, on_message, on_block, types, copies, looks))
+        self.callbacks.append(Callback(self, on_message, on_block, types, copies, looks, picks))
 
     def feed_into(self, *, session: bool = False) -> Input:
         """An input into the lines of the stage's directions; `session`: all its messages are of one BGP session."""

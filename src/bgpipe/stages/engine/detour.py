@@ -20,6 +20,7 @@ class Detour(Input):
 
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage, session=False)
+        self.told = False
         stage.inputs.append(self)
         self._items: deque[Item] = deque()
         self._feeding: Iterator[float] = iter(())

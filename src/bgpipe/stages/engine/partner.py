@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from ...formats.base import Decoder, Item
 from ...net.backoff import LASTING, backoff
@@ -27,9 +27,6 @@ from .detour import Detour
 from .sink import explain_error
 from .types import chosen_types
 from .vigil import Vigil
-
-if TYPE_CHECKING:
-    from ...filters import Filter
 
 HIGH_WATER: Final = 4 << 20
 """Octets that wait for the partner before the senders have to wait."""
@@ -136,9 +133,9 @@ class Partner(Reading, Writing):
         self.taken_types = chosen_types(self.type, self.skip)
         self.choose_types(self.taken_types if self.only_read else None)
         self.filters = compile_filters(self.if_)
-        self.block_filters = [*self.filters]
+        """what picks the messages of a block"""
         if self.taken_types is not None:
-            self.block_filters.append(type_filter(self.taken_types))
+            self.filters.append(type_filter(self.taken_types))
         if not self.only_write:
             self.inlet = self.feed_into()
         if not self.only_read:
@@ -157,7 +154,14 @@ class Partner(Reading, Writing):
         single = self.framed and self.codec.name != "json"
         self.together = 1 if single else None
         """messages that are given together at most"""
-        self.watch(self.on_message, on_block=None if single else self.on_block, copies=self.copies, looks=False)
+        self.watch(
+            self.on_message,
+            on_block=None if single else self.on_block,
+            types=self.taken_types,
+            copies=self.copies,
+            looks=False,
+            picks=True,
+        )
         if not self.copies:
             self.detour = Detour(self)
 
@@ -244,14 +248,7 @@ class Partner(Reading, Writing):
 
     # to the partner
 
-    def conditions(self) -> list[Filter]:
-        return []  # they are met here, so that blocks need not be opened for them
-
     def on_message(self, message: Message) -> bool:
-        if self.taken_types is not None and message.type_code not in self.taken_types:
-            return True
-        if self.filters and not all(chosen(message) for chosen in self.filters):
-            return True
         if not self._taking:
             return self._go_without(message)
         refused = self.refused
@@ -266,7 +263,7 @@ class Partner(Reading, Writing):
 
     def on_block(self, block: Block) -> Block | None:
         chosen = block
-        for each in self.block_filters:
+        for each in self.filters:
             chosen = each.select(chosen, True)
         if not len(chosen) or self._take_block(chosen) is not None:
             return block
