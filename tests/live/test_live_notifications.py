@@ -12,7 +12,9 @@ from bgpipe.wire.caps import Capability
 from bgpipe.wire.message import HEADER, MARKER, NOTIFICATION, OPEN, UPDATE, Message
 from bgpipe.wire.notification import NAMES, Notification
 
-OPENING = greeting(65001, 90, "192.0.2.1", Capability(caps.ROUTE_REFRESH), Capability(caps.ROLE, b"\3"))
+OPENING = greeting(
+    65001, 90, "192.0.2.1", Capability(caps.ROUTE_REFRESH), Capability(caps.ROLE, b"\3"), Capability(70, b"")
+)
 REFRESH = MARKER + b"\0\x17\5\0\1\0\1"
 
 
@@ -64,7 +66,7 @@ FAULTS = {
 def speaker() -> Iterator[Bgpipe]:
     host, port = place()
     words = ["speaker", "--asn", "65055", "--remote-asn", "65001", "--require", "ROUTE_REFRESH", "--id", "192.0.2.55"]
-    caps_said = '{"ROLE":"provider"}'
+    caps_said = '{"ROLE":"provider","ENHANCED_ROUTE_REFRESH":true}'
     with bgpipe("--caps", caps_said, "--", "listen", "--many", f"{host}:{port}", "--", *words, "--active") as running:
         yield running
 

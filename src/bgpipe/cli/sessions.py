@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import partial
 
 from ..pipeline import events
-from ..pipeline.errors import ConfigError, StageError
+from ..pipeline.errors import ConfigError, SessionLost, StageError
 from ..pipeline.events import Event
 from ..pipeline.pipeline import Log, Pipeline
 from ..session.damping import Damping
@@ -70,9 +70,8 @@ class Sessions:
             try:
                 await self._run(pipeline)
                 return
-            except StageError as error:
-                persistent = any(isinstance(stage, Connect) and stage.retry for stage in pipeline.stages)
-                if not (pipeline.lost and persistent):
+            except SessionLost as error:
+                if not any(isinstance(stage, Connect) and stage.retry for stage in pipeline.stages):
                     raise
                 if self._interrupted.is_set():
                     return

@@ -126,18 +126,28 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
 
-async def adopt(connected: socket.socket, options: TcpOptions, *, server: bool, host: str = "") -> Connection:
+async def adopt(
+    connected: socket.socket, options: TcpOptions, *, server: bool, host: str = "", patience: float | None = None
+) -> Connection:
     """A connection on a connected socket, after TLS is agreed where the options want it. Raises OSError.
 
-    server: whether we are the one who was called. host: whose certificate is expected.
+    server: whether we are the one who was called. host: whose certificate is expected. patience: seconds that TLS may
+    take to be agreed.
     """
     loop = asyncio.get_running_loop()
+    tls = options.tls
+    patience = patience if patience and tls is not None else None
     try:
         if server:
-            _, made = await loop.connect_accepted_socket(Connection, connected, ssl=options.tls)
+            _, made = await loop.connect_accepted_socket(Connection, connected, ssl=tls, ssl_handshake_timeout=patience)
         else:
-            name = host if options.tls is not None else None
-            _, made = await loop.create_connection(Connection, sock=connected, ssl=options.tls, server_hostname=name)
+            _, made = await loop.create_connection(
+                Connection,
+                sock=connected,
+                ssl=tls,
+                server_hostname=host if tls is not None else None,
+                ssl_handshake_timeout=patience,
+            )
     except BaseException:
         connected.close()
         raise

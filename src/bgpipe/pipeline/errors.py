@@ -25,6 +25,10 @@ class StageError(Exception):
         self.reason = reason
 
 
+class SessionLost(StageError):
+    """The session is over, whoever ended it: the stage can't go on, but another session may go better."""
+
+
 def nearest(word: str, known: Iterable[str], prefix: str = "") -> str:
     """`, did you mean X?` for the known word most like `word`, "" if none is near."""
     from difflib import get_close_matches

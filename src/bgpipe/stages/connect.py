@@ -76,7 +76,7 @@ class Connect(End):
             self.pipeline.log.info(f"dialing {format_endpoint((host, port))}", stage=str(self))
             try:
                 connected = await dial(host, port, options, patience)
-                return await adopt(connected, options, server=False, host=host)
+                return await adopt(connected, options, server=False, host=host, patience=patience)
             except OSError as error:
                 reason = f"{format_endpoint((host, port))}: {explain_error(error)}"
                 if not self.retry or (self.retry_max and attempt >= self.retry_max):

@@ -74,7 +74,7 @@ class Listen(End):
     async def open(self) -> Connection:
         options = self.tcp_options()
         if self.accepted is not None:
-            return await adopt(self.accepted, options, server=True)
+            return await adopt(self.accepted, options, server=True, patience=self.open_timeout)
         door = Door(self.host, self.port, options, self.networks, self.pipeline.log)
         try:
             async with asyncio.timeout(self.timeout or None):
@@ -89,7 +89,7 @@ class Listen(End):
         while True:
             connected, address = await door.next()
             try:
-                return await adopt(connected, options, server=True)
+                return await adopt(connected, options, server=True, patience=self.open_timeout)
             except OSError as error:
                 reason = explain_error(error)
                 self.pipeline.log.warning(f"connection from {address} refused: {reason}", stage=str(self))

@@ -7,7 +7,7 @@ import math
 from typing import Any, Final
 
 from ..net.connection import Connection
-from ..pipeline.errors import ConfigError, StageError
+from ..pipeline.errors import ConfigError, SessionLost
 from ..pipeline.events import Event
 from ..pipeline.line import Input
 from ..pipeline.options import DURATION, FLAG, INTEGER, LIST, TEXT, Option
@@ -157,7 +157,7 @@ class Speaker(Producing):
                 self.session.tick(loop.time())
                 self._act()
         if not self.pipeline.stopping:
-            raise StageError(f"{self}: session is down: {self._down.reason}", reason=self._down.word)
+            raise SessionLost(f"{self}: session is down: {self._down.reason}", reason=self._down.word)
 
     def farewell(self) -> None:
         for task in self._refreshes.values():

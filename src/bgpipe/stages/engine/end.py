@@ -16,7 +16,7 @@ from ...formats.base import Item
 from ...net.connection import Connection
 from ...net.tcp import TcpOptions
 from ...pipeline import events
-from ...pipeline.errors import ConfigError, StageError
+from ...pipeline.errors import ConfigError, SessionLost, StageError
 from ...pipeline.metrics import SIDES, Histogram, Metrics
 from ...pipeline.options import DURATION, FLAG, INTEGER, TEXT, Option, choice
 from ...pipeline.stage import Producing
@@ -318,7 +318,7 @@ class End(Producing):
             self._over.set()
             if not self.pipeline.stopping:
                 self._reason = reason
-                self.pipeline.fail(StageError(f"{self}: {reason}", reason=word))
+                self.pipeline.fail(SessionLost(f"{self}: {reason}", reason=word))
 
     # to the peer
 
