@@ -293,6 +293,10 @@ def bgpipe(*words: str, fails: bool = False, stdout: int | None = None) -> Itera
             yield running
             if running.alive:
                 running.signal()
+                with suppress(AssertionError):  # from then on it doesn't matter who closes first
+                    running.tells("signal received", seconds=0.5)
+                for peer in running.peers:
+                    peer.close()
                 assert running.wait(10) == 0 or fails, running.log[-2000:]
             assert "Traceback" not in running.log, running.log[-4000:]
             assert "unexpected" not in running.log, running.log[-4000:]
@@ -320,5 +324,6 @@ def proxy(
     try:
         with bgpipe(*options, "--", *listen, *middle, "--", "connect", "--wait", "listen", router.address) as running:
             yield running, router
+            running.peers += router.peers
     finally:
         router.close()

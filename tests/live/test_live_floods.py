@@ -8,8 +8,9 @@ import threading
 import time
 from random import Random
 
+from peers import ALIVE, PATIENCE, Peer, greeting, kind, notification, proxy, sentinel, updates, wait_until
+
 from bgpipe.wire.message import OPEN
-from peers import ALIVE, PATIENCE, Peer, greeting, kind, notification, place, proxy, sentinel, updates, wait_until
 
 FLOOD = 5000
 SESSIONS = 300
