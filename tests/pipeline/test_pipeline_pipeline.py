@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 import pytest
-from playbook import Feeder, Looker, begin, block, build, feed, keepalive, settle, stage, update
 
 from bgpipe.pipeline.errors import ConfigError, StageError
 from bgpipe.pipeline.events import ANY, Event
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.stage import Producing
 from bgpipe.wire.message import UPDATE, Message
+from playbook import Feeder, Looker, begin, block, build, feed, keepalive, settle, stage, update
 
 
 def listen(pipeline: Pipeline) -> list[str]:
