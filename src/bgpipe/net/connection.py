@@ -11,6 +11,8 @@ from .tcp import TcpOptions, format_endpoint
 
 HIGH_WATER: Final = 4 << 20
 """Octets that may wait for the peer to read them before the senders are asked to wait."""
+LEAST_TAKEN: Final = 4096
+"""Octets that a peer must take in the time that a closing connection has patience for, to be given it again."""
 
 
 class Connection(asyncio.Protocol):
@@ -97,8 +99,8 @@ class Connection(asyncio.Protocol):
     async def close(self, patience: float) -> None:
         """Sends what waits, says that nothing follows, and closes when the peer has closed too.
 
-        A peer that takes nothing for `patience` seconds, or then does not close, is left. What it still sends is read,
-        and forgotten: the kernel would reset a connection with unread octets, and what we sent last would be lost.
+        A peer that takes next to nothing for `patience` seconds, or then does not close, is left. What it still sends
+        is read, and forgotten: the kernel would reset a connection with unread octets, and our last ones would be lost.
         """
         if self._transport is None:
             return
@@ -108,15 +110,15 @@ class Connection(asyncio.Protocol):
             self._transport.write_eof()
         else:
             self._transport.close()
-        waiting = -1
-        while self.waiting != waiting:
+        taken = LEAST_TAKEN
+        while taken >= LEAST_TAKEN:
             waiting = self.waiting
             try:
                 async with asyncio.timeout(patience):
                     await self.closed.wait()
                     return
             except TimeoutError:
-                continue
+                taken = waiting - self.waiting
         self.abort()
         await self.closed.wait()
 
