@@ -270,6 +270,62 @@ def test_withdraw():
     }
     assert shown(update.withdraw()) == {"unreach": ["10.0.0.0/8", "192.0.2.0/24", "198.51.100.0/24"]}
     assert update.withdraw([second, first]) == update.withdraw()
-    assert IPV6.withdraw().withdrawn == [*IPV6.withdrawn, *IPV6.reach]
+    assert set(IPV6.withdraw().withdrawn) == {*IPV6.withdrawn, *IPV6.reach}
     assert IPV6.withdraw().reach == []
     assert update.withdraw([parse_prefix("11.0.0.0/8")]) == update
+    assert Update(bytes(4)).withdraw() == Update(bytes(4))
+    bare = Update.make(attrs=ROUTE)
+    assert bare.withdraw() == bare  # and no End-of-RIB
+
+
+def multicast(kind: str, *prefixes: str, family: str = "IPV4/MULTICAST") -> dict:
+    hop = {"nexthop": "192.0.2.1" if family.startswith("IPV4") else "2001:db8::1"} if kind == "MP_REACH" else {}
+    return {kind: {"flags": "O", "value": {"af": family} | hop | {"prefixes": list(prefixes)}}}
+
+
+def test_prefixes_stay_in_their_family():
+    attrs = ROUTE | multicast("MP_REACH", "192.0.2.0/24")
+    both = Update(Update.from_json({"reach": ["192.0.2.0/24", "10.0.0.0/8"], "attrs": attrs}))
+    assert both.replace(reach=both.reach, withdrawn=both.withdrawn) == both
+    unicast, only, again = both.reach
+    assert unicast == again
+    less = shown(both.replace(reach=[only, "198.51.100.0/24"]))
+    assert less["reach"] == ["10.0.0.0/8"]
+    assert less["attrs"]["MP_REACH"]["prefixes"] == ["198.51.100.0/24"]  # a new one goes where its kin is
+    less = shown(both.withdraw([unicast]))
+    assert (less["reach"], less["unreach"]) == (["10.0.0.0/8"], ["192.0.2.0/24"])
+    assert "MP_REACH" not in less["attrs"]
+    assert less["attrs"]["MP_UNREACH"] == {"af": "IPV4/MULTICAST", "prefixes": ["192.0.2.0/24"]}
+    withdrawn = {"unreach": ["192.0.2.0/24", "10.0.0.0/8"], "attrs": {"MP_UNREACH": less["attrs"]["MP_UNREACH"]}}
+    assert shown(both.withdraw()) == shown(both.withdraw(both.reach)) == withdrawn
+
+
+def test_ipv4_by_an_ipv6_next_hop_stays_so():
+    native = Update.make(reach=["192.0.2.0/24", "10.0.0.0/8"], attrs=ROUTE, next_hop="2001:db8::1")
+    first, second = native.reach
+    left = shown(native.replace(reach=[second]))
+    assert "reach" not in left
+    assert left["attrs"]["MP_REACH"]["prefixes"] == ["10.0.0.0/8"]
+    assert "MP_UNREACH" in shown(native.withdraw([first]))["attrs"]
+
+
+def test_two_families_are_too_many():
+    mixed = Update.make(
+        attrs=ROUTE | multicast("MP_REACH", "2001:db8::/32", family="IPV6/MULTICAST"), withdrawn=["2001:db8:1::/48"]
+    )
+    for attempt in (mixed.withdraw, lambda: mixed.withdraw(mixed.reach)):
+        with pytest.raises(TextError, match=r"two families|IPV6/UNICAST and IPV6/MULTICAST"):
+            attempt()
+
+
+def test_other_nlri_stay():
+    evpn = Update.make(reach=["10.0.0.0/8"], attrs=ROUTE | {14: "0x00194604c0000201000102"})
+    assert evpn.attrs[14].value.family.afi == 25
+    kept = evpn.withdraw(evpn.reach)
+    assert kept.attrs[14] == evpn.attrs[14]
+    assert (kept.reach, kept.withdrawn) == ([], evpn.reach)
+    gone = evpn.withdraw()
+    assert gone.attrs[15].octets == bytes.fromhex("001946 0102")
+    assert list(gone.attrs) == [15]
+    with pytest.raises(TextError, match="prefixes of"):
+        evpn.replace(reach=["2001:db8::/32"], next_hop="2001:db8::1")

@@ -169,22 +169,34 @@ def replace(
             keep = code in attributes and not (isinstance(value, dict) and "flags" in value)
             attributes[code] = Attribute(attributes[code].flags, code, new.octets, context) if keep else new
 
-    if withdrawn is not None:
-        ipv4, ipv6 = _by_afi(withdrawn)
-        withdrawn_octets = encode_prefixes(ipv4, 1, add_path)
-        _set_mp(attributes, table.MP_UNREACH, _mp_unreach(ipv6, context) if ipv6 else None, context)
-
     hop = parse_address(next_hop) if next_hop is not None else None
     mp_reach: MpReach | None = attributes[table.MP_REACH].value if table.MP_REACH in attributes else None
+    if withdrawn is not None:
+        mp_unreach: MpUnreach | None = attributes[table.MP_UNREACH].value if table.MP_UNREACH in attributes else None
+        homes = _homes(update.nlri, mp_reach) | _homes(update.withdrawn_routes, mp_unreach)
+        classic, family, others = _sort_out(withdrawn, homes, mp_unreach)
+        withdrawn_octets = encode_prefixes(classic, 1, add_path)
+        if others:
+            wide = family in context.add_path
+            made = MpUnreach(family, encode_prefixes(others, family.afi, wide), wide)
+            _set_mp(attributes, table.MP_UNREACH, made, context)
+        elif mp_unreach and family.address_bits:
+            del attributes[table.MP_UNREACH]
     if reach is not None:
-        ipv4, ipv6 = _by_afi(reach)
-        mp_hop = hop if hop and len(hop) == 16 else mp_reach.hop if mp_reach else None
-        by_mp = ipv6 or (ipv4 if hop and len(hop) == 16 else [])
-        if by_mp and mp_hop is None:
-            raise TextError("IPv6 prefixes want an IPv6 next_hop")
-        nlri = encode_prefixes([] if by_mp is ipv4 else ipv4, 1, add_path)
-        mp_reach = _mp_reach(by_mp, mp_hop, context) if by_mp and mp_hop else None
-        _set_mp(attributes, table.MP_REACH, mp_reach, context)
+        by_ipv6 = hop is not None and len(hop) == 16  # RFC 8950
+        classic, family, others = _sort_out(reach, _homes(update.nlri, mp_reach), mp_reach)
+        if by_ipv6 and not others and not mp_reach:
+            classic, family, others = [], IPV4_UNICAST, classic
+        nlri = encode_prefixes(classic, 1, add_path)
+        if others:
+            mp_hop = hop if hop and (by_ipv6 or family.afi == 1) else mp_reach.hop if mp_reach else None
+            if mp_hop is None:
+                raise TextError("IPv6 prefixes want an IPv6 next_hop")
+            wide = family in context.add_path
+            mp_reach = MpReach(family, mp_hop, encode_prefixes(others, family.afi, wide), wide)
+            _set_mp(attributes, table.MP_REACH, mp_reach, context)
+        elif mp_reach and family.address_bits:
+            del attributes[table.MP_REACH]
     elif hop and mp_reach and (len(hop) == 16 or mp_reach.family.afi == 1):
         _set_mp(attributes, table.MP_REACH, mp_reach._replace(hop=hop), context)
     if hop and len(hop) == 4 and (nlri or table.NEXT_HOP in attributes):
@@ -195,30 +207,53 @@ def replace(
     return Update(join(withdrawn_octets, section, nlri), context)
 
 
-def _by_afi(prefixes: Iterable[PrefixLike]) -> tuple[list[Prefix], list[Prefix]]:
-    found = [parse_prefix(prefix) if isinstance(prefix, str) else prefix for prefix in prefixes]
-    return [prefix for prefix in found if prefix.afi == 1], [prefix for prefix in found if prefix.afi == 2]
+Homes = dict[Prefix, list[Family | None]]
+"""Where a prefix is, for each time that it is there: None in the field for IPv4 unicast, a family in the attribute."""
 
 
-def _mp_reach(prefixes: list[Prefix], hop: bytes, context: WireContext) -> MpReach:
-    family = IPV6_UNICAST if prefixes[0].afi == 2 else IPV4_UNICAST
-    add_path = family in context.add_path
-    return MpReach(family, hop, encode_prefixes(prefixes, family.afi, add_path), add_path)
+def _homes(field: list[Prefix], mp: MpReach | MpUnreach | None) -> Homes:
+    homes: Homes = {prefix: [None] for prefix in field}
+    for prefix in mp.prefixes if mp else ():
+        homes.setdefault(prefix, []).append(mp.family if mp else None)
+    return homes
 
 
-def _mp_unreach(prefixes: list[Prefix], context: WireContext) -> MpUnreach:
-    add_path = IPV6_UNICAST in context.add_path
-    return MpUnreach(IPV6_UNICAST, encode_prefixes(prefixes, 2, add_path), add_path)
+def _sort_out(
+    prefixes: Iterable[PrefixLike], homes: Homes, mp: MpReach | MpUnreach | None
+) -> tuple[list[Prefix], Family, list[Prefix]]:
+    """Prefixes for the field, and the family and prefixes for the attribute, which is `mp` so far.
+
+    A prefix stays in the family that it has. A new one joins the attribute if that has its AFI, else it is unicast.
+    Raises TextError if the attribute would need two families.
+    """
+    present = mp.family if mp else None
+    classic: list[Prefix] = []
+    others: dict[Family, list[Prefix]] = {}
+    for each in prefixes:
+        prefix = parse_prefix(each) if isinstance(each, str) else each
+        if known := homes.get(prefix):
+            home = known.pop(0) if len(known) > 1 else known[0]
+        elif present and present.address_bits and present.afi == prefix.afi:
+            home = present
+        else:
+            home = None if prefix.afi == 1 else IPV6_UNICAST
+        if home is None:
+            classic.append(prefix)
+        else:
+            others.setdefault(home, []).append(prefix)
+    if present and not present.address_bits and others:
+        others[present] = []
+    if len(others) > 1:
+        raise TextError(f"one UPDATE can't have prefixes of {' and '.join(map(str, others))}: make one for each")
+    for family, found in others.items():
+        return classic, family, found
+    return classic, present or IPV6_UNICAST, []
 
 
-def _set_mp(
-    attributes: dict[int, Attribute], code: int, value: MpReach | MpUnreach | None, context: WireContext
-) -> None:
-    """Sets or takes away MP_REACH or MP_UNREACH. A new one comes first (RFC 7606 section 5.1)."""
+def _set_mp(attributes: dict[int, Attribute], code: int, value: MpReach | MpUnreach, context: WireContext) -> None:
+    """Sets MP_REACH or MP_UNREACH. A new one comes first (RFC 7606 section 5.1)."""
     kept = attributes.get(code)
-    if value is None:
-        attributes.pop(code, None)
-    elif kept:
+    if kept:
         attributes[code] = _with_value(kept, value, context)
     else:
         others = dict(attributes)

@@ -394,16 +394,30 @@ class Update:
         return replace(self, reach, withdrawn, attrs or {}, next_hop)
 
     def withdraw(self, prefixes: Iterable[Prefix] | None = None) -> Update:
-        """A copy that withdraws these of its announced prefixes, None for all, instead of announcing them.
+        """A copy that withdraws these of its announced prefixes, None for all it announces, instead of announcing them.
 
-        Where nothing is announced any more, the path attributes go. Raises WireError.
+        Where nothing is announced any more, the path attributes go. An UPDATE that announces nothing stays as it is.
+        Raises WireError; TextError if what is announced and what is withdrawn already are of two families that one
+        UPDATE can't withdraw together.
         """
-        gone = set(self.reach if prefixes is None else prefixes)
-        left = [prefix for prefix in self.reach if prefix not in gone]
-        withdrawn = self.withdrawn + [prefix for prefix in self.reach if prefix in gone]
-        if left:
-            return self.replace(reach=left, withdrawn=withdrawn)
-        return Update.make(withdrawn=withdrawn, context=self._context)
+        reach = self.reach
+        mp_reach = self.attrs.get(table.MP_REACH)
+        announces_more = mp_reach is not None and not mp_reach.value.family.address_bits
+        if not reach and (prefixes is not None or not announces_more):
+            return self
+        if prefixes is None:
+            from .treatment import withdraw
+
+            first, *more = withdraw(self)
+            if more:
+                raise TextError("one UPDATE can't withdraw prefixes of two families: make one for each")
+            return Update(first, self._context)
+        gone = set(prefixes)
+        left = [prefix for prefix in reach if prefix not in gone]
+        withdrawn = self.withdrawn + [prefix for prefix in reach if prefix in gone]
+        kept = self.attrs.keys() if left or announces_more else {table.MP_REACH, table.MP_UNREACH}
+        bare: dict[str | int, Any] = dict.fromkeys(self.attrs.keys() - kept)
+        return self.replace(reach=left, withdrawn=withdrawn, attrs=bare)
 
     def parts(self) -> tuple[bytes, bytes, bytes]:
         """The octets of withdrawn routes, path attributes and NLRI. Raises WireError."""
