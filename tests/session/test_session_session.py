@@ -127,6 +127,20 @@ def test_keepalives_go_out_at_a_third_of_the_hold_time() -> None:
     assert told(session.outputs()) == ["KEEPALIVE"]
 
 
+def test_keepalives_and_attempts_have_jitter() -> None:
+    """RFC 4271 section 10."""
+    factors = iter((1.0, 0.75, 0.9, 0.8))
+    session = active()
+    session.jitter = lambda: next(factors)
+    established(session)  # the first for the attempt to connect, the next for the first KEEPALIVE
+    assert session.deadline == 0.75 * 10
+    session.tick(7.5)
+    assert told(session.outputs()) == ["KEEPALIVE"]
+    assert session.deadline == 7.5 + 0.9 * 10
+    session.sent(10)
+    assert session.deadline == 10 + 0.8 * 10
+
+
 def test_a_silent_peer_is_given_up() -> None:
     session = established(active())
     session.received(END_OF_RIB, 20)

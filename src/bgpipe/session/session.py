@@ -6,6 +6,7 @@ goes forward, and `deadline` says when to call `tick` next.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -125,6 +126,9 @@ class Session:
     called: bool = False
     """whether the peer opened the connection"""
     timers: Timers = field(default_factory=Timers)
+    jitter: Callable[[], float] = lambda: 1.0
+    """factor for the times of KEEPALIVE and of new attempts, so that many speakers do not do it all at once (RFC 4271
+    section 10 wants 0.75 to 1)"""
     _outputs: list[Output] = field(default_factory=list)
     _now: float = 0.0
     _since: float | None = None
@@ -189,7 +193,7 @@ class Session:
     def sent(self, now: float) -> None:
         """Somebody else sent an UPDATE or KEEPALIVE on this session: ours can wait."""
         if self.timers.running(Timer.KEEPALIVE):
-            self.timers.start(Timer.KEEPALIVE, now + self.hold_time / 3)
+            self.timers.start(Timer.KEEPALIVE, now + self._keepalive_time)
 
     def tick(self, now: float) -> None:
         """Lets all timers expire that are due."""
@@ -213,6 +217,10 @@ class Session:
     def send_hold(self) -> float:
         """Seconds that a peer may take nothing of what we send (RFC 9687 section 4)."""
         return self.settings.send_hold or max(480.0, 2.0 * self.hold_time)
+
+    @property
+    def _keepalive_time(self) -> float:
+        return self.hold_time / 3 * self.jitter()
 
     def established_for(self, now: float) -> float:
         """Seconds since the session came up; 0 if it is not up."""
@@ -278,7 +286,7 @@ class Session:
     # the actions that the table names
 
     def connect(self) -> None:
-        self.timers.start(Timer.CONNECT_RETRY, self._now + self.settings.connect_retry)
+        self.timers.start(Timer.CONNECT_RETRY, self._now + self.settings.connect_retry * self.jitter())
         self._outputs.append(Connect())
 
     def delay_open(self) -> None:
@@ -321,7 +329,7 @@ class Session:
     def send_keepalive(self) -> None:
         self._send(message.KEEPALIVE)
         if self.hold_time:
-            self.timers.start(Timer.KEEPALIVE, self._now + self.hold_time / 3)
+            self.timers.start(Timer.KEEPALIVE, self._now + self._keepalive_time)
 
     def heard(self) -> None:
         if self.hold_time:
@@ -379,7 +387,7 @@ class Session:
         """Ends what there is, and waits for the peer to come, or to be called after a while."""
         self._end()
         if not self._passive:
-            self.timers.start(Timer.CONNECT_RETRY, self._now + self.settings.connect_retry)
+            self.timers.start(Timer.CONNECT_RETRY, self._now + self.settings.connect_retry * self.jitter())
 
     def _end(self) -> None:
         self.timers.stop_all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 from typing import Any, Final
 
 from ..net.connection import Connection
@@ -81,7 +82,7 @@ class Speaker(Producing):
         self.inlet = self.feed_into(session=True)
         self.again = Again(self, session=True)
         self.inputs.append(self.again)
-        self.session = Session(self.settings())
+        self.session = Session(self.settings(), jitter=lambda: random.uniform(0.75, 1.0))
         self.announced = Announced()
         self._changed = asyncio.Event()
         self._down: Down | None = None
