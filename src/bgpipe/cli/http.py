@@ -18,7 +18,7 @@ from .log import StderrLog
 from .options import GlobalOptions
 from .overview import Overview
 
-TICK: Final = 0.25
+TICK: Final = 0.1
 """Seconds between two looks at how late the event loop is."""
 
 

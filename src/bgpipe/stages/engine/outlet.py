@@ -80,7 +80,8 @@ class Outlet:
         self._waiting = 0
         self._waiting_octets = 0
         self._full = False
-        self._written = 0
+        self.written = 0
+        """pieces that the output has taken, or refused"""
         self._turn = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._running = 0
@@ -170,7 +171,7 @@ class Outlet:
             except Exception as failure:
                 error = failure
             with self._turn:
-                while self._written != number:
+                while self.written != number:
                     self._turn.wait()
             if not self.failed or item is CLOSE:
                 try:
@@ -183,7 +184,7 @@ class Outlet:
             if error is not None:
                 self.failed = True  # before the next piece has its turn: it must not follow behind a gap
             with self._turn:
-                self._written += 1
+                self.written += 1
                 self._turn.notify_all()
             size = len(item.octets) if isinstance(item, Block) else len(item or b"")
             self._tell(self._on_written, size, error, tuple(odd))

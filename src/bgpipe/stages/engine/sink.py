@@ -7,27 +7,46 @@ from typing import Any
 from ...formats.base import Format
 from ...net.errors import StreamError
 from ...net.files import open_output
+from ...pipeline import events
 from ...pipeline.errors import ConfigError, StageError
-from ...pipeline.options import LIST, TEXT, Option
+from ...pipeline.options import DURATION, LIST, TEXT, Option
 from ...wire.block import Block
 from ...wire.message import Message
 from .coding import FORMAT_SWITCHES, Writing, find_format
 from .outlet import Outlet, Output
 from .types import chosen_types
+from .vigil import Vigil
 
 
 class Sink(Writing):
-    """Copies the messages that come by to an output, which the subclass opens."""
+    """Copies the messages that come by to an output, which the subclass opens.
+
+    A full output lets all wait who send to it. Only two routers can't wait for ever: when one of them would have to
+    hear something, or the output has taken nothing for --stall-timeout, it misses messages until it takes more.
+    """
 
     both = True
 
     format = Option(TEXT, "json", "format of the output", metavar="FORMAT", switches=FORMAT_SWITCHES)
     type = Option(LIST, (), "write only messages of these types", metavar="TYPES")
     skip = Option(LIST, (), "write no messages of these types", metavar="TYPES")
+    stall_timeout = Option(
+        DURATION, 10.0, "between two routers, an output that takes nothing for so long misses messages; 0 lets them wait"
+    )
 
     outlet: Outlet | None = None
+    vigil: Vigil | None = None
+    holding = False
+    """whether others have to wait for the output"""
+    held = False
+    """whether the output has to wait for us, which it never has"""
+    _missing = False
+    _missed = 0
+    """messages that the output should have had"""
 
     def attach(self) -> None:
+        if self.stall_timeout < 0:
+            raise ConfigError("--stall-timeout can't be negative")
         self.output_format = self.choose_format()
         if self.output_format.Encoder is None:
             raise ConfigError(f"the format {self.output_format.name} can't be written")
@@ -52,6 +71,9 @@ class Sink(Writing):
             self.outlet = self.pipeline.shared.take(self._key, self._make_outlet, Outlet.close)
         except StreamError as error:
             raise StageError(f"{self}: {error}") from None
+        between_routers = any(inlet.session for stage in self.pipeline.stages for inlet in stage.inputs)
+        if between_routers and self.stall_timeout and not self.pipeline.speaks:  # a speaker can wait: it has a clock
+            self.vigil = Vigil(self, self.stall_timeout)
         self.outlet.join(self)
 
     @property
@@ -63,15 +85,22 @@ class Sink(Writing):
         return Outlet(self.open(), lambda tell: self.make_encoder(self.output_format, tell))
 
     def status(self) -> dict[str, Any]:
-        return {"format": self.output_format.name, "queue_bytes": self.outlet.waiting if self.outlet else 0}
+        waiting = self.outlet.waiting if self.outlet else 0
+        return {"format": self.output_format.name, "queue_bytes": waiting, "missed": self._missed}
 
     def on_message(self, message: Message) -> None:
         assert self.outlet is not None
-        self.outlet.put_message(message)
+        if self._missing:
+            self._missed += 1
+        else:
+            self.outlet.put_message(message)
 
     def on_block(self, block: Block) -> Block:
         assert self.outlet is not None
-        self.outlet.put_block(block)
+        if self._missing:
+            self._missed += len(block)
+        else:
+            self.outlet.put_block(block)
         return block
 
     def flush(self) -> None:
@@ -79,16 +108,48 @@ class Sink(Writing):
             self.outlet.flush()
 
     async def stop(self) -> None:
+        if self.vigil is not None:
+            self.vigil.close()
         if self.outlet is not None:
             self.outlet.flush()
             await self.pipeline.shared.give_back(self._key)
             self.outlet.leave(self)
 
     def on_full(self) -> None:
+        self.holding = True
         self.pipeline.hold(self.directions)
+        if self.vigil is not None:
+            self.pipeline.emit(events.SLOW, stage=str(self))
+            self.vigil.begin()
 
     def on_room(self) -> None:
-        self.pipeline.release(self.directions)
+        if self._missing:
+            self._missing = False
+            self.pipeline.log.warning("the output has missed messages", stage=str(self), missed=self._missed)
+        self._release()
+
+    def _release(self) -> None:
+        if self.holding:
+            self.holding = False
+            self.pipeline.release(self.directions)
+
+    # what the vigil asks, and says
+
+    @property
+    def waiting(self) -> int:
+        return self.outlet.written + 1 if self.outlet is not None and self.outlet.waiting else 0
+
+    def on_stall(self) -> None:
+        self._miss()
+
+    def on_silence(self, direction: str) -> None:
+        self._miss()
+
+    def _miss(self) -> None:
+        if self.holding:
+            self._missing = True
+            self.pipeline.log.warning("the output is stalled, and misses messages", stage=str(self))
+            self._release()
 
     def on_error(self, error: Exception) -> None:
         """The output takes no more."""
