@@ -313,16 +313,22 @@ def bgpipe(*words: str, fails: bool = False, stdout: int | None = None) -> Itera
 
 @contextmanager
 def proxy(
-    *stages: str, options: tuple[str, ...] = (), policy: str = "auto", many: bool = True, buffer: int = 0
+    *stages: str,
+    options: tuple[str, ...] = (),
+    policy: str = "auto",
+    many: bool = True,
+    buffer: int = 0,
+    stdout: int | None = None,
 ) -> Iterator[tuple[Bgpipe, Router]]:
     """`listen --many`, what is between, and `connect` to a router that is there. policy: for what is malformed.
-    many: else `listen` takes one peer. buffer: octets of the router's receive buffers."""
+    many: else `listen` takes one peer. buffer: octets of the router's receive buffers. stdout: where output goes."""
     router = Router(buffer)
     host, port = place()
     listen = ["listen", *(["--many"] if many else []), "--malformed", policy, f"{host}:{port}"]
     middle = ["--", *stages] if stages else []
     try:
-        with bgpipe(*options, "--", *listen, *middle, "--", "connect", "--wait", "listen", router.address) as running:
+        words = (*options, "--", *listen, *middle, "--", "connect", "--wait", "listen", router.address)
+        with bgpipe(*words, stdout=stdout) as running:
             yield running, router
             running.peers += router.peers
     finally:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
 import select
 import socket
 import threading
 import time
 from contextlib import suppress
 
+import pytest
 from peers import ALIVE, Bgpipe, Peer, bgpipe, greeting, kind, notification, place, proxy, sentinel, updates, wait_until
 
 from bgpipe import kernel
@@ -58,6 +62,78 @@ def test_a_peer_that_stops_reading_harms_only_itself() -> None:
             taken += len(piece)
         pouring.join(10)
         assert not pouring.is_alive()
+
+
+class Copies:
+    """Reads JSON lines from a pipe, in a thread of its own, until the pipe ends."""
+
+    def __init__(self, reader: int) -> None:
+        self.octets = bytearray()
+        self._thread = threading.Thread(target=self._run, args=(reader,), daemon=True)
+        self._thread.start()
+
+    def _run(self, reader: int) -> None:
+        while piece := os.read(reader, 1 << 20):
+            self.octets += piece
+
+    def numbers(self) -> list[int]:
+        """The numbers of the messages that leave to the right, when all has come."""
+        self._thread.join()
+        messages = map(json.loads, bytes(self.octets).splitlines())
+        return [message[1] for message in messages if message[0] == "R"]
+
+
+@pytest.mark.parametrize(("hold_time", "words"), [(90, ("--stall-timeout", "1s")), (3, ())], ids=["stall", "silence"])
+def test_an_output_that_nobody_reads_holds_up_no_session(hold_time: int, words: tuple[str, ...]) -> None:
+    """Two routers go on when standard output takes nothing: it misses messages, in one piece, which is told."""
+    messages = updates(MANY)
+    octets = b"".join(messages)
+    reader, writer = os.pipe()
+    try:
+        with proxy("stdout", *words, options=("-e", "SLOW"), stdout=writer) as (running, router):
+            os.close(writer)
+            left, right = running.session(router, greeting(65001, hold_time), greeting(65002, hold_time))
+            pour(left, octets + sentinel(1))
+            before = time.monotonic()
+            passed = right.hear_until(sentinel(1))
+            assert passed == list(messages)
+            assert time.monotonic() - before < 6
+            running.tells(r"event bgpfix/pipe\.SLOW .*stage=.\[2\] stdout")
+            running.tells("the output is stalled, and misses messages")
+            copies = Copies(reader)  # somebody reads again
+            running.tells("the output has missed messages")
+            left.say(sentinel(2))
+            right.hear_until(sentinel(2))
+            (missed,) = map(int, re.findall(r"has missed messages .*missed=(\d+)", running.log))
+        numbers = copies.numbers()
+        assert numbers == sorted(set(numbers))
+        assert numbers[-1] == len(messages) + 4  # OPEN, KEEPALIVE, two sentinels
+        assert len(numbers) == numbers[-1] - missed
+    finally:
+        os.close(reader)
+
+
+def test_an_output_may_be_waited_for() -> None:
+    """With --stall-timeout 0 nothing is missed: the routers wait."""
+    messages = updates(MANY)
+    octets = b"".join(messages)
+    reader, writer = os.pipe()
+    try:
+        with proxy("stdout", "--stall-timeout", "0", options=("-e", "SLOW"), stdout=writer) as (running, router):
+            os.close(writer)
+            left, right = running.session(router)
+            pour(left, octets + sentinel())
+            running.tells(r"event bgpfix/pipe\.SLOW .*stage=.\[2\] stdout")
+            heard = 0
+            while select.select([right.socket], [], [], 0.5)[0]:
+                heard += len(right.socket.recv(1 << 20))
+            assert 0 < heard < len(octets)
+            copies = Copies(reader)
+            while heard < len(octets) + len(sentinel()):
+                heard += len(right.socket.recv(1 << 20))
+        assert copies.numbers() == list(range(1, len(messages) + 4))
+    finally:
+        os.close(reader)
 
 
 def test_others_are_as_fast_beside_a_stuck_one() -> None:

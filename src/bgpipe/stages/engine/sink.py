@@ -40,6 +40,8 @@ class Sink(Writing):
     """whether others have to wait for the output"""
     held = False
     """whether the output has to wait for us, which it never has"""
+    _live = False
+    """whether there is a session that may have to wait"""
     _missing = False
     _missed = 0
     """messages that the output should have had"""
@@ -71,8 +73,8 @@ class Sink(Writing):
             self.outlet = self.pipeline.shared.take(self._key, self._make_outlet, Outlet.close)
         except StreamError as error:
             raise StageError(f"{self}: {error}") from None
-        between_routers = any(inlet.session for stage in self.pipeline.stages for inlet in stage.inputs)
-        if between_routers and self.stall_timeout and not self.pipeline.speaks:  # a speaker can wait: it has a clock
+        self._live = any(inlet.session for stage in self.pipeline.stages for inlet in stage.inputs)
+        if self._live and self.stall_timeout and not self.pipeline.speaks:  # a speaker goes on speaking meanwhile
             self.vigil = Vigil(self, self.stall_timeout)
         self.outlet.join(self)
 
@@ -118,8 +120,9 @@ class Sink(Writing):
     def on_full(self) -> None:
         self.holding = True
         self.pipeline.hold(self.directions)
-        if self.vigil is not None:
+        if self._live:
             self.pipeline.emit(events.SLOW, stage=str(self))
+        if self.vigil is not None:
             self.vigil.begin()
 
     def on_room(self) -> None:
