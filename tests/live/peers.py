@@ -7,6 +7,7 @@ at the other side, which proves that all before it was handled; or it waits for 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import select
@@ -17,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -43,8 +46,8 @@ _places = count(1)
 
 def place() -> tuple[str, int]:
     """An address and a port that nothing else of these tests uses, nor a run of them beside this one."""
-    number = next(_places)
-    return f"127.85.{os.getpid() % 250 + 1}.{number % 250 + 1}", 18500 + number % 100
+    number, high, low = next(_places), *divmod(os.getpid() % 25_000, 250)
+    return f"127.{100 + high}.{low + 1}.{number % 250 + 1}", 18500 + number % 100
 
 
 def wait_until(what: str, happened: Callable[[], Any], seconds: float = PATIENCE) -> Any:
@@ -232,12 +235,18 @@ class Bgpipe:
     def alive(self) -> bool:
         return self.process.poll() is None
 
-    def dial(self, host: str = "", port: int = 0, buffer: int = 0) -> Peer:
-        """A peer that connects to it: to the address where it said that it listens, unless told which."""
-        if not port:
-            host, number = self.tells(r"listening on ([\d.]+):(\d+)")[0]
-            port = int(number)
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where it said that it listens."""
+        host, port = self.tells(r"listening on ([\d.]+):(\d+)")[0]
+        return host, int(port)
+
+    def dial(self, buffer: int = 0, source: str = "") -> Peer:
+        """A peer that connects to it. source: the address that it comes from."""
+        host, port = self.address
         made = socket.socket()
+        if source:
+            made.bind((source, 0))
         if buffer:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         made.settimeout(PATIENCE)
@@ -277,10 +286,48 @@ class Bgpipe:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     @property
+    def threads(self) -> int:
+        return len(os.listdir(f"/proc/{self.process.pid}/task"))
+
+    @property
+    def children(self) -> list[str]:
+        """Processes that it has started and not waited for, zombies too."""
+        return Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+
+    @property
     def seconds(self) -> float:
         """Processor time so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Window:
+    """Looks at a running command over HTTP."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def get(self, path: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://{self.address}/{path}", timeout=PATIENCE) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+
+    def json(self, path: str) -> Any:
+        status, text = self.get(path)
+        assert status == 200, text
+        return json.loads(text)
+
+    def numbers(self) -> dict[str, float]:
+        """/metrics, by name and labels as they stand there."""
+        lines = [line for line in self.get("metrics")[1].splitlines() if not line.startswith("#")]
+        return {sample: float(value) for sample, _, value in (line.rpartition(" ") for line in lines)}
+
+    def number(self, sample: str) -> float:
+        """One number of /metrics; 0 if it isn't there."""
+        return self.numbers().get(sample, 0.0)
 
 
 @contextmanager
@@ -333,3 +380,15 @@ def proxy(
             running.peers += router.peers
     finally:
         router.close()
+
+
+@contextmanager
+def watched(
+    *stages: str, options: tuple[str, ...] = (), many: bool = True, buffer: int = 0
+) -> Iterator[tuple[Bgpipe, Router, Window]]:
+    """A proxy that everybody may look at over HTTP."""
+    host, port = place()
+    words = ("--http", f"{host}:{port}", "--http-open", *options)
+    with proxy(*stages, options=words, many=many, buffer=buffer) as (running, router):
+        running.tells("http on")
+        yield running, router, Window(f"{host}:{port}")
