@@ -78,6 +78,24 @@ def talk(left: Peer, right: Peer, *messages: bytes, number: int = 0) -> None:
     right.hear_until(sentinel(number))
 
 
+def test_a_full_disk_ends_no_session():
+    """Routers go on without their archive; who looks sees it, and the exit code says it."""
+    with watched("write", "--format", "json", "/dev/full") as (running, router, window):
+        left, right = running.session(router)
+        running.tells("the output has failed, and misses messages .*no space left on the device")
+        talk(left, right, *updates(1000), number=1)
+        talk(right, left, sentinel(2), number=3)
+        health = window.json("hc")
+        assert health["status"] == "degraded"
+        assert health["trouble"] == ["[2] write: the output has failed, and misses messages"]
+        talk(*running.session(router), number=4)
+        running.signal()
+        for peer in running.peers + router.peers:
+            peer.close()
+        assert running.wait() == 1
+        assert "bgpipe: /dev/full: no space left on the device" in running.log
+
+
 def test_a_session_from_its_beginning_to_its_end():
     with watched("drop", "prefix ~ 203.0.113.0/24", many=False, options=("-e", "all")) as (running, router, window):
         running.tells("listening on")

@@ -43,17 +43,21 @@ class Memory:
         self.gate.set()
         self.octets = b""
         self.room = room
+        self.failed = False
         self.closed = False
         self.rotated: list[bytes] = []
 
     def write(self, octets: bytes) -> None:
         assert self.gate.wait(10)
-        if len(self.octets) + len(octets) > self.room:
+        if self.failed or len(self.octets) + len(octets) > self.room:
+            self.failed = True
             raise OSError(28, "no space left")
         self.octets += octets
 
     def rotate(self) -> None:
         self.rotated.append(self.octets)
+        if self.failed:
+            self.octets, self.failed = b"", False
 
     def close(self) -> None:
         self.closed = True
@@ -65,6 +69,8 @@ class Writer:
     def __init__(self) -> None:
         self.heard: list[str] = []
         self.has_room = asyncio.Event()
+        self.has_error = asyncio.Event()
+        self.has_begun_again = asyncio.Event()
 
     def on_full(self) -> None:
         self.heard.append("full")
@@ -78,6 +84,11 @@ class Writer:
 
     def on_error(self, error: Exception) -> None:
         self.heard.append(f"error {error}")
+        self.has_error.set()
+
+    def on_again(self) -> None:
+        self.heard.append("again")
+        self.has_begun_again.set()
 
 
 def make(output: Memory, encoder: Callable[..., Encoder] = lambda tell: Numbers()) -> tuple[Outlet, Writer]:
@@ -156,6 +167,33 @@ async def test_an_output_that_fails_is_told_once_and_gets_no_more():
     assert writer.heard == ["error [Errno 28] no space left"]
     assert output.octets == bytes(200), "nothing follows behind a gap"
     assert output.closed
+
+
+async def test_a_new_file_is_a_new_attempt():
+    output = Memory(room=250)
+    outlet, writer = make(output)
+    for size in (200, 100, 10):
+        outlet.put_block(block(bytes(size)))
+    outlet.rotate()
+    await writer.has_begun_again.wait()
+    outlet.put_block(block(b"next"))
+    await outlet.close()
+    assert writer.heard == ["error [Errno 28] no space left", "again"]
+    assert output.rotated == [bytes(200)]
+    assert output.octets == b"next"
+
+
+async def test_who_comes_late_hears_of_the_failure_and_nobody_misses_it():
+    outlet, writer = make(Memory(room=0))
+    outlet.put_block(block(b"x"))
+    await writer.has_error.wait()
+    late = Writer()
+    outlet.join(late)
+    assert late.heard == writer.heard == ["error [Errno 28] no space left"]
+    outlet.leave(late)
+    outlet.leave(writer)
+    with pytest.raises(StageError, match="no space left"):
+        await outlet.close()
 
 
 async def test_an_encoder_that_fails_is_an_error():

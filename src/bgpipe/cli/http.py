@@ -98,7 +98,9 @@ class Window:
         return web.Response(text=f"{why_not or 'ok'}\n", status=503 if why_not else 200)
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        return web.Response(body=self._overview.metrics().text().encode(), headers={"Content-Type": CONTENT_TYPE})
+        metrics = self._overview.metrics()
+        metrics.add("bgpipe_tasks", len(asyncio.all_tasks()))
+        return web.Response(body=metrics.text().encode(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _sessions(self, request: web.Request) -> web.Response:
         return _json(self._overview.sessions())

@@ -81,7 +81,11 @@ class Overview:
     # as JSON
 
     def health(self) -> dict[str, Any]:
-        return {"status": "ok", "version": __version__, "stages": self.count, "uptime": self.uptime}
+        shown: dict[str, Any] = {"status": "ok", "version": __version__, "stages": self.count, "uptime": self.uptime}
+        stages = [stage for pipeline, _ in self._active.values() for stage in pipeline.stages if stage.trouble]
+        if stages:
+            shown |= {"status": "degraded", "trouble": sorted({f"{stage}: {stage.trouble}" for stage in stages})}
+        return shown
 
     def sessions(self) -> dict[str, Any]:
         """Those that run, and those that ended last."""

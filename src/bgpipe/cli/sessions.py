@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -75,7 +74,7 @@ class Sessions:
                     raise
                 if self._interrupted.is_set():
                     return
-                wait = damping.failed(time.monotonic() - established[0] if established else 0.0)
+                wait = damping.failed(_since(established))
                 self._log.warning(f"{error}; next session in {wait:.0f} s")
                 pipeline.emit(events.RECONNECT, error=error, values=(damping.failures,))
                 with suppress(TimeoutError):
@@ -88,6 +87,7 @@ class Sessions:
         except (OSError, ValueError) as error:
             raise StageError(f"{first}: {error}") from error
         door.most = max(0, first.most)
+        door.damps = first.damp
         tasks: set[asyncio.Task[None]] = set()
         interrupted = asyncio.create_task(self._interrupted.wait())
         try:
@@ -123,9 +123,11 @@ class Sessions:
                     del door.unknown[address]
 
         log: Log = self._log
+        established: list[float] = []
         try:
             pipeline = self._next()
             log = pipeline.log
+            pipeline.bus.on([events.ESTABLISHED], partial(_note_time, established))
             for stage in pipeline.stages:
                 if isinstance(stage, End):
                     stage.tells_peer = True  # in what all sessions write, tags tell them apart
@@ -136,6 +138,8 @@ class Sessions:
             await self._run(pipeline)
         except (StageError, ConfigError) as error:
             log.info(f"session ended: {error}")
+            if isinstance(error, SessionLost) and established:
+                door.lost(address, _since(established))
         except Exception as error:
             log.error(f"session ended: unexpected {type(error).__name__}: {error}")
             log.debug("unexpected error", exc_info=error)
@@ -166,4 +170,9 @@ class Sessions:
 
 
 def _note_time(times: list[float], event: Event) -> None:
-    times.append(time.monotonic())
+    times.append(asyncio.get_running_loop().time())
+
+
+def _since(times: list[float]) -> float:
+    """Seconds since the first of them, 0 if there is none."""
+    return asyncio.get_running_loop().time() - times[0] if times else 0.0

@@ -31,7 +31,8 @@ class Output:
     write: octets that belong together, such as whole records: a file ends behind such.
     rotate: publishes the file if its interval has passed; `write` does so too, but a quiet stream writes nothing.
     close: publishes the file. abort: keeps it as PATH.partial. A file that nothing was written to is removed.
-    All raise StreamError; after that the file is aborted, and `write` raises the same error until the next interval.
+    All raise StreamError; after that the file is aborted, and `write` raises the same error until the next interval:
+    so long it has `failed`.
     """
 
     def __init__(
@@ -73,6 +74,10 @@ class Output:
     def deadline(self) -> float | None:
         """When to call `rotate`, in seconds since 1970; None if there is nothing to do."""
         return self._slot + self._every if self._every and self._file else None
+
+    @property
+    def failed(self) -> bool:
+        return self._error is not None
 
     def write(self, octets: bytes) -> None:
         if not octets:
@@ -253,6 +258,7 @@ class StandardOutput:
 
     path = "standard output"
     deadline = None
+    failed = False
 
     def __init__(self, compression: str = "none") -> None:
         self._compressor: Compressor | None = compressor(compression) if compression != "none" else None
@@ -278,9 +284,10 @@ class StandardOutput:
                 view = view[os.write(1, view) :]
             except BlockingIOError:
                 select.select([], [1], [])
-            except BrokenPipeError:
-                raise
             except OSError as error:
+                self.failed = True
+                if isinstance(error, BrokenPipeError):
+                    raise
                 raise StreamError(self.path, explain(error)) from error
 
 

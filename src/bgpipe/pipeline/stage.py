@@ -68,6 +68,8 @@ class Stage(Options):
         self.handled_events: list[str] = []
         """what --wait and --stop name"""
         self.running = False
+        self.trouble = ""
+        """what is wrong with it at the moment, for people"""
         self.drops: Counter[str] = Counter()
         """messages that ended here, by reason: dropped, taken (by a stage that makes messages itself), of, rate, ..."""
         self.pipeline: Pipeline

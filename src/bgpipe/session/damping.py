@@ -1,7 +1,8 @@
 """How long to stay idle after a session failed (DampPeerOscillations, RFC 4271 section 8.1.1).
 
 The wait doubles with each failure. Reaching Established does not clear it: a peer that comes up, sends a fatal
-message and comes back would never be damped. Only a session that stays up long enough does.
+message and comes back would never be damped. Only a session that stays up long enough does. So a peer that fails each
+time has at most eight sessions in its first ten minutes, and three in ten minutes from then on.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ class Damping:
     `stable`: a session that was established for so long clears the count.
     """
 
-    first: float = 1.0
-    longest: float = 120.0
+    first: float = 5.0
+    longest: float = 240.0
     stable: float = 300.0
     failures: int = 0
 

@@ -45,6 +45,7 @@ class Listen(End):
         Kind("N", parse_many, flag=True), -1, "take many peers, with =N so many at the same time", metavar="N"
     )
     again = Option(FLAG, False, "take the next peer when the session ends")
+    damp = Option(FLAG, False, "refuse a peer whose sessions fail for 5 s, then each time for twice as long")
 
     accepted: socket.socket | None = None
     """a connection that somebody else has let in"""
@@ -62,6 +63,8 @@ class Listen(End):
         super().attach()
         if self.again and self.most >= 0:
             raise ConfigError("--many and --again exclude each other")
+        if self.damp and not self.repeats:
+            raise ConfigError("--damp needs --many or --again: it is about those who come again")
         try:
             self.host, self.port = parse_endpoint(self.arguments[0])
             self.networks: list[Network] = [ipaddress.ip_network(text, strict=False) for text in self.allow]

@@ -10,6 +10,7 @@ from typing import Final
 
 from ...net.tcp import Network, TcpOptions, allowed, format_endpoint, listen, tune
 from ...pipeline.pipeline import Log
+from ...session.damping import Damping
 
 MOST_UNKNOWN: Final = 16
 """Connections from one address that may be without an OPEN at the same time."""
@@ -19,7 +20,8 @@ class Door:
     """Lets in connections, one by one.
 
     networks: whom it lets in, everybody if there are none. most: how many may be inside at the same time, 0 for any
-    number. unknown: for each address, how many are inside and have not sent an OPEN yet.
+    number. damps: whether those whose sessions fail have to stay away for a while. unknown: for each address, how many
+    are inside and have not sent an OPEN yet.
     """
 
     def __init__(self, host: str, port: int, options: TcpOptions, networks: Sequence[Network], log: Log) -> None:
@@ -27,9 +29,12 @@ class Door:
         self.networks = networks
         self.log = log
         self.most = 0
+        self.damps = False
         self.inside = 0
         self.refused = 0
         self.unknown: Counter[str] = Counter()
+        self._damped: dict[str, tuple[Damping, float]] = {}
+        """by address; until when it is refused"""
         self._sockets = listen(host, port, options)
         for each in self._sockets:
             log.info(f"listening on {format_endpoint(each.getsockname())}")
@@ -62,12 +67,24 @@ class Door:
             tune(connected, self.options)
             return connected, address[0]
 
+    def lost(self, address: str, established_for: float) -> None:
+        """A session with somebody there is lost, which was up for so many seconds."""
+        if not self.damps:
+            return
+        now = asyncio.get_running_loop().time()
+        self._damped = {each: (d, until) for each, (d, until) in self._damped.items() if now < until + d.stable}
+        damping, _ = self._damped.get(address, (Damping(), 0.0))
+        self._damped[address] = damping, now + damping.failed(established_for)
+
     def _objection(self, address: str) -> str:
         """Why a peer may not pass, "" if it may."""
         if not allowed(address, self.networks):
             return "not in --allow"
         if self.most and self.inside >= self.most:
             return f"{self.inside} sessions are up already"
+        _, until = self._damped.get(address, (None, 0.0))
+        if (wait := until - asyncio.get_running_loop().time()) > 0:
+            return f"sessions from there have failed, none for {wait:.0f} s"
         if self.unknown[address] >= MOST_UNKNOWN:
             return f"{MOST_UNKNOWN} connections from there have sent no OPEN yet"
         return ""

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from typing import Final, Protocol
 
 from ...formats.base import Encoder
+from ...pipeline.errors import StageError
 from ...wire.block import Block
 from ...wire.message import Message
 
@@ -30,6 +31,8 @@ PIECE: Final = 1 << 18
 class Output(Protocol):
     """Where octets go: see bgpipe.net.output. It is used by one thread at a time."""
 
+    @property
+    def failed(self) -> bool: ...
     def write(self, octets: bytes, /) -> object: ...
     def rotate(self) -> object: ...
     def close(self) -> object: ...
@@ -52,7 +55,10 @@ class User(Protocol):
         """An encoder tells of a message."""
 
     def on_error(self, error: Exception) -> None:
-        """The output refuses octets; from now on they are lost. Called once."""
+        """The output refuses octets; from now on they are lost."""
+
+    def on_again(self) -> None:
+        """The output has begun anew after an error."""
 
 
 class Outlet:
@@ -67,7 +73,8 @@ class Outlet:
         make_encoder: Callable[[Listener], Encoder],
     ) -> None:
         self.failed = False
-        self._told = False
+        self.error: Exception | None = None
+        """why the output failed, None if it didn't or has begun anew"""
         self._output = output
         self._make_encoder = make_encoder
         self._users: list[User] = []
@@ -94,6 +101,8 @@ class Outlet:
 
     def join(self, user: User) -> None:
         self._users.append(user)
+        if self.error is not None:
+            user.on_error(self.error)
         if self._full:
             user.on_full()
 
@@ -129,15 +138,17 @@ class Outlet:
         self._put(b"", 0)
 
     async def close(self) -> None:
-        """Closes the output when all is written."""
+        """Closes the output when all is written. Raises StageError if it has failed, and nobody is here to be told."""
         self.flush()
         self._put(CLOSE, 0)
         for _ in self._threads:
             self._queue.put(None)
         await self._closed.wait()
+        if self.error is not None and not self._users:
+            raise StageError(str(self.error)) from self.error
 
     def _put(self, item: Block | bytes | None, size: int) -> None:
-        if self.failed and item is not CLOSE:
+        if self.failed and item:
             return
         if len(self._threads) < THREADS and self._waiting == len(self._threads):
             thread = threading.Thread(target=self._work, name=f"writer-{len(self._threads)}", daemon=True)
@@ -173,21 +184,23 @@ class Outlet:
             with self._turn:
                 while self.written != number:
                     self._turn.wait()
-            if not self.failed or item is CLOSE:
+            failed, again = self._output.failed, False
+            if not self.failed or not octets:
                 try:
                     if octets:
                         self._output.write(octets)
                     else:
                         (self._output.close if item is CLOSE else self._output.rotate)()
+                        again = failed and not self._output.failed
                 except Exception as failure:
                     error = failure
-            if error is not None:
-                self.failed = True  # before the next piece has its turn: it must not follow behind a gap
+            if error is not None or again:
+                self.failed = not again  # before the next piece has its turn: it must not follow behind a gap
             with self._turn:
                 self.written += 1
                 self._turn.notify_all()
             size = len(item.octets) if isinstance(item, Block) else len(item or b"")
-            self._tell(self._on_written, size, error, tuple(odd))
+            self._tell(self._on_written, size, error, again, tuple(odd))
             odd.clear()
         self._tell(self._on_exit)
 
@@ -200,16 +213,20 @@ class Outlet:
     # back in the loop
 
     def _on_written(
-        self, size: int, error: Exception | None, odd: tuple[tuple[Message, Exception | None], ...]
+        self, size: int, error: Exception | None, again: bool, odd: tuple[tuple[Message, Exception | None], ...]
     ) -> None:
         self._waiting -= 1
         self._waiting_octets -= size
         for message, reason in odd:
             self._on_odd(message, reason)
-        if error is not None and not self._told:
-            self._told = True
+        if error is not None and self.error is None:
+            self.error = error
             for user in tuple(self._users):
                 user.on_error(error)
+        elif again:
+            self.error = None
+            for user in tuple(self._users):
+                user.on_again()
         if self._full and self._waiting <= MAX_JOBS // 2 and self._waiting_octets <= MAX_OCTETS // 2:
             self._full = False
             users = tuple(self._users)

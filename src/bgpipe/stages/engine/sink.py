@@ -31,7 +31,9 @@ class Sink(Writing):
     type = Option(LIST, (), "write only messages of these types", metavar="TYPES")
     skip = Option(LIST, (), "write no messages of these types", metavar="TYPES")
     stall_timeout = Option(
-        DURATION, 10.0, "between two routers, an output that takes nothing for so long misses messages; 0 lets them wait"
+        DURATION,
+        10.0,
+        "between two routers, an output that takes nothing for so long misses messages; 0 lets them wait",
     )
 
     outlet: Outlet | None = None
@@ -40,9 +42,10 @@ class Sink(Writing):
     """whether others have to wait for the output"""
     held = False
     """whether the output has to wait for us, which it never has"""
+    _failure: StageError | None = None
+    """why the output can't be written"""
     _live = False
     """whether there is a session that may have to wait"""
-    _missing = False
     _missed = 0
     """messages that the output should have had"""
 
@@ -92,14 +95,14 @@ class Sink(Writing):
 
     def on_message(self, message: Message) -> None:
         assert self.outlet is not None
-        if self._missing:
+        if self.trouble:
             self._missed += 1
         else:
             self.outlet.put_message(message)
 
     def on_block(self, block: Block) -> Block:
         assert self.outlet is not None
-        if self._missing:
+        if self.trouble:
             self._missed += len(block)
         else:
             self.outlet.put_block(block)
@@ -116,6 +119,9 @@ class Sink(Writing):
             self.outlet.flush()
             await self.pipeline.shared.give_back(self._key)
             self.outlet.leave(self)
+        self._catch_up()
+        if self._failure is not None:
+            raise self._failure
 
     def on_full(self) -> None:
         self.holding = True
@@ -126,10 +132,19 @@ class Sink(Writing):
             self.vigil.begin()
 
     def on_room(self) -> None:
-        if self._missing:
-            self._missing = False
-            self.pipeline.log.warning("the output has missed messages", stage=str(self), missed=self._missed)
+        if self._failure is None:
+            self._catch_up()
         self._release()
+
+    def on_again(self) -> None:
+        self._failure = None
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        if self.trouble:
+            self.trouble = ""
+            self.pipeline.log.warning("the output has missed messages", stage=str(self), missed=self._missed)
+            self._missed = 0
 
     def _release(self) -> None:
         if self.holding:
@@ -150,17 +165,23 @@ class Sink(Writing):
 
     def _miss(self) -> None:
         if self.holding:
-            self._missing = True
-            self.pipeline.log.warning("the output is stalled, and misses messages", stage=str(self))
+            self.trouble = "the output is stalled, and misses messages"
+            self.pipeline.log.warning(self.trouble, stage=str(self))
             self._release()
 
     def on_error(self, error: Exception) -> None:
-        """The output takes no more."""
+        """The output takes no more. A live session goes on without it: its routers need no archive."""
+        failure = StageError(f"{self}: {explain_error(error)}")
+        if self._live and not isinstance(error, BrokenPipeError):
+            self._failure = failure
+            self.trouble = "the output has failed, and misses messages"
+            self.pipeline.log.error(self.trouble, stage=str(self), error=explain_error(error))
+            return
         self.pipeline.end(self)
         if isinstance(error, BrokenPipeError):
             self.pipeline.stop()  # who reads has seen enough, as `head` does: that is no failure
         else:
-            self.pipeline.fail(StageError(f"{self}: {explain_error(error)}"))
+            self.pipeline.fail(failure)
 
 
 def explain_error(error: Exception) -> str:
