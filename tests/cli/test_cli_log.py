@@ -126,6 +126,21 @@ def test_a_reader_that_stalls_holds_nothing_up(log, monkeypatch):
     os.close(reader)
 
 
+def test_a_long_line_waits_for_no_reader(log, monkeypatch):
+    """A pipe that has room for some octets may have none for all of a line: a long one goes only into an empty pipe."""
+    reader, writer = os.pipe()
+    with open(writer, "w", buffering=1) as stderr:
+        monkeypatch.setattr("sys.stderr", stderr)
+        log.info("long", filling="x" * 50_000)
+        log.info("short")
+        log.info("long", filling="x" * 50_000)
+        log.info("too long", filling="x" * 2_000_000)
+        assert os.read(reader, 1 << 20).decode().endswith("INF short\n")
+        log.info("again")
+        assert os.read(reader, 1 << 20).decode().endswith("INF again dropped=2\n")
+    os.close(reader)
+
+
 def test_the_last_words_for_programs(bgpipe, tmp_path):
     done = bgpipe("--log-format", "json", "-l", "disabled", tmp_path / "nothing.mrt", "--", "head")
     assert done.code == 1

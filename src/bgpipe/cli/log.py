@@ -8,14 +8,19 @@ structlog would do, but to import it takes longer than reading a small file, and
 
 from __future__ import annotations
 
+import fcntl
+import os
 import select
+import stat
 import sys
+import termios
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from .options import LEVELS
 
+_GET_PIPE_SIZE: Final = getattr(fcntl, "F_GETPIPE_SZ", 1032)
 _RANKS: Final = {level: rank for rank, level in enumerate(LEVELS)}
 _TAGS: Final = {"debug": "DBG", "info": "INF", "warn": "WRN", "error": "ERR"}
 _COLOURS: Final = {"debug": "\x1b[2m", "info": "\x1b[32m", "warn": "\x1b[33m", "error": "\x1b[31m"}
@@ -62,18 +67,19 @@ class StderrLog:
     def _write(self, level: str, text: str, fields: dict[str, Any]) -> None:
         if not self.shows(level):
             return
-        if not _has_room():
-            self.dropped += 1
-            return
         error = fields.pop("exc_info", None)
         fields = self._bound | fields
         if self.dropped:
             fields["dropped"] = self.dropped
-            self.dropped = 0
         make = self._json_line if self.format == "json" else self._text_line
+        line = make(level, text, fields, _traceback(error))
+        if not _has_room(len(line)):  # it is ASCII, or little more
+            self.dropped += 1
+            return
         try:
-            sys.stderr.write(make(level, text, fields, _traceback(error)))
+            sys.stderr.write(line)
             sys.stderr.flush()
+            self.dropped = 0
         except OSError:
             self.dropped += 1  # nobody listens
 
@@ -97,12 +103,17 @@ class StderrLog:
         return json.dumps(line, default=str, separators=(",", ":")) + "\n"
 
 
-def _has_room() -> bool:
-    """Whether standard error takes a line now."""
+def _has_room(size: int) -> bool:
+    """Whether standard error takes so many octets now."""
     try:
         poll = select.poll()
         poll.register(sys.stderr, select.POLLOUT)
-        return bool(poll.poll(0))
+        if not poll.poll(0):
+            return False
+        if size <= select.PIPE_BUF or not stat.S_ISFIFO(os.fstat(sys.stderr.fileno()).st_mode):
+            return True
+        queued = fcntl.ioctl(sys.stderr, termios.FIONREAD, bytes(4))  # a longer line could block where others wait
+        return not any(queued) and size <= fcntl.fcntl(sys.stderr, _GET_PIPE_SIZE)
     except (OSError, TypeError, ValueError):  # nothing that could be full, as in tests
         return True
 
