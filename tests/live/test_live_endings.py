@@ -1,4 +1,4 @@
-"""Reliability 13, 17 and 32: peers that flap, signals under load, programs that die."""
+"""Signals under load, programs that die, and who never begins TLS."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ import signal
 import threading
 import time
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from peers import (
     ALIVE,
     Peer,
-    Router,
     announcement,
     bgpipe,
     greeting,
@@ -28,44 +26,7 @@ from peers import (
     wait_until,
 )
 
-from bgpipe.wire.message import HEADER, OPEN, UPDATE, Message
-
-FATAL = Message(UPDATE, bytes.fromhex("0010 0000")).octets
-"""Withdrawn routes that are longer than the message: nobody can tell what it is about."""
-
-
-def establish(router: Router, seconds: float) -> Peer:
-    peer = router.accept(seconds)
-    opening = peer.hear()
-    assert kind(opening) == OPEN
-    peer.say(greeting(65001))
-    assert peer.hear() == ALIVE
-    peer.say(ALIVE)
-    return peer
-
-
-@pytest.mark.parametrize("fault", [FATAL, b""], ids=["fatal UPDATE", "close"])
-def test_flapping_is_damped(fault: bytes) -> None:
-    """A peer that comes up and ends the session, again and again: the waits double, being up does not clear them."""
-    router = Router()
-    try:
-        with bgpipe(
-            "--", "speaker", "--active", "--asn", "65055", "--", "connect", "--retry", router.address
-        ) as running:
-            times: list[float] = []
-            for _ in range(4):
-                peer = establish(router, 15)
-                times.append(time.monotonic())
-                if fault:
-                    peer.say(fault)
-                    assert notification(peer.hear_end()[-1]) == (3, 1)
-                peer.close()
-            waits = running.tells(r"next session in (\d+) s", 4)
-        assert waits == ["1", "2", "4", "8"]
-        gaps = [later - earlier for earlier, later in pairwise(times)]
-        assert all(gap >= wait - 0.1 for gap, wait in zip(gaps, (1, 2, 4), strict=True))
-    finally:
-        router.close()
+from bgpipe.wire.message import HEADER, UPDATE
 
 
 def pour(peer: Peer, messages: list[bytes], sent: list[int]) -> None:

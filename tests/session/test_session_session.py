@@ -302,12 +302,12 @@ def test_failures_are_damped_and_not_forgotten_at_established() -> None:
         now = deadline
         session.tick(now)
         assert session.state is State.CONNECT
-    assert waits == [1, 2, 4, 8, 16, 32, 64, 120, 120, 120]
+    assert waits == [5, 10, 20, 40, 80, 160, 240, 240, 240, 240]
 
 
 def test_a_long_life_clears_the_damping() -> None:
     damping = Damping()
-    assert [damping.failed(10), damping.failed(299), damping.failed(300)] == [1, 2, 1]
+    assert [damping.failed(10), damping.failed(299), damping.failed(300)] == [5, 10, 5]
 
 
 def test_passive_session_waits_again_after_failure() -> None:
@@ -317,7 +317,7 @@ def test_passive_session_waits_again_after_failure() -> None:
     session.received(opened(), 0)
     session.disconnected(1)
     assert session.state is State.IDLE
-    session.tick(2)
+    session.tick(6)
     assert session.state is State.ACTIVE
 
 

@@ -109,7 +109,16 @@ async def test_settings_that_fail(words: str, error: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["--allow 192.0.2.0/33 :179", "[::1", ":0", "--many --again :179", "--ttl 256 :179", "--min-ttl 999 :179"]
+    "words",
+    [
+        "--allow 192.0.2.0/33 :179",
+        "[::1",
+        ":0",
+        "--many --again :179",
+        "--damp :179",
+        "--ttl 256 :179",
+        "--min-ttl 999 :179",
+    ],
 )
 def test_words_that_can_not_be(words: str) -> None:
     with pytest.raises(ConfigError):

@@ -122,12 +122,17 @@ class Sessions:
                 if not door.unknown[address]:
                     del door.unknown[address]
 
+        def on_stop(event: Event) -> None:
+            if established and any(isinstance(error, SessionLost) for error in pipeline.errors):
+                door.lost(address, _since(established))
+
         log: Log = self._log
         established: list[float] = []
         try:
             pipeline = self._next()
             log = pipeline.log
             pipeline.bus.on([events.ESTABLISHED], partial(_note_time, established))
+            pipeline.bus.on([events.STOP], on_stop)
             for stage in pipeline.stages:
                 if isinstance(stage, End):
                     stage.tells_peer = True  # in what all sessions write, tags tell them apart
@@ -138,8 +143,6 @@ class Sessions:
             await self._run(pipeline)
         except (StageError, ConfigError) as error:
             log.info(f"session ended: {error}")
-            if isinstance(error, SessionLost) and established:
-                door.lost(address, _since(established))
         except Exception as error:
             log.error(f"session ended: unexpected {type(error).__name__}: {error}")
             log.debug("unexpected error", exc_info=error)
