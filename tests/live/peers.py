@@ -179,13 +179,13 @@ class Router:
     def __init__(self, buffer: int = 0) -> None:
         """buffer: octets of the receive buffer of its connections, 0 as the system has it."""
         self.host, self.port = place()
-        self._listening = socket.socket()
+        self.socket = socket.socket()
         if buffer:
-            self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        self._listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._listening.bind((self.host, self.port))
-        self._listening.listen(1024)
-        self._listening.settimeout(PATIENCE)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind((self.host, self.port))
+        self.socket.listen(1024)
+        self.socket.settimeout(PATIENCE)
         self.peers: list[Peer] = []
 
     @property
@@ -193,12 +193,12 @@ class Router:
         return f"{self.host}:{self.port}"
 
     def accept(self, seconds: float = PATIENCE) -> Peer:
-        self._listening.settimeout(seconds)
-        self.peers.append(Peer(self._listening.accept()[0]))
+        self.socket.settimeout(seconds)
+        self.peers.append(Peer(self.socket.accept()[0]))
         return self.peers[-1]
 
     def close(self) -> None:
-        self._listening.close()
+        self.socket.close()
         for peer in self.peers:
             peer.close()
 

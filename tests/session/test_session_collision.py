@@ -1,4 +1,5 @@
-"""Two connections between the same speakers: exactly one stays, however the octets run late."""
+"""Two connections between the same speakers: exactly one stays, however the octets run late, the other is told 6/7, and
+no route is lost."""
 
 from __future__ import annotations
 
@@ -9,8 +10,8 @@ import pytest
 
 from bgpipe.session.collision import SETTLED, losers, survivor
 from bgpipe.session.fsm import State
-from bgpipe.session.session import Disconnect, Down, Send, Session, Settings
-from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, Message
+from bgpipe.session.session import Deliver, Disconnect, Down, Established, Send, Session, Settings
+from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message
 from bgpipe.wire.open import Open
 
 
@@ -20,8 +21,12 @@ def test_survivor_is_the_same_from_both_sides() -> None:
     assert survivor("10.0.0.1", 1, "9.0.0.2", 2) == "ours"
 
 
+ROUTES = [Message(UPDATE, bytes((0, 0, 0, 0, 24, 10, number, 0))) for number in range(10)]
+
+
 class Speakers:
-    """Two speakers that have called each other: two connections, whose octets take their time, in order."""
+    """Two speakers that have called each other: two connections, whose octets take their time, in order. Over a session
+    that comes up, each announces its routes."""
 
     def __init__(self, random: Random) -> None:
         self.random = random
@@ -32,6 +37,8 @@ class Speakers:
         """by speaker, then by connection: number N was opened by speaker N"""
         self.sent: list[list[tuple[int, int]]] = [[], []]
         """by connection: code and subcode of each NOTIFICATION"""
+        self.delivered: dict[tuple[int, int], list[Message]] = {(n, c): [] for n in (0, 1) for c in (0, 1)}
+        """by speaker and connection"""
         self._events: list[tuple[float, int, int, int, Message | str]] = []
         self._arrived = {(speaker, connection): 0.0 for speaker in (0, 1) for connection in (0, 1)}
         self._count = 0
@@ -71,6 +78,11 @@ class Speakers:
                 if output.message.type_code == NOTIFICATION:
                     self.sent[connection].append((output.message.body[0], output.message.body[1]))
                 self._post(late, 1 - speaker, connection, output.message)
+            elif isinstance(output, Established):
+                for route in ROUTES:
+                    self._post(late, 1 - speaker, connection, route)
+            elif isinstance(output, Deliver):
+                self.delivered[speaker, connection].append(output.message)
             elif isinstance(output, Disconnect):
                 self._post(late, 1 - speaker, connection, "disconnected")
 
@@ -81,13 +93,15 @@ class Speakers:
 
 @pytest.mark.parametrize("seeds", [range(start, start + 50) for start in range(0, 300, 50)], ids=str)
 def test_simultaneous_opens(seeds: range) -> None:
+    """300 of them, with up to 50 ms between the two connections, and as much for each message on its way."""
     for seed in seeds:
         speakers = Speakers(Random(seed))
         speakers.run()
         assert speakers.up in ([[True, False], [True, False]], [[False, True], [False, True]]), seed
         kept = speakers.up[0].index(True)
         assert speakers.sent[kept] == []
-        assert set(speakers.sent[1 - kept]) <= {(6, 7)}, "the loser is told why"
+        assert set(speakers.sent[1 - kept]) == {(6, 7)}, "the loser is told why"
+        assert speakers.delivered[0, kept] == speakers.delivered[1, kept] == ROUTES, "no route is lost"
         ours = speakers.sessions[0][kept]
         assert ours.local is not None
         assert ours.remote is not None
