@@ -80,9 +80,18 @@ def test_bad_flags_have_the_reaction_of_the_row(code):
 
 
 def test_the_strongest_reaction_counts():
-    """RFC 7606 section 3(h): NLRI that can't be read are worse than flags that can't be."""
-    one = Attribute(0xC0, 14, bytes.fromhex("0001010401020304" + "00" + "21"), AS4)
-    assert (one.error().subcode, one.error().reaction) == (9, Reaction.SESSION_RESET)
+    """RFC 7606 section 3(h): flags that can't be are worse than a value that would be discarded."""
+    one = Attribute(0xC0, 6, b"\0", AS4)
+    assert (one.error().subcode, one.error().reaction) == (4, Reaction.TREAT_AS_WITHDRAW)
+
+
+@pytest.mark.parametrize("code", [14, 15])
+@pytest.mark.parametrize("flags", [0xC0, 0x40, 0x00, 0xA0])
+def test_flags_of_multiprotocol_attributes_end_the_session(code, flags):
+    """RFC 7606 section 5.3: with other flags than those of RFC 4760 they are incorrect, and so 3(j) applies."""
+    error = Attribute(flags, code, GOOD_VALUES[code], AS4).error()
+    assert (error.subcode, error.reaction) == (4, Reaction.SESSION_RESET)
+    assert Attribute(0x90, code, GOOD_VALUES[code], AS4).error() is None
 
 
 def test_partial_belongs_to_optional_transitive_attributes():
@@ -133,7 +142,32 @@ BAD_VALUES = {
     "otc of five octets": (35, "0000000000", Reaction.TREAT_AS_WITHDRAW, 5),
     "otc AS 0": (35, "00000000", Reaction.TREAT_AS_WITHDRAW, 9),
     "label index of one octet": (40, "01000100", Reaction.ATTRIBUTE_DISCARD, 1),
-    "attr_set of three octets": (128, "000000", Reaction.TREAT_AS_WITHDRAW, 5),
+    "attr_set of three octets": (128, "000000", Reaction.TREAT_AS_WITHDRAW, 1),
+    "RFC 7606 7.16: attribute in an attr_set cut": (128, "0000fde9" + "40010200", Reaction.TREAT_AS_WITHDRAW, 1),
+    "RFC 7606 7.16: header in an attr_set cut": (128, "0000fde9" + "500100", Reaction.TREAT_AS_WITHDRAW, 1),
+    "RFC 9012 13: sub-TLV too long": (23, "00070004" + "0104" + "0000", Reaction.TREAT_AS_WITHDRAW, 1),
+    "RFC 9012 13: sub-TLV header cut": (23, "00070001" + "01", Reaction.TREAT_AS_WITHDRAW, 1),
+    "RFC 9012 13: length of two octets cut": (23, "00070002" + "8000", Reaction.TREAT_AS_WITHDRAW, 1),
+    "RFC 9012 13: length of two octets too long": (23, "00070004" + "800002" + "00", Reaction.TREAT_AS_WITHDRAW, 1),
+    "RFC 6514 5: tunnel type reserved": (22, "00ff000000" + "0a000002", Reaction.TREAT_AS_WITHDRAW, 9),
+    "RFC 6514 5: endpoint of five octets": (22, "0006000000" + "0a00000200", Reaction.TREAT_AS_WITHDRAW, 9),
+    "RFC 6514 5: identifier of no tunnel": (22, "0000000000" + "0a000002", Reaction.TREAT_AS_WITHDRAW, 9),
+    "RFC 8669 3.1: label index of six octets": (40, "010006" + "00" * 6, Reaction.ATTRIBUTE_DISCARD, 1),
+    "RFC 8669 3.2: SRGB without a range": (40, "030002" + "0000", Reaction.ATTRIBUTE_DISCARD, 1),
+    "RFC 8669 3.2: SRGB range cut": (40, "030009" + "00" * 9, Reaction.ATTRIBUTE_DISCARD, 1),
+    "RFC 8669 6: TLV too long": (40, "0400ff" + "0000", Reaction.ATTRIBUTE_DISCARD, 1),
+    "RFC 9252 7: service of no octets": (40, "050000", Reaction.TREAT_AS_WITHDRAW, 1),
+    "RFC 9252 7: service too long": (40, "0600ff" + "00", Reaction.TREAT_AS_WITHDRAW, 1),
+    "RFC 9252 7: service behind another TLV too long": (40, "070000" + "050004" + "00", Reaction.TREAT_AS_WITHDRAW, 1),
+    "RFC 9252 7: sub-TLV too long": (40, "050004" + "00" + "010001", Reaction.TREAT_AS_WITHDRAW, 1),
+    "RFC 9252 7: SID information short": (
+        40,
+        "050018" + "00" + "010014" + "00" * 20,
+        Reaction.TREAT_AS_WITHDRAW,
+        1,
+    ),
+    "RFC 9252 7: sub-sub-TLV cut": (40, "05001a" + "00" + "010016" + "00" * 22, Reaction.TREAT_AS_WITHDRAW, 1),
+    "RFC 9026 3.1.6: ten octets": (38, "00" * 10, Reaction.ATTRIBUTE_DISCARD, 5),
 }
 
 
@@ -142,6 +176,28 @@ def test_bad_values_have_their_reaction(code, octets, reaction, subcode):
     error = Attribute(TABLE[code].required, code, bytes.fromhex(octets), AS4).error()
     assert isinstance(error, WireError)
     assert (error.code, error.subcode, error.reaction) == (3, subcode, reaction)
+
+
+GOOD_STRUCTURES = {
+    "tunnel without sub-TLVs": (23, "00070000"),
+    "sub-TLVs with both sizes of length": (23, "0007000b" + "0602aabb" + "800004" + "00000000" + "00070000"),
+    "PIM-SSM tree": (22, "0003000000" + "0a000001" + "e8000001"),
+    "transport tunnel": (22, "0008000000" + "0a000002"),
+    "unknown tunnel type": (22, "000c000000" + "00"),
+    "label index and SRGB": (40, "01000700000000000002" + "030008" + "0000" + "0a1bfe00000a"),
+    "unknown TLV": (40, "090003" + "000000"),
+    "service with an unknown sub-TLV": (40, "050005" + "00" + "090001" + "00"),
+    "SID information": (40, "050022" + "00" + "01001e" + "00" * 21 + "010006" + "281810000000"),
+    "customer's attributes": (128, "0000fde9" + "40010100" + "500200060201" + "0000fde9"),
+    "customer without attributes": (128, "0000fde9"),
+    "BFD": (38, "01" + "00000001" + "0104" + "0a000001"),
+}
+
+
+@pytest.mark.parametrize(("code", "octets"), GOOD_STRUCTURES.values(), ids=GOOD_STRUCTURES)
+def test_what_only_looks_odd_is_no_error(code, octets):
+    """Types that nobody knows are none (RFC 9012 section 13, RFC 8669 section 6, RFC 9252 section 7)."""
+    assert Attribute(TABLE[code].required, code, bytes.fromhex(octets), AS4).error() is None
 
 
 def test_internal_attributes_from_an_external_peer_are_discarded():

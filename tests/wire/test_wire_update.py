@@ -19,6 +19,7 @@ PATH = "40020e0203000000010000000200000003"
 NEXT_HOP = "4003040a000001"
 MED = "80040400000064"
 REACH = f"800e1a00020110{V6}002020010db8"
+HOLLOW = f"800e1500020110{V6}00"
 UNREACH = "800f0800020120" + "20010db9"
 NLRI = "18c00002"
 
@@ -158,7 +159,20 @@ WRONG = {
     "4 length 0": (update(*GOOD, "c00800", nlri=NLRI), [(5, 2)]),
     "5.2 error without NLRI": (update(*GOOD, "800403000000"), [(5, 2), (1, 3)]),
     "5.2 discard without NLRI": (update(*GOOD, "c00701" + "00"), [(5, 1)]),
-    "5.2 error in a withdrawal": (update("a00f08" + UNREACH[6:]), [(4, 2)]),
+    "5.2 MP_REACH of nothing, and an error": (update(ORIGIN, PATH, HOLLOW, "800403000000"), [(5, 2), (1, 3)]),
+    "5.2 only an attribute that is cut": (update("400105"), [(1, 2), (1, 3)]),
+    "5.2 a withdrawal and octets left over": (update(UNREACH, "40"), [(1, 2), (1, 3)]),
+    "5.2 all is well": (update(*GOOD), []),
+    "5.3 flags of MP_UNREACH": (update("a00f08" + UNREACH[6:]), [(4, 3)]),
+    "5.3 flags of MP_REACH": (update(ORIGIN, PATH, "c0" + REACH[2:], nlri=NLRI), [(4, 3), (3, 2)]),
+    "3(d) MP_REACH of nothing needs nothing": (update(HOLLOW), []),
+    "3(j) MP_REACH cut by the end of its section": (update(*GOOD, "800e1a0002", nlri=NLRI), [(1, 3)]),
+    "3(j) MP_UNREACH cut by the end of its section": (update(*GOOD, "800f", nlri=NLRI), [(1, 3)]),
+    "3(j) MP_REACH before an attribute that is cut": (update(ORIGIN, PATH, REACH, "400304"), [(1, 2)]),
+    "RFC 4760 3: NEXT_HOP is ignored": (update(ORIGIN, PATH, "40030400000000", REACH), []),
+    "RFC 4760 3: but not for the NLRI field": (update(ORIGIN, PATH, "40030400000000", REACH, nlri=NLRI), [(8, 2)]),
+    "7.3 NEXT_HOP of three octets is malformed": (update(ORIGIN, PATH, "400303000000", REACH), [(5, 2)]),
+    "NEXT_HOP of a withdrawal is ignored": (update("4003047f000001", UNREACH), []),
     "5.3 NLRI": (update(*GOOD, nlri="18c0"), [(10, 3)]),
     "7.11 MP_REACH": (update(ORIGIN, PATH, "800e03000201"), [(9, 3)]),
     "unrecognized well-known": (update(*GOOD, "401e0101", nlri=NLRI), [(2, 3)]),

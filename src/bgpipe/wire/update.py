@@ -32,6 +32,10 @@ from .prefix import Prefix, decode_prefixes, encode_prefixes, format_prefixes, s
 HEADER: Final = 19
 """Octets of the message header, which a body has to share the longest message with."""
 
+_INVALID_NEXT_HOP: Final = 8
+"""Subcode of a NEXT_HOP that is no host's address; without an NLRI field NEXT_HOP is ignored (RFC 4760 section 3)."""
+_MULTIPROTOCOL: Final = (bytes((table.MP_REACH,)), bytes((table.MP_UNREACH,)))
+
 _CACHE_SIZE: Final = 16384
 _CACHED_OCTETS: Final = 256
 """JSON texts are remembered for as many sections of path attributes, and as many attributes, of at most this size."""
@@ -260,7 +264,7 @@ class Update:
         errors = list(self._list_errors)
         for attribute in attributes.values():
             wrong = attribute.error(external=peer == "ebgp")
-            if wrong is not None:
+            if wrong is not None and (wrong.subcode != _INVALID_NEXT_HOP or end < len(self._body)):
                 errors.append(wrong)
         add_path = IPV4_UNICAST in self._context.add_path
         for first, last in ((2, start), (end, len(self._body))):
@@ -269,17 +273,22 @@ class Update:
             except WireError as error:
                 errors.append(error)
         has_nlri = end < len(self._body)
-        if has_nlri or table.MP_REACH in attributes:
+        if has_nlri or self._reaches():
             wanted = [table.ORIGIN, table.AS_PATH]
             if has_nlri:
                 wanted.append(table.NEXT_HOP)
             if peer == "ibgp":
                 wanted.append(table.LOCAL_PREF)
             errors += [_missing(code) for code in wanted if code not in attributes]
-        elif attributes.keys() - {table.MP_UNREACH} and strongest(errors) == Reaction.TREAT_AS_WITHDRAW:
+        elif strongest(errors) == Reaction.TREAT_AS_WITHDRAW:
             # There is nothing to withdraw: the error may hide the very attribute that says what (RFC 7606 section 5.2).
             errors.append(WireError("an error in an attribute, and no reachable NLRI", subcode=1))
         return errors
+
+    def _reaches(self) -> bool:
+        """Whether MP_REACH_NLRI announces anything."""
+        mp_reach: MpReach | None = self.value(table.MP_REACH)
+        return mp_reach is not None and mp_reach.nlri != b""
 
     # Octets
 
@@ -461,10 +470,11 @@ def split_attributes(octets: bytes, pos: int, end: int) -> Iterator[tuple[int, i
     while pos < end:
         start = pos + (4 if octets[pos] & table.EXTENDED_LENGTH else 3)
         if start > end:
-            raise _misfit("attribute header is cut short", pos)
+            raise _misfit("attribute header is cut short", octets[pos + 1 : end][:1], pos)
         stop = start + int.from_bytes(octets[pos + 2 : start], "big")
         if stop > end:
-            raise _misfit(f"attribute {table.TABLE[octets[pos + 1]].name} is cut short", pos)
+            text = f"attribute {table.TABLE[octets[pos + 1]].name} is cut short"
+            raise _misfit(text, octets[pos + 1 : pos + 2], pos)
         yield octets[pos], octets[pos + 1], octets[start:stop]
         pos = stop
 
@@ -478,8 +488,11 @@ def join(withdrawn: bytes, attributes: bytes, nlri: bytes) -> bytes:
     return lengths[0] + withdrawn + lengths[1] + attributes + nlri
 
 
-def _misfit(text: str, pos: int) -> WireError:
-    return WireError(text, subcode=1, reaction=Reaction.TREAT_AS_WITHDRAW, offset=pos)
+def _misfit(text: str, code: bytes, pos: int) -> WireError:
+    """RFC 7606 section 4; without all of MP_REACH_NLRI and MP_UNREACH_NLRI nobody knows what to withdraw (3(j))."""
+    lost = code in _MULTIPROTOCOL
+    reaction = Reaction.SESSION_RESET if lost else Reaction.TREAT_AS_WITHDRAW
+    return WireError(text, subcode=1, reaction=reaction, offset=pos)
 
 
 def _repeated(code: int) -> WireError:

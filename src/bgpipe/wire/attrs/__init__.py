@@ -12,6 +12,7 @@ from . import (
     aggregator,
     as_path,
     atomic_aggregate,
+    attr_set,
     cluster_list,
     community,
     ext_community,
@@ -24,7 +25,10 @@ from . import (
     origin,
     originator_id,
     otc,
+    pmsi_tunnel,
+    prefix_sid,
     raw,
+    tunnel,
 )
 from .codec import Codec
 
@@ -83,10 +87,9 @@ _DISCARD: Final = Reaction.ATTRIBUTE_DISCARD
 _WITHDRAW: Final = Reaction.TREAT_AS_WITHDRAW
 _RESET: Final = Reaction.SESSION_RESET
 
-_TLV2_2: Final = raw.check_tlvs(2)
-_AIGP: Final = raw.check_tlvs(1, header_counts=True, lengths={1: 11})
-_PREFIX_SID: Final = raw.check_tlvs(1, lengths={1: 7})
-_PMSI: Final = raw.check_length(lambda length: length >= 5)
+_LINK_STATE: Final = raw.check_tlvs(2)
+_AIGP: Final = raw.check_tlvs(1, header_counts=True, lengths={1: 8})
+_BFD: Final = raw.check_length(lambda length: length >= 11)
 _IPV6_EXT: Final = raw.check_length(lambda length: length % 20 == 0)
 
 # fmt: off
@@ -103,27 +106,27 @@ _ROWS: Final = (
     _Row(8,   "COMMUNITY",          _OT, _OT,  _WITHDRAW, _WITHDRAW, community.CODEC),
     _Row(9,   "ORIGINATOR",         _O,  _O,   _WITHDRAW, _WITHDRAW, originator_id.CODEC, False, True),
     _Row(10,  "CLUSTER_LIST",       _O,  _O,   _WITHDRAW, _WITHDRAW, cluster_list.CODEC, False, True),
-    _Row(14,  "MP_REACH",           _O,  _O,   _RESET,    _WITHDRAW, mp_reach.CODEC),
-    _Row(15,  "MP_UNREACH",         _O,  _O,   _RESET,    _WITHDRAW, mp_unreach.CODEC),
+    _Row(14,  "MP_REACH",           _O,  _O,   _RESET,    _RESET,    mp_reach.CODEC),       # RFC 7606 section 5.3
+    _Row(15,  "MP_UNREACH",         _O,  _O,   _RESET,    _RESET,    mp_unreach.CODEC),     # RFC 7606 section 5.3
     _Row(16,  "EXT_COMMUNITY",      _OT, _OT,  _WITHDRAW, _WITHDRAW, ext_community.CODEC),
     _Row(17,  "AS4PATH",            _O,  _OT,  _DISCARD,  _WITHDRAW, as_path.AS4_CODEC),    # RFC 6793 section 6
     _Row(18,  "AS4AGGREGATOR",      _O,  _OT,  _DISCARD,  _WITHDRAW, aggregator.AS4_CODEC), # RFC 6793 section 6
-    _Row(22,  "PMSI_TUNNEL",        _O,  _OT,  _WITHDRAW, _WITHDRAW, _PMSI),                # RFC 6514 section 5
-    _Row(23,  "TUNNEL",             _O,  _OT,  _WITHDRAW, _WITHDRAW, _TLV2_2),              # RFC 9012 section 13
+    _Row(22,  "PMSI_TUNNEL",        _O,  _OT,  _WITHDRAW, _WITHDRAW, pmsi_tunnel.CODEC),    # RFC 6514 section 5
+    _Row(23,  "TUNNEL",             _O,  _OT,  _WITHDRAW, _WITHDRAW, tunnel.CODEC),         # RFC 9012 section 13
     _Row(24,  "TRAFFIC_ENG",        _O,  _O,   _WITHDRAW, _WITHDRAW),                       # RFC 7606 section 7.13
     _Row(25,  "IPV6_EXT_COMMUNITY", _O,  _OT,  _WITHDRAW, _WITHDRAW, _IPV6_EXT),            # RFC 7606 section 7.15
     _Row(26,  "AIGP",               _O,  _O,   _DISCARD,  _DISCARD,  _AIGP),                # RFC 7311 section 3
     _Row(27,  "PE_DISTING",         _O,  _OT,  _WITHDRAW, _WITHDRAW),                       # RFC 6514 section 8
-    _Row(29,  "BGP_LS",             _O,  _O,   _DISCARD,  _DISCARD,  _TLV2_2),              # RFC 9552 section 8.2.2
+    _Row(29,  "BGP_LS",             _O,  _O,   _DISCARD,  _DISCARD,  _LINK_STATE),          # RFC 9552 section 8.2.2
     _Row(32,  "LARGE_COMMUNITY",    _OT, _OT,  _WITHDRAW, _WITHDRAW, large_community.CODEC),# RFC 8092 section 6
     _Row(33,  "BGPSEC_PATH",        _O,  _O,   _WITHDRAW, _WITHDRAW),                       # RFC 8205 section 5.2
     _Row(35,  "OTC",                _OT, _OT,  _WITHDRAW, _WITHDRAW, otc.CODEC),            # RFC 9234 section 5
     _Row(36,  "DPATH",              _O,  None, _DISCARD,  _DISCARD,  raw.CODEC, True),
     _Row(37,  "SFP_ATTR",           _O,  _OT,  _WITHDRAW, _WITHDRAW),                       # RFC 9015 section 3.2
-    _Row(38,  "BFD_DISCRIMINATOR",  _O,  _OT,  _DISCARD,  _WITHDRAW),                       # RFC 9026 section 3.1.6
+    _Row(38,  "BFD_DISCRIMINATOR",  _O,  _OT,  _DISCARD,  _WITHDRAW, _BFD),                 # RFC 9026 section 3.1.6
     _Row(39,  "RCA",                _O,  None, _DISCARD,  _DISCARD,  raw.CODEC, True),
-    _Row(40,  "PREFIX_SID",         _O,  _OT,  _DISCARD,  _DISCARD,  _PREFIX_SID),          # RFC 8669 section 6
-    _Row(128, "SET",                _O,  _OT,  _WITHDRAW, _WITHDRAW, raw.check_length(lambda length: length >= 4)),
+    _Row(40,  "PREFIX_SID",         _O,  _OT,  _DISCARD,  _DISCARD,  prefix_sid.CODEC),     # RFC 8669 section 6
+    _Row(128, "SET",                _O,  _OT,  _WITHDRAW, _WITHDRAW, attr_set.CODEC),       # RFC 7606 section 7.16
 )
 # fmt: on
 KNOWN: Final = {row.code: row for row in _ROWS}

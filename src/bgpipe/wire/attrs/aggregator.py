@@ -34,7 +34,7 @@ def decode_as4(octets: bytes, context: WireContext) -> Aggregator:
     return Aggregator(int.from_bytes(octets[:4], "big"), format_address(octets[4:]))
 
 
-def check(value: Aggregator) -> WireError | None:
+def check(value: Aggregator, context: WireContext) -> WireError | None:
     """AS 0 is no AS (RFC 7607 section 2)."""
     return None if value.asn else WireError("AS 0", subcode=9)
 

@@ -139,7 +139,7 @@ def decode_segments(octets: bytes, width: int, undefined: Reaction = Reaction.SE
     return AsPath(segments)
 
 
-def check(value: AsPath) -> WireError | None:
+def check(value: AsPath, context: WireContext) -> WireError | None:
     """AS 0 is no AS (RFC 7607 section 2)."""
     return WireError("AS 0", subcode=11) if any(0 in ases for _, ases in value) else None
 

@@ -7,7 +7,18 @@ from typing import Any, Final
 
 from ..context import WireContext
 from ..errors import Reaction, TextError, WireError
-from . import EXTENDED_LENGTH, MP_REACH, MP_UNREACH, OPTIONAL, PARTIAL, TABLE, TRANSITIVE, parse_name, u32
+from . import (
+    EXTENDED_LENGTH,
+    MP_REACH,
+    MP_UNREACH,
+    OPTIONAL,
+    PARTIAL,
+    TABLE,
+    TRANSITIVE,
+    AttributeType,
+    parse_name,
+    u32,
+)
 from .hexadecimal import format_hex, parse_hex
 
 _FLAG_LETTERS: Final = (("O", OPTIONAL), ("T", TRANSITIVE), ("P", PARTIAL), ("X", EXTENDED_LENGTH))
@@ -38,8 +49,7 @@ class Attribute:
             try:
                 self._value = row.codec.decode(self.octets, self._context)
             except WireError as error:
-                withdraws = error.reaction is Reaction.TREAT_AS_WITHDRAW  # which the codec has asked for itself
-                raise self._blame(error, error.reaction if withdraws else row.malformed) from None
+                raise self._blame(error, _reaction(error, row)) from None
         return self._value
 
     @property
@@ -91,8 +101,8 @@ class Attribute:
             value = self.value
         except WireError as error:
             return error
-        wrong = row.codec.check(value) if row.codec.check else None
-        return self._blame(wrong, row.malformed) if wrong else None
+        wrong = row.codec.check(value, self._context) if row.codec.check else None
+        return self._blame(wrong, _reaction(wrong, row)) if wrong else None
 
     def _blame(self, error: WireError, reaction: Reaction) -> WireError:
         """The error with everything that a NOTIFICATION about it needs (RFC 4271 section 6.3)."""
@@ -115,6 +125,11 @@ class Attribute:
 
     def __repr__(self) -> str:
         return f"<{self.format_json()}>"
+
+
+def _reaction(error: WireError, row: AttributeType) -> Reaction:
+    """The row's, unless the codec itself has asked for treat-as-withdraw."""
+    return error.reaction if error.reaction is Reaction.TREAT_AS_WITHDRAW else row.malformed
 
 
 def encode_header(flags: int, code: int, length: int) -> bytes:

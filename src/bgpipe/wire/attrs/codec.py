@@ -16,11 +16,12 @@ class Codec(NamedTuple):
     encode: value to octets.
     format_json: value to JSON text; None if that would not give the same octets back.
     from_json: parsed JSON to value; raises TextError.
-    check: what is wrong with a value that can be read all the same.
+    check: what is wrong with a value that can be read all the same. A reaction of treat-as-withdraw in the error counts
+    as it is; to others the table adds its own.
     """
 
     decode: Callable[[bytes, WireContext], Any]
     encode: Callable[[Any, WireContext], bytes]
     format_json: Callable[[Any], str | None]
     from_json: Callable[[object], Any]
-    check: Callable[[Any], WireError | None] | None = None
+    check: Callable[[Any, WireContext], WireError | None] | None = None

@@ -8,14 +8,20 @@ from ..address import format_address, parse_address
 from ..context import WireContext
 from ..cursor import Cursor
 from ..errors import TextError, WireError
-from ..family import Family, parse_family
+from ..family import SAFI_NAMES, Family, parse_family
+from ..nlri import check_nlri
 from ..prefix import Prefix, decode_prefixes, encode_prefixes, format_prefixes, split_prefixes
 from .codec import Codec
 from .hexadecimal import format_hex, parse_hex
 
-NEXT_HOP_LENGTHS: Final = {1: (4, 12, 16, 24, 32, 48), 2: (16, 24, 32, 48)}
-"""By AFI, for families whose NLRI are prefixes: IPv4 or IPv6 (RFC 8950), IPv6 with a link-local address (RFC 2545), and
-each of these behind route distinguishers, as a speaker may write them that mixes up VPN and plain families."""
+NEXT_HOP_LENGTHS: Final = (4, 12, 16, 24, 32, 48)
+"""Octets of a next hop: IPv4 or IPv6, whatever the NLRI are (RFC 8950 and the other way round), IPv6 with a link-local
+address (RFC 2545), and each of these behind route distinguishers, also from a speaker that mixes up VPN and plain
+families."""
+FLOW_SPECIFICATIONS: Final = (133, 134)
+"""SAFIs that need no next hop (RFC 8955 section 4)."""
+_IP_AFIS: Final = (1, 2, 25, 16388)
+"""AFIs whose families with a name have IP addresses as next hops: IPv4, IPv6, L2VPN, BGP-LS."""
 
 
 class MpReach(NamedTuple):
@@ -55,11 +61,26 @@ def decode(octets: bytes, context: WireContext) -> MpReach:
     nlri = cursor.rest()
     if not family.address_bits:
         return MpReach(family, hop, nlri, None, reserved)
-    if len(hop) not in NEXT_HOP_LENGTHS[family.afi]:
-        raise WireError(f"a next hop of {family} can't have {len(hop)} octets", subcode=9, offset=3)
+    if len(hop) not in NEXT_HOP_LENGTHS:
+        raise _wrong_hop(MpReach(family, hop, nlri))
     add_path = family in context.add_path
     split_prefixes(nlri, family.afi, add_path)
     return MpReach(family, hop, nlri, add_path, reserved)
+
+
+def check(value: MpReach, context: WireContext) -> WireError | None:
+    """Next hop and NLRI of a family that is kept raw (RFC 7606 sections 5.3, 7.11)."""
+    family = value.family
+    if value.add_path is not None:
+        return None
+    hopless = not value.hop and family.safi in FLOW_SPECIFICATIONS
+    if family.afi in _IP_AFIS and family.safi in SAFI_NAMES and len(value.hop) not in NEXT_HOP_LENGTHS and not hopless:
+        return _wrong_hop(value)
+    return check_nlri(value.nlri, family, context)
+
+
+def _wrong_hop(value: MpReach) -> WireError:
+    return WireError(f"a next hop of {value.family} can't have {len(value.hop)} octets", subcode=9, offset=3)
 
 
 def encode(value: MpReach, context: WireContext) -> bytes:
@@ -94,7 +115,7 @@ def from_json(value: object) -> MpReach:
         hop = b"".join(_parse_hop(value[key]) for key in ("nexthop", "link-local") if key in value)
         if not hop and add_path is not None:
             hop = bytes(family.address_bits // 8)
-    if len(hop) > 255 or (add_path is not None and len(hop) not in NEXT_HOP_LENGTHS[family.afi]):
+    if len(hop) > 255 or (add_path is not None and len(hop) not in NEXT_HOP_LENGTHS):
         raise TextError(f"not a next hop of {family}: {value!r}")
     return MpReach(family, hop, nlri, add_path)
 
@@ -149,4 +170,4 @@ def nlri_from_json(value: object, others: set[str]) -> tuple[Family, bytes, bool
     return family, encode_prefixes(texts, family.afi, add_path), add_path
 
 
-CODEC = Codec(decode, encode, format_json, from_json)
+CODEC = Codec(decode, encode, format_json, from_json, check)

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from ..context import WireContext
 from ..cursor import Cursor
+from ..errors import WireError
 from ..family import Family
+from ..nlri import check_nlri
 from ..prefix import Prefix, split_prefixes
 from .codec import Codec
 from .mp_reach import decode_nlri, encode_family, encode_nlri, format_nlri_json, nlri_from_json
@@ -36,6 +38,11 @@ def decode(octets: bytes, context: WireContext) -> MpUnreach:
     return MpUnreach(family, nlri, add_path)
 
 
+def check(value: MpUnreach, context: WireContext) -> WireError | None:
+    """NLRI of a family that is kept raw (RFC 7606 section 5.3)."""
+    return check_nlri(value.nlri, value.family, context) if value.add_path is None else None
+
+
 def encode(value: MpUnreach, context: WireContext) -> bytes:
     return encode_family(value.family) + encode_nlri(*value, context)
 
@@ -49,4 +56,4 @@ def from_json(value: object) -> MpUnreach:
     return MpUnreach(*nlri_from_json(value, set()))
 
 
-CODEC = Codec(decode, encode, format_json, from_json)
+CODEC = Codec(decode, encode, format_json, from_json, check)

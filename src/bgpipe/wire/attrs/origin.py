@@ -18,7 +18,7 @@ def decode(octets: bytes, context: WireContext) -> int:
     return octets[0]
 
 
-def check(value: int) -> WireError | None:
+def check(value: int, context: WireContext) -> WireError | None:
     return None if value < len(NAMES) else WireError(f"value {value} is undefined", subcode=6)
 
 

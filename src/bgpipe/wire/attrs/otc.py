@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from ..context import WireContext
 from ..errors import WireError
 from . import u32
 
 
-def check(value: int) -> WireError | None:
+def check(value: int, context: WireContext) -> WireError | None:
     """AS 0 is no AS (RFC 7607)."""
     return None if value else WireError("AS 0", subcode=9)
 

@@ -11,6 +11,7 @@ from ..context import WireContext
 from ..errors import TextError, WireError
 from .codec import Codec
 from .hexadecimal import format_hex, parse_hex
+from .tlv import split_tlvs
 
 
 def decode(octets: bytes, context: WireContext) -> bytes:
@@ -40,23 +41,16 @@ CODEC = Codec(decode, encode, format_json, from_json)
 def check_tlvs(type_size: int, header_counts: bool = False, lengths: dict[int, int] | None = None) -> Codec:
     """A value that is a run of TLVs: type of `type_size` octets, length of two, and what `length` says.
 
-    header_counts: the length includes type and length. lengths: what the length must be, by type.
+    header_counts: the length includes type and length. lengths: octets of the value, by type.
     """
-    header = type_size + 2
 
-    def check(value: bytes) -> WireError | None:
-        pos = 0
-        while pos < len(value):
-            if pos + header > len(value):
-                return WireError("TLV header is cut short", subcode=1, offset=pos)
-            kind = int.from_bytes(value[pos : pos + type_size], "big")
-            length = int.from_bytes(value[pos + type_size : pos + header], "big")
-            if lengths and length != lengths.get(kind, length):
-                return WireError(f"TLV {kind} has length {length}", subcode=1, offset=pos)
-            stop = pos + length + (0 if header_counts else header)
-            if stop < pos + header or stop > len(value):
-                return WireError(f"TLV {kind} of length {length} does not fit", subcode=1, offset=pos)
-            pos = stop
+    def check(value: bytes, context: WireContext) -> WireError | None:
+        try:
+            for kind, octets in split_tlvs(value, type_size, header_counts=header_counts):
+                if lengths and len(octets) != lengths.get(kind, len(octets)):
+                    return WireError(f"TLV {kind} has a value of {len(octets)} octets")
+        except WireError as error:
+            return error
         return None
 
     return CODEC._replace(check=check)
@@ -65,7 +59,7 @@ def check_tlvs(type_size: int, header_counts: bool = False, lengths: dict[int, i
 def check_length(possible: Callable[[int], bool]) -> Codec:
     """A value whose length `possible` accepts."""
 
-    def check(value: bytes) -> WireError | None:
+    def check(value: bytes, context: WireContext) -> WireError | None:
         return None if possible(len(value)) else WireError(f"length {len(value)} is not possible", subcode=5)
 
     return CODEC._replace(check=check)
