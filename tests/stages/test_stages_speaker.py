@@ -268,6 +268,13 @@ def test_options_that_can_not_be(options: str) -> None:
         build(parse(["--", "speaker", *options.split(), "--", "connect", "192.0.2.1"], {}), Records())  # type: ignore[arg-type]
 
 
+def test_a_speaker_wants_somebody_to_speak_with() -> None:
+    from conversation import Records
+
+    with pytest.raises(ConfigError, match="nobody is there to speak with"):
+        build(parse(["-o", "speaker"], {}), Records())  # type: ignore[arg-type]
+
+
 # What is read is sent when the session is up
 
 

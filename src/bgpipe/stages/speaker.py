@@ -79,6 +79,8 @@ class Speaker(Producing):
         return True
 
     def attach(self) -> None:
+        if not any(stage.produces for stage in self.pipeline.stages if stage is not self):
+            raise ConfigError("nobody is there to speak with: add connect ADDR or listen ADDR")
         self.inlet = self.feed_into(session=True)
         self.again = Again(self, session=True)
         self.inputs.append(self.again)
