@@ -38,6 +38,41 @@ def agree(endpoint: Endpoint, received: bytes, sent: bytes) -> None:
     assert endpoint.agreement is not None
 
 
+@pytest.mark.parametrize(
+    "capability",
+    [
+        Capability(caps.ADD_PATH, bytes.fromhex("00010104")),
+        Capability(caps.FQDN, b"\xff"),
+        Capability(caps.ROLE),
+        Capability(caps.MP, b"\0"),
+    ],
+    ids=str,
+)
+def test_a_capability_that_cannot_be_read_hides_no_other(capability: Capability) -> None:
+    """What two routers let pass in each other's OPEN must not spoil how their messages are read."""
+    endpoint = Endpoint()
+    agree(endpoint, greeting(AS4, EXTENDED, *add_paths(IPV4_UNICAST)), greeting(EXTENDED, *add_paths(IPV4_UNICAST)))
+    without = endpoint.agreement
+    endpoint = Endpoint()
+    odd = greeting(AS4, EXTENDED, *([] if capability.code == caps.ADD_PATH else add_paths(IPV4_UNICAST)), capability)
+    agree(endpoint, odd, greeting(EXTENDED, *add_paths(IPV4_UNICAST)))
+    assert endpoint.opened
+    assert not endpoint.receiving.as4
+    assert endpoint.receiving.extended_message
+    if capability.code != caps.ADD_PATH:
+        assert endpoint.agreement == without
+    else:
+        assert IPV4_UNICAST not in endpoint.receiving.add_path
+
+
+def test_an_open_that_cannot_be_read_is_none() -> None:
+    endpoint = Endpoint()
+    body = Open(65001, 90, "192.0.2.1", (AS4,)).encode()
+    for broken in (b"\3" + body[1:], body[:-1], body[:10] + b"\2\7" + body[12:]):
+        list(endpoint.feed(Message(OPEN, broken).octets, 1))
+        assert not endpoint.opened
+
+
 def proxy(left: Endpoint, right: Endpoint, octets: bytes) -> bytes:
     return b"".join(right.encode(item) for item in left.feed(octets, 1))
 

@@ -286,6 +286,21 @@ def test_route_refresh_is_delivered() -> None:
     assert isinstance(out, Deliver)
 
 
+def test_refresh_of_the_wrong_length_is_told_to_who_knows_marks() -> None:
+    """RFC 7313 section 5: it applies where the peer's OPEN has the capability, whatever ours has."""
+    mark = Message(ROUTE_REFRESH, b"\0\x01\x01\x01" + b"orf")
+    session = established(active())
+    session.received(mark, 1)
+    assert isinstance(session.outputs()[0], Deliver)
+    assert session.remote is not None
+    session.remote = session.remote.with_capabilities((Capability(caps.ENHANCED_ROUTE_REFRESH),))
+    session.received(mark, 1)
+    outputs = session.outputs()
+    assert told(outputs) == ["NOTIFY 7/1", "Disconnect", "Down"]
+    assert isinstance(outputs[0], Send)
+    assert outputs[0].message.body[2:] == mark.octets
+
+
 def test_failures_are_damped_and_not_forgotten_at_established() -> None:
     session = active()
     now, waits = 0.0, []

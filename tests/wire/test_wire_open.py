@@ -149,6 +149,7 @@ def test_add_path_that_is_neither_sent_nor_received_is_ignored() -> None:
     [
         (Open(0, 90, "192.0.2.1"), 2),
         (Open(65001, 90, "192.0.2.1", (Capability(caps.AS4, bytes(4)),)), 2),
+        (Open(0, 90, "192.0.2.1", (Capability(caps.AS4, (65001).to_bytes(4, "big")),)), 2),  # RFC 7607 section 2
         (Open(65001, 90, "0.0.0.0"), 3),
         (Open(65001, 1, "192.0.2.1"), 6),
         (Open(65001, 2, "192.0.2.1"), 6),
@@ -278,6 +279,28 @@ def test_negotiation_of_nothing() -> None:
     assert agreement.capabilities == ()
     assert agreement.contexts.left == agreement.contexts.right == WireContext(as4=False, add_path=NO_FAMILIES)
     assert negotiate(opened(), opened(AS4=1)).json == {}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "4504" + "00010104",
+        "4503" + "000101",
+        "0106" + "000100010000",
+        "4103" + "00fde9",
+        "0506" + "000101010002",
+        "490100",
+    ],
+    ids=["ADDPATH 4", "ADDPATH cut", "MP too long", "AS4 cut", "EXTENDED_NEXTHOP with a SAFI of 257", "FQDN cut"],
+)
+def test_a_value_that_cannot_be_read_counts_as_absent(value: str) -> None:
+    """RFC 5492 section 3, RFC 7911 section 4: all else is agreed on."""
+    fine = opened(MP=["IPV4/UNICAST"], ADDPATH=["IPV4/UNICAST/BIDIR"], AS4=65001)
+    code = int(value[:2], 16)
+    rest = tuple(capability for capability in fine.capabilities if capability.code != code)
+    odd = fine.with_capabilities((*rest, *decode_params(bytes.fromhex(f"02{len(value) // 2:02x}{value}"))))
+    for agreement in (negotiate(odd, fine), negotiate(fine, odd)):
+        assert agreement == negotiate(fine.with_capabilities(rest), fine)
 
 
 def test_contexts_of_preset_capabilities() -> None:

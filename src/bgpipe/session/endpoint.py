@@ -166,19 +166,18 @@ class Endpoint:
         """Both OPENs are known, or one of them anew: what follows is read and written by them."""
         if self._received is None or self._sent is None:
             return
-        try:
-            self.agreement = negotiate(self._sent, self._received)
-        except WireError:
-            return  # an OPEN that says nonsense is for the speakers to refuse
+        self.agreement = negotiate(self._sent, self._received)
         self.sending, self.receiving = self.agreement.contexts
         self._flags = None
 
 
 def _decode(body: bytes) -> Open | None:
+    """None if it can't be read; whether a session can start with what it says is for the speakers to decide."""
     try:
-        return Open.decode(body)
+        found = Open.decode(body, strict=False)
     except WireError:
         return None
+    return found if found.readable else None
 
 
 def _frame(type_code: int, body: bytes) -> bytes:

@@ -252,8 +252,8 @@ class Session:
         raise WireError(f"unknown message type {code}", code=1, subcode=3, data=bytes((code,)))
 
     def _check_refresh(self, incoming: Message) -> None:
-        """Raises WireError 7/1 for marks of the wrong length (RFC 7313 section 5); to others they are no marks."""
-        if self.agreement is None or not caps.values(self.agreement.capabilities, caps.ENHANCED_ROUTE_REFRESH):
+        """Raises WireError 7/1 for marks of the wrong length from a peer that knows them (RFC 7313 section 5)."""
+        if self.remote is None or not self.remote.has(caps.ENHANCED_ROUTE_REFRESH):
             return
         refresh = incoming.refresh
         if refresh.subtype in (BORR, EORR) and refresh.orf:

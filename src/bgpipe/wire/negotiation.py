@@ -8,6 +8,7 @@ from typing import NamedTuple
 from . import caps
 from .caps import Capability, add_path, extended_next_hop, mp
 from .context import WireContext
+from .errors import WireError
 from .family import IPV4_UNICAST, Family
 from .open import Open
 
@@ -38,13 +39,16 @@ def negotiate(left: Open, right: Open) -> Agreement:
 
     Families: those that both name. ADD-PATH: from the point of view of the left speaker, SEND where it sends and the
     right one receives, RECEIVE the other way round. AS4, ROLE and FQDN: the value of the left speaker, which need not
-    be that of the right one. Others: the values that are equal, one empty value if none is. Raises WireError.
+    be that of the right one. Others: the values that are equal, one empty value if none is.
+
+    A value that can't be read counts as if it were not there (RFC 5492 section 3, RFC 7911 section 4): if the speakers
+    let it pass, they go on without it.
     """
     agreed: list[Capability] = []
     for code in sorted({capability.code for capability in left.capabilities}):
-        if not right.has(code):
+        ours, theirs = _values(left, code), _values(right, code)
+        if not ours or not theirs:
             continue
-        ours, theirs = left.values(code), right.values(code)
         if code == caps.MP:
             families = set(map(mp.decode, ours)) & set(map(mp.decode, theirs))
             found = [mp.encode(family) for family in sorted(families)]
@@ -75,6 +79,21 @@ def contexts(agreed: Sequence[Capability]) -> Contexts:
         )
 
     return Contexts(right=context(add_path.SEND), left=context(add_path.RECEIVE))
+
+
+def _values(speaker: Open, code: int) -> list[bytes]:
+    """The values of a capability that can be read."""
+    row = caps.TABLE.get(code)
+    form = row.form if row is not None else None
+    found = []
+    for value in speaker.values(code):
+        try:
+            if form is not None:
+                form.decode(value)
+        except WireError:
+            continue
+        found.append(value)
+    return found
 
 
 def _add_path(ours: list[bytes], theirs: list[bytes]) -> dict[Family, int]:

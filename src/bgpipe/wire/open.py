@@ -119,6 +119,11 @@ class Open:
         found = [value for value in self.values(caps.ROLE) if len(value) == 1]
         return found[-1][0] if found else None
 
+    @property
+    def readable(self) -> bool:
+        """Whether all optional parameters could be read, so that `capabilities` are all of them."""
+        return self.params is None or _readable(self.params)
+
     def has(self, code: int) -> bool:
         """Whether there is a capability of this code."""
         return any(capability.code == code for capability in self.capabilities)
@@ -136,7 +141,7 @@ class Open:
 
         An archive may well hold such an OPEN, so decoding lets it pass.
         """
-        if self.asn == 0:
+        if self.asn == 0 or self.my_as == 0:
             raise WireError("AS number 0", code=2, subcode=2)  # RFC 7607
         if self.bgp_id == "0.0.0.0":
             raise WireError("BGP identifier 0.0.0.0", code=2, subcode=3)  # RFC 6286
@@ -148,8 +153,8 @@ class Open:
 
     def to_json(self) -> dict[str, object]:
         shown: dict[str, object] = {"bgp": VERSION, "asn": self.my_as, "id": self.bgp_id, "hold": self.hold_time}
-        if self.params is not None and not _readable(self.params):
-            return shown | {"params": format_hex(self.params)}
+        if not self.readable:
+            return shown | {"params": format_hex(self.params or b"")}
         shown["caps"] = found = caps.to_json(self.capabilities)
         params = encode_params(self.capabilities) if self.params is None else self.params
         if params != encode_params(caps.from_json(found)):

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..cursor import Cursor
-from ..errors import ShortError, TextError, WireError
+from ..errors import Reaction, ShortError, TextError, WireError
 
 
 class Fqdn(NamedTuple):
@@ -26,9 +26,8 @@ def decode(value: bytes) -> Fqdn:
     except ShortError as error:
         raise WireError(f"FQDN capability is cut short: {error.text}", code=2, subcode=0, offset=error.offset) from None
     if cursor.left:
-        raise WireError(
-            f"FQDN capability has {cursor.left} octets behind the domain", code=2, subcode=0, offset=cursor.pos
-        )
+        text = f"FQDN capability has {cursor.left} octets behind the domain"  # a name is no reason to have no session
+        raise WireError(text, code=2, subcode=0, reaction=Reaction.ATTRIBUTE_DISCARD, offset=cursor.pos)
     return fqdn
 
 
