@@ -151,9 +151,11 @@ class End(Producing):
     async def run(self) -> None:
         assert self.connection is not None
         self.connection.resume()
-        if self.open_timeout:
-            asyncio.get_running_loop().call_later(self.open_timeout, self._on_open_timeout)
-        await self._over.wait()
+        timer = asyncio.get_running_loop().call_later(self.open_timeout or math.inf, self._on_open_timeout)
+        try:
+            await self._over.wait()
+        finally:
+            timer.cancel()  # else it would keep a session that is over
 
     def _on_open_timeout(self) -> None:
         if not self.endpoint.opened and not self._over.is_set():
