@@ -109,3 +109,25 @@ def test_sessions_side_by_side() -> None:
 def router_of(running) -> tuple[str, int]:
     host, port = running.tells(r"listening on ([\d.]+):(\d+)")[0]
     return host, int(port)
+
+
+def test_sessions_that_are_over_leave_nothing() -> None:
+    """One short session after the other: neither memory nor descriptors grow with them."""
+
+    def churn(sessions: int) -> None:
+        for number in range(sessions):
+            left, right = running.session(router)
+            left.say(sentinel(number))
+            right.hear_until(sentinel(number))
+            left.close()
+            right.hear_end()
+            right.close()
+        running.peers.clear()
+        router.peers.clear()
+
+    with proxy() as (running, router):
+        churn(100)
+        before, descriptors = running.resident, running.descriptors
+        churn(200)
+        assert running.resident - before < 2 << 20
+        assert running.descriptors - descriptors < 4
