@@ -1,4 +1,4 @@
-"""The policies of examples/policies do what they say, each by its command line."""
+"""The policies of examples/policies and the program of examples/exec do what they say, each by its command line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,7 +16,9 @@ import pytest
 
 from commandline import Done, spawn
 
-POLICIES = Path(__file__).resolve().parent.parent / "examples" / "policies"
+EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+POLICIES = EXAMPLES / "policies"
+PROGRAM = EXAMPLES / "exec" / "validator.py"
 PATH = [65001 - 1000, 3333]
 IPV4 = {"ORIGIN": "IGP", "ASPATH": PATH, "NEXTHOP": "10.0.0.1"}
 
@@ -39,10 +40,10 @@ def with_path(*hops: Any, **attrs: Any) -> dict[str, Any]:
 def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
-    def run(policy: str, *messages: list[Any], words: tuple[str, ...] = (), stage: tuple[str, ...] = ("py",)) -> Done:
+    def run(policy: str, *messages: list[Any], words: tuple[str, ...] = ()) -> Done:
         Path("in.json").write_text("".join(json.dumps(message) + "\n" for message in messages))
         file = str(POLICIES / policy)
-        what = [*stage, "-A", file, *words, "--"] if words else [*stage, file, "--"]
+        what = ["py", "-A", file, *words, "--"] if words else ["py", file, "--"]
         done = spawn("read", "in.json", "--", *what, "write", "-")
         assert done.code == 0, done.err
         assert "ERR" not in done.err, done.err
@@ -99,45 +100,38 @@ def validator(monkeypatch) -> Iterator[None]:
         server.server_close()
 
 
-@pytest.mark.parametrize("stage", ["py", "exec"])
-def test_validator(run, validator, stage):
-    done = run(
-        "validator.py",
-        update(["193.0.0.0/16"]),
-        update(["193.0.0.0/16", "12.0.0.0/8"], unreach=["13.0.0.0/8"]),
-        update(["12.0.0.0/8"]),
-        update(["2001:db8::/32", "11.0.0.0/8"]),
-        update(["11.0.0.0/8"], attrs=with_path(1, [2, 3])),
-        update(unreach=["12.0.0.0/8"], attrs={}),
-        stage=(stage, "-R"),
-    )
-    assert [(left, set(withdrawn.split())) for left, withdrawn in routes(done)] == [
-        ("193.0.0.0/16", set()),
-        ("193.0.0.0/16", {"13.0.0.0/8", "12.0.0.0/8"}),
-        ("", {"12.0.0.0/8"}),
-        ("11.0.0.0/8", {"2001:db8::/32"}),
-        ("11.0.0.0/8", set()),
-        ("", {"12.0.0.0/8"}),
-    ]
+ANNOUNCED = (
+    update(["193.0.0.0/16"]),
+    update(["193.0.0.0/16", "12.0.0.0/8"], unreach=["13.0.0.0/8"]),
+    update(["12.0.0.0/8"]),
+    update(["2001:db8::/32", "11.0.0.0/8"]),
+    update(["11.0.0.0/8"], attrs=with_path(1, [2, 3])),
+    update(unreach=["12.0.0.0/8"], attrs={}),
+)
+LEFT = [
+    ("193.0.0.0/16", set()),
+    ("193.0.0.0/16", {"13.0.0.0/8", "12.0.0.0/8"}),
+    ("", {"12.0.0.0/8"}),
+    ("11.0.0.0/8", {"2001:db8::/32"}),
+    ("11.0.0.0/8", set()),
+    ("", {"12.0.0.0/8"}),
+]
+"""What is left of these where all but AS3333's 193.0.0.0/16 and 11.0.0.0/8 is invalid."""
+
+
+def left(done: Done) -> list[tuple[str, set[str]]]:
     assert "ASPATH" not in bodies(done)[2]
     assert bodies(done)[3]["ASPATH"] == PATH
+    return [(reach, set(withdrawn.split())) for reach, withdrawn in routes(done)]
 
 
-def test_validator_that_does_not_answer(run, monkeypatch):
+def test_rpki(run, validator):
+    assert left(run("rpki.py", *ANNOUNCED)) == LEFT
+
+
+def test_rpki_without_answers(run, monkeypatch):
     monkeypatch.setenv("VALIDATOR", "http://127.81.0.1:1")
-    assert routes(run("validator.py", update(["12.0.0.0/8"]))) == [("12.0.0.0/8", "")]
-
-
-def test_validator_is_a_program():
-    assert os.access(POLICIES / "validator.py", os.X_OK)
-    done = subprocess.run(
-        [sys.executable, str(POLICIES / "validator.py")],
-        input='["R",1,"2026-01-02T03:04:05.000","KEEPALIVE",null,{}]\n',
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert json.loads(done.stdout)[3] == "KEEPALIVE"
+    assert routes(run("rpki.py", update(["12.0.0.0/8"]))) == [("12.0.0.0/8", "")]
 
 
 def test_bogons(run):
@@ -266,6 +260,139 @@ def test_to_sqlite(run):
     path = " ".join(map(str, PATH))
     assert found == [("R", "A", "11.0.0.0/8", path), ("R", "A", "12.0.0.0/8", path), ("R", "W", "13.0.0.0/8", None)]
     assert second == 1767323045.0
+
+
+def roa(asn: int | str, prefix: str, longest: int) -> dict[str, Any]:
+    return {"asn": asn, "prefix": prefix, "maxLength": longest, "ta": "test"}
+
+
+def write_roas(path: Path, *roas: dict[str, Any]) -> None:
+    """As rpki-client and Routinator do, in the place of the file that is there."""
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps({"metadata": {}, "roas": roas}))
+    new.replace(path)
+
+
+@pytest.fixture
+def filter_by_program(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def run(*messages: list[Any], roas: tuple[dict[str, Any], ...], words: tuple[str, ...] = ("vrps.json",)) -> Done:
+        write_roas(Path(words[0]), *roas)
+        Path("in.json").write_text("".join(json.dumps(message) + "\n" for message in messages))
+        done = spawn("read", "in.json", "--", "exec", "-R", "-A", PROGRAM, *words, "--", "write", "-")
+        assert done.code == 0, done.err
+        return done
+
+    return run
+
+
+def test_program(filter_by_program):
+    roas = roa(3333, "193.0.0.0/16", 24), roa("AS64500", "12.0.0.0/8", 8), roa(64500, "2001:db8::/32", 48)
+    assert left(filter_by_program(*ANNOUNCED, roas=roas)) == LEFT
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path", "valid"),
+    [
+        ("193.0.0.0/16", [3333], True),
+        ("193.0.128.0/17", [3333], True),
+        ("193.0.0.0/18", [3333], False),
+        ("#7#193.0.0.0/18", [3333], False),
+        ("193.0.0.0/17", [3334], True),  # allowed by the other one
+        ("193.0.0.0/16", [3334], False),
+        ("192.0.0.0/7", [1], True),  # not covered
+        ("193.0.0.0/16", [3333, [3333, 3334]], False),
+        ("193.0.0.0/16", [[3333]], False),
+        ("198.51.100.0/24", [0], False),  # AS 0 allows nobody (RFC 6483)
+        ("2001:db8::/33", [3333], True),
+        ("2001:db8::/34", [3333], False),
+        ("0.0.0.0/0", [1], True),
+    ],
+)
+def test_program_by_rfc_6811(filter_by_program, prefix, path, valid):
+    roas = (
+        *(roa(3333, "193.0.0.0/16", 17), roa(3334, "193.0.0.0/17", 17)),
+        *(roa(0, "198.51.100.0/24", 24), roa(3333, "2001:db8::/32", 33)),
+    )
+    done = filter_by_program(update([prefix], with_path(*path)), roas=roas)
+    assert routes(done) == [(prefix, "") if valid else ("", prefix)]
+
+
+def ask(line: str) -> str:
+    """What the program says to one line, run in this folder."""
+    done = subprocess.run([PROGRAM], input=line, capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_program_leaves_the_rest_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_roas(Path("vrps.json"), roa(3333, "193.0.0.0/16", 16))
+    attrs = {"ASPATH": {"flags": "T", "value": "0x01"}, "MP_REACH": {"flags": "O", "value": "0x02"}}
+    vpn = {"MP_REACH": {"flags": "O", "value": {"af": "IPV4/MPLS_VPN", "nh": "0x00", "data": "0x58"}}}
+    for body in (None, "0x0102", {"attrs": "0x0102"}, {"reach": ["12.0.0.0/8"], "attrs": attrs}, {"attrs": vpn}, {}):
+        line = json.dumps(["R", 1, None, "UPDATE", body, {}], separators=(",", ":")) + "\n"
+        assert ask(line) == line
+    line = '["R",1,null,"KEEPALIVE",null,{}]\n'
+    assert ask(line) == line
+
+
+def test_program_with_other_paths(tmp_path, monkeypatch):
+    """No path at all is one of the sender's own AS; AS_TRANS stands for an AS number of 4 octets (RFC 6793)."""
+    monkeypatch.chdir(tmp_path)
+    write_roas(Path("vrps.json"), roa(4200000001, "193.0.0.0/16", 16))
+    hello = ["R", 0, None, "OPEN", {"asn": 23456, "caps": {"AS4": 4200000001}}, {}]
+    own = {"ASPATH": {"flags": "T", "value": []}}
+    short = {"ASPATH": {"flags": "T", "value": [1, 23456]}, "AS4PATH": {"flags": "OT", "value": [1, 4200000001]}}
+    other = {"ASPATH": {"flags": "T", "value": [1, 23456]}, "AS4PATH": {"flags": "OT", "value": [1, 4200000002]}}
+    messages = [
+        ["R", 0, None, "UPDATE", {"reach": ["193.0.0.0/16"], "attrs": each}, {}] for each in (own, short, other)
+    ]
+    lines = [
+        json.loads(line) for line in ask("".join(json.dumps(each) + "\n" for each in (hello, *messages))).splitlines()
+    ]
+    assert lines[:3] == [hello, *messages[:2]]
+    assert lines[3][4] == {"reach": [], "unreach": ["193.0.0.0/16"], "attrs": {}}
+
+
+def test_program_without_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = subprocess.run([PROGRAM], input="", capture_output=True, text=True, timeout=20, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("vrps.json: FileNotFoundError")
+
+
+def test_program_reads_a_new_file(tmp_path, monkeypatch):
+    """What is no file of ROAs, or no file at all, leaves what was known."""
+    monkeypatch.chdir(tmp_path)
+    path = Path("vrps.json")
+    write_roas(path, roa(1, "12.0.0.0/8", 8))
+    line = json.dumps(["R", 0, None, "UPDATE", {"reach": ["12.0.0.0/8"], "attrs": {}}, {}]) + "\n"
+    with subprocess.Popen(
+        [PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as program:
+
+        def reach() -> list[str]:
+            assert program.stdin is not None
+            assert program.stdout is not None
+            program.stdin.write(line)
+            program.stdin.flush()
+            return json.loads(program.stdout.readline())[4]["reach"]
+
+        assert reach() == []
+        path.write_text("[]")
+        os.utime(path, ns=(0, 1))
+        assert reach() == []
+        path.unlink()
+        assert reach() == []
+        write_roas(path)
+        assert reach() == ["12.0.0.0/8"]
+        assert program.stdin is not None
+        program.stdin.close()
+        assert program.stderr is not None
+        told = program.stderr.read().splitlines()
+    assert [text.partition(": ")[0] for text in told] == ["vrps.json", "vrps.json", "vrps.json was read again"]
 
 
 def test_every_policy_is_tested_and_on_the_page():
