@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import pytest
 
+from bgpipe.net.pipes import Fifos
 from bgpipe.pipeline import events
 from bgpipe.pipeline.errors import StageError
 from bgpipe.stages.engine import partner
@@ -136,13 +137,32 @@ def test_the_end_of_the_input_is_told(fifo, tmp_path, sample, sample_json):
     assert Path(f"{fifo}.reply").exists(), "it was there before"
 
 
-@pytest.mark.parametrize("path", ["nowhere", "file", "."])
-def test_what_is_no_pipe(bgpipe, sample, tmp_path, path):
+async def test_a_program_that_was_there_first(tmp_path):
+    """A shell waits for the FIFO and opens the one for replies in the same moment: it is there."""
+    for number in range(20):
+        fifo = tmp_path / f"fifo{number}"
+        os.mkfifo(fifo)
+        program = await shell('exec cat <"$1" >"$1.reply"', fifo)
+        link = Fifos(str(fifo), f"{fifo}.reply")
+        try:
+            await link.write(b"1\n")
+            assert await asyncio.wait_for(link.read(), 10) == b"1\n"
+        finally:
+            link.abort()
+        assert await program.wait() == 0
+
+
+@pytest.mark.parametrize("on_exit", ["kill", "restart"])
+@pytest.mark.parametrize("path", ["nowhere", "file", ".", "with a reply"])
+def test_what_is_no_pipe(bgpipe, sample, tmp_path, path, on_exit):
     (tmp_path / "file").write_text("")
-    done = bgpipe("-o", "read", sample, "--", "pipe", "--write", "--on-exit", "kill", tmp_path / path)
+    os.mkfifo(tmp_path / "with a reply")
+    (tmp_path / "with a reply.reply").write_text("")
+    how = ("--write",) if "reply" not in path else ()
+    done = bgpipe("-o", "read", sample, "--", "pipe", *how, "--on-exit", on_exit, tmp_path / path)
     assert done.code == 1
-    why = {"nowhere": "no such FIFO", "file": "neither a FIFO nor a Unix socket", ".": "Is a directory"}
-    assert why[path] in done.err
+    why = {"nowhere": "no such FIFO", ".": "Is a directory"}
+    assert why.get(path, "neither a FIFO nor a Unix socket") in done.err
 
 
 async def test_a_session_through_a_socket(tmp_path):

@@ -157,14 +157,16 @@ class Fifos:
         self._writer: Writer | None = None
         self._closed = asyncio.Event()
         try:
-            if outgoing:
-                self._kept.append(self._open(outgoing, os.O_RDWR))
-                self._writer = Writer(self._open(outgoing, os.O_WRONLY))
             if incoming:
                 if outgoing:
                     self._make(incoming)
                 self._reader = Reader(self._open(incoming, os.O_RDONLY))
                 self._kept.append(self._open(incoming, os.O_WRONLY))
+            if (
+                outgoing
+            ):  # last: a shell that waits for it in `program <FIFO >FIFO.reply` would make a file of the other
+                self._kept.append(self._open(outgoing, os.O_RDWR))
+                self._writer = Writer(self._open(outgoing, os.O_WRONLY))
         except BaseException:
             self.abort()
             raise

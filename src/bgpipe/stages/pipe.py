@@ -9,6 +9,7 @@ from ..net.pipes import Fifos, Link, UnixSocket
 from ..pipeline.errors import StageError
 from ..pipeline.options import Option
 from .engine.partner import Partner
+from .engine.sink import explain_error
 
 REPLY = ".reply"
 """What the name of the FIFO has behind it by which messages come back."""
@@ -37,7 +38,12 @@ class Pipe(Partner):
     async def begin(self) -> Link:
         if not is_there(self.arguments[0]):
             raise StageError(f"{self}: {self.arguments[0]}: no such FIFO or Unix socket (mkfifo makes a FIFO)")
-        return await self.connect()
+        try:
+            return await self.connect()
+        except OSError as error:
+            if is_socket(self.arguments[0]):
+                raise
+            raise StageError(f"{self}: {explain_error(error)}") from error  # what is no FIFO will not become one
 
     async def connect(self) -> Link:
         path = self.arguments[0]
