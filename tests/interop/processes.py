@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,19 @@ REQUIRED = os.environ.get("BGPIPE_INTEROP") == "require"
 
 
 class Bgpipe:
-    """A running bgpipe, in a network namespace if one is named. It prints what passes, if the words say -o."""
+    """A running bgpipe, in a network namespace if one is named. It prints what passes, if the words say -o.
 
-    def __init__(self, folder: Path, words: list[str], namespace: str = "") -> None:
+    cwd: the folder that it runs in. env: more variables of its environment.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        words: list[str],
+        namespace: str = "",
+        cwd: Path | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.output = folder / "output.json"
         self.errors = folder / "errors.log"
@@ -30,7 +40,14 @@ class Bgpipe:
         command = [sys.executable, "-W", "error", "-m", "bgpipe", *words]
         command = [*inside(namespace), *command]
         with self.output.open("wb") as out, self.errors.open("wb") as errors:
-            self.process = subprocess.Popen(mortal(command), stdin=subprocess.DEVNULL, stdout=out, stderr=errors)
+            self.process = subprocess.Popen(
+                mortal(command),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=errors,
+                cwd=cwd,
+                env={**os.environ, **(env or {})},
+            )
 
     @property
     def log(self) -> str:
@@ -79,8 +96,8 @@ def runner(folder: Path) -> Iterator[Run]:
     """Starts bgpipes, and ends them with what it started."""
     started: list[Bgpipe] = []
 
-    def start(*words: object, namespace: str = "") -> Bgpipe:
-        started.append(Bgpipe(folder / f"bgpipe{len(started)}", [str(word) for word in words], namespace))
+    def start(*words: object, **where: Any) -> Bgpipe:
+        started.append(Bgpipe(folder / f"bgpipe{len(started)}", [str(word) for word in words], **where))
         return started[-1]
 
     try:
