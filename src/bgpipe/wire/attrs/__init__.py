@@ -113,8 +113,8 @@ _ROWS: Final = (
     _Row(18,  "AS4AGGREGATOR",      _O,  _OT,  _DISCARD,  _WITHDRAW, aggregator.AS4_CODEC), # RFC 6793 section 6
     _Row(22,  "PMSI_TUNNEL",        _O,  _OT,  _WITHDRAW, _WITHDRAW, pmsi_tunnel.CODEC),    # RFC 6514 section 5
     _Row(23,  "TUNNEL",             _O,  _OT,  _WITHDRAW, _WITHDRAW, tunnel.CODEC),         # RFC 9012 section 13
-    _Row(24,  "TRAFFIC_ENG",        _O,  _O,   _WITHDRAW, _WITHDRAW),                       # RFC 7606 section 7.13
-    _Row(25,  "IPV6_EXT_COMMUNITY", _O,  _OT,  _WITHDRAW, _WITHDRAW, _IPV6_EXT),            # RFC 5701, RFC 7606 section 7.15
+    _Row(24,  "TRAFFIC_ENG",        _O,  _O,   _WITHDRAW, _WITHDRAW),                       # RFC 5543, RFC 7606 7.13
+    _Row(25,  "IPV6_EXT_COMMUNITY", _O,  _OT,  _WITHDRAW, _WITHDRAW, _IPV6_EXT),            # RFC 5701, RFC 7606 7.15
     _Row(26,  "AIGP",               _O,  _O,   _DISCARD,  _DISCARD,  _AIGP),                # RFC 7311 section 3.2
     _Row(27,  "PE_DISTING",         _O,  _OT,  _WITHDRAW, _WITHDRAW),                       # RFC 6514 section 8
     _Row(29,  "BGP_LS",             _O,  _O,   _DISCARD,  _DISCARD,  _LINK_STATE),          # RFC 9552 section 8.2.2
