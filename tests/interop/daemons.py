@@ -105,6 +105,8 @@ class Neighbor:
     add_path: bool = False
     extended_message: bool = False
     graceful_restart: bool = False
+    ttl_security: bool = False
+    """GTSM (RFC 5082): what has come over a router is dropped. BIRD only"""
 
 
 @dataclass
@@ -219,7 +221,8 @@ class Bird(Daemon):
         options = [
             f"local {self.address} port {self.port} as {self.asn};",
             f"neighbor {neighbor.address} port {neighbor.port} as {neighbor.asn};",
-            "multihop; strict bind yes; connect retry time 1; error wait time 1,2; connect delay time 1;",
+            "multihop 1; ttl security on;" if neighbor.ttl_security else "multihop;",
+            "strict bind yes; connect retry time 1; error wait time 1,2; connect delay time 1;",
             "passive on;" if neighbor.passive else "",
             f'password "{neighbor.password}";' if neighbor.password else "",
             "enable extended messages on;" if neighbor.extended_message else "",

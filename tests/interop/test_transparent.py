@@ -74,7 +74,7 @@ def middle() -> Iterator[str]:
             subprocess.run(["ip", "netns", "delete", namespace], capture_output=True, check=False)
 
 
-@pytest.mark.parametrize(("version", "key"), [(4, ""), (4, "solarwinds123"), (6, "")])
+@pytest.mark.parametrize(("version", "key"), [(4, ""), (4, "solarwinds123"), (6, "solarwinds123")])
 def test_routers_that_do_not_know(
     installed: Installed, tmp_path, run: Run, middle: str, version: int, key: str
 ) -> None:
@@ -88,7 +88,8 @@ def test_routers_that_do_not_know(
     )
     passing.listens()
     options = {"port": 179, "password": key}
-    left_peer, right_peer = Neighbor(other, RIGHT_AS, **options), Neighbor(one, LEFT_AS, passive=True, **options)
+    left_peer = Neighbor(other, RIGHT_AS, **options)
+    right_peer = Neighbor(one, LEFT_AS, passive=True, ttl_security=True, **options)  # which is what --ttl 255 is for
     names = {side: f"{middle[:-1]}{side[0]}" for side in ("left", "right")}
     right = Bird(
         installed, tmp_path / "right", other, RIGHT_AS, [right_peer], RIGHT, port=179, namespace=names["right"]
