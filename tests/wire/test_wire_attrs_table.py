@@ -167,6 +167,12 @@ BAD_VALUES = {
         1,
     ),
     "RFC 9252 7: sub-sub-TLV cut": (40, "05001a" + "00" + "010016" + "00" * 22, Reaction.TREAT_AS_WITHDRAW, 1),
+    "RFC 9252 3.2.1: structure of two": (
+        40,
+        "05001e00" + "01001a" + "00" * 21 + "0100020000",
+        Reaction.TREAT_AS_WITHDRAW,
+        1,
+    ),
     "RFC 9026 3.1.6: ten octets": (38, "00" * 10, Reaction.ATTRIBUTE_DISCARD, 5),
 }
 

@@ -15,6 +15,7 @@ ORIGINATOR_SRGB: Final = 3
 SRV6_SERVICES: Final = (5, 6)
 """of layer 3 and of layer 2 (RFC 9252 section 2)"""
 SID_INFORMATION: Final = 1
+SID_STRUCTURE: Final = 1
 
 
 def check(value: bytes, context: WireContext) -> WireError | None:
@@ -55,8 +56,9 @@ def _check_service(octets: bytes) -> None:
             if kind == SID_INFORMATION:
                 if len(sid) < 21:
                     raise WireError(f"SRv6 SID information has length {len(sid)}, at least 21 expected")
-                for _ in split_tlvs(sid[21:], 1):
-                    pass
+                for part, structure in split_tlvs(sid[21:], 1):
+                    if part == SID_STRUCTURE and len(structure) != 6:
+                        raise WireError(f"SRv6 SID structure has length {len(structure)}, not 6")
     except WireError as error:
         error.reaction = Reaction.TREAT_AS_WITHDRAW
         raise
