@@ -169,6 +169,7 @@ WRONG = {
     "3(j) MP_REACH cut by the end of its section": (update(*GOOD, "800e1a0002", nlri=NLRI), [(1, 3)]),
     "3(j) MP_UNREACH cut by the end of its section": (update(*GOOD, "800f", nlri=NLRI), [(1, 3)]),
     "3(j) MP_REACH before an attribute that is cut": (update(ORIGIN, PATH, REACH, "400304"), [(1, 2)]),
+    "RFC 8205 3: BGPsec_PATH stands for AS_PATH": (update(ORIGIN, "80210400020000", REACH), []),
     "RFC 4760 3: NEXT_HOP is ignored": (update(ORIGIN, PATH, "40030400000000", REACH), []),
     "RFC 4760 3: but not for the NLRI field": (update(ORIGIN, PATH, "40030400000000", REACH, nlri=NLRI), [(8, 2)]),
     "7.3 NEXT_HOP of three octets is malformed": (update(ORIGIN, PATH, "400303000000", REACH), [(5, 2)]),

@@ -55,6 +55,7 @@ _SURE: Final = (AS2, AS4, AS2_ADD_PATH, AS4_ADD_PATH)
 _CONTEXTS: Final[dict[int, WireContext]] = dict(enumerate(_SURE)) | {
     FLAG_GUESS_AS | flags: replace(context, guess_as=True) for flags, context in enumerate(_SURE)
 }
+_FLAGS: Final = {context: flags for flags, context in _CONTEXTS.items()}
 _CONTEXT_FLAGS: Final = FLAG_AS4 | FLAG_ADD_PATH | FLAG_GUESS_AS
 _FLAGS_OCTET: Final = 26 if byteorder == "little" else 27
 """Where in an entry the octet with these flags is."""
@@ -156,6 +157,11 @@ class Block:
                 end += length
         index += self.index[start * ENTRY.size :]
         return Block(b"".join(pieces), index)
+
+
+def context_flags(context: WireContext) -> int | None:
+    """The flags that say how messages are to be read, None if they can't: ADD-PATH holds for some families only."""
+    return _FLAGS.get(replace(context, extended_message=False))
 
 
 @lru_cache(maxsize=1)

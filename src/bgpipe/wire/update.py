@@ -274,7 +274,9 @@ class Update:
                 errors.append(error)
         has_nlri = end < len(self._body)
         if has_nlri or self._reaches():
-            wanted = [table.ORIGIN, table.AS_PATH]
+            wanted = [table.ORIGIN]
+            if table.BGPSEC_PATH not in attributes:  # which stands for AS_PATH (RFC 8205 section 3)
+                wanted.append(table.AS_PATH)
             if has_nlri:
                 wanted.append(table.NEXT_HOP)
             if peer == "ibgp":

@@ -53,6 +53,7 @@ EXT_COMMUNITY: Final = 16
 AS4_PATH: Final = 17
 AS4_AGGREGATOR: Final = 18
 LARGE_COMMUNITY: Final = 32
+BGPSEC_PATH: Final = 33
 OTC: Final = 35
 
 
