@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+from unittest.mock import patch
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgpipe.formats.base import Damage
+from bgpipe import kernel
+from bgpipe.formats import raw
+from bgpipe.formats.base import Damage, Item
 from bgpipe.formats.raw import Decoder, Encoder
 from bgpipe.wire.block import ENTRY, NO_PEER, Block
 from bgpipe.wire.context import AS2
+from bgpipe.wire.family import IPV4_UNICAST
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, UPDATE, Message
 
 ALIVE = Message(KEEPALIVE).octets
@@ -18,13 +25,17 @@ CEASE = Message(NOTIFICATION, b"\6\2").octets
 OTHER = Message(9, b"abc").octets
 
 
+def opened(items: Iterable[Item]) -> list[Message]:
+    return [message for item in items for message in ([item] if isinstance(item, Message) else item)]
+
+
 def decode(octets: bytes, size: int = 0) -> tuple[list[Message], list[Damage]]:
     damage: list[Damage] = []
     decoder = Decoder(on_damage=damage.append)
     messages: list[Message] = []
     for pos in range(0, len(octets), size or len(octets) or 1):
-        messages += list(decoder.feed(octets[pos : pos + (size or len(octets))]))  # type: ignore[arg-type]
-    messages += list(decoder.end())  # type: ignore[arg-type]
+        messages += opened(decoder.feed(octets[pos : pos + (size or len(octets))]))
+    messages += opened(decoder.end())
     assert decoder.counts.damaged == len(damage)
     assert decoder.counts.messages == decoder.counts.records == len(messages)
     return messages, damage
@@ -115,3 +126,32 @@ def test_any_stream(parts: list[bytes], size: int) -> None:
     assert damage == same_damage
     for message in whole:
         assert message.octets in stream
+
+
+ROUTES = [Message(UPDATE, bytes(4) + bytes((8, number))).octets for number in range(5)]
+HOLDING = Message(UPDATE, bytes(4) + b"\x20" + b"\xff" * 16).octets
+"""An UPDATE with a marker in it."""
+PART = st.sampled_from([*ROUTES, *ROUTES, HOLDING, UPDATES, ALIVE, OTHER, ROUTES[0][:20], b"\xff" * 16, b"\xff"])
+
+
+@given(st.lists(PART | st.binary(max_size=20), max_size=20), st.integers(1, 400))
+def test_blocks_say_the_same_as_messages_one_by_one(parts: list[bytes], size: int) -> None:
+    stream = b"".join(parts)
+    messages, damage = decode(stream, size)
+    with patch.object(raw, "_frame", None):
+        expected, told = decode(stream, size)
+    assert [each.octets for each in messages] == [each.octets for each in expected]
+    assert damage == told
+
+
+@pytest.mark.skipif(not kernel.AVAILABLE, reason="blocks are made by the kernel")
+def test_updates_come_in_blocks_that_are_read_as_said() -> None:
+    decoder = Decoder(context=AS2)
+    first, alive, second = decoder.feed(b"".join(ROUTES) + ALIVE + b"".join(ROUTES))
+    assert isinstance(first, Block)
+    assert isinstance(alive, Message)
+    assert isinstance(second, Block)
+    assert [message.octets for message in first] == ROUTES
+    assert {message.context for message in (*first, alive, *second)} == {AS2}
+    decoder.context = replace(AS2, add_path=frozenset({IPV4_UNICAST}))  # which no flag of a block can say
+    assert {message.context for message in opened(decoder.feed(b"".join(ROUTES)))} == {decoder.context}

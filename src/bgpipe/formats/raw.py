@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from .. import kernel
-from ..wire.block import Block
-from ..wire.context import AS4, MAX_MESSAGE, WireContext
+from ..wire.block import Block, context_flags
+from ..wire.context import AS4, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, WireContext
 from ..wire.errors import WireError
 from ..wire.message import HEADER, MARKER, MIN_LENGTH, Message, check_header
 from . import base
@@ -16,6 +16,7 @@ from .base import Damage, Item, encode_block, ignore_damage
 name: Final = "raw"
 suffixes: Final = (".raw", ".bin", ".bgp")
 _raw_out: Any = getattr(kernel, "raw_out", None)
+_frame: Any = kernel.frame.frame if kernel.AVAILABLE else None
 
 
 def sniff(octets: bytes) -> bool:
@@ -37,12 +38,12 @@ class Encoder(base.Encoder):
 class Decoder(base.Decoder):
     """Octets to messages. Where no message can start, one damage, and on at the next place where one does.
 
-    context: how the messages are to be read.
+    context: how the messages are to be read; it may be changed.
     """
 
     def __init__(self, *, on_damage: Callable[[Damage], None] = ignore_damage, context: WireContext = AS4) -> None:
         super().__init__(on_damage=on_damage)
-        self._context = context
+        self.context = context
         self._waiting = b""
         self._offset = 0
         """Octets of the stream before those that wait."""
@@ -58,9 +59,21 @@ class Decoder(base.Decoder):
     def _read(self, octets: bytes, last: bool) -> Iterator[Item]:
         """All messages in `octets`; what is left waits for more, unless these are the `last` ones."""
         pos, end = 0, len(octets)
+        flags = context_flags(self.context) if _frame is not None else None
         while pos < end:
+            if flags is not None and not self._lost:
+                index, stop = _frame(octets, pos, end, flags, 0, MAX_EXTENDED_MESSAGE, False)
+                block = Block(octets, index)
+                if octets.count(MARKER, pos, stop) > len(block):
+                    flags = None  # one of them may hold the next: let's look at each
+                elif len(block):
+                    self.counts.records += len(block)
+                    self.counts.messages += len(block)
+                    yield block
+                    pos = stop
+                    continue
             try:
-                length, type_code = self._frame(octets, pos, last)
+                length, type_code = self._find(octets, pos, last)
             except WireError as error:
                 self._lose(error.text, self._offset + pos)
                 pos = octets.find(MARKER, pos + 1)
@@ -73,12 +86,12 @@ class Decoder(base.Decoder):
             self._lost = False
             self.counts.records += 1
             self.counts.messages += 1
-            yield Message(type_code, octets[pos + HEADER : pos + length], context=self._context)
+            yield Message(type_code, octets[pos + HEADER : pos + length], context=self.context)
             pos += length
         self._waiting = octets[pos:]
         self._offset += pos
 
-    def _frame(self, octets: bytes, pos: int, last: bool) -> tuple[int, int]:
+    def _find(self, octets: bytes, pos: int, last: bool) -> tuple[int, int]:
         """(length, type) of the message at `pos`, (0, 0) if it is not there in full yet. Raises WireError.
 
         To find back into a stream takes more than a marker, since 0xff stands in other places too: a known type, and

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Final
 
+from ...formats import raw
 from ...formats.base import Decoder, Item
 from ...net.backoff import LASTING, backoff
 from ...net.pipes import Link
@@ -317,6 +318,7 @@ class Partner(Reading, Writing):
         decoder = None if self.only_write else self.new_decoder()
         while octets := await link.read():
             if decoder is not None:
+                self._attune(decoder)
                 await self.receive(decoder.feed(octets))
         if decoder is not None:
             await self.receive(decoder.end())
@@ -324,7 +326,14 @@ class Partner(Reading, Writing):
     def new_decoder(self) -> Decoder:
         """Raises StageError."""
         # JSON says by itself how it is to be read, and says it with AS numbers of 4 octets
-        return self.make_decoder(self.codec, **({"context": AS4} if self.codec.name == "json" else {}))
+        decoder = self.make_decoder(self.codec, **({"context": AS4} if self.codec.name == "json" else {}))
+        self._attune(decoder)
+        return decoder
+
+    def _attune(self, decoder: Decoder) -> None:
+        """Raw messages don't say how they are to be read: as those that have gone out last in their direction."""
+        if isinstance(decoder, raw.Decoder):
+            decoder.context = self._contexts.get(self.inlet.default, decoder.context)
 
     async def receive(self, items: Iterable[Item]) -> None:
         """Puts into the pipeline what has come."""
@@ -335,8 +344,6 @@ class Partner(Reading, Writing):
     def _received(self, items: Iterable[Item]) -> Iterator[Item]:
         vigil = self.vigil if not self.copies else None
         for item in items:
-            if self.codec.name == "raw" and isinstance(item, Message):
-                item.context = self._contexts.get(self.inlet.default, item.context)
             if vigil is None:
                 yield item
                 continue
