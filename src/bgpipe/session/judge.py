@@ -9,8 +9,8 @@ from typing import Final
 from .. import kernel
 from ..wire import treatment
 from ..wire.errors import Reaction, WireError
+from ..wire.faults import strongest
 from ..wire.message import UPDATE, Message
-from ..wire.update import strongest
 from .endpoint import Item
 
 POLICIES: Final = ("auto", "forward", "withdraw", "drop", "kill")

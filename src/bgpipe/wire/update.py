@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from .. import kernel
 from . import attrs as table
+from . import faults
 from .attrs import as_path as paths
 from .attrs.aggregator import Aggregator
 from .attrs.as_path import AS_TRANS, AsPath
@@ -27,14 +28,10 @@ from .attrs.mp_reach import MpReach
 from .context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, MAX_EXTENDED_MESSAGE, WireContext
 from .errors import Reaction, TextError, WireError
 from .family import IPV4_UNICAST, Family
-from .prefix import Prefix, decode_prefixes, encode_prefixes, format_prefixes, split_prefixes
+from .prefix import Prefix, decode_prefixes, encode_prefixes, format_prefixes
 
 HEADER: Final = 19
 """Octets of the message header, which a body has to share the longest message with."""
-
-_INVALID_NEXT_HOP: Final = 8
-"""Subcode of a NEXT_HOP that is no host's address; without an NLRI field NEXT_HOP is ignored (RFC 4760 section 3)."""
-_MULTIPROTOCOL: Final = (bytes((table.MP_REACH,)), bytes((table.MP_UNREACH,)))
 
 _CACHE_SIZE: Final = 16384
 _CACHED_OCTETS: Final = 256
@@ -122,7 +119,7 @@ class Update:
                     if code not in found:
                         found[code] = Attribute(flags, code, octets, self._context)
                     else:
-                        self._list_errors.append(_repeated(code))
+                        self._list_errors.append(faults.repeated(code))
             except WireError as error:
                 self._list_errors.append(error)
             self._attrs = found
@@ -248,7 +245,7 @@ class Update:
     @property
     def reaction(self) -> Reaction | None:
         """The strongest reaction that `errors` ask for (RFC 7606 section 3(h)), None if there are none."""
-        return strongest(self.errors)
+        return faults.strongest(self.errors)
 
     def check(self, peer: str | None = None) -> list[WireError]:
         """All that is wrong, in the order found (RFC 7606), each with its reaction.
@@ -260,37 +257,11 @@ class Update:
             start, end = self._sections()
         except WireError as error:
             return [error]
-        attributes = self.attrs
-        errors = list(self._list_errors)
-        for attribute in attributes.values():
-            wrong = attribute.error(external=peer == "ebgp")
-            if wrong is not None and (wrong.subcode != _INVALID_NEXT_HOP or end < len(self._body)):
-                errors.append(wrong)
-        add_path = IPV4_UNICAST in self._context.add_path
-        for first, last in ((2, start), (end, len(self._body))):
-            try:
-                split_prefixes(self._body, 1, add_path, first, last)
-            except WireError as error:
-                errors.append(error)
-        has_nlri = end < len(self._body)
-        if has_nlri or self._reaches():
-            wanted = [table.ORIGIN]
-            if table.BGPSEC_PATH not in attributes:  # which stands for AS_PATH (RFC 8205 section 3)
-                wanted.append(table.AS_PATH)
-            if has_nlri:
-                wanted.append(table.NEXT_HOP)
-            if peer == "ibgp":
-                wanted.append(table.LOCAL_PREF)
-            errors += [_missing(code) for code in wanted if code not in attributes]
-        elif strongest(errors) == Reaction.TREAT_AS_WITHDRAW:
-            # There is nothing to withdraw: the error may hide the very attribute that says what (RFC 7606 section 5.2).
-            errors.append(WireError("an error in an attribute, and no reachable NLRI", subcode=1))
+        found = faults.find(self, start, end, peer)  # which makes the list of attributes, and what is wrong with that
+        errors = [*self._list_errors, *found]
+        if faults.strongest(errors) == Reaction.TREAT_AS_WITHDRAW and not faults.announces(self, end):
+            errors.append(faults.hidden())
         return errors
-
-    def _reaches(self) -> bool:
-        """Whether MP_REACH_NLRI announces anything."""
-        mp_reach: MpReach | None = self.value(table.MP_REACH)
-        return mp_reach is not None and mp_reach.nlri != b""
 
     # Octets
 
@@ -462,21 +433,16 @@ class Update:
             return f"<Update of {len(self._body)} octets: {error}>"
 
 
-def strongest(errors: Iterable[WireError]) -> Reaction | None:
-    """The reaction to several errors (RFC 7606 section 3(h))."""
-    return max((error.reaction for error in errors), default=None)
-
-
 def split_attributes(octets: bytes, pos: int, end: int) -> Iterator[tuple[int, int, bytes]]:
     """(flags, type code, value octets) of each path attribute. Raises WireError when one doesn't fit (RFC 7606 4)."""
     while pos < end:
         start = pos + (4 if octets[pos] & table.EXTENDED_LENGTH else 3)
         if start > end:
-            raise _misfit("attribute header is cut short", octets[pos + 1 : end][:1], pos)
+            raise faults.misfit("attribute header is cut short", octets[pos + 1] if pos + 1 < end else None, pos)
         stop = start + int.from_bytes(octets[pos + 2 : start], "big")
         if stop > end:
             text = f"attribute {table.TABLE[octets[pos + 1]].name} is cut short"
-            raise _misfit(text, octets[pos + 1 : pos + 2], pos)
+            raise faults.misfit(text, octets[pos + 1], pos)
         yield octets[pos], octets[pos + 1], octets[start:stop]
         pos = stop
 
@@ -488,26 +454,6 @@ def join(withdrawn: bytes, attributes: bytes, nlri: bytes) -> bytes:
         raise TextError(f"{size} octets are too many for one UPDATE")
     lengths = [len(part).to_bytes(2, "big") for part in (withdrawn, attributes)]
     return lengths[0] + withdrawn + lengths[1] + attributes + nlri
-
-
-def _misfit(text: str, code: bytes, pos: int) -> WireError:
-    """RFC 7606 section 4; without all of MP_REACH_NLRI and MP_UNREACH_NLRI nobody knows what to withdraw (3(j))."""
-    lost = code in _MULTIPROTOCOL
-    reaction = Reaction.SESSION_RESET if lost else Reaction.TREAT_AS_WITHDRAW
-    return WireError(text, subcode=1, reaction=reaction, offset=pos)
-
-
-def _repeated(code: int) -> WireError:
-    """RFC 7606 section 3(g)."""
-    reset = code in (table.MP_REACH, table.MP_UNREACH)
-    reaction = Reaction.SESSION_RESET if reset else Reaction.ATTRIBUTE_DISCARD
-    return WireError(f"{table.TABLE[code].name} comes twice", subcode=1, reaction=reaction)
-
-
-def _missing(code: int) -> WireError:
-    """RFC 7606 section 3(d)."""
-    text = f"{table.TABLE[code].name} is missing"
-    return WireError(text, subcode=3, data=bytes((code,)), reaction=Reaction.TREAT_AS_WITHDRAW)
 
 
 def _format_attributes(section: bytes, context: WireContext) -> str:
