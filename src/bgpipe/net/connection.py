@@ -7,10 +7,13 @@ import socket
 from collections.abc import Callable
 from typing import Final, cast
 
+from .. import kernel
 from .tcp import TcpOptions, format_endpoint
 
 HIGH_WATER: Final = 4 << 20
 """Octets that may wait for the peer to read them before the senders are asked to wait."""
+SLOW_READ: Final = 16 << 10
+"""Octets that are read at once where the kernel is not there, so that other sessions have their turn in time."""
 LEAST_TAKEN: Final = 4096
 """Octets that a peer must take in the time that a closing connection has patience for, to be given it again."""
 
@@ -40,6 +43,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
+        if not kernel.AVAILABLE and hasattr(transport, "max_size"):
+            transport.max_size = SLOW_READ
         self._transport.pause_reading()  # what comes together with the end of a TLS handshake, somebody must want
         self.local = format_endpoint(self._transport.get_extra_info("sockname"))
         self.remote = format_endpoint(self._transport.get_extra_info("peername"))
