@@ -94,6 +94,16 @@ def test_flags_of_multiprotocol_attributes_end_the_session(code, flags):
     assert Attribute(0x90, code, GOOD_VALUES[code], AS4).error() is None
 
 
+def test_only_who_is_unknown_is_an_unrecognized_well_known_attribute():
+    """RFC 4271 section 6.3; attributes of drafts, and the reserved type 0, can be none."""
+    for code in range(256):
+        if TABLE[code].required is None:
+            error = Attribute(0x40, code, b"\1", AS4).error()
+            known = (4, Reaction.ATTRIBUTE_DISCARD)
+            assert (error.subcode, error.reaction) == (known if code in KNOWN else (2, Reaction.SESSION_RESET))
+            assert Attribute(0x80, code, b"\1", AS4).error() is None
+
+
 def test_partial_belongs_to_optional_transitive_attributes():
     """RFC 4271 section 4.3."""
     assert Attribute(0xE0, 8, b"\0\0\0\1", AS4).error() is None

@@ -9,6 +9,7 @@ from ..context import WireContext
 from ..errors import Reaction, TextError, WireError
 from . import (
     EXTENDED_LENGTH,
+    KNOWN,
     MP_REACH,
     MP_UNREACH,
     OPTIONAL,
@@ -76,9 +77,11 @@ class Attribute:
         """
         row = TABLE[self.code]
         if row.required is None:
-            if not self.flags & OPTIONAL:
-                return self._blame(WireError("unrecognized well-known attribute", subcode=2), Reaction.SESSION_RESET)
-            return None
+            if self.flags & OPTIONAL:
+                return None
+            if self.code in KNOWN:  # so it is recognized, and no well-known one
+                return self._blame(WireError("not optional", subcode=4), row.bad_flags)
+            return self._blame(WireError("unrecognized well-known attribute", subcode=2), Reaction.SESSION_RESET)
         errors = [error for error in (self._flags_error(), self._value_error(external)) if error is not None]
         return max(errors, key=lambda error: error.reaction, default=None)
 
