@@ -135,6 +135,7 @@ def test_as4_path_is_merged_where_as_numbers_have_two_octets():
     assert disowned.origin_as == 23456
     assert disowned.aggregator == (2, "10.0.0.1")
     assert update(path, "c01106000100011170", context=AS2).origin_as == 23456
+    assert update(path, "c01106020100000000", context=AS2).origin_as == 23456
     assert str(update(PATH, as4_path).as_path) == "1,2,3"
 
 

@@ -143,7 +143,9 @@ class Update:
             return path
         aggregator: Aggregator | None = self.value(table.AGGREGATOR)
         as4_path: AsPath | None = self.value(table.AS4_PATH)
-        if as4_path is None or (aggregator and aggregator.asn != AS_TRANS and table.AS4_AGGREGATOR in self.attrs):
+        if as4_path is None or paths.check(as4_path, self._context):  # malformed, so it is not there (RFC 7607)
+            return path
+        if aggregator and aggregator.asn != AS_TRANS and table.AS4_AGGREGATOR in self.attrs:
             return path
         return paths.merge_as4_path(path, as4_path)
 
