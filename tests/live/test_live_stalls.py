@@ -1,4 +1,4 @@
-"""Reliability 7, 8 and 9: peers that stop reading, that dribble, that die, that say nothing."""
+"""Peers that stop reading, that dribble, that die, that say nothing."""
 
 from __future__ import annotations
 
@@ -6,34 +6,43 @@ import json
 import os
 import re
 import select
+import signal
 import socket
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
-from peers import ALIVE, Bgpipe, Peer, bgpipe, greeting, kind, notification, place, proxy, sentinel, updates, wait_until
+from peers import (
+    ALIVE,
+    PATIENCE,
+    Bgpipe,
+    Peer,
+    Window,
+    as_fast,
+    bgpipe,
+    greeting,
+    kind,
+    notification,
+    place,
+    pour,
+    prefixes,
+    proxy,
+    sentinel,
+    stampede,
+    updates,
+    wait_until,
+    watched,
+)
 
 from bgpipe import kernel
-from bgpipe.wire.message import NOTIFICATION, OPEN
+from bgpipe.wire.message import NOTIFICATION, OPEN, Message
 
 BUFFER_LIMIT = 16 << 20
 """Octets that may wait for one peer that doesn't read."""
 MANY = 60_000
 """UPDATEs: more than all buffers on their way hold."""
-
-
-def pour(peer: Peer, octets: bytes) -> threading.Thread:
-    """Sends in a thread of its own, which ends when all is taken or the connection has ended."""
-
-    def run() -> None:
-        peer.socket.settimeout(None)
-        with suppress(OSError):
-            peer.socket.sendall(octets)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    return thread
 
 
 def test_a_peer_that_stops_reading_harms_only_itself() -> None:
@@ -137,28 +146,22 @@ def test_an_output_may_be_waited_for() -> None:
 
 
 def test_others_are_as_fast_beside_a_stuck_one() -> None:
-    """One of 20 peers reads nothing; the others get their routes in at most 1.2 times the time (and 0.3 s, for a
-    machine that does something else as well)."""
-    octets = b"".join(updates(4000))
-
-    def seconds(pairs: list[tuple[Peer, Peer]]) -> float:
-        start = time.monotonic()
-        threads = [pour(left, octets + sentinel()) for left, _ in pairs]
-        for _, right in pairs:
-            right.hear_until(sentinel())
-        for thread in threads:
-            thread.join()
-        return time.monotonic() - start
-
-    with proxy("drop", "-LR", "as_origin == 4200000001", options=("-e", "SLOW")) as (running, router):
-        pairs = [running.session(router) for _ in range(19)]
-        stuck, silent = running.session(router)
-        seconds(pairs)
-        baseline = min(seconds(pairs) for _ in range(2))
+    """One of 20 peers stops reading while 200,000 routes go to them: the other 19 have theirs in 1.2 times the time
+    that it takes without it, and at most 16 MiB wait for it."""
+    octets = b"".join(updates(8000))
+    words = ("drop", "-LR", "as_origin == 4200000001")
+    with proxy(*words) as (alone, router), proxy(*words, options=("-e", "SLOW")) as (beside, other):
+        pairs = [[running.session(to) for _ in range(19)] for running, to in ((alone, router), (beside, other))]
+        assert 20 * sum(map(prefixes, updates(8000))) >= 200_000
+        stampede(pairs[1], octets)
+        before = beside.resident
+        stuck, silent = beside.session(other)
+        silent.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         pouring = pour(stuck, b"".join(updates(MANY)) * 4)
-        running.tells(r"event bgpfix/pipe\.SLOW")
-        assert min(seconds(pairs) for _ in range(2)) <= 1.2 * baseline + 0.3
+        beside.tells(r"event bgpfix/pipe\.SLOW")
+        as_fast(*pairs, octets)
         assert pouring.is_alive()
+        assert beside.resident - before < BUFFER_LIMIT
         assert silent.hear()
 
 
@@ -187,58 +190,120 @@ def test_send_hold(tmp_path) -> None:
         assert "sent Send Hold Timer Expired" in running.log
 
 
+def costs(running: Bgpipe, window: Window) -> dict[str, float]:
+    """What nobody who is gone may leave behind."""
+    return {"descriptors": running.descriptors, "tasks": window.number("bgpipe_tasks")}
+
+
+def wait_until_gone(running: Bgpipe, window: Window, before: dict[str, float], seconds: float = PATIENCE) -> None:
+    def gone() -> bool:
+        now = costs(running, window)
+        return all(now[what] <= before[what] for what in now)
+
+    try:
+        wait_until("nothing is left", gone, seconds)
+    except AssertionError:
+        raise AssertionError(f"{costs(running, window)} are left, {before} were there before") from None
+
+
 def test_without_an_open_it_is_closed() -> None:
-    """Connections that never send an OPEN, or send it an octet a second, are gone after 10 s; nothing of them stays."""
-    with proxy() as (running, router):
+    """Connections that never send an OPEN, or 18 octets, or an octet a second (200 of them, from 200 addresses) are
+    gone after 10 s, at less than a fifth of a processor; descriptors and tasks are as before."""
+    with watched() as (running, router, window):
         good, other = running.session(router)
-        before, cpu = running.descriptors, running.seconds
-        start = time.monotonic()
+        before, cpu, start = costs(running, window), running.seconds, time.monotonic()
         peers = []
         for beginning in (b"", greeting()[:18], greeting()[:-1], ALIVE):
             for _ in range(3):
                 peers.append(running.dial())
                 peers[-1].say(beginning)
-        dribbling = running.dial()
+        dribbling = [running.dial(source=f"127.87.0.{number + 1}") for number in range(200)]
         for octet in greeting():
-            if select.select([dribbling.socket], [], [], 1.0)[0]:
+            for peer in dribbling:
+                peer.say(bytes((octet,)))
+            if select.select([peer.socket for peer in dribbling], [], [], 1.0)[0]:
                 break
-            dribbling.say(bytes((octet,)))
-        for peer in (dribbling, *peers):
+        first = time.monotonic()
+        for peer in (*dribbling, *peers):
             peer.hear_end()
-        assert 8 <= time.monotonic() - start <= 12
-        assert running.seconds - cpu < 2  # of 10: CPU < 20 %
-        wait_until("descriptors are closed", lambda: running.descriptors <= before)
+        assert 9 <= first - start <= 12
+        assert time.monotonic() - first <= 3
+        assert running.seconds - cpu < 0.2 * (time.monotonic() - start) + 0.7  # what 212 connections cost to be taken
+        wait_until_gone(running, window, before)
         good.say(sentinel())
         assert other.hear() == sentinel()
 
 
-def test_dribbling_costs_nothing() -> None:
-    """200 established sessions whose peers send one octet at a time: every octet arrives, at little cost."""
+def test_dribbling_costs_little() -> None:
+    """200 established sessions whose peers send an octet at a time: every octet arrives, at little cost."""
     with proxy() as (running, router):
-        pairs = [running.session(router) for _ in range(40)]
+        pairs = [running.session(router) for _ in range(200)]
         cpu, start = running.seconds, time.monotonic()
         for octet in sentinel():
             for left, _ in pairs:
                 left.say(bytes((octet,)))
-            select.select([], [], [], 0.02)
         for _, right in pairs:
             assert right.hear() == sentinel()
-        assert running.seconds - cpu < time.monotonic() - start
+        assert running.seconds - cpu < 0.2 * len(sentinel())  # had it been an octet a second
+        assert time.monotonic() - start < len(sentinel())
 
 
 def test_dead_peers_vanish() -> None:
     """Sessions that are reset or closed end at once on the other side too, and leave nothing behind."""
-    with proxy() as (running, router):
+    with watched() as (running, router, window):
         good, other = running.session(router)
-        before = running.descriptors
+        before = costs(running, window)
         for number in range(60):
             left, right = running.session(router)
             dying, living = (left, right) if number % 2 else (right, left)
             dying.reset() if number % 3 else dying.close()
             assert all(notification(each)[0] == 6 for each in living.hear_end(3))
-        wait_until("descriptors are closed", lambda: running.descriptors <= before)
+        wait_until_gone(running, window, before)
         good.say(sentinel())
         assert other.hear() == sentinel()
+
+
+def test_a_stopped_peer_vanishes() -> None:
+    """A peer whose process is stopped (SIGSTOP) keeps its connection and is silent: a speaker gives it up at its hold
+    time, with 4/0, a second later nothing is left of it, and others have noticed nothing."""
+    (host, port), seen = place(), "{}:{}".format(*place())
+    words = ["listen", "--many", f"{host}:{port}", "--", "speaker", "--asn", "65055", "--hold", "3"]
+    calling = ["speaker", "--active", "--asn", "65001", "--hold", "3", "--", "connect", f"{host}:{port}"]
+    with bgpipe("--http", seen, "--http-open", "--", *words) as running:
+        good = running.dial()
+        good.say(greeting(65002, 0), ALIVE)
+        window = Window(seen)
+        running.tells("negotiated")
+        before = costs(running, window)
+        with bgpipe("--", *calling, fails=True) as stopped:
+            running.tells("negotiated", 2)
+            start = time.monotonic()
+            stopped.signal(signal.SIGSTOP)
+            try:
+                running.tells("session ended.*Hold Timer Expired")
+                assert 2 <= time.monotonic() - start <= 4 + 1  # the hold time runs from its last KEEPALIVE
+                wait_until_gone(running, window, before)
+                assert time.monotonic() - start <= 4 + 1
+            finally:
+                stopped.signal(signal.SIGCONT)
+            assert stopped.wait() == 1
+            assert "Hold Timer Expired" in stopped.log
+        sample = 'bgpipe_messages_received_total{side="left",type="update"}'
+        heard = window.number(sample)
+        good.say(ALIVE, sentinel())
+        wait_until("others are still heard", lambda: window.number(sample) == heard + 1)
+
+
+def test_a_stopped_peer_between_two_routers() -> None:
+    """What the router at the other side says when its hold time is over ends both connections, though the peer takes no
+    notice."""
+    with watched() as (running, router, window):
+        running.session(router)
+        before = costs(running, window)
+        _, right = running.session(router)
+        right.say(Message(NOTIFICATION, b"\4\0").octets)
+        right.close()
+        wait_until_gone(running, window, before, 3)
 
 
 def test_half_open_peer() -> None:
@@ -260,23 +325,45 @@ def test_half_open_peer() -> None:
         assert 2 <= time.monotonic() - start <= 4
 
 
-def test_hold_timers_hold_under_load() -> None:
-    """20 sessions with the least hold time push routes at full speed at a speaker behind a filter and an output: none
-    expires, and keepalives come in time."""
-    host, port = place()
+def test_hold_timers_hold_under_load(tmp_path: Path) -> None:
+    """20 sessions with the least hold time push 200,000 prefixes and more at full speed at a speaker behind a filter,
+    while it writes two outputs and somebody looks over HTTP: none expires, no pause between keepalives is longer than
+    1.5 s, and the event loop is less than 0.1 s late (99 % of the time) and never 0.5 s."""
+    (host, port), seen = place(), "{}:{}".format(*place())
+    options = ["-o", "--http", seen, "--http-open"]
     words = ["listen", "--many", f"{host}:{port}", "--", "drop", "-LR", "as_path ~ 4200000001", "--"]
-    octets = b"".join(updates(10_000))
-    with bgpipe("-o", "--", *words, "speaker", "--asn", "65055", "--hold", "3") as running:
+    output = ["write", "-LR", str(tmp_path / "all.json"), "--"]
+    each = updates(10_000)
+    assert 20 * sum(map(prefixes, each)) >= 200_000
+    octets = b"".join(each)
+    with bgpipe(*options, "--", *words, *output, "speaker", "--asn", "65055", "--hold", "3") as running:
         peers = [running.dial() for _ in range(20)]
         for peer in peers:
             peer.say(greeting(65001, 3))
             assert kind(peer.hear()) == OPEN
             peer.say(ALIVE)
             assert peer.hear() == ALIVE
+        window, looks, enough = Window(seen), [], threading.Event()
+
+        def look() -> None:
+            while not enough.is_set():
+                looks.append([window.get(path) for path in ("metrics", "sessions", "readyz", "")])
+
+        looking = threading.Thread(target=look, daemon=True)
+        looking.start()
         longest, expired, sent = press(running, peers, octets, 9.0)
+        enough.set()
+        looking.join()
         assert expired == 0
-        assert longest <= (1.5 if kernel.AVAILABLE else 3.0)
         assert sent >= 20 * len(octets)
+        assert len(looks) >= 10
+        print("LONGEST", longest)
+        assert longest <= (1.5 if kernel.AVAILABLE else 3.0)
+        if kernel.AVAILABLE:
+            lag = {bound: window.number(f'bgpipe_loop_lag_seconds_bucket{{le="{bound}"}}') for bound in (0.1, 0.5)}
+            total = window.number("bgpipe_loop_lag_seconds_count")
+            assert lag[0.1] >= 0.99 * total
+            assert lag[0.5] == total
 
 
 def press(running: Bgpipe, peers: list[Peer], octets: bytes, seconds: float) -> tuple[float, int, int]:
