@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 
 import pytest
@@ -79,9 +80,48 @@ async def test_retry_has_its_limit() -> None:
         assert "refused" in (await run.end()).lower()
 
 
-async def test_no_retry_of_what_can_not_be() -> None:
-    async with running(f"{SPEAKER} -- connect --retry --md5 {'x' * 81} {place()}") as run:
-        assert "80 octets" in await run.end()
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (f"--md5 {'x' * 81}", "80 octets"),
+        ("--md5=", "--md5: the key is empty"),
+        ("--ao=", "--ao: the key is empty"),
+        ("--ao 256:k", "ID:KEY is expected"),
+        ("--bind nonsense", "--bind: not an IP address: 'nonsense'"),
+        ("--bind 127.0.0.1:99999", "--bind: not a port"),
+        ("--ttl 256", "--ttl is from 1 to 255"),
+        ("--min-ttl -1", "--min-ttl is from 1 to 255"),
+        ("--retry-max 3", "--retry-max: a number of attempts, with --retry"),
+        ("--retry --retry-max -1", "--retry-max: a number of attempts"),
+        ("--insecure", "--insecure: only with --tls"),
+        ("--cert a --key b --ca c", "--cert, --key, --ca: only with --tls"),
+        ("--new nowhere", "invalid value 'nowhere' for the --new option"),
+        ("--new nxt", "did you mean next"),
+        ("-LR --rate-limit -1", "a rate can't be negative"),
+    ],
+)
+def test_what_can_not_be(words: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        build(parse(f"{SPEAKER} -- connect {words} 192.0.2.1".split()), Records())
+
+
+@pytest.mark.parametrize(
+    ("bind", "why"),
+    [
+        ("203.0.113.1", "--bind 203.0.113.1: Cannot assign requested address"),
+        ("::1", "[Ff]amily|not known|not support"),
+    ],
+)
+async def test_where_it_can_not_come_from(bind: str, why: str) -> None:
+    async with running(f"{SPEAKER} -- connect --bind {bind} 127.83.252.7:18390") as run:
+        assert re.search(why, await run.end())
+
+
+async def test_an_empty_key_from_the_environment() -> None:
+    """A variable that was to have a key and has none is no reason to speak without one."""
+    line = parse(f"{SPEAKER} -- connect 192.0.2.1".split(), {"BGPIPE_CONNECT_MD5": ""})
+    with pytest.raises(ConfigError, match="the key is empty"):
+        build(line, Records())
 
 
 async def test_timeout() -> None:
@@ -93,7 +133,7 @@ async def test_timeout() -> None:
             each.setblocking(False)
             each.connect_ex(("127.83.252.3", 18391))
         async with running(f"{SPEAKER} -- connect --timeout 50ms 127.83.252.3:18391") as run:
-            assert await run.end()
+            assert "127.83.252.3:18391: no answer within 0.05 s" in await run.end()
 
 
 async def test_tls(tmp_path) -> None:
@@ -115,12 +155,22 @@ async def test_tls(tmp_path) -> None:
         assert (await peer.fault())[:2] == (6, 2)
 
 
+async def test_tls_with_who_speaks_none() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"\xff" * 16 + b"\0\x13\4")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.83.252.8", 18390)
+    async with server, running(f"{SPEAKER} -- connect --tls 127.83.252.8:18390") as run:
+        assert "TLS: the peer does not speak it" in await run.end()
+
+
 async def test_tls_with_a_stranger(tmp_path) -> None:
     stranger = Authority(tmp_path, "stranger").issue("server", "127.83.252.4")
     server = server_context(cert=str(stranger[0]), key=str(stranger[1]))
     async with router("127.83.252.4", ssl=server) as (address, peers):
         async with running(f"{SPEAKER} -- connect --tls {address}") as run:
-            assert "certificate" in await run.end()
+            assert "TLS: certificate verify failed: unable to get local issuer certificate" in await run.end()
         async with running(f"{SPEAKER} -- connect --tls --insecure {address}"):
             await (await peers.get()).establish()
 

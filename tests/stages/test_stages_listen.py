@@ -66,7 +66,7 @@ async def test_address_in_use() -> None:
     async with running(f"{SPEAKER} -- listen {where}") as run:
         await run.told("listening on")
         async with running(f"{SPEAKER} -- listen {where}") as second:
-            assert "in use" in (await second.end()).lower()
+            assert f"{where}: address already in use" in (await second.end()).lower()
 
 
 async def dial_tls(run, **settings: str) -> Peer:
@@ -101,17 +101,36 @@ async def test_tls(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     ("words", "error"),
-    [("--tls", "--cert"), ("--tls --cert /nonexistent.pem", "nonexistent"), (f"--md5 {'x' * 81}", "80 octets")],
+    [
+        ("--tls", "--cert"),
+        ("--tls --cert /nonexistent.pem", "nonexistent"),
+        ("--tls --cert /dev/null --ca /nonexistent.pem", "/nonexistent.pem: No such file"),
+    ],
 )
 async def test_settings_that_fail(words: str, error: str) -> None:
     async with running(f"{SPEAKER} -- listen {words} {place()}") as run:
         assert error in await run.end()
 
 
+async def test_an_address_that_is_not_ours() -> None:
+    async with running(f"{SPEAKER} -- listen 203.0.113.1:1790") as run:
+        assert "203.0.113.1:1790: Cannot assign requested address" in await run.end()
+
+
+async def test_no_time_limits() -> None:
+    """Below 0 is no limit either; and a time between keepalives that is longer than the system knows is its longest."""
+    words = f"listen --timeout -1s --open-timeout -1s --keepalive 100000h {place()}"
+    async with running(f"-- speaker --asn 65001 -- {words}") as run:
+        await (await run.dial()).establish()
+
+
 @pytest.mark.parametrize(
     "words",
     [
         "--allow 192.0.2.0/33 :179",
+        "--many 5 :179",
+        "--md5= :179",
+        "--cert x :179",
         "[::1",
         ":0",
         "--many --again :179",

@@ -258,8 +258,8 @@ async def test_capabilities_as_told() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    ["--asn 4294967296", "--remote-asn 4294967296", "--hold 65536", "--id 0.0.0.0", "--id ::1", "--id x",
-     "--require nonsense", f"--text {'x' * 256}", "-LR"],
+    ["--asn 4294967296", "--asn -2", "--remote-asn 4294967296", "--hold 65536", "--remote-hold -1", "--id 0.0.0.0",
+     "--id ::1", "--id x", "--open-wait -1s", "--send-hold -1s", "--require nonsense", f"--text {'x' * 256}", "-LR"],
 )  # fmt: skip
 def test_options_that_can_not_be(options: str) -> None:
     from conversation import Records
@@ -273,6 +273,15 @@ def test_a_speaker_wants_somebody_to_speak_with() -> None:
 
     with pytest.raises(ConfigError, match="nobody is there to speak with"):
         build(parse(["-o", "speaker"], {}), Records())  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="nobody is there at the left to speak with"):
+        build(parse(["--", "speaker", "-L", "--", "connect", "192.0.2.1"], {}), Records())  # type: ignore[arg-type]
+
+
+def test_a_long_number_is_not_shortened() -> None:
+    from conversation import Records
+
+    with pytest.raises(ConfigError, match="more than 16 bits"):
+        build(parse(["-2", "--", "speaker", "--asn", "65536", "--", ":179"], {}), Records())  # type: ignore[arg-type]
 
 
 # What is read is sent when the session is up

@@ -21,6 +21,7 @@ from ..stages.connect import Connect
 from ..stages.engine.door import Door
 from ..stages.engine.end import End
 from ..stages.engine.runner import Runner
+from ..stages.engine.sink import explain_error
 from ..stages.listen import Listen
 from .log import StderrLog
 
@@ -85,7 +86,7 @@ class Sessions:
         try:
             door = Door(first.host, first.port, first.tcp_options(), first.networks, self._log)
         except (OSError, ValueError) as error:
-            raise StageError(f"{first}: {error}") from error
+            raise StageError(f"{first}: {explain_error(error)}") from error
         door.most = max(0, first.most)
         door.damps = first.damp
         tasks: set[asyncio.Task[None]] = set()

@@ -9,6 +9,7 @@ from typing import Final, cast
 
 from .. import kernel
 from .tcp import TcpOptions, format_endpoint
+from .tls import explain_tls
 
 HIGH_WATER: Final = 4 << 20
 """Octets that may wait for the peer to read them before the senders are asked to wait."""
@@ -143,7 +144,7 @@ async def adopt(
     """
     loop = asyncio.get_running_loop()
     tls = options.tls
-    patience = patience if patience and tls is not None else None
+    patience = patience if patience and patience > 0 and tls is not None else None
     try:
         if server:
             _, made = await loop.connect_accepted_socket(Connection, connected, ssl=tls, ssl_handshake_timeout=patience)
@@ -155,6 +156,11 @@ async def adopt(
                 server_hostname=host if tls is not None else None,
                 ssl_handshake_timeout=patience,
             )
+    except OSError as error:
+        connected.close()
+        if tls is not None:
+            error.strerror = explain_tls(error)
+        raise
     except BaseException:
         connected.close()
         raise

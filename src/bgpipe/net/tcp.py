@@ -7,6 +7,7 @@ says which option it was and what it needs; what may go better next time is an O
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import os
 import socket
@@ -25,6 +26,8 @@ _IPV6_TRANSPARENT: Final = 75
 _IP_MINTTL: Final = 21
 _IPV6_MINHOPCOUNT: Final = 73
 _MAX_KEY: Final = 80
+_MAX_KEEPALIVE: Final = 32767
+"""Seconds, of Linux."""
 _BUFFER: Final = 4 << 20
 """Octets that the kernel may keep for us in each direction, where it lets us choose."""
 
@@ -70,6 +73,16 @@ def parse_endpoint(text: str, default_port: int = BGP_PORT) -> tuple[str, int]:
     return host, int(port)
 
 
+def parse_bind(text: str) -> tuple[str, int]:
+    """(IP address, port) to connect from, of `IP` or `IP:PORT`; port 0 is any. Raises ValueError."""
+    host, port = parse_endpoint(text, 0)
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise ValueError(f"not an IP address: {host!r}") from None
+    return host, port
+
+
 def format_endpoint(address: Sequence[object]) -> str:
     """`host:port`, or `[v6]:port`, of an address as sockets give it."""
     host, port = str(address[0]).removeprefix("::ffff:"), address[1]
@@ -82,24 +95,29 @@ async def dial(host: str, port: int, options: TcpOptions, patience: float | None
     patience: seconds for each address, None waits as long as the kernel does.
     """
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(
-        host, port, family=socket.AF_UNSPEC if options.ipv6 else socket.AF_INET, type=socket.SOCK_STREAM
-    )
+    place = parse_bind(options.bind) if options.bind else None
+    family = socket.AF_UNSPEC if options.ipv6 else socket.AF_INET
+    if place is not None:
+        family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
+    found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
     error: OSError | None = None
     for family, _, _, _, address in found:
         connection = _new_socket(family)
         try:
             _prepare(connection, options)
-            if options.bind:
-                bind_host, bind_port = parse_endpoint(options.bind, 0)
-                connection.bind((bind_host, bind_port))
+            if place is not None:
+                try:
+                    connection.bind(place)
+                except OSError as failed:
+                    raise OSError(failed.errno, f"--bind {options.bind}: {failed.strerror}") from failed
             async with asyncio.timeout(patience):
                 await loop.sock_connect(connection, address)
         except OSError as failed:
             connection.close()
-            if failed.errno:
-                failed.strerror = os.strerror(failed.errno)  # asyncio says only that the call failed
             error = failed
+            if isinstance(failed, TimeoutError) and not failed.errno:
+                error = TimeoutError(errno.ETIMEDOUT, f"no answer within {patience:g} s")
+            error.strerror = explain_failure(error)
         except BaseException:
             connection.close()
             raise
@@ -139,12 +157,18 @@ def listen(host: str, port: int, options: TcpOptions, backlog: int = 128) -> lis
     return sockets
 
 
+def explain_failure(error: OSError) -> str:
+    """Why there is no connection; asyncio itself says only that the call has failed."""
+    text = error.strerror or str(error) or "the connection was closed"
+    return os.strerror(error.errno or 0) if text.startswith("Connect call failed") else text
+
+
 def tune(connection: socket.socket, options: TcpOptions) -> None:
     """What a connected socket needs besides: no delay, keepalives, room in the kernel."""
     connection.setblocking(False)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if options.keepalive > 0:
-        seconds = max(1, round(options.keepalive))
+        seconds = min(max(1, round(options.keepalive)), _MAX_KEEPALIVE)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         if sys.platform == "linux":
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
@@ -194,6 +218,14 @@ def set_option(made: socket.socket, name: str, setting: Callable[[], None], hint
         raise ValueError(f"{name}: {error.strerror}: {hint}") from None
 
 
+def check_keys(md5: str, ao: str) -> None:
+    """Raises ValueError for what can be no key of TCP MD5, or no `ID:KEY` of TCP-AO."""
+    if md5:
+        _key(md5)
+    if ao:
+        _parse_ao(ao)
+
+
 def set_md5(made: socket.socket, key: str) -> None:
     """Signs all segments with a key (RFC 2385), whoever the peer is."""
     octets = _key(key)
@@ -203,13 +235,17 @@ def set_md5(made: socket.socket, key: str) -> None:
 
 def set_ao(made: socket.socket, text: str) -> None:
     """Authenticates all segments by TCP-AO (RFC 5925), HMAC-SHA-1-96, whoever the peer is. text: `ID:KEY`."""
+    number, octets = _parse_ao(text)
+    name = b"hmac(sha1)".ljust(64, b"\0")
+    head = struct.pack("=iIHBBBBBB", 0, 0, 0, 0, number, number, 12, 0, len(octets))
+    made.setsockopt(socket.IPPROTO_TCP, _TCP_AO_ADD_KEY, _any_peer(made) + name + head + octets.ljust(_MAX_KEY, b"\0"))
+
+
+def _parse_ao(text: str) -> tuple[int, bytes]:
     number, colon, key = text.partition(":")
     if not colon or not number.isdecimal() or int(number) > 255:
         raise ValueError("--ao: ID:KEY is expected, ID being a number from 0 to 255")
-    octets = _key(key)
-    name = b"hmac(sha1)".ljust(64, b"\0")
-    head = struct.pack("=iIHBBBBBB", 0, 0, 0, 0, int(number), int(number), 12, 0, len(octets))
-    made.setsockopt(socket.IPPROTO_TCP, _TCP_AO_ADD_KEY, _any_peer(made) + name + head + octets.ljust(_MAX_KEY, b"\0"))
+    return int(number), _key(key)
 
 
 def _key(text: str) -> bytes:

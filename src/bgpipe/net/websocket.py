@@ -11,11 +11,12 @@ import errno
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from ssl import SSLContext
+from ssl import SSLContext, SSLError
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from .tcp import format_endpoint
+from .tcp import explain_failure, format_endpoint
+from .tls import explain_tls
 
 if TYPE_CHECKING:
     from websockets.asyncio.connection import Connection
@@ -93,8 +94,10 @@ class Client:
             raise ConnectionError(errno.EPROTO, f"{place(url)}: {error}") from error
         except TimeoutError as error:
             raise TimeoutError(errno.ETIMEDOUT, f"{place(url)}: no answer within {patience:g} s") from error
+        except SSLError as error:
+            raise ConnectionError(errno.EPROTO, f"{place(url)}: {explain_tls(error)}") from error
         except OSError as error:
-            raise OSError(error.errno, f"{place(url)}: {error.strerror or error}") from error
+            raise OSError(error.errno, f"{place(url)}: {explain_failure(error)}") from error
         return cls(connection, lines=lines, answers=answers)
 
     @property

@@ -128,6 +128,7 @@ class Input:
         self.default = ""
         """direction of messages that name none of ours"""
         self._wait = 0.0
+        self._entry = 0
 
     def connect(self, pipeline: Pipeline) -> None:
         """Called once, when all stages are attached. Raises ConfigError."""
@@ -135,6 +136,7 @@ class Input:
         self.pipeline = pipeline
         self.tracked = self.tracked or pipeline.opens_blocks
         directions = self.directions
+        self._entry = self._find_entry()
         self.lines = {direction: pipeline.lines[direction] for direction in directions}
         self.chains = {
             direction: [callback for callback in line.callbacks if self._meets(callback, direction)]
@@ -167,16 +169,20 @@ class Input:
             return True
         if target == "last":
             return False
-        if target in ("next", "here"):
-            start = stage.index
-        elif target.isdecimal():
-            start = int(target)
-        else:
-            named = {other.name: other.index for other in stage.pipeline.stages}
-            if target not in named:
-                raise ConfigError(f"{stage}: invalid value {target!r} for the --new option{nearest(target, named)}")
-            start = named[target]
-        return callback.stage.index > start if direction == "R" else callback.stage.index < start
+        return callback.stage.index > self._entry if direction == "R" else callback.stage.index < self._entry
+
+    def _find_entry(self) -> int:
+        """The number of the stage behind which messages from here enter, by --new. Raises ConfigError."""
+        target = self.target
+        if target in ("next", "here", "first", "last"):
+            return self.stage.index
+        if target.isdecimal():
+            return int(target)
+        named = {other.name: other.index for other in self.stage.pipeline.stages}
+        if target not in named:
+            hint = nearest(target, [*named, "next", "here", "first", "last"])
+            raise ConfigError(f"invalid value {target!r} for the --new option{hint}")
+        return named[target]
 
     @property
     def held(self) -> bool:

@@ -182,14 +182,14 @@ class Pipeline:
                 raise ConfigError(f"{stage.name}: {error}") from None
 
     def _directions(self, stage: Stage, row: list[Stage], only_hidden_input: bool) -> str:
-        if stage.left and stage.right:
-            if not stage.both:
-                raise ConfigError(f"{stage.name}: select either --left or --right, not both")
-            return "RL"
         if stage.rate_limit < 0 or stage.rate_sample < 0:
             raise ConfigError(f"{stage.name}: a rate can't be negative")
         if stage.rate_limit and stage.rate_sample:
             raise ConfigError(f"{stage.name}: --rate-limit and --rate-sample exclude each other")
+        if stage.left and stage.right:
+            if not stage.both:
+                raise ConfigError(f"{stage.name}: select either --left or --right, not both")
+            return "RL"
         if stage.left or stage.right:
             return "L" if stage.left else "R"
         if only_hidden_input and stage.both and any(other.produces for other in self.stages):

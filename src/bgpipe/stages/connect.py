@@ -8,7 +8,7 @@ from ssl import SSLContext
 from typing import Final
 
 from ..net.connection import Connection, adopt
-from ..net.tcp import BGP_PORT, dial, format_endpoint, parse_endpoint
+from ..net.tcp import BGP_PORT, dial, format_endpoint, parse_bind, parse_endpoint
 from ..net.tls import client_context
 from ..pipeline import events
 from ..pipeline.errors import ConfigError, StageError
@@ -31,7 +31,7 @@ class Connect(End):
     argument = "ADDR"
 
     bind = Option(TEXT, "", "connect from this address", metavar="IP[:PORT]")
-    timeout = Option(DURATION, 15.0, "wait so long for the peer to answer; below 0 for ever")
+    timeout = Option(DURATION, 15.0, "wait so long for the peer to answer; 0 for ever")
     retry = Option(FLAG, False, "try again when the peer refuses or does not answer, and after the session is lost")
     retry_max = Option(INTEGER, 0, "give up after so many attempts; 0 never", metavar="N")
     insecure = Option(FLAG, False, "with --tls, take any certificate")
@@ -47,6 +47,13 @@ class Connect(End):
             self.host, self.port = parse_endpoint(self.arguments[0])
         except ValueError as error:
             raise ConfigError(str(error)) from None
+        try:
+            if self.bind:
+                parse_bind(self.bind)
+        except ValueError as error:
+            raise ConfigError(f"--bind: {error}") from None
+        if self.retry_max < 0 or (self.retry_max and not self.retry):
+            raise ConfigError("--retry-max: a number of attempts, with --retry")
         self.anywhere = self.host in ("", "0.0.0.0", "::")
         if self.anywhere and not self.transparent:
             raise ConfigError("an address to connect to is needed; only --transparent takes it from the other side")
@@ -69,7 +76,7 @@ class Connect(End):
                 host, port = parse_endpoint(self._known(f"{other}_LOCAL"), BGP_PORT)
             bind = bind or self._known(f"{other}_REMOTE_ADDR")
         options = replace(options, bind=bind, ipv6=not self.no_ipv6)
-        patience = None if self.timeout < 0 else self.timeout or 15.0
+        patience = self.timeout if self.timeout > 0 else None
         attempt = 0
         while True:
             attempt += 1

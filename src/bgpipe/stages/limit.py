@@ -38,6 +38,7 @@ from .engine.limits import (
 DEFAULT_BLOCK_BITS = {1: 16, 2: 32}
 LONGEST_BLOCK = {1: 32, 2: 64}
 ANNOUNCED = (NLRI, MP_NLRI)
+MOST = (1 << 32) - 1
 
 
 class Limit(Consuming):
@@ -83,8 +84,8 @@ class Limit(Consuming):
 
     def _rules(self) -> Rules:
         for name in ("session", "origin", "block", "total"):
-            if self.values.get(name, 0) < 0:
-                raise ConfigError(f"--{name} can't be negative")
+            if not 0 <= self.values.get(name, 0) <= MOST:
+                raise ConfigError(f"--{name}: a number of prefixes from 1 to {MOST}, or 0")
         if not 0 <= self.min_length <= 127 or not 0 <= self.max_length <= 127:
             raise ConfigError("the length of a prefix is from 1 to 127 bits, or 0")
         if 0 < self.max_length < self.min_length:

@@ -60,16 +60,22 @@ class Listen(End):
         return 0 if self.many is True else self.many
 
     def attach(self) -> None:
-        super().attach()
         if self.again and self.most >= 0:
             raise ConfigError("--many and --again exclude each other")
         if self.damp and not self.repeats:
             raise ConfigError("--damp needs --many or --again: it is about those who come again")
         try:
             self.host, self.port = parse_endpoint(self.arguments[0])
-            self.networks: list[Network] = [ipaddress.ip_network(text, strict=False) for text in self.allow]
         except ValueError as error:
             raise ConfigError(str(error)) from None
+        if self.host.isdecimal():
+            hint = f"a port is :{self.host}, a number of sessions --many={self.host}"
+            raise ConfigError(f"not an address: {self.host!r}; {hint}")
+        try:
+            self.networks: list[Network] = [ipaddress.ip_network(text, strict=False) for text in self.allow]
+        except ValueError as error:
+            raise ConfigError(f"--allow: {error}") from None
+        super().attach()
 
     def tls_context(self) -> SSLContext:
         return server_context(cert=self.cert, key=self.key, ca=self.ca)
@@ -80,7 +86,7 @@ class Listen(End):
             return await adopt(self.accepted, options, server=True, patience=self.open_timeout)
         door = Door(self.host, self.port, options, self.networks, self.pipeline.log)
         try:
-            async with asyncio.timeout(self.timeout or None):
+            async with asyncio.timeout(self.timeout if self.timeout > 0 else None):
                 return await self._admit(door, options)
         except TimeoutError:
             raise StageError(f"{self}: no peer has connected within {self.timeout:g} s") from None

@@ -81,6 +81,10 @@ class Speaker(Producing):
     def attach(self) -> None:
         if not any(stage.produces for stage in self.pipeline.stages if stage is not self):
             raise ConfigError("nobody is there to speak with: add connect ADDR or listen ADDR")
+        row = [stage for stage in self.pipeline.stages if not stage.hidden]
+        if self is row[0 if self.directions == "L" else -1] and len(row) > 1:
+            side, option = ("right", "--left") if self.directions == "R" else ("left", "--right")
+            raise ConfigError(f"nobody is there at the {side} to speak with: add connect ADDR there, or say {option}")
         self.inlet = self.feed_into(session=True)
         self.again = Again(self, session=True)
         self.inputs.append(self.again)
@@ -104,13 +108,19 @@ class Speaker(Producing):
 
     def settings(self) -> Settings:
         """Raises ConfigError."""
-        if max(self.asn, self.remote_asn) > 0xFFFFFFFF:
-            raise ConfigError("an AS number has at most 32 bits")
-        if not 0 <= self.hold <= 0xFFFF:
-            raise ConfigError("--hold: seconds from 0 to 65535")
+        for name, asn in (("asn", self.asn), ("remote-asn", self.remote_asn)):
+            if not -1 <= asn <= 0xFFFFFFFF:
+                raise ConfigError(f"--{name}: an AS number, which has at most 32 bits, or -1")
+        if self.asn > 0xFFFF and not self.pipeline.context.as4:
+            raise ConfigError("--asn: an AS number of more than 16 bits can't be said with --short-asn")
+        for name, hold in (("hold", self.hold), ("remote-hold", self.remote_hold)):
+            if not 0 <= hold <= 0xFFFF:
+                raise ConfigError(f"--{name}: seconds from 0 to 65535")
+        if self.open_wait <= 0 or self.send_hold < 0:
+            raise ConfigError("--open-wait must be above 0, --send-hold can't be below")
         try:
-            if self.id and (len(parse_address(self.id)) != 4 or self.id == "0.0.0.0"):
-                raise TextError(f"--id: not a BGP identifier: {self.id!r}")
+            if self.id and (self.id == "0.0.0.0" or not is_ipv4(self.id)):
+                raise TextError(f"--id: not a BGP identifier: {self.id!r}; one looks like 192.0.2.1")
             Notification.shutdown(self.text)
             required = tuple(map(caps.parse_name, self.require))
         except TextError as error:
@@ -294,6 +304,13 @@ class Speaker(Producing):
         self._repeating = True
         self._say(self.again, message)
         self._repeating = False
+
+
+def is_ipv4(text: str) -> bool:
+    try:
+        return len(parse_address(text)) == 4
+    except TextError:
+        return False
 
 
 def end_of_rib(message: Message) -> Family | None:

@@ -54,15 +54,21 @@ class Websocket(Partner):
     def attach(self) -> None:
         parts = urlsplit(self.arguments[0])
         if parts.scheme.lower() not in SCHEMES:
-            raise ConfigError(f"not a URL of a WebSocket: {place(self.arguments[0])!r}; ws:// or wss:// is expected")
+            what = place(self.arguments[0]).removeprefix("://")
+            raise ConfigError(f"not a URL of a WebSocket: {what!r}; ws:// or wss:// is expected")
         self.url = urlunsplit(parts._replace(scheme=SCHEMES[parts.scheme.lower()]))
         self.secure = self.url.startswith("wss:")
         try:
-            valid = parts.port != 0 and (self.listen or parts.hostname)
+            if parts.port == 0:
+                raise ValueError
         except ValueError:
-            valid = False
-        if not valid:
-            raise ConfigError(f"no host and port in {place(self.url)!r}")
+            raise ConfigError(f"not a port in {place(self.url)!r}; 1 to 65535 is expected") from None
+        if not self.listen and not parts.hostname:
+            raise ConfigError(f"no host in {place(self.url)!r}")
+        if self.listen and parts.username is not None:
+            raise ConfigError("a server takes no user from its URL: --auth says who may come in")
+        if self.timeout < 0 or self.retry_max < 0:
+            raise ConfigError("--timeout and --retry-max can't be negative")
         if self.listen and (self.retry or self.header or self.insecure):
             raise ConfigError("--retry, --header and --insecure are a client's: not with --listen")
         if self.listen and self.secure and not self.cert:
@@ -183,14 +189,17 @@ class Websocket(Partner):
 
 
 def read_credentials(text: str) -> tuple[str, str]:
-    """User and password, from $ENV or the first line of a file. Raises OSError, ValueError."""
+    """User and password, from $ENV or the first line of a file. Raises ValueError."""
     if text.startswith("$"):
         line = os.environ.get(text[1:], "")
         if not line:
             raise ValueError(f"--auth: there is no {text} in the environment")
     else:
-        with open(text, encoding="utf-8") as file:
-            line = file.readline().strip()
+        try:
+            with open(text, encoding="utf-8") as file:
+                line = file.readline().strip()
+        except OSError as error:  # the text is not told: it may be what was to be in the file
+            raise ValueError(f"--auth: {error.strerror}: the name of a file is expected, or $NAME") from None
     user, colon, password = line.partition(":")
     if not colon:
         raise ValueError(f"--auth: USER:PASSWORD is expected in {text}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from ...net.tcp import Network, TcpOptions, allowed, format_endpoint, listen, tune
+from ...net.tcp import Network, TcpOptions, allowed, explain_failure, format_endpoint, listen, tune
 from ...pipeline.pipeline import Log
 from ...session.damping import Damping
 
@@ -35,7 +36,11 @@ class Door:
         self.unknown: Counter[str] = Counter()
         self._damped: dict[str, tuple[Damping, float]] = {}
         """by address; until when it is refused"""
-        self._sockets = listen(host, port, options)
+        try:
+            self._sockets = listen(host, port, options)
+        except OSError as error:
+            hint = "; ports below 1024 need CAP_NET_BIND_SERVICE" if error.errno == errno.EACCES else ""
+            raise OSError(error.errno, f"{format_endpoint((host, port))}: {explain_failure(error)}{hint}") from error
         for each in self._sockets:
             log.info(f"listening on {format_endpoint(each.getsockname())}")
         self._accepting: dict[asyncio.Task[tuple[socket.socket, tuple[str, int]]], socket.socket] = {}

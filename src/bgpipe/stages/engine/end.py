@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...formats.base import Item
 from ...net.connection import Connection
-from ...net.tcp import TcpOptions
+from ...net.tcp import TcpOptions, check_keys
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, SessionLost, StageError
 from ...pipeline.metrics import SIDES, Histogram, Metrics
@@ -75,8 +75,7 @@ class End(Producing):
         row = [stage for stage in self.pipeline.stages if not stage.hidden]
         if self is not row[0] and self is not row[-1]:
             raise ConfigError("must be either the first or the last stage")
-        if not 0 <= self.ttl < 256 or not 0 <= self.min_ttl < 256:
-            raise ConfigError("a TTL is from 1 to 255, or 0")
+        self._check_options()
         self.side = "R" if self.directions == "L" else "L"
         self.endpoint = Endpoint(self.pipeline.context)
         self.judge = Judge(self.malformed)
@@ -94,6 +93,22 @@ class End(Producing):
         self._read_at = 0.0
         self._reason = ""
         self.pipeline.bus.on((events.ESTABLISHED,), self._on_established)
+
+    def _check_options(self) -> None:
+        """Raises ConfigError."""
+        for name, ttl in (("ttl", self.ttl), ("min-ttl", self.min_ttl)):
+            if not 0 <= ttl < 256:
+                raise ConfigError(f"--{name} is from 1 to 255, or 0")
+        for name in ("md5", "ao"):
+            if self.values.get(name) == "":  # such as that of a variable that isn't set: no reason to speak unsigned
+                raise ConfigError(f"--{name}: the key is empty")
+        try:
+            check_keys(self.md5, self.ao)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        unused = [f"--{name}" for name in ("cert", "key", "ca", "insecure") if name in self.said]
+        if unused and not self.tls:
+            raise ConfigError(f"{', '.join(unused)}: only with --tls, which is not there")
 
     def tcp_options(self) -> TcpOptions:
         """Raises OSError, ValueError where a file for TLS can't be used."""
@@ -151,7 +166,9 @@ class End(Producing):
     async def run(self) -> None:
         assert self.connection is not None
         self.connection.resume()
-        timer = asyncio.get_running_loop().call_later(self.open_timeout or math.inf, self._on_open_timeout)
+        timer = asyncio.get_running_loop().call_later(
+            self.open_timeout if self.open_timeout > 0 else math.inf, self._on_open_timeout
+        )
         try:
             await self._over.wait()
         finally:
