@@ -14,7 +14,7 @@ from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.stage import Producing, Stage
 from bgpipe.stages.engine import outlet as module
 from bgpipe.stages.engine import runner as runner_module
-from bgpipe.stages.engine.outlet import Outlet
+from bgpipe.stages.engine.outlet import MAX_OCTETS, Outlet
 from bgpipe.stages.engine.runner import Runner
 from bgpipe.wire.block import Block
 from bgpipe.wire.message import KEEPALIVE, Message
@@ -120,6 +120,41 @@ async def test_order_is_kept_between_messages_and_blocks():
     await outlet.close()
     assert output.octets == b"".join(b"%d [%d] " % (number, number) for number in range(200))
     assert output.closed
+
+
+class Pusher(Writer):
+    """Who fills an outlet whenever it has room, but for a while, as others do."""
+
+    def __init__(self, outlet: Outlet, pieces: int) -> None:
+        super().__init__()
+        self.outlet = outlet
+        self.pieces = pieces
+        self.waits = False
+
+    def on_full(self) -> None:
+        self.waits = True
+
+    def on_room(self) -> None:
+        self.waits = False
+        while self.pieces and not self.waits:
+            self.pieces -= 1
+            self.outlet.put_block(block(bytes(MAX_OCTETS // 3)))
+
+
+async def test_a_full_outlet_lets_one_after_the_other_go_on():
+    """Each time that there is room, one fills it; the others wait for their turn, and nobody for ever."""
+    output = Memory()
+    outlet, _ = make(output)
+    pushers = [Pusher(outlet, 2 * (number + 1)) for number in range(5)]
+    for each in pushers:
+        outlet.join(each)
+    pushers[0].on_room()
+    async with asyncio.timeout(10):
+        while any(each.pieces for each in pushers):
+            await asyncio.sleep(0)
+            assert outlet.waiting <= MAX_OCTETS * 4 // 3
+    await outlet.close()
+    assert len(output.octets) == sum(2 * (n + 1) for n in range(5)) * (MAX_OCTETS // 3)
 
 
 async def test_nothing_waits_behind_a_flush():

@@ -46,7 +46,7 @@ class User(Protocol):
     """Who writes to an outlet."""
 
     def on_full(self) -> None:
-        """There is too much to be written."""
+        """There is too much to be written; said again and again, until there is room."""
 
     def on_room(self) -> None:
         """There is room again."""
@@ -232,6 +232,8 @@ class Outlet:
             users = tuple(self._users)
             self._users = [*users[1:], *users[:1]]  # the first may fill it again at once: next time it is another one
             for user in users:
+                if self._full:
+                    break
                 user.on_room()
 
     def _on_odd(self, message: Message, error: Exception | None) -> None:

@@ -124,6 +124,8 @@ class Sink(Writing):
             raise self._failure
 
     def on_full(self) -> None:
+        if self.holding:
+            return
         self.holding = True
         self.pipeline.hold(self.directions)
         if self._live:
