@@ -145,16 +145,18 @@ async def test_a_full_outlet_lets_one_after_the_other_go_on():
     """Each time that there is room, one fills it; the others wait for their turn, and nobody for ever."""
     output = Memory()
     outlet, _ = make(output)
-    pushers = [Pusher(outlet, 2 * (number + 1)) for number in range(5)]
+    pushers = [Pusher(outlet, number + 4) for number in range(5)]
     for each in pushers:
         outlet.join(each)
-    pushers[0].on_room()
+    for _ in range(3):
+        outlet.put_block(block(bytes(MAX_OCTETS // 3 + 1)))
+    assert all(each.waits for each in pushers)
     async with asyncio.timeout(10):
         while any(each.pieces for each in pushers):
             await asyncio.sleep(0)
             assert outlet.waiting <= MAX_OCTETS * 4 // 3
     await outlet.close()
-    assert len(output.octets) == sum(2 * (n + 1) for n in range(5)) * (MAX_OCTETS // 3)
+    assert len(output.octets) == 3 * (MAX_OCTETS // 3 + 1) + sum(range(4, 9)) * (MAX_OCTETS // 3)
 
 
 async def test_nothing_waits_behind_a_flush():

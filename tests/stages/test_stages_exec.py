@@ -463,17 +463,6 @@ async def test_waiting_for_a_restart_is_bounded_in_time(tmp_path):
         await session.pipeline.until(lambda: session.pipeline.happened(events.RECONNECT))
 
 
-async def test_200_restarts(monkeypatch):
-    monkeypatch.setattr(partner, "backoff", lambda attempt: 0.0)
-    async with between("exec", "-LR", "--on-exit", "restart", "true") as session:
-        pipeline = session.pipeline
-        await pipeline.until(lambda: len(pipeline.happened("exec/EXIT")) >= 20)
-        before = descriptors()
-        await pipeline.until(lambda: len(pipeline.happened("exec/EXIT")) >= 220)
-        assert abs(descriptors() - before) <= 6, "those of one program may be there or not"
-    assert children() == []
-
-
 async def test_notifications_pass_the_program():
     async with between("exec", "-LR", "cat") as session:
         await established(session)
