@@ -265,3 +265,21 @@ def test_a_bug_is_one_line_and_a_traceback_only_on_request(tmp_path, monkeypatch
     )
     assert module.main(["-l", "debug", "head"]) == 1
     assert "Traceback" in capfd.readouterr().err
+
+
+def test_an_event_that_nobody_tells(bgpipe, sample):
+    """A typing error must not leave somebody without the protection that he thinks to have."""
+    done = bgpipe(
+        "--events",
+        "limit/sesion,ESTABLISHD,limit/near,grep/odd",
+        sample,
+        "limit",
+        "grep",
+        "--event-match",
+        "odd",
+        "ipv4",
+    )
+    assert re.findall("nobody tells the event (.*)", done.err) == [
+        "bgpfix/pipe.ESTABLISHD, did you mean bgpfix/pipe.ESTABLISHED?",
+        "limit/sesion, did you mean limit/session?",
+    ]

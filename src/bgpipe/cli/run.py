@@ -27,6 +27,8 @@ def run_pipeline(pipeline: Pipeline, make: Callable[[], Pipeline], options: Glob
     for stage in pipeline.deaf():
         text = f"nobody produces messages in direction {'/'.join(stage.directions)} (missing -L/-R/-LR somewhere?)"
         log.warning(text, stage=str(stage))
+    for name in pipeline.unknown_events():
+        log.warning(f"nobody tells the event {name}")
     if kernel.AVAILABLE:
         kernel.memory.keep_pages()
     start = time.monotonic()

@@ -33,5 +33,6 @@ def nearest(word: str, known: Iterable[str], prefix: str = "") -> str:
     """`, did you mean X?` for the known word most like `word`, "" if none is near."""
     from difflib import get_close_matches
 
-    close = get_close_matches(word.lower(), list(known), n=1)
-    return f", did you mean {prefix}{close[0]}?" if close else ""
+    by_lower = {each.lower(): each for each in known}
+    close = get_close_matches(word.lower(), list(by_lower), n=1)
+    return f", did you mean {prefix}{by_lower[close[0]]}?" if close else ""

@@ -32,6 +32,7 @@ SLOW: Final = "bgpfix/pipe.SLOW"
 
 SESSION_EVENTS: Final = frozenset((OPEN, ALIVE, UPDATE, ESTABLISHED, EOR_AF, EOR))
 """Those that come of looking at the messages of a session."""
+PIPE_EVENTS: Final = SESSION_EVENTS | {START, STOP, PARSE, MALFORMED, RECONNECT, SLOW}
 STAGE_EVENTS: Final = ("START", "STOP", "READY", "PREPARE")
 ANY: Final = "*"
 

@@ -113,6 +113,7 @@ class Pipeline:
         self.malformed_messages = 0
         """messages so far that could not be decoded in full"""
         self._told: set[tuple[str, int]] = set()
+        self._asked: set[str] = set()
         self.holds = {"R": 0, "L": 0}
         self.full: set[tuple[str, Stage]] = set()
         """stages that take no more in a direction for now"""
@@ -153,6 +154,8 @@ class Pipeline:
 
     def want(self, names: Iterable[str]) -> None:
         """Somebody asks for these events: where single messages tell of them, blocks are opened."""
+        names = set(names)
+        self._asked |= names
         if events.SESSION_EVENTS.intersection(names) or events.ANY in names:
             self.opens_blocks = True
 
@@ -230,6 +233,13 @@ class Pipeline:
         self.bus.on(stop, on_stop)
 
     # events
+
+    def unknown_events(self) -> list[str]:
+        """Names that somebody asks for, and that nobody here would ever tell; each with what it may have meant."""
+        known = {events.ANY, *events.PIPE_EVENTS}
+        for stage in self.stages:
+            known.update(f"{stage.name}/{what}" for what in (*events.STAGE_EVENTS, *stage.tells))
+        return [name + nearest(name, known) for name in sorted(self._asked - known)]
 
     def emit(
         self,

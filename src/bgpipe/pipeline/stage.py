@@ -44,6 +44,8 @@ class Stage(Options):
     both: ClassVar[bool] = False
     produces: ClassVar[bool] = False
     uses: ClassVar[str] = ""
+    tells: tuple[str, ...] = ()
+    """its own events, besides those that every stage has"""
 
     left = Option(FLAG, False, "work in the L direction, from right to left", short="L")
     right = Option(FLAG, False, "work in the R direction, from left to right", short="R")

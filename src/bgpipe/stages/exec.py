@@ -17,6 +17,7 @@ class Exec(Partner):
     """
 
     argument = "COMMAND"
+    tells = ("EXIT",)
     gone = "the program has ended"
 
     keep_stdin = Option(FLAG, False, "it is no failure that the program closes its standard input")

@@ -51,6 +51,7 @@ class Limit(Consuming):
     """
 
     both = True
+    tells = ("near", *NAMES.values())
 
     ipv4 = Option(FLAG, False, "limit IPv4 prefixes; so it is if neither -4 nor -6 is given", short="4")
     ipv6 = Option(FLAG, False, "limit IPv6 prefixes", short="6")

@@ -33,6 +33,7 @@ class Py(Consuming):
 
     argument = "FILE"
     both = True
+    tells = ("error",)
 
     on_error = Option(
         choice("withdraw", "pass", "drop", "kill"),
