@@ -65,12 +65,15 @@ async def flow(session: Session, done: Callable[[], bool]) -> None:
 
 
 async def test_a_program_that_dies_a_thousand_times(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It exits, is killed, floods, closes its pipes, stops in the middle of a line, each time it is started, at random:
+    """It exits, is killed, floods, closes its pipes, stops in the middle of a line, one after the other:
     it is started again with growing waits, the session stays up, and no zombie and no descriptor is left."""
     backoffs = Backoffs(monkeypatch)
     program = tmp_path / "program"
     cases = "".join(f"{number}) {way};;\n" for number, way in enumerate(WAYS))
-    program.write_text(f"#!/bin/sh\ncase $(($$ * 7919 % 101 % {len(WAYS)})) in\n{cases}esac\n")
+    turn = tmp_path / "turn"
+    turn.write_text("0\n")
+    count = f"read -r turn < {turn}\necho $((turn + 1)) > {turn}\n"
+    program.write_text(f"#!/bin/sh\n{count}case $((turn % {len(WAYS)})) in\n{cases}esac\n")
     program.chmod(0o755)
     words = ("exec", "-R", "--type", "UPDATE", "--on-exit", "restart", "--pardon", str(program))
     async with between(*words) as session:
