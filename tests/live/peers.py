@@ -24,7 +24,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, cached_property
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -299,7 +299,7 @@ class Bgpipe:
     def alive(self) -> bool:
         return self.process.poll() is None
 
-    @property
+    @cached_property
     def address(self) -> tuple[str, int]:
         """Where it said that it listens."""
         host, port = self.tells(r"listening on ([\d.]+):(\d+)")[0]
