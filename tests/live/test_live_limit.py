@@ -1,4 +1,4 @@
-"""Reliability 12: prefix floods, of one session and of many that are each below their limit. And policies, live."""
+"""Prefix floods, of one session and of many that are each below their limit. And policies, live."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reliability 2 and 3: malformed messages are told, each of them, and what --malformed says is done."""
+"""Malformed messages are told, each of them, and what --malformed says is done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Reliability 4: the right NOTIFICATION for each fault, sent and seen; one connection for each row of the table."""
+"""The right NOTIFICATION for each fault, sent and seen: one connection for each code and subcode.
+
+Those that are no answer to a message are in other modules: 4/0 and 8/0 in test_live_stalls.py, 6/2 in
+test_live_lifecycle.py, 6/7 in test_live_collisions.py; 6/9 in
+tests/stages/test_stages_speaker.py.
+"""
 
 from __future__ import annotations
 
@@ -104,3 +109,19 @@ def test_seen(speaker: Bgpipe, code: int, subcode: int) -> None:
     name = NAMES[code][1].get(subcode, NAMES[code][0])
     wait_until("it is in the log", lambda: name in speaker.log[before:])
     assert "\x1b" not in speaker.log
+
+
+@pytest.mark.parametrize("length", [128, 255])
+def test_text_of_a_shutdown(speaker: Bgpipe, length: int) -> None:
+    """RFC 8203, RFC 9003: all of it is in the log, on one line, with control characters escaped."""
+    text = (f"{length} \n\x1b[2J\x07\u202e\x00" * length).encode()[:length].decode(errors="ignore")
+    peer = speaker.dial()
+    peer.say(OPENING, ALIVE)
+    assert kind(peer.hear()) == OPEN
+    assert peer.hear() == ALIVE
+    peer.say(Message(NOTIFICATION, bytes((6, 2, length)) + text.encode().ljust(length, b".")).octets)
+    peer.close()
+    speaker.tells(f"session ended.*Administrative Shutdown: {length} ")
+    (line,) = (line for line in speaker.log.split("\n") if f"Shutdown: {length} " in line and "session ended" in line)
+    assert line.isprintable()
+    assert line.count("[2J") == text.count("[2J")

@@ -1,4 +1,4 @@
-"""Reliability: what no stage edits leaves as it came, octet by octet, however the network cuts it."""
+"""What no stage edits leaves as it came, octet by octet, however the network cuts it."""
 
 from __future__ import annotations
 
