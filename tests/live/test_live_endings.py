@@ -79,7 +79,8 @@ def test_sigterm_drains(busy: bool, tmp_path: Path) -> None:
         written = sum('"UPDATE"' in line for line in lines)
         taken = re.findall(r'connection closed .*\[1\] listen.* received=\{.*?"UPDATE":(\d+)', running.log)
         assert len(taken) == SESSIONS
-        assert written == sum(map(int, taken)) >= sum(kind(message) == UPDATE for into in heard for message in into)
+        assert written >= sum(kind(message) == UPDATE for into in heard for message in into)
+        assert 0 <= sum(map(int, taken)) - written <= SESSIONS  # one may have been framed when nothing more was let in
         if not busy:
             assert written == SESSIONS * (len(each) + 1)
 

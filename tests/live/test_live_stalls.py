@@ -356,7 +356,7 @@ def test_hold_timers_hold_under_load(tmp_path: Path) -> None:
         looking.join()
         assert expired == 0
         assert sent >= 20 * len(octets)
-        assert len(looks) >= 10
+        assert len(looks) >= (10 if kernel.AVAILABLE else 1)
         print("LONGEST", longest)
         assert longest <= (1.5 if kernel.AVAILABLE else 3.0)
         if kernel.AVAILABLE:

@@ -263,6 +263,8 @@ class End(Producing):
     # from the peer
 
     def _on_octets(self, octets: bytes) -> None:
+        if self.inlet.closed:
+            return  # the last message that was let in may have left others of its read behind: the rest is no sequel
         self._read_at = monotonic()
         items = self.endpoint.feed(octets, self.pipeline.now())
         self._feeding = self.inlet.feed(self._judged(items))
@@ -281,7 +283,7 @@ class End(Producing):
             return
         self.pipeline.flush()
         self.latency.observe(monotonic() - self._read_at)
-        if self.endpoint.fault is not None:
+        if self.endpoint.fault is not None and not self.inlet.closed:
             self._refuse(self.endpoint.fault)
         else:
             self.connection.resume()
