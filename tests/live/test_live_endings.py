@@ -89,11 +89,15 @@ def test_the_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     """20 sessions under load with an output open, one of which takes nothing, so that the first signal has to wait."""
     words = ("write", "-LR", str(tmp_path / "all.json"))
     with proxy(*words, options=("-e", "SLOW")) as (running, router):
-        pairs = [running.session(router) for _ in range(SESSIONS)]
-        pouring = [pour(left, b"".join(updates(20_000)) * (12 if left is pairs[0][0] else 4)) for left, _ in pairs]
-        for _, right in pairs[1:]:
-            threading.Thread(target=listen, args=(right, [], []), daemon=True).start()
+        (stuck, _), *pairs = [running.session(router) for _ in range(SESSIONS)]
+        octets = b"".join(updates(20_000))
+        pouring = [pour(stuck, octets * 12)]
         running.tells(r"event bgpfix/pipe\.SLOW .*evdir=R.*connect")
+        heard: list[list[bytes]] = [[] for _ in pairs]
+        for (left, right), into in zip(pairs, heard, strict=True):
+            pouring.append(pour(left, octets * 4))
+            threading.Thread(target=listen, args=(right, into, []), daemon=True).start()
+        wait_until("messages are on their way", lambda: all(heard))
         running.signal(signal.SIGTERM)
         running.tells("signal received")
         start = time.monotonic()

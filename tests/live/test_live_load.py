@@ -46,7 +46,6 @@ def test_hold_timers_hold_under_load(tmp_path: Path) -> None:
         assert expired == 0
         assert sent >= 20 * len(octets)
         assert len(looks) >= (10 if kernel.AVAILABLE else 1)
-        print("LONGEST", longest)
         assert longest <= (1.5 if kernel.AVAILABLE else 3.0)
         if kernel.AVAILABLE:
             lag = {bound: window.number(f'bgpipe_loop_lag_seconds_bucket{{le="{bound}"}}') for bound in (0.1, 0.5)}
