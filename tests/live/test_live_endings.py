@@ -86,13 +86,14 @@ def test_sigterm_drains(busy: bool, tmp_path: Path) -> None:
 
 
 def test_the_second_signal_ends_it_at_once(tmp_path: Path) -> None:
-    """20 sessions under load with an output open, one of which takes nothing, so that the first signal has to wait."""
+    """20 sessions under load with an output open; a peer that takes nothing, and others that don't close, have to be
+    waited for after the first one."""
     words = ("write", "-LR", str(tmp_path / "all.json"))
     with proxy(*words, options=("-e", "SLOW")) as (running, router):
         (stuck, _), *pairs = [running.session(router) for _ in range(SESSIONS)]
         octets = b"".join(updates(20_000))
         pouring = [pour(stuck, octets * 12)]
-        running.tells(r"event bgpfix/pipe\.SLOW .*evdir=R.*connect")
+        running.tells(r"event bgpfix/pipe\.SLOW")
         heard: list[list[bytes]] = [[] for _ in pairs]
         for (left, right), into in zip(pairs, heard, strict=True):
             pouring.append(pour(left, octets * 4))
