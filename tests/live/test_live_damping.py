@@ -1,6 +1,6 @@
 """Peers that come up, end the session and come again, a hundred times: who calls them, and who is called by them, waits
-longer each time, up to two minutes and more. To be up does not clear that, five minutes up do; so there are at most
-eight sessions in ten minutes.
+longer each time, from five seconds up to four minutes. To be up does not clear that, five minutes up do; so there are
+at most eight sessions in ten minutes.
 
 The command line runs in this process, on a clock that the test puts forward; the connections are real.
 """
