@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import re
 import socket
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from contextlib import suppress
 
 import pytest
 from peers import (
     ALIVE,
-    Bgpipe,
     Peer,
     Router,
+    Window,
     announcement,
     bgpipe,
     greeting,
     place,
-    proxy,
     sentinel,
     updates,
     wait_until,
+    watched,
 )
 
 from bgpipe.wire.message import NOTIFICATION, UPDATE, Message
@@ -34,43 +30,6 @@ from bgpipe.wire.notification import Notification
 
 BROKEN = Message(UPDATE, bytes.fromhex("000000044001010718cb0071")).octets
 """ORIGIN 7, for 203.0.113.0/24."""
-
-
-class Window:
-    """Looks at a running command."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-
-    def get(self, path: str) -> tuple[int, str]:
-        try:
-            with urllib.request.urlopen(f"http://{self.address}/{path}", timeout=10) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, error.read().decode()
-
-    def json(self, path: str) -> Any:
-        status, text = self.get(path)
-        assert status == 200, text
-        return json.loads(text)
-
-    def number(self, sample: str) -> float:
-        """One number of /metrics, by its name and labels as they stand there; 0 if it isn't there."""
-        found = re.search(rf"^{re.escape(sample)} (.+)$", self.get("metrics")[1], re.MULTILINE)
-        return float(found[1]) if found else 0.0
-
-
-@contextmanager
-def watched(
-    *stages: str, options: tuple[str, ...] = (), many: bool = True, buffer: int = 0
-) -> Iterator[tuple[Bgpipe, Router, Window]]:
-    """A proxy as peers.proxy makes it, which everybody may look at."""
-    host, port = place()
-    words = ("--http", f"{host}:{port}", "--http-open", *options)
-    with proxy(*stages, options=words, many=many, buffer=buffer) as (running, router):
-        running.tells("http on")
-        yield running, router, Window(f"{host}:{port}")
 
 
 def talk(left: Peer, right: Peer, *messages: bytes, number: int = 0) -> None:
