@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from ..net.errors import explain_error
 from ..pipeline import events
 from ..pipeline.errors import ConfigError, SessionLost, StageError
 from ..pipeline.events import Event
@@ -21,7 +22,6 @@ from ..stages.connect import Connect
 from ..stages.engine.door import Door
 from ..stages.engine.end import End
 from ..stages.engine.runner import Runner
-from ..stages.engine.sink import explain_error
 from ..stages.listen import Listen
 from .log import StderrLog
 

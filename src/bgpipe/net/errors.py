@@ -1,4 +1,4 @@
-"""What goes wrong with files and URLs, in one line for a person."""
+"""What goes wrong with files, URLs and connections, in one line for a person."""
 
 from __future__ import annotations
 
@@ -35,3 +35,8 @@ class DamagedError(StreamError):
 def explain(error: OSError) -> str:
     """What an OSError says, and what to do about it."""
     return ADVICE.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
+
+
+def explain_error(error: Exception) -> str:
+    """What went wrong, without the number that the operating system has for it."""
+    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

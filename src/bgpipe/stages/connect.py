@@ -8,13 +8,13 @@ from ssl import SSLContext
 from typing import Final
 
 from ..net.connection import Connection, adopt
+from ..net.errors import explain_error
 from ..net.tcp import BGP_PORT, dial, format_endpoint, parse_bind, parse_endpoint
 from ..net.tls import client_context
 from ..pipeline import events
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.options import DURATION, FLAG, INTEGER, TEXT, Option
 from .engine.end import End
-from .engine.sink import explain_error
 
 LONGEST_WAIT: Final = 60.0
 """Seconds between two attempts, at most."""

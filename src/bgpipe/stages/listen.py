@@ -8,13 +8,13 @@ import socket
 from ssl import SSLContext
 
 from ..net.connection import Connection, adopt
+from ..net.errors import explain_error
 from ..net.tcp import Network, TcpOptions, parse_endpoint
 from ..net.tls import server_context
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.options import DURATION, FLAG, LIST, Kind, Option
 from .engine.door import Door
 from .engine.end import End
-from .engine.sink import explain_error
 
 
 def parse_many(text: str) -> int:

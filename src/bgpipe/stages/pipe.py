@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import stat
 
+from ..net.errors import explain_error
 from ..net.pipes import Fifos, Link, UnixSocket
 from ..pipeline.errors import StageError
 from ..pipeline.options import Option
 from .engine.partner import Partner
-from .engine.sink import explain_error
 
 REPLY = ".reply"
 """What the name of the FIFO has behind it by which messages come back."""

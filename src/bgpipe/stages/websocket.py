@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from ..formats.base import Item
+from ..net.errors import explain_error
 from ..net.pipes import Link
 from ..net.tls import client_context, server_context
 from ..net.websocket import Client, Server, Share, place
@@ -18,7 +19,6 @@ from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.options import DURATION, FLAG, INTEGER, TEXT, TEXTS, Option
 from ..wire.message import Message
 from .engine.partner import PATIENCE, Partner
-from .engine.sink import explain_error
 
 SCHEMES: Final = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 REMOTE: Final = "websocket/remote"

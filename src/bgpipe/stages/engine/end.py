@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...formats.base import Item
 from ...net.connection import Connection
+from ...net.errors import explain_error
 from ...net.tcp import TcpOptions, check_keys
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, SessionLost, StageError
@@ -27,7 +28,6 @@ from ...wire.address import parse_address
 from ...wire.errors import WireError
 from ...wire.message import Message
 from ...wire.notification import Notification
-from .sink import explain_error
 
 if TYPE_CHECKING:
     from ssl import SSLContext

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final
 from ...formats import raw
 from ...formats.base import Decoder, Item
 from ...net.backoff import LASTING, backoff
+from ...net.errors import explain_error
 from ...net.pipes import Link
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, StageError
@@ -25,7 +26,6 @@ from ...wire.message import KEEPALIVE, NOTIFICATION, OPEN, Message
 from .backlog import Backlog, rest, single_out
 from .coding import FORMAT_SWITCHES, Reading, Writing, find_format
 from .detour import Detour
-from .sink import explain_error
 from .types import chosen_types
 from .vigil import Vigil
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...formats.base import Format
-from ...net.errors import StreamError
+from ...net.errors import StreamError, explain_error
 from ...net.files import open_output
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, StageError
@@ -184,8 +184,3 @@ class Sink(Writing):
             self.pipeline.stop()  # who reads has seen enough, as `head` does: that is no failure
         else:
             self.pipeline.fail(failure)
-
-
-def explain_error(error: Exception) -> str:
-    """What went wrong, without the number that the operating system has for it."""
-    return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
