@@ -1,17 +1,17 @@
 # A newcomer needs Python 3.11 or newer, and make:   make demo   make test
-# With a C compiler the kernel is built too, and everything is many times faster.
+# With a C compiler the compiled part is built too, and everything is many times faster.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-SOURCES := pyproject.toml setup.py $(wildcard src/bgpipe/kernel/*.pyx src/bgpipe/kernel/*.pxd)
+SOURCES := pyproject.toml setup.py $(wildcard src/bgpipe/accel/*.pyx src/bgpipe/accel/*.pxd)
 MUTANTS ?= 100000
-# Without the kernel there are no blocks, and the codec in Python reads, filters and writes every message: check runs all
+# Without the compiled part there are no blocks, and the codec in Python reads, filters and writes every message: check runs all
 # tests again that way, but for those that spend their time waiting for timers, programs and strangers, and the pages.
 # What passes between two peers stays in: octets, vectors, mutants, limits, load and endings.
-ABOVE_KERNEL := $(addprefix tests/live/test_live_, collisions.py damping.py far.py floods.py http.py lifecycle.py \
-	notifications.py partners.py stalls.py) tests/stages/test_stages_deaths.py tests/cli/test_cli_sessions.py \
+ABOVE_ACCEL := $(addprefix tests/live/test_live_, collisions.py damping.py far.py floods.py http.py lifecycle.py \
+	notifications.py partners.py stalls.py) tests/stages/test_stages_deaths.py tests/runtime/test_runtime_sessions.py \
 	tests/test_docs.py
 
 .PHONY: help install demo test check fuzz bench bench-live interop docs clean
@@ -19,10 +19,10 @@ ABOVE_KERNEL := $(addprefix tests/live/test_live_, collisions.py damping.py far.
 help:
 	@echo "make demo     install, make a sample archive, turn it into JSON, filter it"
 	@echo "make test     install, run the tests"
-	@echo "make check    what CI runs: style, types, import ladder, tests without the kernel, a short fuzz"
+	@echo "make check    what CI runs: style, types, import ladder, tests without the compiled part, a short fuzz"
 	@echo "make bench    the speed table, beside the other tools found on this machine"
 	@echo "make bench-live  the same for live sessions, between two peers on loopback"
-	@echo "make fuzz     $(MUTANTS) mutants against a kernel built with sanitizers"
+	@echo "make fuzz     $(MUTANTS) mutants against a accel built with sanitizers"
 	@echo "make interop  beside real routers (BIRD, FRR, GoBGP, OpenBGPD, ExaBGP: fetched, not installed) and bgpdump"
 	@echo "make docs     run every example in README.md and docs/, build the site if zensical is there"
 	@echo "make install  .venv with the bgpipe command       make clean  remove what make made"
@@ -56,11 +56,11 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	BGPIPE_KERNEL=0 $(BIN)/python -m pytest $(addprefix --ignore=, $(ABOVE_KERNEL))
-	$(BIN)/python tests/kernel/differential.py --mutants 200
+	BGPIPE_ACCEL=0 $(BIN)/python -m pytest $(addprefix --ignore=, $(ABOVE_ACCEL))
+	$(BIN)/python tests/accel/differential.py --mutants 200
 
 fuzz: $(VENV)/.installed-dev
-	$(BIN)/python tests/kernel/differential.py --sanitize --mutants $(MUTANTS)
+	$(BIN)/python tests/accel/differential.py --sanitize --mutants $(MUTANTS)
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python bench/bench.py
@@ -78,5 +78,5 @@ docs: $(VENV)/.installed-dev
 
 clean:
 	rm -rf $(VENV) build sample .cache src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find src -name '*.so' -delete -o -name '*.c' -path '*/kernel/*' -delete
+	find src -name '*.so' -delete -o -name '*.c' -path '*/accel/*' -delete
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

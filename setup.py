@@ -1,7 +1,7 @@
-"""The compiled kernel: optional at install, so a machine without a C compiler gets a slower bgpipe, not none.
+"""The compiled part: optional at install, so a machine without a C compiler gets a slower bgpipe, not none.
 
-BGPIPE_KERNEL=0       do not build it
-BGPIPE_KERNEL=require  a failure to build it is a failure to install (CI)
+BGPIPE_ACCEL=0       do not build it
+BGPIPE_ACCEL=require  a failure to build it is a failure to install (CI)
 BGPIPE_SANITIZE=1     build with AddressSanitizer and UndefinedBehaviorSanitizer (make fuzz)
 """
 
@@ -10,7 +10,7 @@ from glob import glob
 
 from setuptools import Extension, setup
 
-WANT = os.environ.get("BGPIPE_KERNEL", "1")
+WANT = os.environ.get("BGPIPE_ACCEL", "1")
 SANITIZE = os.environ.get("BGPIPE_SANITIZE") == "1"
 
 CFLAGS = ["-O1", "-g", "-fno-omit-frame-pointer"] if SANITIZE else ["-O3"]
@@ -20,7 +20,7 @@ if SANITIZE:
     LDFLAGS += ["-fsanitize=address,undefined"]
 
 
-def kernel() -> list[Extension]:
+def extensions() -> list[Extension]:
     if WANT == "0":
         return []
     try:
@@ -36,7 +36,7 @@ def kernel() -> list[Extension]:
             extra_compile_args=CFLAGS,
             extra_link_args=LDFLAGS,
         )
-        for path in sorted(glob("src/bgpipe/kernel/*.pyx"))
+        for path in sorted(glob("src/bgpipe/accel/*.pyx"))
     ]
     extensions = cythonize(
         extensions,
@@ -54,4 +54,4 @@ def kernel() -> list[Extension]:
     return extensions
 
 
-setup(ext_modules=kernel(), options={"build_ext": {"parallel": os.cpu_count()}})
+setup(ext_modules=extensions(), options={"build_ext": {"parallel": os.cpu_count()}})

@@ -46,7 +46,7 @@ FILES = {
     }.items()
 }
 COUNTS = WORK / "counts.json"
-WITHOUT_KERNEL = {"BGPIPE_KERNEL": "0"}
+WITHOUT_ACCEL = {"BGPIPE_ACCEL": "0"}
 
 LOOK = """
 import sys, bgpipe
@@ -216,7 +216,7 @@ def rows(peers: dict[str, str]) -> Iterator[Row]:
     words = ["read", path["json"], "--", "write", "--format", "mrt", "-"]
     yield Row("JSON to MRT", messages, "messages", [ours(*words), *beside(go=words)])
     words = ["-o", "read", path["once"]]
-    yield Row("plain Python: MRT to JSON", messages // COPIES, "messages", [ours(*words, **WITHOUT_KERNEL)])
+    yield Row("plain Python: MRT to JSON", messages // COPIES, "messages", [ours(*words, **WITHOUT_ACCEL)])
     looks = [Run("bgpipe.read", [PYTHON, "-c", LOOK, path["mrt"]])]
     yield Row("for m in bgpipe.read(...): origin AS, prefixes", messages, "messages", looks)
     yield Row("bgpipe -h", 0, "", [ours("-h"), *beside(go=["-h"])])

@@ -61,7 +61,7 @@ class Terminal:
 
 @pytest.fixture
 def bgpipe(capfdbinary, monkeypatch) -> Terminal:
-    for name in [name for name in os.environ if name.startswith("BGPIPE_") and name != "BGPIPE_KERNEL"]:
+    for name in [name for name in os.environ if name.startswith("BGPIPE_") and name != "BGPIPE_ACCEL"]:
         monkeypatch.delenv(name)
     return Terminal(capfdbinary, monkeypatch)
 

@@ -14,18 +14,18 @@ from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import Any
 
-from bgpipe.cli.build import build
-from bgpipe.cli.grammar import parse
+from bgpipe.app.build import build
+from bgpipe.app.grammar import parse
 from bgpipe.pipeline.errors import StageError
 from bgpipe.pipeline.pipeline import Pipeline
-from bgpipe.stages.engine.runner import Runner
+from bgpipe.runtime.runner import Runner
 from bgpipe.wire import caps
 from bgpipe.wire.caps import Capability, mp
 from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST
 from bgpipe.wire.message import HEADER, KEEPALIVE, NOTIFICATION, OPEN, Message, check_header
 from bgpipe.wire.open import Open
 
-PATIENCE = 10.0
+CLOSE_TIMEOUT = 10.0
 _ports = count()
 MP4, MP6 = (Capability(caps.MP, mp.encode(family)) for family in (IPV4_UNICAST, IPV6_UNICAST))
 ALIVE = Message(KEEPALIVE)
@@ -57,7 +57,7 @@ class Peer:
 
     async def hear(self) -> Message | None:
         """The next message, None at the end of the connection, which is closed from here too then."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CLOSE_TIMEOUT):
             try:
                 header = await self.reader.readexactly(HEADER)
             except (asyncio.IncompleteReadError, ConnectionError):
@@ -133,7 +133,7 @@ class Running:
 
     async def until(self, happened: Callable[[], bool]) -> None:
         """Waits for something that is told in the log."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CLOSE_TIMEOUT):
             while not happened():
                 self.log.changed.clear()
                 await self.log.changed.wait()
@@ -153,7 +153,7 @@ class Running:
 
     async def end(self) -> str:
         """Waits for it to end: why it failed, "" if it did not."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CLOSE_TIMEOUT):
             try:
                 await self.task
             except StageError as error:
@@ -174,7 +174,7 @@ async def running(words: str) -> AsyncIterator[Running]:
         if not run.task.done():
             run.runner.interrupt()
             with suppress(StageError):
-                await asyncio.wait_for(run.task, PATIENCE)
+                await asyncio.wait_for(run.task, CLOSE_TIMEOUT)
 
 
 @asynccontextmanager

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bgpipe.formats.base import Block, Counts, Damage, Item
+from bgpipe.formats.base import Block, Counts, Damage
 from bgpipe.formats.mrt import Decoder, Encoder
 from bgpipe.wire.errors import WireError
+from bgpipe.wire.item import Item
 from bgpipe.wire.message import UPDATE, Message
 from vectors import SHARED
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from bgpipe import stages
-from bgpipe.cli.options import GlobalOptions
 from bgpipe.pipeline.stage import Stage
+from bgpipe.runtime.options import GlobalOptions
 
 HERE = Path(__file__).resolve().parent.parent
 SOURCES = sorted((HERE / "src").rglob("*.py")) + sorted((HERE / "src").rglob("*.pyx"))
@@ -98,10 +98,8 @@ def test_changelog_has_this_version():
 def test_paths_in_documents_exist(document):
     text = document.read_text()
     named = set(re.findall(r"`((?:src|tests|docs|examples|bench)/[\w./-]+)`", text))
-    named |= {
-        f"src/bgpipe/{name}"
-        for name in re.findall(r"`((?:wire|formats|filters|pipeline|net|stages|cli|kernel)/[\w./]*)`", text)
-    }
+    packages = "|".join(path.parent.name for path in (HERE / "src/bgpipe").glob("*/__init__.py"))
+    named |= {f"src/bgpipe/{name}" for name in re.findall(rf"`((?:{packages})/[\w./]*)`", text)}
     assert {name for name in named if not (HERE / name).exists()} == set()
     links = set(re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text))
     assert {link for link in links if not (document.parent / link).exists()} == set()

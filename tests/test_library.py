@@ -263,11 +263,11 @@ def test_write_without_a_format(tmp_path):
 
 
 def test_blocks_are_offered(updates):
-    from bgpipe import kernel
+    from bgpipe import accel
 
     items = list(bgpipe.read(updates).items())
     assert sum(len(item) if isinstance(item, Block) else 1 for item in items) >= MESSAGES
-    assert any(isinstance(item, Block) for item in items) == kernel.AVAILABLE
+    assert any(isinstance(item, Block) for item in items) == accel.AVAILABLE
 
 
 async def test_async_twin(updates, web):

@@ -13,7 +13,7 @@ from bgpipe import Message
 BLACKHOLE = "65535:666"
 NO_EXPORT = "65535:65281"
 DISCARD = {1: "192.0.2.1", 2: "100::1"}
-LONGEST = {1: 24, 2: 48}
+MAX_DELAY = {1: 24, 2: 48}
 
 
 def update(m: Message) -> None:
@@ -23,5 +23,5 @@ def update(m: Message) -> None:
     if BLACKHOLE in communities:
         wanted = sorted({*communities, NO_EXPORT})
         m.update = m.update.replace(attrs={"COMMUNITY": wanted}, next_hop=DISCARD[reach[0].afi])
-    elif long := [prefix for prefix in reach if prefix.length > LONGEST[prefix.afi]]:
+    elif long := [prefix for prefix in reach if prefix.length > MAX_DELAY[prefix.afi]]:
         m.update = m.update.withdraw(long)

@@ -10,14 +10,15 @@ from weakref import finalize
 
 from . import formats
 from .filters import Filter, compile_filter
-from .formats.base import Counts, Damage, Decoder, Encoder, Format, Item, ignore_damage
-from .net.files import Input, open_input, open_output
+from .formats.base import Counts, Damage, Decoder, Encoder, Format, ignore_damage
+from .net.files import InputStream, open_input, open_output
 from .wire.block import Block
 from .wire.errors import TextError
+from .wire.item import Item
 from .wire.message import Message
 
 Path = str | os.PathLike[str]
-ENOUGH: Final = 4096
+SNIFF_OCTETS: Final = 4096
 """Octets by which the content of a stream tells its format."""
 PIECE: Final = 1 << 18
 """Octets that are read from a file object, and messages' octets that are written, at once."""
@@ -30,9 +31,9 @@ class Reader:
     """
 
     def __init__(self, source: Path | BinaryIO, opening: _Opening) -> None:
-        self._sieve = opening.sieve()
-        self._input = opening.open(source, self._sieve)
-        self._items = _read(self._input, self._sieve)
+        self._decoder = opening.decoder()
+        self._input = opening.open(source, self._decoder)
+        self._items = _read(self._input, self._decoder)
         self._messages = _messages(self._items)
         # A generator that was never started has no `finally`: whoever drops this reader half read ends its thread.
         finalize(self._items, self._input.close).atexit = False
@@ -50,7 +51,7 @@ class Reader:
     @property
     def counts(self) -> Counts:
         """What has been read so far, before the filter."""
-        return self._sieve.counts
+        return self._decoder.counts
 
     def close(self) -> None:
         """Ends reading. Nothing comes after it."""
@@ -69,8 +70,8 @@ class AsyncReader:
     """Messages, as `async for` asks for them. Also an async context manager. Raises as Reader does."""
 
     def __init__(self, source: Path | BinaryIO, opening: _Opening) -> None:
-        self._sieve = opening.sieve()
-        self._input = opening.open(source, self._sieve)
+        self._decoder = opening.decoder()
+        self._input = opening.open(source, self._decoder)
         self._messages = self._read()
         finalize(self, self._input.close).atexit = False
 
@@ -83,7 +84,7 @@ class AsyncReader:
     @property
     def counts(self) -> Counts:
         """What has been read so far, before the filter."""
-        return self._sieve.counts
+        return self._decoder.counts
 
     async def aclose(self) -> None:
         """Ends reading."""
@@ -99,10 +100,10 @@ class AsyncReader:
         from asyncio import sleep
 
         async for octets in self._input:
-            for message in _messages(self._sieve.feed(octets)):
+            for message in _messages(self._decoder.feed(octets)):
                 yield message
             await sleep(0)  # others have their turn, however fast the input is
-        for message in _messages(self._sieve.end()):
+        for message in _messages(self._decoder.end()):
             yield message
 
 
@@ -123,18 +124,18 @@ class _Opening:
         self._states = states
         self._on_damage = on_damage or ignore_damage
 
-    def sieve(self) -> _Sieve:
-        return _Sieve(self._filter, self._format, self._states, self._on_damage)
+    def decoder(self) -> FilteredDecoder:
+        return FilteredDecoder(self._filter, self._format, self._states, self._on_damage)
 
-    def open(self, source: Path | BinaryIO, sieve: _Sieve) -> Input:
+    def open(self, source: Path | BinaryIO, decoder: FilteredDecoder) -> InputStream:
         if isinstance(source, str | os.PathLike):
             path = os.fspath(source)
-            sieve.detect(path)
-            return open_input(path, self._decompress, sieve.on_damage)
-        return Input(_FileObject(source), self._decompress, on_damage=sieve.on_damage)
+            decoder.detect(path)
+            return open_input(path, self._decompress, decoder.on_damage)
+        return InputStream(_FileObject(source), self._decompress, on_damage=decoder.on_damage)
 
 
-class _Sieve:
+class FilteredDecoder:
     """Octets to the items that the filter lets through."""
 
     def __init__(
@@ -179,7 +180,7 @@ class _Sieve:
         """Makes the decoder, once it is known which. Raises TextError."""
         found = self._format or formats.sniff(self._start)
         if found is None:
-            if last or len(self._start) >= ENOUGH:
+            if last or len(self._start) >= SNIFF_OCTETS:
                 raise TextError("can't tell the format of the input: say it with format=")
             return False
         if found.Decoder is None:
@@ -210,11 +211,11 @@ def _selected(filter: Filter, items: Iterator[Item]) -> Iterator[Item]:
             yield item
 
 
-def _read(input: Input, sieve: _Sieve) -> Generator[Item]:
+def _read(input: InputStream, decoder: FilteredDecoder) -> Generator[Item]:
     try:
         for octets in input:
-            yield from sieve.feed(octets)
-        yield from sieve.end()
+            yield from decoder.feed(octets)
+        yield from decoder.end()
     finally:
         input.close()
 

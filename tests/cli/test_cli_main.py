@@ -90,7 +90,7 @@ def test_help_of_a_stage(bgpipe):
 def test_version(bgpipe):
     done = bgpipe("-v")
     assert (done.code, done.out) == (0, b"")
-    assert re.match(r"bgpipe \d+\.\d+\.\d+\nPython 3\.\d+\.\d+ .*\nkernel: ", done.err)
+    assert re.match(r"bgpipe \d+\.\d+\.\d+\nPython 3\.\d+\.\d+ .*\naccel: ", done.err)
     assert bgpipe("version") == done
 
 
@@ -257,7 +257,7 @@ def test_kill_on_a_session_event(sample):
 def test_a_bug_is_one_line_and_a_traceback_only_on_request(tmp_path, monkeypatch, capfd):
     from bgpipe.cli import main as module
 
-    monkeypatch.setattr("bgpipe.cli.build.build", lambda line, log: 1 // 0)
+    monkeypatch.setattr("bgpipe.app.build.build", lambda line, log: 1 // 0)
     assert module.main(["head"]) == 1
     assert capfd.readouterr().err == (
         "bgpipe: unexpected ZeroDivisionError: integer division or modulo by zero "

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpipe.filters.logic import closure, reduce
+from bgpipe.filters.nodes import Look, Step, Term
 from bgpipe.filters.program import make_program
 from bgpipe.filters.syntax import All, Any, Group, Not
-from bgpipe.filters.terms import Look, Step, Term
 from bgpipe.wire.message import KEEPALIVE, Message
 
 MESSAGE = Message(KEEPALIVE)
@@ -35,7 +35,7 @@ TREES = st.recursive(
 def value_of(node, updates: bool) -> bool | None:
     """What the documentation says, with three values."""
     if isinstance(node, Term):
-        return None if node.updates_only and not updates else node.judge(MESSAGE)
+        return None if node.updates_only and not updates else node.predicate(MESSAGE)
     if isinstance(node, Not):
         value = value_of(node.node, updates)
         return None if value is None else not value

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpipe.filters import FilterError, compile_filter
+from bgpipe.filters.nodes import Term
 from bgpipe.filters.syntax import MAX_DEPTH, All, Any, Condition, Group, Not, parse
-from bgpipe.filters.terms import Term
 
 
 def show(node) -> str:
@@ -22,7 +22,7 @@ def show(node) -> str:
             return "(" + " & ".join(map(show, nodes)) + ")"
         case Any(nodes):
             return "(" + " | ".join(map(show, nodes)) + ")"
-    return node.judge
+    return node.predicate
 
 
 def tree(text: str) -> str:
@@ -207,7 +207,7 @@ def test_as_many_parentheses_as_allowed():
 
 def test_long_filters():
     many = " || ".join(f"prefix ~ 10.{n >> 8}.{n & 255}.0/24" for n in range(6000))
-    assert compile_filter(many).program is None  # too long for the kernel, but not for Python
+    assert compile_filter(many).program is None  # too long for accel, but not for Python
     assert compile_filter(many[:60_000].rpartition(" || ")[0]).program
 
 

@@ -125,14 +125,14 @@ def test_every_subtype_comes_back_as_it_was(
 
 @pytest.mark.parametrize("subtype", [1, 4])
 def test_any_message_type_is_kept(subtype: int) -> None:
-    odd = [
+    needs_check = [
         Message(128, b"abc"),
         Message(0),
         Message(KEEPALIVE, b"x"),
         Message(UPDATE, b"\0"),
         Message(255, bytes(65000)),
     ]
-    for message in odd:
+    for message in needs_check:
         octets = record(17, subtype, bytes(4) + bytes(10 if subtype == 4 else 6) + V4 + message.octets)
         read = one(octets)
         assert (read.type_code, read.body) == (message.type_code, message.body)
@@ -255,10 +255,10 @@ def test_other_records_are_skipped_by_name(kind: int, subtype: int, size: int, n
 
 def test_guessing_is_for_whoever_reads_the_message() -> None:
     alive = record(16, 1, bytes(6) + V4 + ALIVE)
-    odd = record(16, 4, bytes(10) + V4 + Message(UPDATE, b"\0").octets)
+    needs_check = record(16, 4, bytes(10) + V4 + Message(UPDATE, b"\0").octets)
     old = record(5, 7, bytes(12))
     for guess_as in (False, True):
-        messages, _, _ = decode(alive + odd + old + alive, guess_as=guess_as)
+        messages, _, _ = decode(alive + needs_check + old + alive, guess_as=guess_as)
         assert [message.context.guess_as for message in messages] == [guess_as] * 4
         assert [message.context.as4 for message in messages] == [False, True, False, False]
 

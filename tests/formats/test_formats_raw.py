@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgpipe import kernel
+from bgpipe import accel
 from bgpipe.formats import raw
-from bgpipe.formats.base import Damage, Item
+from bgpipe.formats.base import Damage
 from bgpipe.formats.raw import Decoder, Encoder
 from bgpipe.wire.block import ENTRY, NO_PEER, Block
 from bgpipe.wire.context import AS2
 from bgpipe.wire.family import IPV4_UNICAST
+from bgpipe.wire.item import Item
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, UPDATE, Message
 
 ALIVE = Message(KEEPALIVE).octets
@@ -144,7 +145,7 @@ def test_blocks_say_the_same_as_messages_one_by_one(parts: list[bytes], size: in
     assert damage == told
 
 
-@pytest.mark.skipif(not kernel.AVAILABLE, reason="blocks are made by the kernel")
+@pytest.mark.skipif(not accel.AVAILABLE, reason="blocks are made by accel")
 def test_updates_come_in_blocks_that_are_read_as_said() -> None:
     decoder = Decoder(context=AS2)
     first, alive, second = decoder.feed(b"".join(ROUTES) + ALIVE + b"".join(ROUTES))

@@ -22,7 +22,7 @@ PAIRS = [pair if sum(map(NAMES.index, pair)) % 2 else pair[::-1] for pair in com
 """(who calls, who is called)"""
 SPEAKERS = [(name, mode) for name in NAMES for mode in ("active", "passive")]
 SPEAKER_AS = 65001
-PATIENCE = 30.0
+CLOSE_TIMEOUT = 30.0
 
 
 def asn(name: str) -> int:
@@ -127,20 +127,20 @@ def test_pair(mesh: Mesh, pair: tuple[str, str]) -> None:
     left, right = (mesh.daemons[name] for name in pair)
     proxy = mesh.proxies[pair]
     for daemon, other in ((left, right), (right, left)):
-        wait_until(f"{daemon.name} is up", lambda: daemon.established(between(pair)), PATIENCE)  # noqa: B023
-        wait_until(f"{daemon.name} has all", lambda: set(other.prefixes) <= daemon.routes(), PATIENCE)  # noqa: B023
-    wait_until("it passed to the right", lambda: set(left.prefixes) <= proxy.prefixes("R"), PATIENCE)
-    wait_until("it passed to the left", lambda: set(right.prefixes) <= proxy.prefixes("L"), PATIENCE)
+        wait_until(f"{daemon.name} is up", lambda: daemon.established(between(pair)), CLOSE_TIMEOUT)  # noqa: B023
+        wait_until(f"{daemon.name} has all", lambda: set(other.prefixes) <= daemon.routes(), CLOSE_TIMEOUT)  # noqa: B023
+    wait_until("it passed to the right", lambda: set(left.prefixes) <= proxy.prefixes("R"), CLOSE_TIMEOUT)
+    wait_until("it passed to the left", lambda: set(right.prefixes) <= proxy.prefixes("L"), CLOSE_TIMEOUT)
     assert "negotiated session capabilities" in proxy.log
 
 
 @pytest.mark.parametrize(("name", "mode"), SPEAKERS, ids=map("-".join, SPEAKERS))
 def test_speaker(mesh: Mesh, name: str, mode: str) -> None:
     daemon, speaker = mesh.daemons[name], mesh.speakers[name, mode]
-    wait_until(f"{name} is up", lambda: daemon.established(beside(name, mode)), PATIENCE)
-    wait_until(f"{name} has all", lambda: set(spoken(name, mode)) <= daemon.routes(), PATIENCE)
-    wait_until("the speaker has all", lambda: set(daemon.prefixes) <= speaker.prefixes("L"), PATIENCE)
-    wait_until("End-of-RIB of both families", lambda: len(ends(speaker)) == 2, PATIENCE)
+    wait_until(f"{name} is up", lambda: daemon.established(beside(name, mode)), CLOSE_TIMEOUT)
+    wait_until(f"{name} has all", lambda: set(spoken(name, mode)) <= daemon.routes(), CLOSE_TIMEOUT)
+    wait_until("the speaker has all", lambda: set(daemon.prefixes) <= speaker.prefixes("L"), CLOSE_TIMEOUT)
+    wait_until("End-of-RIB of both families", lambda: len(ends(speaker)) == 2, CLOSE_TIMEOUT)
 
 
 def ends(speaker: Bgpipe) -> list[object]:

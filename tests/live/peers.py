@@ -41,7 +41,7 @@ from bgpipe.wire.update import Update
 ALIVE = Message(KEEPALIVE).octets
 CEASE = Message(NOTIFICATION, Notification.shutdown().encode()).octets
 IPV4, IPV6 = Capability(caps.MP, b"\0\1\0\1"), Capability(caps.MP, b"\0\2\0\1")
-PATIENCE = 20.0
+CLOSE_TIMEOUT = 20.0
 """Seconds to wait for what must come."""
 _places = count(1)
 
@@ -52,7 +52,7 @@ def place() -> tuple[str, int]:
     return f"127.{100 + high}.{low + 1}.{number % 250 + 1}", 18500 + number % 100
 
 
-def wait_until(what: str, happened: Callable[[], Any], seconds: float = PATIENCE) -> Any:
+def wait_until(what: str, happened: Callable[[], Any], seconds: float = CLOSE_TIMEOUT) -> Any:
     """What `happened` gives, as soon as it is true; fails if that takes longer than `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := happened()):
@@ -117,13 +117,13 @@ class Peer:
         self.taken = 0
         """octets of `seen` that were given out as messages"""
         self.ended = False
-        connected.settimeout(PATIENCE)
+        connected.settimeout(CLOSE_TIMEOUT)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def say(self, *messages: bytes) -> None:
         self.socket.sendall(b"".join(messages))
 
-    def hear(self, seconds: float = PATIENCE) -> bytes:
+    def hear(self, seconds: float = CLOSE_TIMEOUT) -> bytes:
         """The next message; b"" when the connection has ended. Fails if neither comes within `seconds`."""
         while (message := self._next()) is None:
             if self.ended:
@@ -131,7 +131,7 @@ class Peer:
             self._read(seconds)
         return message
 
-    def hear_until(self, last: bytes, seconds: float = PATIENCE) -> list[bytes]:
+    def hear_until(self, last: bytes, seconds: float = CLOSE_TIMEOUT) -> list[bytes]:
         """All messages before `last`, which must come."""
         heard: list[bytes] = []
         while (message := self.hear(seconds)) != last:
@@ -139,7 +139,7 @@ class Peer:
             heard.append(message)
         return heard
 
-    def hear_end(self, seconds: float = PATIENCE) -> list[bytes]:
+    def hear_end(self, seconds: float = CLOSE_TIMEOUT) -> list[bytes]:
         """All messages to the end of the connection, which must come."""
         return list(iter(lambda: self.hear(seconds), b""))
 
@@ -174,7 +174,7 @@ class Peer:
             raise AssertionError(f"nothing came within {seconds:g} s") from None
         except OSError:
             octets = b""
-        self.socket.settimeout(PATIENCE)
+        self.socket.settimeout(CLOSE_TIMEOUT)
         self.seen += octets
         if not octets:
             self.ended = True
@@ -190,7 +190,7 @@ def stampede(pairs: list[tuple[Peer, Peer]], octets: bytes) -> float:
         made.setblocking(False)
     start = time.monotonic()
     while coming:
-        readable, writable, _ = select.select(coming, rest, [], PATIENCE)
+        readable, writable, _ = select.select(coming, rest, [], CLOSE_TIMEOUT)
         assert readable or writable, "nothing goes on"
         for made in writable:
             rest[made] = rest[made][made.send(rest[made]) :]
@@ -207,7 +207,7 @@ def stampede(pairs: list[tuple[Peer, Peer]], octets: bytes) -> float:
     seconds = time.monotonic() - start
     for pair in pairs:
         for peer in pair:
-            peer.socket.settimeout(PATIENCE)
+            peer.socket.settimeout(CLOSE_TIMEOUT)
     return seconds
 
 
@@ -249,14 +249,14 @@ class Router:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind((self.host, self.port))
         self.socket.listen(1024)
-        self.socket.settimeout(PATIENCE)
+        self.socket.settimeout(CLOSE_TIMEOUT)
         self.peers: list[Peer] = []
 
     @property
     def address(self) -> str:
         return f"{self.host}:{self.port}"
 
-    def accept(self, seconds: float = PATIENCE) -> Peer:
+    def accept(self, seconds: float = CLOSE_TIMEOUT) -> Peer:
         self.socket.settimeout(seconds)
         self.peers.append(Peer(self.socket.accept()[0]))
         return self.peers[-1]
@@ -285,7 +285,7 @@ class Bgpipe:
     def log(self) -> str:
         return self.errors.read_text(errors="replace")
 
-    def tells(self, pattern: str, times: int = 1, seconds: float = PATIENCE) -> list[str]:
+    def waits_for_log(self, pattern: str, times: int = 1, seconds: float = CLOSE_TIMEOUT) -> list[str]:
         """What matches in the log, when it is there so many times."""
 
         def found() -> list[str] | None:
@@ -302,7 +302,7 @@ class Bgpipe:
     @cached_property
     def address(self) -> tuple[str, int]:
         """Where it said that it listens."""
-        host, port = self.tells(r"listening on ([\d.]+):(\d+)")[0]
+        host, port = self.waits_for_log(r"listening on ([\d.]+):(\d+)")[0]
         return host, int(port)
 
     def dial(self, buffer: int = 0, source: str = "") -> Peer:
@@ -313,7 +313,7 @@ class Bgpipe:
             made.bind((source, 0))
         if buffer:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        made.settimeout(PATIENCE)
+        made.settimeout(CLOSE_TIMEOUT)
         made.connect((host, port))
         self.peers.append(Peer(made))
         return self.peers[-1]
@@ -332,7 +332,7 @@ class Bgpipe:
     def signal(self, number: int = signal.SIGTERM) -> None:
         self.process.send_signal(number)
 
-    def wait(self, seconds: float = PATIENCE) -> int:
+    def wait(self, seconds: float = CLOSE_TIMEOUT) -> int:
         return self.process.wait(seconds)
 
     # what it costs
@@ -361,7 +361,7 @@ class Bgpipe:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-class Window:
+class StatusServer:
     """Looks at a running command over HTTP."""
 
     def __init__(self, address: str) -> None:
@@ -369,7 +369,7 @@ class Window:
 
     def get(self, path: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://{self.address}/{path}", timeout=PATIENCE) as answer:
+            with urllib.request.urlopen(f"http://{self.address}/{path}", timeout=CLOSE_TIMEOUT) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -401,7 +401,7 @@ def bgpipe(*words: str, fails: bool = False, stdout: int | None = None) -> Itera
             if running.alive:
                 running.signal()
                 with suppress(AssertionError):  # from then on it doesn't matter who closes first
-                    running.tells("signal received", seconds=0.5)
+                    running.waits_for_log("signal received", seconds=0.5)
                 for peer in running.peers:
                     peer.close()
                 assert running.wait(10) == 0 or fails, running.log[-2000:]
@@ -445,10 +445,10 @@ def proxy(
 @contextmanager
 def watched(
     *stages: str, options: tuple[str, ...] = (), many: bool = True, buffer: int = 0
-) -> Iterator[tuple[Bgpipe, Router, Window]]:
+) -> Iterator[tuple[Bgpipe, Router, StatusServer]]:
     """A proxy that everybody may look at over HTTP."""
     host, port = place()
     words = ("--http", f"{host}:{port}", "--http-open", *options)
     with proxy(*stages, options=words, many=many, buffer=buffer) as (running, router):
-        running.tells("http on")
-        yield running, router, Window(f"{host}:{port}")
+        running.waits_for_log("http on")
+        yield running, router, StatusServer(f"{host}:{port}")

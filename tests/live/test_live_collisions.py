@@ -11,7 +11,7 @@ import asyncio
 import socket
 from random import Random
 
-from peers import PATIENCE, Bgpipe, Router, announcement, bgpipe, place
+from peers import CLOSE_TIMEOUT, Bgpipe, Router, announcement, bgpipe, place
 
 from bgpipe.session.collision import losers
 from bgpipe.session.fsm import State
@@ -143,11 +143,11 @@ async def meet(left: tuple[Bgpipe, Router], right: tuple[Bgpipe, Router]) -> tup
         )
 
     try:
-        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as calls:
+        async with asyncio.timeout(CLOSE_TIMEOUT), asyncio.TaskGroup() as calls:
             for number in range(PAIRS):
                 for side in (0, 1):
                     calls.create_task(call(number, side))
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CLOSE_TIMEOUT):
             while not all(map(settled, pairs)):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         kept = sum(one.up[0].called != other.up[0].called for one, other in pairs)

@@ -17,10 +17,10 @@ from typing import Any
 
 import pytest
 
-from bgpipe.cli.build import build
-from bgpipe.cli.grammar import parse
-from bgpipe.cli.sessions import Sessions
+from bgpipe.app.build import build
+from bgpipe.app.grammar import parse
 from bgpipe.pipeline.errors import StageError
+from bgpipe.runtime.sessions import Sessions
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message
 from bgpipe.wire.notification import Notification
 from conversation import ALIVE, Peer, Records, opening, place, router

@@ -93,14 +93,14 @@ def test_the_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         (stuck, _), *pairs = [running.session(router) for _ in range(SESSIONS)]
         octets = b"".join(updates(20_000))
         pouring = [pour(stuck, octets * 12)]
-        running.tells(r"event bgpfix/pipe\.SLOW")
+        running.waits_for_log(r"event bgpfix/pipe\.SLOW")
         heard: list[list[bytes]] = [[] for _ in pairs]
         for (left, right), into in zip(pairs, heard, strict=True):
             pouring.append(pour(left, octets * 4))
             threading.Thread(target=listen, args=(right, into, []), daemon=True).start()
         wait_until("messages are on their way", lambda: all(heard))
         running.signal(signal.SIGTERM)
-        running.tells("signal received")
+        running.waits_for_log("signal received")
         start = time.monotonic()
         running.signal(signal.SIGTERM)
         assert running.wait(5) == -signal.SIGTERM
@@ -135,7 +135,7 @@ def test_a_dying_program_ends_no_other_session(dying: str, tmp_path: Path) -> No
         router.accept()
         bad.say(greeting(65001, 90, "192.0.2.66"), ALIVE, *updates(50))
         if "sleep" not in dying:
-            running.tells(r"stage=\"\[2\] exec\"|\[2\] exec: ")
+            running.waits_for_log(r"stage=\"\[2\] exec\"|\[2\] exec: ")
         for number, (left, right) in enumerate(good):
             left.say(announcement("203.0.113.0/24"), sentinel(number))
             assert right.hear_until(sentinel(number)) == [announcement("203.0.113.0/24")]

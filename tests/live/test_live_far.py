@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from peers import ALIVE, PATIENCE, Bgpipe, Peer, Router, bgpipe, greeting, kind, place
+from peers import ALIVE, CLOSE_TIMEOUT, Bgpipe, Peer, Router, bgpipe, greeting, kind, place
 
 from bgpipe.net.tcp import set_md5
 from bgpipe.wire.message import OPEN
@@ -45,7 +45,7 @@ CALLERS = {
 }
 
 
-def speaks(peer: Peer) -> bool:
+def originates_session(peer: Peer) -> bool:
     """Whether a speaker is at the other end, which opens a session."""
     assert kind(peer.hear()) == OPEN
     peer.say(greeting(65001))
@@ -79,12 +79,12 @@ def test_strangers_never_connect() -> None:
                 strangers += made, router.socket
                 in_vain.append(caller)
             made = prepare(socket.socket(), **good)
-            made.settimeout(PATIENCE)
+            made.settimeout(CLOSE_TIMEOUT)
             made.connect(running.address)
             running.peers.append(Peer(made))
-            assert speaks(running.peers[0])
+            assert originates_session(running.peers[0])
             _, router = called(options, good)
-            assert speaks(router.accept())
+            assert originates_session(router.accept())
         assert select.select(strangers, strangers, [], NEVER) == ([], [], [])
         for caller in in_vain:
             assert "dialing" in caller.log

@@ -8,7 +8,19 @@ import threading
 import time
 from random import Random
 
-from peers import ALIVE, PATIENCE, Peer, greeting, kind, notification, proxy, sentinel, updates, wait_until, watched
+from peers import (
+    ALIVE,
+    CLOSE_TIMEOUT,
+    Peer,
+    greeting,
+    kind,
+    notification,
+    proxy,
+    sentinel,
+    updates,
+    wait_until,
+    watched,
+)
 
 from bgpipe.wire.message import OPEN
 
@@ -21,7 +33,7 @@ SESSIONS = 300
 def test_a_flood_of_connections_is_bounded() -> None:
     """5,000 connections from one address that say nothing: at most 16 of them are let in at the same time, the others
     are refused at once; 20 established sessions go on without a pause worth the name, and memory hardly grows."""
-    with watched("drop", "-LR", "as_origin == 4200000001") as (running, router, window):
+    with watched("drop", "-LR", "as_origin == 4200000001") as (running, router, server):
         pairs = [running.session(router, greeting(65001, 90, f"192.0.2.{n}")) for n in range(1, 21)]
         here = running.address
         before, descriptors = running.resident, running.descriptors
@@ -30,7 +42,7 @@ def test_a_flood_of_connections_is_bounded() -> None:
         for number in range(FLOOD):
             made = socket.socket()
             made.bind(("127.85.0.9", 0))
-            made.settimeout(PATIENCE)
+            made.settimeout(CLOSE_TIMEOUT)
             made.connect(here)
             held.append(made)
             if number % 100 == 0:
@@ -41,7 +53,7 @@ def test_a_flood_of_connections_is_bounded() -> None:
                 slowest = max(slowest, time.monotonic() - start)
                 most = max(most, running.descriptors)
             if number % 1000 == 0:
-                states = {state: window.number(f'bgpipe_sessions{{state="{state}"}}') for state in STATES}
+                states = {state: server.number(f'bgpipe_sessions{{state="{state}"}}') for state in STATES}
                 assert states["established"] == len(pairs)
                 assert states["connecting"] + states["connected"] <= BACKLOG
             if len(held) > 500:
@@ -72,7 +84,7 @@ def test_sessions_side_by_side() -> None:
             select.select([], [], [], skew)
             made = socket.socket()
             made.bind((source, 0))
-            made.settimeout(PATIENCE)
+            made.settimeout(CLOSE_TIMEOUT)
             made.connect(address)
             lefts[name] = Peer(made)
             lefts[name].say(greeting(65001, 90, name))

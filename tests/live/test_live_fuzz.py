@@ -16,7 +16,7 @@ from random import Random
 import pytest
 from peers import ALIVE, Bgpipe, Peer, Router, announcement, greeting, kind, proxy, sentinel, updates, wait_until
 
-from bgpipe.session.judge import Judge
+from bgpipe.session.error_handler import ErrorHandler
 from bgpipe.wire.context import AS4
 from bgpipe.wire.errors import WireError
 from bgpipe.wire.message import HEADER, KEEPALIVE, MARKER, NOTIFICATION, OPEN, ROUTE_REFRESH, UPDATE, Message
@@ -73,7 +73,7 @@ def verdict(mutant: bytes) -> str:
             return "good"
     except WireError:
         return "fatal"
-    return "fatal" if any(each.fault for each in Judge().judge(read, "ebgp")) else "harmless"
+    return "fatal" if any(each.fault for each in ErrorHandler().handle(read, "ebgp")) else "harmless"
 
 
 @cache

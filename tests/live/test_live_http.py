@@ -14,7 +14,7 @@ from peers import (
     ALIVE,
     Peer,
     Router,
-    Window,
+    StatusServer,
     announcement,
     bgpipe,
     greeting,
@@ -39,12 +39,12 @@ def talk(left: Peer, right: Peer, *messages: bytes, number: int = 0) -> None:
 
 def test_a_full_disk_ends_no_session():
     """Routers go on without their archive; who looks sees it, and the exit code says it."""
-    with watched("write", "--format", "json", "/dev/full") as (running, router, window):
+    with watched("write", "--format", "json", "/dev/full") as (running, router, server):
         left, right = running.session(router)
-        running.tells("the output has failed, and misses messages .*no space left on the device")
+        running.waits_for_log("the output has failed, and misses messages .*no space left on the device")
         talk(left, right, *updates(1000), number=1)
         talk(right, left, sentinel(2), number=3)
-        health = window.json("hc")
+        health = server.json("hc")
         assert health["status"] == "degraded"
         assert health["trouble"] == ["[2] write: the output has failed, and misses messages"]
         talk(*running.session(router), number=4)
@@ -56,22 +56,22 @@ def test_a_full_disk_ends_no_session():
 
 
 def test_a_session_from_its_beginning_to_its_end():
-    with watched("drop", "prefix ~ 203.0.113.0/24", many=False, options=("-e", "all")) as (running, router, window):
-        running.tells("listening on")
-        assert window.get("livez") == (200, "ok\n")
-        assert window.get("readyz") == (503, "[1] listen is not up\n")
-        assert window.json("sessions")["sessions"][0]["state"] == "connecting"
+    with watched("drop", "prefix ~ 203.0.113.0/24", many=False, options=("-e", "all")) as (running, router, server):
+        running.waits_for_log("listening on")
+        assert server.get("livez") == (200, "ok\n")
+        assert server.get("readyz") == (503, "[1] listen is not up\n")
+        assert server.json("sessions")["sessions"][0]["state"] == "connecting"
         left = running.dial()
         right = router.accept()
-        running.tells("event connect/START")
-        assert window.get("readyz") == (503, "the session is not established\n")
-        assert window.json("sessions")["sessions"][0]["state"] == "connected"
+        running.waits_for_log("event connect/START")
+        assert server.get("readyz") == (503, "the session is not established\n")
+        assert server.json("sessions")["sessions"][0]["state"] == "connected"
         left.say(greeting(), ALIVE)
         right.say(greeting(65002), ALIVE)
-        running.tells("event bgpfix/pipe.ESTABLISHED")
-        assert window.get("readyz") == (200, "ok\n")
+        running.waits_for_log("event bgpfix/pipe.ESTABLISHED")
+        assert server.get("readyz") == (200, "ok\n")
         talk(left, right, announcement("203.0.113.0/24"), announcement("198.51.100.0/24"), BROKEN)
-        (session,) = window.json("sessions")["sessions"]
+        (session,) = server.json("sessions")["sessions"]
         assert session["state"] == "established"
         assert session["malformed"] == 1
         assert session["stages"]["drop"] == {"filter": "prefix ~ 203.0.113.0/24", "dropped": 2}
@@ -85,18 +85,18 @@ def test_a_session_from_its_beginning_to_its_end():
         assert at_left["remote"] == f"127.0.0.1:{left.socket.getsockname()[1]}"
         assert at_right["sent_bytes"] == len(right.seen)
         assert at_left["queue_bytes"] == 0
-        assert window.json("stage/listen/")["received_bytes"] == at_left["received_bytes"]
-        status, page = window.get("")
+        assert server.json("stage/listen/")["received_bytes"] == at_left["received_bytes"]
+        status, page = server.get("")
         assert status == 200
         assert "ready" in page
         assert "AS65001" in page
-        assert window.json("hc")["stages"] == 3
+        assert server.json("hc")["stages"] == 3
 
 
 def test_metrics_are_what_was_sent():
     """Numbers of two sessions, of which one has ended, against what the peers know."""
     many = updates(2000)
-    with watched() as (running, router, window):
+    with watched() as (running, router, server):
         one, other = running.session(router), running.session(router)
         talk(*one, *many)
         talk(*other, *many, ALIVE)
@@ -104,29 +104,29 @@ def test_metrics_are_what_was_sent():
         one[0].say(Message(NOTIFICATION, Notification.shutdown().encode()).octets)
         one[0].close()
         one[1].hear_end()
-        running.tells("session ended")
+        running.waits_for_log("session ended")
         total = 2 * (len(many) + 1)
         for way, side in (("received", "left"), ("sent", "right")):
             name = f'bgpipe_messages_{way}_total{{side="{side}"'
-            assert window.number(f'{name},type="update"}}') == total
-            assert window.number(f'{name},type="keepalive"}}') == 3
-            assert window.number(f'{name},type="open"}}') == 2
-            assert window.number(f'{name},type="notify"}}') == 1
-        assert window.number('bgpipe_messages_sent_total{side="left",type="update"}') == 2
-        assert window.number('bgpipe_sent_bytes_total{side="right"}') == len(one[1].seen) + len(other[1].seen)
-        assert window.number('bgpipe_sent_bytes_total{side="left"}') == len(one[0].seen) + len(other[0].seen)
-        assert window.number('bgpipe_line_left_total{dir="right"}') == total + 3 + 2 + 1
-        assert window.number('bgpipe_sessions{state="established"}') == 1
-        assert window.number("bgpipe_sessions_started_total") == 2
-        assert window.number('bgpipe_sessions_ended_total{reason="notification"}') == 1
-        assert window.number('bgpipe_events_total{event="bgpfix/pipe.ESTABLISHED"}') == 2
-        assert window.number('bgpipe_latency_seconds_count{side="left"}') >= 6
-        assert 0 < window.number('bgpipe_latency_seconds_sum{side="left"}') < 10
-        assert window.number("bgpipe_ready") == 1
-        sessions = window.json("sessions")
+            assert server.number(f'{name},type="update"}}') == total
+            assert server.number(f'{name},type="keepalive"}}') == 3
+            assert server.number(f'{name},type="open"}}') == 2
+            assert server.number(f'{name},type="notify"}}') == 1
+        assert server.number('bgpipe_messages_sent_total{side="left",type="update"}') == 2
+        assert server.number('bgpipe_sent_bytes_total{side="right"}') == len(one[1].seen) + len(other[1].seen)
+        assert server.number('bgpipe_sent_bytes_total{side="left"}') == len(one[0].seen) + len(other[0].seen)
+        assert server.number('bgpipe_line_left_total{dir="right"}') == total + 3 + 2 + 1
+        assert server.number('bgpipe_sessions{state="established"}') == 1
+        assert server.number("bgpipe_sessions_started_total") == 2
+        assert server.number('bgpipe_sessions_ended_total{reason="notification"}') == 1
+        assert server.number('bgpipe_events_total{event="bgpfix/pipe.ESTABLISHED"}') == 2
+        assert server.number('bgpipe_latency_seconds_count{side="left"}') >= 6
+        assert 0 < server.number('bgpipe_latency_seconds_sum{side="left"}') < 10
+        assert server.number("bgpipe_ready") == 1
+        sessions = server.json("sessions")
         assert [session["session"] for session in sessions["sessions"]] == [2]
         assert "Cease/Administrative Shutdown" in sessions["ended"][0]["reason"]
-        assert window.json("stage/connect/")["sessions"].keys() == {"2"}
+        assert server.json("stage/connect/")["sessions"].keys() == {"2"}
 
 
 REASONS = {
@@ -142,13 +142,13 @@ REASONS = {
 
 @pytest.mark.parametrize("reason", REASONS)
 def test_why_sessions_end(reason):
-    with watched(options=("--kill", "EOR")) as (running, router, window):
+    with watched(options=("--kill", "EOR")) as (running, router, server):
         left, right = running.session(router)
         talk(left, right)
         REASONS[reason](left, right)
-        running.tells("session ended")
-        assert window.number(f'bgpipe_sessions_ended_total{{reason="{reason}"}}') == 1
-        assert window.json("sessions")["ended"][0]["session"] == 1
+        running.waits_for_log("session ended")
+        assert server.number(f'bgpipe_sessions_ended_total{{reason="{reason}"}}') == 1
+        assert server.json("sessions")["ended"][0]["session"] == 1
         left, right = running.session(router)  # and the next one is not harmed
         talk(left, right, number=1)
 
@@ -161,8 +161,8 @@ def test_no_open_is_a_timeout():
     try:
         with bgpipe(*words, "--", "connect", "-W", "listen", router.address) as running:
             assert running.dial().hear_end() == []
-            running.tells("session ended")
-            assert Window("%s:%d" % seen).number('bgpipe_sessions_ended_total{reason="timeout"}') == 1
+            running.waits_for_log("session ended")
+            assert StatusServer("%s:%d" % seen).number('bgpipe_sessions_ended_total{reason="timeout"}') == 1
     finally:
         router.close()
 
@@ -183,33 +183,33 @@ def test_a_speaker(reason):
     with bgpipe(*words, "--", "listen", "--many", f"{host}:{port}") as running:
         peer = running.dial()
         peer.say(greeting(hold_time=3), ALIVE)
-        running.tells("event bgpfix/pipe.ESTABLISHED")
-        window = Window(seen)
-        assert window.get("readyz") == (200, "ok\n")
-        (session,) = window.json("sessions")["sessions"]
+        running.waits_for_log("event bgpfix/pipe.ESTABLISHED")
+        server = StatusServer(seen)
+        assert server.get("readyz") == (200, "ok\n")
+        (session,) = server.json("sessions")["sessions"]
         assert session["state"] == "established"
         assert session["stages"]["speaker"]["state"] == "Established"
         assert session["stages"]["speaker"]["hold"] == 3
         assert session["right"]["peer"]["asn"] == 65001
         peer.say(SPEAKER[reason])
         peer.hear_end()
-        running.tells("session ended")
-        assert window.number(f'bgpipe_sessions_ended_total{{reason="{reason}"}}') == 1
+        running.waits_for_log("session ended")
+        assert server.number(f'bgpipe_sessions_ended_total{{reason="{reason}"}}') == 1
 
 
 def test_a_slow_peer_can_be_seen():
     octets = b"".join(updates(20_000))
-    with watched(options=("-e", "SLOW"), buffer=4096) as (running, router, window):
+    with watched(options=("-e", "SLOW"), buffer=4096) as (running, router, server):
         left, right = running.session(router)
         threading.Thread(target=push, args=(left.socket, octets), daemon=True).start()
-        running.tells("event bgpfix/pipe.SLOW")
-        (session,) = window.json("sessions")["sessions"]
+        running.waits_for_log("event bgpfix/pipe.SLOW")
+        (session,) = server.json("sessions")["sessions"]
         assert session["right"]["queue_bytes"] > 1 << 20
-        assert window.number('bgpipe_queue_bytes{side="right"}') > 1 << 20
-        assert window.number('bgpipe_line_held{dir="right"}') == 1
+        assert server.number('bgpipe_queue_bytes{side="right"}') > 1 << 20
+        assert server.number('bgpipe_line_held{dir="right"}') == 1
         right.reset()
-        running.tells("session ended")
-        assert window.number('bgpipe_queue_bytes{side="right"}') == 0
+        running.waits_for_log("session ended")
+        assert server.number('bgpipe_queue_bytes{side="right"}') == 0
 
 
 def push(to: socket.socket, octets: bytes) -> None:
@@ -240,9 +240,9 @@ def test_credentials():
             "k-e-y",
             router.address,
         ) as running:
-            running.tells("http on")
+            running.waits_for_log("http on")
             for path in ("", "hc", "livez", "readyz", "metrics", "sessions", "stage/listen/", "nothing"):
-                assert Window(seen).get(path) == (401, "unauthorized\n")
+                assert StatusServer(seen).get(path) == (401, "unauthorized\n")
             request = urllib.request.Request(f"http://{seen}/", headers={"Authorization": "Basic b3BzOmstZS15"})
             with urllib.request.urlopen(request, timeout=10) as answer:
                 page = answer.read().decode()
@@ -270,12 +270,12 @@ def test_not_ready_once_it_stops():
     try:
         with bgpipe(*words, "--", "connect", "--closed-timeout", "1h", "-W", "listen", router.address) as running:
             left, _ = running.session(router)
-            assert Window(seen).get("readyz") == (200, "ok\n")
+            assert StatusServer(seen).get("readyz") == (200, "ok\n")
             threading.Thread(target=push, args=(left.socket, octets), daemon=True).start()
-            running.tells("event bgpfix/pipe.SLOW")
+            running.waits_for_log("event bgpfix/pipe.SLOW")
             running.signal()
-            running.tells("signal received")
-            assert Window(seen).get("readyz") == (503, "stopping\n")
+            running.waits_for_log("signal received")
+            assert StatusServer(seen).get("readyz") == (503, "stopping\n")
             assert running.wait(5) == 0
     finally:
         router.close()
@@ -293,11 +293,11 @@ ABUSE = {
 @pytest.mark.parametrize("what", ABUSE)
 def test_sessions_do_not_notice_abuse(what):
     """500 of them, with UPDATEs meanwhile: the session goes on as it was, and memory is bounded."""
-    with watched() as (running, router, window):
+    with watched() as (running, router, server):
         left, right = running.session(router)
         talk(left, right, *updates(500))
         before = running.resident
-        host, _, port = window.address.rpartition(":")
+        host, _, port = server.address.rpartition(":")
         abusers = []
         slowest = 0.0
         try:
@@ -316,12 +316,12 @@ def test_sessions_do_not_notice_abuse(what):
         finally:
             for abuser in abusers:
                 abuser.close()
-        wait_until("it answers again", lambda: answers(window))
+        wait_until("it answers again", lambda: answers(server))
         talk(left, right, number=9999)
 
 
-def answers(window: Window) -> bool:
+def answers(server: StatusServer) -> bool:
     try:
-        return window.get("livez")[0] == 200
+        return server.get("livez")[0] == 200
     except OSError:
         return False

@@ -150,14 +150,14 @@ def test_reconnect_when_nobody_listens_yet():
     host, port = place()
     words = ("--log-format", "json", "-e", "RECONNECT,connect", "connect", "--retry", f"{host}:{port}")
     with bgpipe(*words) as running:
-        running.tells("event bgpfix/pipe.RECONNECT")
+        running.waits_for_log("event bgpfix/pipe.RECONNECT")
         first = told(running, "bgpfix/pipe.RECONNECT")[0]
         assert "refused" in first["error"]
         assert first["vals"] == "1"
         with socket.create_server((host, port)) as server:
             server.settimeout(20)
             server.accept()[0].close()
-        running.tells("event bgpfix/pipe.RECONNECT.*vals|next session in")
+        running.waits_for_log("event bgpfix/pipe.RECONNECT.*vals|next session in")
 
 
 # --wait and --stop: every form that names an event
@@ -218,7 +218,7 @@ def test_a_stage_is_waited_for_by_its_name():
     host, port = place()
     try:
         with bgpipe("@in", "listen", f"{host}:{port}", "--", "connect", "-W", "@in", router.address) as running:
-            running.tells("listening on")
+            running.waits_for_log("listening on")
             assert "dialing" not in running.log
             running.session(router)
     finally:
@@ -314,10 +314,10 @@ def test_kill_ends_only_its_session_of_many():
         one = running.session(router)
         other = running.session(router)
         one[0].say(EOR4, EOR6)
-        running.tells("session killed by event session=1 event=bgpfix/pipe.EOR")
+        running.waits_for_log("session killed by event session=1 event=bgpfix/pipe.EOR")
         one[0].hear_end()
         one[1].hear_end()
-        running.tells("session ended: killed by bgpfix/pipe.EOR session=1")
+        running.waits_for_log("session ended: killed by bgpfix/pipe.EOR session=1")
         other[0].say(sentinel())
         assert other[1].hear_until(sentinel()) == []
 
@@ -379,7 +379,7 @@ def test_a_signal_while_there_is_no_session(what):
     host, port = place()
     words = WAITING[what] or ("listen",)
     with bgpipe(*words, f"{host}:{port}", "--", "grep", "ipv6") as running:
-        running.tells("next attempt" if words[0] == "connect" else "listening on")
+        running.waits_for_log("next attempt" if words[0] == "connect" else "listening on")
         begun = time.monotonic()
         running.signal()
         assert running.wait(5) == 0
@@ -402,7 +402,7 @@ def test_the_second_signal_ends_it_at_once(number):
             while "bgpfix/pipe.SLOW" not in running.log:
                 sent += push(left.socket, octets, sent % len(octets))
             running.signal(number)
-            running.tells("signal received")
+            running.waits_for_log("signal received")
             begun = time.monotonic()
             running.signal(number)
             assert running.wait(5) == -number
@@ -429,7 +429,7 @@ def test_the_log_of_a_session():
         left.say(Message(NOTIFICATION, Notification.shutdown("maintenance").encode()).octets)
         assert notification(right.hear()) == CEASE_SHUTDOWN
         left.close()
-        running.tells("session ended")
+        running.waits_for_log("session ended")
         lines = log_of(running)
         assert [line["message"].split(" on ")[0].split(" 127.")[0] for line in lines] == [
             "listening",
@@ -473,6 +473,6 @@ def test_text_of_the_other_side_is_one_line():
         left.say(Message(NOTIFICATION, Notification.shutdown("bye\n\x1b[31m2026 ERR").encode()).octets)
         left.close()
         right.hear_end()
-        running.tells("session ended")
+        running.waits_for_log("session ended")
         assert "\x1b" not in running.log
         assert "bye\\n\\x1b[31m2026 ERR" in running.log.replace("\\\\", "\\")

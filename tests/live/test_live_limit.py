@@ -42,11 +42,11 @@ def test_many_sessions_together_stay_below_the_total() -> None:
             left.say(table(number), end_of_rib())
             passed.append(prefixes(right.hear_until(end_of_rib())))
         assert passed == [PREFIXES] * 100 + [0] * 100
-        assert len(running.tells(f"{TOTAL * 3 // 4} of {TOTAL} prefixes are reached")) == 1
+        assert len(running.waits_for_log(f"{TOTAL * 3 // 4} of {TOTAL} prefixes are reached")) == 1
         assert running.resident - before < 50_000 * 1024
         # a session that ends gives its share back
         pairs[0][0].reset()
-        running.tells("session ended")
+        running.waits_for_log("session ended")
         left, right = pairs[-1]
         left.say(table(SESSIONS - 1), end_of_rib())
         assert prefixes(right.hear_until(end_of_rib())) == PREFIXES
@@ -94,12 +94,12 @@ def test_a_policy_is_loaded_anew_under_a_session(tmp_path: Path) -> None:
         assert right.hear_until(end_of_rib()) == []
         policy.write_text("def update(m):\n    return (\n")
         os.kill(running.process.pid, signal.SIGHUP)
-        running.tells(r"not loaded, the old one stays: policy\.py:2: SyntaxError")
+        running.waits_for_log(r"not loaded, the old one stays: policy\.py:2: SyntaxError")
         left.say(sentinel(2), end_of_rib())
         assert right.hear_until(end_of_rib()) == []
         policy.write_text("def update(m):\n    m.tags['seen'] = 'yes'\n")
         os.kill(running.process.pid, signal.SIGHUP)
-        running.tells("loaded .* anew")
+        running.waits_for_log("loaded .* anew")
         left.say(sentinel(3), end_of_rib())
         assert right.hear_until(end_of_rib()) == [sentinel(3)]
 
@@ -111,6 +111,6 @@ def test_a_policy_that_fails_ends_its_own_session_only(tmp_path: Path) -> None:
         (left, right), (one, other) = running.session(router), running.session(router)
         left.say(sentinel())
         assert [notification(messages[-1])[0] for messages in (left.hear_end(), right.hear_end())] == [6, 6]
-        running.tells(r"policy\.py:3: ValueError: 64999")
+        running.waits_for_log(r"policy\.py:3: ValueError: 64999")
         one.say(end_of_rib())
         other.hear_until(end_of_rib())

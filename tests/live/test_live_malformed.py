@@ -23,7 +23,7 @@ def test_each_is_told_and_counted() -> None:
         heard = right.hear_until(sentinel())
         assert heard[0] == heard[2] == GOOD
         assert len(heard) == 5
-        told = running.tells(r"event bgpfix/pipe\.(\w+) .*?ORIGIN.* msg=(\".*\")", 6)
+        told = running.waits_for_log(r"event bgpfix/pipe\.(\w+) .*?ORIGIN.* msg=(\".*\")", 6)
     assert [name for name, _ in told] == ["PARSE", "MALFORMED"] * 3
     messages = [json.loads(json.loads(text)) for _, text in told]
     assert [each[:2] for each in messages] == [["R", n] for n in (4, 4, 6, 6, 7, 7)]

@@ -121,7 +121,7 @@ def test_text_of_a_shutdown(speaker: Bgpipe, length: int) -> None:
     assert peer.hear() == ALIVE
     peer.say(Message(NOTIFICATION, bytes((6, 2, length)) + text.encode().ljust(length, b".")).octets)
     peer.close()
-    speaker.tells(f"session ended.*Administrative Shutdown: {length} ")
+    speaker.waits_for_log(f"session ended.*Administrative Shutdown: {length} ")
     (line,) = (line for line in speaker.log.split("\n") if f"Shutdown: {length} " in line and "session ended" in line)
     assert line.isprintable()
     assert line.count("[2J") == text.count("[2J")

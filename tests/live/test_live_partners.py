@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peers import PATIENCE, announcement, as_fast, greeting, place, pour, proxy, stampede
+from peers import CLOSE_TIMEOUT, announcement, as_fast, greeting, place, pour, proxy, stampede
 
 STUCK = "192.0.2.66"
 """The BGP identifier of who gets a partner that stalls."""
@@ -134,7 +134,7 @@ def test_a_stalled_partner_holds_up_nobody_else(kind: str, tmp_path: Path) -> No
         stuck.say(greeting(65001, 90, STUCK))
         assert silent.hear() == greeting(65001, 90, STUCK)
         pouring = pour(stuck, TABLE * 200)
-        beside.tells(r"event bgpfix/pipe\.SLOW")
+        beside.waits_for_log(r"event bgpfix/pipe\.SLOW")
         as_fast(*pairs, TABLE)
         assert pouring.is_alive()
         assert beside.resident - before < BUFFER_LIMIT
@@ -144,7 +144,7 @@ def test_a_stalled_partner_holds_up_nobody_else(kind: str, tmp_path: Path) -> No
 
 def subscribe(host: str, port: int) -> socket.socket:
     """A WebSocket client, which has not read anything yet but that it is one."""
-    made = socket.create_connection((host, port), PATIENCE)
+    made = socket.create_connection((host, port), CLOSE_TIMEOUT)
     made.sendall(
         f"GET / HTTP/1.1\r\nHost: {host}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
@@ -174,6 +174,6 @@ def test_a_stalled_client_holds_up_nobody() -> None:
         before = beside.resident
         clients.enter_context(subscribe(*places[1]))
         as_fast(*pairs, TABLE * 5)
-        beside.tells("client dropped: it is too slow")
+        beside.waits_for_log("client dropped: it is too slow")
         waiting = SESSIONS * (4 << 20)  # what all sessions may have for a reader that is just not fast enough
         assert beside.resident - before < BUFFER_LIMIT + waiting

@@ -15,9 +15,9 @@ from contextlib import suppress
 import pytest
 from peers import (
     ALIVE,
-    PATIENCE,
+    CLOSE_TIMEOUT,
     Bgpipe,
-    Window,
+    StatusServer,
     as_fast,
     bgpipe,
     greeting,
@@ -50,7 +50,7 @@ def test_a_peer_that_stops_reading_harms_only_itself() -> None:
         left, right = running.session(router)
         before = running.resident
         pouring = pour(left, octets)
-        running.tells(r"event bgpfix/pipe\.SLOW .*evdir=R")
+        running.waits_for_log(r"event bgpfix/pipe\.SLOW .*evdir=R")
         for number, (one, other) in enumerate(others):  # others, both ways
             one.say(updates(500)[number], sentinel())
             other.hear_until(sentinel())
@@ -104,14 +104,14 @@ def test_an_output_that_nobody_reads_holds_up_no_session(hold_time: int, words: 
             passed = right.hear_until(sentinel(1))
             assert passed == list(messages)
             assert time.monotonic() - before < 6
-            running.tells(r"event bgpfix/pipe\.SLOW .*stage=.\[2\] stdout")
-            running.tells("the output is stalled, and misses messages")
-            copies = Copies(reader)  # somebody reads again
-            running.tells("the output has missed messages")
+            running.waits_for_log(r"event bgpfix/pipe\.SLOW .*stage=.\[2\] stdout")
+            running.waits_for_log("the output is stalled, and misses messages")
+            passive = Copies(reader)  # somebody reads again
+            running.waits_for_log("the output has missed messages")
             left.say(sentinel(2))
             right.hear_until(sentinel(2))
             (missed,) = map(int, re.findall(r"has missed messages .*missed=(\d+)", running.log))
-        numbers = copies.numbers()
+        numbers = passive.numbers()
         assert numbers == sorted(set(numbers))
         assert numbers[-1] == len(messages) + 4  # OPEN, KEEPALIVE, two sentinels
         assert len(numbers) == numbers[-1] - missed
@@ -129,15 +129,15 @@ def test_an_output_may_be_waited_for() -> None:
             os.close(writer)
             left, right = running.session(router)
             pour(left, octets + sentinel())
-            running.tells(r"event bgpfix/pipe\.SLOW .*stage=.\[2\] stdout")
+            running.waits_for_log(r"event bgpfix/pipe\.SLOW .*stage=.\[2\] stdout")
             heard = 0
             while select.select([right.socket], [], [], 0.5)[0]:
                 heard += len(right.socket.recv(1 << 20))
             assert 0 < heard < len(octets)
-            copies = Copies(reader)
+            passive = Copies(reader)
             while heard < len(octets) + len(sentinel()):
                 heard += len(right.socket.recv(1 << 20))
-        assert copies.numbers() == list(range(1, len(messages) + 4))
+        assert passive.numbers() == list(range(1, len(messages) + 4))
     finally:
         os.close(reader)
 
@@ -155,7 +155,7 @@ def test_others_are_as_fast_beside_a_stuck_one() -> None:
         stuck, silent = beside.session(other)
         silent.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         pouring = pour(stuck, b"".join(updates(MANY)) * 4)
-        beside.tells(r"event bgpfix/pipe\.SLOW")
+        beside.waits_for_log(r"event bgpfix/pipe\.SLOW")
         as_fast(*pairs, octets)
         assert pouring.is_alive()
         assert beside.resident - before < BUFFER_LIMIT
@@ -187,28 +187,30 @@ def test_send_hold(tmp_path) -> None:
         assert "sent Send Hold Timer Expired" in running.log
 
 
-def costs(running: Bgpipe, window: Window) -> dict[str, float]:
+def costs(running: Bgpipe, server: StatusServer) -> dict[str, float]:
     """What nobody who is gone may leave behind."""
-    return {"descriptors": running.descriptors, "tasks": window.number("bgpipe_tasks")}
+    return {"descriptors": running.descriptors, "tasks": server.number("bgpipe_tasks")}
 
 
-def wait_until_gone(running: Bgpipe, window: Window, before: dict[str, float], seconds: float = PATIENCE) -> None:
+def wait_until_gone(
+    running: Bgpipe, server: StatusServer, before: dict[str, float], seconds: float = CLOSE_TIMEOUT
+) -> None:
     def gone() -> bool:
-        now = costs(running, window)
+        now = costs(running, server)
         return all(now[what] <= before[what] for what in now)
 
     try:
         wait_until("nothing is left", gone, seconds)
     except AssertionError:
-        raise AssertionError(f"{costs(running, window)} are left, {before} were there before") from None
+        raise AssertionError(f"{costs(running, server)} are left, {before} were there before") from None
 
 
 def test_without_an_open_it_is_closed() -> None:
     """Connections that never send an OPEN, or 18 octets, or an octet a second (200 of them, from 200 addresses) are
     gone after 10 s, at less than a fifth of a processor; descriptors and tasks are as before."""
-    with watched() as (running, router, window):
+    with watched() as (running, router, server):
         good, other = running.session(router)
-        before, cpu, start = costs(running, window), running.seconds, time.monotonic()
+        before, cpu, start = costs(running, server), running.seconds, time.monotonic()
         peers = []
         for beginning in (b"", greeting()[:18], greeting()[:-1], ALIVE):
             for _ in range(3):
@@ -226,7 +228,7 @@ def test_without_an_open_it_is_closed() -> None:
         assert 9 <= first - start <= 12
         assert time.monotonic() - first <= 3
         assert running.seconds - cpu < 0.2 * (time.monotonic() - start) + 0.7  # what 212 connections cost to be taken
-        wait_until_gone(running, window, before)
+        wait_until_gone(running, server, before)
         good.say(sentinel())
         assert other.hear() == sentinel()
 
@@ -247,15 +249,15 @@ def test_dribbling_costs_little() -> None:
 
 def test_dead_peers_vanish() -> None:
     """Sessions that are reset or closed end at once on the other side too, and leave nothing behind."""
-    with watched() as (running, router, window):
+    with watched() as (running, router, server):
         good, other = running.session(router)
-        before = costs(running, window)
+        before = costs(running, server)
         for number in range(60):
             left, right = running.session(router)
             dying, living = (left, right) if number % 2 else (right, left)
             dying.reset() if number % 3 else dying.close()
             assert all(notification(each)[0] == 6 for each in living.hear_end(3))
-        wait_until_gone(running, window, before)
+        wait_until_gone(running, server, before)
         good.say(sentinel())
         assert other.hear() == sentinel()
 
@@ -269,38 +271,38 @@ def test_a_stopped_peer_vanishes() -> None:
     with bgpipe("--http", seen, "--http-open", "--", *words) as running:
         good = running.dial()
         good.say(greeting(65002, 0), ALIVE)
-        window = Window(seen)
-        running.tells("negotiated")
-        before = costs(running, window)
+        server = StatusServer(seen)
+        running.waits_for_log("negotiated")
+        before = costs(running, server)
         with bgpipe("--", *calling, fails=True) as stopped:
-            running.tells("negotiated", 2)
+            running.waits_for_log("negotiated", 2)
             start = time.monotonic()
             stopped.signal(signal.SIGSTOP)
             try:
-                running.tells("session ended.*Hold Timer Expired")
+                running.waits_for_log("session ended.*Hold Timer Expired")
                 assert 2 <= time.monotonic() - start <= 4 + 1  # the hold time runs from its last KEEPALIVE
-                wait_until_gone(running, window, before)
+                wait_until_gone(running, server, before)
                 assert time.monotonic() - start <= 4 + 1
             finally:
                 stopped.signal(signal.SIGCONT)
             assert stopped.wait() == 1
             assert "Hold Timer Expired" in stopped.log
         sample = 'bgpipe_messages_received_total{side="left",type="update"}'
-        heard = window.number(sample)
+        heard = server.number(sample)
         good.say(ALIVE, sentinel())
-        wait_until("others are still heard", lambda: window.number(sample) == heard + 1)
+        wait_until("others are still heard", lambda: server.number(sample) == heard + 1)
 
 
 def test_a_stopped_peer_between_two_routers() -> None:
     """What the router at the other side says when its hold time is over ends both connections, though the peer takes no
     notice."""
-    with watched() as (running, router, window):
+    with watched() as (running, router, server):
         running.session(router)
-        before = costs(running, window)
+        before = costs(running, server)
         _, right = running.session(router)
         right.say(Message(NOTIFICATION, b"\4\0").octets)
         right.close()
-        wait_until_gone(running, window, before, 3)
+        wait_until_gone(running, server, before, 3)
 
 
 def test_half_open_peer() -> None:

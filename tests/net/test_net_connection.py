@@ -122,16 +122,16 @@ async def test_peer_that_takes_nothing(ends: Ends) -> None:
 async def test_peer_that_takes_an_octet_now_and_then(ends: Ends, monkeypatch) -> None:
     """It can't keep what is closing for hours."""
     left = iter(range(HIGH_WATER, 0, -1))
-    looks: list[int] = []
+    decodes: list[int] = []
 
     def waiting(connection: Connection) -> int:
-        looks.append(next(left))
-        return looks[-1]
+        decodes.append(next(left))
+        return decodes[-1]
 
     monkeypatch.setattr(Connection, "waiting", property(waiting))
     await ends.connection.close(0.01)
     assert ends.connection.closed.is_set()
-    assert len(looks) == 2
+    assert len(decodes) == 2
 
 
 async def test_peer_that_does_not_close(ends: Ends) -> None:

@@ -240,7 +240,7 @@ async def test_a_large_body_is_not_read():
 
 @pytest.mark.parametrize("said", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nX: "])
 async def test_who_is_slow_is_cut_off(said):
-    async with serving(patience=0.05) as (client, _, _):
+    async with serving(timeout=0.05) as (client, _, _):
         assert await client.talk(said) == b""
 
 
@@ -264,7 +264,7 @@ async def test_too_many_connections_are_closed():
 
 async def test_500_slow_ones_and_a_quick_one():
     """Slow heads fill what there is; when they are cut off, there is room again."""
-    async with serving(patience=0.5) as (client, server, _):
+    async with serving(timeout=0.5) as (client, server, _):
         slow = [await client.connect() for _ in range(500)]
         for _, writer in slow:
             writer.write(b"GET / HTTP/1.1\r\nX")
@@ -272,7 +272,7 @@ async def test_500_slow_ones_and_a_quick_one():
             with suppress(ConnectionError):
                 assert await reader.read() == b""
             writer.close()
-        assert server.refused >= 500 - 2 * http.MOST
+        assert server.refused >= 500 - 2 * http.MAX_CONNECTIONS
         assert (await client.get("/"))[0] == 200
 
 
@@ -288,7 +288,7 @@ async def test_who_does_not_read_the_answer_holds_nothing_up():
 
 
 async def test_who_does_not_read_the_answer_is_cut_off():
-    async with serving(patience=0.3) as (client, _, _):
+    async with serving(timeout=0.3) as (client, _, _):
         reader, writer = await client.connect()
         writer.transport.pause_reading()
         writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")

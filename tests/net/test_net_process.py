@@ -12,7 +12,7 @@ import pytest
 from bgpipe.net import process
 from bgpipe.net.process import Process, explain_code, find_program
 
-PATIENCE = 20
+CLOSE_TIMEOUT = 20
 
 
 def shell(text: str) -> list[str]:
@@ -21,7 +21,7 @@ def shell(text: str) -> list[str]:
 
 async def read_all(running: Process) -> bytes:
     octets = b""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(CLOSE_TIMEOUT):
         while piece := await running.read():
             octets += piece
     return octets
@@ -29,7 +29,7 @@ async def read_all(running: Process) -> bytes:
 
 async def gone(pid: int) -> None:
     """Returns when a process is no more, or no more than something that its parent has to look at."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(CLOSE_TIMEOUT):
         while is_alive(pid):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 

@@ -12,7 +12,7 @@ from bgpipe.net.tcp import TcpOptions, allowed, dial, format_endpoint, listen, p
 
 
 @pytest.mark.parametrize(
-    ("text", "endpoint"),
+    ("text", "codec"),
     [
         ("192.0.2.1", ("192.0.2.1", 179)),
         ("192.0.2.1:1790", ("192.0.2.1", 1790)),
@@ -24,8 +24,8 @@ from bgpipe.net.tcp import TcpOptions, allowed, dial, format_endpoint, listen, p
         ("[2001:db8::1]:65535", ("2001:db8::1", 65535)),
     ],
 )
-def test_endpoint(text, endpoint):
-    assert parse_endpoint(text) == endpoint
+def test_endpoint(text, codec):
+    assert parse_endpoint(text) == codec
 
 
 @pytest.mark.parametrize("text", ["a:0", "a:65536", "a:x", "[::1", "[::1]179", "a:-1", "a:٣"])

@@ -12,16 +12,16 @@ import pytest
 from websockets.asyncio.client import connect
 
 from bgpipe.net import websocket
-from bgpipe.net.websocket import Client, Server, Share, frames_of, place
+from bgpipe.net.websocket import SharedServer, WebSocketClient, WebSocketServer, frames_of, place
 
 HOST = f"127.82.{os.getpid() % 200 + 10}.250"
 _ports = count(18290)
 
 
 @asynccontextmanager
-async def serving(**settings: bool) -> AsyncIterator[tuple[Server, str, list[str]]]:
+async def serving(**settings: bool) -> AsyncIterator[tuple[WebSocketServer, str, list[str]]]:
     told: list[str] = []
-    server = Server(on_client=lambda what, remote: told.append(what), on_slow=told.append, **settings)
+    server = WebSocketServer(on_client=lambda what, remote: told.append(what), on_slow=told.append, **settings)
     for port in _ports:
         url = f"ws://{HOST}:{18290 + port % 10}/bgp"
         try:
@@ -47,7 +47,7 @@ def test_nothing_secret():
 
 async def test_to_and_fro():
     async with serving() as (server, url, told):
-        client = await Client.connect(url, tls=None)
+        client = await WebSocketClient.connect(url, tls=None)
         async with asyncio.timeout(20):
             await server.someone()
             await client.write(b"one\ntwo\n")
@@ -67,9 +67,9 @@ async def test_to_and_fro():
 
 
 async def test_the_end_of_a_client_waits_for_answers(monkeypatch):
-    monkeypatch.setattr(websocket, "QUIET", 0.1)
+    monkeypatch.setattr(websocket, "LOG_INTERVAL", 0.1)
     async with serving() as (server, url, _):
-        client = await Client.connect(url, tls=None)
+        client = await WebSocketClient.connect(url, tls=None)
         await server.someone()
         await client.write(b"question\n")
         client.end()
@@ -82,7 +82,7 @@ async def test_the_end_of_a_client_waits_for_answers(monkeypatch):
 
 
 async def test_the_end_of_a_server(monkeypatch):
-    monkeypatch.setattr(websocket, "QUIET", 0.1)
+    monkeypatch.setattr(websocket, "LOG_INTERVAL", 0.1)
     async with serving() as (server, url, _), connect(url) as client:
         await server.someone()
         await server.write(b"last\n")
@@ -97,7 +97,7 @@ async def test_the_end_of_a_server(monkeypatch):
 async def test_many_who_write_to_one_server():
     async with serving(answers=False) as (server, url, _), connect(url) as client:
         await server.someone()
-        one, other = Share(server), Share(server)
+        one, other = SharedServer(server), SharedServer(server)
         async with asyncio.timeout(20):
             await one.write(b"a\n")
             one.end()
@@ -114,12 +114,12 @@ async def test_starting_twice_and_stopping_unstarted():
     async with serving() as (server, url, _):
         await server.start(url, tls=None)
         assert len(server.addresses) == 1
-    await Server().stop(1)
+    await WebSocketServer().stop(1)
 
 
 async def test_a_server_that_is_not_there():
     with pytest.raises(OSError, match=r"ws://127\.82\.0\.1:18299/: "):
-        await Client.connect("ws://127.82.0.1:18299/", tls=None)
+        await WebSocketClient.connect("ws://127.82.0.1:18299/", tls=None)
 
 
 async def test_no_answer():
@@ -127,7 +127,7 @@ async def test_no_answer():
     silent = await asyncio.start_server(lambda reader, writer: writers.append(writer), HOST, 0)
     port = silent.sockets[0].getsockname()[1]
     with pytest.raises(TimeoutError, match=r"no answer within 0\.05 s"):
-        await Client.connect(f"ws://{HOST}:{port}/", tls=None, patience=0.05)
+        await WebSocketClient.connect(f"ws://{HOST}:{port}/", tls=None, timeout=0.05)
     for writer in writers:
         writer.close()
         await writer.wait_closed()

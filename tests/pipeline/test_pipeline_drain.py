@@ -11,7 +11,7 @@ from playbook import Feeder, Looker, begin, feed, settle, stage, update
 class Filter(Feeder):
     """Takes every message, and gives what the test puts into it."""
 
-    dependent = True  # type: ignore[assignment]
+    transformer = True  # type: ignore[assignment]
 
     def attach(self) -> None:
         super().attach()
@@ -115,4 +115,4 @@ def test_two_that_are_full_do_not_wait_for_each_other():
 def test_deaf():
     """What it makes itself is nothing that it hears."""
     lone = stage(Filter, "-R")
-    assert begin(lone).deaf() == [lone]
+    assert begin(lone).unfed_stages() == [lone]

@@ -6,13 +6,13 @@ import math
 
 import pytest
 
-from bgpipe.formats.base import Item
 from bgpipe.pipeline.errors import ConfigError, StageError
 from bgpipe.pipeline.line import inherit
 from bgpipe.pipeline.options import FLAG, Option
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.stage import Consuming, Stage
 from bgpipe.wire.block import Block
+from bgpipe.wire.item import Item
 from bgpipe.wire.message import Message
 from playbook import Clock, Dropper, Feeder, Looker, begin, block, feed, keepalive, stage, update
 
@@ -150,7 +150,7 @@ def test_a_stage_that_copies_sees_the_part_of_a_block_that_it_wants():
     class Copier(Looker):
         def attach(self) -> None:
             self.seen = []
-            self.watch(self.on_message, on_block=self.on_block, types={2}, copies=True)
+            self.watch(self.on_message, on_block=self.on_block, types={2}, passive=True)
 
     source, copier = stage(Feeder), stage(Copier)
     copier.if_ = ("seq > 1",)
@@ -278,7 +278,7 @@ class Doubler(Consuming):
     blocks = Option(FLAG, False, "work on blocks")
 
     def attach(self) -> None:
-        self.watch(self.on_message, on_block=self.on_block if self.blocks else None, looks=False)
+        self.watch(self.on_message, on_block=self.on_block if self.blocks else None, decodes=False)
 
     def on_message(self, message: Message) -> list[Message]:
         return [message, Message(2, b"other")]

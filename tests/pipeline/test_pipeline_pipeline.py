@@ -54,8 +54,8 @@ def test_where_only_standard_input_produces_all_work_in_both_directions():
 
 
 def test_who_listens_where_nobody_speaks():
-    looker, deaf = stage(Looker), stage(Looker, "-L")
-    assert build(stage(Feeder), looker, deaf).deaf() == [deaf]
+    looker, unfed = stage(Looker), stage(Looker, "-L")
+    assert build(stage(Feeder), looker, unfed).unfed_stages() == [unfed]
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_where_nobody_looks_nothing_is_malformed():
     class Counter(Looker):
         def attach(self) -> None:
             self.seen = []
-            self.watch(self.on_message, looks=False)
+            self.watch(self.on_message, decodes=False)
 
     source, counter = stage(Feeder), stage(Counter)
     pipeline = begin(source, counter)

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from bgpipe.session.collision import SETTLED, losers, survivor
+from bgpipe.session.collision import COLLISION_WINDOW, losers, survivor
 from bgpipe.session.fsm import State
 from bgpipe.session.session import Deliver, Disconnect, Down, Established, Send, Session, Settings
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message
@@ -124,9 +124,11 @@ def session(*, called: bool, now: float = 0.0) -> Session:
 def test_an_established_session_is_not_given_up_for_a_newcomer() -> None:
     old = session(called=False)
     old.received(Message(KEEPALIVE), 0)
-    new = session(called=True, now=SETTLED + 1)
-    assert losers(new, [old, new], SETTLED + 1) == [new]
-    assert losers(new, [old, new], SETTLED - 1) == [old], "both came at the same time: the higher identifier called"
+    new = session(called=True, now=COLLISION_WINDOW + 1)
+    assert losers(new, [old, new], COLLISION_WINDOW + 1) == [new]
+    assert losers(new, [old, new], COLLISION_WINDOW - 1) == [old], (
+        "both came at the same time: the higher identifier called"
+    )
 
 
 def test_a_second_call_of_the_same_side_goes() -> None:

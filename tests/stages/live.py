@@ -9,17 +9,17 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from bgpipe.cli.build import build
-from bgpipe.cli.grammar import parse
+from bgpipe.app.build import build
+from bgpipe.app.grammar import parse
 from bgpipe.pipeline.events import Event
 from bgpipe.pipeline.pipeline import Pipeline
-from bgpipe.stages.engine.runner import Runner
+from bgpipe.runtime.runner import Runner
 from bgpipe.wire import caps
 from bgpipe.wire.caps import Capability
 from bgpipe.wire.message import HEADER, KEEPALIVE, OPEN, UPDATE, Message, check_header
 from bgpipe.wire.open import Open
 
-PATIENCE = 20
+CLOSE_TIMEOUT = 20
 """Seconds after which what a test waits for will not come."""
 _ports = itertools.cycle(range(18220, 18290))
 
@@ -60,7 +60,7 @@ class Recorder:
 
 async def eventually(what: Callable[[], object]) -> None:
     """Returns when something is so; the test fails when it is not in time."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(CLOSE_TIMEOUT):
         while not what():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
@@ -84,7 +84,7 @@ class Running:
 
     async def until(self, what: Callable[[], object]) -> None:
         """Returns when something is so; the test fails when it is not in time, or the pipeline ends before."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CLOSE_TIMEOUT):
             while not what():
                 if self.task.done() and not what():
                     self.task.result()
@@ -93,7 +93,7 @@ class Running:
 
     async def ended(self) -> None:
         """Raises what the pipeline raises."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CLOSE_TIMEOUT):
             await self.task
 
     async def stop(self) -> None:
@@ -123,7 +123,7 @@ class Peer:
         self.writer.write(b"".join(message.octets for message in messages))
 
     async def next(self) -> Message:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CLOSE_TIMEOUT):
             header = await self.reader.readexactly(HEADER)
             length, type_code = check_header(header)
             message = Message(type_code, await self.reader.readexactly(length - HEADER))
@@ -181,7 +181,7 @@ async def between(*stages: str, options: tuple[str, ...] = ()) -> AsyncIterator[
         host, _, port = ours.partition(":")
         await made.until(lambda: f"listening on {ours}" in made.log.texts)
         left = Peer(*await asyncio.open_connection(host, int(port)))
-        right = await asyncio.wait_for(accepted, PATIENCE)
+        right = await asyncio.wait_for(accepted, CLOSE_TIMEOUT)
         try:
             yield Session(made, left, right)
         finally:

@@ -8,8 +8,8 @@ import socket
 
 import pytest
 
-from bgpipe.cli.build import build
-from bgpipe.cli.grammar import parse
+from bgpipe.app.build import build
+from bgpipe.app.grammar import parse
 from bgpipe.net.tls import server_context
 from bgpipe.pipeline.errors import ConfigError
 from bgpipe.wire import caps

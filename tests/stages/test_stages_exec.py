@@ -14,7 +14,7 @@ import pytest
 from bgpipe.net.process import Process
 from bgpipe.pipeline import events
 from bgpipe.pipeline.errors import StageError
-from bgpipe.stages.engine import partner
+from bgpipe.stages.base import external
 from bgpipe.wire.caps import ADD_PATH, AS4, Capability
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, UPDATE, Message
 from commandline import command, spawn
@@ -417,8 +417,8 @@ async def test_a_program_that_takes_nothing(tmp_path):
 
 
 async def test_what_waits_is_bounded(monkeypatch):
-    monkeypatch.setattr(partner, "HIGH_WATER", 1 << 16)
-    monkeypatch.setattr(partner, "LOW_WATER", 1 << 15)
+    monkeypatch.setattr(external, "HIGH_WATER", 1 << 16)
+    monkeypatch.setattr(external, "LOW_WATER", 1 << 15)
     async with between("exec", "-R", "--type", "UPDATE", "-A", "sleep", "100") as session:
         await established(session)
         stage, pipeline = session.pipeline.stage("exec"), session.pipeline.pipeline
@@ -439,7 +439,7 @@ async def test_a_dead_program_and_updates_are_dropped():
 
 
 async def test_restart(monkeypatch):
-    monkeypatch.setattr(partner, "backoff", lambda attempt: 0.0)
+    monkeypatch.setattr(external, "backoff", lambda attempt: 0.0)
     async with between("exec", "-LR", "--on-exit", "restart", "-A", "sed", "-u", "4q") as session:
         await established(session)
         for number in range(3):

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgpipe import kernel
+from bgpipe import accel
 from bgpipe.pipeline.errors import ConfigError
 from bgpipe.pipeline.events import ANY, Event
 from bgpipe.pipeline.pipeline import Pipeline
-from bgpipe.stages.engine import limits
-from bgpipe.stages.engine.limits import BLOCK, NEAR, ORIGIN, SESSION, TOTAL, PlainTable, Rules, Total
+from bgpipe.routes import prefix_limits as limits
+from bgpipe.routes.prefix_limits import BLOCK, NEAR, ORIGIN, SESSION, TOTAL, PlainTable, Rules, Total
 from bgpipe.stages.limit import Limit
 from bgpipe.wire.block import DIRECTION_FLAGS, ENTRY, FLAG_ADD_PATH, FLAG_AS4, NO_PEER, Block
 from bgpipe.wire.context import AS4, AS4_ADD_PATH, WireContext
@@ -67,12 +67,12 @@ def make_block(message: Message) -> Block:
     return Block(message.octets, bytearray(ENTRY.pack(0, 0, 0, NO_PEER, len(message.octets), flags, 0)))
 
 
-@pytest.fixture(params=["messages", "blocks", "no kernel"])
+@pytest.fixture(params=["messages", "blocks", "no accel"])
 def make(request, monkeypatch):
-    if request.param == "blocks" and not kernel.AVAILABLE:
-        pytest.skip(kernel.WHY_NOT)
-    if request.param == "no kernel":
-        monkeypatch.setattr(kernel, "AVAILABLE", False)
+    if request.param == "blocks" and not accel.AVAILABLE:
+        pytest.skip(accel.WHY_NOT)
+    if request.param == "no accel":
+        monkeypatch.setattr(accel, "AVAILABLE", False)
 
     def make(words: str, **settings: Any) -> Bench:
         return Bench(words, blocks=request.param == "blocks", **settings)
@@ -445,12 +445,12 @@ class Oracle:
                 return what
         self.sessions[session][key, side] = origin
         self.pairs[session].add((key, origin))
-        said = 0
+        violations = 0
         for what, (count, limit) in self.counts(session, prefix, origin).items():
             threshold = limit - limit // 4
             if limit and count >= threshold > before[what][0]:
-                said |= what << NEAR
-        return said
+                violations |= what << NEAR
+        return violations
 
     def withdraw(self, session: int, prefix: Prefix, safi: int, side: int) -> None:
         self.sessions[session].pop(((prefix._replace(path_id=prefix.path_id or 0), safi), side), None)
@@ -479,18 +479,18 @@ steps = st.lists(
 )
 
 
-@pytest.mark.parametrize("plain", [True, False], ids=["plain", "kernel"])
+@pytest.mark.parametrize("plain", [True, False], ids=["plain", "accel"])
 @given(rules=rule_sets, steps=steps)
 def test_tables_count_like_the_oracle(plain, rules, steps: Steps):
-    if not plain and not kernel.AVAILABLE:
-        pytest.skip(kernel.WHY_NOT)
+    if not plain and not accel.AVAILABLE:
+        pytest.skip(accel.WHY_NOT)
     total = Total() if plain else limits.make_total()
     tables: list[Any] = [PlainTable(rules, total) if plain else limits.make_table(rules, total) for _ in range(2)]
     oracle = Oracle(rules)
     for announced, prefix, safi, origin, side, session in steps:
         if announced:
-            said = tables[session].announce(prefix, safi, origin, side)
-            assert said == oracle.announce(session, prefix, safi, origin, side)
+            violations = tables[session].announce(prefix, safi, origin, side)
+            assert violations == oracle.announce(session, prefix, safi, origin, side)
         elif not rules.permanent:
             tables[session].withdraw(prefix, safi, side)
             oracle.withdraw(session, prefix, safi, side)
@@ -500,7 +500,7 @@ def test_tables_count_like_the_oracle(plain, rules, steps: Steps):
     assert (tables[0].count, total.count) == (0, tables[1].count)
 
 
-@pytest.mark.skipif(not kernel.AVAILABLE, reason=kernel.WHY_NOT)
+@pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
 @pytest.mark.parametrize("permanent", [False, True])
 def test_tables_agree_when_they_grow(permanent):
     rng = Random(3)
@@ -514,9 +514,9 @@ def test_tables_agree_when_they_grow(permanent):
         prefix = Prefix(1, address, length)
         origin, side = int(rng.paretovariate(0.5)) % 5000, rng.randrange(2)
         if permanent or rng.random() < 0.6:
-            said = plain.announce(prefix, 1, origin, side)
-            assert fast.announce(prefix, 1, origin, side) == said
-            refused += 0 < said < 64
+            violations = plain.announce(prefix, 1, origin, side)
+            assert fast.announce(prefix, 1, origin, side) == violations
+            refused += 0 < violations < 64
         else:
             plain.withdraw(prefix, 1, side)
             fast.withdraw(prefix, 1, side)

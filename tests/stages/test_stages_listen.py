@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from bgpipe.cli.build import build
-from bgpipe.cli.grammar import parse
+from bgpipe.app.build import build
+from bgpipe.app.grammar import parse
 from bgpipe.net.tls import client_context
 from bgpipe.pipeline.errors import ConfigError
 from bgpipe.wire.message import OPEN

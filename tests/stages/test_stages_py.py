@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bgpipe import kernel
+from bgpipe import accel
 from bgpipe.pipeline.errors import ConfigError, StageError
 from bgpipe.pipeline.events import ANY, Event
 from bgpipe.stages.py import Py
@@ -23,7 +23,7 @@ from bgpipe.wire.update import Update
 from commandline import command, spawn
 from playbook import Feeder, begin, block, feed, stage
 
-MODES = ["messages", pytest.param("blocks", marks=pytest.mark.skipif(not kernel.AVAILABLE, reason=kernel.WHY_NOT))]
+MODES = ["messages", pytest.param("blocks", marks=pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT))]
 
 
 class Log:
@@ -104,7 +104,7 @@ def test_nothing_and_true_pass(make, mode, answer):
     assert mode == "messages" or len(bench.left) == 1
 
 
-@pytest.mark.skipif(not kernel.AVAILABLE, reason=kernel.WHY_NOT)
+@pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
 def test_blocks_that_nobody_changes_stay_as_they_are(make):
     bench = make("def update(m):\n    m.tags['PEER_AS'] if m.tags else m.update.reach\n", mode="blocks")
     whole = block(*seven())

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from bgpipe.cli.build import build
-from bgpipe.cli.grammar import parse
+from bgpipe.app.build import build
+from bgpipe.app.grammar import parse
 from bgpipe.pipeline.errors import ConfigError
 from bgpipe.wire import caps
 from bgpipe.wire.caps import Capability, mp

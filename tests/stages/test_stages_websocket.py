@@ -15,16 +15,16 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from bgpipe.cli.build import build
-from bgpipe.cli.grammar import parse
-from bgpipe.cli.sessions import Sessions
+from bgpipe.app.build import build
+from bgpipe.app.grammar import parse
 from bgpipe.net import websocket
 from bgpipe.pipeline import events
 from bgpipe.pipeline.errors import ConfigError, StageError
 from bgpipe.pipeline.pipeline import Pipeline
-from bgpipe.stages.engine import partner
+from bgpipe.runtime.sessions import Sessions
+from bgpipe.stages.base import external
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, UPDATE, Message
-from live import PATIENCE, Recorder, Running, address, between, eventually, make_open, make_update, running
+from live import CLOSE_TIMEOUT, Recorder, Running, address, between, eventually, make_open, make_update, running
 
 OPENS = make_open(65001), make_open(65002)
 UPDATES = ['["R",0,null,"UPDATE",{"reach":["192.0.2.0/24"]}]', '{"reach":["198.51.100.0/24"]}']
@@ -45,8 +45,8 @@ def certificates(tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture
 def quick(monkeypatch) -> None:
-    monkeypatch.setattr(partner, "backoff", lambda attempt: 0.01)
-    monkeypatch.setattr(websocket, "QUIET", 0.2)
+    monkeypatch.setattr(external, "backoff", lambda attempt: 0.01)
+    monkeypatch.setattr(websocket, "LOG_INTERVAL", 0.2)
 
 
 @asynccontextmanager
@@ -139,7 +139,7 @@ async def test_what_clients_are_sent():
             await session.establish(*OPENS)
             session.left.send(make_update(1))
             for client in (first, second):
-                got = [await asyncio.wait_for(client.recv(), PATIENCE) for _ in range(5)]
+                got = [await asyncio.wait_for(client.recv(), CLOSE_TIMEOUT) for _ in range(5)]
                 assert all(
                     isinstance(frame, bytes) and frame.startswith(b"[") and frame.endswith(b"]") for frame in got
                 )
@@ -328,7 +328,7 @@ async def test_a_client_that_is_silent(monkeypatch):
         async with connect(url) as client:
             await session.pipeline.until(lambda: stage.link is not None)
             session.left.send(make_update(2))
-            frame = await asyncio.wait_for(client.recv(), PATIENCE)
+            frame = await asyncio.wait_for(client.recv(), CLOSE_TIMEOUT)
             assert json.loads(frame)[4]["reach"] == ["10.0.2.0/24"]
             await client.send(frame)
             await session.right.until(make_update(2))
@@ -338,7 +338,7 @@ async def test_a_client_that_is_silent(monkeypatch):
 
 async def test_a_slow_client_is_dropped(monkeypatch, sample):
     """It does not hold up the others."""
-    monkeypatch.setattr(websocket, "MOST", 1 << 20)
+    monkeypatch.setattr(websocket, "MAX_FRAME_OCTETS", 1 << 20)
     monkeypatch.setattr(websocket, "HIGH_WATER", 1 << 17)
     url = f"ws://{address()}/"
     async with between("websocket", "-R", "--listen", "--write", "--type", "UPDATE", url) as session:
@@ -440,7 +440,7 @@ async def test_a_session_between_two_sites(quick):
     ):
         await near.until(lambda: f"listening on {left}" in near.log.texts)
         one = Peer(*await asyncio.open_connection(*host_port(f"//{left}")))
-        other = Peer(*await asyncio.wait_for(accepted, PATIENCE))
+        other = Peer(*await asyncio.wait_for(accepted, CLOSE_TIMEOUT))
         one.send(OPENS[0])
         assert (await other.next()).octets == OPENS[0].octets
         other.send(OPENS[1], Message(KEEPALIVE))
@@ -472,7 +472,7 @@ async def test_one_server_for_many_sessions():
         await eventually(lambda: any("listening" in text for text in log.texts))
         near += [(await asyncio.open_connection(*host_port(f"//{ours}")))[1] for _ in range(3)]
         await eventually(lambda: len(peers) == 3)
-        async with asyncio.timeout(PATIENCE), connect(url) as client:
+        async with asyncio.timeout(CLOSE_TIMEOUT), connect(url) as client:
             await eventually(
                 lambda: any("websocket" in f.get("stage", "") for _, t, f in log.lines if t == "connected")
             )
@@ -489,7 +489,7 @@ async def test_one_server_for_many_sessions():
             build(parse([word for word in words if word != "--write"]), log)  # type: ignore[arg-type]
     finally:
         sessions.interrupt()
-        await asyncio.wait_for(task, PATIENCE)
+        await asyncio.wait_for(task, CLOSE_TIMEOUT)
         for writer in (*near, *peers):
             writer.close()
         far.close()

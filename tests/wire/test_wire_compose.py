@@ -71,7 +71,7 @@ def test_what_cannot_be_made():
 
 
 def test_replace_keeps_what_is_not_named():
-    odd = Update.from_json(
+    needs_check = Update.from_json(
         {
             "reach": ["192.0.2.0/24"],
             "attrs": {
@@ -81,7 +81,7 @@ def test_replace_keeps_what_is_not_named():
             },
         }
     )
-    update = Update(odd)
+    update = Update(needs_check)
     assert update.replace() == update
     edited = update.replace(attrs={"MED": 6, "ORIGIN": None, "COMMUNITY": ["65000:1"]})
     assert json.loads(edited.format_json()) == {
@@ -171,8 +171,8 @@ def test_path_identifiers_come_and_go():
 
 
 def test_what_cannot_be_read_passes_as_it_is():
-    odd = Update.from_json({"attrs": {"ASPATH": {"flags": "T", "value": "0x0201"}, "MP_REACH": "0x00"}})
-    assert Update(odd).encode(AS2) == odd
+    needs_check = Update.from_json({"attrs": {"ASPATH": {"flags": "T", "value": "0x0201"}, "MP_REACH": "0x00"}})
+    assert Update(needs_check).encode(AS2) == needs_check
     unstructured = bytes.fromhex("00000002") + b"\x40\x01"
     assert Update(unstructured).encode(AS2) == unstructured
 

@@ -298,8 +298,8 @@ def test_a_value_that_cannot_be_read_counts_as_absent(value: str) -> None:
     fine = opened(MP=["IPV4/UNICAST"], ADDPATH=["IPV4/UNICAST/BIDIR"], AS4=65001)
     code = int(value[:2], 16)
     rest = tuple(capability for capability in fine.capabilities if capability.code != code)
-    odd = fine.with_capabilities((*rest, *decode_params(bytes.fromhex(f"02{len(value) // 2:02x}{value}"))))
-    for agreement in (negotiate(odd, fine), negotiate(fine, odd)):
+    needs_check = fine.with_capabilities((*rest, *decode_params(bytes.fromhex(f"02{len(value) // 2:02x}{value}"))))
+    for agreement in (negotiate(needs_check, fine), negotiate(fine, needs_check)):
         assert agreement == negotiate(fine.with_capabilities(rest), fine)
 
 

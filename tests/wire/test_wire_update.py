@@ -236,20 +236,20 @@ def test_attributes_keep_their_order():
 
 @pytest.mark.parametrize("attributes", [(MED, MED), (ORIGIN, "4001"), (ORIGIN, "400105"), (REACH, REACH), ("ff",)])
 def test_attributes_without_a_json_form_are_shown_as_octets(attributes):
-    odd = update(*attributes, nlri=NLRI)
-    item = json.loads(odd.format_json())
+    needs_check = update(*attributes, nlri=NLRI)
+    item = json.loads(needs_check.format_json())
     assert item == {"reach": ["192.0.2.0/24"], "attrs": "0x" + "".join(attributes)}
-    assert Update.from_json(item) == odd.body
+    assert Update.from_json(item) == needs_check.body
 
 
 def test_a_value_that_cannot_be_decoded_is_shown_as_octets():
-    odd = update("400103010203", "4003020a00")
-    item = json.loads(odd.format_json())
+    needs_check = update("400103010203", "4003020a00")
+    item = json.loads(needs_check.format_json())
     assert item["attrs"] == {
         "ORIGIN": {"flags": "T", "value": "0x010203"},
         "NEXTHOP": {"flags": "T", "value": "0x0a00"},
     }
-    assert Update.from_json(item) == odd.body
+    assert Update.from_json(item) == needs_check.body
 
 
 def test_path_identifiers_in_json():

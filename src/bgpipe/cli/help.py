@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import stages
 from ..pipeline.options import Option, format_duration
-from .options import GlobalOptions
+from ..runtime.options import GlobalOptions
 
 if TYPE_CHECKING:
     from ..pipeline.stage import Stage

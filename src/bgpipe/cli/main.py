@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from ..pipeline.errors import ConfigError, StageError, UsageError
-from .log import StderrLog, printable
+from ..runtime.log import StderrLog, printable
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -37,7 +37,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def run(words: Sequence[str], log: StderrLog) -> int:
-    from .grammar import parse
+    from ..app.grammar import parse
 
     line = parse(words, os.environ)
     log.level, log.format = line.options.log, line.options.log_format
@@ -55,7 +55,7 @@ def run(words: Sequence[str], log: StderrLog) -> int:
         sys.stderr.write(program_help())
         say("no stages")
         return 1
-    from .build import build
+    from ..app.build import build
 
     pipeline = build(line, log)
     if line.options.explain:
@@ -63,7 +63,7 @@ def run(words: Sequence[str], log: StderrLog) -> int:
 
         show(explain(pipeline, colours=sys.stdout.isatty()))
         return 0
-    from .run import run_pipeline
+    from ..runtime.run import run_pipeline
 
     run_pipeline(pipeline, lambda: build(parse(words, os.environ), log), line.options, log)
     return 0

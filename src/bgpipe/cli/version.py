@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from importlib.util import find_spec
 
-from .. import __version__, kernel
+from .. import __version__, accel
 
 EXTRAS = {"isal": "quicker gzip"}
 
@@ -16,7 +16,7 @@ def version_text() -> str:
     lines = [
         f"bgpipe {__version__}",
         f"Python {platform.python_version()} ({system})",
-        f"kernel: {'there' if kernel.AVAILABLE else kernel.WHY_NOT}",
+        f"accel: {'there' if accel.AVAILABLE else accel.WHY_NOT}",
     ]
     lines += [
         f"{name}: {'there' if find_spec(name) else 'not installed'} ({purpose})" for name, purpose in EXTRAS.items()

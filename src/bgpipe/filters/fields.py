@@ -11,6 +11,7 @@ from ..wire.attrs.large_community import parse_large_community
 from ..wire.family import IPV4_UNICAST, IPV6_UNICAST
 from ..wire.message import KEEPALIVE, NOTIFICATION, OPEN, ROUTE_REFRESH, UPDATE
 from .errors import Fault, nearest
+from .nodes import Look, Term
 from .of_message import (
     Binder,
     bind_attribute,
@@ -37,7 +38,6 @@ from .of_update import (
     prefixes,
 )
 from .syntax import Condition
-from .terms import Look, Term
 from .values import integer_of
 
 MAX_HOPS: Final = 32768

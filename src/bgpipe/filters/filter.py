@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import kernel
+from .. import accel
 from ..wire.block import ENTRY, Block
 from ..wire.message import UPDATE, Message
 from .fields import bind
@@ -12,13 +12,13 @@ from .logic import closure, reduce
 from .program import make_program
 from .syntax import parse
 
-_narrow: Any = getattr(kernel, "narrow", None)
+_select: Any = getattr(accel, "select", None)
 
 
 class Filter:
     """What `compile_filter` gives.
 
-    text: the filter as it was written. program: what it is for the kernel (see program.py); None if Python does it all.
+    text: the filter as it was written. program: what it is for accel (see program.py); None if Python does it all.
     """
 
     __slots__ = ("_others", "_updates", "program", "text")
@@ -37,15 +37,15 @@ class Filter:
 
     def select(self, block: Block, keep: bool = True) -> Block:
         """The messages of the block that match, or (not keep) that don't, in their order, on the same octets."""
-        if _narrow is None or self.program is None:
+        if _select is None or self.program is None:
             index, undecided = bytearray(block.index), list(range(len(block)))
         else:
-            index, undecided = _narrow.narrow(block.octets, block.index, self.program, keep)
-        narrowed = Block(block.octets, index)
-        wrong = [position for position in undecided if self(narrowed.message(position)) != keep]
+            index, undecided = _select.select(block.octets, block.index, self.program, keep)
+        selected = Block(block.octets, index)
+        wrong = [position for position in undecided if self(selected.message(position)) != keep]
         if wrong:
-            narrowed.index = _without(index, wrong)
-        return narrowed
+            selected.index = _without(index, wrong)
+        return selected
 
     def __repr__(self) -> str:
         return f"<Filter {self.text!r}>"

@@ -17,12 +17,12 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from ..wire.message import Message
+from .nodes import Predicate, Term
 from .syntax import All, Group, Node, Not
-from .terms import Judge, Term
 
 
 class Want(IntEnum):
-    """What of a leaf's three values counts as yes. kernel/program.pxd has the same numbers."""
+    """What of a leaf's three values counts as yes. accel/program.pxd has the same numbers."""
 
     TRUE = 0
     FALSE = 1
@@ -35,19 +35,19 @@ class Leaf(NamedTuple):
     want: Want
 
 
-class Both(NamedTuple):
+class And(NamedTuple):
     """All of them."""
 
     parts: tuple[Expression, ...]
 
 
-class Either(NamedTuple):
+class Or(NamedTuple):
     """At least one of them."""
 
     parts: tuple[Expression, ...]
 
 
-Expression = bool | Leaf | Both | Either
+Expression = bool | Leaf | And | Or
 
 _OPPOSITE = {
     Want.TRUE: Want.FALSE,
@@ -87,7 +87,7 @@ def _join(parts: list[Expression], every: bool) -> Expression:
     """The conjunction or disjunction of the parts, without those that are settled."""
     if (not every) in parts:
         return not every
-    kind = Both if every else Either
+    kind = And if every else Or
     flat: list[Expression] = []
     for part in parts:
         if isinstance(part, kind):
@@ -99,23 +99,23 @@ def _join(parts: list[Expression], every: bool) -> Expression:
     return flat[0] if len(flat) == 1 else kind(tuple(flat))
 
 
-def closure(expression: Expression) -> Judge:
+def closure(expression: Expression) -> Predicate:
     """The expression as a function, whose answer is yes where it is true in Python's sense."""
     if isinstance(expression, bool):
         return (lambda message: True) if expression else (lambda message: False)
     if isinstance(expression, Leaf):
-        return _wanted(expression.term.judge, expression.want)
+        return _wanted(expression.term.predicate, expression.want)
     parts = [closure(part) for part in expression.parts]
-    if isinstance(expression, Both):
+    if isinstance(expression, And):
         return lambda message: all(part(message) for part in parts)
     return lambda message: any(part(message) for part in parts)
 
 
-def _wanted(judge: Judge, want: Want) -> Callable[[Message], bool | None]:
+def _wanted(predicate: Predicate, want: Want) -> Callable[[Message], bool | None]:
     if want is Want.TRUE:
-        return judge
+        return predicate
     if want is Want.FALSE:
-        return lambda message: judge(message) is False
+        return lambda message: predicate(message) is False
     if want is Want.NOT_TRUE:
-        return lambda message: not judge(message)
-    return lambda message: judge(message) is not False
+        return lambda message: not predicate(message)
+    return lambda message: predicate(message) is not False

@@ -19,10 +19,10 @@ from ..wire.errors import TextError
 from ..wire.message import TYPE_NAMES, UPDATE, Message, parse_type
 from ..wire.state import STATE
 from .errors import Fault, nearest
-from .judges import COMPARE, any_matches, compares, matches, present
+from .nodes import Look, Predicate, Step, Term
 from .pattern import compile_pattern
+from .predicates import COMPARE, any_matches, compares, matches, present
 from .syntax import Condition
-from .terms import Judge, Look, Step, Term
 from .values import integer_of, number_of, parse_time, parse_unsigned
 
 Binder = Callable[[Condition], Term]
@@ -115,17 +115,19 @@ def bind_tag(condition: Condition) -> Term:
     else:
         test = condition.value.__eq__ if condition.operator else bool
     key = condition.subscript
-    judge: Judge
+    predicate: Predicate
     if key is None:
-        judge = any_matches(lambda message: list(filter(None, _tags(message).values())), test)
+        predicate = any_matches(lambda message: list(filter(None, _tags(message).values())), test)
     else:
-        judge = matches(lambda message: _tags(message).get(key) or None, test)
+        predicate = matches(lambda message: _tags(message).get(key) or None, test)
     step = _peer_step(condition)
-    return Term(judge if condition.operator else lambda message: bool(judge(message)), updates_only=False, step=step)
+    return Term(
+        predicate if condition.operator else lambda message: bool(predicate(message)), updates_only=False, step=step
+    )
 
 
 def _peer_step(condition: Condition) -> Step | None:
-    """For the tags that the kernel finds where they come from: in the per-peer header of an archive's record."""
+    """For the tags that accel finds where they come from: in the per-peer header of an archive's record."""
     look = _PEER_TAGS.get(condition.subscript or "")
     sign, value = condition.operator, condition.value
     if look is None or sign not in ("", "=="):

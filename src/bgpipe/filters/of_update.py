@@ -22,11 +22,11 @@ from ..wire.family import Family, parse_afi, parse_family, parse_safi
 from ..wire.message import Message
 from ..wire.prefix import AFI_BITS, Prefix
 from .errors import Fault
-from .judges import COMPARE, any_matches, compares, matches, of_update, prefix_match, present
+from .nodes import Look, Step, Term
 from .of_message import Binder
 from .pattern import compile_pattern
+from .predicates import COMPARE, any_matches, compares, matches, of_update, prefix_match, present
 from .syntax import Condition
-from .terms import Look, Step, Term
 from .values import integer_of, parse_address_or_prefix, parse_unsigned
 
 _get_path = attrgetter("update.as_path")
@@ -93,8 +93,8 @@ def prefixes(look: Look) -> Binder:
             return Term(of_update(lambda message: bool(get(message))), step=Step(look))
         reference = parse_address_or_prefix(condition.value)
         every = condition.subscript == "*"
-        judge = any_matches(get, prefix_match(condition.operator, reference), every)
-        return Term(of_update(judge), step=_prefix_step(look, condition.operator, reference, every))
+        predicate = any_matches(get, prefix_match(condition.operator, reference), every)
+        return Term(of_update(predicate), step=_prefix_step(look, condition.operator, reference, every))
 
     return bind
 
@@ -136,7 +136,7 @@ def bind_path(condition: Condition) -> Term:
         raise Fault("index", f"invalid index: [{index}] goes with == < <= > >= and an AS number")
     if not sign:
         return Term(of_update(lambda message: bool(_get_path(message))), step=Step(Look.PATH))
-    from .letters import pattern_table, text_table  # here, because few filters need it
+    from .dfa import pattern_table, text_table  # here, because few filters need it
 
     if sign == "~":
         match, table = compile_pattern(value), pattern_table(value)
@@ -146,11 +146,11 @@ def bind_path(condition: Condition) -> Term:
         wanted = "an AS number, or a path such as 1,2,[3,4]" if sign == "==" else "integer"
         raise Fault("value", f"invalid value: {value} (expected {wanted})")
 
-    def judge(message: Message) -> bool | None:
+    def predicate(message: Message) -> bool | None:
         path = _get_path(message)
         return match(str(path)) if path else None
 
-    return Term(of_update(judge), step=Step(Look.PATH_TEXT, sign, table=table) if table else None)
+    return Term(of_update(predicate), step=Step(Look.PATH_TEXT, sign, table=table) if table else None)
 
 
 def hop_at(index: int) -> Binder:
@@ -165,7 +165,7 @@ def _hop_term(sign: str, number: int, index: int | None) -> Term:
     def match(hop: Hop) -> bool:
         return compare(hop, number) if isinstance(hop, int) else any(compare(asn, number) for asn in hop)
 
-    def judge(message: Message) -> bool | None:
+    def predicate(message: Message) -> bool | None:
         path = _get_path(message)
         if not path:
             return None
@@ -174,7 +174,7 @@ def _hop_term(sign: str, number: int, index: int | None) -> Term:
             return any(map(match, hops))
         return -len(hops) <= index < len(hops) and match(hops[index])
 
-    return Term(of_update(judge), step=Step(Look.HOP, sign, number, hop=index or 0, every=index is None))
+    return Term(of_update(predicate), step=Step(Look.HOP, sign, number, hop=index or 0, every=index is None))
 
 
 def bind_path_length(condition: Condition) -> Term:
@@ -228,8 +228,8 @@ def number(look: Look) -> Binder:
         if not condition.operator:
             return Term(of_update(present(get)), step=Step(look))
         reference = parse_unsigned(condition.value, 32)
-        judge = compares(get, condition.operator, reference)
-        return Term(of_update(judge), step=Step(look, condition.operator, reference))
+        predicate = compares(get, condition.operator, reference)
+        return Term(of_update(predicate), step=Step(look, condition.operator, reference))
 
     return bind
 
@@ -246,14 +246,14 @@ def communities(look: Look, parse: Callable[[str], Any]) -> Binder:
         if condition.operator == "~":
             search = compile_pattern(condition.value)
 
-            def judge(message: Message) -> bool | None:
+            def predicate(message: Message) -> bool | None:
                 value = get(message)
                 return search((codec.format_json(value) or "")[1:-1]) if value else None
 
-            from .letters import pattern_table
+            from .dfa import pattern_table
 
             table = pattern_table(condition.value) if look in _TEXTS else b""
-            return Term(of_update(judge), step=Step(_TEXTS[look], "~", table=table) if table else None)
+            return Term(of_update(predicate), step=Step(_TEXTS[look], "~", table=table) if table else None)
         try:
             wanted = parse(condition.value)
         except (TextError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Filters as programs for the kernel: steps that look at a message and say which step is next, as in BPF.
+"""Filters as programs for accel: steps that look at a message and say which step is next, as in BPF.
 
     header   steps uint16, first step for UPDATEs uint16, for other types uint16, 0 uint16
     step     look, operator, want, every uint8; step if yes, if no uint16; hop int32; size uint32; table's start
@@ -7,7 +7,7 @@
 
 Numbers are in native byte order. A step leads to later ones only, so a program ends. Instead of a step stand ACCEPT
 and REJECT. A step that looks at nothing (Look.ASK) hands the message to Python. These come last where the order is
-free, so that Python sees only what the kernel couldn't settle: of `json[x] == 1 && prefix ~ 10.0.0.0/8` the prefixes
+free, so that Python sees only what accel couldn't settle: of `json[x] == 1 && prefix ~ 10.0.0.0/8` the prefixes
 that match.
 """
 
@@ -16,8 +16,8 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
-from .logic import Both, Either, Expression, Leaf
-from .terms import OPERATOR_CODES, Look, Step
+from .logic import And, Expression, Leaf, Or
+from .nodes import OPERATOR_CODES, Look, Step
 
 HEADER: Final = Struct("=HHHH")
 STEP: Final = Struct("=BBBBHHiIIIq16s")
@@ -66,7 +66,7 @@ def make_program(updates: Expression, others: Expression) -> bytes | None:
 
 
 def _knows(expression: Expression) -> bool:
-    """Whether the kernel can settle any part of it."""
+    """Whether accel can settle any part of it."""
     if isinstance(expression, bool):
         return False
     if isinstance(expression, Leaf):
@@ -98,11 +98,11 @@ class _Writer:
             self.tables += step.table
             return len(self.steps) - 1
         parts = sorted(expression.parts, key=_asks)
-        if isinstance(expression, Both):
+        if isinstance(expression, And):
             for part in reversed(parts):
                 yes = self.write(part, yes, no)
             return yes
-        assert isinstance(expression, Either)
+        assert isinstance(expression, Or)
         for part in reversed(parts):
             no = self.write(part, yes, no)
         return no

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from .errors import Fault, FilterError
-from .terms import Term
+from .nodes import Term
 
 MAX_DEPTH: Final = 100
 """Parentheses inside each other."""

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 from ..wire.block import Block
+from ..wire.item import Item
 from ..wire.message import Message
-
-Item = Message | Block
-"""What travels: a message, or a block of them."""
 
 
 @dataclass(slots=True)
@@ -114,14 +112,14 @@ class Format(Protocol):
 
 def encode_block(
     block: Block,
-    kernel_encode: Callable[[bytes, bytearray, int], tuple[bytes, int]],
+    accel_encode: Callable[[bytes, bytearray, int], tuple[bytes, int]],
     encode_message: Callable[[Message], bytes],
 ) -> bytes:
-    """A block by the kernel, and by the Python codec where the kernel declines, in order."""
+    """A block by accel, and by the Python codec where accel declines, in order."""
     parts = []
     position, count = 0, len(block)
     while position < count:
-        octets, position = kernel_encode(block.octets, block.index, position)
+        octets, position = accel_encode(block.octets, block.index, position)
         parts.append(octets)
         if position < count:
             parts.append(encode_message(block.message(position)))

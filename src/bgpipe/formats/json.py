@@ -21,15 +21,16 @@ from typing import Any, Final
 
 import msgspec
 
-from .. import kernel
+from .. import accel
 from ..wire.block import Block, peer_tags
 from ..wire.context import AS4, WireContext
 from ..wire.errors import TextError, WireError
 from ..wire.family import IPV4_UNICAST, Family, parse_family
+from ..wire.item import Item
 from ..wire.message import UPDATE, Message, body_from_json, parse_type
 from ..wire.state import STATE, StateChange, parse_state
 from . import base
-from .base import Damage, Item, encode_block, ignore_damage
+from .base import Damage, encode_block, ignore_damage
 
 name: Final = "json"
 suffixes: Final = (".json", ".jsonl", ".txt")
@@ -38,8 +39,8 @@ MAX_LINE: Final = 16 << 20
 """Octets of the longest line that is read. The JSON of the longest message has less than 2 MiB."""
 BORROW, DROP, ACCEPT = 1, 2, 4
 ACTIONS: Final = {"BORROW": BORROW, "DROP": DROP, "ACCEPT": ACCEPT}
-_json_out: Any = getattr(kernel, "json_out", None)
-_json_in: Any = getattr(kernel, "json_in", None)
+_json_out: Any = getattr(accel, "json_out", None)
+_json_in: Any = getattr(accel, "json_in", None)
 _DIRECTIONS: Final = {"R": "R", "L": "L", "LR": "LR", "RL": "LR", "?": "?", "": "?"}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{3}(?:\d{3})?)", re.ASCII)

@@ -12,17 +12,18 @@ from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
 
-from .. import kernel
+from .. import accel
 from ..wire.address import parse_address
 from ..wire.block import Block, peer_header
 from ..wire.context import ALL_FAMILIES, AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, WireContext
 from ..wire.cursor import Cursor
 from ..wire.errors import ShortError, TextError, WireError
 from ..wire.family import IPV4_UNICAST, Family
+from ..wire.item import Item
 from ..wire.message import HEADER, KEEPALIVE, MARKER, NOTIFICATION, OPEN, UPDATE, Message
 from ..wire.state import StateChange
 from . import base
-from .base import Item, encode_block, ignore_damage
+from .base import encode_block, ignore_damage
 from .mrt_bundle import MP_REACH, attributes_of
 from .mrt_record import (
     ADDRESSES,
@@ -49,7 +50,7 @@ from .mrt_rib import PEER_INDEX_TABLE, RIB_FAMILIES, RibDecoder
 name: Final = "mrt"
 suffixes: Final = (".mrt",)
 
-_kernel: Any = kernel if kernel.AVAILABLE else None
+_accel: Any = accel if accel.AVAILABLE else None
 _BLOCK: Final = 1 << 20
 """Octets of a block, about: input in larger pieces is cut."""
 _BACK: Final = 4096
@@ -146,7 +147,7 @@ class Decoder(base.Decoder):
         while True:
             if self._lost:
                 wanted = self._search(octets, last)
-            elif _kernel:
+            elif _accel:
                 yield from self._run(octets)
             pos = self._pos - self._base
             if self._lost or pos == end:
@@ -189,12 +190,12 @@ class Decoder(base.Decoder):
         self._base += keep
 
     def _run(self, octets: bytes) -> Iterator[Item]:
-        """What the kernel reads of the records from here on, to before the first that it declines."""
+        """What accel reads of the records from here on, to before the first that it declines."""
         while True:
             pos = self._pos - self._base
             kind = octets[pos + 4 : pos + 6]
             if kind in (b"\0\x10", b"\0\x11"):
-                index, end, records, states = _kernel.index.mrt(octets, pos, self._states)
+                index, end, records, states = _accel.index.mrt(octets, pos, self._states)
                 self.counts.states += states
                 items = [self._block(octets, index)] if index else []
             elif kind in (b"\0\x0c", b"\0\x0d"):
@@ -323,8 +324,8 @@ class Encoder(base.Encoder):
     """
 
     def encode(self, item: Item) -> bytes:
-        if isinstance(item, Block) and _kernel:
-            return encode_block(item, _kernel.mrt_out.encode, self.encode_message)
+        if isinstance(item, Block) and _accel:
+            return encode_block(item, _accel.mrt_out.encode, self.encode_message)
         return super().encode(item)
 
     def encode_message(self, message: Message) -> bytes:

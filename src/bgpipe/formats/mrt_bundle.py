@@ -2,7 +2,7 @@
 
 An entry is one peer's route to one prefix. Its attributes are kept octet for octet, but for MP_REACH_NLRI, which
 RIBs cut down to the next hop: it comes back whole, in its place. So these are the rules, in Python here and again in
-kernel/rib.pyx:
+accel/rib.pyx:
 
 - IPv4 unicast goes into the NLRI field, unless its MP_REACH_NLRI has a next hop that NEXT_HOP can't hold (RFC 8950).
 - Where a family needs MP_REACH_NLRI and an entry has none (BIRD writes such), it comes in the place of NEXT_HOP for

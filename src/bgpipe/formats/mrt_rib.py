@@ -1,6 +1,6 @@
 """RIB dumps: the routes of TABLE_DUMP and TABLE_DUMP_V2 records (RFC 6396 sections 4.2 and 4.3, RFC 8050 section 4).
 
-mrt_bundle, or the kernel's twin of it, makes UPDATEs of them.
+mrt_bundle, or accel's twin of it, makes UPDATEs of them.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from .. import kernel
+from .. import accel
 from ..wire.block import Block
 from ..wire.context import AS2, AS4, AS4_ADD_PATH, WireContext
 from ..wire.cursor import Cursor
 from ..wire.errors import WireError
 from ..wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_MULTICAST, IPV6_UNICAST, Family
+from ..wire.item import Item
 from ..wire.prefix import AFI_BITS
-from .base import Item
 from .mrt_bundle import Bundler, Route, read_route
 from .mrt_record import TABLE_DUMP
 
-_kernel: Any = getattr(kernel, "rib", None)
+_accel: Any = getattr(accel, "rib", None)
 
 PEER_INDEX_TABLE: Final = 1
 RIB_FAMILIES: Final[dict[int, tuple[Family, bool]]] = {
@@ -51,15 +51,15 @@ class RibDecoder:
         self._as2, self._as4, self._as4_add_path = (
             replace(context, guess_as=guess_as) for context in (AS2, AS4, AS4_ADD_PATH)
         )
-        self._bundler: Any = _kernel.Bundler() if _kernel else Bundler()
+        self._bundler: Any = _accel.Bundler() if _accel else Bundler()
         self._routes: dict[tuple[bytes, Family, bool], Route] = {}
         self._has_table = False
         self._unknown = 0
         """Peers that stand for those of a missing PEER_INDEX_TABLE."""
 
     def run(self, octets: bytes, pos: int) -> tuple[int, int]:
-        """(end, records): what the kernel takes of the records from `pos` on."""
-        if not _kernel:
+        """(end, records): what accel takes of the records from `pos` on."""
+        if not _accel:
             return pos, 0
         end, records = self._bundler.feed(octets, pos)
         return end, records
@@ -79,7 +79,7 @@ class RibDecoder:
 
     def take(self) -> list[Item]:
         """The UPDATEs that are complete."""
-        if not _kernel:
+        if not _accel:
             return list(self._bundler.take())
         octets, index = self._bundler.take()
         if not index:

@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from .. import kernel
+from .. import accel
 from ..wire.block import Block, context_flags
 from ..wire.context import AS4, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, WireContext
 from ..wire.errors import WireError
+from ..wire.item import Item
 from ..wire.message import HEADER, MARKER, MIN_LENGTH, Message, check_header
 from . import base
-from .base import Damage, Item, encode_block, ignore_damage
+from .base import Damage, encode_block, ignore_damage
 
 name: Final = "raw"
 suffixes: Final = (".raw", ".bin", ".bgp")
-_raw_out: Any = getattr(kernel, "raw_out", None)
-_frame: Any = kernel.frame.frame if kernel.AVAILABLE else None
+_raw_out: Any = getattr(accel, "raw_out", None)
+_frame: Any = accel.frame.frame if accel.AVAILABLE else None
 
 
 def sniff(octets: bytes) -> bool:

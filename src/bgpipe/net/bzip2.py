@@ -140,8 +140,8 @@ def _magics(data: bytes, start: int, magic: int = BLOCK_MAGIC) -> list[int]:
         core = pattern.to_bytes(7, "big")[1:6]
         at = data.find(core, start + 1)
         while at >= 0:
-            window = int.from_bytes(data[at - 1 : at + 6].ljust(7, b"\0"), "big")
-            if (window >> (8 - shift)) & _MASK == magic and at * 8 + shift + 40 <= len(data) * 8:
+            server = int.from_bytes(data[at - 1 : at + 6].ljust(7, b"\0"), "big")
+            if (server >> (8 - shift)) & _MASK == magic and at * 8 + shift + 40 <= len(data) * 8:
                 places.append(at * 8 - 8 + shift)
             at = data.find(core, at + 1)
     return sorted(places)
@@ -165,8 +165,8 @@ def _end_mark(data: bytes, stop: int) -> int:
     """The bit at which the end mark starts that ends, with its padding, at bit `stop`; -1 if none does."""
     if stop % 8 or stop < _END:
         return -1
-    window = int.from_bytes(data[max(0, stop // 8 - 11) : stop // 8], "big")
+    server = int.from_bytes(data[max(0, stop // 8 - 11) : stop // 8], "big")
     for padding in range(8):
-        if (window >> (padding + 32)) & _MASK == END_MAGIC:
+        if (server >> (padding + 32)) & _MASK == END_MAGIC:
             return stop - padding - _END
     return -1

@@ -32,7 +32,7 @@ NAMES: Final[dict[str, str]] = {
 SUFFIXES: Final[dict[str, str]] = {".gz": "gz", ".bz2": "bzip2", ".zst": "zstd", ".zstd": "zstd"}
 CHUNK: Final = 1 << 20
 """Octets of a decompressed chunk at most, bzip2's blocks excepted."""
-_PIECE: Final = 1 << 14
+_CHUNK_OCTETS: Final = 1 << 14
 """Compressed octets that are decompressed at once: if they are damaged, no more than these are lost."""
 
 OnDamage = Callable[[str], None]
@@ -161,8 +161,8 @@ class _Members:
         lost = False
         octets = b""
         for chunk in chunks:
-            for start in range(0, len(chunk), _PIECE):
-                octets += chunk[start : start + _PIECE]
+            for start in range(0, len(chunk), _CHUNK_OCTETS):
+                octets += chunk[start : start + _CHUNK_OCTETS]
                 while True:
                     if member is None:
                         if lost:

@@ -7,16 +7,16 @@ import socket
 from collections.abc import Callable
 from typing import Final, cast
 
-from .. import kernel
+from .. import accel
 from .tcp import TcpOptions, format_endpoint
 from .tls import explain_tls
 
 HIGH_WATER: Final = 4 << 20
 """Octets that may wait for the peer to read them before the senders are asked to wait."""
 SLOW_READ: Final = 16 << 10
-"""Octets that are read at once where the kernel is not there, so that other sessions have their turn in time."""
+"""Octets that are read at once where accel is not there, so that other sessions have their turn in time."""
 LEAST_TAKEN: Final = 4096
-"""Octets that a peer must take in the time that a closing connection has patience for, to be given it again."""
+"""Octets that a peer must take in the time that a closing connection has timeout for, to be given it again."""
 
 
 class Connection(asyncio.Protocol):
@@ -44,7 +44,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
-        if not kernel.AVAILABLE and hasattr(transport, "max_size"):
+        if not accel.AVAILABLE and hasattr(transport, "max_size"):
             transport.max_size = SLOW_READ
         self._transport.pause_reading()  # what comes together with the end of a TLS handshake, somebody must want
         self.local = format_endpoint(self._transport.get_extra_info("sockname"))
@@ -102,10 +102,10 @@ class Connection(asyncio.Protocol):
         """Whether it is we who don't read."""
         return self._transport is not None and not self._transport.is_closing() and not self._transport.is_reading()
 
-    async def close(self, patience: float) -> None:
+    async def close(self, timeout: float) -> None:
         """Sends what waits, says that nothing follows, and closes when the peer has closed too.
 
-        A peer that takes next to nothing for `patience` seconds, or then does not close, is left. What it still sends
+        A peer that takes next to nothing for `timeout` seconds, or then does not close, is left. What it still sends
         is read, and forgotten: the kernel would reset a connection with unread octets, and our last ones would be lost.
         """
         if self._transport is None:
@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
         while taken >= LEAST_TAKEN:
             waiting = self.waiting
             try:
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(timeout):
                     await self.closed.wait()
                     return
             except TimeoutError:
@@ -135,26 +135,26 @@ class Connection(asyncio.Protocol):
 
 
 async def adopt(
-    connected: socket.socket, options: TcpOptions, *, server: bool, host: str = "", patience: float | None = None
+    connected: socket.socket, options: TcpOptions, *, server: bool, host: str = "", timeout: float | None = None
 ) -> Connection:
     """A connection on a connected socket, after TLS is agreed where the options want it. Raises OSError.
 
-    server: whether we are the one who was called. host: whose certificate is expected. patience: seconds that TLS may
+    server: whether we are the one who was called. host: whose certificate is expected. timeout: seconds that TLS may
     take to be agreed.
     """
     loop = asyncio.get_running_loop()
     tls = options.tls
-    patience = patience if patience and patience > 0 and tls is not None else None
+    timeout = timeout if timeout and timeout > 0 and tls is not None else None
     try:
         if server:
-            _, made = await loop.connect_accepted_socket(Connection, connected, ssl=tls, ssl_handshake_timeout=patience)
+            _, made = await loop.connect_accepted_socket(Connection, connected, ssl=tls, ssl_handshake_timeout=timeout)
         else:
             _, made = await loop.create_connection(
                 Connection,
                 sock=connected,
                 ssl=tls,
                 server_hostname=host if tls is not None else None,
-                ssl_handshake_timeout=patience,
+                ssl_handshake_timeout=timeout,
             )
     except OSError as error:
         connected.close()

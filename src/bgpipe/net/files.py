@@ -7,38 +7,40 @@ from typing import TYPE_CHECKING
 
 from .compression import by_suffix, parse_compression
 from .errors import DamagedError, StreamError
-from .input import Input
-from .source import FileSource, Source, StandardInput
+from .input_stream import InputStream as InputStream
+from .octet_source import FileSource, OctetSource, StandardInput
 
 if TYPE_CHECKING:
-    from .output import Output, StandardOutput
+    from .output_file import OutputFile, StandardOutput
 
-__all__ = ["DamagedError", "Input", "StreamError", "is_url", "open_input", "open_output"]
+__all__ = ["DamagedError", "InputStream", "StreamError", "is_url", "open_input", "open_output"]
 
 
 def is_url(path: str) -> bool:
     return path.lower().startswith(("http://", "https://"))
 
 
-def open_input(path: str, decompress: str = "auto", on_damage: Callable[[DamagedError], None] | None = None) -> Input:
-    """The octets of a file, of an http(s) URL, or with "-" of standard input; see Input.
+def open_input(
+    path: str, decompress: str = "auto", on_damage: Callable[[DamagedError], None] | None = None
+) -> InputStream:
+    """The octets of a file, of an http(s) URL, or with "-" of standard input; see InputStream.
 
     decompress: auto (what the content says, or else the name), gz, bzip2, zstd or none, in any spelling.
     on_damage: called for what can't be decompressed; without it, that is an error.
     Raises StreamError, and ValueError for an unknown compression.
     """
     compression = parse_compression(decompress)
-    source: Source
+    source: OctetSource
     if path == "-":
-        return Input(StandardInput(), compression, "none", on_damage)
+        return InputStream(StandardInput(), compression, "none", on_damage)
     if is_url(path):
         from urllib.parse import urlsplit
 
         from .url import UrlSource
 
         source = UrlSource(path)
-        return Input(source, compression, by_suffix(urlsplit(path).path), on_damage)
-    return Input(FileSource(path), compression, by_suffix(path), on_damage)
+        return InputStream(source, compression, by_suffix(urlsplit(path).path), on_damage)
+    return InputStream(FileSource(path), compression, by_suffix(path), on_damage)
 
 
 def open_output(
@@ -49,7 +51,7 @@ def open_output(
     create: bool = False,
     every: float = 0,
     time_format: str = "20060102.1504",
-) -> Output | StandardOutput:
+) -> OutputFile | StandardOutput:
     """Octets to a file, or with "-" to standard output; see Output.
 
     compress: auto (what the name says), gz, bzip2, zstd or none, in any spelling.
@@ -59,11 +61,11 @@ def open_output(
     the interval, in UTC.
     Raises StreamError, and ValueError for an unknown compression.
     """
-    from .output import Output, StandardOutput
+    from .output_file import OutputFile, StandardOutput
 
     compression = parse_compression(compress)
     if compression == "auto":
         compression = by_suffix(path)
     if path == "-":
         return StandardOutput(compression)
-    return Output(path, compression, append=append, create=create, every=every, time_format=time_format)
+    return OutputFile(path, compression, append=append, create=create, every=every, time_format=time_format)

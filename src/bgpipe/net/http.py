@@ -20,9 +20,9 @@ from aiohttp import web
 
 from .tcp import TcpOptions, listen, parse_endpoint
 
-MOST: Final = 64
+MAX_CONNECTIONS: Final = 64
 """Connections that may be open at the same time; more are closed at once."""
-PATIENCE: Final = 10.0
+REQUEST_TIMEOUT: Final = 10.0
 """Seconds that a connection lives at most, from its first octet to the last of the answer."""
 CLOSING: Final = 0.5
 """Seconds that answers on their way get when the server closes."""
@@ -99,15 +99,15 @@ class HttpServer:
         *,
         credentials: str | None,
         on_error: Callable[[str, Exception], object],
-        most: int = MOST,
-        patience: float = PATIENCE,
+        most: int = MAX_CONNECTIONS,
+        timeout: float = REQUEST_TIMEOUT,
     ) -> None:
         self.refused = 0
         """connections closed because there were too many"""
         self._expected = credentials.encode() if credentials is not None else None
         self._on_error = on_error
         self._most = most
-        self._patience = patience
+        self._timeout = timeout
         self._servers: list[asyncio.Server] = []
         application = web.Application(middlewares=[self._guard], client_max_size=MAX_REQUEST)
         for path, answer in answers.items():
@@ -141,7 +141,7 @@ class HttpServer:
         if server is None or len(server.connections) >= self._most:
             self.refused += 1
             return _Refusal()
-        return _Connection(server(), self._patience)
+        return _Connection(server(), self._timeout)
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Answer) -> web.StreamResponse:
@@ -176,15 +176,15 @@ class HttpServer:
 class _Connection(asyncio.Protocol):
     """Gives `inner` what comes, until time or octets are used up."""
 
-    def __init__(self, inner: asyncio.Protocol, patience: float) -> None:
+    def __init__(self, inner: asyncio.Protocol, timeout: float) -> None:
         self._inner = inner
-        self._patience = patience
+        self._timeout = timeout
         self._room = MAX_REQUEST
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._timer = asyncio.get_running_loop().call_later(self._patience, transport.abort)
+        self._timer = asyncio.get_running_loop().call_later(self._timeout, transport.abort)
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:

@@ -30,7 +30,7 @@ class Link(Protocol):
     def end(self) -> None:
         """No more will be written."""
 
-    async def close(self, patience: float) -> str:
+    async def close(self, timeout: float) -> str:
         """Ends it, by force if it takes longer than so many seconds. Returns how it has failed, "" if it has not."""
 
     def abort(self) -> None:
@@ -207,7 +207,7 @@ class Fifos:
         if self._reader is None:
             self._closed.set()
 
-    async def close(self, patience: float) -> str:
+    async def close(self, timeout: float) -> str:
         self.abort()
         return ""
 
@@ -256,7 +256,7 @@ class UnixSocket:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
-    async def close(self, patience: float) -> str:
+    async def close(self, timeout: float) -> str:
         self.abort()
         return ""
 

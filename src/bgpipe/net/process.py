@@ -121,9 +121,9 @@ class Process:
         if self._stdin is not None:
             self._stdin.close()
 
-    async def close(self, patience: float) -> str:
+    async def close(self, timeout: float) -> str:
         """It gets SIGTERM, unless its output has come to its end: then it gets a moment to end by itself. SIGKILL after
-        `patience` seconds."""
+        `timeout` seconds."""
         killed = False
         self.end()
         try:
@@ -131,7 +131,7 @@ class Process:
                 if self.code is None:
                     killed = True
                     self._signal(signal.SIGTERM)
-                await self._exits(patience)
+                await self._exits(timeout)
             self.abort()
             await self._exited
             await asyncio.wait((self._telling,), timeout=STRAGGLER)
@@ -147,8 +147,8 @@ class Process:
         if self._stdout is not None:
             self._stdout.close()
 
-    async def _exits(self, patience: float) -> bool:
-        done, _ = await asyncio.wait((self._exited,), timeout=patience)
+    async def _exits(self, timeout: float) -> bool:
+        done, _ = await asyncio.wait((self._exited,), timeout=timeout)
         return bool(done)
 
     async def _exit(self) -> None:

@@ -89,10 +89,10 @@ def format_endpoint(address: Sequence[object]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-async def dial(host: str, port: int, options: TcpOptions, patience: float | None) -> socket.socket:
+async def dial(host: str, port: int, options: TcpOptions, timeout: float | None) -> socket.socket:
     """A connected socket, to the first address of `host` that answers. Raises OSError (TimeoutError too), ValueError.
 
-    patience: seconds for each address, None waits as long as the kernel does.
+    timeout: seconds for each address, None waits as long as the kernel does.
     """
     loop = asyncio.get_running_loop()
     place = parse_bind(options.bind) if options.bind else None
@@ -110,13 +110,13 @@ async def dial(host: str, port: int, options: TcpOptions, patience: float | None
                     connection.bind(place)
                 except OSError as failed:
                     raise OSError(failed.errno, f"--bind {options.bind}: {failed.strerror}") from failed
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 await loop.sock_connect(connection, address)
         except OSError as failed:
             connection.close()
             error = failed
             if isinstance(failed, TimeoutError) and not failed.errno:
-                error = TimeoutError(errno.ETIMEDOUT, f"no answer within {patience:g} s")
+                error = TimeoutError(errno.ETIMEDOUT, f"no answer within {timeout:g} s")
             error.strerror = explain_failure(error)
         except BaseException:
             connection.close()
@@ -127,7 +127,7 @@ async def dial(host: str, port: int, options: TcpOptions, patience: float | None
     raise error or OSError(f"{host}: no address")
 
 
-def listen(host: str, port: int, options: TcpOptions, backlog: int = 128) -> list[socket.socket]:
+def listen(host: str, port: int, options: TcpOptions, queue: int = 128) -> list[socket.socket]:
     """Listening sockets: one for an address, one for each of IPv4 and IPv6 where `host` is "".
 
     Raises OSError, ValueError.
@@ -149,7 +149,7 @@ def listen(host: str, port: int, options: TcpOptions, backlog: int = 128) -> lis
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             _prepare(listening, options)
             listening.bind(address)
-            listening.listen(backlog)
+            listening.listen(queue)
     except BaseException:
         for each in sockets:
             each.close()

@@ -7,8 +7,8 @@ import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from .bounded_queue import Closed
 from .errors import DamagedError, StreamError
-from .handoff import Closed
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession

@@ -27,11 +27,11 @@ MAX_FRAME: Final = 4 << 20
 """Octets of the longest message that is received."""
 HIGH_WATER: Final = 1 << 20
 """Octets that wait for every client of a server before who sends has to wait."""
-MOST: Final = 16 << 20
+MAX_FRAME_OCTETS: Final = 16 << 20
 """Octets that wait for a client while others go ahead; one that is further behind is dropped."""
 MAX_UNREAD: Final = 256
 """Frames that wait to be read before the clients have to wait."""
-QUIET: Final = 1.0
+LOG_INTERVAL: Final = 1.0
 """Seconds of silence after which a peer that knows that we send no more is taken to have said all that it has to."""
 GOING_AWAY: Final = 1001
 NORMAL: Final = 1000
@@ -47,7 +47,7 @@ def frames_of(octets: bytes, lines: bool) -> list[bytes]:
     return [line for line in octets.split(b"\n") if line] if lines else [octets]
 
 
-class Client:
+class WebSocketClient:
     """A connection that we have made.
 
     lines: whether each line is to be a frame. answers: whether something may still come after the last that we send.
@@ -69,11 +69,11 @@ class Client:
         *,
         tls: SSLContext | None,
         headers: Sequence[tuple[str, str]] = (),
-        patience: float = 10.0,
+        timeout: float = 10.0,
         lines: bool = True,
         answers: bool = True,
-    ) -> Client:
-        """url: ws:// or wss://. patience: seconds until the connection must be open, 0 for any time. Raises OSError."""
+    ) -> WebSocketClient:
+        """url: ws:// or wss://. timeout: seconds until the connection must be open, 0 for any time. Raises OSError."""
         from websockets.asyncio.client import connect
         from websockets.exceptions import InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
 
@@ -82,7 +82,7 @@ class Client:
                 url,
                 ssl=tls,
                 additional_headers=list(headers),
-                open_timeout=patience or None,
+                open_timeout=timeout or None,
                 max_size=MAX_FRAME,
                 compression=None,
                 logger=_log,
@@ -93,7 +93,7 @@ class Client:
         except (InvalidHandshake, InvalidURI, InvalidProxy) as error:
             raise ConnectionError(errno.EPROTO, f"{place(url)}: {error}") from error
         except TimeoutError as error:
-            raise TimeoutError(errno.ETIMEDOUT, f"{place(url)}: no answer within {patience:g} s") from error
+            raise TimeoutError(errno.ETIMEDOUT, f"{place(url)}: no answer within {timeout:g} s") from error
         except SSLError as error:
             raise ConnectionError(errno.EPROTO, f"{place(url)}: {explain_tls(error)}") from error
         except OSError as error:
@@ -143,9 +143,9 @@ class Client:
                 await quiet(lambda: self._heard)
         await self._connection.close()
 
-    async def close(self, patience: float) -> str:
+    async def close(self, timeout: float) -> str:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 await self._connection.close(GOING_AWAY)
         self.abort()
         return ""
@@ -173,7 +173,7 @@ class _Seat:
         self.wake.set()
 
 
-class Server:
+class WebSocketServer:
     """A server, which is a link to all its clients together as long as there is one.
 
     What is written goes to each of them; who writes has to wait for the fastest. One that is too far behind the others
@@ -208,7 +208,7 @@ class Server:
         self._authorize: Callable[[ServerConnection, Request], Any] | None = None
 
     async def start(
-        self, url: str, *, tls: SSLContext | None, credentials: tuple[str, str] | None = None, patience: float = 10.0
+        self, url: str, *, tls: SSLContext | None, credentials: tuple[str, str] | None = None, timeout: float = 10.0
     ) -> None:
         """Listens where the URL says, without a host at all addresses; if it does so already, that is all right.
 
@@ -229,7 +229,7 @@ class Server:
                 parts.port or (443 if parts.scheme == "wss" else 80),
                 ssl=tls,
                 process_request=self._judge,
-                open_timeout=patience or None,
+                open_timeout=timeout or None,
                 max_size=MAX_FRAME,
                 compression=None,
                 logger=_log,
@@ -256,12 +256,12 @@ class Server:
             self._room.clear()
             await self._room.wait()
 
-    async def stop(self, patience: float) -> None:
+    async def stop(self, timeout: float) -> None:
         if self._server is None:
             return
         self._server.close(code=GOING_AWAY)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 await self._server.wait_closed()
         for seat in tuple(self._seats):
             if seat.task is not None:
@@ -354,7 +354,7 @@ class Server:
         frames = frames_of(octets, self._lines)
         size = sum(map(len, frames))
         for seat in tuple(self._seats):
-            if seat.size < MOST:
+            if seat.size < MAX_FRAME_OCTETS:
                 seat.put(frames, size)
             else:
                 self._drop(seat)
@@ -377,7 +377,7 @@ class Server:
                 await quiet(lambda: self._heard)
         await asyncio.gather(*[seat.connection.close() for seat in self._seats])
 
-    async def close(self, patience: float) -> str:
+    async def close(self, timeout: float) -> str:
         """Without its clients, it waits for others."""
         if self._ending is not None:
             self._ending.cancel()
@@ -395,12 +395,12 @@ class Server:
         seat.connection.transport.abort()
 
 
-class Share:
+class SharedServer:
     """A server as the link of one of many who write to its clients, and don't read what these send."""
 
     remote = ""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: WebSocketServer) -> None:
         self._server = server
         self._over = asyncio.Event()
         self._ending: asyncio.Task[None] | None = None
@@ -429,7 +429,7 @@ class Share:
         await self._server.flush()
         self._over.set()
 
-    async def close(self, patience: float) -> str:
+    async def close(self, timeout: float) -> str:
         self._deserted.cancel()
         if self._ending is not None:
             self._ending.cancel()
@@ -443,10 +443,10 @@ class Share:
 
 async def quiet(heard: Callable[[], float]) -> None:
     """Returns when for QUIET seconds nothing was heard; `heard`: when something last was, by the loop's clock."""
-    rest = QUIET
+    rest = LOG_INTERVAL
     while rest > 0:
         await asyncio.sleep(rest)
-        rest = heard() + QUIET - asyncio.get_running_loop().time()
+        rest = heard() + LOG_INTERVAL - asyncio.get_running_loop().time()
 
 
 def explain_close(error: Exception) -> str:

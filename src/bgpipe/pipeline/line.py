@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from ..formats.base import Item
 from ..wire.block import ENTRY, FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT, Block
+from ..wire.item import Item
 from ..wire.message import Message
 from .errors import ConfigError, StageError, nearest
 from .rate import TokenBucket
@@ -36,12 +36,12 @@ class Callback:
     __slots__ = (
         "bucket",
         "conditions",
-        "copies",
-        "looks",
+        "decodes",
         "on_block",
         "on_message",
-        "picks",
+        "passive",
         "samples",
+        "selects",
         "stage",
         "types",
     )
@@ -52,17 +52,17 @@ class Callback:
         on_message: OnMessage,
         on_block: OnBlock | None,
         types: Collection[int] | None,
-        copies: bool,
-        looks: bool,
-        picks: bool,
+        passive: bool,
+        decodes: bool,
+        selects: bool,
     ) -> None:
         self.stage = stage
         self.on_message = on_message
         self.on_block = on_block
         self.types = frozenset(types) if types is not None else None
-        self.copies = copies
-        self.looks = looks
-        self.picks = picks
+        self.passive = passive
+        self.decodes = decodes
+        self.selects = selects
         self.conditions: list[Filter] = []
         self.bucket: TokenBucket | None = None
         self.samples = False
@@ -74,15 +74,15 @@ class Callback:
         if rate := self.stage.rate_sample or self.stage.rate_limit:
             self.bucket = TokenBucket(rate, clock)
         # what one message at a time must decide can't be decided for a block; a stage that only copies sees a part
-        if self.bucket or (not self.copies and not self.picks and (conditions or self.types is not None)):
+        if self.bucket or (not self.passive and not self.selects and (conditions or self.types is not None)):
             self.on_block = None
-        elif self.copies and self.on_block and self.types is not None:
+        elif self.passive and self.on_block and self.types is not None:
             self.conditions = [*conditions, type_filter(self.types)]
 
     def pass_block(self, block: Block) -> Block | list[Item] | None:
         """What is left of a block after this callback, which can work on blocks."""
         assert self.on_block is not None
-        if not self.copies:
+        if not self.passive:
             return self.on_block(block)
         part = block
         for condition in self.conditions:
@@ -191,7 +191,7 @@ class Input:
         if (holds["R"] and "R" in self.lines) or (holds["L"] and "L" in self.lines):
             return True
         full = self.pipeline.full
-        if not full or self.stage.dependent:
+        if not full or self.stage.transformer:
             return False  # what is under way in the stage was let in before; two of them must not wait for each other
         return any(stage in self._ahead.get(direction, ()) for direction, stage in full)
 
@@ -285,7 +285,7 @@ class Input:
                 if patient:
                     self._wait = wait
                     return number
-            if unseen and callback.looks:
+            if unseen and callback.decodes:
                 unseen = False
                 self.pipeline.look(message)
             try:

@@ -21,7 +21,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 SIDES: Final = {"L": "left", "R": "right"}
 
 HELP: Final = {
-    "bgpipe_info": "Version and kernel of this bgpipe, as labels.",
+    "bgpipe_info": "Version and accel of this bgpipe, as labels.",
     "bgpipe_uptime_seconds": "Seconds since the start.",
     "bgpipe_ready": "Whether all that should be up is up, as /readyz says.",
     "bgpipe_sessions": "Sessions at the moment, by state.",

@@ -183,7 +183,7 @@ class Options:
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
-        self.said: set[str] = set()
+        self.explicit: set[str] = set()
         """names of the options that words or the environment have set"""
 
     @classmethod
@@ -197,19 +197,19 @@ class Options:
         options["help"] = options.pop("help")
         return options
 
-    def take(self, option: Option[T], text: str, said: str) -> None:
+    def take(self, option: Option[T], text: str, explicit: str) -> None:
         """Gives the option the value that `text` says; `said` is how it was named there. Raises UsageError."""
         try:
             value = option.kind.parse(text)
         except ValueError as error:
-            raise UsageError(f"{said}: invalid value {text!r}: {error}") from None
+            raise UsageError(f"{explicit}: invalid value {text!r}: {error}") from None
         self._give(option, value)
 
     def _give(self, option: Option[T], value: T) -> None:
-        if option.kind.adds and option.name in self.said:
+        if option.kind.adds and option.name in self.explicit:
             value = self.values[option.name] + value
         self.values[option.name] = value
-        self.said.add(option.name)
+        self.explicit.add(option.name)
 
     def take_environment(self, environment: Mapping[str, str], prefix: str) -> None:
         """Values from the environment: BGPIPE_LOG for --log, BGPIPE_READ_FORMAT for --format of read."""
@@ -217,7 +217,7 @@ class Options:
             name = f"{prefix}{option.name}".upper().replace("-", "_")
             if option.env and name in environment:
                 self.take(option, environment[name], name)
-        self.said.clear()  # a word replaces what the environment says, also where words add up
+        self.explicit.clear()  # a word replaces what the environment says, also where words add up
 
     def scan(self, words: Sequence[str]) -> list[str]:
         """Takes the options at the front of `words`; the words from the first that is none. Raises UsageError."""
@@ -262,18 +262,18 @@ class Options:
                 self._scan_value(option, f"-{letter}", value, rest)
                 return
 
-    def _scan_value(self, option: Option[Any], said: str, value: str, rest: list[str]) -> None:
+    def _scan_value(self, option: Option[Any], explicit: str, value: str, rest: list[str]) -> None:
         """The value of an option: `value` is "=TEXT", or "" if it is the next word."""
         if value:
-            self.take(option, value[1:], said)
+            self.take(option, value[1:], explicit)
         elif option.kind.flag:
             self._give(option, True)
         elif option.bare is not None and (not rest or not self._speaks_for(option, rest[0])):
             self._give(option, option.bare)
         elif not rest:
-            raise UsageError(f"{said} needs a value ({option.metavar})")
+            raise UsageError(f"{explicit} needs a value ({option.metavar})")
         else:
-            self.take(option, rest.pop(0), said)
+            self.take(option, rest.pop(0), explicit)
 
     @staticmethod
     def _speaks_for(option: Option[Any], word: str) -> bool:

@@ -1,7 +1,7 @@
 """The pipeline itself: stages between a left and a right end, two lines, and who starts and stops when.
 
 Nothing here waits. What must be awaited (prepare, run, stop of stages) is handed out to a runner, which tells the
-pipeline how it went; see stages/engine/runner.py.
+pipeline how it went; see runtime/runner.py.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Log(Protocol):
     def error(self, text: str, /, **fields: Any) -> None: ...
 
 
-class Silence:
+class NullLog:
     """A log that nobody reads."""
 
     def debug(self, text: str, /, **fields: Any) -> None: ...
@@ -48,7 +48,7 @@ class Silence:
     def error(self, text: str, /, **fields: Any) -> None: ...
 
 
-class State(Enum):
+class StageState(Enum):
     """Where a stage is in its life."""
 
     WAITING = "waiting"
@@ -61,7 +61,7 @@ MISSING_ATTRIBUTE: Final = 3
 """Subcode of UPDATE errors (RFC 4271 section 6.3)."""
 
 
-REMEMBERED: Final = 4096
+MAX_TOLD: Final = 4096
 """Malformed messages that are not told again when another stage finds them."""
 
 
@@ -100,7 +100,7 @@ class Pipeline:
         context: WireContext = AS4,
         capabilities: Sequence[Capability] = (),
     ) -> None:
-        self.log: Log = log or Silence()
+        self.log: Log = log or NullLog()
         self.clock = clock
         self.now = now
         self.context = context
@@ -133,7 +133,7 @@ class Pipeline:
         self.on_change: Callable[[], None] = lambda: None
         """called when there is something to hand out"""
         self.on_kill: Callable[[str], object] = _exit
-        self._states: dict[Stage, State] = {}
+        self._states: dict[Stage, StageState] = {}
         self._due: deque[list[Stage]] = deque()
         self._ended: deque[Stage] = deque()
         self._draining: list[Stage] = []
@@ -217,11 +217,11 @@ class Pipeline:
                 )
         self.want(start)
         self.want(stop)
-        self._states[stage] = State.WAITING
+        self._states[stage] = StageState.WAITING
 
         def on_start(event: Event) -> bool:
-            if self._states[stage] is State.WAITING and not self.stopping:
-                self._states[stage] = State.DUE
+            if self._states[stage] is StageState.WAITING and not self.stopping:
+                self._states[stage] = StageState.DUE
                 self._starting.append(stage)
             return False
 
@@ -238,7 +238,7 @@ class Pipeline:
         """Names that somebody asks for, and that nobody here would ever tell; each with what it may have meant."""
         known = {events.ANY, *events.PIPE_EVENTS}
         for stage in self.stages:
-            known.update(f"{stage.name}/{what}" for what in (*events.STAGE_EVENTS, *stage.tells))
+            known.update(f"{stage.name}/{what}" for what in (*events.STAGE_EVENTS, *stage.own_events))
         return [name + nearest(name, known) for name in sorted(self._asked - known)]
 
     def emit(
@@ -285,7 +285,7 @@ class Pipeline:
         key = message.direction, message.seq
         if key in self._told:
             return  # by another stage
-        if len(self._told) >= REMEMBERED:
+        if len(self._told) >= MAX_TOLD:
             self._told.clear()
         self._told.add(key)
         self.malformed_messages += 1
@@ -323,9 +323,9 @@ class Pipeline:
     # the session, where a stage is an end of it: what comes from elsewhere has to wait for it
 
     @property
-    def speaks(self) -> bool:
+    def originates_session(self) -> bool:
         """Whether there is such a stage."""
-        return any(stage.speaks for stage in self.stages)
+        return any(stage.originates_session for stage in self.stages)
 
     def session_up(self) -> None:
         """UPDATEs can be sent."""
@@ -336,7 +336,7 @@ class Pipeline:
 
     def when_up(self, call: Callable[[], None]) -> None:
         """Calls once, when UPDATEs can be sent; at once where no stage here is to say so."""
-        if self._speaking or not self.speaks:
+        if self._speaking or not self.originates_session:
             call()
         else:
             self._when_up.append(call)
@@ -361,8 +361,8 @@ class Pipeline:
     def started(self, stages: list[Stage]) -> None:
         """All stages of a batch are prepared: their callbacks are on, and they are to be run."""
         for stage in stages:
-            if self._states[stage] is State.DUE:
-                self._states[stage] = State.RUNNING
+            if self._states[stage] is StageState.DUE:
+                self._states[stage] = StageState.RUNNING
                 stage.running = True
         for stage in stages:
             if stage.running:
@@ -372,15 +372,15 @@ class Pipeline:
     def end(self, stage: Stage) -> None:
         """A stage has come to its end, or is told to: its inputs close, its callbacks are off, `stop` is due."""
         state = self._states[stage]
-        if state is State.STOPPED:
+        if state is StageState.STOPPED:
             return
-        if state is State.RUNNING:
-            stage.farewell()
-        self._states[stage] = State.STOPPED
+        if state is StageState.RUNNING:
+            stage.before_stop()
+        self._states[stage] = StageState.STOPPED
         for inlet in stage.inputs:
             inlet.close()
         stage.running = False
-        if state is not State.WAITING:
+        if state is not StageState.WAITING:
             self._ended.append(stage)
             self.on_change()
 
@@ -398,7 +398,7 @@ class Pipeline:
     def stopped(self, stage: Stage) -> None:
         self.emit(f"{stage.name}/STOP", stage=str(stage))
 
-    def state(self, stage: Stage) -> State:
+    def state(self, stage: Stage) -> StageState:
         return self._states[stage]
 
     @property
@@ -411,15 +411,17 @@ class Pipeline:
     @property
     def over(self) -> bool:
         """Whether no message can come any more."""
-        return self._input_over and not any(stage.dependent and self._makes_messages(stage) for stage in self.stages)
+        return self._input_over and not any(stage.transformer and self._makes_messages(stage) for stage in self.stages)
 
     def take_drainable(self) -> Stage | None:
         """The next stage whose `drain` is due: when nobody makes messages but those who make them of others'. The one
         that others feed on comes first; the next when it is through."""
-        left = [stage for stage in self.stages if stage.dependent and self._makes_messages(stage)]
+        left = [stage for stage in self.stages if stage.transformer and self._makes_messages(stage)]
         if not left or not self._input_over or any(stage in self._draining for stage in left):
             return None
-        fed = {direction for stage in self.stages if not stage.dependent for i in stage.inputs for direction in i.lines}
+        fed = {
+            direction for stage in self.stages if not stage.transformer for i in stage.inputs for direction in i.lines
+        }
         left.sort(key=lambda stage: stage.index, reverse=fed == {"L"})
         self._draining.append(left[0])
         return left[0]
@@ -429,18 +431,18 @@ class Pipeline:
         """Whether all is through that stages make of their own accord."""
         if self.stopping:
             return True
-        if self._due or self._ended or State.DUE in self._states.values():
+        if self._due or self._ended or StageState.DUE in self._states.values():
             return False  # which may start others
         sources = [stage for stage in self.stages if stage.inputs]
-        sources = [stage for stage in sources if not stage.dependent] or sources
+        sources = [stage for stage in sources if not stage.transformer] or sources
         active = [stage for stage in sources if self._makes_messages(stage)]
-        if all(stage.lasting for stage in sources):
+        if all(stage.background for stage in sources):
             return not active
-        waiting = active and any(self._states[stage] is State.WAITING for stage in sources)
-        return not waiting and all(stage.lasting for stage in active)
+        waiting = active and any(self._states[stage] is StageState.WAITING for stage in sources)
+        return not waiting and all(stage.background for stage in active)
 
     def _makes_messages(self, stage: Stage) -> bool:
-        return self._states[stage] is State.RUNNING and not all(inlet.closed for inlet in stage.inputs)
+        return self._states[stage] is StageState.RUNNING and not all(inlet.closed for inlet in stage.inputs)
 
     def stop(self) -> None:
         """Ends the input: what is under way is finished, nothing more is let in."""
@@ -449,8 +451,8 @@ class Pipeline:
             self.stopping = True
             for stage in self.stages:
                 if stage.running:
-                    stage.farewell()
-                if not stage.dependent:
+                    stage.before_stop()
+                if not stage.transformer:
                     for inlet in stage.inputs:
                         inlet.close()
             self.on_change()
@@ -469,9 +471,9 @@ class Pipeline:
 
     def idle(self) -> list[Stage]:
         """Stages that were never started: what they waited for did not happen."""
-        return [stage for stage, state in self._states.items() if state is State.WAITING]
+        return [stage for stage, state in self._states.items() if state is StageState.WAITING]
 
-    def deaf(self) -> list[Stage]:
+    def unfed_stages(self) -> list[Stage]:
         """Stages that listen in a direction in which nobody produces."""
 
         def is_fed(stage: Stage) -> bool:

@@ -44,7 +44,7 @@ class Stage(Options):
     both: ClassVar[bool] = False
     produces: ClassVar[bool] = False
     uses: ClassVar[str] = ""
-    tells: tuple[str, ...] = ()
+    own_events: tuple[str, ...] = ()
     """its own events, besides those that every stage has"""
 
     left = Option(FLAG, False, "work in the L direction, from right to left", short="L")
@@ -82,23 +82,23 @@ class Stage(Options):
         return self.name if self.hidden else f"[{self.index}] {self.name}"
 
     @property
-    def lasting(self) -> bool:
+    def background(self) -> bool:
         """Whether it makes messages only as long as others do: when these are through, it does not keep the pipeline
         going."""
         return False
 
     @property
-    def dependent(self) -> bool:
+    def transformer(self) -> bool:
         """Whether it makes messages only of those that others make: when all others are through, it is drained."""
         return False
 
     @property
-    def speaks(self) -> bool:
+    def originates_session(self) -> bool:
         """Whether it is an end of the session itself: OPENs, KEEPALIVEs and NOTIFICATIONs are its own to send."""
         return False
 
     @property
-    def repeats(self) -> bool:
+    def accepts_many(self) -> bool:
         """Whether, after its session or beside it, others are to be run from the same command line."""
         return False
 
@@ -116,7 +116,7 @@ class Stage(Options):
     def drain(self) -> None:
         """Hears that no more messages will come: what they are still to give must come now, then `run` returns."""
 
-    def farewell(self) -> None:
+    def before_stop(self) -> None:
         """Says its last words, while its inputs are still open."""
 
     async def stop(self) -> None:
@@ -152,9 +152,9 @@ class Stage(Options):
         *,
         on_block: OnBlock | None = None,
         types: Collection[int] | None = None,
-        copies: bool = False,
-        looks: bool = True,
-        picks: bool = False,
+        passive: bool = False,
+        decodes: bool = True,
+        selects: bool = False,
     ) -> None:
         """Registers what is called with each message in the stage's directions.
 
@@ -165,7 +165,7 @@ class Stage(Options):
         PARSE). picks: on_block is called with whole blocks also where it should work only on messages of some types or
         on those that match --if, and lets the others pass.
         """
-        self.callbacks.append(Callback(self, on_message, on_block, types, copies, looks, picks))
+        self.callbacks.append(Callback(self, on_message, on_block, types, passive, decodes, selects))
 
     def feed_into(self, *, session: bool = False) -> Input:
         """An input into the lines of the stage's directions; `session`: all its messages are of one BGP session."""

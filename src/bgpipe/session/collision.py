@@ -9,7 +9,7 @@ from ..wire.address import parse_address
 from .fsm import State
 from .session import Session
 
-SETTLED: Final = 10.0
+COLLISION_WINDOW: Final = 10.0
 """Seconds after which an established session is no more given up for a new connection.
 
 Within them, one side may have come to Established while the other has not. RFC 4271 lets an established session win
@@ -39,7 +39,7 @@ def losers(new: Session, others: Iterable[Session], now: float) -> list[Session]
         assert new.local is not None
         assert new.remote is not None
         stays = survivor(new.local.bgp_id, new.local.asn, new.remote.bgp_id, new.remote.asn)
-        settled = other.state is State.ESTABLISHED and other.established_for(now) > SETTLED
+        settled = other.state is State.ESTABLISHED and other.established_for(now) > COLLISION_WINDOW
         if settled or new.called == other.called or new.called == (stays == "ours"):
             return [new]
         lost.append(other)

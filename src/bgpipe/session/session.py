@@ -168,7 +168,7 @@ class Session:
         """A whole message came. Errors in it become faults."""
         self._message = incoming
         try:
-            event = self._judge(incoming)
+            event = self._handle(incoming)
         except WireError as fault:
             self.fault(fault, now)
         else:
@@ -185,7 +185,7 @@ class Session:
         if self.timers.running(Timer.SEND_HOLD):
             self.timers.start(Timer.SEND_HOLD, now + self.send_hold)
 
-    def deaf(self, until: float) -> None:
+    def receiving_paused(self, until: float) -> None:
         """Nobody has read what the peer said before: its silence until then says nothing about it."""
         if self.hold_time:
             self.timers.postpone(Timer.HOLD, until + self.hold_time)
@@ -234,7 +234,7 @@ class Session:
         for action in actions:
             getattr(self, action)()
 
-    def _judge(self, incoming: Message) -> Event:
+    def _handle(self, incoming: Message) -> Event:
         code = incoming.type_code
         if code == message.OPEN:
             if self.state in (State.CONNECT, State.ACTIVE, State.OPEN_SENT):

@@ -14,13 +14,13 @@ from ..net.tls import client_context
 from ..pipeline import events
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.options import DURATION, FLAG, INTEGER, TEXT, Option
-from .engine.end import End
+from .base.peer import PeerStage
 
-LONGEST_WAIT: Final = 60.0
+MAX_RETRY_DELAY: Final = 60.0
 """Seconds between two attempts, at most."""
 
 
-class Connect(End):
+class Connect(PeerStage):
     """Connect to a peer over TCP.
 
     ADDR is a name or an IP address, with `:PORT` if the port is not 179; IPv6 addresses with a port go into brackets.
@@ -38,7 +38,7 @@ class Connect(End):
     no_ipv6 = Option(FLAG, False, "use no IPv6 addresses of names")
 
     @property
-    def repeats(self) -> bool:
+    def accepts_many(self) -> bool:
         return self.retry
 
     def attach(self) -> None:
@@ -76,19 +76,19 @@ class Connect(End):
                 host, port = parse_endpoint(self._known(f"{other}_LOCAL"), BGP_PORT)
             bind = bind or self._known(f"{other}_REMOTE_ADDR")
         options = replace(options, bind=bind, ipv6=not self.no_ipv6)
-        patience = self.timeout if self.timeout > 0 else None
+        timeout = self.timeout if self.timeout > 0 else None
         attempt = 0
         while True:
             attempt += 1
             self.pipeline.log.info(f"dialing {format_endpoint((host, port))}", stage=str(self))
             try:
-                connected = await dial(host, port, options, patience)
-                return await adopt(connected, options, server=False, host=host, patience=patience)
+                connected = await dial(host, port, options, timeout)
+                return await adopt(connected, options, server=False, host=host, timeout=timeout)
             except OSError as error:
                 reason = f"{format_endpoint((host, port))}: {explain_error(error)}"
                 if not self.retry or (self.retry_max and attempt >= self.retry_max):
                     raise StageError(f"{self}: {reason}") from error
-                wait = min(LONGEST_WAIT, attempt**2) * random.uniform(0.5, 1.0)
+                wait = min(MAX_RETRY_DELAY, attempt**2) * random.uniform(0.5, 1.0)
                 self.pipeline.log.warning(f"{reason}, next attempt in {wait:.0f} s", stage=str(self))
                 self.pipeline.emit(events.RECONNECT, stage=str(self), error=error, values=(attempt,))
                 await asyncio.sleep(wait)

@@ -6,10 +6,10 @@ from ..net.pipes import Link
 from ..net.process import Process
 from ..pipeline.errors import ConfigError
 from ..pipeline.options import FLAG, Option
-from .engine.partner import Partner
+from .base.external import ExternalFilter
 
 
-class Exec(Partner):
+class Exec(ExternalFilter):
     """Let a program filter the messages.
 
     COMMAND is run without a shell; with -A, the words behind it are its arguments. Messages go to its standard input,
@@ -17,7 +17,7 @@ class Exec(Partner):
     """
 
     argument = "COMMAND"
-    tells = ("EXIT",)
+    own_events = ("EXIT",)
     gone = "the program has ended"
 
     keep_stdin = Option(FLAG, False, "it is no failure that the program closes its standard input")

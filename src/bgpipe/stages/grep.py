@@ -27,7 +27,7 @@ class Grep(Consuming):
     def attach(self) -> None:
         if self.keep and not (self.event_match or self.event_fail):
             raise ConfigError("--keep needs --event-match or --event-fail")
-        self.tells = (self.event_match, self.event_fail)
+        self.own_events = (self.event_match, self.event_fail)
         (self.filter,) = compile_filters(self.arguments)
         silent = not (self.event_match or self.event_fail or self.kill_match or self.kill_fail)
         self.watch(self.on_message, on_block=self.on_block if silent else None)

@@ -22,7 +22,7 @@ class Head(Consuming):
         if self.count < 1:
             raise ConfigError(f"--count must be more than 0, not {self.count}")
         self.room = self.count
-        self.watch(self.on_message, on_block=self.on_block, looks=False)
+        self.watch(self.on_message, on_block=self.on_block, decodes=False)
 
     def status(self) -> dict[str, Any]:
         return {"count": self.count, "left": self.room}

@@ -5,18 +5,12 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from .. import kernel
+from .. import accel
 from ..pipeline.errors import ConfigError
 from ..pipeline.metrics import Metrics, metric_prefix
 from ..pipeline.options import FLAG, INTEGER, Option
 from ..pipeline.stage import Consuming
-from ..wire.block import Block
-from ..wire.errors import WireError
-from ..wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_MULTICAST, IPV6_UNICAST
-from ..wire.message import UPDATE, Message
-from ..wire.prefix import Prefix
-from ..wire.update import Update
-from .engine.limits import (
+from ..routes.prefix_limits import (
     BLOCK,
     MP_NLRI,
     NAMES,
@@ -27,13 +21,19 @@ from .engine.limits import (
     SESSION,
     TOTAL,
     Rules,
-    Said,
+    Violation,
     examine,
     make_table,
     make_total,
     prefixes_of,
     strip,
 )
+from ..wire.block import Block
+from ..wire.errors import WireError
+from ..wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_MULTICAST, IPV6_UNICAST
+from ..wire.message import UPDATE, Message
+from ..wire.prefix import Prefix
+from ..wire.update import Update
 
 DEFAULT_BLOCK_BITS = {1: 16, 2: 32}
 LONGEST_BLOCK = {1: 32, 2: 64}
@@ -51,7 +51,7 @@ class Limit(Consuming):
     """
 
     both = True
-    tells = ("near", *NAMES.values())
+    own_events = ("near", *NAMES.values())
 
     ipv4 = Option(FLAG, False, "limit IPv4 prefixes; so it is if neither -4 nor -6 is given", short="4")
     ipv6 = Option(FLAG, False, "limit IPv6 prefixes", short="6")
@@ -72,7 +72,7 @@ class Limit(Consuming):
         self._limits = {ORIGIN: self.origin, BLOCK: self.block, SESSION: self.session, TOTAL: self.total}
         self.removed = dict.fromkeys(NAMES, 0)
         """how many prefixes so far, by reason"""
-        self.watch(self.on_message, on_block=self.on_block if kernel.AVAILABLE else None)
+        self.watch(self.on_message, on_block=self.on_block if accel.AVAILABLE else None)
 
     @cached_property
     def routes(self) -> Any:
@@ -142,38 +142,38 @@ class Limit(Consuming):
         return True
 
     def on_block(self, block: Block) -> Block:
-        """The kernel passes over what there is nothing to say of."""
+        """Accel passes over what there is nothing to say of."""
         bodies: dict[int, bytes | None] = {}
         position, count = 0, len(block)
         while True:
-            position, said = self.routes.run(block.octets, block.index, position)
+            position, violations = self.routes.run(block.octets, block.index, position)
             if position == count:
                 return block.edited(bodies) if bodies else block
             message = block.message(position)
-            if said is None:
+            if violations is None:
                 self.pipeline.look(message)
-            body = self._limited(message, said)
+            body = self._limited(message, violations)
             if body is not message.body:
                 bodies[position] = body
             position += 1
 
-    def _limited(self, message: Message, said: list[Said] | None) -> bytes | None:
-        """What is left of an UPDATE, None for nothing. said: what the kernel has found, None if it hasn't looked."""
+    def _limited(self, message: Message, violations: list[Violation] | None) -> bytes | None:
+        """What is left of an UPDATE, None for nothing. said: what accel has found, None if it hasn't looked."""
         update = message.update
-        if said is None:
+        if violations is None:
             try:
-                said = examine(update, self.rules, self.routes, 1 if message.direction == "L" else 0)
+                violations = examine(update, self.rules, self.routes, 1 if message.direction == "L" else 0)
             except WireError:
                 return message.body  # nobody can say which prefixes it is about
-        if not said:
+        if not violations:
             return message.body
-        self._tell(message, said)
-        return strip(update, said)
+        self._tell(message, violations)
+        return strip(update, violations)
 
-    def _tell(self, message: Message, said: list[Said]) -> None:
+    def _tell(self, message: Message, violations: list[Violation]) -> None:
         prefixes = prefixes_of(message.update)
         origin = message.update.origin_as or 0
-        for field, place, what in said:
+        for field, place, what in violations:
             prefix = prefixes[field][place]
             if what & REMOVED:
                 if field in ANNOUNCED:

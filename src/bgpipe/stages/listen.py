@@ -7,14 +7,14 @@ import ipaddress
 import socket
 from ssl import SSLContext
 
+from ..net.acceptor import Acceptor
 from ..net.connection import Connection, adopt
 from ..net.errors import explain_error
 from ..net.tcp import Network, TcpOptions, parse_endpoint
 from ..net.tls import server_context
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.options import DURATION, FLAG, LIST, Kind, Option
-from .engine.door import Door
-from .engine.end import End
+from .base.peer import PeerStage
 
 
 def parse_many(text: str) -> int:
@@ -28,7 +28,7 @@ def parse_many(text: str) -> int:
     return int(text)
 
 
-class Listen(End):
+class Listen(PeerStage):
     """Wait for a peer to connect over TCP.
 
     ADDR is `:PORT`, an IP address, or both. With --many, every peer that connects gets a session of its own: the
@@ -51,7 +51,7 @@ class Listen(End):
     """a connection that somebody else has let in"""
 
     @property
-    def repeats(self) -> bool:
+    def accepts_many(self) -> bool:
         return self.again or self.most >= 0
 
     @property
@@ -62,7 +62,7 @@ class Listen(End):
     def attach(self) -> None:
         if self.again and self.most >= 0:
             raise ConfigError("--many and --again exclude each other")
-        if self.damp and not self.repeats:
+        if self.damp and not self.accepts_many:
             raise ConfigError("--damp needs --many or --again: it is about those who come again")
         try:
             self.host, self.port = parse_endpoint(self.arguments[0])
@@ -83,22 +83,22 @@ class Listen(End):
     async def open(self) -> Connection:
         options = self.tcp_options()
         if self.accepted is not None:
-            return await adopt(self.accepted, options, server=True, patience=self.open_timeout)
-        door = Door(self.host, self.port, options, self.networks, self.pipeline.log)
+            return await adopt(self.accepted, options, server=True, timeout=self.open_timeout)
+        acceptor = Acceptor(self.host, self.port, options, self.networks, self.pipeline.log)
         try:
             async with asyncio.timeout(self.timeout if self.timeout > 0 else None):
-                return await self._admit(door, options)
+                return await self._admit(acceptor, options)
         except TimeoutError:
             raise StageError(f"{self}: no peer has connected within {self.timeout:g} s") from None
         finally:
-            door.close()
+            acceptor.close()
 
-    async def _admit(self, door: Door, options: TcpOptions) -> Connection:
+    async def _admit(self, acceptor: Acceptor, options: TcpOptions) -> Connection:
         """The first connection that can be used: who fails to agree on TLS does not keep out the others."""
         while True:
-            connected, address = await door.next()
+            connected, address = await acceptor.next()
             try:
-                return await adopt(connected, options, server=True, patience=self.open_timeout)
+                return await adopt(connected, options, server=True, timeout=self.open_timeout)
             except OSError as error:
                 reason = explain_error(error)
                 self.pipeline.log.warning(f"connection from {address} refused: {reason}", stage=str(self))

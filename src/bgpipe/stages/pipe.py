@@ -9,13 +9,13 @@ from ..net.errors import explain_error
 from ..net.pipes import Fifos, Link, UnixSocket
 from ..pipeline.errors import StageError
 from ..pipeline.options import Option
-from .engine.partner import Partner
+from .base.external import ExternalFilter
 
 REPLY = ".reply"
 """What the name of the FIFO has behind it by which messages come back."""
 
 
-class Pipe(Partner):
+class Pipe(ExternalFilter):
     """Let who is at the other end of a FIFO or Unix socket filter the messages.
 
     PATH is a Unix stream socket that somebody listens at, or a FIFO. A FIFO goes one way: messages go out by PATH and
@@ -26,7 +26,7 @@ class Pipe(Partner):
     gone = "the other end has closed the connection"
 
     on_exit = Option(
-        Partner.on_exit.kind,
+        ExternalFilter.on_exit.kind,
         "restart",
         "when the other end is gone or stalled: let messages pass by, drop them, end the pipeline, or wait for another",
     )

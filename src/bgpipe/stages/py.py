@@ -5,19 +5,19 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from .. import kernel
-from ..formats.base import Item
+from .. import accel
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.line import DROP, inherit
 from ..pipeline.options import Option, choice
 from ..pipeline.stage import Consuming
+from ..runtime.reload import off_hangup, on_hangup
 from ..wire import treatment
 from ..wire.block import Block
 from ..wire.errors import WireError
+from ..wire.item import Item
 from ..wire.message import UPDATE, Message
 from ..wire.update import Update
-from .engine.hangup import off_hangup, on_hangup
-from .engine.policy import Answer, Policy, PolicyError, describe, place_of, read_policy
+from .base.policy import Answer, Policy, PolicyError, describe, place_of, read_policy
 
 
 class Py(Consuming):
@@ -33,7 +33,7 @@ class Py(Consuming):
 
     argument = "FILE"
     both = True
-    tells = ("error",)
+    own_events = ("error",)
 
     on_error = Option(
         choice("withdraw", "pass", "drop", "kill"),
@@ -120,8 +120,8 @@ class Py(Consuming):
 
     def on_block(self, block: Block) -> Block | list[Item]:
         """What nobody has changed stays in its block."""
-        if kernel.AVAILABLE:
-            for position in kernel.frame.odd(block.octets, block.index):
+        if accel.AVAILABLE:
+            for position in accel.frame.needs_check(block.octets, block.index):
                 self.pipeline.look(block.message(position))
         items: list[Item] = []
         bodies: dict[int, bytes | None] = {}

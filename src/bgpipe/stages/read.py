@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..net.compression import NAMES
-from ..net.files import Input, open_input
+from ..net.files import InputStream, open_input
 from ..pipeline.options import Option, choice
-from .engine.source import Source
+from .base.source import Source
 
 
 class Read(Source):
@@ -24,5 +24,5 @@ class Read(Source):
         (self.input_name,) = self.arguments
         super().attach()
 
-    def open(self) -> Input:
+    def open(self) -> InputStream:
         return open_input(self.input_name, self.decompress, self.on_stream_damage)

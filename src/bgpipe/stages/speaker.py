@@ -13,7 +13,8 @@ from ..pipeline.events import Event
 from ..pipeline.line import Input
 from ..pipeline.options import DURATION, FLAG, INTEGER, LIST, TEXT, Option
 from ..pipeline.stage import Producing
-from ..session.announced import Announced
+from ..routes.adj_rib_out import AdjRibOut
+from ..runtime.runner import pause
 from ..session.session import LEAST_HOLD_TIME, Deliver, Down, Established, Send, Session, Settings
 from ..wire import caps
 from ..wire.address import parse_address
@@ -28,20 +29,19 @@ from ..wire.message import KEEPALIVE, ROUTE_REFRESH, UPDATE, Message
 from ..wire.notification import Notification
 from ..wire.refresh import BORR, EORR, RouteRefresh
 from ..wire.update import join
-from .engine.end import End
-from .engine.runner import pause
-from .engine.source import Source
+from .base.peer import PeerStage
+from .base.source import Source
 
 FLOWSPEC: Final = 133
 FAMILIES: Final = (IPV4_UNICAST, Family(1, FLOWSPEC), IPV6_UNICAST, Family(2, FLOWSPEC))
 """What we say that we speak, unless --caps says it."""
-_LOOKS: Final = 10
+_CHECKS_PER_SEND_HOLD: Final = 10
 """How often we look in each send hold time whether the peer has taken anything."""
-_MOST_END_OF_RIB: Final = 11
+_MAX_END_OF_RIB: Final = 11
 """Octets of body that an End-of-RIB marker has at most."""
 
 
-class Again(Input):
+class ReplayInput(Input):
     """What was announced before passes no stage a second time."""
 
     @property
@@ -71,11 +71,11 @@ class Speaker(Producing):
     linger = Option(FLAG, False, "keep the session up when all input is through")
 
     @property
-    def lasting(self) -> bool:
+    def background(self) -> bool:
         return not self.linger
 
     @property
-    def speaks(self) -> bool:
+    def originates_session(self) -> bool:
         return True
 
     def attach(self) -> None:
@@ -86,10 +86,10 @@ class Speaker(Producing):
             side, option = ("right", "--left") if self.directions == "R" else ("left", "--right")
             raise ConfigError(f"nobody is there at the {side} to speak with: add connect ADDR there, or say {option}")
         self.inlet = self.feed_into(session=True)
-        self.again = Again(self, session=True)
-        self.inputs.append(self.again)
+        self.replay = ReplayInput(self, session=True)
+        self.inputs.append(self.replay)
         self.session = Session(self.settings(), jitter=lambda: random.uniform(0.75, 1.0))
-        self.announced = Announced()
+        self.adj_rib_out = AdjRibOut()
         self._changed = asyncio.Event()
         self._down: Down | None = None
         self._families: list[Family] = []
@@ -163,7 +163,7 @@ class Speaker(Producing):
                 async with asyncio.timeout_at(min(look, self.session.deadline or look)):
                     await self._changed.wait()
             except TimeoutError:
-                look = loop.time() + self.session.send_hold / _LOOKS
+                look = loop.time() + self.session.send_hold / _CHECKS_PER_SEND_HOLD
                 if self._peer_takes():
                     self.session.progressed(loop.time())
                 self._excuse(loop.time())
@@ -172,7 +172,7 @@ class Speaker(Producing):
         if not self.pipeline.stopping:
             raise SessionLost(f"{self}: session is down: {self._down.reason}", reason=self._down.word)
 
-    def farewell(self) -> None:
+    def before_stop(self) -> None:
         for task in self._refreshes.values():
             task.cancel()
         if self._down is None and not self.pipeline.lost:
@@ -185,13 +185,15 @@ class Speaker(Producing):
         return status
 
     def _connections(self) -> list[Connection]:
-        ends = [stage for stage in self.pipeline.stages if isinstance(stage, End) and stage.side == self.directions]
+        ends = [
+            stage for stage in self.pipeline.stages if isinstance(stage, PeerStage) and stage.side == self.directions
+        ]
         return [end.connection for end in ends if end.connection is not None]
 
     def _excuse(self, now: float) -> None:
         """A peer that nobody listens to, since an output is full, has not been silent."""
         for connection in self._connections():
-            self.session.deaf(now if connection.paused else connection.resumed_at)
+            self.session.receiving_paused(now if connection.paused else connection.resumed_at)
 
     def _peer_takes(self) -> bool:
         """Whether the peer has taken octets since the last call, or there are none for it (RFC 9687)."""
@@ -222,18 +224,18 @@ class Speaker(Producing):
         if isinstance(item, Message):
             if item.type_code == KEEPALIVE:
                 return
-            if len(item.body) <= _MOST_END_OF_RIB and (family := end_of_rib(item)):
+            if len(item.body) <= _MAX_END_OF_RIB and (family := end_of_rib(item)):
                 self._ended.add(family)
                 return
         if self._keeps and not self._repeating:
-            self.announced.add(item)
-            if self.announced.full and not self._digesting:
+            self.adj_rib_out.add(item)
+            if self.adj_rib_out.full and not self._digesting:
                 self._digesting = True
                 loop.call_soon(self._digest)
 
     def _digest(self) -> None:
         """Looks into what was announced, a little in each turn."""
-        self._digesting = self.announced.digest()
+        self._digesting = self.adj_rib_out.digest()
         if self._digesting:
             asyncio.get_running_loop().call_soon(self._digest)
 
@@ -271,7 +273,7 @@ class Speaker(Producing):
         if all(inlet.closed for inlet in ours) and not self.pipeline.stopping and self._down is None:
             for family in self._families:
                 if family not in self._ended:
-                    self._say(self.again, end_of_rib_message(family))
+                    self._say(self.replay, end_of_rib_message(family))
 
     # ROUTE-REFRESH (RFC 2918, RFC 7313)
 
@@ -289,7 +291,7 @@ class Speaker(Producing):
         if marks:
             self._repeat(Message(ROUTE_REFRESH, RouteRefresh(family, BORR).encode()))
         count = 0
-        for message in self.announced.refresh(family):
+        for message in self.adj_rib_out.refresh(family):
             if message is not None:
                 self._repeat(message)
                 count += 1
@@ -302,7 +304,7 @@ class Speaker(Producing):
 
     def _repeat(self, message: Message) -> None:
         self._repeating = True
-        self._say(self.again, message)
+        self._say(self.replay, message)
         self._repeating = False
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .engine.source import Source
+from .base.source import Source
 
 
 class Stdin(Source):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .engine.sink import Sink
+from .base.sink import Sink
 
 
 class Stdout(Sink):

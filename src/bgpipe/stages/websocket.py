@@ -9,23 +9,23 @@ from ssl import SSLContext
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
-from ..formats.base import Item
 from ..net.errors import explain_error
 from ..net.pipes import Link
 from ..net.tls import client_context, server_context
-from ..net.websocket import Client, Server, Share, place
+from ..net.websocket import SharedServer, WebSocketClient, WebSocketServer, place
 from ..pipeline import events
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.options import DURATION, FLAG, INTEGER, TEXT, TEXTS, Option
+from ..wire.item import Item
 from ..wire.message import Message
-from .engine.partner import PATIENCE, Partner
+from .base.external import CLOSE_TIMEOUT, ExternalFilter
 
 SCHEMES: Final = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 REMOTE: Final = "websocket/remote"
 """The tag that says who has sent a message."""
 
 
-class Websocket(Partner):
+class Websocket(ExternalFilter):
     """Let who is at the other end of a WebSocket filter the messages.
 
     Each message is one frame: binary ones go out, binary and text come in. With --listen we are the server at URL, for
@@ -49,7 +49,7 @@ class Websocket(Partner):
     retry = Option(FLAG, False, "try again when the server can't be reached, and after a connection is lost")
     retry_max = Option(INTEGER, 0, "give up after so many attempts in vain; 0 never", metavar="N")
 
-    server: Server | None = None
+    server: WebSocketServer | None = None
 
     def attach(self) -> None:
         parts = urlsplit(self.arguments[0])
@@ -91,7 +91,7 @@ class Websocket(Partner):
     @property
     def waits(self) -> bool:
         # who listens gets what is said from now on; one whose answers are needed is waited for
-        return self.on_exit == "restart" and not (self.listen and self.copies)
+        return self.on_exit == "restart" and not (self.listen and self.passive)
 
     @property
     def most_attempts(self) -> int:
@@ -111,9 +111,9 @@ class Websocket(Partner):
                 told = b64encode(":".join(credentials).encode()).decode()
                 self.headers.append(("Authorization", f"Basic {told}"))
             return await self.connect()
-        self.server = self.pipeline.shared.take(self._key, self._make_server, lambda server: server.stop(PATIENCE))
+        self.server = self.pipeline.shared.take(self._key, self._make_server, lambda server: server.stop(CLOSE_TIMEOUT))
         try:
-            await self.server.start(self.url, tls=self.tls, credentials=credentials, patience=self.timeout)
+            await self.server.start(self.url, tls=self.tls, credentials=credentials, timeout=self.timeout)
         except OSError as error:
             raise StageError(f"{self}: {place(self.url)}: {explain_error(error)}") from error
         for address in self.server.addresses:
@@ -125,10 +125,10 @@ class Websocket(Partner):
         """What makes it the same server for all sessions of a command line."""
         return "websocket", str(self)
 
-    def _make_server(self) -> Server:
-        return Server(
-            lines=self.codec.name == "json",
-            answers=not self.copies,
+    def _make_server(self) -> WebSocketServer:
+        return WebSocketServer(
+            lines=self.format_.name == "json",
+            answers=not self.passive,
             on_client=self._on_client,
             on_slow=self._on_slow,
         )
@@ -141,15 +141,15 @@ class Websocket(Partner):
     async def connect(self) -> Link:
         if self.server is not None:
             await self.server.someone()
-            return Share(self.server) if self.only_write else self.server
+            return SharedServer(self.server) if self.only_write else self.server
         self.pipeline.log.info(f"dialing {place(self.url)}", stage=str(self))
-        client = await Client.connect(
+        client = await WebSocketClient.connect(
             self.url,
             tls=self.tls,
             headers=self.headers,
-            patience=self.timeout,
-            lines=self.codec.name == "json",
-            answers=not self.copies,
+            timeout=self.timeout,
+            lines=self.format_.name == "json",
+            answers=not self.passive,
         )
         self._on_client("connected", client.remote)
         return client
@@ -162,8 +162,8 @@ class Websocket(Partner):
                 await self.pipeline.shared.give_back(self._key)
 
     async def _read(self, link: Link) -> None:
-        assert isinstance(link, Client | Server | Share)
-        json = self.new_decoder() if self.codec.name == "json" else None
+        assert isinstance(link, WebSocketClient | WebSocketServer | SharedServer)
+        json = self.new_decoder() if self.format_.name == "json" else None
         while octets := await link.read():
             if not self.only_write:
                 decoder = json or self.new_decoder()  # a frame is whole, and spoils none but itself

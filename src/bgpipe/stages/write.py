@@ -9,11 +9,11 @@ from .. import formats
 from ..formats.base import Format
 from ..net.compression import NAMES
 from ..net.files import open_output
+from ..net.output_writer import OutputStream
 from ..pipeline.errors import ConfigError
 from ..pipeline.options import DURATION, FLAG, TEXT, Option, choice
-from .engine.coding import FORMAT_SWITCHES, find_format
-from .engine.outlet import Output
-from .engine.sink import Sink
+from .base.coding import FORMAT_SWITCHES, find_format
+from .base.sink import Sink
 
 
 class Write(Sink):
@@ -54,7 +54,7 @@ class Write(Sink):
             raise ConfigError(f"could not detect the target data format by the name {self.path}: say it with --format")
         return found
 
-    def open(self) -> Output:
+    def open(self) -> OutputStream:
         return open_output(
             self.path,
             self.compress,
@@ -71,12 +71,12 @@ class Write(Sink):
 
     def _rotate(self) -> None:
         """Publishes the file of an interval that is over, also where nothing comes after it."""
-        assert self.outlet is not None
-        self.outlet.rotate()
+        assert self.writer is not None
+        self.writer.rotate()
         rest = self.every - time.time() % self.every
         self._timer = asyncio.get_running_loop().call_later(rest, self._rotate)
 
     async def stop(self) -> None:
-        if self.every and self.outlet is not None:
+        if self.every and self.writer is not None:
             self._timer.cancel()
         await super().stop()

@@ -1,6 +1,6 @@
 """A run of BGP messages that travels as one: their octets in one buffer, and an index of those still selected.
 
-The kernel makes blocks and works on them. Python opens a block into messages where it must.
+Accel makes blocks and works on them. Python opens a block into messages where it must.
 
 The index is an array of ENTRY structs in native byte order:
 
@@ -60,7 +60,7 @@ _CONTEXT_FLAGS: Final = FLAG_AS4 | FLAG_ADD_PATH | FLAG_GUESS_AS
 _FLAGS_OCTET: Final = 26 if byteorder == "little" else 27
 """Where in an entry the octet with these flags is."""
 OPENED_TOGETHER: Final = 256
-"""Messages that the kernel makes at once."""
+"""Messages that accel makes at once."""
 _SET_GUESS_AS: Final = bytes(flags | FLAG_GUESS_AS for flags in range(256))
 
 
@@ -120,11 +120,11 @@ class Block:
 
         Returns the first number not used.
         """
-        from .. import kernel
+        from .. import accel
 
         flags = DIRECTION_FLAGS[direction]
-        if kernel.AVAILABLE:
-            return int(kernel.index.stamp(self.index, flags, seq, time))
+        if accel.AVAILABLE:
+            return int(accel.index.stamp(self.index, flags, seq, time))
         for position in range(0, len(self.index), ENTRY.size):
             entry = list(ENTRY.unpack_from(self.index, position))
             if not entry[0]:
@@ -166,12 +166,12 @@ def context_flags(context: WireContext) -> int | None:
 
 @lru_cache(maxsize=1)
 def _opener() -> Any:
-    """The kernel's opener of blocks; None if there is no kernel."""
-    from .. import kernel
+    """Accel's opener of blocks; None if there is no accel."""
+    from .. import accel
     from .message import Message
 
     directions = [FLAG_DIRECTIONS[flags * FLAG_RIGHT] for flags in range(4)]
-    return kernel.look.Opener(Message, _CONTEXTS, directions) if kernel.AVAILABLE else None
+    return accel.look.Opener(Message, _CONTEXTS, directions) if accel.AVAILABLE else None
 
 
 def peer_header(octets: bytes, pos: int, as4: bool) -> bytes:

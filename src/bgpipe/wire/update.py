@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from .. import kernel
+from .. import accel
 from . import attrs as table
 from . import faults
 from .attrs import as_path as paths
@@ -43,7 +43,7 @@ _texts: Final[dict[tuple[bool, bool], tuple[dict[bytes, str], dict[bytes, str]]]
 
 PrefixLike = Prefix | str
 
-_looker: Any = kernel.look.Looker(Prefix, [AS2, AS4, AS2_ADD_PATH, AS4_ADD_PATH]) if kernel.AVAILABLE else None
+_looker: Any = accel.look.Looker(Prefix, [AS2, AS4, AS2_ADD_PATH, AS4_ADD_PATH]) if accel.AVAILABLE else None
 """Gives the commonest answers about well-formed messages in a tenth of the time, and none about others."""
 
 

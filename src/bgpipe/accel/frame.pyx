@@ -1,0 +1,168 @@
+"""Messages of a live session: finding them in what one read of a socket gave, and what a proxy must know of them."""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
+from libc.string cimport memcmp
+
+from .block cimport MESSAGE_HEADER, NO_PEER, PEER_AS4, Entry, message_of, next_entry
+from .octets cimport Reader, left, reader, skip, sub, take, u8, u16, u32
+from .update cimport (
+    AGGREGATOR, AS4_AGGREGATOR, AS4_PATH, AS_PATH, MP_REACH, MP_UNREACH, NEXT_HOP, ORIGIN, OTC, Update, has, locate, value_of,
+)
+
+
+cdef enum:
+    UPDATE = 2
+    SMALLEST_UPDATE = 23
+
+
+cdef inline bint is_end_of_rib(Reader body) noexcept nogil:
+    """Whether a body is empty, or holds nothing but an MP_UNREACH_NLRI without prefixes."""
+    cdef size_t size = left(&body)
+    if size != 4 and size != 10 and size != 11:
+        return False
+    return u16(&body) == 0 and u16(&body) == size - 4 and (size == 4 or (u8(&body) & 0x80 and u8(&body) == MP_UNREACH))
+
+
+def frame(
+    bytes octets not None,
+    Py_ssize_t start,
+    Py_ssize_t stop,
+    unsigned flags,
+    int64_t time,
+    unsigned limit,
+    bint has_peer,
+):
+    """(index, end): the run of whole UPDATE messages from `start` to before `stop`, of at most `limit` octets each.
+
+    The run ends at `end`: before a message that is cut short, of another type, an End-of-RIB (RFC 4724 section 2), or
+    with a header that can't be. flags, time: for every entry. has_peer: behind `stop` there is a per-peer header with
+    4-octet AS numbers, which belongs to all of them.
+    """
+    cdef size_t size = min(max(stop, 0), PyBytes_GET_SIZE(octets), <Py_ssize_t> NO_PEER)
+    cdef uint32_t peer = <uint32_t> size if has_peer else NO_PEER
+    cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
+    cdef const uint8_t* marker
+    cdef size_t begin, end, top, length, count = 0
+    cdef unsigned kind
+    cdef Entry* entries
+    cdef Reader r, body
+    if start < 0:
+        raise ValueError("start is before the first octet")
+    if has_peer:
+        flags |= PEER_AS4
+    r = reader(base, start, size)
+    begin = end = r.pos
+    top = left(&r) // MESSAGE_HEADER + 1
+    index = PyByteArray_FromStringAndSize(NULL, top * sizeof(Entry))
+    entries = <Entry*> PyByteArray_AS_STRING(index)
+    with nogil:
+        while left(&r) >= MESSAGE_HEADER and count < top:
+            marker = take(&r, 16)
+            length = u16(&r)
+            kind = u8(&r)
+            if memcmp(marker, b"\xff" * 16, 16) != 0 or kind != UPDATE or not SMALLEST_UPDATE <= length <= limit:
+                break
+            body = sub(&r, length - MESSAGE_HEADER)
+            if body.failed or is_end_of_rib(body):
+                break
+            entries[count].seq = 0
+            entries[count].time = time
+            entries[count].offset = <uint32_t> end
+            entries[count].peer = peer
+            entries[count].length = <uint16_t> length
+            entries[count].flags = flags
+            entries[count].spare = 0
+            count += 1
+            end = r.pos
+    PyByteArray_Resize(index, count * sizeof(Entry))
+    return index, end if end > begin else start
+
+
+def survey(bytes octets not None, index not None):
+    """(every, some, longest): the flags that all entries have, that some have, and the octets of the longest message."""
+    cdef Py_buffer view
+    cdef Reader entries
+    cdef Entry entry
+    cdef unsigned every = 0xFFFF, some = 0, longest = 0
+    PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)
+    entries = reader(<const uint8_t*> view.buf, 0, view.len)
+    with nogil:
+        while next_entry(&entries, &entry):
+            every &= entry.flags
+            some |= entry.flags
+            if entry.length > longest:
+                longest = entry.length
+    PyBuffer_Release(&view)
+    return every, some, longest
+
+
+cdef inline bint has_as_0(Reader path, unsigned width) noexcept nogil:
+    """Whether AS 0 is in a sound AS_PATH or AS4_PATH."""
+    cdef unsigned count
+    while left(&path):
+        skip(&path, 1)
+        for count in range(u8(&path)):
+            if (u32(&path) if width == 4 else u16(&path)) == 0:
+                return True
+    return False
+
+
+cdef inline bint aggregated_by_0(Reader value, unsigned width) noexcept nogil:
+    return left(&value) and (u32(&value) if width == 4 else u16(&value)) == 0
+
+
+cdef inline bint plausible(const Update* u) noexcept nogil:
+    """Whether what `locate` has found well-formed also says what it may: the mandatory attributes are there (RFC 7606
+    section 3(d)), the next hop is a host's (RFC 4271 section 6.3), and there is no AS 0 (RFC 7607)."""
+    cdef unsigned width = 4 if u.as4 else 2, first
+    cdef Reader value
+    if left(&u.nlri) or has(u, MP_REACH):
+        if not has(u, ORIGIN) or not has(u, AS_PATH) or left(&u.nlri) and not has(u, NEXT_HOP):
+            return False
+    if has(u, NEXT_HOP):
+        value = value_of(u, NEXT_HOP)
+        first = u8(&value)
+        if first == 0 or first == 127 or first >= 224:
+            return False
+    if has(u, OTC):
+        value = value_of(u, OTC)
+        if u32(&value) == 0:
+            return False
+    return not (
+        has_as_0(value_of(u, AS_PATH), width)
+        or has_as_0(value_of(u, AS4_PATH), 4)
+        or aggregated_by_0(value_of(u, AGGREGATOR), width)
+        or aggregated_by_0(value_of(u, AS4_AGGREGATOR), 4)
+    )
+
+
+def needs_check(bytes octets not None, index not None):
+    """Positions of the UPDATEs that are not beyond doubt well-formed and common: Python has to judge these."""
+    cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
+    cdef size_t size = PyBytes_GET_SIZE(octets)
+    cdef Py_buffer view
+    cdef Reader entries, message, header
+    cdef Entry entry
+    cdef Update update
+    cdef Py_ssize_t position = 0
+    cdef bint sound
+    found = []
+    PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)
+    try:
+        entries = reader(<const uint8_t*> view.buf, 0, view.len)
+        while next_entry(&entries, &entry):
+            message = message_of(base, size, &entry)
+            header = message
+            skip(&header, MESSAGE_HEADER - 1)
+            if u8(&header) == UPDATE:
+                with nogil:
+                    sound = locate(&update, message, entry.flags) and plausible(&update)
+                if not sound:
+                    found.append(position)
+            position += 1
+    finally:
+        PyBuffer_Release(&view)
+    return found

@@ -1,0 +1,465 @@
+"""Filters over blocks: the program of bgpipe.filters.program run over each message of an index.
+
+What a step says of a message is what the closures of bgpipe.filters say, or nothing: an UPDATE that `locate` doesn't
+take, a path that AS4_PATH belongs to and whatever a step doesn't know are declined, and Python judges the message.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+from libc.string cimport memcmp
+
+from .block cimport LEFT, NO_PEER, PEER_AS4, RIGHT, Entry, message_of, next_entry, peer_of
+from .octets cimport Reader, left, reader, skip, take, u8, u16, u32
+from .program cimport (
+    ABSENT, ACCEPT, Answer, CLOSING, COLON, COMMA, DECLINE, END, EQUAL, GREATER, GREATER_OR_EQUAL, LESS,
+    LESS_OR_EQUAL, LIKE, LOOK_ASK, LOOK_COMMUNITY, LOOK_COMMUNITY_TEXT, LOOK_DIRECTION, LOOK_EXT_COMMUNITY,
+    LOOK_FAMILY, LOOK_HOP, LOOK_LARGE_COMMUNITY, LOOK_LARGE_COMMUNITY_TEXT, LOOK_LOCAL_AS, LOOK_LOCAL_IP,
+    LOOK_LOCAL_PREF, LOOK_MED, LOOK_NEXT_HOP, LOOK_ORIGIN, LOOK_OTC, LOOK_PATH, LOOK_PATH_HOPS, LOOK_PATH_LEN,
+    LOOK_PATH_TEXT, LOOK_PEER_AS, LOOK_PREFIX, LOOK_REACH, LOOK_SEQ, LOOK_TIME, LOOK_TYPE, LOOK_UNREACH, MATCH, NO,
+    OPENING, PRESENT, Program, QUOTE, REJECT, ROW, START, Step, UPDATE, WANT_FALSE, WANT_NOT_TRUE, WANT_TRUE, YES,
+    load,
+)
+from .update cimport (
+    AS4_PATH, AS_PATH, AS_SET, COMMUNITY, EXT_COMMUNITY, LARGE_COMMUNITY, LOCAL_PREF, MED, MP_REACH, MP_UNREACH,
+    NEXT_HOP, ORIGIN, OTC, Mp, Update, has, locate, value_of,
+)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What steps look at
+
+cdef inline Answer compare(int64_t value, unsigned operator, int64_t reference) noexcept nogil:
+    if operator == PRESENT:
+        return YES
+    if operator == EQUAL:
+        return YES if value == reference else NO
+    if operator == LESS:
+        return YES if value < reference else NO
+    if operator == LESS_OR_EQUAL:
+        return YES if value <= reference else NO
+    if operator == GREATER:
+        return YES if value > reference else NO
+    if operator == GREATER_OR_EQUAL:
+        return YES if value >= reference else NO
+    return DECLINE
+
+
+cdef inline bint same_bits(const uint8_t* p, const uint8_t* q, unsigned bits) noexcept nogil:
+    """Whether the first `bits` bits are the same; both have octets for them."""
+    cdef unsigned i
+    for i in range(bits >> 3):
+        if p[i] != q[i]:
+            return False
+    return bits & 7 == 0 or (p[bits >> 3] ^ q[bits >> 3]) >> (8 - (bits & 7)) == 0
+
+
+cdef struct Tally:
+    size_t seen
+    size_t matched
+
+
+cdef inline void tally_prefixes(Tally* tally, Reader r, unsigned afi, bint add_path, const Step* step) noexcept nogil:
+    """Counts prefixes, and those that match."""
+    cdef unsigned length, shared
+    cdef const uint8_t* p
+    cdef bint fits
+    while left(&r):
+        if add_path:
+            skip(&r, 4)
+        length = u8(&r)
+        p = take(&r, (length + 7) >> 3)
+        if p == NULL:
+            return
+        tally.seen += 1
+        if afi != <unsigned> step.number:
+            continue
+        if step.operator == LIKE:
+            fits = True
+        elif step.operator == EQUAL:
+            fits = length == step.size
+        elif step.operator == LESS:
+            fits = length > step.size
+        elif step.operator == LESS_OR_EQUAL:
+            fits = length >= step.size
+        elif step.operator == GREATER:
+            fits = length < step.size
+        else:
+            fits = length <= step.size
+        shared = length if length < step.size else step.size
+        if fits and same_bits(p, step.address, shared):
+            tally.matched += 1
+            if not step.every:
+                return
+
+
+cdef inline void tally_mp(Tally* tally, const Update* u, int code, const Mp* mp, const Step* step) noexcept nogil:
+    if has(u, code):
+        tally_prefixes(tally, mp.nlri, mp.afi, u.add_path, step)
+
+
+cdef inline Answer look_at_prefixes(const Update* u, const Step* step) noexcept nogil:
+    cdef Tally tally
+    tally.seen = tally.matched = 0
+    if step.look != LOOK_UNREACH:
+        tally_prefixes(&tally, u.nlri, 1, u.add_path, step)
+        tally_mp(&tally, u, MP_REACH, &u.reach, step)
+    if step.look != LOOK_REACH:
+        tally_prefixes(&tally, u.withdrawn, 1, u.add_path, step)
+        tally_mp(&tally, u, MP_UNREACH, &u.unreach, step)
+    if step.operator == PRESENT:
+        return YES if tally.seen else NO
+    if tally.seen == 0:
+        return ABSENT
+    return YES if (tally.matched == tally.seen if step.every else tally.matched != 0) else NO
+
+
+cdef inline Answer look_at_family(const Update* u, const Step* step) noexcept nogil:
+    cdef unsigned afi = 1, safi = 1
+    cdef unsigned wanted_afi = <unsigned> step.number >> 8, wanted_safi = <unsigned> step.number & 0xFF
+    if has(u, MP_REACH):
+        afi, safi = u.reach.afi, u.reach.safi
+    elif has(u, MP_UNREACH):
+        afi, safi = u.unreach.afi, u.unreach.safi
+    return YES if (wanted_afi == 0 or wanted_afi == afi) and (wanted_safi == 0 or wanted_safi == safi) else NO
+
+
+cdef inline Answer look_at_next_hop(const Update* u, const Step* step) noexcept nogil:
+    cdef Reader r = u.reach.next_hop if has(u, MP_REACH) else value_of(u, NEXT_HOP)
+    cdef size_t size = left(&r)
+    cdef const uint8_t* p
+    if size == 0:
+        return NO if step.operator == PRESENT else ABSENT
+    if step.operator == PRESENT:
+        return YES
+    if size == 32:  # the first is the global address (RFC 2545 section 3)
+        size = 16
+    p = take(&r, size)
+    if size != (<size_t> 4 if step.number == 1 else <size_t> 16):
+        return NO
+    if step.operator == LIKE:
+        return YES if same_bits(p, step.address, step.size) else NO
+    return compare(memcmp(p, step.address, size), step.operator, 0)
+
+
+cdef inline Answer look_at_hop(Reader r, bint as4, const Step* step) noexcept nogil:
+    """The hop of the index, or (every) any hop; a set is one hop, and any of its members will do."""
+    cdef Reader again = r
+    cdef int64_t hop = 0, wanted = step.hop
+    cdef unsigned kind, count, i
+    cdef uint32_t asn
+    if wanted < 0:
+        while left(&again):
+            kind = u8(&again)
+            count = u8(&again)
+            wanted += 1 if kind == AS_SET else count
+            skip(&again, count * (4 if as4 else 2))
+        if wanted < 0:
+            return NO
+    while left(&r):
+        kind = u8(&r)
+        count = u8(&r)
+        for i in range(count):
+            asn = u32(&r) if as4 else u16(&r)
+            if (step.every or hop == wanted) and compare(asn, step.operator, step.number) == YES:
+                return YES
+            if kind != AS_SET:
+                hop += 1
+        if kind == AS_SET:
+            hop += 1
+        if hop > wanted and not step.every:
+            return NO
+    return NO
+
+
+cdef inline uint32_t count_hops(Reader r, bint as4, bint collapsed) noexcept nogil:
+    """Hops of a path; collapsed: of an AS that repeats the one before, none."""
+    cdef uint32_t hops = 0, asn, before = 0
+    cdef bint known = False  # whether the hop before was one AS
+    cdef unsigned kind, count, i
+    while left(&r):
+        kind = u8(&r)
+        count = u8(&r)
+        if not collapsed or kind == AS_SET and count > 1:
+            hops += 1 if kind == AS_SET else count
+            known = False
+            skip(&r, count * (4 if as4 else 2))
+            continue
+        for i in range(count):
+            asn = u32(&r) if as4 else u16(&r)
+            if not known or asn != before:
+                hops += 1
+            before = asn
+            known = True
+    return hops
+
+
+cdef inline unsigned follow(const uint8_t* table, unsigned state, unsigned letter) noexcept nogil:
+    return table[state * ROW + letter]
+
+
+cdef inline unsigned follow_number(const uint8_t* table, unsigned state, uint32_t number) noexcept nogil:
+    """The state behind the digits of a number."""
+    cdef uint8_t digits[10]
+    cdef unsigned count = 0
+    while number >= 10:
+        digits[count] = number % 10
+        number = number // 10
+        count += 1
+    state = follow(table, state, number)
+    while count:
+        count -= 1
+        state = follow(table, state, digits[count])
+    return state
+
+
+cdef inline Answer look_at_path_text(Reader r, bint as4, const uint8_t* table) noexcept nogil:
+    """Spells the path out, as in `1,2,[3,4]`, and runs the table over it."""
+    cdef unsigned state = START, kind, count, i
+    cdef bint first = True
+    while left(&r) and state > MATCH:
+        kind = u8(&r)
+        count = u8(&r)
+        for i in range(count):
+            if not first:
+                state = follow(table, state, COMMA)
+            first = False
+            if kind == AS_SET and i == 0:
+                state = follow(table, state, OPENING)
+            state = follow_number(table, state, u32(&r) if as4 else u16(&r))
+            if state <= MATCH:
+                break
+        if kind == AS_SET:
+            state = follow(table, state, CLOSING)
+    return YES if follow(table, state, END) == MATCH else NO
+
+
+cdef inline Answer look_at_list_text(const Update* u, int code, unsigned parts, const uint8_t* table) noexcept nogil:
+    """The same for communities of two parts of 16 bits or three of 32, as in `"1:2","3:4"`."""
+    cdef Reader r = value_of(u, code)
+    cdef unsigned state = START, i
+    cdef bint first = True
+    if left(&r) == 0:
+        return ABSENT
+    while left(&r) and state > MATCH:
+        if not first:
+            state = follow(table, state, COMMA)
+        first = False
+        state = follow(table, state, QUOTE)
+        for i in range(parts):
+            if i:
+                state = follow(table, state, COLON)
+            state = follow_number(table, state, u32(&r) if parts == 3 else u16(&r))
+        state = follow(table, state, QUOTE)
+    return YES if follow(table, state, END) == MATCH else NO
+
+
+cdef inline Answer look_at_path(const Program* program, const Update* u, const Step* step) noexcept nogil:
+    cdef Reader r = value_of(u, AS_PATH)
+    if has(u, AS4_PATH) and not u.as4:  # to be merged into it (RFC 6793 section 4.2.3)
+        return DECLINE
+    if left(&r) == 0:
+        return NO if step.operator == PRESENT else ABSENT
+    if step.operator == PRESENT:
+        return YES
+    if step.look == LOOK_HOP:
+        return look_at_hop(r, u.as4, step)
+    if step.look == LOOK_PATH_LEN:
+        return compare(count_hops(r, u.as4, False), step.operator, step.number)
+    if step.look == LOOK_PATH_HOPS:
+        return compare(count_hops(r, u.as4, True), step.operator, step.number)
+    if step.look == LOOK_PATH_TEXT:
+        return look_at_path_text(r, u.as4, program.octets + step.table)
+    return DECLINE
+
+
+cdef inline Answer look_at_number(const Update* u, int code, const Step* step) noexcept nogil:
+    cdef Reader r = value_of(u, code)
+    if not has(u, code):
+        return NO if step.operator == PRESENT else ABSENT
+    return compare(u8(&r) if code == ORIGIN else u32(&r), step.operator, step.number)
+
+
+cdef inline Answer look_at_list(const Update* u, int code, size_t width, const Step* step) noexcept nogil:
+    """Communities of `width` octets each."""
+    cdef Reader r = value_of(u, code)
+    if left(&r) == 0:
+        return NO if step.operator == PRESENT else ABSENT
+    if step.operator == PRESENT:
+        return YES
+    while left(&r) >= width:
+        if memcmp(take(&r, width), step.address, width) == 0:
+            return YES
+    return NO
+
+
+cdef inline Answer look_at_update(const Program* program, const Update* u, const Step* step) noexcept nogil:
+    if step.look == LOOK_PREFIX or step.look == LOOK_REACH or step.look == LOOK_UNREACH:
+        return look_at_prefixes(u, step)
+    if LOOK_PATH <= step.look <= LOOK_PATH_TEXT:
+        return look_at_path(program, u, step)
+    if step.look == LOOK_FAMILY:
+        return look_at_family(u, step)
+    if step.look == LOOK_NEXT_HOP:
+        return look_at_next_hop(u, step)
+    if step.look == LOOK_ORIGIN:
+        return look_at_number(u, ORIGIN, step)
+    if step.look == LOOK_MED:
+        return look_at_number(u, MED, step)
+    if step.look == LOOK_LOCAL_PREF:
+        return look_at_number(u, LOCAL_PREF, step)
+    if step.look == LOOK_OTC:
+        return look_at_number(u, OTC, step)
+    if step.look == LOOK_COMMUNITY:
+        return look_at_list(u, COMMUNITY, 4, step)
+    if step.look == LOOK_EXT_COMMUNITY:
+        return look_at_list(u, EXT_COMMUNITY, 8, step)
+    if step.look == LOOK_LARGE_COMMUNITY:
+        return look_at_list(u, LARGE_COMMUNITY, 12, step)
+    if step.look == LOOK_COMMUNITY_TEXT:
+        return look_at_list_text(u, COMMUNITY, 2, program.octets + step.table)
+    if step.look == LOOK_LARGE_COMMUNITY_TEXT:
+        return look_at_list_text(u, LARGE_COMMUNITY, 3, program.octets + step.table)
+    return DECLINE
+
+
+cdef inline Answer look_at_peer(Reader r, bint as4, const Step* step) noexcept nogil:
+    """Tags that the per-peer header says (RFC 6396 section 4.4.2); zero is none."""
+    cdef uint32_t peer_as = u32(&r) if as4 else u16(&r)
+    cdef uint32_t local_as = u32(&r) if as4 else u16(&r)
+    cdef unsigned afi
+    cdef size_t size, i
+    cdef uint8_t any_bit = 0
+    cdef const uint8_t* p
+    skip(&r, 2)
+    afi = u16(&r)
+    if r.failed or afi != 1 and afi != 2:
+        return DECLINE
+    size = 4 if afi == 1 else 16
+    p = take(&r, size)
+    if step.look == LOOK_LOCAL_IP:
+        p = take(&r, size)
+    if p == NULL:
+        return DECLINE
+    if step.look == LOOK_PEER_AS or step.look == LOOK_LOCAL_AS:
+        peer_as = peer_as if step.look == LOOK_PEER_AS else local_as
+        if peer_as == 0:
+            return NO if step.operator == PRESENT else ABSENT
+        return compare(peer_as, step.operator, step.number)
+    for i in range(size):
+        any_bit |= p[i]
+    if any_bit == 0:
+        return NO if step.operator == PRESENT else ABSENT
+    if step.operator == PRESENT:
+        return YES
+    return YES if step.number == afi and memcmp(p, step.address, size) == 0 else NO
+
+
+cdef inline Answer look_at_entry(const Entry* entry, unsigned kind, const Step* step) noexcept nogil:
+    """What needs no look into the body; DECLINE for everything else."""
+    cdef int64_t value
+    if step.look == LOOK_TYPE:
+        return YES if kind == step.number else NO
+    if step.look == LOOK_DIRECTION:
+        value = entry.flags & (LEFT | RIGHT)
+    elif step.look == LOOK_SEQ:
+        value = entry.seq
+    elif step.look == LOOK_TIME and entry.time >= 0:
+        value = entry.time
+    else:
+        return DECLINE
+    if value == 0:
+        return NO if step.operator == PRESENT else ABSENT
+    return compare(value, step.operator, step.number)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Judging
+
+cdef inline bint meets(Answer answer, unsigned want) noexcept nogil:
+    if want == WANT_TRUE:
+        return answer == YES
+    if want == WANT_FALSE:
+        return answer == NO
+    if want == WANT_NOT_TRUE:
+        return answer != YES
+    return answer != NO
+
+
+cdef inline Answer judge(
+    const Program* program, const uint8_t* octets, size_t size, const Entry* entry, Update* u
+) noexcept nogil:
+    """YES, NO or DECLINE."""
+    cdef Reader message = message_of(octets, size, entry)
+    cdef unsigned kind, at
+    cdef bint located = False
+    cdef const Step* step
+    cdef Answer answer
+    if message.failed:
+        return DECLINE
+    kind = message.base[message.pos + 18]  # message_of says that the header is there
+    at = program.header.first_update if kind == UPDATE else program.header.first_other
+    while at < REJECT:
+        step = &program.steps[at]
+        answer = look_at_entry(entry, kind, step)
+        if answer == DECLINE and LOOK_PEER_AS <= step.look <= LOOK_LOCAL_IP:
+            if entry.peer == NO_PEER:
+                answer = NO if step.operator == PRESENT else ABSENT
+            else:
+                answer = look_at_peer(peer_of(octets, size, entry), entry.flags & PEER_AS4 != 0, step)
+        elif answer == DECLINE and kind == UPDATE and step.look != LOOK_ASK:
+            if not located:
+                if not locate(u, message, entry.flags):
+                    return DECLINE
+                located = True
+            answer = look_at_update(program, u, step)
+        if answer == DECLINE:
+            return DECLINE
+        at = step.yes if meets(answer, step.want) else step.no
+    return YES if at == ACCEPT else NO
+
+
+def select(bytes octets not None, index not None, bytes program not None, bint keep):
+    """(index, declined): the index of the messages for which the program says yes, or (not keep) no, in their order.
+
+    octets, index: a block's. declined: positions in the new index of messages that accel did not judge; they are
+    all in it. Raises ValueError for a program that bgpipe.filters.program can't have written.
+    """
+    cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
+    cdef size_t size = PyBytes_GET_SIZE(octets)
+    cdef Py_ssize_t kept = 0, undecided = 0
+    cdef Py_buffer view
+    cdef Reader entries
+    cdef Entry entry
+    cdef Entry* selected
+    cdef uint8_t* marks
+    cdef Answer answer
+    cdef Program loaded
+    cdef Update u
+    if not load(&loaded, <const uint8_t*> PyBytes_AS_STRING(program), PyBytes_GET_SIZE(program)):
+        raise ValueError("not a filter program")
+    PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)
+    try:
+        chosen = PyByteArray_FromStringAndSize(NULL, view.len)
+        marked = PyByteArray_FromStringAndSize(NULL, view.len // sizeof(Entry))
+        selected = <Entry*> PyByteArray_AS_STRING(chosen)
+        marks = <uint8_t*> PyByteArray_AS_STRING(marked)
+        entries = reader(<const uint8_t*> view.buf, 0, view.len)
+        with nogil:
+            while next_entry(&entries, &entry):  # so there is room in both for each
+                answer = judge(&loaded, base, size, &entry, &u)
+                if answer == DECLINE or (answer == YES) == keep:
+                    selected[kept] = entry
+                    marks[kept] = answer == DECLINE
+                    undecided += answer == DECLINE
+                    kept += 1
+    finally:
+        PyBuffer_Release(&view)
+    PyByteArray_Resize(chosen, kept * sizeof(Entry))
+    declined = []
+    at = -1
+    while len(declined) < undecided:
+        at = marked.find(1, at + 1)
+        declined.append(at)
+    return chosen, declined

@@ -1,0 +1,231 @@
+"""An UPDATE located in one pass: where its sections and attributes are, and that they are well-formed and common.
+
+`locate` says yes only where every later read is without doubt: known attributes with their usual flags (RFC 4271
+section 4.3, extended length allowed), each at most once, with a length that their value can have; AS_PATH segments
+and prefixes that end where their section ends; MP_REACH and MP_UNREACH of IPv4 and IPv6 unicast and multicast with
+next hops of 4, 16 or 32 octets. Anything else is for the Python codec, which alone judges.
+"""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from .block cimport ADD_PATH, AS4, MESSAGE_HEADER
+from .octets cimport Reader, left, reader, skip, sub, take, u8, u16, u32
+
+
+cdef enum:
+    ORIGIN = 1
+    AS_PATH = 2
+    NEXT_HOP = 3
+    MED = 4
+    LOCAL_PREF = 5
+    ATOMIC_AGGREGATE = 6
+    AGGREGATOR = 7
+    COMMUNITY = 8
+    ORIGINATOR_ID = 9
+    CLUSTER_LIST = 10
+    MP_REACH = 14
+    MP_UNREACH = 15
+    EXT_COMMUNITY = 16
+    AS4_PATH = 17
+    AS4_AGGREGATOR = 18
+    LARGE_COMMUNITY = 32
+    OTC = 35
+    KNOWN_ATTRIBUTES = 17
+
+
+cdef enum:
+    AS_SET = 1
+    AS_SEQUENCE = 2
+
+
+cdef enum:
+    OPTIONAL = 0x80
+    TRANSITIVE = 0x40
+    PARTIAL = 0x20
+    EXTENDED = 0x10
+
+
+cdef struct Attribute:
+    uint8_t code
+    uint8_t flags
+    Reader value
+
+
+cdef struct Mp:
+    uint16_t afi
+    uint8_t safi
+    Reader next_hop  # empty in MP_UNREACH
+    Reader nlri
+
+
+cdef struct Update:
+    bint as4        # AS numbers have 4 octets
+    bint add_path   # prefixes follow a path identifier
+    Reader withdrawn
+    Reader nlri
+    uint64_t seen   # bit n: attribute n is there
+    uint32_t count  # attributes, in wire order
+    Attribute attributes[KNOWN_ATTRIBUTES]
+    uint8_t where[64]  # of each attribute seen: its place in `attributes`
+    Mp reach        # valid if MP_REACH was seen
+    Mp unreach      # valid if MP_UNREACH was seen
+
+
+cdef inline bint has(const Update* u, int code) noexcept nogil:
+    """Whether the attribute is there."""
+    return (u.seen >> code) & 1
+
+
+cdef inline Reader value_of(const Update* u, int code) noexcept nogil:
+    """The value of an attribute; an empty reader if it isn't there."""
+    if not has(u, code):
+        return reader(u.nlri.base, 0, 0)
+    return u.attributes[u.where[code]].value
+
+
+cdef inline uint8_t usual_flags(int code) noexcept nogil:
+    """O and T as the attribute's RFC has them; 0 for an attribute that accel doesn't know."""
+    if code == ORIGIN or code == AS_PATH or code == NEXT_HOP or code == LOCAL_PREF or code == ATOMIC_AGGREGATE:
+        return TRANSITIVE
+    if code == MED or code == ORIGINATOR_ID or code == CLUSTER_LIST or code == MP_REACH or code == MP_UNREACH:
+        return OPTIONAL
+    if (
+        code == AGGREGATOR
+        or code == COMMUNITY
+        or code == EXT_COMMUNITY
+        or code == AS4_PATH
+        or code == AS4_AGGREGATOR
+        or code == LARGE_COMMUNITY
+        or code == OTC
+    ):
+        return OPTIONAL | TRANSITIVE
+    return 0
+
+
+cdef inline bint sound_prefixes(Reader r, unsigned bits, bint add_path) noexcept nogil:
+    """Whether the octets are prefixes of at most `bits` bits, to the last (RFC 4271 section 4.3, RFC 7911)."""
+    cdef unsigned length
+    while left(&r):
+        if add_path:
+            skip(&r, 4)
+        length = u8(&r)
+        if length > bits:
+            return False
+        skip(&r, (length + 7) >> 3)
+    return not r.failed
+
+
+cdef inline bint sound_path(Reader r, unsigned width) noexcept nogil:
+    """Whether the octets are AS_SET and AS_SEQUENCE segments of AS numbers of `width` octets, to the last.
+
+    Empty segments and a sequence after a sequence are for Python: their text doesn't say how they were split.
+    """
+    cdef unsigned kind, before = 0, count
+    while left(&r):
+        kind = u8(&r)
+        count = u8(&r)
+        if count == 0 or (kind != AS_SEQUENCE and kind != AS_SET) or (kind == AS_SEQUENCE and before == AS_SEQUENCE):
+            return False
+        before = kind
+        skip(&r, count * width)
+    return not r.failed
+
+
+cdef inline bint locate_mp(Mp* mp, Reader r, bint is_reach, bint add_path) noexcept nogil:
+    """MP_REACH_NLRI or MP_UNREACH_NLRI (RFC 4760 sections 3 and 4, next hops of RFC 2545 and RFC 8950)."""
+    cdef size_t size = 0
+    mp.afi = u16(&r)
+    mp.safi = u8(&r)
+    if mp.afi != 1 and mp.afi != 2 or mp.safi != 1 and mp.safi != 2:
+        return False
+    if is_reach:
+        size = u8(&r)
+        if size != 16 and size != 32 and (size != 4 or mp.afi == 2):
+            return False
+    mp.next_hop = sub(&r, size)
+    if is_reach and u8(&r) != 0:
+        return False
+    if r.failed:
+        return False
+    mp.nlri = r
+    return sound_prefixes(r, 32 if mp.afi == 1 else 128, add_path)
+
+
+cdef inline bint sound_value(Update* u, int code, Reader value) noexcept nogil:
+    """Whether a value has a length (and for lists a structure) that its attribute can have."""
+    cdef size_t size = left(&value)
+    if code == ORIGIN:
+        return size == 1 and u8(&value) <= 2
+    if code == AS_PATH:
+        return sound_path(value, 4 if u.as4 else 2)
+    if code == NEXT_HOP or code == MED or code == LOCAL_PREF or code == ORIGINATOR_ID or code == OTC:
+        return size == 4
+    if code == ATOMIC_AGGREGATE:
+        return size == 0
+    if code == AGGREGATOR:
+        return size == (8 if u.as4 else 6)
+    if code == COMMUNITY or code == CLUSTER_LIST:
+        return size != 0 and size & 3 == 0
+    if code == EXT_COMMUNITY:
+        return size != 0 and size & 7 == 0
+    if code == LARGE_COMMUNITY:
+        return size != 0 and size % 12 == 0
+    if code == AS4_PATH:
+        return size != 0 and sound_path(value, 4)
+    if code == AS4_AGGREGATOR:
+        return size == 8
+    if code == MP_REACH:
+        return locate_mp(&u.reach, value, True, u.add_path)
+    if code == MP_UNREACH:
+        return locate_mp(&u.unreach, value, False, u.add_path)
+    return False
+
+
+cdef inline bint locate_attributes(Update* u, Reader r) noexcept nogil:
+    """Attributes, to the last octet of `r`."""
+    cdef Attribute* attribute
+    cdef int code
+    cdef unsigned flags, usual, odd
+    u.seen = 0
+    u.count = 0
+    while left(&r):
+        flags = u8(&r)
+        code = u8(&r)
+        usual = usual_flags(code)
+        odd = (flags & ~(<unsigned> EXTENDED)) ^ usual
+        if odd == PARTIAL and usual == (OPTIONAL | TRANSITIVE):
+            odd = 0
+        if usual == 0 or odd != 0 or (u.seen >> code) & 1:
+            return False
+        attribute = &u.attributes[u.count]
+        attribute.code = code
+        attribute.flags = flags
+        attribute.value = sub(&r, u16(&r) if flags & EXTENDED else u8(&r))
+        if r.failed or not sound_value(u, code, attribute.value):
+            return False
+        u.where[code] = u.count
+        u.seen |= <uint64_t> 1 << code
+        u.count += 1
+    return not r.failed
+
+
+cdef inline bint locate(Update* u, Reader message, unsigned flags) noexcept nogil:
+    """Fills `u` from a whole UPDATE message, `flags` being its entry's; False declines."""
+    skip(&message, MESSAGE_HEADER)
+    return locate_body(u, message, flags)
+
+
+cdef inline bint locate_body(Update* u, Reader r, unsigned flags) noexcept nogil:
+    """Fills `u` from an UPDATE without its message header (RFC 4271 section 4.3); False declines."""
+    cdef Reader attributes
+    u.as4 = (flags & AS4) != 0
+    u.add_path = (flags & ADD_PATH) != 0
+    u.withdrawn = sub(&r, u16(&r))
+    attributes = sub(&r, u16(&r))
+    u.nlri = r
+    return (
+        not r.failed
+        and locate_attributes(u, attributes)
+        and sound_prefixes(u.withdrawn, 32, u.add_path)
+        and sound_prefixes(r, 32, u.add_path)
+    )

@@ -1,0 +1,147 @@
+"""From what the command line says to a pipeline that is attached and ready to run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn
+
+from ..pipeline import events
+from ..pipeline.errors import ConfigError
+from ..pipeline.events import Event, expand_all
+from ..pipeline.pipeline import Pipeline
+from ..pipeline.stage import Stage
+from ..runtime.log import StderrLog
+from ..runtime.options import GlobalOptions
+from ..wire.context import AS4, WireContext
+from .grammar import CommandLine
+
+if TYPE_CHECKING:
+    from ..wire.caps import Capability
+
+MAX_LOGGED = 10
+"""How many malformed messages are told of in full."""
+
+
+def build(line: CommandLine, log: StderrLog) -> Pipeline:
+    """Raises ConfigError."""
+    options = line.options
+    if not options.http and (options.http_auth or options.http_open):
+        raise ConfigError("--http-auth and --http-open need --http")
+    capabilities = parse_capabilities(options.caps) if options.caps else ()
+    pipeline = Pipeline(log=log, context=make_context(options, capabilities), capabilities=capabilities)
+    pipeline.on_kill = exit_at_once
+    uses = {stage.uses for stage in line.stages}
+    wants_stdin = options.stdin or options.stdin_wait
+    wants_stdout = options.stdout or options.stdout_wait
+    for name in uses & {"stdin" if wants_stdin else "", "stdout" if wants_stdout else ""} - {""}:
+        raise ConfigError(f"--{name} and a stage {name} exclude each other")
+    if len(line.stages) == 1 and uses == {""}:
+        wants_stdout = True
+    if wants_stdin:
+        pipeline.add(hidden("stdin", options.stdin_wait and "ESTABLISHED"), index=0, hidden=True)
+    for stage in line.stages:
+        pipeline.add(stage, index=stage.index)
+    if wants_stdout:
+        pipeline.add(hidden("stdout", options.stdout_wait and "EOR"), index=0, hidden=True)
+    stage_events = events.STAGE_EVENTS
+    told = expand_all(options.events, stage_events)
+    pipeline.bus.on(told, log_event(pipeline))
+    kills = expand_all(options.kill, ("STOP",))
+    pipeline.bus.on(kills, lambda event: pipeline.kill(event.name))
+    pipeline.want(kills)
+    if options.events != GlobalOptions.events.default:
+        pipeline.want(told)
+    pipeline.attach()
+    return pipeline
+
+
+def hidden(name: str, wait: str | bool) -> Stage:
+    """The stage that -i or -o stands for."""
+    from ..stages import find
+
+    found = find(name)
+    assert found is not None
+    stage = found(name)
+    words = ["--left", "--right"]
+    if name == "stdin":
+        words.append("--new=first")
+    if wait:
+        words.append(f"--wait={wait}")
+    stage.scan(words)
+    return stage
+
+
+def make_context(options: GlobalOptions, capabilities: Sequence[Capability]) -> WireContext:
+    """How messages are read that come without saying it. Raises ConfigError."""
+    if not (capabilities or options.short_asn or options.guess_asn):
+        return AS4
+    from ..wire import negotiation
+
+    families = negotiation.contexts(capabilities).right.add_path if capabilities else AS4.add_path
+    return WireContext(as4=not options.short_asn, add_path=families, guess_as=options.guess_asn)
+
+
+def parse_capabilities(text: str) -> tuple[Capability, ...]:
+    """Capabilities as JSON, or as @FILE of it. Raises ConfigError."""
+    import json
+
+    from ..wire import caps, negotiation
+    from ..wire.errors import TextError, WireError
+
+    try:
+        if text.startswith("@"):
+            with open(text[1:], encoding="utf-8") as file:
+                text = file.read()
+        capabilities = caps.from_json(json.loads(text))
+        negotiation.contexts(capabilities)
+    except (OSError, ValueError, TextError, WireError) as error:
+        raise ConfigError(f"--caps: {error}") from None
+    return capabilities
+
+
+def log_event(pipeline: Pipeline) -> Callable[[Event], None]:
+    """A handler that logs an event, and of malformed messages the first ones."""
+    malformed = 0
+
+    def handle(event: Event) -> None:
+        nonlocal malformed
+        if event.name == events.PARSE:
+            malformed += 1
+            if malformed > MAX_LOGGED:
+                return
+        fields: dict[str, object] = {}
+        if event.error is not None:
+            more = event.values if event.name == events.PARSE else ()  # what else can't be decoded
+            fields["error"] = "; ".join(map(str, (event.error, *more)))
+        if event.values and event.name != events.PARSE:
+            fields["vals"] = ",".join(map(str, event.values))
+        if event.direction:
+            fields["evdir"] = event.direction
+        fields["evseq"] = event.seq
+        if event.stage:
+            fields["stage"] = event.stage
+        if event.message is not None:
+            fields["msg"] = describe(event)
+        log = pipeline.log
+        (log.error if event.error is not None else log.info)(f"event {event.name}", **fields)
+        if malformed == MAX_LOGGED:
+            malformed += 1
+            log.warning("more malformed messages are only counted")
+
+    return handle
+
+
+def describe(event: Event) -> str:
+    """The message of an event as JSON."""
+    from ..formats.json import Encoder
+
+    assert event.message is not None
+    return Encoder().encode_message(event.message).decode().rstrip()
+
+
+def exit_at_once(reason: str) -> NoReturn:
+    """What --kill does: nothing is finished, nothing flushed."""
+    sys.stderr.flush()
+    os._exit(1)

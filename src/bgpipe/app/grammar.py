@@ -1,0 +1,146 @@
+"""The command line: `bgpipe [OPTIONS] [--] [@NAME] STAGE [OPTIONS] [ARGUMENT] [--] [@NAME] STAGE ...`
+
+A stage's words end at `--`, or by themselves after its argument: what is left starts the next stage. A stage may
+be said by a bare word: an address is `connect`, :PORT is `listen`, a URL or a file is `read`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from .. import stages
+from ..pipeline.errors import ConfigError, UsageError, nearest
+from ..runtime.options import GlobalOptions
+
+if TYPE_CHECKING:
+    from ..pipeline.stage import Stage
+
+PREFIX = "BGPIPE_"
+"""Of names in the environment that say options."""
+
+
+class CommandLine:
+    """What the words say. help: the name of what help is wanted of, "" for the program, None for no help."""
+
+    def __init__(self) -> None:
+        self.options = GlobalOptions()
+        self.stages: list[Stage] = []
+        self.help: str | None = None
+
+
+def parse(words: Sequence[str], environment: Mapping[str, str] | None = None) -> CommandLine:
+    """Reads a command line, without the program's name. Raises UsageError, ConfigError."""
+    environment = environment or {}
+    line = CommandLine()
+    line.options.take_environment(environment, PREFIX)
+    rest = line.options.scan(words)
+    if line.options.help:
+        line.help = ""
+        return line
+    if rest[:1] == ["--"]:
+        rest = rest[1:]
+    elif rest[:1] == ["help"]:
+        line.help = rest[1] if len(rest) > 1 else ""
+        return line
+    elif rest[:1] == ["version"]:
+        line.options.version = True
+        return line
+    index = 0
+    while rest:
+        index += 1
+        if rest[0] == "--":  # an empty stage, which still has a number
+            rest = rest[1:]
+            continue
+        end = rest.index("--") if "--" in rest else len(rest)
+        stage, left = _read_stage(rest[:end], index, line, environment)
+        if line.help is not None:
+            return line
+        line.stages.append(stage)
+        rest = left + rest[end:] if left else rest[end + 1 :]
+    return line
+
+
+def _read_stage(
+    words: list[str], index: int, line: CommandLine, environment: Mapping[str, str]
+) -> tuple[Stage, list[str]]:
+    """The stage that `words` start with, and the words after it."""
+    name = ""
+    if words[0].startswith("@") and len(words[0]) > 1:
+        name, words = words[0], words[1:]
+        if not words:
+            raise ConfigError(f"{name} names a stage, but no stage follows")
+    command, words = resolve(words)
+    found = stages.find(command)
+    if found is None:
+        raise ConfigError(f"unknown stage {command!r}{nearest(command, stages.known())}")
+    stage = found(name or command)
+    stage.index = index
+    try:
+        stage.take_environment(environment, f"{PREFIX}{command}_")
+        rest = stage.scan(words)
+    except UsageError as error:
+        raise UsageError(f"{stage.name}: {error}{_misplaced(error)}") from None
+    if stage.help:
+        line.help = command
+        return stage, []
+    count = len(rest) if stage.take_all else 1 if stage.argument else 0
+    if stage.argument and not rest:
+        raise ConfigError(f"{stage.name}: needs an argument: {stage.argument}")
+    stage.arguments = rest[:count]
+    stage.words = words[: len(words) - len(rest) + count]
+    return stage, rest[count:]
+
+
+_ADDRESS = re.compile(
+    r"(?P<v4>\d+\.\d+\.\d+\.\d+|localhost)(:\d+)?"
+    r"|\[(?P<v6>[0-9a-fA-F:.]+)\](:\d+)?"
+    r"|(?P<bare>[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)"
+)
+_STAGE = re.compile(r"[a-z][a-z0-9_-]*")
+_PORT = re.compile(r":(\d{1,5})")
+
+
+def resolve(words: list[str]) -> tuple[str, list[str]]:
+    """(command, words after it) of a stage; a bare word that is no command is the argument of one.
+
+    Raises ConfigError.
+    """
+    word = words[0]
+    if is_address(word):
+        return "connect", words
+    if (port := _PORT.fullmatch(word)) and 0 < int(port[1]) < 65536:
+        return "listen", words
+    if "://" in word:
+        return "read", words
+    if word in stages.builtin():
+        return word, words[1:]
+    # looking for other packages' stages takes longer than all the rest here: not for what can't be the name of one
+    if _STAGE.fullmatch(word) and word in stages.known():
+        return word, words[1:]
+    if os.path.exists(word) and not os.path.isdir(word):
+        return "read", words
+    what = "is a folder" if os.path.isdir(word) else "no such stage or file"
+    raise ConfigError(f"{word}: {what}{nearest(word, stages.known())}")
+
+
+def is_address(word: str) -> bool:
+    """An IP address or localhost, with or without a port."""
+    found = _ADDRESS.fullmatch(word)
+    if not found:
+        return False
+    from ipaddress import ip_address
+
+    host = found["v4"] or found["v6"] or found["bare"]
+    try:
+        return host == "localhost" or bool(ip_address(host))
+    except ValueError:
+        return False
+
+
+def _misplaced(error: UsageError) -> str:
+    """A hint, if the option that a stage doesn't have is one of the whole pipeline."""
+    names = {name for option in GlobalOptions.declared().values() for name in (option.name, option.short)} - {""}
+    return " (it belongs before the first stage)" if error.option in names else ""

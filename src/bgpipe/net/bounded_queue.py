@@ -1,0 +1,87 @@
+"""Octets from a thread that reads to a consumer that computes or to one that awaits."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from threading import Condition
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Closed(Exception):
+    """The other end doesn't want or have more."""
+
+
+class BoundedQueue(Generic[Item]):
+    """A queue of at most `size` items between one thread that puts and one consumer that gets, in code or coroutine."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._items: deque[Item] = deque()
+        self._change = Condition()
+        self._closed = False
+        self._wake: Callable[[], object] | None = None
+
+    def put(self, item: Item) -> None:
+        """Waits for room. Raises Closed once the consumer has closed."""
+        with self._change:
+            while len(self._items) >= self._size and not self._closed:
+                self._change.wait()
+            if self._closed:
+                raise Closed
+            self._items.append(item)
+            self._notify()
+
+    def get(self) -> Item:
+        """Waits for an item. Raises Closed when all are out and no more will come."""
+        with self._change:
+            while not self._items:
+                if self._closed:
+                    raise Closed
+                self._change.wait()
+            return self._take()
+
+    async def get_async(self) -> Item:
+        """As `get`, for a coroutine."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        while True:
+            with self._change:
+                if self._items:
+                    return self._take()
+                if self._closed:
+                    raise Closed
+                woken = asyncio.Event()
+                self._wake = partial(loop.call_soon_threadsafe, woken.set)
+            await woken.wait()
+
+    def finish(self) -> None:
+        """Called by the thread that puts: no more will come."""
+        with self._change:
+            self._closed = True
+            self._notify()
+
+    def close(self) -> None:
+        """Called by the consumer: nothing more is wanted."""
+        with self._change:
+            self._closed = True
+            self._items.clear()
+            self._notify()
+
+    def _take(self) -> Item:
+        item = self._items.popleft()
+        self._change.notify_all()
+        return item
+
+    def _notify(self) -> None:
+        self._change.notify_all()
+        wake, self._wake = self._wake, None
+        if wake is not None:
+            try:
+                wake()
+            except RuntimeError:
+                self._closed = True  # the consumer's event loop is closed

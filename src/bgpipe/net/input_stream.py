@@ -1,0 +1,150 @@
+"""Streams of octets, decompressed in the background, for loops and coroutines."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
+from threading import Thread
+from typing import Final
+
+from .bounded_queue import BoundedQueue, Closed
+from .compression import by_content, decompress
+from .errors import DamagedError, StreamError
+from .octet_source import OctetSource
+
+QUEUE_CHUNKS: Final = 8
+"""Chunks, of about 1 MB at most, that wait for the consumer."""
+
+
+class InputStream:
+    """Iterate over it, with `for` or `async for`, for the octets in the order of the stream, as soon as they come.
+
+    A thread reads and decompresses, so that this overlaps with what the consumer does. Iteration raises StreamError.
+    What can't be read of a compressed stream is told to `on_damage` when iteration is there, and skipped; without
+    `on_damage` it raises DamagedError, and a new loop goes on behind it.
+
+    source: of which `position` and `total`, in compressed octets, tell the progress.
+    """
+
+    def __init__(
+        self,
+        source: OctetSource,
+        compression: str = "auto",
+        promise: str = "none",
+        on_damage: Callable[[DamagedError], None] | None = None,
+    ) -> None:
+        """compression: auto, none, gz, bzip2 or zstd. promise: what the stream's name says, if auto finds none."""
+        self.source = source
+        self._compression = compression
+        self._promise = promise
+        self._on_damage = on_damage
+        self._queue: BoundedQueue[bytes | Exception] = BoundedQueue(QUEUE_CHUNKS)
+        self._error: StreamError | None = None
+        Thread(target=self._produce, name=f"read {source.name}", daemon=True).start()
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return self.source.name
+
+    @property
+    def position(self) -> int:
+        """Octets read so far, before decompression."""
+        return self.source.position
+
+    @property
+    def total(self) -> int | None:
+        """Octets that there are to read, before decompression; None if nobody knows."""
+        return self.source.total
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        while True:
+            try:
+                item = self._queue.get()
+            except Closed:
+                raise StopIteration from None
+            if octets := self._judge(item):
+                return octets
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while True:
+            try:
+                item = await self._queue.get_async()
+            except Closed:
+                raise StopAsyncIteration from None
+            if octets := self._judge(item):
+                return octets
+
+    def __enter__(self) -> InputStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends reading."""
+        self.source.close()
+        self._queue.close()
+
+    def _judge(self, item: bytes | Exception) -> bytes | None:
+        if isinstance(item, bytes):
+            return item
+        if isinstance(item, DamagedError) and self._on_damage is not None:
+            self._on_damage(item)
+            return None
+        raise item
+
+    def _produce(self) -> None:
+        """The thread."""
+        try:
+            for octets in self._decompressed():
+                if octets:
+                    self._queue.put(octets)
+            if self._error is not None:
+                self._queue.put(self._error)
+        except Closed:
+            pass
+        except Exception as error:  # the consumer is to see it, not this thread's end
+            with suppress(Closed):
+                self._queue.put(error)
+        finally:
+            self._queue.finish()
+
+    def _decompressed(self) -> Iterator[bytes]:
+        raw = self._raw()
+        compression, start = self._compression, b""
+        if compression == "auto":
+            found: str | None = None
+            for octets in raw:
+                start += octets
+                found = by_content(start)
+                if found is not None:
+                    break
+            compression = found or "none"
+            if compression == "none" and not getattr(self.source, "encoded", False):
+                compression = self._promise if start else "none"
+        return decompress(compression, _chain(start, raw), self._damage)
+
+    def _raw(self) -> Iterator[bytes]:
+        """The source's octets. If it breaks, what came before is still decompressed, and then the error is told."""
+        try:
+            yield from self.source
+        except DamagedError as error:
+            self._queue.put(error)
+        except StreamError as error:
+            self._error = error
+
+    def _damage(self, text: str) -> None:
+        self._queue.put(DamagedError(self.name, text))
+
+
+def _chain(start: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    if start:
+        yield start
+    yield from rest

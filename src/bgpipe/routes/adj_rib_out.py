@@ -1,0 +1,190 @@
+"""What a speaker has announced to its peer, so that it can announce it again (ROUTE-REFRESH, RFC 2918).
+
+UPDATEs are kept as they passed, and looked into when somebody asks, or when they are many: most peers never ask.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from ..wire import attrs
+from ..wire.attrs.attribute import Attribute, encode_header
+from ..wire.attrs.mp_reach import encode_family
+from ..wire.block import HEADER, Block
+from ..wire.context import MAX_MESSAGE, WireContext
+from ..wire.errors import WireError
+from ..wire.family import IPV4_UNICAST, Family
+from ..wire.message import UPDATE, Message
+from ..wire.prefix import split_prefixes
+from ..wire.update import Update, join, split_attributes
+
+MAX_PASSED: Final = 32 << 20
+"""Octets of UPDATEs that are kept as they passed; then they are looked into."""
+DIGEST_UPDATES: Final = 500
+"""UPDATEs that are looked into at once: some milliseconds."""
+_FLOWSPEC: Final = 133
+
+
+class Route(NamedTuple):
+    """What is said of a prefix.
+
+    attributes: the octets of all path attributes but MP_REACH_NLRI. hop: length and octets of the next hop there, and
+    the reserved octet; None where the prefix was in the NLRI field. context: how all of it is to be read.
+    """
+
+    attributes: bytes
+    hop: bytes | None
+    context: WireContext
+
+    def message(self, family: Family, prefixes: Iterable[bytes]) -> Message:
+        """An UPDATE that announces these prefixes."""
+        nlri = b"".join(prefixes)
+        if self.hop is None:
+            return Message(UPDATE, join(b"", self.attributes, nlri), context=self.context)
+        value = encode_family(family) + self.hop + nlri
+        mp_reach = encode_header(attrs.OPTIONAL, attrs.MP_REACH, len(value)) + value
+        return Message(UPDATE, join(b"", mp_reach + self.attributes, b""), context=self.context)
+
+    @property
+    def weight(self) -> int:
+        """Octets of an UPDATE without its prefixes."""
+        return HEADER + 4 + len(self.attributes) + (7 + len(self.hop) if self.hop is not None else 0)
+
+
+class AdjRibOut:
+    """The routes of each family: octets of the prefix, with its path identifier if it has one, to Route."""
+
+    def __init__(self) -> None:
+        self.routes: dict[Family, dict[bytes, Route]] = {}
+        self._passed: deque[Iterator[Message]] = deque()
+        self._octets = 0
+
+    def add(self, item: Message | Block) -> None:
+        """Something has passed to the peer."""
+        if isinstance(item, Block):
+            self._octets += len(item.octets)
+            self._passed.append(iter(item))
+        elif item.type_code == UPDATE:
+            self._octets += len(item.body)
+            self._passed.append(iter((item,)))
+
+    @property
+    def full(self) -> bool:
+        """Whether so much has passed that it should be looked into."""
+        return self._octets > MAX_PASSED
+
+    def digest(self, count: int = DIGEST_UPDATES) -> bool:
+        """Looks into at most so many UPDATEs; whether there are more."""
+        while self._passed:
+            for message in self._passed[0]:
+                self._take(message)
+                count -= 1
+                if not count:
+                    return True
+            self._passed.popleft()
+        self._octets = 0
+        return False
+
+    def refresh(self, family: Family) -> Iterator[Message | None]:
+        """UPDATEs that announce all routes of a family again, prefixes with the same attributes together.
+
+        What changes meanwhile is not announced as it was before. None: go on in the next turn, so that others have
+        theirs.
+        """
+        while self.digest():
+            yield None
+        table = self.routes.get(family, {})
+        groups: dict[Route, list[bytes]] = {}
+        for prefix, route in table.items():
+            groups.setdefault(route, []).append(prefix)
+        for route, prefixes in groups.items():
+            for piece in _pieces(prefixes, MAX_MESSAGE - route.weight):
+                while self.digest():
+                    yield None
+                current = [prefix for prefix in piece if table.get(prefix) == route]
+                if current:
+                    yield route.message(family, current)
+
+    def _take(self, message: Message) -> None:
+        if message.type_code != UPDATE:
+            return
+        try:
+            withdrawn, announced = _changes(message.update)
+        except WireError:
+            return  # whatever the peer makes of it: it is no route
+        for family, prefixes in withdrawn:
+            table = self.routes.setdefault(family, {})
+            for prefix in prefixes:
+                table.pop(prefix, None)
+        for family, prefixes, route in announced:
+            self.routes.setdefault(family, {}).update(dict.fromkeys(prefixes, route))
+
+
+_Withdrawn = list[tuple[Family, list[bytes]]]
+_Announced = list[tuple[Family, list[bytes], Route]]
+
+
+def _changes(update: Update) -> tuple[_Withdrawn, _Announced]:
+    """What an UPDATE withdraws, and what it announces. Raises WireError."""
+    context = update.context
+    withdrawn_routes, section, nlri = update.parts()
+    withdrawn: _Withdrawn = []
+    announced: _Announced = []
+    if withdrawn_routes:
+        withdrawn.append((IPV4_UNICAST, _split(IPV4_UNICAST, withdrawn_routes, context)))
+    reach, others = None, []
+    for flags, code, octets in split_attributes(section, 0, len(section)):
+        if code == attrs.MP_REACH:
+            reach = octets
+        elif code == attrs.MP_UNREACH:
+            family = Family(int.from_bytes(octets[:2], "big"), octets[2])
+            withdrawn.append((family, _split(family, octets[3:], context)))
+        else:
+            others.append(Attribute(flags, code, octets, context).encode())
+    attributes = b"".join(others)
+    if reach is not None:
+        family = Family(int.from_bytes(reach[:2], "big"), reach[2])
+        start = 5 + reach[3]
+        announced.append((family, _split(family, reach[start:], context), Route(attributes, reach[3:start], context)))
+    if nlri:
+        route = Route(attributes, None, context)
+        announced.append((IPV4_UNICAST, _split(IPV4_UNICAST, nlri, context), route))
+    return withdrawn, announced
+
+
+def _split(family: Family, nlri: bytes, context: WireContext) -> list[bytes]:
+    """The octets of each prefix. NLRI of families that we can't take apart are one. Raises WireError."""
+    if family.safi == _FLOWSPEC:
+        return list(_split_flowspec(nlri))
+    if not family.address_bits:
+        return [nlri]
+    add_path = family in context.add_path
+    found = split_prefixes(nlri, family.afi, add_path)
+    return [prefix if path_id is None else path_id.to_bytes(4, "big") + prefix for path_id, prefix in found]
+
+
+def _split_flowspec(nlri: bytes) -> Iterator[bytes]:
+    """Flow specifications, each behind its length of one octet, or of two from 240 on (RFC 8955 section 4.1)."""
+    pos = 0
+    while pos < len(nlri):
+        length = nlri[pos] + 1
+        if nlri[pos] >= 0xF0:
+            length = (int.from_bytes(nlri[pos : pos + 2], "big") & 0xFFF) + 2
+        yield nlri[pos : pos + length]
+        pos += length
+
+
+def _pieces(prefixes: list[bytes], room: int) -> Iterator[list[bytes]]:
+    """Runs of prefixes of at most `room` octets together; one prefix at least."""
+    piece: list[bytes] = []
+    left = room
+    for prefix in prefixes:
+        if piece and len(prefix) > left:
+            yield piece
+            piece, left = [], room
+        piece.append(prefix)
+        left -= len(prefix)
+    if piece:
+        yield piece

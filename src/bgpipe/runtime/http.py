@@ -1,0 +1,115 @@
+"""The options --http, and what is behind them: the paths that bgpipe answers to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import suppress
+from typing import Any, Final
+
+from aiohttp import web
+
+from ..net.errors import explain
+from ..net.http import HttpServer, is_loopback, parse_http_address, read_credentials
+from ..pipeline.errors import ConfigError, StageError
+from ..pipeline.metrics import CONTENT_TYPE
+from .dashboard import page
+from .log import StderrLog
+from .options import GlobalOptions
+from .status import Overview
+
+TICK: Final = 0.1
+"""Seconds between two looks at how late the event loop is."""
+
+
+class StatusServer:
+    """The HTTP server of a bgpipe, through which the overview can be seen. Raises ConfigError."""
+
+    def __init__(self, options: GlobalOptions, overview: Overview, log: StderrLog) -> None:
+        self._overview = overview
+        self._log = log
+        try:
+            self._host, self._port = parse_http_address(options.http)
+        except ValueError as error:
+            raise ConfigError(f"--http: {error}") from None
+        if bool(options.http_auth) == options.http_open:
+            raise ConfigError("--http needs --http-auth or --http-open, one of them")
+        try:
+            credentials = read_credentials(options.http_auth) if options.http_auth else None
+        except ValueError as error:
+            raise ConfigError(f"--http-auth: {error}") from None
+        if credentials is None and not is_loopback(self._host):
+            log.warning("--http-open: everybody who reaches this address sees everything", http=options.http)
+        answers = {
+            "/": self._page,
+            "/hc": self._health,
+            "/livez": self._live,
+            "/readyz": self._ready,
+            "/metrics": self._metrics,
+            "/sessions": self._sessions,
+            "/stage/{slug}": self._stage,
+            "/stage/{slug}/": self._stage,
+        }
+        self._server = HttpServer(answers, credentials=credentials, on_error=self._on_error)
+
+    async def open(self) -> None:
+        """Raises StageError."""
+        try:
+            await self._server.start(self._host, self._port)
+        except OSError as error:
+            raise StageError(f"--http: can't listen on {self._host}:{self._port}: {explain(error)}") from error
+        self._log.info(f"http on {self._host}:{self._port}")
+        self._watch = asyncio.create_task(self._watch_loop())
+
+    def stopping(self) -> None:
+        """A signal has come: no longer ready."""
+        self._overview.stopping = True
+
+    async def close(self) -> None:
+        self._watch.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._watch
+        await self._server.close()
+
+    async def _watch_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + TICK
+            await asyncio.sleep(TICK)
+            self._overview.lag.observe(max(0.0, loop.time() - due))
+
+    def _on_error(self, path: str, error: Exception) -> None:
+        self._log.error(f"http {path}: {type(error).__name__}: {error}")
+        self._log.debug("unexpected error", exc_info=error)
+
+    # answers
+
+    async def _page(self, request: web.Request) -> web.Response:
+        return web.Response(text=page(self._overview), content_type="text/html", charset="utf-8")
+
+    async def _health(self, request: web.Request) -> web.Response:
+        return _json(self._overview.health())
+
+    async def _live(self, request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _ready(self, request: web.Request) -> web.Response:
+        why_not = self._overview.why_not_ready()
+        return web.Response(text=f"{why_not or 'ok'}\n", status=503 if why_not else 200)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        metrics = self._overview.metrics()
+        metrics.add("bgpipe_tasks", len(asyncio.all_tasks()))
+        return web.Response(body=metrics.text().encode(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _sessions(self, request: web.Request) -> web.Response:
+        return _json(self._overview.sessions())
+
+    async def _stage(self, request: web.Request) -> web.Response:
+        told = self._overview.stage(request.match_info["slug"])
+        return _json(told) if told is not None else web.Response(status=404, text="no such stage\n")
+
+
+def _json(value: Any) -> web.Response:
+    text = json.dumps(value, default=str, separators=(",", ":")) + "\n"
+    return web.Response(text=text, content_type="application/json")

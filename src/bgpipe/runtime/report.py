@@ -1,0 +1,81 @@
+"""Counts of what a pipeline has read: a summary at the end, and progress on a terminal meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+from ..pipeline.pipeline import Pipeline
+from ..stages.base.source import Source
+
+REFRESH = 0.25
+"""Seconds between two looks at the counts."""
+QUIET = 1.0
+"""Seconds until progress is shown: who is done sooner needs none."""
+
+
+def sources(pipeline: Pipeline) -> list[Source]:
+    return [stage for stage in pipeline.stages if isinstance(stage, Source)]
+
+
+def summary(pipeline: Pipeline, seconds: float) -> dict[str, str]:
+    """Records, messages, skipped by kind, damaged: of all sources together."""
+    counts = [source.counts for source in sources(pipeline)]
+    kinds: dict[str, int] = {}
+    for count in counts:
+        for kind, number in count.kinds.items():
+            kinds[kind] = kinds.get(kind, 0) + number
+    messages = sum(count.messages for count in counts)
+    skipped = sum(count.skipped for count in counts)
+    fields = {
+        "records": f"{sum(count.records for count in counts):,}",
+        "messages": f"{messages:,}",
+        "states": f"{sum(count.states for count in counts):,}",
+        "skipped": f"{skipped:,}" + (f" ({list_kinds(kinds)})" if kinds else ""),
+        "damaged": f"{sum(source.damages for source in sources(pipeline)):,}",
+        "malformed": f"{pipeline.malformed_messages:,}",
+        "seconds": f"{seconds:.2f}",
+        "rate": f"{messages / max(seconds, 1e-3):,.0f}/s",
+    }
+    return {key: value for key, value in fields.items() if value != "0" or key not in ("states", "malformed")}
+
+
+def list_kinds(kinds: dict[str, int]) -> str:
+    most = sorted(kinds.items(), key=lambda item: -item[1])
+    return ", ".join(f"{kind} {number:,}" for kind, number in most)
+
+
+async def show_progress(pipeline: Pipeline) -> None:
+    """Shows a bar with rate and remaining time on standard error until it is cancelled."""
+    await asyncio.sleep(QUIET)
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("reading", total=None, rate="")
+        seen, loop = 0, asyncio.get_running_loop()
+        then = loop.time()
+        while True:
+            streams = [source.stream for source in sources(pipeline) if source.stream is not None]
+            sizes = [stream.total for stream in streams]
+            messages = sum(source.counts.messages for source in sources(pipeline))
+            now = loop.time()
+            rate = f"{messages:,} messages, {(messages - seen) / max(now - then, 1e-3):,.0f}/s"
+            seen, then = messages, now
+            total = sum(size for size in sizes if size is not None) if None not in sizes else None
+            done = sum(stream.position for stream in streams)
+            progress.update(task, total=total, completed=done, rate=rate)
+            await asyncio.sleep(REFRESH)
+
+
+def wants_progress(pipeline: Pipeline) -> bool:
+    """Whether there is a terminal to show progress on, on which we don't print messages too."""
+    prints = any(stage.uses == "stdout" for stage in pipeline.stages)
+    return sys.stderr.isatty() and not (prints and sys.stdout.isatty())

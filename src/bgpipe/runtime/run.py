@@ -1,0 +1,94 @@
+"""Runs a pipeline from the command line: signals, progress, the summary."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .. import accel
+from ..pipeline.pipeline import Pipeline
+from .log import StderrLog
+from .report import show_progress, sources, summary, wants_progress
+from .runner import Runner
+
+if TYPE_CHECKING:
+    from .http import StatusServer
+    from .options import GlobalOptions
+    from .sessions import Sessions
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def run_pipeline(pipeline: Pipeline, make: Callable[[], Pipeline], options: GlobalOptions, log: StderrLog) -> None:
+    """Returns when the pipeline has ended, and those that `make` makes after it. Raises StageError, ConfigError."""
+    for stage in pipeline.unfed_stages():
+        text = f"nobody produces messages in direction {'/'.join(stage.directions)} (missing -L/-R/-LR somewhere?)"
+        log.warning(text, stage=str(stage))
+    for name in pipeline.unknown_events():
+        log.warning(f"nobody tells the event {name}")
+    if accel.AVAILABLE:
+        accel.memory.keep_pages()
+    start = time.monotonic()
+    try:
+        asyncio.run(_run(pipeline, make, options, log))
+    finally:
+        # who stops early, as `head` does, has asked for a few messages and not for counts
+        if any(source.counts.records for source in sources(pipeline)) and (
+            pipeline.errors or not pipeline.stopped_early
+        ):
+            log.info("done", **summary(pipeline, time.monotonic() - start))
+
+
+async def _run(pipeline: Pipeline, make: Callable[[], Pipeline], options: GlobalOptions, log: StderrLog) -> None:
+    runner: Runner | Sessions
+    if any(stage.accepts_many for stage in pipeline.stages):
+        from .sessions import Sessions
+
+        runner = Sessions(pipeline, make, log)
+    else:
+        runner = Runner(pipeline)
+    loop = asyncio.get_running_loop()
+    server: StatusServer | None = None
+
+    def on_signal() -> None:
+        log.info("signal received, stopping...")
+        for number in SIGNALS:  # the next one ends the process at once
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+        if server is not None:
+            server.stopping()
+        runner.interrupt()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, on_signal)
+    if options.http:
+        server = await _open_window(pipeline, runner, options, log)
+    progress = asyncio.create_task(show_progress(pipeline)) if wants_progress(pipeline) else None
+    try:
+        await runner.run()
+    finally:
+        if progress is not None:
+            progress.cancel()
+            await asyncio.wait((progress,))
+        if server is not None:
+            await server.close()
+
+
+async def _open_window(
+    pipeline: Pipeline, runner: Runner | Sessions, options: GlobalOptions, log: StderrLog
+) -> StatusServer:
+    """Lets what runs be seen over HTTP. Raises ConfigError, StageError."""
+    from .http import StatusServer
+    from .status import Overview
+
+    overview = Overview(pipeline)
+    server = StatusServer(options, overview, log)
+    await server.open()
+    if isinstance(runner, Runner):
+        overview.begin(pipeline)
+    else:
+        runner.on_begin, runner.on_end = overview.begin, overview.end
+    return server

@@ -1,0 +1,180 @@
+"""What there is to see of the pipelines of this process, in words, JSON and metrics."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter, deque
+from typing import Any, Final
+
+from .. import __version__, accel
+from ..pipeline.explain import explain
+from ..pipeline.metrics import Histogram, Metrics, measure, slugs
+from ..pipeline.options import format_duration
+from ..pipeline.pipeline import Pipeline, StageState
+from ..stages.base.peer import PeerStage
+from ..stages.listen import Listen
+
+MAX_ENDED_SESSIONS: Final = 50
+"""Sessions that are over and still shown."""
+
+
+class Overview:
+    """first: the pipeline that the command line has made."""
+
+    def __init__(self, first: Pipeline) -> None:
+        self.many = any(isinstance(stage, Listen) and stage.most >= 0 for stage in first.stages)
+        """whether sessions come and go side by side, so that it is no fault if there is none"""
+        self.stopping = False
+        self.explanation = explain(first)
+        self.count = len([stage for stage in first.stages if not stage.hidden])
+        self.lag = Histogram()
+        self._first = first
+        self._active: dict[int, tuple[Pipeline, float]] = {}
+        self._ended: deque[dict[str, Any]] = deque(maxlen=MAX_ENDED_SESSIONS)
+        self._totals = Metrics()
+        self._started = time.time()
+        self._clock = time.monotonic()
+
+    def begin(self, pipeline: Pipeline) -> None:
+        """A pipeline begins to run."""
+        self._active[pipeline.number] = pipeline, time.time()
+        if ends(pipeline):
+            self._totals.add("bgpipe_sessions_started_total", 1)
+
+    def end(self, pipeline: Pipeline) -> None:
+        """It has ended; what it has counted stays in the totals."""
+        _, begun = self._active.pop(pipeline.number)
+        metrics = Metrics()
+        measure(pipeline, metrics)
+        self._totals.add_lasting(metrics)
+        if ends(pipeline):
+            self._totals.add("bgpipe_sessions_ended_total", 1, reason=pipeline.outcome)
+            told = str(pipeline.errors[0]) if pipeline.errors else pipeline.outcome
+            shown = {"session": pipeline.number, "began": iso(begun), "ended": iso(time.time()), "reason": told}
+            self._ended.appendleft(shown | peers(pipeline))
+
+    # in words
+
+    @property
+    def uptime(self) -> str:
+        """As Go writes it: 1m5s."""
+        seconds = int(time.monotonic() - self._clock)
+        return format_duration(seconds) if seconds else "0s"
+
+    def why_not_ready(self) -> str:
+        """Why not all is up that should be; "" if it is."""
+        if self.stopping:
+            return "stopping"
+        if self.many:
+            return ""
+        if not self._active:
+            return "no session"
+        for pipeline, _ in self._active.values():
+            for stage in pipeline.stages:
+                if not stage.wait_for and pipeline.state(stage) in (StageState.WAITING, StageState.DUE):
+                    return f"{stage} is not up"
+            if ends(pipeline) and not pipeline.tracker.established:
+                return "the session is not established"
+        return ""
+
+    # as JSON
+
+    def health(self) -> dict[str, Any]:
+        shown: dict[str, Any] = {"status": "ok", "version": __version__, "stages": self.count, "uptime": self.uptime}
+        stages = [stage for pipeline, _ in self._active.values() for stage in pipeline.stages if stage.trouble]
+        if stages:
+            shown |= {"status": "degraded", "trouble": sorted({f"{stage}: {stage.trouble}" for stage in stages})}
+        return shown
+
+    def sessions(self) -> dict[str, Any]:
+        """Those that run, and those that ended last."""
+        active = [self._session(number) for number, (pipeline, _) in self._active.items() if ends(pipeline)]
+        return {"sessions": active, "ended": list(self._ended)}
+
+    def _session(self, number: int) -> dict[str, Any]:
+        pipeline, begun = self._active[number]
+        shown: dict[str, Any] = {"session": number, "state": state(pipeline), "since": iso(begun)}
+        if pipeline.tracker.established:
+            shown["established"] = iso(pipeline.tracker.since / 1e6)
+        shown |= peers(pipeline)
+        if stages := {
+            slug: status
+            for slug, stage in slugs(pipeline).items()
+            if not isinstance(stage, PeerStage) and (status := stage.status())
+        }:
+            shown["stages"] = stages
+        return shown | {"malformed": pipeline.malformed_messages}
+
+    def stage(self, slug: str) -> dict[str, Any] | None:
+        """What a stage says of itself; where there are many sessions, by their number. None if there is no such."""
+        if slug not in slugs(self._first):
+            return None
+        told = {number: slugs(pipeline)[slug].status() for number, (pipeline, _) in self._active.items()}
+        return {"sessions": told} if self.many else next(iter(told.values()), {})
+
+    def stages(self) -> list[tuple[int, str, str, str, str]]:
+        """(number, name, command, direction, slug) of each."""
+        return [
+            (stage.index, stage.name, " ".join(stage.shown_words()), stage.directions, slug)
+            for slug, stage in slugs(self._first).items()
+        ]
+
+    # as metrics
+
+    def metrics(self) -> Metrics:
+        metrics = Metrics()
+        metrics.add_lasting(self._totals)
+        for pipeline, _ in self._active.values():
+            measure(pipeline, metrics)
+        states = Counter(state(pipeline) for pipeline, _ in self._active.values() if ends(pipeline))
+        for name in ("connecting", "connected", "established"):
+            metrics.add("bgpipe_sessions", states[name], state=name)
+        metrics.add("bgpipe_sessions_started_total", 0)
+        metrics.add("bgpipe_ready", not self.why_not_ready())
+        metrics.add("bgpipe_info", 1, version=__version__, accel="true" if accel.AVAILABLE else "false")
+        metrics.add("bgpipe_uptime_seconds", round(time.monotonic() - self._clock, 3))
+        metrics.add_histogram("bgpipe_loop_lag_seconds", self.lag)
+        add_process(metrics, self._started)
+        return metrics
+
+
+def ends(pipeline: Pipeline) -> list[PeerStage]:
+    """Its ends that have peers, from left to right."""
+    return sorted((stage for stage in pipeline.stages if isinstance(stage, PeerStage)), key=lambda stage: stage.side)
+
+
+def state(pipeline: Pipeline) -> str:
+    """How far its session is."""
+    if pipeline.tracker.established:
+        return "established"
+    return "connected" if all(end.connected for end in ends(pipeline)) else "connecting"
+
+
+def peers(pipeline: Pipeline) -> dict[str, Any]:
+    """What its ends say, by side."""
+    shown = {}
+    for end in ends(pipeline):
+        status = end.status()
+        side = status.pop("side")
+        shown[side] = {"stage": str(end)} | status
+    return shown
+
+
+def iso(seconds: float) -> str:
+    """A time, in seconds since 1970, as RFC 3339 writes it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def add_process(metrics: Metrics, started: float) -> None:
+    """What Prometheus expects of every process; what the system doesn't tell is left out."""
+    used = os.times()
+    metrics.add("process_cpu_seconds_total", used.user + used.system)
+    metrics.add("process_start_time_seconds", round(started, 2))
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            pages = int(file.read().split()[1])
+        metrics.add("process_resident_memory_bytes", pages * os.sysconf("SC_PAGE_SIZE"))
+        metrics.add("process_open_fds", len(os.listdir("/proc/self/fd")))
+    except OSError:
+        pass

@@ -1,0 +1,98 @@
+"""What is done about malformed UPDATEs of a live session, before a stage looks at them (RFC 7606)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from .. import accel
+from ..wire import treatment
+from ..wire.errors import Reaction, WireError
+from ..wire.faults import strongest
+from ..wire.item import Item
+from ..wire.message import UPDATE, Message
+
+POLICIES: Final = ("auto", "forward", "withdraw", "drop", "kill")
+"""auto: what RFC 7606 says. forward: let it pass. withdraw: treat as withdraw. drop: the message. kill: the session."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """item: what goes on in place of what came, None if nothing does. message, errors: what was malformed, and how.
+
+    fault: why the session has to end.
+    """
+
+    item: Item | None
+    message: Message | None = None
+    errors: list[WireError] = field(default_factory=list)
+    fault: WireError | None = None
+
+
+class ErrorHandler:
+    """policy: one of POLICIES."""
+
+    def __init__(self, policy: str = "auto") -> None:
+        self.policy = policy
+
+    def handle(self, item: Item, peer: str | None) -> Iterator[Verdict]:
+        """Verdicts on all of `item`, in order. peer: "ebgp", "ibgp", or None if that is not known."""
+        if isinstance(item, Message):
+            yield from self._handle(item, peer)
+            return
+        start = 0
+        for position in accel.frame.needs_check(item.octets, item.index):
+            if position > start:
+                yield Verdict(item.part(start, position))
+            yield from self._handle(item.message(position), peer)
+            start = position + 1
+        if start == 0:
+            yield Verdict(item)
+        elif start < len(item):
+            yield Verdict(item.part(start, len(item)))
+
+    def _handle(self, message: Message, peer: str | None) -> Iterator[Verdict]:
+        # an attribute that an external peer should not send is its receiver's to discard, unless it is malformed too
+        if message.type_code != UPDATE or not message.update.errors:
+            yield Verdict(message)
+            return
+        errors = message.update.check(peer)
+        try:
+            items = self._treat(message, errors, external=peer == "ebgp")
+        except WireError as fault:
+            yield Verdict(None, message, errors, fault)
+            return
+        yield Verdict(items[0] if items else None, message, errors)
+        for each in items[1:]:
+            yield Verdict(each)
+
+    def _treat(self, message: Message, errors: list[WireError], external: bool) -> list[Message]:
+        """What goes on. Raises the WireError that ends the session."""
+        reaction = strongest(errors)
+        fatal = next((error for error in errors if error.reaction is Reaction.SESSION_RESET), None)
+        if self.policy == "forward":
+            return [message]
+        if self.policy == "drop":
+            return []
+        if self.policy == "kill":
+            raise fatal or errors[0]
+        if self.policy == "withdraw":
+            reaction = Reaction.TREAT_AS_WITHDRAW
+        if fatal is not None and self.policy == "auto":
+            raise fatal
+        if reaction is Reaction.TREAT_AS_WITHDRAW:
+            return [_with_body(message, body) for body in treatment.withdraw(message.update)]
+        return [_with_body(message, treatment.discard(message.update, external))]
+
+
+def _with_body(message: Message, body: bytes) -> Message:
+    return Message(
+        UPDATE,
+        body,
+        direction=message.direction,
+        seq=message.seq,
+        time=message.time,
+        context=message.context,
+        tags=dict(message.tags),
+    )

@@ -1,0 +1,156 @@
+"""Formats in stages: octets to messages, messages to octets, and what there is to say about those that don't work."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, Final
+
+from ... import formats
+from ...formats.base import Damage, Decoder, Encoder, Format
+from ...net.output_writer import Listener
+from ...pipeline.errors import ConfigError, StageError
+from ...pipeline.line import Input, type_filter
+from ...pipeline.options import FLAG, Option
+from ...pipeline.stage import Consuming, Producing
+from ...runtime.runner import pause
+from ...wire.block import ENTRY
+from ...wire.errors import TextError, WireError
+from ...wire.item import Item
+from ...wire.message import Message
+
+FORMAT_SWITCHES: Final = {"json": "json", "raw": "raw", "mrt": "mrt"}
+"""Flags that once stood for --format."""
+RAW: Final = b'"0x'
+"""In JSON the sign of octets that have no other form: they may be malformed."""
+MAX_LOGGED: Final = 10
+"""How many messages that can't be written, or pieces of damage, are told of in full."""
+
+
+class Reading(Producing):
+    """Reads messages of a format into the pipeline."""
+
+    pardon = Option(FLAG, False, "damaged input is no failure: the exit code says nothing of it")
+    no_seq = Option(FLAG, False, "number the messages anew")
+    no_time = Option(FLAG, False, "let the messages have the time of their reading")
+    no_tags = Option(FLAG, False, "drop the tags of the messages")
+
+    damages = 0
+    """pieces of the input that could not be read"""
+
+    def choose_types(self, types: Collection[int] | None) -> None:
+        """Called once: which types of messages are taken of the input, None for all."""
+        self.types = types
+        self.select = type_filter(types) if types is not None else None
+        self.plain = not (types is not None or self.no_seq or self.no_time or self.no_tags)
+
+    def make_decoder(self, found: Format, **settings: Any) -> Decoder:
+        """A decoder with those of the settings that it knows, and what the pipeline says. Raises StageError."""
+        if found.Decoder is None:
+            raise StageError(f"{self}: the format {found.name} can't be read")
+        context = self.pipeline.context
+        settings = {"guess_as": context.guess_as, "context": context} | settings
+        known = inspect.signature(found.Decoder).parameters
+        return found.Decoder(
+            on_damage=self.on_damage, **{name: value for name, value in settings.items() if name in known}
+        )
+
+    async def feed_items(self, inlet: Input, items: Iterable[Item]) -> None:
+        """Feeds what was decoded, as the lines take it."""
+        for seconds in inlet.feed(items if self.plain else self._prepared(items)):
+            self.pipeline.flush()
+            await pause(self.pipeline, seconds)
+
+    def on_damage(self, damage: Damage | str) -> None:
+        self.damages += 1
+        if self.damages <= MAX_LOGGED:
+            self.pipeline.log.warning("damaged input", stage=str(self), error=str(damage))
+        if self.damages == MAX_LOGGED:
+            self.pipeline.log.warning("more damage is only counted", stage=str(self))
+
+    def judge_damage(self) -> None:
+        """At the end of the input. Raises StageError."""
+        if self.damages and not self.pardon:
+            pieces = "1 piece" if self.damages == 1 else f"{self.damages} pieces"
+            raise StageError(f"{self}: {pieces} of damaged input (--pardon takes that for a success)")
+
+    def _prepared(self, items: Iterable[Item]) -> Iterator[Item]:
+        """What --type, --skip and --no-... make of the items."""
+        for item in items:
+            if isinstance(item, Message):
+                if self.types is None or item.type_code in self.types:
+                    item.seq = 0 if self.no_seq else item.seq
+                    item.time = 0 if self.no_time else item.time
+                    if self.no_tags:
+                        item.tags = {}
+                    yield item
+            else:
+                block = self.select.select(item, True) if self.select is not None else item
+                if self.no_seq:
+                    _fill(block.index, SEQ, b"\0")
+                if self.no_time:
+                    _fill(block.index, TIME, b"\0")
+                if self.no_tags:
+                    _fill(block.index, PEER, b"\xff")
+                yield block
+
+
+class Writing(Consuming):
+    """Writes messages in a format."""
+
+    refused = 0
+    """messages that the format has no form for"""
+
+    def make_encoder(self, found: Format, tell: Listener) -> Encoder:
+        """An encoder that tells of messages that it can't write, instead of raising, and of those that look malformed.
+
+        Of a block it is asked for those that accel has declined, and all that are malformed are among them.
+        """
+        assert found.Encoder is not None
+        encoder = found.Encoder()
+        encode = encoder.encode_message
+        decodes = found.name == "json"
+
+        def encode_message(message: Message) -> bytes:
+            try:
+                octets = encode(message)
+            except (WireError, TextError) as error:
+                tell(message, error)
+                return b""
+            if RAW in octets and decodes:
+                tell(message, None)
+            return octets
+
+        encoder.encode_message = encode_message  # type: ignore[method-assign]
+        return encoder
+
+    def on_report(self, message: Message, error: Exception | None) -> None:
+        """A message is unusual in some way; `error` says why it could not be written."""
+        if error is None:
+            self.pipeline.look(message)
+        else:
+            self.refused += 1
+            if self.refused <= MAX_LOGGED:
+                self.pipeline.log.warning(
+                    "message not written", stage=str(self), dir=message.direction, seq=message.seq, error=str(error)
+                )
+
+
+def find_format(name: str) -> Format:
+    """Raises ConfigError."""
+    try:
+        return formats.find(name)
+    except TextError as error:
+        raise ConfigError(str(error)) from None
+
+
+SEQ: Final = range(8)
+TIME: Final = range(8, 16)
+PEER: Final = range(20, 24)
+"""Octets of ENTRY (wire/block.py)."""
+
+
+def _fill(index: bytearray, places: range, octet: bytes) -> None:
+    """Sets octets in every entry of a block's index."""
+    for place in places:
+        index[place :: ENTRY.size] = octet * (len(index) // ENTRY.size)

@@ -1,0 +1,536 @@
+"""Stages with a partner outside, to whom messages go in a format, and who gives back what goes on in their place.
+
+What waits for the partner is bounded in octets: when there is more, those who send wait. In a live session it is
+bounded in time as well, and no KEEPALIVE is lost in the partner: see StallWatchdog.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar, Final
+
+from ...formats import raw
+from ...formats.base import Decoder
+from ...net.backoff import STABLE_AFTER, backoff
+from ...net.errors import explain_error
+from ...net.pipes import Link
+from ...net.send_queue import SendQueue, rest, single_out
+from ...pipeline import events
+from ...pipeline.errors import ConfigError, StageError
+from ...pipeline.line import failure, type_filter
+from ...pipeline.options import DURATION, FLAG, LIST, TEXT, Option, choice
+from ...pipeline.stage import compile_filters
+from ...wire.block import Block
+from ...wire.context import AS4, WireContext
+from ...wire.item import Item
+from ...wire.message import KEEPALIVE, NOTIFICATION, OPEN, Message
+from .bypass import Bypass
+from .coding import FORMAT_SWITCHES, Reading, Writing, find_format
+from .types import chosen_types
+from .watchdog import StallWatchdog
+
+HIGH_WATER: Final = 4 << 20
+"""Octets that wait for the partner before the senders have to wait."""
+LOW_WATER: Final = HIGH_WATER // 2
+CLOSE_TIMEOUT: Final = 1.0
+"""Seconds that a partner gets to end."""
+SESSION: Final = (OPEN, NOTIFICATION, KEEPALIVE)
+"""Messages without which there is no session: they are not dropped, whoever is dead."""
+
+
+class ExternalFilter(Reading, Writing):
+    """What exec, pipe and websocket have in common.
+
+    A message that reaches the stage is taken out of the pipeline and given to the partner, and what the partner gives
+    is put in behind the stage. --copy lets the message itself go on as well, --write is a copy of which nothing comes
+    back, --read takes without giving.
+    """
+
+    both = True
+    framed: ClassVar[bool] = False
+    """whether the partner is given messages one by one"""
+
+    format = Option(TEXT, "json", "format of the messages, both ways", metavar="FORMAT", switches=FORMAT_SWITCHES)
+    type = Option(LIST, (), "work only on messages of these types; others pass by", metavar="TYPES")
+    skip = Option(LIST, (), "let messages of these types pass by", metavar="TYPES")
+    only_read = Option(FLAG, False, "only take what comes in; nothing goes out", name="read")
+    only_write = Option(FLAG, False, "only give out copies; what comes back is ignored", name="write")
+    copy = Option(FLAG, False, "give out copies: the messages themselves go on too")
+    on_exit = Option(
+        choice("pass", "drop", "kill", "restart"),
+        "kill",
+        "when the partner is gone or stalled: let messages pass by, drop them, end the pipeline, or begin anew",
+    )
+    stall_timeout = Option(
+        DURATION, 10.0, "in a live session, a partner that has made no progress for so long is stalled; 0 never"
+    )
+
+    link: Link | None = None
+    gone = "the partner is gone"
+    """what to say of a partner that has ended without saying why"""
+    _task: asyncio.Task[None] | None = None
+    _lost = 0
+
+    @property
+    def produces(self) -> bool:  # type: ignore[override]
+        return not self.only_write
+
+    @property
+    def transformer(self) -> bool:
+        return not self.only_read
+
+    # what the kinds of partner differ in
+
+    async def connect(self) -> Link:
+        """Raises OSError, or StageError where it is of no use to try again."""
+        raise NotImplementedError
+
+    @property
+    def retries(self) -> bool:
+        """Whether a partner that is gone, or isn't there yet, is waited for or called again."""
+        return self.on_exit == "restart"
+
+    @property
+    def waits(self) -> bool:
+        """Whether messages wait for a partner that isn't there, as far as there is room and time."""
+        return self.on_exit == "restart"
+
+    @property
+    def half_closed(self) -> bool:
+        """Whether it is all right that a partner takes no more."""
+        return False
+
+    @property
+    def most_attempts(self) -> int:
+        """How often a link is tried in vain, 0 for ever."""
+        return 0
+
+    def delay(self, attempt: int) -> float:
+        """Seconds before another attempt, after so many in vain or links lost."""
+        return backoff(attempt)
+
+    def tell_loss(self, failed: str) -> None:
+        """The link is lost, and that does not end the pipeline."""
+        self.pipeline.log.warning(failed, stage=str(self), on_exit=self.on_exit)
+
+    def on_link_end(self, link: Link, failed: str) -> None:
+        """The partner is gone."""
+
+    def status(self) -> dict[str, Any]:
+        """missed: messages that the partner should have had, since it was there last."""
+        return {"connected": self.link is not None, "queue_bytes": self.waiting, "missed": self._lost}
+
+    # life
+
+    def attach(self) -> None:
+        if self.only_read and self.only_write:
+            raise ConfigError("--read and --write exclude each other")
+        if self.stall_timeout < 0:
+            raise ConfigError("--stall-timeout can't be negative")
+        self.bypass: Bypass | None = None
+        self.format_ = find_format(self.format)
+        self.passive = self.copy or self.only_write
+        """whether the messages themselves go on"""
+        self.taken_types = chosen_types(self.type, self.skip)
+        self.choose_types(self.taken_types if self.only_read else None)
+        self.filters = compile_filters(self.if_)
+        """what picks the messages of a block"""
+        if self.taken_types is not None:
+            self.filters.append(type_filter(self.taken_types))
+        if not self.only_write:
+            self.inlet = self.feed_into()
+        if not self.only_read:
+            self._attach_writing()
+        elif self.copy:
+            raise ConfigError("--read and --copy exclude each other: nothing goes out")
+
+    def _attach_writing(self) -> None:
+        if self.format_.Encoder is None:
+            raise ConfigError(f"the format {self.format_.name} can't be written")
+        if not self.only_write:
+            if self.format_.name != "json" and len(self.directions) > 1:
+                raise ConfigError(
+                    f"the format {self.format_.name} says no directions: choose one of --left and --right"
+                )
+            self.watched = self._watched()
+        self.encoder = self.make_encoder(self.format_, self.on_report)
+        single = self.framed and self.format_.name != "json"
+        self.together = 1 if single else None
+        """messages that are given together at most"""
+        self.watch(
+            self.on_message,
+            on_block=None if single else self.on_block,
+            types=self.taken_types,
+            passive=self.passive,
+            decodes=False,
+            selects=True,
+        )
+        if not self.passive:
+            self.bypass = Bypass(self)
+
+    def _watched(self) -> str:
+        """The first and the last stage stand for the end there: they take what arrives, and give what starts."""
+        row = [stage for stage in self.pipeline.stages if not stage.hidden]
+        end = "L" if self.is_last else "R" if self is row[0] else ""
+        if self.directions != end:
+            return self.directions
+        fed = any(stage.hidden and stage.produces for stage in self.pipeline.stages)
+        return "RL" if fed else "R" if end == "L" else "L"
+
+    async def prepare(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._queue = SendQueue()
+        self._holding = False
+        self._taking = True
+        """whether messages are put into the backlog"""
+        self._draining = False
+        self._stalled = ""
+        """why the link was given up, "" if it wasn't"""
+        self._wake = asyncio.Event()
+        """something is in the backlog, or nothing will be any more"""
+        self._over = asyncio.Event()
+        self._lost = 0
+        """messages that the partner should have had, since it was there last"""
+        self._contexts: dict[str, WireContext] = {}
+        """how the last message of each direction was to be read"""
+        live = any(i.session for stage in self.pipeline.stages if stage is not self for i in stage.inputs)
+        self.watchdog = StallWatchdog(self, self.stall_timeout) if live and not self.only_read else None
+        for inlet in self.inputs if live and not self.passive and not self.only_read else ():
+            inlet.session = inlet.tracked = True  # what leaves here is the session that the ends have begun
+        try:
+            self.link = await self.begin()
+        except OSError as error:
+            if not self.retries:
+                raise StageError(f"{self}: {explain_error(error)}") from error
+            self._tell_attempt(error, 1)
+        if self.link is None:
+            self._wait_for_link()
+        self._task = asyncio.create_task(self._keep(), name=str(self))
+        self._task.add_done_callback(self._on_done)
+
+    async def begin(self) -> Link | None:
+        """The first link; None if it will come by itself. Raises OSError."""
+        return await self.connect()
+
+    async def run(self) -> None:
+        await self._over.wait()
+
+    def drain(self) -> None:
+        self._draining = True
+        self._wake.set()
+
+    async def stop(self) -> None:
+        task = self._task
+        if task is None:
+            return
+        try:
+            if self.passive and not task.done() and (self.link is not None or self._queue):
+                self.drain()
+                await asyncio.wait((task,), timeout=CLOSE_TIMEOUT if self.pipeline.stopped_early else None)
+            task.cancel()
+            await asyncio.wait((task,))
+            if self.link is not None:
+                await self.link.close(CLOSE_TIMEOUT)
+        finally:
+            task.cancel()
+            if self.link is not None:
+                self.link.abort()
+            if self.watchdog is not None:
+                self.watchdog.close()
+            self._release()
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        """Nothing more comes from the partner."""
+        self._taking = False
+        if not task.cancelled() and (error := task.exception()) is not None:
+            for inlet in self.inputs:
+                inlet.close()
+            self.pipeline.fail(failure(self, error) if isinstance(error, Exception) else StageError(str(error)))
+        self._release()
+        self._over.set()
+
+    # to the partner
+
+    def on_message(self, message: Message) -> bool:
+        if not self._taking:
+            return self._go_without(message)
+        refused = self.refused
+        octets = self.encoder.encode_message(message)
+        if not octets:  # nothing that the format has a form for can't be the partner's to judge
+            return self.passive or self.refused == refused
+        if self.watchdog is not None and not self.passive and message.type_code == KEEPALIVE:
+            self.watchdog.on_keepalive(message.direction)
+        self._contexts[message.direction] = message.context
+        self._put(octets, message)
+        return self.passive
+
+    def on_block(self, block: Block) -> Block | None:
+        chosen = block
+        for each in self.filters:
+            chosen = each.select(chosen, True)
+        if not len(chosen) or self._take_block(chosen) is not None:
+            return block
+        return rest(block, chosen)
+
+    def _take_block(self, block: Block) -> Block | None:
+        """What goes on of a block."""
+        if not self._taking:
+            return self._go_without_block(block)
+        if self.format_.name == "raw":
+            first = block.message(0)
+            self._contexts[first.direction] = first.context
+        self._put(self.encoder.encode(block), block)
+        return block if self.passive else None
+
+    def _put(self, octets: bytes, item: Item) -> None:
+        self._queue.put(octets, None if self.passive else item)
+        self._wake.set()
+        if self._queue.size >= HIGH_WATER and not self._holding:
+            self._holding = True
+            self.pipeline.hold(self.watched, self)
+            self.pipeline.emit(events.SLOW, stage=str(self))
+        if self.watchdog is not None:
+            self.watchdog.begin()
+
+    def _release(self) -> None:
+        if self._holding:
+            self._holding = False
+            self.pipeline.release(self.watched, self)
+
+    async def _write(self, link: Link) -> None:
+        """Gives the partner what waits for it. Raises OSError."""
+        while True:
+            while not self._queue:
+                if self._draining:
+                    link.end()
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+            count, octets = self._queue.first(self.together)
+            await link.write(octets)
+            self._queue.drop(count)  # not before all is taken: after a restart it is given again, from its beginning
+            if self._queue.size <= LOW_WATER:
+                self._release()
+                self._taking = True
+
+    # from the partner
+
+    async def _read(self, link: Link) -> None:
+        """Takes what the partner gives, until it gives no more. Raises OSError, StageError."""
+        decoder = None if self.only_write else self.new_decoder()
+        while octets := await link.read():
+            if decoder is not None:
+                self._attune(decoder)
+                await self.receive(decoder.feed(octets))
+        if decoder is not None:
+            await self.receive(decoder.end())
+
+    def new_decoder(self) -> Decoder:
+        """Raises StageError."""
+        # JSON says by itself how it is to be read, and says it with AS numbers of 4 octets
+        decoder = self.make_decoder(self.format_, **({"context": AS4} if self.format_.name == "json" else {}))
+        self._attune(decoder)
+        return decoder
+
+    def _attune(self, decoder: Decoder) -> None:
+        """Raw messages don't say how they are to be read: as those that have gone out last in their direction."""
+        if isinstance(decoder, raw.Decoder):
+            decoder.context = self._contexts.get(self.inlet.default, decoder.context)
+
+    async def receive(self, items: Iterable[Item]) -> None:
+        """Puts into the pipeline what has come."""
+        await self.feed_items(self.inlet, self._received(items))
+        self.pipeline.flush()
+        await asyncio.sleep(0)  # signals and other stages have their turn, however much comes
+
+    def _received(self, items: Iterable[Item]) -> Iterator[Item]:
+        watchdog = self.watchdog if not self.passive else None
+        for item in items:
+            if watchdog is None:
+                yield item
+                continue
+            for each in single_out(item):
+                watchdog.on_answer(keepalive=isinstance(each, Message) and each.type_code == KEEPALIVE)
+                yield each
+
+    # with the partner, and without
+
+    async def _keep(self) -> None:
+        """Has a partner as long as one can be had. Raises StageError."""
+        attempt = 1 if self.link is None else 0
+        while True:
+            if self.link is None and not await self._connect(attempt):
+                return
+            assert self.link is not None
+            began = self._loop.time()
+            self._on_link()
+            failed = await self._serve(self.link)
+            self.link = None
+            through = self._draining and not self._queue  # it has taken all that it was to have
+            if through or (self.only_read and not failed and not self.retries):
+                if failed:
+                    raise StageError(f"{self}: {failed}")
+                self.judge_damage()
+                return
+            failed = self._stalled or failed or self.gone
+            self._stalled = ""
+            if self.on_exit == "kill":
+                raise StageError(f"{self}: {failed}")
+            self.tell_loss(failed)
+            self._wait_for_link()
+            attempt = 1 if self._loop.time() - began >= STABLE_AFTER else attempt + 1
+
+    async def _connect(self, attempt: int) -> bool:
+        """Waits for a link; whether there is one, or will never be."""
+        while self.retries:
+            if await self._drained_within(self.delay(attempt)):
+                return False
+            connecting, drained = asyncio.create_task(self.connect()), asyncio.create_task(self._drained())
+            try:
+                await asyncio.wait((connecting, drained), return_when=asyncio.FIRST_COMPLETED)
+                if not connecting.done():
+                    return False
+                self.link = connecting.result()
+            except OSError as error:
+                attempt += 1
+                self._tell_attempt(error, attempt)
+            else:
+                return True
+            finally:
+                connecting.cancel()
+                drained.cancel()
+        await self._drained()
+        return False
+
+    async def _drained_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._drained()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _drained(self) -> None:
+        """Returns when nothing waits for a partner, and nothing more will."""
+        while not self._draining or self._queue:
+            self._wake.clear()
+            await self._wake.wait()
+
+    async def _serve(self, link: Link) -> str:
+        """Reads and writes until either is over. Returns how the link has failed, "" if it has not."""
+        reader = asyncio.create_task(self._read(link), name=f"{self} reads")
+        writer = asyncio.create_task(self._write(link), name=f"{self} writes") if not self.only_read else None
+        tasks = {reader} if writer is None else {reader, writer}
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not reader.done() and writer is not None and writer.exception() is not None:
+                if self.half_closed:
+                    self._give_up()
+                await asyncio.wait({reader}, timeout=None if self.half_closed else CLOSE_TIMEOUT)  # its last words
+            elif not reader.done():
+                await asyncio.wait({reader})
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        failed = await link.close(CLOSE_TIMEOUT)
+        self.on_link_end(link, failed)
+        for task in tasks:
+            error = None if task.cancelled() else task.exception()
+            if error is not None and not isinstance(error, OSError):
+                raise error
+            if error is not None and not isinstance(error, BrokenPipeError):
+                failed = failed or explain_error(error)
+        return failed
+
+    def _tell_attempt(self, error: OSError, attempt: int) -> None:
+        """An attempt to get a link has failed. Raises StageError where it was the last."""
+        if self.most_attempts and attempt >= self.most_attempts:
+            raise StageError(f"{self}: {explain_error(error)}")
+        self.pipeline.log.warning(explain_error(error), stage=str(self), attempt=attempt)
+        self.pipeline.emit(events.RECONNECT, stage=str(self), error=error, values=(attempt,))
+
+    def _on_link(self) -> None:
+        """There is a partner, perhaps again."""
+        if self._lost:
+            self.pipeline.log.warning("the partner has missed messages", stage=str(self), missed=self._lost)
+        self._lost = 0
+        self._taking = True
+        if self.watchdog is not None:
+            self.watchdog.on_change()
+
+    def _go_without(self, message: Message) -> bool:
+        """Whether a message goes on at once that the partner should have had."""
+        self._lost += 1
+        if self.bypass is None:
+            return True
+        if not self._passes(message):
+            return False
+        if self.bypass.busy:
+            self.bypass.take((message,))
+            return False
+        return True
+
+    def _go_without_block(self, block: Block) -> Block | None:
+        self._lost += len(block)
+        if self.bypass is None:
+            return block
+        if not self._passes(block):
+            return None
+        if self.bypass.busy:
+            self.bypass.take((block,))
+            return None
+        return block
+
+    def _passes(self, item: Item) -> bool:
+        """Whether --on-exit lets it go on."""
+        session = isinstance(item, Message) and item.type_code in SESSION
+        return self.on_exit in ("pass", "restart") or session
+
+    def _wait_for_link(self) -> None:
+        """There is no partner."""
+        if self.watchdog is not None:
+            self.watchdog.on_change()
+        if not self.only_read and not (self.waits and self.retries):
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Nothing waits for the partner any more, until there is another."""
+        self._taking = False
+        self._lost += len(self._queue)
+        items = self._queue.clear()
+        if self.bypass is not None:
+            self.bypass.take(item for item in items if self._passes(item))
+        self._wake.set()
+        self._release()
+
+    # what the watchdog asks, and says
+
+    @property
+    def waiting(self) -> int:
+        queue = self._queue.size if self._task is not None else 0
+        return queue + (self.link.waiting if self.link is not None else 0)
+
+    @property
+    def held(self) -> bool:
+        return not self.only_write and self.inlet.held
+
+    @property
+    def holding(self) -> bool:
+        return self._holding
+
+    def on_stall(self) -> None:
+        if self.link is None:
+            self._give_up()
+            return
+        self._stalled = f"stalled: no progress for {self.stall_timeout:g} s"
+        self.pipeline.emit(events.SLOW, stage=str(self))
+        self.link.abort()
+
+    def on_silence(self, direction: str) -> None:
+        if self.bypass is not None:
+            self.bypass.say(Message(KEEPALIVE, direction=direction))
+        else:
+            self._taking = False  # copies are lost, until there is room for them
+            self._release()

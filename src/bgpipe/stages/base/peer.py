@@ -1,0 +1,378 @@
+"""Stages that hold a connection to a peer: what `connect` and `listen` have in common.
+
+Such a stage is an end of the pipeline. What its peer sends enters one line there; what leaves the other line there is
+sent to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Iterator, Mapping
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from ...net.connection import Connection
+from ...net.errors import explain_error
+from ...net.tcp import TcpOptions, check_keys
+from ...pipeline import events
+from ...pipeline.errors import ConfigError, SessionLost, StageError
+from ...pipeline.metrics import SIDES, Histogram, Metrics
+from ...pipeline.options import DURATION, FLAG, INTEGER, TEXT, Option, choice
+from ...pipeline.stage import Producing
+from ...session.codec import SessionCodec
+from ...session.error_handler import POLICIES, ErrorHandler
+from ...wire import message
+from ...wire.address import parse_address
+from ...wire.errors import WireError
+from ...wire.item import Item
+from ...wire.message import Message
+from ...wire.notification import Notification
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+MAX_PENDING: Final = 100
+"""Items that may wait for a connection that is not there yet, before the senders are asked to wait."""
+
+
+class PeerStage(Producing):
+    """One peer, over TCP."""
+
+    md5 = Option(TEXT, "", "sign the session with TCP MD5 (RFC 2385)", metavar="KEY", secret=True)
+    ao = Option(TEXT, "", "authenticate the session with TCP-AO (RFC 5925)", metavar="ID:KEY", secret=True)
+    transparent = Option(FLAG, False, "use the addresses of others (IP_TRANSPARENT)")
+    ttl = Option(INTEGER, 0, "TTL of what we send; 0 leaves it to the system", metavar="N")
+    min_ttl = Option(
+        INTEGER, 0, "take only what has at least this TTL (GTSM, RFC 5082); 255 for neighbours", metavar="N"
+    )
+    closed_timeout = Option(DURATION, 1.0, "wait so long for the last octets to be sent")
+    keepalive = Option(DURATION, 15.0, "time between TCP keepalives; none if not above 0")
+    tls = Option(FLAG, False, "TLS inside the connection")
+    cert = Option(TEXT, "", "our certificate, as a PEM file", metavar="FILE")
+    key = Option(TEXT, "", "the key of our certificate, as a PEM file", metavar="FILE")
+    ca = Option(TEXT, "", "take only peers with a certificate of these authorities, a PEM file", metavar="FILE")
+    malformed = Option(
+        choice(*POLICIES), "auto", "what to do with a malformed UPDATE that a stage must look at; auto is RFC 7606"
+    )
+
+    connection: Connection | None = None
+    server = False
+    """whether the peer called us"""
+    tells_peer = False
+    """whether messages get tags that say who sent them"""
+    open_timeout: float | Option[float] = 0.0
+    """seconds until the peer's OPEN must be there, 0 for any time"""
+    on_open: Callable[[], None] = staticmethod(lambda: None)
+    """called when the peer's OPEN is there"""
+
+    @property
+    def background(self) -> bool:
+        """An end beside a speaker does not keep the pipeline going; between two routers it does."""
+        return any(stage.background for stage in self.pipeline.stages if not isinstance(stage, PeerStage))
+
+    def attach(self) -> None:
+        row = [stage for stage in self.pipeline.stages if not stage.hidden]
+        if self is not row[0] and self is not row[-1]:
+            raise ConfigError("must be either the first or the last stage")
+        self._check_options()
+        self.side = "R" if self.directions == "L" else "L"
+        self.codec = SessionCodec(self.pipeline.context)
+        self.error_handler = ErrorHandler(self.malformed)
+        self.inlet = self.feed_into(session=True)
+        self.pipeline.lines[self.side].outputs.append(self.send)
+        self._pending: list[Item] = []
+        self._out: list[bytes] = []
+        self._feeding: Iterator[float] = iter(())
+        self._holding = False
+        self._over = asyncio.Event()
+        self._last: Notification | None = None
+        self._told = self._opened = False
+        self.latency = Histogram()
+        self.malformed_updates = 0
+        self._read_at = 0.0
+        self._reason = ""
+        self.pipeline.bus.on((events.ESTABLISHED,), self._on_established)
+
+    def _check_options(self) -> None:
+        """Raises ConfigError."""
+        for name, ttl in (("ttl", self.ttl), ("min-ttl", self.min_ttl)):
+            if not 0 <= ttl < 256:
+                raise ConfigError(f"--{name} is from 1 to 255, or 0")
+        for name in ("md5", "ao"):
+            if self.values.get(name) == "":  # such as that of a variable that isn't set: no reason to speak unsigned
+                raise ConfigError(f"--{name}: the key is empty")
+        try:
+            check_keys(self.md5, self.ao)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        unused = [f"--{name}" for name in ("cert", "key", "ca", "insecure") if name in self.explicit]
+        if unused and not self.tls:
+            raise ConfigError(f"{', '.join(unused)}: only with --tls, which is not there")
+
+    def tcp_options(self) -> TcpOptions:
+        """Raises OSError, ValueError where a file for TLS can't be used."""
+        return TcpOptions(
+            md5=self.md5,
+            ao=self.ao,
+            ttl=self.ttl,
+            min_ttl=self.min_ttl,
+            transparent=self.transparent,
+            keepalive=self.keepalive,
+            tls=self.tls_context() if self.tls else None,
+        )
+
+    def tls_context(self) -> SSLContext:
+        """Raises OSError, ValueError."""
+        raise NotImplementedError
+
+    async def open(self) -> Connection:
+        """The connection. Raises StageError, OSError."""
+        raise NotImplementedError
+
+    # life
+
+    async def prepare(self) -> None:
+        try:
+            self.connection = connection = await self.open()
+        except (OSError, ValueError) as error:
+            raise StageError(f"{self}: {explain_error(error)}") from error
+        connection.pause()  # until the callbacks of all stages are on
+        connection.on_octets = self._on_octets
+        connection.on_closed = self._on_closed
+        connection.on_full = self._on_full
+        connection.on_room = self._on_room
+        self.pipeline.log.info("connected", stage=str(self), local=connection.local, remote=connection.remote)
+        self.pipeline.values |= self._addresses(connection)
+        if self.tells_peer:
+            addresses = (self.pipeline.values[f"{self.side}_{name}_ADDR"] for name in ("REMOTE", "LOCAL"))
+            self.codec.addresses = tuple(map(parse_address, addresses))
+        pending, self._pending = self._pending, []
+        if self._holding:
+            self._holding = False
+            self.pipeline.release(self.side)
+        for item in pending:
+            self.send(item)
+
+    def _addresses(self, connection: Connection) -> dict[str, str]:
+        """What other stages may want to know, such as R_REMOTE."""
+        values: dict[str, str] = {}
+        for name, address in (("LOCAL", connection.local), ("REMOTE", connection.remote)):
+            host, _, port = address.rpartition(":")
+            key = f"{self.side}_{name}"
+            values |= {key: address, f"{key}_ADDR": host.strip("[]"), f"{key}_PORT": port}
+        return values
+
+    async def run(self) -> None:
+        assert self.connection is not None
+        self.connection.resume()
+        timer = asyncio.get_running_loop().call_later(
+            self.open_timeout if self.open_timeout > 0 else math.inf, self._on_open_timeout
+        )
+        try:
+            await self._over.wait()
+        finally:
+            timer.cancel()  # else it would keep a session that is over
+
+    def _on_open_timeout(self) -> None:
+        if not self.codec.opened and not self._over.is_set():
+            self._end(f"no OPEN within {self.open_timeout:g} s", "timeout")
+
+    async def stop(self) -> None:
+        connection = self.connection
+        if connection is None:
+            return
+        if connection.is_open and self._opened and self._last is None and not self.pipeline.lost:
+            self.send(Message(message.NOTIFICATION, Notification.shutdown().encode()))
+        self.flush()
+        await connection.close(max(0.0, self.closed_timeout))
+        self.pipeline.log.info(
+            "connection closed",
+            stage=str(self),
+            reason=self._reason or self.pipeline.outcome,
+            read=connection.octets_read,
+            wrote=connection.octets_written,
+            received=by_name(self.codec.received),
+            sent=by_name(self.codec.sent),
+        )
+
+    def _on_full(self) -> None:
+        self.pipeline.hold(self.side)
+        self.pipeline.emit(events.SLOW, direction=self.side, stage=str(self))
+
+    def _on_room(self) -> None:
+        self.pipeline.release(self.side)
+
+    def _on_established(self, event: object) -> None:
+        """Tells what was negotiated. Where both peers got each other's OPEN as it was, the end at the right tells for
+        both; where a stage has changed one, the peers have agreed on different things, and each end tells."""
+        ours = self.codec
+        if ours.agreement is None:
+            return
+        others = [stage.codec for stage in self.pipeline.stages if isinstance(stage, PeerStage) and stage is not self]
+        if any(ours.peer_open == each.sent_open and ours.sent_open == each.peer_open for each in others):
+            if self.side == "L":
+                return
+            about = {"left": self.pipeline.values.get("L_REMOTE"), "right": self.pipeline.values.get("R_REMOTE")}
+        else:
+            about = {"stage": str(self)}
+        self.pipeline.log.info("negotiated session capabilities", **about, caps=ours.agreement.json)
+
+    # what an operator may want to see
+
+    @property
+    def connected(self) -> bool:
+        return self.connection is not None and self.connection.is_open
+
+    def status(self) -> dict[str, Any]:
+        connection, peer = self.connection, self.codec.peer_open
+        status: dict[str, Any] = {
+            "side": SIDES[self.side],
+            "connected": self.connected,
+            "received": by_name(self.codec.received),
+            "sent": by_name(self.codec.sent),
+            "malformed": self.malformed_updates,
+        }
+        if connection is not None:
+            status |= {
+                "local": connection.local,
+                "remote": connection.remote,
+                "received_bytes": connection.octets_read,
+                "sent_bytes": connection.octets_written,
+                "queue_bytes": connection.waiting,
+            }
+        if peer is not None:
+            status["peer"] = {"asn": peer.asn, "id": peer.bgp_id, "hold": peer.hold_time}
+        if self.codec.agreement is not None:
+            status["capabilities"] = self.codec.agreement.json
+        return status
+
+    def measure(self, metrics: Metrics) -> None:
+        side, codec, connection = SIDES[self.side], self.codec, self.connection
+        for code, name in message.TYPE_NAMES.items():
+            metrics.add("bgpipe_messages_received_total", codec.received[code], side=side, type=name.lower())
+            metrics.add("bgpipe_messages_sent_total", codec.sent[code], side=side, type=name.lower())
+        metrics.add_histogram("bgpipe_latency_seconds", self.latency, side=side)
+        read, written, waiting = (
+            (connection.octets_read, connection.octets_written, connection.waiting) if connection else (0, 0, 0)
+        )
+        metrics.add("bgpipe_received_bytes_total", read, side=side)
+        metrics.add("bgpipe_sent_bytes_total", written, side=side)
+        metrics.add("bgpipe_queue_bytes", waiting, side=side)
+
+    # from the peer
+
+    def _on_octets(self, octets: bytes) -> None:
+        if self.inlet.closed:
+            return  # the last message that was let in may have left others of its read behind: the rest is no sequel
+        self._read_at = monotonic()
+        items = self.codec.feed(octets, self.pipeline.now())
+        self._feeding = self.inlet.feed(self._handled(items))
+        self._advance()
+
+    def _advance(self) -> None:
+        """Feeds what was read, as far as the lines take it; the peer waits for the rest."""
+        assert self.connection is not None
+        for seconds in self._feeding:
+            self.pipeline.flush()
+            self.connection.pause()
+            if seconds == math.inf:
+                self.pipeline.when_released(self._advance)
+            else:
+                asyncio.get_running_loop().call_later(seconds, self._advance)
+            return
+        self.pipeline.flush()
+        self.latency.observe(monotonic() - self._read_at)
+        if self.codec.fault is not None and not self.inlet.closed:
+            self._refuse(self.codec.fault)
+        else:
+            self.connection.resume()
+
+    def _handled(self, items: Iterator[Item]) -> Iterator[Item]:
+        """Malformed UPDATEs, where a stage will look at them, are treated before anybody does (RFC 7606)."""
+        decodes = any(self.inlet.chains.values()) or self.pipeline.originates_session
+        for item in items:
+            if isinstance(item, Message):
+                if item.type_code == message.NOTIFICATION:
+                    self._last = item.notification
+                elif item.type_code == message.OPEN:
+                    self.on_open()
+            if not decodes:
+                yield item
+                continue
+            for verdict in self.error_handler.handle(item, self.codec.peer_kind):
+                if verdict.message is not None:
+                    self.inlet.number(verdict.message)  # what is told of it must not be taken for another message
+                    if isinstance(verdict.item, Message):
+                        verdict.item.seq = verdict.message.seq
+                    self._on_malformed(verdict.message, verdict.errors)
+                if verdict.fault is not None:
+                    self.codec.fault = verdict.fault
+                    return
+                if verdict.item is not None:
+                    yield verdict.item
+                else:
+                    self.drops["malformed"] += 1
+
+    def _on_malformed(self, malformed: Message, errors: list[WireError]) -> None:
+        self.malformed_updates += 1
+        self.pipeline.malformed(malformed, errors[0])
+        self.pipeline.emit(events.MALFORMED, message=malformed, error=errors[0], stage=str(self))
+
+    def _refuse(self, fault: WireError) -> None:
+        """What the peer sent ends the session: it is told why."""
+        self.send(Message(message.NOTIFICATION, Notification.of(fault).encode()))
+        self._end(f"{fault}: sent {Notification.of(fault)}", "refused")
+
+    def _on_closed(self, error: Exception | None) -> None:
+        reason = explain_error(error) if error is not None else "connection closed by the peer"
+        word = "reset" if error is not None else "closed"
+        if self._last is not None:
+            reason, word = f"{reason} after {self._last}", "notification"
+        if not self.pipeline.stopping:
+            self.pipeline.lost = True
+        self._end(reason, word)
+
+    def _end(self, reason: str, word: str) -> None:
+        """The session is over; `word` is the reason for counting."""
+        if not self._over.is_set():
+            self._over.set()
+            if not self.pipeline.stopping:
+                self._reason = reason
+                self.pipeline.fail(SessionLost(f"{self}: {reason}", reason=word))
+
+    # to the peer
+
+    def send(self, item: Item) -> None:
+        """Takes what leaves the line. It is sent with all else that leaves in the same turn."""
+        if self.connection is None:
+            self._pending.append(item)
+            if len(self._pending) >= MAX_PENDING and not self._holding:
+                self._holding = True
+                self.pipeline.hold(self.side)
+            return
+        if self._told:
+            return  # nothing follows a NOTIFICATION
+        if isinstance(item, Message):
+            self._opened = self._opened or item.type_code == message.OPEN
+            self._told = item.type_code == message.NOTIFICATION
+        try:
+            octets = self.codec.encode(item)
+        except WireError as error:
+            self.drops["unsendable"] += 1
+            self.pipeline.log.warning("message can't be sent", stage=str(self), error=str(error))
+            return
+        if not self._out:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._out.append(octets)
+
+    def flush(self) -> None:
+        if self._out and self.connection is not None:
+            octets = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+            self._out.clear()
+            self.connection.write(octets)
+
+
+def by_name(counts: Mapping[int, int]) -> dict[str, int]:
+    """Counts of messages by the names of their types."""
+    return {message.TYPE_NAMES.get(code, str(code)): count for code, count in sorted(counts.items())}

@@ -1,0 +1,188 @@
+"""Stages that write messages in a format: what `stdout` and `write` have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...formats.base import Format
+from ...net.errors import StreamError, explain_error
+from ...net.files import open_output
+from ...net.output_writer import OutputStream, OutputWriter
+from ...pipeline import events
+from ...pipeline.errors import ConfigError, StageError
+from ...pipeline.options import DURATION, LIST, TEXT, Option
+from ...wire.block import Block
+from ...wire.message import Message
+from .coding import FORMAT_SWITCHES, Writing, find_format
+from .types import chosen_types
+from .watchdog import StallWatchdog
+
+
+class Sink(Writing):
+    """Copies the messages that come by to an output, which the subclass opens.
+
+    A full output lets all wait who send to it. Only two routers can't wait for ever: when one of them would have to
+    hear something, or the output has taken nothing for --stall-timeout, it misses messages until it takes more.
+    """
+
+    both = True
+
+    format = Option(TEXT, "json", "format of the output", metavar="FORMAT", switches=FORMAT_SWITCHES)
+    type = Option(LIST, (), "write only messages of these types", metavar="TYPES")
+    skip = Option(LIST, (), "write no messages of these types", metavar="TYPES")
+    stall_timeout = Option(
+        DURATION,
+        10.0,
+        "between two routers, an output that takes nothing for so long misses messages; 0 lets them wait",
+    )
+
+    writer: OutputWriter | None = None
+    watchdog: StallWatchdog | None = None
+    holding = False
+    """whether others have to wait for the output"""
+    held = False
+    """whether the output has to wait for us, which it never has"""
+    _failure: StageError | None = None
+    """why the output can't be written"""
+    _live = False
+    """whether there is a session that may have to wait"""
+    _missed = 0
+    """messages that the output should have had"""
+
+    def attach(self) -> None:
+        if self.stall_timeout < 0:
+            raise ConfigError("--stall-timeout can't be negative")
+        self.output_format = self.choose_format()
+        if self.output_format.Encoder is None:
+            raise ConfigError(f"the format {self.output_format.name} can't be written")
+        self.watch(
+            self.on_message,
+            on_block=self.on_block,
+            types=chosen_types(self.type, self.skip),
+            passive=True,
+            decodes=False,  # where JSON shows octets instead of values, the encoder tells
+        )
+
+    def choose_format(self) -> Format:
+        """Raises ConfigError."""
+        return find_format(self.format)
+
+    def open(self) -> OutputStream:
+        """Where the octets go. Raises StreamError."""
+        return open_output("-")
+
+    async def prepare(self) -> None:
+        try:
+            self.writer = self.pipeline.shared.take(self._key, self._make_writer, OutputWriter.close)
+        except StreamError as error:
+            raise StageError(f"{self}: {error}") from None
+        self._live = any(inlet.session for stage in self.pipeline.stages for inlet in stage.inputs)
+        if (
+            self._live and self.stall_timeout and not self.pipeline.originates_session
+        ):  # a speaker goes on speaking meanwhile
+            self.watchdog = StallWatchdog(self, self.stall_timeout)
+        self.writer.join(self)
+
+    @property
+    def _key(self) -> tuple[str, str]:
+        """What makes it the same output for all sessions of a command line."""
+        return "output", str(self)
+
+    def _make_writer(self) -> OutputWriter:
+        return OutputWriter(self.open(), lambda tell: self.make_encoder(self.output_format, tell))
+
+    def status(self) -> dict[str, Any]:
+        waiting = self.writer.waiting if self.writer else 0
+        return {"format": self.output_format.name, "queue_bytes": waiting, "missed": self._missed}
+
+    def on_message(self, message: Message) -> None:
+        assert self.writer is not None
+        if self.trouble:
+            self._missed += 1
+        else:
+            self.writer.put_message(message)
+
+    def on_block(self, block: Block) -> Block:
+        assert self.writer is not None
+        if self.trouble:
+            self._missed += len(block)
+        else:
+            self.writer.put_block(block)
+        return block
+
+    def flush(self) -> None:
+        if self.writer is not None:
+            self.writer.flush()
+
+    async def stop(self) -> None:
+        if self.watchdog is not None:
+            self.watchdog.close()
+        if self.writer is not None:
+            self.writer.flush()
+            await self.pipeline.shared.give_back(self._key)
+            self.writer.leave(self)
+        self._catch_up()
+        if self._failure is not None:
+            raise self._failure
+
+    def on_full(self) -> None:
+        if self.holding:
+            return
+        self.holding = True
+        self.pipeline.hold(self.directions)
+        if self._live:
+            self.pipeline.emit(events.SLOW, stage=str(self))
+        if self.watchdog is not None:
+            self.watchdog.begin()
+
+    def on_room(self) -> None:
+        if self._failure is None:
+            self._catch_up()
+        self._release()
+
+    def on_again(self) -> None:
+        self._failure = None
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        if self.trouble:
+            self.trouble = ""
+            self.pipeline.log.warning("the output has missed messages", stage=str(self), missed=self._missed)
+            self._missed = 0
+
+    def _release(self) -> None:
+        if self.holding:
+            self.holding = False
+            self.pipeline.release(self.directions)
+
+    # what the watchdog asks, and says
+
+    @property
+    def waiting(self) -> int:
+        return self.writer.written + 1 if self.writer is not None and self.writer.waiting else 0
+
+    def on_stall(self) -> None:
+        self._miss()
+
+    def on_silence(self, direction: str) -> None:
+        self._miss()
+
+    def _miss(self) -> None:
+        if self.holding:
+            self.trouble = "the output is stalled, and misses messages"
+            self.pipeline.log.warning(self.trouble, stage=str(self))
+            self._release()
+
+    def on_error(self, error: Exception) -> None:
+        """The output takes no more. A live session goes on without it: its routers need no archive."""
+        failure = StageError(f"{self}: {explain_error(error)}")
+        if self._live and not isinstance(error, BrokenPipeError):
+            self._failure = failure
+            self.trouble = "the output has failed, and misses messages"
+            self.pipeline.log.error(self.trouble, stage=str(self), error=explain_error(error))
+            return
+        self.pipeline.end(self)
+        if isinstance(error, BrokenPipeError):
+            self.pipeline.stop()  # who reads has seen enough, as `head` does: that is no failure
+        else:
+            self.pipeline.fail(failure)

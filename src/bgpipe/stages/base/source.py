@@ -1,0 +1,136 @@
+"""Stages that read messages in a format from a stream: what `stdin` and `read` have in common."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from ... import formats
+from ...formats.base import Counts, Decoder, Format
+from ...net.files import DamagedError, InputStream, StreamError, open_input
+from ...pipeline.errors import StageError
+from ...pipeline.options import FLAG, LIST, TEXT, Option
+from ...wire.message import ROUTE_REFRESH, UPDATE
+from .coding import FORMAT_SWITCHES, Reading, find_format
+from .types import chosen_types
+
+SNIFF_OCTETS: Final = 4096
+"""Octets by which the content of a stream tells its format."""
+
+
+class Source(Reading):
+    """Reads messages from a stream, which the subclass opens, into the pipeline."""
+
+    both = True
+
+    format = Option(
+        TEXT,
+        "auto",
+        "format of the input; auto goes by the name, then by the content",
+        metavar="FORMAT",
+        switches=FORMAT_SWITCHES,
+    )
+    type = Option(LIST, (), "read only messages of these types", metavar="TYPES")
+    skip = Option(LIST, (), "read no messages of these types", metavar="TYPES")
+    state = Option(FLAG, False, "read the state changes of MRT archives too")
+
+    stream: InputStream | None = None
+    decoder: Decoder | None = None
+    failure: StageError | None = None
+    """why the stream could not be read to its end"""
+    input_name = ""
+    """what the format may be told by"""
+
+    def attach(self) -> None:
+        self.input_format = self.choose_format()
+        types = chosen_types(self.type, self.skip)
+        if types is None and self.pipeline.originates_session:
+            types = frozenset((UPDATE, ROUTE_REFRESH))  # the rest is what others said to each other
+        self.choose_types(types)
+        self.inlet = self.feed_into()
+
+    def choose_format(self) -> Format | None:
+        """None to go by the content. Raises ConfigError."""
+        if self.format != "auto":
+            return find_format(self.format)
+        return formats.detect_by_name(self.input_name) if self.input_name else None
+
+    def open(self) -> InputStream:
+        """The stream. Raises StreamError."""
+        return open_input(self.input_name or "-", on_damage=self.on_stream_damage)
+
+    async def prepare(self) -> None:
+        try:
+            self.stream = self.open()
+        except StreamError as error:
+            raise StageError(f"{self}: {error}") from None
+
+    async def run(self) -> None:
+        up = asyncio.Event()
+        self.pipeline.when_up(up.set)
+        await up.wait()
+        start = b""
+        while octets := await self._read():
+            if self.decoder is None:
+                octets = start = start + octets
+                if not self._choose_decoder(octets, last=False):
+                    continue
+            await self._feed(octets)
+            if self.inlet.closed:
+                return
+        if self.decoder is None and start:
+            self._choose_decoder(start, last=True)
+            await self._feed(start)
+        if self.decoder is not None:
+            await self.feed_items(self.inlet, self.decoder.end())
+        self._judge()
+
+    async def _read(self) -> bytes:
+        """The next octets; b"" at the end, and where the stream breaks off: what came before is good."""
+        assert self.stream is not None
+        try:
+            return await anext(self.stream)
+        except StopAsyncIteration:
+            return b""
+        except StreamError as error:
+            self.failure = StageError(f"{self}: {error}")
+            return b""
+
+    async def stop(self) -> None:
+        if self.stream is not None:
+            self.stream.close()
+
+    @property
+    def counts(self) -> Counts:
+        """What has been read so far."""
+        return self.decoder.counts if self.decoder is not None else Counts()
+
+    def status(self) -> dict[str, Any]:
+        counts = self.counts
+        numbers = {"records": counts.records, "messages": counts.messages, "skipped": counts.skipped}
+        return {"metrics": numbers | {"damaged": counts.damaged}}
+
+    def on_stream_damage(self, error: DamagedError) -> None:
+        self.on_damage(error.text)
+
+    def _judge(self) -> None:
+        """The end of the input, when all that could be read is in the pipeline."""
+        if self.failure is not None:
+            raise self.failure
+        self.judge_damage()
+
+    def _choose_decoder(self, octets: bytes, *, last: bool) -> bool:
+        """Makes the decoder, if the format is known or the first octets tell it."""
+        found = self.input_format or formats.sniff(octets)
+        if found is None:
+            if not last and len(octets) < SNIFF_OCTETS:
+                return False
+            raise StageError(f"{self}: can't tell the format of the input: say it with --format")
+        self.decoder = self.make_decoder(found, states=self.state)
+        return True
+
+    async def _feed(self, octets: bytes) -> None:
+        assert self.decoder is not None
+        await self.feed_items(self.inlet, self.decoder.feed(octets))
+        self.pipeline.flush()
+        await asyncio.sleep(0)  # signals and other stages have their turn, however fast the input is

@@ -1,1 +1,0 @@
-"""What stages have in common: running a pipeline under asyncio, reading formats from streams and writing them."""

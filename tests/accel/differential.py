@@ -1,0 +1,308 @@
+"""Accel against the Python codec: the same archives through both must give the same bytes.
+
+    python tests/accel/differential.py --mutants 100000 --seed 7
+    python tests/accel/differential.py --mutants 100000 --sanitize
+    python tests/accel/differential.py FILE...
+
+Two processes do the same work, one of them with BGPIPE_ACCEL=0. Each reads a case (a stream of mutants, or a piece of
+a file) as MRT, filters it, limits it, looks at its UPDATEs, writes it as JSON, MRT and raw messages, reads the JSON
+back, reads it once more with some lines broken, and says a digest of all that. The first case whose digests differ is
+shown. With --sanitize accel is built with AddressSanitizer and UndefinedBehaviorSanitizer first, in a place of its
+own; this needs gcc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import bz2
+import difflib
+import gzip
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from itertools import zip_longest
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bgpipe.stages.limit import Limit
+    from bgpipe.wire.message import Message
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DATA = Path(os.environ.get("BGPIPE_SHARED", REPOSITORY.parent / "shared")) / "data"
+MUTANTS_A_CASE = 50
+FILTERS = 4
+"""Random filters that each case is put through."""
+PIECE = 1 << 20
+"""Octets of a file that make a case, about."""
+
+
+def mutant_cases(seed: int, mutants: int) -> Iterator[bytes]:
+    """Streams of mutants; case n of a seed is always the same."""
+    from mutants import make_stream, rare_records, real_records, sample_records
+    from rib_records import rib_records
+
+    found = (sample_records(), rare_records(), rib_records(), real_records(DATA))
+    sources = [records for records in found if records]
+    for number in range(-(-mutants // MUTANTS_A_CASE)):
+        rng = Random(f"{seed}/{number}")
+        yield make_stream(sources[number % len(sources)], rng, MUTANTS_A_CASE)
+
+
+def file_cases(path: Path, limit: int | None = None) -> Iterator[bytes]:
+    """The records of a file, in pieces; of the first `limit` octets only."""
+    from mutants import read_records
+
+    opener = {".bz2": bz2.open, ".gz": gzip.open}.get(path.suffix, open)
+    with opener(path, "rb") as stream:
+        octets = stream.read(-1 if limit is None else limit)
+    piece: list[bytes] = []
+    size = 0
+    for record in read_records(octets):
+        piece.append(record)
+        size += len(record)
+        if size >= PIECE:
+            yield b"".join(piece)
+            piece, size = [], 0
+    yield b"".join(piece)
+
+
+def work(octets: bytes, seed: int = 0) -> list[bytes]:
+    """What becomes of a stream, in parts that must not depend on accel."""
+    from broken_lines import break_line
+    from select_filters import random_filter
+
+    from bgpipe.filters import compile_filter
+    from bgpipe.formats import json, mrt, raw
+    from bgpipe.wire.block import Block
+
+    rng = Random(seed)
+    filters = {compile_filter(random_filter(rng)): [] for _ in range(FILTERS)}
+    damages: list[str] = []
+    decoder = mrt.Decoder(on_damage=lambda damage: damages.append(str(damage)), states=bool(rng.randrange(2)))
+    encoders = [json.Encoder(), mrt.Encoder(), raw.Encoder()]
+    outputs: list[list[bytes]] = [[], [], []]
+    limit = make_limit(rng)
+    limited: list[bytes] = []
+    seen: list[str] = []
+    seq = 1
+
+    def take(items: Iterator[Block]) -> None:
+        nonlocal seq
+        for item in items:
+            if isinstance(item, Block):
+                seq = item.stamp("R", seq)
+            else:
+                item.direction, item.seq = "R", seq
+                seq += 1
+            for encoder, output in zip(encoders, outputs, strict=True):
+                output.append(encoder.encode(item))
+            for wanted, matches in filters.items():
+                matching = wanted.select(item) if isinstance(item, Block) else filter(wanted, [item])
+                matches += [message.seq for message in matching]
+            seen.extend(map(look, item if isinstance(item, Block) else [item]))
+            if isinstance(item, Block):
+                limited.append(encoders[2].encode(limit.on_block(item)))
+            elif limit.on_message(item):
+                limited.append(encoders[2].encode(item))
+
+    pos = 0
+    while pos < len(octets):  # pieces as a socket or a decompressor would give them
+        stop = pos + rng.choice((100, 4096, 1 << 20))
+        take(decoder.feed(octets[pos:stop]))
+        pos = stop
+    take(decoder.end())
+    lines, records, messages = map(b"".join, outputs)
+    broken = b"".join(
+        line if rng.random() < 0.5 else break_line(line, rng) for line in lines.splitlines(keepends=True)[:200]
+    )
+    again = []
+    for text in (lines, broken):
+        back = json.Decoder(on_damage=lambda damage: damages.append(str(damage)))
+        items = [item for part in (back.feed(text), back.end()) for item in part]
+        again.append(b"".join(map(mrt.Encoder().encode, items)))
+        again.append(b"".join(map(json.Encoder().encode, items)))
+    seen += [f"{wanted.text}: {matches}" for wanted, matches in filters.items()]
+    report = "\n".join([repr(decoder.counts), *damages]).encode()
+    limited.append(repr((limit.removed, limit.routes.count)).encode())
+    return [report, lines, records, messages, *again, "\n".join(seen).encode(), b"".join(limited)]
+
+
+def make_limit(rng: Random) -> Limit:
+    """The stage limit, with small limits."""
+    from bgpipe.pipeline.pipeline import Pipeline
+    from bgpipe.stages.limit import Limit
+
+    limit = Limit("limit")
+    words = [f"--{name}={rng.randrange(4) * size}" for name, size in (("session", 30), ("origin", 2), ("block", 3))]
+    words += rng.sample(["-4", "-6", "--multicast", "--permanent", "-B=12", "-m=9", "-M=40"], 4)
+    assert limit.scan(words) == []
+    pipeline = Pipeline()
+    pipeline.add(limit, index=1)
+    pipeline.attach()
+    return limit
+
+
+def look(message: Message) -> str:
+    """What the library says of a message's routes."""
+    from bgpipe.wire.errors import WireError
+
+    if message.type != "UPDATE":
+        return repr(message)
+    answers = []
+    for name in ("reach", "withdrawn", "origin_as"):
+        try:
+            answers.append(str(getattr(message.update, name)))
+        except WireError as error:
+            answers.append(str(error))
+    return f"{message!r} {message.tags} {message.context} {' '.join(answers)}"
+
+
+def torment(octets: bytes, rng: Random) -> None:
+    """Indexes that no index function makes: accel may do anything with them but touch what isn't its own."""
+    from select_filters import CONDITIONS
+
+    from bgpipe.accel import index, json_out, mrt_out, raw_out, select
+    from bgpipe.filters import compile_filter
+    from bgpipe.wire.block import ENTRY, Block
+
+    entries, _, _, _ = index.mrt(octets, 0, False)
+    for _ in range(4):
+        broken = bytearray(entries[: 40 * ENTRY.size])
+        for _ in range(len(broken) // 64 + 1):
+            if broken:
+                broken[rng.randrange(len(broken))] = rng.choice((0, 1, 2, 127, 128, 255))
+        broken += rng.randbytes(rng.randrange(40))
+        for encode in (json_out.encode, mrt_out.encode, raw_out.encode):
+            position, count = 0, len(broken) // ENTRY.size
+            while position < count:
+                _, position = encode(octets, broken, position)
+                position += 1
+        for text in rng.sample(CONDITIONS, 5):
+            program = compile_filter(text).program
+            if program:
+                select.select(octets, broken, program, True)
+        index.stamp(broken, rng.randrange(65536), rng.randrange(1 << 60), 1)
+        with suppress(ValueError):
+            list(Block(octets, broken[: len(broken) // ENTRY.size * ENTRY.size]))
+    for cut in rng.sample(range(len(octets) + 1), min(40, len(octets))):
+        index.mrt(octets[:cut], rng.randrange(cut + 1), False)
+
+
+def cases(options: argparse.Namespace) -> Iterator[tuple[str, bytes]]:
+    """The cases that the command line asks for, with their names."""
+    for path in options.files:
+        for number, octets in enumerate(file_cases(path, options.limit)):
+            yield f"{path.name} piece {number}", octets
+    for number, octets in enumerate(mutant_cases(options.seed, options.mutants)):
+        yield f"seed {options.seed} case {number}", octets
+
+
+def say_digests(options: argparse.Namespace) -> None:
+    """What each of the two processes does: a line for each case."""
+    from bgpipe import accel
+
+    for name, octets in cases(options):
+        parts = work(octets, len(octets))
+        if accel.AVAILABLE and "piece" not in name:
+            torment(octets, Random(name))
+        print(name, *(hashlib.sha256(part).hexdigest()[:16] for part in parts), sep="\t", flush=True)
+
+
+def say_parts(options: argparse.Namespace, wanted: str) -> None:
+    """All parts of one case, as text."""
+    for name, octets in cases(options):
+        if name == wanted:
+            report, lines, *others, seen = work(octets, len(octets))
+            print(report.decode(), lines.decode(), seen.decode(), sep="\n")
+            for part in others:
+                print(*(part[pos : pos + 32].hex() for pos in range(0, len(part), 32)), sep="\n")
+            return
+
+
+def compare(arguments: list[str], environment: dict[str, str]) -> int:
+    """Runs the two processes; the number of cases. Raises AssertionError with the first difference.
+
+    arguments: what main takes. environment: for the process with accel.
+    """
+    command = [sys.executable, __file__, *arguments]
+    without = os.environ | {"BGPIPE_ACCEL": "0"}
+    count = 0
+    different = None
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(subprocess.Popen([*command, "--digests"], env=env, stdout=subprocess.PIPE, text=True))
+            for env in (environment, without)
+        ]
+        for ours, theirs in zip_longest(*(process.stdout or () for process in processes)):
+            if ours and theirs and ours != theirs:
+                different = ours
+                for process in processes:
+                    process.kill()
+                break
+            count += 1
+    if not different and any(process.returncode for process in processes):
+        raise AssertionError(f"a process failed: {[process.returncode for process in processes]} (accel, codec)")
+    if different:
+        name = different.split("\t")[0]
+        accel, codec = (
+            subprocess.run([*command, "--show", name], env=env, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+            for env in (environment, without)
+        )
+        lines = list(difflib.unified_diff(codec, accel, "codec", "accel", lineterm="", n=0))[:12]
+        raise AssertionError("\n".join([f"different: {name}", *(line[:1000] for line in lines)]))
+    return count
+
+
+def sanitized() -> dict[str, str]:
+    """Builds accel with sanitizers; the environment that a process needs to run it."""
+    place = REPOSITORY / "build" / "sanitize"
+    build = [sys.executable, "setup.py", "-q", "build", "--build-base", str(place), "--build-lib", str(place / "lib")]
+    subprocess.run(
+        build, cwd=REPOSITORY, env=os.environ | {"BGPIPE_ACCEL": "require", "BGPIPE_SANITIZE": "1"}, check=True
+    )
+    library = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    return os.environ | {
+        "BGPIPE_ACCEL": "1",
+        "PYTHONPATH": str(place / "lib"),
+        "PYTHONMALLOC": "malloc",  # else the interpreter's own allocator hides what lies behind a bytes object
+        "LD_PRELOAD": library.stdout.strip(),
+        "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1:quarantine_size_mb=32",
+        "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*", type=Path, metavar="FILE", help="MRT archives to compare on")
+    parser.add_argument("--mutants", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--limit", type=int, help="octets to read of each file")
+    parser.add_argument("--sanitize", action="store_true", help="run a accel with AddressSanitizer and UBSan")
+    parser.add_argument("--digests", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--show", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.digests:
+        say_digests(options)
+    elif options.show:
+        say_parts(options, options.show)
+    else:
+        from bgpipe import accel
+
+        if not accel.AVAILABLE and not options.sanitize:
+            sys.exit(f"there is no accel to compare: {accel.WHY_NOT}")
+        environment = sanitized() if options.sanitize else dict(os.environ)
+        arguments = [argument for argument in sys.argv[1:] if argument != "--sanitize"]
+        try:
+            count = compare(arguments, environment)
+        except AssertionError as error:
+            sys.exit(str(error))
+        print(f"accel and codec give the same bytes: {count} cases, {options.mutants} mutants")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,383 @@
+"""Files are published whole or not at all; rotation; what a full disk does."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bgpipe.net.errors import StreamError
+from bgpipe.net.files import open_input, open_output
+from bgpipe.net.output_file import OutputFile, StandardOutput
+
+LINES = [b"%d of many lines\n" % n for n in range(1000)]
+TEXT = b"".join(LINES)
+
+
+class Clock:
+    """Seconds since 1970, as a test says."""
+
+    def __init__(self, now: float = 1_700_000_123.4) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def contents(path: Path) -> bytes:
+    return b"".join(open_input(str(path)))
+
+
+@pytest.fixture(params=["", ".gz", ".bz2", ".zst"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return tmp_path / f"deep/er/out{request.param}"
+
+
+def write(path: Path, *pieces: bytes, append: bool = False, create: bool = False) -> None:
+    output = open_output(str(path), append=append, create=create)
+    for piece in pieces:
+        output.write(piece)
+    output.close()
+
+
+def test_a_file_appears_when_it_is_whole(path: Path) -> None:
+    output = open_output(str(path))
+    for line in LINES:
+        output.write(line)
+    assert names(path.parent) == [path.name + ".tmp"]
+    output.close()
+    assert names(path.parent) == [path.name]
+    assert contents(path) == TEXT
+    output.close()
+    with pytest.raises(StreamError, match="is closed"):
+        output.write(b"more")
+    assert contents(path) == TEXT
+
+
+def test_compression_by_name_or_by_option(tmp_path: Path) -> None:
+    for name, compress, unpack in (("a.gz", "auto", gzip.decompress), ("b", "bz2", bz2.decompress)):
+        output = open_output(str(tmp_path / name), compress)
+        output.write(TEXT)
+        output.close()
+        assert unpack((tmp_path / name).read_bytes()) == TEXT
+    with pytest.raises(ValueError, match="unknown compression"):
+        open_output(str(tmp_path / "c"), "rar")
+
+
+def test_an_older_file_stands_until_the_new_one_is_whole(path: Path) -> None:
+    write(path, b"old")
+    output = open_output(str(path))
+    output.write(TEXT)
+    assert contents(path) == b"old"
+    output.close()
+    assert contents(path) == TEXT
+
+
+def test_nothing_written_leaves_nothing(path: Path) -> None:
+    write(path)
+    assert names(path.parent) == []
+    write(path, b"old")
+    write(path, b"")
+    assert contents(path) == b"old"
+    write(path, append=True)
+    assert contents(path) == b"old"
+    output = open_output(str(path))
+    output.abort()
+    assert names(path.parent) == [path.name]
+
+
+def test_append(path: Path) -> None:
+    write(path, TEXT, append=True)
+    write(path, b"more\n", append=True)
+    write(path, b"and more\n", append=True)
+    assert contents(path) == TEXT + b"more\nand more\n"
+    assert names(path.parent) == [path.name]
+
+
+def test_create(path: Path) -> None:
+    write(path, TEXT, create=True)
+    with pytest.raises(StreamError) as caught:
+        open_output(str(path), create=True)
+    assert str(caught.value) == f"{path}: exists already, and --create wants a new file"
+    assert contents(path) == TEXT
+    with pytest.raises(StreamError, match="--append and --create exclude each other"):
+        open_output(str(path), create=True, append=True)
+
+
+def test_create_loses_nothing_to_a_file_that_came_meanwhile(path: Path) -> None:
+    output = open_output(str(path), create=True)
+    output.write(TEXT)
+    path.write_bytes(b"someone else's")
+    with pytest.raises(StreamError, match=r"File exists; what was written is in .*\.partial$"):
+        output.close()
+    assert path.read_bytes() == b"someone else's"
+    assert names(path.parent) == [path.name, path.name + ".partial"]
+
+
+def test_an_aborted_file_is_kept_as_partial(path: Path) -> None:
+    output = open_output(str(path))
+    output.write(TEXT)
+    output.write(os.urandom(200_000))
+    output.abort()
+    assert names(path.parent) == [path.name + ".partial"]
+    kept = contents(Path(f"{path}.partial"))
+    assert kept.startswith(TEXT)
+    assert len(kept) == len(TEXT) + 200_000
+
+
+def test_what_a_crash_left_is_never_published(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    (path.parent / f"{path.name}.tmp").write_bytes(b"half a rec")
+    write(path, TEXT)
+    assert contents(path) == TEXT
+    assert (path.parent / f"{path.name}.partial").read_bytes() == b"half a rec"
+    assert len(names(path.parent)) == 2
+
+
+def test_two_do_not_write_one_file(path: Path) -> None:
+    first = open_output(str(path))
+    with pytest.raises(StreamError, match="another process is writing it"):
+        open_output(str(path))
+    first.write(TEXT)
+    first.close()
+    assert contents(path) == TEXT
+
+
+def test_a_killed_writer_leaves_published_files_whole(tmp_path: Path) -> None:
+    """One process publishes file after file until it is killed: each one that stands there is whole."""
+    script = (
+        "import sys\nfrom bgpipe.net.files import open_output\n"
+        "for n in range(10**6):\n"
+        "    output = open_output(f'{sys.argv[1]}/{n}.gz')\n"
+        "    for line in range(200): output.write(b'%d of many lines\\n' % line)\n"
+        "    output.close()\n"
+        "    print(n, flush=True)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for _ in range(20):
+            process.stdout.readline()
+        process.send_signal(signal.SIGKILL)
+    published = [name for name in names(tmp_path) if name.endswith(".gz")]
+    assert len(published) >= 20
+    for name in published:
+        assert contents(tmp_path / name).endswith(b"199 of many lines\n")
+    assert len([name for name in names(tmp_path) if not name.endswith(".gz")]) <= 1
+
+
+def test_a_link_goes_on_pointing(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real/file").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("real/file")
+    write(tmp_path / "link", TEXT)
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real/file").read_bytes() == TEXT
+
+
+def write_all(output: OutputFile | StandardOutput, pieces: list[bytes]) -> None:
+    for piece in pieces:
+        output.write(piece)
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may grow beyond 10,000 octets."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_full_disk_keeps_the_whole_records(tmp_path: Path) -> None:
+    output = open_output(str(tmp_path / "a"))
+    with pytest.raises(StreamError, match=r"a: file too large: .*; what was written is in .*a\.partial$") as caught:
+        write_all(output, LINES)
+    with pytest.raises(StreamError) as again:
+        output.write(b"more")
+    assert again.value is caught.value
+    output.close()
+    assert names(tmp_path) == ["a.partial"]
+    kept = (tmp_path / "a.partial").read_bytes()
+    assert TEXT.startswith(kept)
+    assert kept.endswith(b" of many lines\n")
+    assert 9900 < len(kept) <= 10_000
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_full_disk_and_append(tmp_path: Path) -> None:
+    for name in ("a", "a.gz"):
+        write(tmp_path / name, b"first\n", append=True)
+        output = open_output(str(tmp_path / name), append=True)
+        with pytest.raises(StreamError, match="file too large"):
+            write_all(output, [b"second\n", *(os.urandom(500) for _ in range(400))])
+        found = contents(tmp_path / name)
+        assert found.startswith(b"first\nsecond\n" if name == "a" else b"first\n")
+        assert found == b"first\n" or name == "a"
+        write(tmp_path / f"{name}x", b"ok", append=True)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_disk_that_is_full_when_the_file_ends(tmp_path: Path) -> None:
+    """bzip2 writes nothing before it has a block."""
+    write(tmp_path / "a.bz2", b"first\n")
+    for append in (False, True):
+        output = open_output(str(tmp_path / "a.bz2"), append=append)
+        output.write(os.urandom(50_000))
+        with pytest.raises(StreamError, match="file too large"):
+            output.close()
+        assert contents(tmp_path / "a.bz2") == b"first\n"
+    write(tmp_path / "a.bz2", b"second\n", append=True)
+    assert contents(tmp_path / "a.bz2") == b"first\nsecond\n"
+
+
+def test_a_device_is_written_as_it_is() -> None:
+    output = open_output("/dev/null")
+    output.write(TEXT)
+    output.close()
+    assert not os.path.exists("/dev/null.tmp")
+    if os.path.exists("/dev/full"):
+        output = open_output("/dev/full")
+        with pytest.raises(
+            StreamError, match=r"^/dev/full: no space left on the device: free some, or write elsewhere"
+        ):
+            output.write(TEXT)
+
+
+def test_what_cannot_be_opened(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    for path, text in (
+        (tmp_path, "is a directory"),
+        (tmp_path / "file/below", "a part of the path is not a directory"),
+        (tmp_path / ("x" * 300), "File name too long"),
+    ):
+        with pytest.raises(StreamError) as caught:
+            open_output(str(path))
+        assert str(caught.value) == f"{path}: {text}"
+    if os.getuid():
+        (tmp_path / "locked").mkdir(mode=0o500)
+        with pytest.raises(StreamError, match="permission denied"):
+            open_output(str(tmp_path / "locked/file"))
+
+
+def test_rotation(tmp_path: Path) -> None:
+    clock = Clock()
+    pattern = f"{tmp_path}/${{2006/01}}/out.$TIME.gz"
+    output = OutputFile(pattern, "gz", every=300, clock=clock)
+    assert output.deadline == 1_700_000_100 + 300
+    output.write(b"first\n")
+    clock.now += 270
+    output.write(b"second\n")
+    clock.now += 10
+    output.write(b"third\n")
+    assert names(tmp_path) == ["2023/11/out.20231114.2215.gz", "2023/11/out.20231114.2220.gz.tmp"]
+    clock.now += 3000
+    output.rotate()
+    assert output.deadline is None
+    assert names(tmp_path) == ["2023/11/out.20231114.2215.gz", "2023/11/out.20231114.2220.gz"]
+    output.rotate()
+    output.write(b"fourth\n")
+    assert output.path.endswith("/2023/11/out.20231114.2310.gz")
+    output.close()
+    parts = [contents(tmp_path / name) for name in names(tmp_path)]
+    assert parts == [b"first\nsecond\n", b"third\n", b"fourth\n"]
+
+
+def test_a_restart_within_the_interval_goes_on_with_its_file(tmp_path: Path) -> None:
+    clock = Clock()
+    for line in (b"first\n", b"second\n"):
+        output = OutputFile(f"{tmp_path}/$TIME", every=3600, clock=clock)
+        output.write(line)
+        output.close()
+        clock.now += 1
+    assert [(name, contents(tmp_path / name)) for name in names(tmp_path)] == [("20231114.2200", b"first\nsecond\n")]
+
+
+@pytest.mark.usefixtures("small_files")
+def test_rotation_goes_on_after_a_full_disk(tmp_path: Path) -> None:
+    clock = Clock()
+    output = OutputFile(f"{tmp_path}/$TIME", every=60, clock=clock)
+    with pytest.raises(StreamError, match="file too large"):
+        output.write(bytes(20_000))
+    with pytest.raises(StreamError, match="file too large"):
+        output.write(b"small")
+    clock.now += 60
+    output.write(b"small")
+    output.close()
+    assert names(tmp_path) == ["20231114.2216"]
+
+
+def test_one_file_with_its_time(tmp_path: Path) -> None:
+    clock = Clock()
+    output = OutputFile(f"{tmp_path}/$TIME", time_format="Jan_2 15h04:05.000", clock=clock)
+    output.write(b"x")
+    clock.now += 100_000
+    output.write(b"y")
+    output.close()
+    assert [(name, contents(tmp_path / name)) for name in names(tmp_path)] == [("Nov14 22h15:23.400", b"xy")]
+
+
+def test_rotation_wants_a_time_in_the_path_and_a_minute(tmp_path: Path) -> None:
+    with pytest.raises(StreamError, match=r"\$TIME or \${LAYOUT} must be in the path"):
+        open_output(str(tmp_path / "a"), every=60)
+    with pytest.raises(StreamError, match="--every must be at least 60s"):
+        open_output(str(tmp_path / "$TIME"), every=59)
+
+
+@contextmanager
+def piped() -> Iterator[int]:
+    """A pipe that stands in for standard output: its read end."""
+    read, write = os.pipe()
+    kept = os.dup(1)
+    os.dup2(write, 1)
+    os.close(write)
+    try:
+        yield read
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def test_standard_output() -> None:
+    with piped() as pipe:
+        output = open_output("-")
+        assert isinstance(output, StandardOutput)
+        output.write(b"at once")
+        assert os.read(pipe, 100) == b"at once"
+        output.rotate()
+        output.abort()
+        output.close()
+        packed = open_output("-", "gz")
+        packed.write(b"packed")
+        packed.close()
+        assert gzip.decompress(os.read(pipe, 1000)) == b"packed"
+        os.close(pipe)
+        with pytest.raises(BrokenPipeError):
+            output.write(b"nobody reads")
+
+
+def test_standard_output_that_does_not_block() -> None:
+    with piped() as pipe:
+        command = [
+            sys.executable,
+            "-c",
+            "import os, sys\nn = 0\nwhile b := os.read(0, 5000): n += len(b)\nsys.exit(n % 251)",
+        ]
+        reader = subprocess.Popen(command, stdin=pipe, stdout=subprocess.DEVNULL)
+        os.close(pipe)
+        os.set_blocking(1, False)
+        open_output("-").write(bytes(500_000))
+    assert reader.wait(20) == 500_000 % 251

@@ -1,0 +1,163 @@
+"""One command line for many sessions: side by side, and one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from bgpipe.app.build import build
+from bgpipe.app.grammar import parse
+from bgpipe.pipeline.errors import StageError
+from bgpipe.runtime.sessions import Sessions
+from bgpipe.wire.message import KEEPALIVE, OPEN, UPDATE, Message
+from bgpipe.wire.update import Update
+from conversation import ALIVE, CLOSE_TIMEOUT, Peer, Records, opening, place, router
+
+
+class Run:
+    """The sessions of a command line."""
+
+    def __init__(self, words: str) -> None:
+        self.log = Records()
+
+        def make():
+            return build(parse(shlex.split(words), {}), self.log)  # type: ignore[arg-type]
+
+        self.sessions = Sessions(make(), make, self.log)  # type: ignore[arg-type]
+        self.task = asyncio.create_task(self.sessions.run())
+        self.peers: list[Peer] = []
+
+    async def told(self, text: str, times: int = 1) -> None:
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            while sum(text in line for line in self.log.lines) < times:
+                self.log.changed.clear()
+                await self.log.changed.wait()
+
+    async def dial(self, bind: str = "") -> Peer:
+        await self.told("listening on ")
+        where = next(line for line in self.log.lines if "listening on" in line).split()[2]
+        host, _, port = where.rpartition(":")
+        local = (bind, 0) if bind else None
+        self.peers.append(Peer(*await asyncio.open_connection(host, int(port), local_addr=local)))
+        return self.peers[-1]
+
+
+@asynccontextmanager
+async def many(words: str) -> AsyncIterator[Run]:
+    run = Run(words)
+    try:
+        yield run
+    finally:
+        for peer in run.peers:
+            await peer.close()
+        run.sessions.interrupt()
+        with suppress(StageError):
+            await asyncio.wait_for(run.task, CLOSE_TIMEOUT)
+
+
+async def join(left: Peer, right: Peer, asn: int) -> None:
+    """Lets two peers open a session with each other."""
+    for one, other, greeting in ((left, right, opening(asn)), (right, left, opening(65000, bgp_id="192.0.2.9"))):
+        await one.say(greeting)
+        assert (await other.expect(OPEN)).open == greeting
+    for one, other in ((left, right), (right, left)):
+        await one.say(ALIVE)
+        await other.expect(KEEPALIVE)
+
+
+def route(prefix: str) -> Message:
+    attrs = {"ORIGIN": "IGP", "ASPATH": [65000]}
+    return Message(UPDATE, Update.make(reach=[prefix], attrs=attrs, next_hop="192.0.2.1").body)
+
+
+async def test_side_by_side(tmp_path: Path) -> None:
+    """The death of one touches no other; what they write to is the same, and tags tell them apart."""
+    out = tmp_path / "all.json"
+    async with router() as (address, peers):
+        words = f"-- listen --many {place()} -- write -LR {out} -- connect --wait listen {address}"
+        async with many(words) as run:
+            pairs = []
+            for number in range(3):
+                left = await run.dial(f"127.83.254.{number + 1}")
+                pairs.append((left, await peers.get()))
+                await join(*pairs[-1], 65001 + number)
+            for number, (left, right) in enumerate(pairs):
+                await left.say(route(f"10.{number}.0.0/16"))
+                await right.expect(UPDATE)
+            pairs[0][0].writer.transport.abort()
+            assert await pairs[0][1].hear() is None
+            await pairs[1][0].say(b"\0" * 19)  # a fault of one
+            assert (await pairs[1][0].fault())[:2] == (1, 1)
+            left, right = pairs[2]
+            await left.say(route("10.99.0.0/16"))
+            assert (await right.expect(UPDATE)).update.reach
+            run.sessions.interrupt()
+            for peer in (left, right):
+                assert (await peer.fault())[:2] == (6, 2)
+            await asyncio.wait_for(run.task, CLOSE_TIMEOUT)
+    told = [json.loads(line) for line in out.read_text().splitlines()]
+    tags = {message[4]["reach"][0]: message[5]["PEER_IP"] for message in told if message[3] == "UPDATE"}
+    assert tags == {f"10.{number}.0.0/16": f"127.83.254.{number + 1}" for number in range(3)} | {
+        "10.99.0.0/16": "127.83.254.3"
+    }
+
+
+async def test_as_many_as_told() -> None:
+    async with (
+        router() as (address, peers),
+        many(f"-- listen --many=1 {place()} -- connect --wait listen {address}") as run,
+    ):
+        left = await run.dial()
+        right = await peers.get()
+        await join(left, right, 65001)
+        assert await (await run.dial()).hear() is None
+        await run.told("refused")
+        await left.close()
+        await run.told("session ended")
+        left = await run.dial()
+        await join(left, await peers.get(), 65002)
+
+
+async def test_one_after_the_other() -> None:
+    async with (
+        router() as (address, peers),
+        many(f"-- listen --again {place()} -- connect --wait listen {address}") as run,
+    ):
+        for number in range(3):
+            left = await run.dial()
+            right = await peers.get()
+            await join(left, right, 65001 + number)
+            await left.close()
+            assert await right.hear() is None
+            await run.told("session ended", number + 1)
+
+
+async def test_a_lost_session_is_tried_again() -> None:
+    async with (
+        router() as (address, peers),
+        many(f"-- speaker --active --asn 65001 -- connect --retry {address}") as run,
+    ):
+        peer = await peers.get()
+        await peer.establish()
+        await peer.close()
+        await run.told("next session in")
+        await (await peers.get()).establish()
+        run.sessions.interrupt()
+        await asyncio.wait_for(run.task, CLOSE_TIMEOUT)
+
+
+async def test_what_ends_by_itself_is_not_tried_again(tmp_path: Path) -> None:
+    path = tmp_path / "routes.json"
+    path.write_text('["R",0,null,"UPDATE",{"unreach":["10.0.0.0/8"]}]\n')
+    async with (
+        router() as (address, peers),
+        many(f"-- speaker --active --asn 65001 -- read {path} -- connect --retry {address}") as run,
+    ):
+        peer = await peers.get()
+        await peer.establish()
+        assert (await peer.fault())[:2] == (6, 2)
+        await asyncio.wait_for(run.task, CLOSE_TIMEOUT)

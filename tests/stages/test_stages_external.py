@@ -1,0 +1,231 @@
+"""The parts of stages with an external program: the queue, blocks in parts, the bypass, the watchdog."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import pytest
+
+from bgpipe.net.backoff import MAX_DELAY, backoff
+from bgpipe.net.send_queue import PIECE, SendQueue, rest, single_out
+from bgpipe.pipeline.pipeline import Pipeline
+from bgpipe.pipeline.tracker import Tracker
+from bgpipe.stages.base import watchdog
+from bgpipe.stages.base.watchdog import StallWatchdog
+from bgpipe.wire.block import ENTRY, FLAG_AS4, NO_PEER, Block
+from bgpipe.wire.message import KEEPALIVE, Message
+from live import make_update
+
+
+def block(*messages: Message) -> Block:
+    octets, index = b"", bytearray()
+    for message in messages:
+        index += ENTRY.pack(0, 0, len(octets), NO_PEER, len(message.octets), FLAG_AS4, 0)
+        octets += message.octets
+    return Block(octets, index)
+
+
+def test_backlog():
+    queue, item = SendQueue(), Message(KEEPALIVE)
+    assert not queue
+    for octets in (b"a", b"bc", bytes(PIECE), b"d"):
+        queue.put(octets, item)
+    assert queue.size == PIECE + 4
+    assert queue.first(1) == (1, b"a")
+    count, octets = queue.first(None)
+    assert (count, octets) == (3, b"abc" + bytes(PIECE))
+    queue.drop(count)
+    assert (len(queue), queue.size) == (1, 1)
+    queue.put(b"copy", None)
+    assert queue.clear() == [item]
+    assert (len(queue), queue.size) == (0, 0)
+
+
+def test_singled_out():
+    alive, plain = Message(KEEPALIVE), make_update(1)
+    for messages, shape in (
+        ([plain, plain], [2]),
+        ([alive], ["KEEPALIVE"]),
+        ([plain, plain, alive, plain], [2, "KEEPALIVE", 1]),
+        ([alive, alive, plain], ["KEEPALIVE", "KEEPALIVE", 1]),
+    ):
+        parts = list(single_out(block(*messages)))
+        assert [part.type if isinstance(part, Message) else len(part) for part in parts] == shape
+    assert list(single_out(plain)) == [plain]
+
+
+def test_rest():
+    whole = block(*map(make_update, range(5)))
+    assert rest(whole, whole) is None
+    left = rest(whole, Block(whole.octets, whole.part(1, 2).index + whole.part(3, 5).index))
+    assert [message.body[-1] for message in left] == [0, 2]
+
+
+def test_backoff():
+    assert all(0.5 <= backoff(1) <= 1 for _ in range(100))
+    assert all(MAX_DELAY / 2 <= backoff(100) <= MAX_DELAY for _ in range(100))
+    assert len({backoff(5) for _ in range(10)}) > 1, "many who have lost the same server don't come back together"
+
+
+class Watched:
+    """A stage that does nothing but be watched."""
+
+    watched = "RL"
+
+    def __init__(self) -> None:
+        self.pipeline = Pipeline()
+        self.waiting = 0
+        self.held = self.holding = False
+        self.stalls = 0
+        self.said: list[str] = []
+
+    def on_stall(self) -> None:
+        self.stalls += 1
+        self.waiting = 0
+
+    def on_silence(self, direction: str) -> None:
+        self.said.append(direction)
+        self.pipeline.lines[direction].left += 1
+
+
+class Loop:
+    """Time that passes when the test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        self._timers: list[tuple[float, object]] = []
+        monkeypatch.setattr(watchdog.asyncio, "get_running_loop", lambda: self)
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, seconds: float, call: object) -> asyncio.TimerHandle:
+        self._timers.append((self.now + seconds, call))
+        return self  # type: ignore[return-value]
+
+    def cancel(self) -> None:
+        self._timers.clear()
+
+    def pass_by(self, seconds: float) -> None:
+        end = self.now + seconds
+        while self._timers and min(self._timers, key=lambda timer: timer[0])[0] <= end:
+            timer = min(self._timers, key=lambda timer: timer[0])
+            self._timers.remove(timer)
+            self.now = max(self.now, timer[0])
+            timer[1]()  # type: ignore[operator]
+        self.now = end
+
+    @property
+    def is_quiet(self) -> bool:
+        return not self._timers
+
+
+def test_stall(monkeypatch):
+    loop, ward = Loop(monkeypatch), Watched()
+    watch = StallWatchdog(ward, 10.0)
+    ward.waiting = 5
+    watch.begin()
+    loop.pass_by(8)
+    ward.waiting = 4  # progress
+    loop.pass_by(8)
+    assert ward.stalls == 0
+    ward.held = True  # it waits for us
+    loop.pass_by(60)
+    assert ward.stalls == 0
+    ward.held = False
+    loop.pass_by(9)
+    assert ward.stalls == 0
+    loop.pass_by(2)
+    assert ward.stalls == 1
+    loop.pass_by(2)
+    assert loop.is_quiet, "with nothing to wait for, no timer runs"
+
+
+def test_never_stalled(monkeypatch):
+    loop, ward = Loop(monkeypatch), Watched()
+    ward.waiting = 5
+    watch = StallWatchdog(ward, 0.0)
+    watch.begin()
+    loop.pass_by(10_000)
+    assert ward.stalls == 0
+    watch.close()
+    assert loop.is_quiet
+
+
+def test_held_up_ourselves(monkeypatch):
+    """A process that was stopped for a while finds nobody stalled when it goes on."""
+    loop, ward = Loop(monkeypatch), Watched()
+    ward.waiting = 5
+    StallWatchdog(ward, 10.0).begin()
+    loop.pass_by(5)
+    loop.now += 3600
+    loop.pass_by(8)
+    assert ward.stalls == 0
+    loop.pass_by(4)
+    assert ward.stalls == 1
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_keepalive_that_does_not_come_back(monkeypatch, answers):
+    """That is a stall only of one who has given back those before."""
+    loop, ward = Loop(monkeypatch), Watched()
+    watch = StallWatchdog(ward, 10.0)
+    if answers:
+        watch.on_keepalive("R")
+        watch.begin()
+        loop.pass_by(1)
+        watch.on_answer(keepalive=True)
+        ward.pipeline.lines["R"].left += 1
+        loop.pass_by(100)
+        assert ward.stalls == 0
+        assert loop.is_quiet
+    watch.on_keepalive("R")
+    watch.begin()
+    loop.pass_by(12)
+    assert ward.stalls == answers
+
+
+@pytest.fixture
+def hold_time(monkeypatch):
+    monkeypatch.setattr(Tracker, "hold_time", 90)
+
+
+def test_a_peer_that_hears_nothing(monkeypatch, hold_time):
+    loop, ward = Loop(monkeypatch), Watched()
+    ward.pipeline.tracker.established = True
+    watch = StallWatchdog(ward, math.inf)
+    for _ in range(3):
+        watch.on_keepalive("R")
+        watch.begin()
+        loop.pass_by(28)
+        assert ward.said == []
+        loop.pass_by(2)
+        assert ward.said == ["R"], "within a third of the hold time"
+        ward.said.clear()
+        loop.pass_by(300)
+        assert ward.said == [], "one for one"
+    watch.on_keepalive("L")
+    watch.begin()
+    loop.pass_by(20)
+    ward.pipeline.lines["L"].left += 1
+    loop.pass_by(300)
+    assert ward.said == [], "it has heard something"
+
+
+def test_a_line_that_is_held(monkeypatch, hold_time):
+    """Nobody knows what would come: both peers are kept, as long as it takes."""
+    loop, ward = Loop(monkeypatch), Watched()
+    ward.pipeline.tracker.established = True
+    ward.holding, ward.waiting = True, 5
+    StallWatchdog(ward, math.inf).begin()
+    loop.pass_by(100)
+    assert sorted(ward.said) == ["L", "L", "L", "R", "R", "R"]
+
+
+def test_without_a_session_nothing_is_said(monkeypatch):
+    loop, ward = Loop(monkeypatch), Watched()
+    ward.holding, ward.waiting = True, 5
+    StallWatchdog(ward, math.inf).begin()
+    loop.pass_by(1000)
+    assert ward.said == []
