@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from bgpipe.wire.block import ENTRY, FLAG_AS4, FLAG_RIGHT, NO_PEER, Block
+from pathlib import Path
+
+import pytest
+
+from bgpipe.wire.block import (
+    ENTRY,
+    FLAG_AS4,
+    FLAG_RIGHT,
+    FLAGS,
+    LENGTH,
+    NO_PEER,
+    OFFSET,
+    PEER,
+    SEQ,
+    TIME,
+    Block,
+)
 from bgpipe.wire.message import KEEPALIVE, UPDATE, Message
 
 
@@ -35,3 +51,37 @@ def test_edited_again_and_emptied():
     assert listed(again) == [(1, UPDATE, bytes(4)), (2, UPDATE, b"two")]
     assert len(again.edited({0: None, 1: None})) == 0
     assert listed(block.edited({})) == listed(block)
+
+
+def test_columns_are_the_fields_of_an_entry():
+    entries = [(1, -2, 3, 4, 5, 6, 0), (1 << 40, 1 << 50, 7, NO_PEER, 0xFFFF, 0x8001, 0)]
+    index = bytearray(b"".join(ENTRY.pack(*entry) for entry in entries))
+    for place, column in enumerate((SEQ, TIME, OFFSET, PEER, LENGTH, FLAGS)):
+        assert column.of(index).tolist() == [entry[place] for entry in entries]
+
+
+@pytest.mark.parametrize("column", [SEQ, TIME, OFFSET, PEER, LENGTH, FLAGS])
+def test_a_column_is_filled_and_nothing_else(column):
+    index = bytearray(range(1, 97))
+    before = [list(each) for each in ENTRY.iter_unpack(index)]
+    column.fill(index, 9)
+    place = (SEQ, TIME, OFFSET, PEER, LENGTH, FLAGS).index(column)
+    for each in before:
+        each[place] = 9
+    assert [list(each) for each in ENTRY.iter_unpack(index)] == before
+
+
+def test_without():
+    block = make_block(*(Message(UPDATE, bytes(4 + size)) for size in range(5)))
+    assert [message.seq for message in block.without([0, 2, 4])] == [2, 4]
+    assert [message.seq for message in block.without([])] == [1, 2, 3, 4, 5]
+    assert len(block.without(range(5))) == 0
+
+
+def test_the_layout_is_known_in_one_place_of_python():
+    """Other modules name the columns; `memoryview.cast` and struct sizes are the business of wire/block.py."""
+    source = Path(__file__).resolve().parents[2] / "src" / "bgpipe"
+    found = [
+        path.name for path in source.rglob("*.py") if ".cast(" in path.read_text() or "ENTRY.s" in path.read_text()
+    ]
+    assert found == ["block.py"]

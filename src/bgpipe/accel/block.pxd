@@ -12,6 +12,7 @@ cdef enum:
     PEER_AS4 = 4
     RIGHT = 8
     LEFT = 16
+    GUESS_AS = 32
 
 
 cdef enum:

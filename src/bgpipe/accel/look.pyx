@@ -11,7 +11,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from types import MemberDescriptorType
 
-from .block cimport LEFT, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIGHT, Entry, message_of, next_entry, peer_of
+from .block cimport GUESS_AS, LEFT, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIGHT, Entry, message_of, next_entry, peer_of
 from .octets cimport Reader, left, reader, skip, take, u8, u16, u32
 from .update cimport AS4_PATH, AS_PATH, AS_SEQUENCE, MP_REACH, MP_UNREACH, Mp, Update, has, locate_body, value_of
 
@@ -30,7 +30,6 @@ cdef extern from *:
 
 
 cdef enum:
-    GUESS_AS = 32
     CONTEXT = 3 | GUESS_AS  # the flags that say how to read a message
     PEER_HEADER = 44        # octets of the longest
     PEERS = 256             # slots for per-peer headers that are remembered, so that messages share the object

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import accel
-from ..wire.block import ENTRY, Block
+from ..wire.block import Block
 from ..wire.message import UPDATE, Message
 from .fields import bind
 from .logic import closure, reduce
@@ -43,22 +43,10 @@ class Filter:
             index, undecided = _select.select(block.octets, block.index, self.program, keep)
         selected = Block(block.octets, index)
         wrong = [position for position in undecided if self(selected.message(position)) != keep]
-        if wrong:
-            selected.index = _without(index, wrong)
-        return selected
+        return selected.without(wrong) if wrong else selected
 
     def __repr__(self) -> str:
         return f"<Filter {self.text!r}>"
-
-
-def _without(index: bytearray, positions: list[int]) -> bytearray:
-    """The index without the entries at these positions, which ascend."""
-    kept = bytearray()
-    start = 0
-    for position in positions:
-        kept += index[start * ENTRY.size : position * ENTRY.size]
-        start = position + 1
-    return kept + index[start * ENTRY.size :]
 
 
 def compile_filter(text: str) -> Filter:

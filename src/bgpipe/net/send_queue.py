@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
-from ..wire.block import ENTRY, Block
+from ..wire.block import LENGTH, OFFSET, Block
 from ..wire.item import Item
 from ..wire.message import Message
 
@@ -59,7 +59,7 @@ def single_out(item: Item) -> Iterator[Item]:
     if isinstance(item, Message):
         yield item
         return
-    lengths = memoryview(item.index).cast("H")[12 :: ENTRY.size // 2].tolist()  # ENTRY's length
+    lengths = LENGTH.of(item.index).tolist()
     start = 0
     for position, length in enumerate(lengths) if min(lengths) <= SHORT else ():
         if length <= SHORT:
@@ -75,10 +75,5 @@ def rest(block: Block, taken: Block) -> Block | None:
     """The messages of a block but those taken of it, None if that leaves none."""
     if len(taken) == len(block):
         return None
-    offsets = set(_offsets(taken))
-    left = [at for at, offset in enumerate(_offsets(block)) if offset not in offsets]
-    return Block(block.octets, bytearray().join(block.index[at * ENTRY.size : (at + 1) * ENTRY.size] for at in left))
-
-
-def _offsets(block: Block) -> list[int]:
-    return memoryview(block.index).cast("I")[4 :: ENTRY.size // 4].tolist()  # ENTRY's offset
+    offsets = set(OFFSET.of(taken.index))
+    return block.without(at for at, offset in enumerate(OFFSET.of(block.index)) if offset in offsets)

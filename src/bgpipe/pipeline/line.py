@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from ..wire.block import ENTRY, FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT, Block
+from ..wire.block import FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT, FLAGS, Block
 from ..wire.item import Item
 from ..wire.message import Message
 from .errors import ConfigError, StageError, nearest
@@ -330,8 +330,7 @@ class Input:
             yield self.default, block
             return
         ours = {bits: name if name in self.lines else self.default for bits, name in FLAG_DIRECTIONS.items()}
-        flags = memoryview(block.index).cast("H")[13 :: ENTRY.size // 2]  # ENTRY's flags
-        directions = [ours[each & (FLAG_LEFT | FLAG_RIGHT)] for each in flags]
+        directions = [ours[each & (FLAG_LEFT | FLAG_RIGHT)] for each in FLAGS.of(block.index)]
         start, count = 0, len(block)
         while start < count:
             direction = directions[start]

@@ -18,13 +18,13 @@ octets each with PEER_AS4, else 2), interface index (2), AFI (2), peer IP, local
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from struct import Struct
-from sys import byteorder
+from struct import Struct, calcsize
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from .address import format_address
 from .context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, WireContext
@@ -36,6 +36,31 @@ HEADER: Final = 19
 """Octets of a message header."""
 ENTRY: Final = Struct("=qqIIHHI")
 NO_PEER: Final = 0xFFFFFFFF
+
+
+class Column(NamedTuple):
+    """A field of ENTRY. code: its type as `array` has it. place: its number among fields of its size."""
+
+    code: Literal["q", "I", "H"]
+    place: int
+
+    def of(self, index: bytearray) -> memoryview:
+        """The field of every entry of an index, to read and write. While the view lives, the index can't be resized."""
+        size = calcsize(self.code)
+        return memoryview(index).cast(self.code)[self.place :: ENTRY.size // size]
+
+    def fill(self, index: bytearray, value: int) -> None:
+        """Gives every entry of an index the same value."""
+        column = self.of(index)
+        column[:] = memoryview(array(self.code, [value]) * len(column))
+
+
+SEQ: Final = Column("q", 0)
+TIME: Final = Column("q", 1)
+OFFSET: Final = Column("I", 4)
+PEER: Final = Column("I", 5)
+LENGTH: Final = Column("H", 12)
+FLAGS: Final = Column("H", 13)
 
 FLAG_AS4: Final = 1
 """AS numbers inside the message have 4 octets."""
@@ -57,11 +82,8 @@ _CONTEXTS: Final[dict[int, WireContext]] = dict(enumerate(_SURE)) | {
 }
 _FLAGS: Final = {context: flags for flags, context in _CONTEXTS.items()}
 _CONTEXT_FLAGS: Final = FLAG_AS4 | FLAG_ADD_PATH | FLAG_GUESS_AS
-_FLAGS_OCTET: Final = 26 if byteorder == "little" else 27
-"""Where in an entry the octet with these flags is."""
 OPENED_TOGETHER: Final = 256
 """Messages that accel makes at once."""
-_SET_GUESS_AS: Final = bytes(flags | FLAG_GUESS_AS for flags in range(256))
 
 
 class Block:
@@ -112,8 +134,10 @@ class Block:
 
     def guess_as(self) -> None:
         """Lets every message be read with WireContext.guess_as."""
-        octets = self.index[_FLAGS_OCTET :: ENTRY.size]
-        self.index[_FLAGS_OCTET :: ENTRY.size] = octets.translate(_SET_GUESS_AS)
+        flags = FLAGS.of(self.index)
+        wanted = memoryview(array("H", [FLAG_GUESS_AS]) * len(flags)).cast("B")  # as one number: 40 times as quick
+        together = int.from_bytes(flags.tobytes(), "little") | int.from_bytes(wanted, "little")
+        flags[:] = memoryview(together.to_bytes(len(wanted), "little")).cast("H")
 
     def stamp(self, direction: str, seq: int, time: int = 0) -> int:
         """Gives every message its direction and, where it has none, a number from `seq` on and the time `time`.
@@ -138,6 +162,15 @@ class Block:
     def part(self, start: int, stop: int) -> Block:
         """The messages from position `start` to before `stop`, on the same octets."""
         return Block(self.octets, self.index[start * ENTRY.size : stop * ENTRY.size])
+
+    def without(self, positions: Iterable[int]) -> Block:
+        """The messages but those at these positions, which ascend, on the same octets."""
+        index = bytearray()
+        start = 0
+        for position in positions:
+            index += self.index[start * ENTRY.size : position * ENTRY.size]
+            start = position + 1
+        return Block(self.octets, index + self.index[start * ENTRY.size :])
 
     def edited(self, bodies: Mapping[int, bytes | None]) -> Block:
         """A block in which the messages at these positions, which ascend, have another body, or None: are left out."""

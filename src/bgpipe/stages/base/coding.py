@@ -14,7 +14,7 @@ from ...pipeline.line import Input, type_filter
 from ...pipeline.options import FLAG, Option
 from ...pipeline.stage import Consuming, Producing
 from ...runtime.runner import pause
-from ...wire.block import ENTRY
+from ...wire.block import NO_PEER, PEER, SEQ, TIME
 from ...wire.errors import TextError, WireError
 from ...wire.item import Item
 from ...wire.message import Message
@@ -87,11 +87,11 @@ class Reading(Producing):
             else:
                 block = self.select.select(item, True) if self.select is not None else item
                 if self.no_seq:
-                    _fill(block.index, SEQ, b"\0")
+                    SEQ.fill(block.index, 0)
                 if self.no_time:
-                    _fill(block.index, TIME, b"\0")
+                    TIME.fill(block.index, 0)
                 if self.no_tags:
-                    _fill(block.index, PEER, b"\xff")
+                    PEER.fill(block.index, NO_PEER)
                 yield block
 
 
@@ -142,15 +142,3 @@ def find_format(name: str) -> Format:
         return formats.find(name)
     except TextError as error:
         raise ConfigError(str(error)) from None
-
-
-SEQ: Final = range(8)
-TIME: Final = range(8, 16)
-PEER: Final = range(20, 24)
-"""Octets of ENTRY (wire/block.py)."""
-
-
-def _fill(index: bytearray, places: range, octet: bytes) -> None:
-    """Sets octets in every entry of a block's index."""
-    for place in places:
-        index[place :: ENTRY.size] = octet * (len(index) // ENTRY.size)
