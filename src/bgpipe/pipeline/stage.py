@@ -16,7 +16,8 @@ files, connect), `run` (make messages; a stage that only reacts has nothing to d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .errors import ConfigError
@@ -28,6 +29,39 @@ if TYPE_CHECKING:
     from ..wire.message import Message
     from .metrics import Metrics
     from .pipeline import Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class ListenSpec:
+    """A stage that waits for many peers, each of whom gets a pipeline of its own.
+
+    most: how many may have sessions at the same time, 0 for any number. again: one after the other. damp: whether a
+    peer whose sessions fail must stay away for a while. open: makes the acceptor (net.acceptor), which listens then;
+    raises OSError, ValueError.
+    """
+
+    most: int
+    again: bool
+    damp: bool
+    open: Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How much a stage has read of its stream.
+
+    skipped: records that hold no message, kinds: the same by kind. damages: pieces that can't be read.
+    position, total: octets; the total is None where nobody knows it.
+    """
+
+    records: int
+    messages: int
+    states: int
+    skipped: int
+    damages: int
+    kinds: Mapping[str, int] = field(default_factory=dict)
+    position: int = 0
+    total: int | None = None
 
 
 class Stage(Options):
@@ -44,6 +78,8 @@ class Stage(Options):
     both: ClassVar[bool] = False
     produces: ClassVar[bool] = False
     uses: ClassVar[str] = ""
+    side: str = ""
+    """ "L" or "R" if it holds the connection to the peer at that side of the pipeline"""
     own_events: tuple[str, ...] = ()
     """its own events, besides those that every stage has"""
 
@@ -102,6 +138,24 @@ class Stage(Options):
         """Whether, after its session or beside it, others are to be run from the same command line."""
         return False
 
+    @property
+    def reconnects(self) -> bool:
+        """Whether a session that is lost is to be followed by a new one, in a new pipeline."""
+        return False
+
+    @property
+    def connected(self) -> bool:
+        """Whether its connection to the peer is open."""
+        return False
+
+    def listens(self) -> ListenSpec | None:
+        """How it waits for many peers; None if it doesn't."""
+        return None
+
+    def adopt(self, accepted: Any) -> None:
+        """Takes a connection from the acceptor that it has made, before the pipeline runs."""
+        raise NotImplementedError
+
     # what a stage does
 
     def attach(self) -> None:
@@ -126,6 +180,10 @@ class Stage(Options):
         """Called after each piece of input: what waits for company should not wait for the next piece."""
 
     # what it shows to an operator
+
+    def progress(self) -> Progress | None:
+        """How much it has read; None if it reads no stream."""
+        return None
 
     def status(self) -> dict[str, Any]:
         """What it has to say of itself, in values of JSON. In an object `metrics` are what it counts, by name: numbers

@@ -6,7 +6,7 @@ import asyncio
 import sys
 
 from ..pipeline.pipeline import Pipeline
-from ..stages.base.source import Source
+from ..pipeline.stage import Progress
 
 REFRESH = 0.25
 """Seconds between two looks at the counts."""
@@ -14,13 +14,14 @@ QUIET = 1.0
 """Seconds until progress is shown: who is done sooner needs none."""
 
 
-def sources(pipeline: Pipeline) -> list[Source]:
-    return [stage for stage in pipeline.stages if isinstance(stage, Source)]
+def progress(pipeline: Pipeline) -> list[Progress]:
+    """How much each stage that reads a stream has read."""
+    return [found for stage in pipeline.stages if (found := stage.progress()) is not None]
 
 
 def summary(pipeline: Pipeline, seconds: float) -> dict[str, str]:
     """Records, messages, skipped by kind, damaged: of all sources together."""
-    counts = [source.counts for source in sources(pipeline)]
+    counts = progress(pipeline)
     kinds: dict[str, int] = {}
     for count in counts:
         for kind, number in count.kinds.items():
@@ -32,7 +33,7 @@ def summary(pipeline: Pipeline, seconds: float) -> dict[str, str]:
         "messages": f"{messages:,}",
         "states": f"{sum(count.states for count in counts):,}",
         "skipped": f"{skipped:,}" + (f" ({list_kinds(kinds)})" if kinds else ""),
-        "damaged": f"{sum(source.damages for source in sources(pipeline)):,}",
+        "damaged": f"{sum(count.damages for count in counts):,}",
         "malformed": f"{pipeline.malformed_messages:,}",
         "seconds": f"{seconds:.2f}",
         "rate": f"{messages / max(seconds, 1e-3):,.0f}/s",
@@ -48,8 +49,9 @@ def list_kinds(kinds: dict[str, int]) -> str:
 async def show_progress(pipeline: Pipeline) -> None:
     """Shows a bar with rate and remaining time on standard error until it is cancelled."""
     await asyncio.sleep(QUIET)
+    import rich.progress
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (
         TextColumn("{task.description}"),
@@ -58,20 +60,20 @@ async def show_progress(pipeline: Pipeline) -> None:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("reading", total=None, rate="")
+    with rich.progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reading", total=None, rate="")
         seen, loop = 0, asyncio.get_running_loop()
         then = loop.time()
         while True:
-            streams = [source.stream for source in sources(pipeline) if source.stream is not None]
-            sizes = [stream.total for stream in streams]
-            messages = sum(source.counts.messages for source in sources(pipeline))
+            counts = progress(pipeline)
+            sizes = [count.total for count in counts if count.total is not None or count.position]
+            messages = sum(count.messages for count in counts)
             now = loop.time()
             rate = f"{messages:,} messages, {(messages - seen) / max(now - then, 1e-3):,.0f}/s"
             seen, then = messages, now
             total = sum(size for size in sizes if size is not None) if None not in sizes else None
-            done = sum(stream.position for stream in streams)
-            progress.update(task, total=total, completed=done, rate=rate)
+            done = sum(count.position for count in counts)
+            bar.update(task, total=total, completed=done, rate=rate)
             await asyncio.sleep(REFRESH)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from .. import accel
 from ..pipeline.pipeline import Pipeline
 from .log import StderrLog
-from .report import show_progress, sources, summary, wants_progress
+from .report import progress, show_progress, summary, wants_progress
 from .runner import Runner
 
 if TYPE_CHECKING:
@@ -36,9 +36,7 @@ def run_pipeline(pipeline: Pipeline, make: Callable[[], Pipeline], options: Glob
         asyncio.run(_run(pipeline, make, options, log))
     finally:
         # who stops early, as `head` does, has asked for a few messages and not for counts
-        if any(source.counts.records for source in sources(pipeline)) and (
-            pipeline.errors or not pipeline.stopped_early
-        ):
+        if any(each.records for each in progress(pipeline)) and (pipeline.errors or not pipeline.stopped_early):
             log.info("done", **summary(pipeline, time.monotonic() - start))
 
 
@@ -66,13 +64,13 @@ async def _run(pipeline: Pipeline, make: Callable[[], Pipeline], options: Global
         loop.add_signal_handler(number, on_signal)
     if options.http:
         server = await _open_window(pipeline, runner, options, log)
-    progress = asyncio.create_task(show_progress(pipeline)) if wants_progress(pipeline) else None
+    showing = asyncio.create_task(show_progress(pipeline)) if wants_progress(pipeline) else None
     try:
         await runner.run()
     finally:
-        if progress is not None:
-            progress.cancel()
-            await asyncio.wait((progress,))
+        if showing is not None:
+            showing.cancel()
+            await asyncio.wait((showing,))
         if server is not None:
             await server.close()
 

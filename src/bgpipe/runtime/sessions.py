@@ -18,10 +18,8 @@ from ..pipeline import events
 from ..pipeline.errors import ConfigError, SessionLost, StageError
 from ..pipeline.events import Event
 from ..pipeline.pipeline import Log, Pipeline
+from ..pipeline.stage import Stage
 from ..session.damping import Damping
-from ..stages.base.peer import PeerStage
-from ..stages.connect import Connect
-from ..stages.listen import Listen
 from .log import StderrLog
 from .runner import Runner
 
@@ -41,7 +39,7 @@ class Sessions:
         self._shared = first.shared
         self._runners: set[Runner] = set()
         self._interrupted = asyncio.Event()
-        self._listen = next((stage for stage in first.stages if isinstance(stage, Listen) and stage.accepts_many), None)
+        self._listen = next((stage for stage in first.stages if stage.listens() is not None), None)
 
     async def run(self) -> None:
         """Returns when there is nothing more to do. Raises StageError: of the last session, or if nobody can listen."""
@@ -71,7 +69,7 @@ class Sessions:
                 await self._run(pipeline)
                 return
             except SessionLost as error:
-                if not any(isinstance(stage, Connect) and stage.retry for stage in pipeline.stages):
+                if not any(stage.reconnects for stage in pipeline.stages):
                     raise
                 if self._interrupted.is_set():
                     return
@@ -81,14 +79,16 @@ class Sessions:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._interrupted.wait(), wait)
 
-    async def _serve(self, first: Listen) -> None:
+    async def _serve(self, first: Stage) -> None:
         """A session for each peer that comes."""
+        spec = first.listens()
+        assert spec is not None
         try:
-            acceptor = Acceptor(first.host, first.port, first.tcp_options(), first.networks, self._log)
+            acceptor: Acceptor = spec.open()
         except (OSError, ValueError) as error:
             raise StageError(f"{first}: {explain_error(error)}") from error
-        acceptor.most = max(0, first.most)
-        acceptor.damps = first.damp
+        acceptor.most = spec.most
+        acceptor.damps = spec.damp
         tasks: set[asyncio.Task[None]] = set()
         interrupted = asyncio.create_task(self._interrupted.wait())
         try:
@@ -101,7 +101,7 @@ class Sessions:
                 task = asyncio.create_task(self._session(acceptor, *coming.result()))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
-                if first.again:
+                if spec.again:
                     await asyncio.wait((task, interrupted), return_when=asyncio.FIRST_COMPLETED)
         finally:
             acceptor.close()
@@ -135,11 +135,8 @@ class Sessions:
             pipeline.bus.on([events.ESTABLISHED], partial(_note_time, established))
             pipeline.bus.on([events.STOP], on_stop)
             for stage in pipeline.stages:
-                if isinstance(stage, PeerStage):
-                    stage.tells_peer = True  # in what all sessions write, tags tell them apart
-                if isinstance(stage, Listen):
-                    stage.accepted = connected
-                    stage.on_open = on_open
+                if stage.listens() is not None:
+                    stage.adopt((connected, on_open))
             pipeline.on_kill = lambda reason: pipeline.fail(StageError(f"killed by {reason}", reason="killed"))
             await self._run(pipeline)
         except (StageError, ConfigError) as error:

@@ -12,8 +12,7 @@ from ..pipeline.explain import explain
 from ..pipeline.metrics import Histogram, Metrics, measure, slugs
 from ..pipeline.options import format_duration
 from ..pipeline.pipeline import Pipeline, StageState
-from ..stages.base.peer import PeerStage
-from ..stages.listen import Listen
+from ..pipeline.stage import Stage
 
 MAX_ENDED_SESSIONS: Final = 50
 """Sessions that are over and still shown."""
@@ -23,7 +22,7 @@ class Overview:
     """first: the pipeline that the command line has made."""
 
     def __init__(self, first: Pipeline) -> None:
-        self.many = any(isinstance(stage, Listen) and stage.most >= 0 for stage in first.stages)
+        self.many = any((spec := stage.listens()) is not None and not spec.again for stage in first.stages)
         """whether sessions come and go side by side, so that it is no fault if there is none"""
         self.stopping = False
         self.explanation = explain(first)
@@ -99,9 +98,7 @@ class Overview:
             shown["established"] = iso(pipeline.tracker.since / 1e6)
         shown |= peers(pipeline)
         if stages := {
-            slug: status
-            for slug, stage in slugs(pipeline).items()
-            if not isinstance(stage, PeerStage) and (status := stage.status())
+            slug: status for slug, stage in slugs(pipeline).items() if not stage.side and (status := stage.status())
         }:
             shown["stages"] = stages
         return shown | {"malformed": pipeline.malformed_messages}
@@ -139,9 +136,9 @@ class Overview:
         return metrics
 
 
-def ends(pipeline: Pipeline) -> list[PeerStage]:
+def ends(pipeline: Pipeline) -> list[Stage]:
     """Its ends that have peers, from left to right."""
-    return sorted((stage for stage in pipeline.stages if isinstance(stage, PeerStage)), key=lambda stage: stage.side)
+    return sorted((stage for stage in pipeline.stages if stage.side), key=lambda stage: stage.side)
 
 
 def state(pipeline: Pipeline) -> str:

@@ -41,6 +41,10 @@ class Connect(PeerStage):
     def accepts_many(self) -> bool:
         return self.retry
 
+    @property
+    def reconnects(self) -> bool:
+        return self.retry
+
     def attach(self) -> None:
         super().attach()
         try:

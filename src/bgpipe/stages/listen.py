@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from collections.abc import Callable
 from ssl import SSLContext
 
 from ..net.acceptor import Acceptor
@@ -14,6 +15,7 @@ from ..net.tcp import Network, TcpOptions, parse_endpoint
 from ..net.tls import server_context
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.options import DURATION, FLAG, LIST, Kind, Option
+from ..pipeline.stage import ListenSpec
 from .base.peer import PeerStage
 
 
@@ -59,6 +61,17 @@ class Listen(PeerStage):
         """How many peers may have sessions at the same time: 0 any number, -1 if it is just one that is waited for."""
         return 0 if self.many is True else self.many
 
+    def listens(self) -> ListenSpec | None:
+        if not self.accepts_many:
+            return None
+        return ListenSpec(max(0, self.most), self.again, self.damp, self._acceptor)
+
+    def adopt(self, accepted: tuple[socket.socket, Callable[[], None]]) -> None:
+        self.accepted, self.on_open = accepted
+
+    def _acceptor(self) -> Acceptor:
+        return Acceptor(self.host, self.port, self.tcp_options(), self.networks, self.pipeline.log)
+
     def attach(self) -> None:
         if self.again and self.most >= 0:
             raise ConfigError("--many and --again exclude each other")
@@ -84,7 +97,7 @@ class Listen(PeerStage):
         options = self.tcp_options()
         if self.accepted is not None:
             return await adopt(self.accepted, options, server=True, timeout=self.open_timeout)
-        acceptor = Acceptor(self.host, self.port, options, self.networks, self.pipeline.log)
+        acceptor = self._acceptor()
         try:
             async with asyncio.timeout(self.timeout if self.timeout > 0 else None):
                 return await self._admit(acceptor, options)

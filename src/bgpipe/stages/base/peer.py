@@ -59,8 +59,6 @@ class PeerStage(Producing):
     connection: Connection | None = None
     server = False
     """whether the peer called us"""
-    tells_peer = False
-    """whether messages get tags that say who sent them"""
     open_timeout: float | Option[float] = 0.0
     """seconds until the peer's OPEN must be there, 0 for any time"""
     on_open: Callable[[], None] = staticmethod(lambda: None)
@@ -144,7 +142,8 @@ class PeerStage(Producing):
         connection.on_room = self._on_room
         self.pipeline.log.info("connected", stage=str(self), local=connection.local, remote=connection.remote)
         self.pipeline.values |= self._addresses(connection)
-        if self.tells_peer:
+        if any(stage.listens() is not None for stage in self.pipeline.stages):
+            # many sessions may write to one output: tags tell them apart
             addresses = (self.pipeline.values[f"{self.side}_{name}_ADDR"] for name in ("REMOTE", "LOCAL"))
             self.codec.addresses = tuple(map(parse_address, addresses))
         pending, self._pending = self._pending, []

@@ -10,6 +10,7 @@ from ...formats.base import Counts, Decoder, Format
 from ...net.files import DamagedError, InputStream, StreamError, open_input
 from ...pipeline.errors import StageError
 from ...pipeline.options import FLAG, LIST, TEXT, Option
+from ...pipeline.stage import Progress
 from ...wire.message import ROUTE_REFRESH, UPDATE
 from .coding import FORMAT_SWITCHES, Reading, find_format
 from .types import chosen_types
@@ -104,6 +105,20 @@ class Source(Reading):
     def counts(self) -> Counts:
         """What has been read so far."""
         return self.decoder.counts if self.decoder is not None else Counts()
+
+    def progress(self) -> Progress:
+        counts = self.counts
+        position, total = (self.stream.position, self.stream.total) if self.stream is not None else (0, None)
+        return Progress(
+            records=counts.records,
+            messages=counts.messages,
+            states=counts.states,
+            skipped=counts.skipped,
+            damages=self.damages,
+            kinds=counts.kinds,
+            position=position,
+            total=total,
+        )
 
     def status(self) -> dict[str, Any]:
         counts = self.counts
