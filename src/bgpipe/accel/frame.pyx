@@ -8,9 +8,7 @@ from libc.string cimport memcmp
 
 from .block cimport MESSAGE_HEADER, NO_PEER, PEER_AS4, Entry, message_of, next_entry
 from .octets cimport Reader, left, reader, skip, sub, take, u8, u16, u32
-from .update cimport (
-    AGGREGATOR, AS4_AGGREGATOR, AS4_PATH, AS_PATH, MP_REACH, MP_UNREACH, NEXT_HOP, ORIGIN, OTC, Update, has, locate, value_of,
-)
+from .update cimport MP_UNREACH, Update, locate, locate_body, plausible
 
 
 cdef enum:
@@ -99,44 +97,14 @@ def survey(bytes octets not None, index not None):
     return every, some, longest
 
 
-cdef inline bint has_as_0(Reader path, unsigned width) noexcept nogil:
-    """Whether AS 0 is in a sound AS_PATH or AS4_PATH."""
-    cdef unsigned count
-    while left(&path):
-        skip(&path, 1)
-        for count in range(u8(&path)):
-            if (u32(&path) if width == 4 else u16(&path)) == 0:
-                return True
-    return False
-
-
-cdef inline bint aggregated_by_0(Reader value, unsigned width) noexcept nogil:
-    return left(&value) and (u32(&value) if width == 4 else u16(&value)) == 0
-
-
-cdef inline bint plausible(const Update* u) noexcept nogil:
-    """Whether what `locate` has found well-formed also says what it may: the mandatory attributes are there (RFC 7606
-    section 3(d)), the next hop is a host's (RFC 4271 section 6.3), and there is no AS 0 (RFC 7607)."""
-    cdef unsigned width = 4 if u.as4 else 2, first
-    cdef Reader value
-    if left(&u.nlri) or has(u, MP_REACH):
-        if not has(u, ORIGIN) or not has(u, AS_PATH) or left(&u.nlri) and not has(u, NEXT_HOP):
-            return False
-    if has(u, NEXT_HOP):
-        value = value_of(u, NEXT_HOP)
-        first = u8(&value)
-        if first == 0 or first == 127 or first >= 224:
-            return False
-    if has(u, OTC):
-        value = value_of(u, OTC)
-        if u32(&value) == 0:
-            return False
-    return not (
-        has_as_0(value_of(u, AS_PATH), width)
-        or has_as_0(value_of(u, AS4_PATH), 4)
-        or aggregated_by_0(value_of(u, AGGREGATOR), width)
-        or aggregated_by_0(value_of(u, AS4_AGGREGATOR), 4)
-    )
+def is_sound(bytes body not None, unsigned flags):
+    """Whether the body of an UPDATE, to be read as `flags` say, is beyond doubt without an error; False says nothing."""
+    cdef Reader r = reader(<const uint8_t*> PyBytes_AS_STRING(body), 0, PyBytes_GET_SIZE(body))
+    cdef Update update
+    cdef bint sound
+    with nogil:
+        sound = locate_body(&update, r, flags) and plausible(&update)
+    return sound
 
 
 def needs_check(bytes octets not None, index not None):

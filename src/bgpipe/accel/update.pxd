@@ -229,3 +229,44 @@ cdef inline bint locate_body(Update* u, Reader r, unsigned flags) noexcept nogil
         and sound_prefixes(u.withdrawn, 32, u.add_path)
         and sound_prefixes(r, 32, u.add_path)
     )
+
+
+cdef inline bint has_as_0(Reader path, unsigned width) noexcept nogil:
+    """Whether AS 0 is in a sound AS_PATH or AS4_PATH."""
+    cdef unsigned count
+    while left(&path):
+        skip(&path, 1)
+        for count in range(u8(&path)):
+            if (u32(&path) if width == 4 else u16(&path)) == 0:
+                return True
+    return False
+
+
+cdef inline bint aggregated_by_0(Reader value, unsigned width) noexcept nogil:
+    return left(&value) and (u32(&value) if width == 4 else u16(&value)) == 0
+
+
+cdef inline bint plausible(const Update* u) noexcept nogil:
+    """Whether an UPDATE that `locate` has found well-formed also has no error for wire/validation.py: the mandatory
+    attributes are there (RFC 7606 section 3(d)), the next hop is a host's (RFC 4271 section 6.3), and there is no
+    AS 0 (RFC 7607)."""
+    cdef unsigned width = 4 if u.as4 else 2, first
+    cdef Reader value
+    if left(&u.nlri) or has(u, MP_REACH):
+        if not has(u, ORIGIN) or not has(u, AS_PATH) or left(&u.nlri) and not has(u, NEXT_HOP):
+            return False
+    if has(u, NEXT_HOP):
+        value = value_of(u, NEXT_HOP)
+        first = u8(&value)
+        if first == 0 or first == 127 or first >= 224:
+            return False
+    if has(u, OTC):
+        value = value_of(u, OTC)
+        if u32(&value) == 0:
+            return False
+    return not (
+        has_as_0(value_of(u, AS_PATH), width)
+        or has_as_0(value_of(u, AS4_PATH), 4)
+        or aggregated_by_0(value_of(u, AGGREGATOR), width)
+        or aggregated_by_0(value_of(u, AS4_AGGREGATOR), 4)
+    )

@@ -10,11 +10,9 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
 
 from ..wire.context import AS4, WireContext
-from ..wire.errors import WireError
 from ..wire.message import UPDATE
 from . import events
 from .errors import ConfigError, StageError, nearest
@@ -26,7 +24,6 @@ from .tracker import Tracker
 if TYPE_CHECKING:
     from ..wire.caps import Capability
     from ..wire.message import Message
-    from ..wire.update import Update
     from .stage import Stage
 
 
@@ -57,25 +54,8 @@ class StageState(Enum):
     STOPPED = "stopped"
 
 
-MISSING_ATTRIBUTE: Final = 3
-"""Subcode of UPDATE errors (RFC 4271 section 6.3)."""
-
-
 MAX_TOLD: Final = 4096
 """Malformed messages that are not told again when another stage finds them."""
-
-
-@lru_cache(maxsize=8192)
-def is_sound(body: bytes, context: WireContext) -> bool:
-    """Whether everything in an UPDATE can be decoded. Archives repeat the same bodies from many peers."""
-    from ..wire.update import Update
-
-    return not _errors(Update.decode(body, context))
-
-
-def _errors(update: Update) -> list[WireError]:
-    """What can't be decoded; that a mandatory attribute is missing is not for a pipeline to judge."""
-    return [error for error in update.errors if error.subcode != MISSING_ATTRIBUTE]
 
 
 def now() -> int:
@@ -275,10 +255,12 @@ class Pipeline:
             self.on_change()
 
     def look(self, message: Message) -> None:
-        """Tells, as the event PARSE, if there is anything in a message that can't be decoded."""
-        if message.type_code == UPDATE and not is_sound(message.body, message.context):
-            first, *more = _errors(message.update)
-            self.malformed(message, first, *map(str, more))
+        """Emits PARSE if the message is a malformed UPDATE (wire/validation.py)."""
+        if message.type_code == UPDATE:
+            from ..wire.validation import malformed
+
+            if errors := malformed(message.update):
+                self.malformed(message, errors[0], *map(str, errors[1:]))
 
     def malformed(self, message: Message, error: Exception, *more: str) -> None:
         """Somebody who looked has found that a message can't be decoded."""

@@ -9,9 +9,9 @@ from typing import Final
 from .. import accel
 from ..wire import treatment
 from ..wire.errors import Reaction, WireError
-from ..wire.faults import strongest
 from ..wire.item import Item
 from ..wire.message import UPDATE, Message
+from ..wire.validation import strongest, validate
 
 POLICIES: Final = ("auto", "forward", "withdraw", "drop", "kill")
 """auto: what RFC 7606 says. forward: let it pass. withdraw: treat as withdraw. drop: the message. kill: the session."""
@@ -54,10 +54,10 @@ class ErrorHandler:
 
     def _handle(self, message: Message, peer: str | None) -> Iterator[Verdict]:
         # an attribute that an external peer should not send is its receiver's to discard, unless it is malformed too
-        if message.type_code != UPDATE or not message.update.errors:
+        if message.type_code != UPDATE or not validate(message.update):
             yield Verdict(message)
             return
-        errors = message.update.check(peer)
+        errors = validate(message.update, peer)
         try:
             items = self._treat(message, errors, external=peer == "ebgp")
         except WireError as fault:

@@ -192,6 +192,7 @@ class Block:
         return Block(b"".join(pieces), index)
 
 
+@lru_cache(maxsize=64)
 def context_flags(context: WireContext) -> int | None:
     """The flags that say how messages are to be read, None if they can't: ADD-PATH holds for some families only."""
     return _FLAGS.get(replace(context, extended_message=False))

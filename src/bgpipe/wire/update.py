@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from .. import accel
 from . import attrs as table
-from . import faults
+from . import validation
 from .attrs import as_path as paths
 from .attrs.aggregator import Aggregator
 from .attrs.as_path import AS_TRANS, AsPath
@@ -48,16 +48,19 @@ _looker: Any = accel.look.Looker(Prefix, [AS2, AS4, AS2_ADD_PATH, AS4_ADD_PATH])
 
 
 class Update:
-    """The body of an UPDATE message, and how to read it."""
+    """The body of an UPDATE message, and how to read it.
 
-    __slots__ = ("_attrs", "_body", "_bounds", "_context", "_list_errors")
+    list_errors: what was wrong with the list of path attributes, found when `attrs` was first read.
+    """
+
+    __slots__ = ("_attrs", "_body", "_bounds", "_context", "list_errors")
 
     def __init__(self, body: bytes, context: WireContext = AS4) -> None:
         self._body = body
         self._context = context
         self._bounds: tuple[int, int] | None = None
         self._attrs: dict[int, Attribute] | None = None
-        self._list_errors: list[WireError] = []
+        self.list_errors: list[WireError] = []
 
     @classmethod
     def decode(cls, body: bytes, context: WireContext = AS4) -> Update:
@@ -79,12 +82,12 @@ class Update:
     @property
     def nlri(self) -> list[Prefix]:
         """The prefixes of the NLRI field: IPv4 unicast. Raises WireError."""
-        return decode_prefixes(self._body, 1, IPV4_UNICAST in self._context.add_path, self._sections()[1])
+        return decode_prefixes(self._body, 1, IPV4_UNICAST in self._context.add_path, self.sections()[1])
 
     @property
     def withdrawn_routes(self) -> list[Prefix]:
         """The prefixes of the Withdrawn Routes field: IPv4 unicast. Raises WireError."""
-        return decode_prefixes(self._body, 1, IPV4_UNICAST in self._context.add_path, 2, self._sections()[0])
+        return decode_prefixes(self._body, 1, IPV4_UNICAST in self._context.add_path, 2, self.sections()[0])
 
     @property
     def reach(self) -> list[Prefix]:
@@ -112,16 +115,16 @@ class Update:
         if the sections of the body can't be found.
         """
         if self._attrs is None:
-            start, end = self._sections()
+            start, end = self.sections()
             found: dict[int, Attribute] = {}
             try:
                 for flags, code, octets in split_attributes(self._body, start + 2, end):
                     if code not in found:
                         found[code] = Attribute(flags, code, octets, self._context)
                     else:
-                        self._list_errors.append(faults.repeated(code))
+                        self.list_errors.append(validation.duplicate_attribute(code))
             except WireError as error:
-                self._list_errors.append(error)
+                self.list_errors.append(error)
             self._attrs = found
         return self._attrs
 
@@ -227,7 +230,7 @@ class Update:
         body = self._body
         if len(body) == 4:
             return IPV4_UNICAST if body == bytes(4) else None
-        if len(body) > 11 or self._sections()[1] != len(body) or body[:2] != b"\0\0":
+        if len(body) > 11 or self.sections()[1] != len(body) or body[:2] != b"\0\0":
             return None
         mp_unreach = self.attrs.get(table.MP_UNREACH)
         return self.family if mp_unreach and len(self.attrs) == 1 and len(mp_unreach.octets) == 3 else None
@@ -241,29 +244,17 @@ class Update:
 
     @property
     def errors(self) -> list[WireError]:
-        """What check() finds where it is not known which kind of peer the message comes from."""
-        return self.check()
+        """All errors that do not depend on the kind of peer, each with its reaction (RFC 7606)."""
+        return validation.validate(self)
 
     @property
     def reaction(self) -> Reaction | None:
         """The strongest reaction that `errors` ask for (RFC 7606 section 3(h)), None if there are none."""
-        return faults.strongest(self.errors)
+        return validation.strongest(self.errors)
 
     def check(self, peer: str | None = None) -> list[WireError]:
-        """All that is wrong, in the order found (RFC 7606), each with its reaction.
-
-        peer: "ebgp" for an external peer, which must not send LOCAL_PREF and the attributes of route reflection;
-        "ibgp" for an internal one, which must send LOCAL_PREF.
-        """
-        try:
-            start, end = self._sections()
-        except WireError as error:
-            return [error]
-        found = faults.find(self, start, end, peer)  # which makes the list of attributes, and what is wrong with that
-        errors = [*self._list_errors, *found]
-        if faults.strongest(errors) == Reaction.TREAT_AS_WITHDRAW and not faults.announces(self, end):
-            errors.append(faults.hidden())
-        return errors
+        """All errors, in the order found (RFC 7606), each with its reaction. peer: as validation.validate has it."""
+        return validation.validate(self, peer)
 
     # Octets
 
@@ -294,7 +285,7 @@ class Update:
 
     def format_json(self) -> str:
         """One line of strict JSON. Raises WireError if the sections or the NLRI fields can't be decoded."""
-        start, end = self._bounds or self._sections()
+        start, end = self._bounds or self.sections()
         body = self._body
         context = self._context
         text = ""
@@ -405,10 +396,10 @@ class Update:
 
     def parts(self) -> tuple[bytes, bytes, bytes]:
         """The octets of withdrawn routes, path attributes and NLRI. Raises WireError."""
-        start, end = self._sections()
+        start, end = self.sections()
         return self._body[2:start], self._body[start + 2 : end], self._body[end:]
 
-    def _sections(self) -> tuple[int, int]:
+    def sections(self) -> tuple[int, int]:
         """Where Total Path Attribute Length and NLRI start. Raises WireError 3/1 (RFC 4271 section 6.3)."""
         if self._bounds is None:
             body = self._body
@@ -440,11 +431,13 @@ def split_attributes(octets: bytes, pos: int, end: int) -> Iterator[tuple[int, i
     while pos < end:
         start = pos + (4 if octets[pos] & table.EXTENDED_LENGTH else 3)
         if start > end:
-            raise faults.misfit("attribute header is cut short", octets[pos + 1] if pos + 1 < end else None, pos)
+            raise validation.attribute_list_error(
+                "attribute header is cut short", octets[pos + 1] if pos + 1 < end else None, pos
+            )
         stop = start + int.from_bytes(octets[pos + 2 : start], "big")
         if stop > end:
             text = f"attribute {table.TABLE[octets[pos + 1]].name} is cut short"
-            raise faults.misfit(text, octets[pos + 1], pos)
+            raise validation.attribute_list_error(text, octets[pos + 1], pos)
         yield octets[pos], octets[pos + 1], octets[start:stop]
         pos = stop
 

@@ -1,0 +1,127 @@
+"""The one definition of a malformed UPDATE (RFC 4271 section 6.3, RFC 7606 sections 3 to 5).
+
+`validate` finds every error, with the reaction that RFC 7606 asks for. `malformed` leaves out what is missing: these
+are the errors of the event PARSE and of the count `malformed=`. What one attribute may hold is in attrs/attribute.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from .. import accel
+from . import attrs as table
+from .attrs.mp_reach import MpReach
+from .block import context_flags
+from .errors import Reaction, WireError
+from .family import IPV4_UNICAST
+from .prefix import split_prefixes
+
+if TYPE_CHECKING:
+    from .update import Update
+
+_MULTIPROTOCOL: Final = (table.MP_REACH, table.MP_UNREACH)
+_INVALID_NEXT_HOP: Final = 8
+"""Subcode of a NEXT_HOP that is no host's address; without an NLRI field NEXT_HOP is ignored (RFC 4760 section 3)."""
+MISSING_ATTRIBUTE: Final = 3
+"""Subcode of an UPDATE error: a mandatory attribute is missing (RFC 4271 section 6.3)."""
+
+
+def validate(update: Update, peer: str | None = None) -> list[WireError]:
+    """All errors of an UPDATE in the order found, each with its reaction (RFC 7606); empty if it is well-formed.
+
+    peer: None asks only what holds for every peer. "ebgp" adds what an external peer must not send: LOCAL_PREF and the
+    attributes of route reflection. "ibgp" adds that an internal peer must send LOCAL_PREF.
+    """
+    try:
+        start, end = update.sections()
+    except WireError as error:
+        return [error]
+    attributes = update.attrs  # reading it finds the errors of the list itself
+    errors = [*update.list_errors, *_attribute_errors(update, end, peer), *_prefix_errors(update, start, end)]
+    errors += [_missing(code) for code in _mandatory(update, end, peer) if code not in attributes]
+    if strongest(errors) == Reaction.TREAT_AS_WITHDRAW and not announces(update, end):
+        errors.append(_nothing_to_withdraw())
+    return errors
+
+
+def malformed(update: Update) -> list[WireError]:
+    """What can't be decoded, or can't be meant, whoever sent it: `validate` without the attributes that are missing.
+
+    Stages that read archives and sessions report these. An UPDATE without a mandatory attribute is whole, so it is left
+    to those who use its routes.
+    """
+    flags = context_flags(update.context) if accel.AVAILABLE else None
+    if flags is not None and accel.frame.is_sound(update.body, flags):
+        return []
+    return [error for error in validate(update) if error.subcode != MISSING_ATTRIBUTE]
+
+
+def _attribute_errors(update: Update, end: int, peer: str | None) -> list[WireError]:
+    """Errors of single attributes. end: where the NLRI field starts."""
+    errors = [attribute.error(external=peer == "ebgp") for attribute in update.attrs.values()]
+    has_nlri = end < len(update.body)
+    return [error for error in errors if error is not None and (error.subcode != _INVALID_NEXT_HOP or has_nlri)]
+
+
+def _prefix_errors(update: Update, start: int, end: int) -> list[WireError]:
+    """Errors of Withdrawn Routes, which end at `start`, and of the NLRI field, which starts at `end`."""
+    add_path = IPV4_UNICAST in update.context.add_path
+    errors = []
+    for first, last in ((2, start), (end, len(update.body))):
+        try:
+            split_prefixes(update.body, 1, add_path, first, last)
+        except WireError as error:
+            errors.append(error)
+    return errors
+
+
+def _mandatory(update: Update, end: int, peer: str | None) -> list[int]:
+    """Type codes of the attributes that the UPDATE must have (RFC 4271 section 5, RFC 4760 section 3)."""
+    if not announces(update, end):
+        return []
+    codes = [table.ORIGIN]
+    if table.BGPSEC_PATH not in update.attrs:  # which stands for AS_PATH (RFC 8205 section 3)
+        codes.append(table.AS_PATH)
+    if end < len(update.body):
+        codes.append(table.NEXT_HOP)
+    if peer == "ibgp":
+        codes.append(table.LOCAL_PREF)
+    return codes
+
+
+def announces(update: Update, end: int) -> bool:
+    """Whether there are reachable NLRI, in their own field or in MP_REACH_NLRI."""
+    mp_reach: MpReach | None = update.value(table.MP_REACH)
+    return end < len(update.body) or (mp_reach is not None and mp_reach.nlri != b"")
+
+
+def strongest(errors: Iterable[WireError]) -> Reaction | None:
+    """The reaction to several errors (RFC 7606 section 3(h))."""
+    return max((error.reaction for error in errors), default=None)
+
+
+def _nothing_to_withdraw() -> WireError:
+    """There is nothing to withdraw: an error may hide the very attribute that says what (RFC 7606 section 5.2)."""
+    return WireError("an error in an attribute, and no reachable NLRI", subcode=1)
+
+
+def attribute_list_error(text: str, code: int | None, pos: int) -> WireError:
+    """RFC 7606 section 4; without all of MP_REACH_NLRI and MP_UNREACH_NLRI nobody knows what to withdraw (3(j)).
+
+    code: the attribute's type, None if that is not there. pos: where it starts.
+    """
+    reaction = Reaction.SESSION_RESET if code in _MULTIPROTOCOL else Reaction.TREAT_AS_WITHDRAW
+    return WireError(text, subcode=1, reaction=reaction, offset=pos)
+
+
+def duplicate_attribute(code: int) -> WireError:
+    """RFC 7606 section 3(g)."""
+    reaction = Reaction.SESSION_RESET if code in _MULTIPROTOCOL else Reaction.ATTRIBUTE_DISCARD
+    return WireError(f"{table.TABLE[code].name} comes twice", subcode=1, reaction=reaction)
+
+
+def _missing(code: int) -> WireError:
+    """RFC 7606 section 3(d)."""
+    text = f"{table.TABLE[code].name} is missing"
+    return WireError(text, subcode=3, data=bytes((code,)), reaction=Reaction.TREAT_AS_WITHDRAW)

@@ -1,0 +1,85 @@
+"""What makes an UPDATE malformed: one definition, asked by stages and by sessions."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from bgpipe import accel
+from bgpipe.wire import validation
+from bgpipe.wire.context import AS2, AS4, AS4_ADD_PATH, WireContext
+from bgpipe.wire.errors import Reaction
+from bgpipe.wire.family import IPV6_UNICAST
+from bgpipe.wire.update import Update
+
+ATTRS = {"ORIGIN": "IGP", "ASPATH": [64500, 64501], "NEXTHOP": "192.0.2.1"}
+
+
+def make(without: str = "", **attrs: object) -> Update:
+    kept = {name: value for name, value in {**ATTRS, **attrs}.items() if name != without}
+    return Update.make(reach=["198.51.100.0/24"], attrs=kept)
+
+
+def test_a_good_update_has_no_errors() -> None:
+    assert validation.validate(make()) == []
+    assert validation.malformed(make()) == []
+
+
+@pytest.mark.parametrize("name", ATTRS)
+def test_a_missing_attribute_is_an_error_but_not_malformed(name: str) -> None:
+    (error,) = validation.validate(make(without=name))
+    assert (error.subcode, error.reaction) == (validation.MISSING_ATTRIBUTE, Reaction.TREAT_AS_WITHDRAW)
+    assert validation.malformed(make(without=name)) == []
+
+
+@pytest.mark.parametrize("value", ["127.0.0.1", "0.0.0.0", "224.0.0.5", "240.0.0.1"])
+def test_a_next_hop_that_is_no_host_is_malformed(value: str) -> None:
+    (error,) = validation.malformed(make(NEXTHOP=value))
+    assert error.subcode == 8
+
+
+def test_other_errors_beside_a_missing_attribute_are_malformed() -> None:
+    update = make(without="ORIGIN", MED={"flags": "O", "value": "0x000001"})
+    assert [error.subcode for error in validation.validate(update)] == [5, 3]
+    assert [error.subcode for error in validation.malformed(update)] == [5]
+
+
+def test_sections_that_do_not_fit_are_one_error() -> None:
+    update = Update(bytes.fromhex("00ff0000"))
+    assert [str(error) for error in validation.malformed(update)] == [
+        "Withdrawn Routes Length is too large (at octet 0)"
+    ]
+
+
+def test_what_depends_on_the_peer_is_added_to_what_does_not() -> None:
+    update = make(MED={"flags": "O", "value": "0x000001"}, LOCALPREF=100)
+    general = list(map(str, validation.validate(update)))
+    assert list(map(str, validation.validate(update, "ibgp"))) == general
+    external = validation.validate(update, "ebgp")
+    assert len(external) == len(general) + 1
+    assert set(general) < set(map(str, external))
+    assert [error.subcode for error in validation.validate(make(), "ibgp")] == [validation.MISSING_ATTRIBUTE]
+
+
+@pytest.mark.skipif(not accel.AVAILABLE, reason="no accel")
+@pytest.mark.parametrize(
+    "context",
+    [AS4, AS2, AS4_ADD_PATH, WireContext(guess_as=True), WireContext(add_path=frozenset([IPV6_UNICAST]))],
+    ids=["as4", "as2", "add-path", "guess", "one family"],
+)
+def test_the_answer_is_the_same_without_the_compiled_part(
+    context: WireContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = Random(7)
+    good = Update.make(reach=["198.51.100.0/24"], attrs={**ATTRS, "COMMUNITY": ["64500:1"]}, context=context).body
+    updates = []
+    for _ in range(3000):
+        body = bytearray(good)
+        for _ in range(rng.randrange(3)):
+            body[rng.randrange(len(body))] = rng.choice((0, 1, 2, 4, 64, 128, 224, rng.randrange(256)))
+        updates.append(Update(bytes(body), context))
+    quick = [list(map(str, validation.malformed(update))) for update in updates]
+    monkeypatch.setattr(accel, "AVAILABLE", False)
+    assert [list(map(str, validation.malformed(update))) for update in updates] == quick
+    assert 300 < sum(map(bool, quick)) < 2900
