@@ -10,10 +10,11 @@ import pytest
 from bgpipe.formats.json import Encoder
 from bgpipe.formats.raw import Decoder
 from bgpipe.wire import caps
+from bgpipe.wire.body import body_from_json
 from bgpipe.wire.caps import Capability
 from bgpipe.wire.cursor import Cursor
 from bgpipe.wire.errors import WireError
-from bgpipe.wire.message import HEADER, OPEN, Message, body_from_json, check_header
+from bgpipe.wire.message import HEADER, OPEN, Message, check_header
 from bgpipe.wire.open import Open
 from vectors import Row, cases, load, parametrize
 

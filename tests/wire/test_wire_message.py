@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpipe.wire.address import format_address, parse_address
+from bgpipe.wire.body import body_from_json
 from bgpipe.wire.context import MAX_MESSAGE
 from bgpipe.wire.errors import TextError, WireError
 from bgpipe.wire.family import IPV4_UNICAST, Family, parse_family
@@ -21,7 +22,6 @@ from bgpipe.wire.message import (
     ROUTE_REFRESH,
     UPDATE,
     Message,
-    body_from_json,
     check_header,
     parse_type,
     split_messages,

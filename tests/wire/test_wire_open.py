@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpipe.wire import caps
+from bgpipe.wire.body import body_from_json
 from bgpipe.wire.caps import Capability
 from bgpipe.wire.context import NO_FAMILIES, WireContext
 from bgpipe.wire.errors import TextError, WireError
 from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST, Family
-from bgpipe.wire.message import OPEN, Message, body_from_json
+from bgpipe.wire.message import OPEN, Message
 from bgpipe.wire.negotiation import contexts, negotiate
 from bgpipe.wire.open import AS_TRANS, Open, decode_params, encode_params
 

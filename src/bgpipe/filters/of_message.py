@@ -14,9 +14,10 @@ import msgspec
 
 from ..wire.address import format_address, parse_address
 from ..wire.attrs import TABLE, parse_name
-from ..wire.block import DIRECTION_FLAGS, peer_tags
+from ..wire.block import DIRECTION_FLAGS
 from ..wire.errors import TextError
 from ..wire.message import TYPE_NAMES, UPDATE, Message, parse_type
+from ..wire.peer import peer_tags
 from ..wire.state import STATE
 from .errors import Fault, nearest
 from .nodes import Look, Predicate, Step, Term

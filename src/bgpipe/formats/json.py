@@ -22,12 +22,14 @@ from typing import Any, Final
 import msgspec
 
 from .. import accel
-from ..wire.block import Block, peer_tags
+from ..wire.block import Block
+from ..wire.body import body_from_json
 from ..wire.context import AS4, WireContext
 from ..wire.errors import TextError, WireError
 from ..wire.family import IPV4_UNICAST, Family, parse_family
 from ..wire.item import Item
-from ..wire.message import UPDATE, Message, body_from_json, parse_type
+from ..wire.message import UPDATE, Message, parse_type
+from ..wire.peer import peer_tags
 from ..wire.state import STATE, StateChange, parse_state
 from . import base
 from .base import Damage, encode_block, ignore_damage

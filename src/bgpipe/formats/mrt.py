@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
 
 from .. import accel
-from ..wire.address import parse_address
-from ..wire.block import Block, peer_header
+from ..wire.block import Block
 from ..wire.context import ALL_FAMILIES, AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, WireContext
 from ..wire.cursor import Cursor
-from ..wire.errors import ShortError, TextError, WireError
+from ..wire.errors import ShortError, WireError
 from ..wire.family import IPV4_UNICAST, Family
 from ..wire.item import Item
 from ..wire.message import HEADER, KEEPALIVE, MARKER, NOTIFICATION, OPEN, UPDATE, Message
+from ..wire.peer import make_peer, peer_from_tags, read_peer, shorten_peer
 from ..wire.state import StateChange
 from . import base
 from .base import encode_block, ignore_damage
@@ -71,8 +70,6 @@ _BGP_TYPES: Final = {1: UPDATE, 5: OPEN, 6: NOTIFICATION, 7: KEEPALIVE}
 """Message types, by the subtypes of BGP."""
 _BGP_STATE: Final = 3
 _MP_UNREACH: Final = 15
-_AS_TRANS: Final = b"\x5b\xa0"
-"""AS 23456 stands for an AS number that 2 octets can't hold (RFC 6793)."""
 
 
 def sniff(octets: bytes) -> bool:
@@ -243,7 +240,7 @@ class Decoder(base.Decoder):
         start = addresses + size
         if start > stop:
             raise ShortError(f"{size} octets of addresses expected, {stop - addresses} left")
-        peer = peer_header(octets, pos, as4)
+        peer = read_peer(octets, pos, as4)
         if subtype in STATES:
             return self._state(Cursor(octets, start, stop), AS4 if as4 else AS2, time, peer)
         if octets[start : start + 16] != MARKER:
@@ -258,13 +255,11 @@ class Decoder(base.Decoder):
         """The type of the first archives: IPv4 peers, 2-octet AS numbers, messages without their header (RFC 6396
         appendix B.1)."""
         if subtype == _BGP_STATE:
-            ases, address = b"\0\0" + record.take(2) + bytes(4), record.take(4) + bytes(4)
-            return self._state(record, AS2, time, ases + b"\0\0\0\1" + address)
+            return self._state(record, AS2, time, make_peer(record.u16(), record.take(4)))
         if subtype not in _BGP_TYPES:
             self.counts.skip(record_name(BGP, subtype))
             return ()
-        peer_as, peer_ip, local_as, local_ip = (record.take(size) for size in (2, 4, 2, 4))
-        peer = b"\0\0%b\0\0%b\0\0\0\1%b%b" % (peer_as, local_as, peer_ip, local_ip)
+        peer = make_peer(record.u16(), record.take(4), record.u16(), record.take(4))
         return (Message(_BGP_TYPES[subtype], record.rest(), time=time, context=self._as2, peer=peer),)
 
     def _state(self, record: Cursor, context: WireContext, time: int, peer: bytes) -> Sequence[Item]:
@@ -330,9 +325,9 @@ class Encoder(base.Encoder):
 
     def encode_message(self, message: Message) -> bytes:
         as4 = message.context.as4
-        peer = message.peer or peer_of_tags(message.tags)
+        peer = message.peer or peer_from_tags(message.tags)
         if not as4:
-            peer = _two_octets(peer[0:4]) + _two_octets(peer[4:8]) + peer[8:]
+            peer = shorten_peer(peer)
         if isinstance(message, StateChange):
             subtype, content = (5 if as4 else 0), message.body
         elif _has_path_ids(message):
@@ -342,45 +337,6 @@ class Encoder(base.Encoder):
         seconds, micros = divmod(message.time, 1_000_000)
         seconds = min(max(seconds, 0), 0xFFFFFFFF)
         return _RECORD.pack(seconds, BGP4MP_ET, subtype, 4 + len(peer) + len(content), micros) + peer + content
-
-
-def peer_of_tags(tags: dict[str, str]) -> bytes:
-    """The per-peer header (with 4-octet AS numbers) that tags speak of; a tag that can't be read says nothing."""
-    return _peer_of_tags(*map(tags.get, ("PEER_AS", "LOCAL_AS", "INTERFACE", "PEER_IP", "LOCAL_IP")))
-
-
-@lru_cache(maxsize=8192)
-def _peer_of_tags(
-    peer_as: str | None, local_as: str | None, interface: str | None, peer_ip: str | None, local_ip: str | None
-) -> bytes:
-    addresses = [_address(peer_ip), _address(local_ip)]
-    size = max(map(len, addresses))
-    return b"".join(
-        (
-            _number(peer_as, 4),
-            _number(local_as, 4),
-            _number(interface, 2),
-            b"\0\1" if size == 4 else b"\0\2",
-            *(address if len(address) == size else bytes(size) for address in addresses),
-        )
-    )
-
-
-def _number(text: str | None, size: int) -> bytes:
-    if text and text.isascii() and text.isdigit() and len(text) <= 10 and not int(text) >> (size * 8):
-        return int(text).to_bytes(size, "big")
-    return bytes(size)
-
-
-def _address(text: str | None) -> bytes:
-    try:
-        return parse_address(text) if text else bytes(4)
-    except TextError:
-        return bytes(4)
-
-
-def _two_octets(asn: bytes) -> bytes:
-    return asn[2:] if asn[:2] == b"\0\0" else _AS_TRANS
 
 
 def _has_path_ids(message: Message) -> bool:

@@ -126,7 +126,7 @@ class Bundler:
         self._ready: list[Message] = []
 
     def set_peers(self, peers: list[bytes]) -> None:
-        """Sends out what is pending; from now on entries come from these peers (per-peer headers, see wire.block)."""
+        """Sends out what is pending; from now on entries come from these peers (per-peer headers, see wire.peer)."""
         self.flush()
         self._peers = list(peers)
         self._numbers = {peer: number for number, peer in reversed(list(enumerate(peers)))}

@@ -9,6 +9,7 @@ from struct import Struct
 from typing import Final
 
 from ..wire.message import HEADER, MARKER
+from ..wire.peer import MAX_PEER
 
 RECORD_HEADER: Final = Struct(">IHHI")
 """Seconds since 1970, type, subtype, octets that follow."""
@@ -56,8 +57,6 @@ _RIBS: Final = {2: (32, 0), 3: (32, 0), 4: (128, 0), 5: (128, 0), 8: (32, 4), 9:
 
 MAX_RECORD: Final = 1 << 24
 """Octets of the longest record that is believed: RIB records of a thousand peers have some 100,000."""
-MAX_PEER: Final = 44
-"""Octets of the longest per-peer header of BGP4MP."""
 ADDRESSES: Final = {b"\0\1": 8, b"\0\2": 32}
 """Octets of its two addresses, by AFI."""
 _MAX_MESSAGE: Final = 65535

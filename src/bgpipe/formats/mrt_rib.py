@@ -16,6 +16,7 @@ from ..wire.cursor import Cursor
 from ..wire.errors import WireError
 from ..wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_MULTICAST, IPV6_UNICAST, Family
 from ..wire.item import Item
+from ..wire.peer import NOBODY, make_peer
 from ..wire.prefix import AFI_BITS
 from .mrt_bundle import Bundler, Route, read_route
 from .mrt_record import TABLE_DUMP
@@ -35,8 +36,6 @@ RIB_FAMILIES: Final[dict[int, tuple[Family, bool]]] = {
 }
 """Family of the RIB subtypes of TABLE_DUMP_V2, and whether their entries have path identifiers."""
 _V1_FAMILIES: Final = {1: IPV4_UNICAST, 2: IPV6_UNICAST}
-_NOBODY: Final = b"\0" * 11 + b"\1" + b"\0" * 8
-"""The per-peer header of a peer of which nothing is known."""
 
 
 class RibDecoder:
@@ -98,7 +97,7 @@ class RibDecoder:
             kind = record.u8()
             record.u32()  # the peer's BGP identifier
             address = record.take(16 if kind & 1 else 4)
-            peers.append(peer_of(record.u32() if kind & 2 else record.u16(), address))
+            peers.append(make_peer(record.u32() if kind & 2 else record.u16(), address))
         _expect_end(record)
         self._bundler.set_peers(peers)
         self._has_table = True
@@ -128,7 +127,7 @@ class RibDecoder:
         record.u8()  # the status, which means nothing
         record.u32()  # when the peer's route came
         peer_ip = record.take(size)
-        peer = peer_of(record.u16(), peer_ip)
+        peer = make_peer(record.u16(), peer_ip)
         attributes = record.take(record.u16())
         _expect_end(record)
         prefix = bytes((length,)) + address[: (length + 7) >> 3]
@@ -162,13 +161,7 @@ class RibDecoder:
             self._on_bad("RIB entries without a PEER_INDEX_TABLE before them: their peers are not known")
         if count > self._unknown:
             self._unknown = max(count, 64)
-            self._bundler.set_peers([_NOBODY] * self._unknown)
-
-
-def peer_of(asn: int, address: bytes) -> bytes:
-    """The per-peer header (see wire.block) of a peer of which only AS number and IP address are known."""
-    afi = b"\0\1" if len(address) == 4 else b"\0\2"
-    return asn.to_bytes(4, "big") + bytes(6) + afi + address + bytes(len(address))
+            self._bundler.set_peers([NOBODY] * self._unknown)
 
 
 def _prefix_length(record: Cursor, family: Family) -> int:

@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 from ..wire import attrs
 from ..wire.attrs.attribute import Attribute, encode_header
 from ..wire.attrs.mp_reach import encode_family
-from ..wire.block import HEADER, Block
-from ..wire.context import MAX_MESSAGE, WireContext
+from ..wire.block import Block
+from ..wire.context import HEADER, MAX_MESSAGE, WireContext
 from ..wire.errors import WireError
 from ..wire.family import IPV4_UNICAST, Family
 from ..wire.message import UPDATE, Message

@@ -21,6 +21,7 @@ from ..wire.item import Item
 from ..wire.message import HEADER, MARKER, OPEN, UPDATE, Message, check_header
 from ..wire.negotiation import Agreement, negotiate
 from ..wire.open import Open
+from ..wire.peer import make_peer
 
 
 class SessionCodec:
@@ -37,7 +38,7 @@ class SessionCodec:
         self.agreement: Agreement | None = None
         self.fault: WireError | None = None
         self.addresses: tuple[bytes, ...] = ()
-        """of the peer and of us: if they are there, messages get a per-peer header (wire.block), which makes tags"""
+        """of the peer and of us: if they are there, messages get a per-peer header (wire.peer), which makes tags"""
         self.received: Counter[int] = Counter()
         self.sent: Counter[int] = Counter()
         """messages so far, by type code"""
@@ -72,9 +73,8 @@ class SessionCodec:
         """The per-peer header of what comes from the peer, b"" if nobody wants it."""
         if not self.addresses:
             return b""
-        ases = (each.asn.to_bytes(4, "big") if each is not None else bytes(4) for each in (self._received, self._sent))
-        afi = b"\0\0\0\1" if len(self.addresses[0]) == 4 else b"\0\0\0\2"
-        return b"".join((*ases, afi, *self.addresses))
+        peer_as, local_as = (each.asn if each is not None else 0 for each in (self._received, self._sent))
+        return make_peer(peer_as, self.addresses[0], local_as, self.addresses[1])
 
     # from the peer
 

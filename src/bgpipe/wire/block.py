@@ -12,8 +12,7 @@ The index is an array of ENTRY structs in native byte order:
     flags     uint16  AS4 ... TO_LEFT below
     spare     uint32  0
 
-The per-peer header is the one of BGP4MP records (RFC 6396 section 4.4.2), without the message: peer AS, local AS (4
-octets each with PEER_AS4, else 2), interface index (2), AFI (2), peer IP, local IP (4 or 16 octets each by the AFI).
+For the per-peer header see wire.peer; its AS numbers have 4 octets each with PEER_AS4, else 2.
 """
 
 from __future__ import annotations
@@ -23,17 +22,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from struct import Struct, calcsize
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-from .address import format_address
-from .context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, WireContext
+from .context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, HEADER, WireContext
+from .message import Message
+from .peer import read_peer
 
-if TYPE_CHECKING:
-    from .message import Message
-
-HEADER: Final = 19
-"""Octets of a message header."""
 ENTRY: Final = Struct("=qqIIHHI")
 NO_PEER: Final = 0xFFFFFFFF
 
@@ -112,8 +106,6 @@ class Block:
         return next(self._open(self.index[position * ENTRY.size : (position + 1) * ENTRY.size]))
 
     def _open(self, entries: bytes | bytearray) -> Iterator[Message]:
-        from .message import Message
-
         octets = self.octets
         opener = _opener()
         if opener is not None:
@@ -129,7 +121,7 @@ class Block:
                 seq=seq,
                 time=time,
                 context=_CONTEXTS[flags & _CONTEXT_FLAGS],
-                peer=peer_header(octets, peer, bool(flags & FLAG_PEER_AS4)) if peer != NO_PEER else None,
+                peer=read_peer(octets, peer, bool(flags & FLAG_PEER_AS4)) if peer != NO_PEER else None,
             )
 
     def guess_as(self) -> None:
@@ -202,30 +194,6 @@ def context_flags(context: WireContext) -> int | None:
 def _opener() -> Any:
     """Accel's opener of blocks; None if there is no accel."""
     from .. import accel
-    from .message import Message
 
     directions = [FLAG_DIRECTIONS[flags * FLAG_RIGHT] for flags in range(4)]
     return accel.look.Opener(Message, _CONTEXTS, directions) if accel.AVAILABLE else None
-
-
-def peer_header(octets: bytes, pos: int, as4: bool) -> bytes:
-    """The per-peer header at `pos`, with AS numbers of 4 octets, whatever they had."""
-    if as4:
-        return octets[pos : pos + (44 if octets[pos + 11] == 2 else 20)]
-    size = 40 if octets[pos + 7] == 2 else 16
-    return b"\0\0" + octets[pos : pos + 2] + b"\0\0" + octets[pos + 2 : pos + size]
-
-
-@lru_cache(maxsize=8192)
-def peer_tags(peer: bytes) -> MappingProxyType[str, str]:
-    """The tags that a per-peer header (with 4-octet AS numbers) says; zero and unspecified are left out."""
-    tags = {}
-    size = (len(peer) - 12) // 2
-    for name, number in (("PEER_AS", peer[0:4]), ("LOCAL_AS", peer[4:8]), ("INTERFACE", peer[8:10])):
-        if any(number):
-            tags[name] = str(int.from_bytes(number, "big"))
-    for name, address in (("PEER_IP", peer[12 : 12 + size]), ("LOCAL_IP", peer[12 + size :])):
-        if any(address):
-            tags[name] = format_address(address)
-    order = ("PEER_AS", "PEER_IP", "LOCAL_AS", "LOCAL_IP", "INTERFACE")
-    return MappingProxyType({name: tags[name] for name in order if name in tags})

@@ -8,6 +8,8 @@ from typing import Final
 
 from .family import Family
 
+HEADER: Final = 19
+"""Octets of a message header (RFC 4271 section 4.1)."""
 MAX_MESSAGE: Final = 4096
 """Octets of the longest message (RFC 4271 section 4.1)."""
 MAX_EXTENDED_MESSAGE: Final = 65535

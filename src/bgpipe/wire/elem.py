@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from . import attrs
 from .attrs.as_path import AS_CONFED_SEQUENCE, AS_CONFED_SET, AS_SEQUENCE, AS_SET, AsPath
-from .block import peer_tags
 from .errors import WireError
 from .message import UPDATE, Message
+from .peer import peer_tags
 from .prefix import Prefix
 from .state import StateChange
 from .update import Update

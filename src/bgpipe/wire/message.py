@@ -7,14 +7,19 @@ leaves as it came.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from .block import HEADER as HEADER
-from .block import peer_tags
+from .body import KEEPALIVE as KEEPALIVE
+from .body import NOTIFICATION as NOTIFICATION
+from .body import OPEN as OPEN
+from .body import ROUTE_REFRESH as ROUTE_REFRESH
+from .body import TYPE_NAMES as TYPE_NAMES
+from .body import UPDATE as UPDATE
+from .body import format_body, update_class
 from .context import AS4, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, WireContext
+from .context import HEADER as HEADER
 from .errors import TextError, WireError
-from .hexadecimal import parse_hex
+from .peer import peer_tags
 
 if TYPE_CHECKING:
     from .elem import Elem
@@ -25,20 +30,6 @@ if TYPE_CHECKING:
 
 MARKER: Final = b"\xff" * 16
 
-OPEN: Final = 1
-UPDATE: Final = 2
-NOTIFICATION: Final = 3
-KEEPALIVE: Final = 4
-ROUTE_REFRESH: Final = 5
-
-TYPE_NAMES: Final[dict[int, str]] = {
-    0: "INVALID",
-    OPEN: "OPEN",
-    UPDATE: "UPDATE",
-    NOTIFICATION: "NOTIFY",
-    KEEPALIVE: "KEEPALIVE",
-    ROUTE_REFRESH: "REFRESH",
-}
 _TYPES: Final = {name: code for code, name in TYPE_NAMES.items()} | {
     "NOTIFICATION": NOTIFICATION,
     "ROUTE_REFRESH": ROUTE_REFRESH,
@@ -114,7 +105,7 @@ class Message:
 
     @property
     def peer(self) -> bytes | None:
-        """The MRT per-peer header that the message came with (see block.peer_tags), while its tags are untouched."""
+        """The MRT per-peer header that the message came with (see wire.peer), while its tags are untouched."""
         return self._peer if self._tags is None else None
 
     @property
@@ -129,7 +120,7 @@ class Message:
             self._want(UPDATE)
         value = self._value
         if value is None:
-            value = self._value = _update_class()(self.body, self.context)
+            value = self._value = update_class()(self.body, self.context)
         return value  # type: ignore[return-value]
 
     @update.setter
@@ -170,23 +161,12 @@ class Message:
 
     def format_json(self) -> str:
         """The body as JSON text. A body that can't be decoded is a string of its octets in hexadecimal."""
-        body, type_code = self.body, self.type_code
+        if self.type_code != UPDATE:
+            return format_body(self.type_code, self.body)
         try:
-            if type_code == UPDATE:
-                return self.update.format_json()
-            if type_code == OPEN:
-                from .open import Open
-
-                message = Open.decode(body, strict=False)
-                if message.encode() == body:
-                    return message.format_json()
-            elif type_code == NOTIFICATION:
-                return self.notification.format_json()
-            elif type_code == KEEPALIVE and not body:
-                return "null"
-        except (WireError, TextError):
-            pass
-        return f'"0x{body.hex()}"'
+            return self.update.format_json()
+        except WireError:
+            return f'"0x{self.body.hex()}"'
 
     def elems(self) -> Iterator[Elem]:
         """One element for each prefix announced or withdrawn, as pybgpstream and bgpkit have them; see wire.elem."""
@@ -200,40 +180,6 @@ class Message:
 
     def __repr__(self) -> str:
         return f"<Message {self.direction} {self.seq} {self.type} {len(self.body)} octets>"
-
-
-@lru_cache(maxsize=1)
-def _update_class() -> type[Update]:
-    """Imported when the first UPDATE is looked at, and once: an import statement costs as much as the look itself."""
-    from .update import Update
-
-    return Update
-
-
-def body_from_json(type_code: int, value: object, context: WireContext = AS4) -> bytes:
-    """The body that Message.format_json shows as `value`. Raises TextError."""
-    name = TYPE_NAMES.get(type_code, f"Type({type_code})")
-    if isinstance(value, str):
-        if not value and type_code == NOTIFICATION:  # as the original shows it, which leaves out code and subcode
-            raise TextError('NOTIFY: code and subcode are missing, as in {"code":6,"subcode":2}')
-        body = parse_hex(value)
-    elif type_code == UPDATE:
-        body = _update_class().from_json({} if value is None else value, context)
-    elif type_code == OPEN:
-        from .open import Open
-
-        body = Open.from_json(value).encode()
-    elif type_code == NOTIFICATION:
-        from .notification import Notification
-
-        body = Notification.from_json(value).encode()
-    elif value is None and type_code != ROUTE_REFRESH:
-        body = b""
-    else:
-        raise TextError(f"{name}: the body must be a string of octets in hexadecimal")
-    if len(body) > MAX_EXTENDED_MESSAGE - HEADER:
-        raise TextError(f"{name}: {len(body)} octets are more than a message can hold")
-    return body
 
 
 def parse_type(text: str) -> int:
