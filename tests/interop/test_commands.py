@@ -229,7 +229,7 @@ def test_edge_and_archive(lab: SimpleNamespace, tmp_path: Path, run: Run) -> Non
     """A router's session, over a WebSocket with TLS, ends in a compressed file on another machine.
 
     `bgpipe -- speaker --asn 65000 -- websocket -L --write URL -- connect ADDR` and `bgpipe -- websocket -R --read
-    --listen --cert c.pem --key k.pem URL -- write --every 15m --compress '.../bgp.$TIME.json.gz'`.
+    --listen --open --cert c.pem --key k.pem URL -- write --every 15m --compress '.../bgp.$TIME.json.gz'`.
     """
     url = f"wss://{lab.here}:8443/bgp"
     authority, kept = trustme.CA(), tmp_path / "archive"
@@ -238,7 +238,7 @@ def test_edge_and_archive(lab: SimpleNamespace, tmp_path: Path, run: Run) -> Non
     certificate.private_key_pem.write_to_path(str(tmp_path / "k.pem"))
     certificate.cert_chain_pems[0].write_to_path(str(tmp_path / "c.pem"))
     keys = ("--cert", "c.pem", "--key", "k.pem")
-    server = ("websocket", "-R", "--read", "--listen", *keys, url)
+    server = ("websocket", "-R", "--read", "--listen", "--open", *keys, url)
     writing = ("write", "--every", "15m", "--compress", f"{kept}/bgp.$TIME.json.gz")
     archive = run("--", *server, "--", *writing, cwd=tmp_path)
     archive.listens()

@@ -98,6 +98,22 @@ def free_port() -> int:
 # who may
 
 
+async def test_refusals_are_told():
+    refused: list[tuple[str, str]] = []
+    async with serving("user:word", on_refused=lambda *about: refused.append(about)) as (client, _, _):
+        assert (await client.get("/"))[0] == 401
+        assert (await client.get("/", "user:wrong"))[0] == 401
+        assert (await client.get("/", "user:word", "Authorization: Basic dXNlcjp3b3Jk"))[0] == 400
+        assert (await client.get("/", "user:word"))[0] == 200
+    reasons = [
+        "no user and password",
+        "wrong user or password (user 'user')",
+        "the header Authorization is there 2 times",
+    ]
+    assert [reason for _, reason in refused] == reasons
+    assert all(remote.startswith("127.") for remote, _ in refused)
+
+
 def test_credentials_as_they_are():
     assert read_credentials("user:pass:word") == "user:pass:word"
 

@@ -12,7 +12,8 @@ import pytest
 from websockets.asyncio.client import connect
 
 from bgpipe.net import websocket
-from bgpipe.net.websocket import SharedServer, WebSocketClient, WebSocketServer, frames_of, place
+from bgpipe.net.websocket import WebSocketClient, frames_of, place
+from bgpipe.net.websocket_server import SharedServer, WebSocketServer
 
 HOST = f"127.82.{os.getpid() % 200 + 10}.250"
 _ports = count(18290)
@@ -67,7 +68,7 @@ async def test_to_and_fro():
 
 
 async def test_the_end_of_a_client_waits_for_answers(monkeypatch):
-    monkeypatch.setattr(websocket, "LOG_INTERVAL", 0.1)
+    monkeypatch.setattr(websocket, "QUIET", 0.1)
     async with serving() as (server, url, _):
         client = await WebSocketClient.connect(url, tls=None)
         await server.someone()
@@ -82,7 +83,7 @@ async def test_the_end_of_a_client_waits_for_answers(monkeypatch):
 
 
 async def test_the_end_of_a_server(monkeypatch):
-    monkeypatch.setattr(websocket, "LOG_INTERVAL", 0.1)
+    monkeypatch.setattr(websocket, "QUIET", 0.1)
     async with serving() as (server, url, _), connect(url) as client:
         await server.someone()
         await server.write(b"last\n")

@@ -261,6 +261,8 @@ SECRETS = {
     "md5 in one word": ("connect", "--md5=k-e-y", "192.0.2.1"),
     "ao": ("connect", "--ao", "7:k-e-y", "192.0.2.1"),
     "url": ("read", "https://user:k-e-y@archive.example/x.mrt"),
+    "token in a url": ("read", "https://archive.example/x.mrt?a=b&access_token=k-e-y#c"),
+    "token of a websocket": ("websocket", "--read", "wss://archive.example/bgp?token=k-e-y"),
 }
 
 

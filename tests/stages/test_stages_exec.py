@@ -514,3 +514,15 @@ async def test_stop_while_it_starts():
     process.abort()
     assert await process.close(0) in ("", "killed by SIGKILL")
     assert process.code == -signal.SIGKILL
+
+
+def test_a_flood_on_standard_error_is_counted(bgpipe, sample, tmp_path, sample_json):
+    """The log is not filled by a program; what it does is not held up."""
+    out, noisy = tmp_path / "out.json", script(tmp_path, "yes oops | head -n 200000 >&2\nexec cat")
+    done = bgpipe("read", sample, "--", "exec", noisy, "--", "write", out)
+    assert done.code == 0, done.err
+    assert len(lines(out)) == len(sample_json)
+    told = done.err.count("oops")
+    assert 100 <= told < 20_000
+    assert "more than 100 lines a second to standard error" in done.err
+    assert f"lines={200_000 - told}" in done.err

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from bgpipe.app.build import build
 from bgpipe.app.grammar import parse
-from bgpipe.net import websocket
+from bgpipe.net import websocket, websocket_server
 from bgpipe.pipeline import events
 from bgpipe.pipeline.errors import ConfigError, StageError
 from bgpipe.pipeline.pipeline import Pipeline
@@ -46,12 +46,14 @@ def certificates(tmp_path_factory) -> dict[str, str]:
 @pytest.fixture
 def quick(monkeypatch) -> None:
     monkeypatch.setattr(external, "backoff", lambda attempt: 0.01)
-    monkeypatch.setattr(websocket, "LOG_INTERVAL", 0.2)
+    monkeypatch.setattr(websocket, "QUIET", 0.2)
 
 
 @asynccontextmanager
 async def listening(url: str, *words: str, behind: tuple[str, ...] = ("--", "grep", "update")):
     """A pipeline that begins with a server."""
+    known = {"--auth", "--ca", "--write"}.intersection(words)
+    words = words if known else ("--open", *words)
     async with running("--", "websocket", "-R", "--listen", *words, url, *behind) as made:
         await made.until(lambda: any("listening on" in text for text in made.log.texts))
         yield made
@@ -208,6 +210,76 @@ async def test_paths_and_origins():
             await server.until(lambda: "connected" in server.log.texts)
 
 
+async def ask(url: str, *fields: str) -> bytes:
+    """The answer to a request to open a WebSocket, with these header fields besides."""
+    host, port = host_port(url)
+    reader, writer = await asyncio.open_connection(host, port)
+    path = "/" + url.partition("//")[2].partition("/")[2]
+    lines = [f"GET {path} HTTP/1.1", f"Host: {host}:{port}", "Upgrade: websocket", "Connection: Upgrade"]
+    lines += ["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13", *fields, "", ""]
+    writer.write("\r\n".join(lines).encode())
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT):
+            return await reader.readuntil(b"\r\n\r\n")
+    finally:
+        writer.close()
+
+
+GOOD = "Authorization: Basic ZWRnZTphOmI="
+"""edge:a:b"""
+
+
+async def test_headers_that_decide_are_there_once(monkeypatch):
+    """Two of them might be read differently by two who look: 400, before any password is looked at."""
+    monkeypatch.setenv("BGPIPE_TEST_AUTH", "edge:a:b")
+    url = f"ws://{address()}/bgp"
+    async with listening(url, "--read", "--auth", "$BGPIPE_TEST_AUTH") as server:
+        for fields in (
+            (GOOD, GOOD),
+            (GOOD, "Authorization: Basic eDp5"),
+            (GOOD, "Origin: http://x", "Origin: http://x"),
+        ):
+            assert (await ask(url, *fields)).startswith(b"HTTP/1.1 400")
+        assert (await ask(url, GOOD)).startswith(b"HTTP/1.1 101")
+        assert (await ask(url)).startswith(b"HTTP/1.1 401")
+        assert not any("unexpected" in text for text in server.log.texts)
+
+
+async def test_refused_clients_are_logged_a_few_times_a_second(monkeypatch):
+    monkeypatch.setenv("BGPIPE_TEST_AUTH", "edge:a:b")
+    url = f"ws://{address()}/bgp"
+    async with listening(url, "--read", "--auth", "$BGPIPE_TEST_AUTH") as server:
+        bucket = server.stage("websocket")._refusals._bucket
+        start = bucket._seen
+        bucket._clock = lambda: start
+        for number in range(30):
+            await ask(url, "Authorization: Basic ZWRnZTp3cm9uZw==" if number else "X: y")
+        lines = [(text, fields) for level, text, fields in server.log.lines if "refused" in text and level == "warning"]
+        assert lines[0][0] == "client refused: no user and password"
+        assert lines[1][0] == "client refused: wrong user or password (user 'edge')"
+        assert lines[0][1]["remote"].startswith("127.")
+        assert len(lines) <= 6
+        bucket._clock = lambda: start + 1
+        await ask(url)
+        fields = next(each[2] for each in reversed(server.log.lines) if "refused" in each[1])
+        assert fields["left_out"] == 31 - len(lines) - 1
+        assert "wrong:" not in repr(server.log.lines)
+
+
+async def test_a_flood_of_empty_frames_holds_up_nobody():
+    """256 KiB hold 40,000 frames: others have their turn between them."""
+    url = f"ws://{address()}/"
+    async with listening(url, "--read") as server, connect(url) as client:
+        feeders: list[int] = []
+        connection = next(iter(server.stage("websocket").server._seats)).connection
+        receive = connection.protocol.receive_data
+        connection.protocol.receive_data = lambda data: (feeders.append(len(data)), receive(data))[1]
+        client.transport.write(b"\x82\x80abcd" * 100_000)
+        await client.send(UPDATES[0])
+        await server.until(lambda: left_line(server) == 1)
+        assert max(feeders) <= websocket.PIECE
+
+
 async def test_headers_of_a_client():
     seen: list[Any] = []
 
@@ -263,13 +335,16 @@ async def test_certificates_of_clients(certificates):
         (["--ca", "/no/ca", "wss://127.0.0.1:1/"], "/no/ca: No such file"),
         (["--ca", "/dev/null", "wss://127.0.0.1:1/"], "/dev/null: no certificates in PEM"),
         (["--listen", "wss://x/"], "needs --cert"),
+        (["--listen", "ws://127.0.0.1:1/"], "--listen lets in who can send routes: give --auth"),
+        (["--listen", "--auth", "x", "--open", "ws://127.0.0.1:1/"], "--auth and --open exclude each other"),
+        (["--open", "ws://127.0.0.1:1/"], "--open is a server's"),
         (["--cert", "x", "ws://x/"], "need wss://"),
         (["--listen", "--retry", "ws://x/"], "a client's"),
         (["--header", "X", "ws://x/"], "NAME:VALUE is expected"),
         (["--auth", "$BGPIPE_NOT_THERE", "ws://127.0.0.1:1/"], "there is no $BGPIPE_NOT_THERE in the environment"),
         (["--auth", "/dev/null", "ws://127.0.0.1:1/"], "USER:PASSWORD is expected in /dev/null"),
-        (["--listen", "--cert", "/no/cert", "wss://127.0.0.1:1/"], "No such file"),
-        (["--listen", "ws://192.0.2.1:8080/"], "ws://192.0.2.1:8080/: "),
+        (["--listen", "--open", "--cert", "/no/cert", "wss://127.0.0.1:1/"], "No such file"),
+        (["--listen", "--open", "ws://192.0.2.1:8080/"], "ws://192.0.2.1:8080/: "),
         (["ws://user:secret@127.82.0.9:18299/"], "ws://127.82.0.9:18299/: "),
     ],
 )
@@ -320,7 +395,7 @@ async def test_a_client_without_retry():
 async def test_a_client_that_is_silent(monkeypatch):
     """A session that waits for the answers of nobody: messages wait for a while, then they pass by."""
     url = f"ws://{address()}/"
-    async with between("websocket", "-LR", "--listen", "--stall-timeout", "300ms", url) as session:
+    async with between("websocket", "-LR", "--listen", "--open", "--stall-timeout", "300ms", url) as session:
         await session.establish(*OPENS)
         session.left.send(make_update(1))
         await session.right.until(make_update(1))
@@ -338,8 +413,8 @@ async def test_a_client_that_is_silent(monkeypatch):
 
 async def test_a_slow_client_is_dropped(monkeypatch, sample):
     """It does not hold up the others."""
-    monkeypatch.setattr(websocket, "MAX_FRAME_OCTETS", 1 << 20)
-    monkeypatch.setattr(websocket, "HIGH_WATER", 1 << 17)
+    monkeypatch.setattr(websocket_server, "MAX_BEHIND", 1 << 20)
+    monkeypatch.setattr(websocket_server, "HIGH_WATER", 1 << 17)
     url = f"ws://{address()}/"
     async with between("websocket", "-R", "--listen", "--write", "--type", "UPDATE", url) as session:
         await session.establish(*OPENS)
@@ -435,7 +510,7 @@ async def test_a_session_between_two_sites(quick):
 
     server = await asyncio.start_server(on_peer, *host_port(f"//{right}"))
     async with (
-        running("websocket", "--listen", url, "--", "connect", right) as far,
+        running("websocket", "--listen", "--open", url, "--", "connect", right) as far,
         running("listen", left, "--", "websocket", "--retry", url) as near,
     ):
         await near.until(lambda: f"listening on {left}" in near.log.texts)

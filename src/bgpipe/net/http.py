@@ -7,9 +7,6 @@ request of MAX_REQUEST octets and lives PATIENCE seconds at most, and MOST of th
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import hmac
 import ipaddress
 import logging
 import os
@@ -18,6 +15,7 @@ from typing import Final
 
 from aiohttp import web
 
+from .basic_auth import CHALLENGE, authorized, explain_refusal
 from .tcp import TcpOptions, listen, parse_endpoint
 
 MAX_CONNECTIONS: Final = 64
@@ -30,7 +28,6 @@ MAX_LINE: Final = 4096
 """Octets of a request line or of one header field."""
 MAX_REQUEST: Final = 64 << 10
 """Octets of a request with its body; a connection on which more come is cut off."""
-REALM: Final = "bgpipe"
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -90,7 +87,8 @@ class HttpServer:
     """Answers to GET, by path (as aiohttp's router takes it). Everything else is refused.
 
     credentials: `user:password` that every request must have (RFC 7617), None if anybody may ask.
-    on_error: told of an answer that failed, which the client sees as 500.
+    on_error: told of an answer that failed, which the client sees as 500. on_refused: called with the address of a
+    client whose credentials are wrong or not there, and what is wrong with them.
     """
 
     def __init__(
@@ -99,6 +97,7 @@ class HttpServer:
         *,
         credentials: str | None,
         on_error: Callable[[str, Exception], object],
+        on_refused: Callable[[str, str], object] = lambda remote, reason: None,
         most: int = MAX_CONNECTIONS,
         timeout: float = REQUEST_TIMEOUT,
     ) -> None:
@@ -106,6 +105,7 @@ class HttpServer:
         """connections closed because there were too many"""
         self._expected = credentials.encode() if credentials is not None else None
         self._on_error = on_error
+        self._on_refused = on_refused
         self._most = most
         self._timeout = timeout
         self._servers: list[asyncio.Server] = []
@@ -146,9 +146,14 @@ class HttpServer:
     @web.middleware
     async def _guard(self, request: web.Request, handler: Answer) -> web.StreamResponse:
         """What holds for every request, also for one to nowhere."""
-        if not self._may(request.headers.get("Authorization", "")):
-            challenge = {"WWW-Authenticate": f'Basic realm="{REALM}", charset="UTF-8"'}
-            response: web.StreamResponse = web.Response(status=401, text="unauthorized\n", headers=challenge)
+        fields = request.headers.getall("Authorization", [])
+        response: web.StreamResponse
+        if len(fields) > 1:
+            self._on_refused(request.remote or "", f"the header Authorization is there {len(fields)} times")
+            response = web.Response(status=400, text="bad request\n")
+        elif self._expected is not None and not authorized("".join(fields), self._expected):
+            self._on_refused(request.remote or "", explain_refusal("".join(fields)))
+            response = web.Response(status=401, text="unauthorized\n", headers={"WWW-Authenticate": CHALLENGE})
         else:
             try:
                 response = await handler(request)
@@ -161,16 +166,6 @@ class HttpServer:
         response.headers.update(_HEADERS)
         response.force_close()
         return response
-
-    def _may(self, authorization: str) -> bool:
-        if self._expected is None:
-            return True
-        scheme, _, token = authorization.partition(" ")
-        try:
-            said = base64.b64decode(token.strip(), validate=True) if scheme.lower() == "basic" else b""
-        except (binascii.Error, ValueError):
-            said = b""
-        return hmac.compare_digest(said, self._expected)
 
 
 class _Connection(asyncio.Protocol):

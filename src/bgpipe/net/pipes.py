@@ -43,8 +43,10 @@ class Reader:
     reads: how often there was something.
     """
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, size: int = READ) -> None:
+        """size: octets that are read at once, at most."""
         self._fd = fd
+        self._size = size
         os.set_blocking(fd, False)
         self._waiter: asyncio.Future[None] | None = None
         self.reads = 0
@@ -62,7 +64,7 @@ class Reader:
         """What is there, as soon as there is any; b"" at the end. Raises OSError."""
         while self._fd >= 0:
             try:
-                octets = os.read(self._fd, READ)
+                octets = os.read(self._fd, self._size)
             except BlockingIOError:
                 await self._readable()
             else:

@@ -15,6 +15,8 @@ from .pipes import Reader, Writer
 
 MAX_LINE: Final = 4096
 """Octets of a line of standard error that are told; more is a new line."""
+STDERR_READ: Final = 16 << 10
+"""Octets of standard error that are read at once: as many lines, at most, before others have their turn."""
 STRAGGLER: Final = 1.0
 """Seconds that a program gets to end after it has closed its standard output, or it has ended and that is still open:
 then somebody else has it."""
@@ -88,7 +90,7 @@ class Process:
             process,
             Writer(stdin) if reads else None,
             Reader(stdout) if writes else None,
-            Reader(stderr),
+            Reader(stderr, STDERR_READ),
             on_line,
             keep_stdout,
         )

@@ -1,6 +1,6 @@
-"""WebSocket (RFC 6455), one message to a frame: a connection to a server, and a server with any number of clients.
+"""WebSocket (RFC 6455): a connection to a server, as a link (see pipes.Link), and what both ends have in common.
 
-They are links (see pipes.Link), of which `remote` is the address of who has sent what was read last.
+`remote` of a link is the address of the partner that has sent what was read last.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from ssl import SSLContext, SSLError
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 from .tcp import explain_failure, format_endpoint
@@ -20,26 +20,104 @@ from .tls import explain_tls
 
 if TYPE_CHECKING:
     from websockets.asyncio.connection import Connection
-    from websockets.asyncio.server import ServerConnection
-    from websockets.http11 import Request, Response
 
 MAX_FRAME: Final = 4 << 20
 """Octets of the longest message that is received."""
-HIGH_WATER: Final = 1 << 20
-"""Octets that wait for every client of a server before who sends has to wait."""
-MAX_FRAME_OCTETS: Final = 16 << 20
-"""Octets that wait for a client while others go ahead; one that is further behind is dropped."""
-MAX_UNREAD: Final = 256
-"""Frames that wait to be read before the clients have to wait."""
-LOG_INTERVAL: Final = 1.0
+QUIET: Final = 1.0
 """Seconds of silence after which a peer that knows that we send no more is taken to have said all that it has to."""
+PIECE: Final = 8 << 10
+"""Octets that are parsed at once. 8 KiB can hold 1,300 empty frames, which take 30 ms."""
 GOING_AWAY: Final = 1001
 NORMAL: Final = 1000
-REALM: Final = "bgpipe"
 
-_log = logging.getLogger("bgpipe.websocket")
-_log.addHandler(logging.NullHandler())
-_log.propagate = False
+SILENT: Final = logging.getLogger("bgpipe.websocket")
+SILENT.addHandler(logging.NullHandler())
+SILENT.propagate = False
+
+
+class _Pausable(Protocol):
+    def pause_reading(self) -> None: ...
+    def resume_reading(self) -> None: ...
+
+
+class PieceFeeder:
+    """Gives a connection what has come in pieces, and others a turn between two of them.
+
+    A read of 256 KiB can hold 40,000 frames, which would take a second in one go. `transport` is not read while pieces
+    wait, or while the connection itself wants no more.
+    """
+
+    def __init__(self, transport: _Pausable, receive: Callable[[bytes], None]) -> None:
+        self._transport = transport
+        self._receive = receive
+        self._pieces: deque[bytes] = deque()
+        self._wanted = True
+        self._handle: asyncio.Handle | None = None
+
+    def feed(self, octets: bytes) -> None:
+        if len(octets) <= PIECE and not self._pieces:
+            self._receive(octets)
+            return
+        self._pieces.extend(octets[at : at + PIECE] for at in range(0, len(octets), PIECE))
+        if self._handle is None:
+            self._transport.pause_reading()
+            self._next()
+
+    def flush(self) -> None:
+        """What waits is received at once: nothing follows it."""
+        while self._pieces:
+            self._receive(self._pieces.popleft())
+
+    def close(self) -> None:
+        self._pieces.clear()
+        if self._handle is not None:
+            self._handle.cancel()
+
+    def pause(self) -> None:
+        self._wanted = False
+        self._transport.pause_reading()
+
+    def resume(self) -> None:
+        self._wanted = True
+        if self._pieces:
+            if self._handle is None:
+                self._handle = asyncio.get_running_loop().call_soon(self._next)
+        else:
+            self._transport.resume_reading()
+
+    def _next(self) -> None:
+        self._handle = None
+        if self._pieces:
+            self._receive(self._pieces.popleft())
+        if not self._wanted:
+            return
+        if self._pieces:
+            self._handle = asyncio.get_running_loop().call_soon(self._next)
+        else:
+            self._transport.resume_reading()
+
+
+def in_pieces(kind: type[Any]) -> type[Any]:
+    """A class of connections like `kind` of the library websockets, which take what comes in pieces."""
+
+    class InPieces(kind):  # type: ignore[misc]
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            self.feeder = feeder = PieceFeeder(self.transport, super().data_received)
+            self.recv_messages.pause, self.recv_messages.resume = feeder.pause, feeder.resume
+
+        def data_received(self, data: bytes) -> None:
+            self.feeder.feed(data)
+
+        def eof_received(self) -> None:
+            self.feeder.flush()
+            super().eof_received()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.feeder.close()
+            super().connection_lost(exc)
+
+    return InPieces
 
 
 def frames_of(octets: bytes, lines: bool) -> list[bytes]:
@@ -54,7 +132,7 @@ class WebSocketClient:
     """
 
     def __init__(self, connection: Connection, *, lines: bool, answers: bool) -> None:
-        self.remote = _remote(connection)
+        self.remote = remote_of(connection)
         self._connection = connection
         self._lines = lines
         self._answers = answers
@@ -74,7 +152,7 @@ class WebSocketClient:
         answers: bool = True,
     ) -> WebSocketClient:
         """url: ws:// or wss://. timeout: seconds until the connection must be open, 0 for any time. Raises OSError."""
-        from websockets.asyncio.client import connect
+        from websockets.asyncio.client import ClientConnection, connect
         from websockets.exceptions import InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
 
         try:
@@ -85,7 +163,8 @@ class WebSocketClient:
                 open_timeout=timeout or None,
                 max_size=MAX_FRAME,
                 compression=None,
-                logger=_log,
+                logger=SILENT,
+                create_connection=in_pieces(ClientConnection),
             )
         except InvalidStatus as error:
             status = error.response.status_code
@@ -156,297 +235,12 @@ class WebSocketClient:
         self._connection.transport.abort()
 
 
-class _Seat:
-    """A client of a server, and what waits for it."""
-
-    def __init__(self, connection: ServerConnection) -> None:
-        self.connection = connection
-        self.remote = _remote(connection)
-        self.frames: deque[bytes] = deque()
-        self.size = 0
-        self.wake = asyncio.Event()
-        self.task = asyncio.current_task()
-
-    def put(self, frames: list[bytes], size: int) -> None:
-        self.frames.extend(frames)
-        self.size += size
-        self.wake.set()
-
-
-class WebSocketServer:
-    """A server, which is a link to all its clients together as long as there is one.
-
-    What is written goes to each of them; who writes has to wait for the fastest. One that is too far behind the others
-    is dropped, and told to `on_slow`.
-    """
-
-    def __init__(
-        self,
-        *,
-        lines: bool = True,
-        answers: bool = True,
-        on_client: Callable[[str, str], None] = lambda what, remote: None,
-        on_slow: Callable[[str], None] = lambda remote: None,
-    ) -> None:
-        """on_client: called with "connected" or "disconnected", and the client's address."""
-        self.remote = ""
-        self._lines = lines
-        self._answers = answers
-        self._on_client = on_client
-        self._on_slow = on_slow
-        self._server: Any = None
-        self._starting = asyncio.Lock()
-        self._seats: set[_Seat] = set()
-        self._heard = 0.0
-        self._received: deque[tuple[bytes, str]] = deque()
-        self._news = asyncio.Event()
-        self._read = asyncio.Event()
-        self._someone = asyncio.Event()
-        self._room = asyncio.Event()
-        self._ending: asyncio.Task[None] | None = None
-        self._path = ""
-        self._authorize: Callable[[ServerConnection, Request], Any] | None = None
-
-    async def start(
-        self, url: str, *, tls: SSLContext | None, credentials: tuple[str, str] | None = None, timeout: float = 10.0
-    ) -> None:
-        """Listens where the URL says, without a host at all addresses; if it does so already, that is all right.
-
-        Raises OSError.
-        """
-        from websockets.asyncio.server import basic_auth, serve
-
-        async with self._starting:
-            if self._server is not None:
-                return
-            parts = urlsplit(url)
-            self._path = parts.path or "/"
-            if credentials is not None:
-                self._authorize = basic_auth(realm=REALM, credentials=credentials)
-            self._server = await serve(
-                self._handle,
-                parts.hostname,
-                parts.port or (443 if parts.scheme == "wss" else 80),
-                ssl=tls,
-                process_request=self._judge,
-                open_timeout=timeout or None,
-                max_size=MAX_FRAME,
-                compression=None,
-                logger=_log,
-            )
-
-    @property
-    def addresses(self) -> list[str]:
-        """Where it listens."""
-        return [format_endpoint(each.getsockname()) for each in self._server.sockets]
-
-    async def someone(self) -> None:
-        """Returns when there is a client."""
-        await self._someone.wait()
-
-    async def nobody(self) -> None:
-        """Returns when there is no client."""
-        while self._seats:
-            self._room.clear()
-            await self._room.wait()
-
-    async def flush(self) -> None:
-        """Returns when the clients have been sent all that waits for them."""
-        while any(seat.size for seat in self._seats):
-            self._room.clear()
-            await self._room.wait()
-
-    async def stop(self, timeout: float) -> None:
-        if self._server is None:
-            return
-        self._server.close(code=GOING_AWAY)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await self._server.wait_closed()
-        for seat in tuple(self._seats):
-            if seat.task is not None:
-                seat.task.cancel()  # it may wait for who reads here no more
-        self.abort()
-        await self._server.wait_closed()
-
-    async def _judge(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Who may come in."""
-        if urlsplit(request.path).path != self._path:
-            return connection.respond(404, "not found\n")
-        origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != request.headers.get("Host", "").lower():
-            return connection.respond(403, "this is not for other origins\n")
-        if self._authorize is not None:
-            answer: Response | None = await self._authorize(connection, request)
-            return answer
-        return None
-
-    async def _handle(self, connection: ServerConnection) -> None:
-        """A client's stay."""
-        from websockets.exceptions import ConnectionClosed
-
-        seat = _Seat(connection)
-        self._seats.add(seat)
-        self._someone.set()
-        self._on_client("connected", seat.remote)
-        sending = asyncio.create_task(self._send(seat))
-        try:
-            while True:
-                octets = await connection.recv(decode=False)
-                self._heard = asyncio.get_running_loop().time()
-                if octets:
-                    await self._receive(octets, seat.remote)
-        except ConnectionClosed:
-            pass
-        finally:
-            sending.cancel()
-            self._seats.discard(seat)
-            self._room.set()
-            if not self._seats:
-                self._someone.clear()
-                self._news.set()
-            self._on_client("disconnected", seat.remote)
-
-    async def _receive(self, octets: bytes, remote: str) -> None:
-        """Keeps a frame for who reads; waits when there are many."""
-        while len(self._received) >= MAX_UNREAD:
-            self._read.clear()
-            await self._read.wait()
-        self._received.append((octets, remote))
-        self._news.set()
-
-    async def _send(self, seat: _Seat) -> None:
-        from websockets.exceptions import ConnectionClosed
-
-        with contextlib.suppress(ConnectionClosed):
-            while True:
-                while not seat.frames:
-                    seat.wake.clear()
-                    await seat.wake.wait()
-                frame = seat.frames.popleft()
-                await seat.connection.send(frame)
-                seat.size -= len(frame)
-                if seat.size < HIGH_WATER:
-                    self._room.set()  # one of those who wait may have what it waits for
-
-    # the link
-
-    @property
-    def waiting(self) -> int:
-        return sum(seat.size for seat in self._seats)
-
-    async def read(self) -> bytes:
-        """What one of the clients has sent, lines together; b"" when the last one has gone."""
-        while not self._received:
-            if not self._seats:
-                return b""
-            self._news.clear()
-            await self._news.wait()
-        octets, self.remote = self._received.popleft()
-        lines = [octets]
-        while self._lines and self._received and self._received[0][1] == self.remote:
-            lines.append(self._received.popleft()[0])
-        self._read.set()
-        return b"\n".join(lines)
-
-    async def write(self, octets: bytes) -> None:
-        """Returns when there is room for more at one client."""
-        frames = frames_of(octets, self._lines)
-        size = sum(map(len, frames))
-        for seat in tuple(self._seats):
-            if seat.size < MAX_FRAME_OCTETS:
-                seat.put(frames, size)
-            else:
-                self._drop(seat)
-                self._on_slow(seat.remote)
-        while self._seats and all(seat.size >= HIGH_WATER for seat in self._seats):
-            self._room.clear()
-            await self._room.wait()
-        if not self._seats:
-            raise BrokenPipeError(errno.EPIPE, "no client is left")
-
-    def end(self) -> None:
-        if self._ending is None:
-            self._ending = asyncio.create_task(self._end())
-
-    async def _end(self) -> None:
-        await self.flush()
-        with contextlib.suppress(Exception):
-            await asyncio.gather(*[await seat.connection.ping() for seat in self._seats])
-            if self._answers:
-                await quiet(lambda: self._heard)
-        await asyncio.gather(*[seat.connection.close() for seat in self._seats])
-
-    async def close(self, timeout: float) -> str:
-        """Without its clients, it waits for others."""
-        if self._ending is not None:
-            self._ending.cancel()
-            self._ending = None
-        self.abort()
-        return ""
-
-    def abort(self) -> None:
-        for seat in tuple(self._seats):
-            self._drop(seat)
-
-    def _drop(self, seat: _Seat) -> None:
-        self._seats.discard(seat)
-        self._room.set()
-        seat.connection.transport.abort()
-
-
-class SharedServer:
-    """A server as the link of one of many who write to its clients, and don't read what these send."""
-
-    remote = ""
-
-    def __init__(self, server: WebSocketServer) -> None:
-        self._server = server
-        self._over = asyncio.Event()
-        self._ending: asyncio.Task[None] | None = None
-        self._deserted = asyncio.create_task(self._wait())
-
-    async def _wait(self) -> None:
-        await self._server.nobody()
-        self._over.set()
-
-    @property
-    def waiting(self) -> int:
-        return self._server.waiting
-
-    async def read(self) -> bytes:
-        await self._over.wait()
-        return b""
-
-    async def write(self, octets: bytes) -> None:
-        await self._server.write(octets)
-
-    def end(self) -> None:
-        if self._ending is None:
-            self._ending = asyncio.create_task(self._end())
-
-    async def _end(self) -> None:
-        await self._server.flush()
-        self._over.set()
-
-    async def close(self, timeout: float) -> str:
-        self._deserted.cancel()
-        if self._ending is not None:
-            self._ending.cancel()
-        self._over.set()
-        return ""
-
-    def abort(self) -> None:
-        """None of the clients takes anything."""
-        self._server.abort()
-
-
 async def quiet(heard: Callable[[], float]) -> None:
     """Returns when for QUIET seconds nothing was heard; `heard`: when something last was, by the loop's clock."""
-    rest = LOG_INTERVAL
+    rest = QUIET
     while rest > 0:
         await asyncio.sleep(rest)
-        rest = heard() + LOG_INTERVAL - asyncio.get_running_loop().time()
+        rest = heard() + QUIET - asyncio.get_running_loop().time()
 
 
 def explain_close(error: Exception) -> str:
@@ -463,6 +257,6 @@ def place(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
-def _remote(connection: Connection) -> str:
+def remote_of(connection: Connection) -> str:
     address = connection.remote_address
     return format_endpoint(address) if isinstance(address, tuple) else str(address)

@@ -15,10 +15,11 @@ files, connect), `run` (make messages; a stage that only reacts has nothing to d
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .errors import ConfigError
 from .line import Callback, Input, OnBlock, OnMessage
@@ -293,11 +294,17 @@ def compile_filters(texts: Sequence[str]) -> list[Filter]:
         raise ConfigError(str(error)) from None
 
 
+SECRET_PARAMETER: Final = re.compile(r"(?i)([?&][^=&#]*(?:token|secret|passw|key|auth|sig)[^=&#]*=)[^&#]+")
+"""A parameter in the query of a URL that gives access, such as ?token=."""
+
+
 def hide(word: str, secrets: Collection[str]) -> str:
-    """A word of the command line with `***` for a secret, and for name and password in a URL."""
+    """A word of the command line with `***` for a secret, and for name, password and tokens in a URL."""
     for secret in secrets:
         if word == secret or word.endswith(f"={secret}"):
             return word.removesuffix(secret) + "***"
+    if "://" in word:
+        word = SECRET_PARAMETER.sub(r"\1***", word)
     scheme, found, rest = word.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://***@{host.rpartition('@')[2]}{slash}{path}" if found and "@" in host else word

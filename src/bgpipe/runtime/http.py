@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import suppress
+from time import monotonic
 from typing import Any, Final
 
 from aiohttp import web
@@ -13,11 +14,14 @@ from ..net.errors import explain
 from ..net.http import HttpServer, is_loopback, parse_http_address, read_credentials
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.metrics import CONTENT_TYPE
+from ..pipeline.rate import Throttle
 from .dashboard import page
 from .log import StderrLog
 from .options import GlobalOptions
 from .status import Overview
 
+REFUSALS: Final = 5
+"""Refused requests that are logged in a second; more are counted."""
 TICK: Final = 0.1
 """Seconds between two looks at how late the event loop is."""
 
@@ -50,7 +54,10 @@ class StatusServer:
             "/stage/{slug}": self._stage,
             "/stage/{slug}/": self._stage,
         }
-        self._server = HttpServer(answers, credentials=credentials, on_error=self._on_error)
+        self._refusals = Throttle(REFUSALS, monotonic)
+        self._server = HttpServer(
+            answers, credentials=credentials, on_error=self._on_error, on_refused=self._on_refused
+        )
 
     async def open(self) -> None:
         """Raises StageError."""
@@ -81,6 +88,11 @@ class StatusServer:
     def _on_error(self, path: str, error: Exception) -> None:
         self._log.error(f"http {path}: {type(error).__name__}: {error}")
         self._log.debug("unexpected error", exc_info=error)
+
+    def _on_refused(self, remote: str, reason: str) -> None:
+        if self._refusals.admit():
+            more = {"left_out": self._refusals.left_out} if self._refusals.left_out else {}
+            self._log.warning(f"http request refused: {reason}", remote=remote, **more)
 
     # answers
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from ..net.pipes import Link
 from ..net.process import Process
 from ..pipeline.errors import ConfigError
 from ..pipeline.options import FLAG, Option
+from ..pipeline.rate import Throttle
 from .base.external import ExternalFilter
+
+STDERR_LINES: Final = 100
+"""Lines of standard error that are logged in a second."""
 
 
 class Exec(ExternalFilter):
@@ -47,5 +53,31 @@ class Exec(ExternalFilter):
         assert isinstance(link, Process)
         self.event("EXIT", None, link.code)
 
+    stderr_left_out = 0
+    """lines of standard error that were not logged"""
+
+    def status(self) -> dict[str, Any]:
+        return super().status() | {"metrics": {"stderr_left_out": self.stderr_left_out}}
+
+    async def prepare(self) -> None:
+        self._lines = Throttle(STDERR_LINES, self.pipeline.clock)
+        await super().prepare()
+
+    async def stop(self) -> None:
+        await super().stop()
+        if self.stderr_left_out:
+            self.pipeline.log.warning(
+                "lines of standard error were not logged", stage=str(self), lines=self.stderr_left_out
+            )
+
     def _on_line(self, line: str) -> None:
-        self.pipeline.log.info(line, stage=str(self))
+        """Logs a line of standard error. A program that floods it must not fill the disk with our log."""
+        if self._lines.admit():
+            self.pipeline.log.info(line, stage=str(self))
+            return
+        self.stderr_left_out += 1
+        if self.stderr_left_out == 1:
+            self.pipeline.log.warning(
+                f"the program writes more than {STDERR_LINES} lines a second to standard error: the others are counted",
+                stage=str(self),
+            )

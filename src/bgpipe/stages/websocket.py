@@ -12,15 +12,19 @@ from urllib.parse import urlsplit, urlunsplit
 from ..net.errors import explain_error
 from ..net.pipes import Link
 from ..net.tls import client_context, server_context
-from ..net.websocket import SharedServer, WebSocketClient, WebSocketServer, place
+from ..net.websocket import WebSocketClient, place
+from ..net.websocket_server import SharedServer, WebSocketServer
 from ..pipeline import events
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.options import DURATION, FLAG, INTEGER, TEXT, TEXTS, Option
+from ..pipeline.rate import Throttle
 from ..wire.item import Item
 from ..wire.message import Message
 from .base.external import CLOSE_TIMEOUT, ExternalFilter
 
 SCHEMES: Final = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
+REFUSALS: Final = 5
+"""Refused clients that are logged in a second; more are counted."""
 REMOTE: Final = "websocket/remote"
 """The tag that says who has sent a message."""
 
@@ -40,6 +44,7 @@ class Websocket(ExternalFilter):
     auth = Option(
         TEXT, "", "USER:PASSWORD that a server asks for and a client gives: the first line of FILE", metavar="$ENV|FILE"
     )
+    open_ = Option(FLAG, False, "with --listen: let in everybody, without user and password", name="open")
     cert = Option(TEXT, "", "our certificate, as a PEM file", metavar="FILE")
     key = Option(TEXT, "", "the key of our certificate, as a PEM file", metavar="FILE")
     ca = Option(TEXT, "", "take only who has a certificate of these authorities, a PEM file", metavar="FILE")
@@ -79,10 +84,25 @@ class Websocket(ExternalFilter):
         if not all(name and value for name, value in self.headers):
             raise ConfigError("--header: NAME:VALUE is expected")
         if self.listen and not self.only_write and any(getattr(s, "many", -1) != -1 for s in self.pipeline.stages):
-            raise ConfigError("with listen --many, --listen needs --write: what a client sends is nobody's session")
+            raise ConfigError(
+                "with listen --many, --listen needs --write: a client can't say which session its messages are for"
+            )
+        self._check_access()
         if "on-exit" not in self.values and (self.listen or self.retry):
             self.on_exit = "restart"
         super().attach()
+
+    def _check_access(self) -> None:
+        """A server says who may come in: what a client sends goes into the session. Raises ConfigError."""
+        if self.open_ and not self.listen:
+            raise ConfigError("--open is a server's: only with --listen")
+        if self.open_ and self.auth:
+            raise ConfigError("--auth and --open exclude each other")
+        if self.listen and not self.only_write and not (self.auth or self.ca or self.open_):
+            raise ConfigError(
+                "--listen lets in who can send routes: give --auth $NAME or FILE (user:password), --ca FILE"
+                " (certificates of clients), or --open to let in everybody"
+            )
 
     @property
     def retries(self) -> bool:
@@ -126,11 +146,13 @@ class Websocket(ExternalFilter):
         return "websocket", str(self)
 
     def _make_server(self) -> WebSocketServer:
+        self._refusals = Throttle(REFUSALS, self.pipeline.clock)
         return WebSocketServer(
             lines=self.format_.name == "json",
             answers=not self.passive,
             on_client=self._on_client,
             on_slow=self._on_slow,
+            on_refused=self._on_refused,
         )
 
     def _tls(self) -> SSLContext:
@@ -182,6 +204,11 @@ class Websocket(ExternalFilter):
 
     def _on_client(self, what: str, remote: str) -> None:
         self.pipeline.log.info(what, stage=str(self), remote=remote)
+
+    def _on_refused(self, remote: str, reason: str) -> None:
+        if self._refusals.admit():
+            more = {"left_out": self._refusals.left_out} if self._refusals.left_out else {}
+            self.pipeline.log.warning(f"client refused: {reason}", stage=str(self), remote=remote, **more)
 
     def _on_slow(self, remote: str) -> None:
         self.pipeline.log.warning("client dropped: it is too slow", stage=str(self), remote=remote)

@@ -1,0 +1,332 @@
+"""A WebSocket server (RFC 6455), which is one link (see pipes.Link) to all of its clients."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+from collections import deque
+from collections.abc import Callable
+from ssl import SSLContext
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from .basic_auth import CHALLENGE, authorized, explain_refusal
+from .tcp import format_endpoint
+from .websocket import GOING_AWAY, MAX_FRAME, SILENT, frames_of, in_pieces, quiet, remote_of
+
+if TYPE_CHECKING:
+    from websockets.asyncio.server import ServerConnection
+    from websockets.http11 import Request, Response
+
+HIGH_WATER: Final = 1 << 20
+"""Octets that wait for every client of a server before who sends has to wait."""
+MAX_BEHIND: Final = 16 << 20
+"""Octets that wait for a client while others go ahead; one that is further behind is dropped."""
+MAX_UNREAD: Final = 256
+"""Frames that wait to be read before the clients have to wait."""
+ONCE: Final = ("Authorization", "Host", "Origin")
+"""Header fields of a request that may be there only once: each decides who may come in."""
+
+
+class _Seat:
+    """A client of a server, and what waits for it."""
+
+    def __init__(self, connection: ServerConnection) -> None:
+        self.connection = connection
+        self.remote = remote_of(connection)
+        self.frames: deque[bytes] = deque()
+        self.size = 0
+        self.wake = asyncio.Event()
+        self.task = asyncio.current_task()
+
+    def put(self, frames: list[bytes], size: int) -> None:
+        self.frames.extend(frames)
+        self.size += size
+        self.wake.set()
+
+
+class WebSocketServer:
+    """A server, which is a link to all its clients together as long as there is one.
+
+    What is written goes to each of them; who writes has to wait for the fastest. One that is too far behind the others
+    is dropped, and told to `on_slow`.
+    """
+
+    def __init__(
+        self,
+        *,
+        lines: bool = True,
+        answers: bool = True,
+        on_client: Callable[[str, str], None] = lambda what, remote: None,
+        on_slow: Callable[[str], None] = lambda remote: None,
+        on_refused: Callable[[str, str], None] = lambda remote, reason: None,
+    ) -> None:
+        """on_client: called with "connected" or "disconnected", and the client's address. on_refused: called with the
+        address of a client that may not come in, and why."""
+        self.remote = ""
+        self._lines = lines
+        self._answers = answers
+        self._on_client = on_client
+        self._on_slow = on_slow
+        self._on_refused = on_refused
+        self._server: Any = None
+        self._starting = asyncio.Lock()
+        self._seats: set[_Seat] = set()
+        self._heard = 0.0
+        self._received: deque[tuple[bytes, str]] = deque()
+        self._news = asyncio.Event()
+        self._read = asyncio.Event()
+        self._someone = asyncio.Event()
+        self._room = asyncio.Event()
+        self._ending: asyncio.Task[None] | None = None
+        self._path = ""
+        self._credentials: bytes | None = None
+
+    async def start(
+        self, url: str, *, tls: SSLContext | None, credentials: tuple[str, str] | None = None, timeout: float = 10.0
+    ) -> None:
+        """Listens where the URL says, without a host at all addresses; if it does so already, that is all right.
+
+        Raises OSError.
+        """
+        from websockets.asyncio.server import ServerConnection, serve
+
+        async with self._starting:
+            if self._server is not None:
+                return
+            parts = urlsplit(url)
+            self._path = parts.path or "/"
+            if credentials is not None:
+                self._credentials = ":".join(credentials).encode()
+            self._server = await serve(
+                self._handle,
+                parts.hostname,
+                parts.port or (443 if parts.scheme == "wss" else 80),
+                ssl=tls,
+                process_request=self._judge,
+                open_timeout=timeout or None,
+                max_size=MAX_FRAME,
+                compression=None,
+                logger=SILENT,
+                create_connection=in_pieces(ServerConnection),
+            )
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where it listens."""
+        return [format_endpoint(each.getsockname()) for each in self._server.sockets]
+
+    async def someone(self) -> None:
+        """Returns when there is a client."""
+        await self._someone.wait()
+
+    async def nobody(self) -> None:
+        """Returns when there is no client."""
+        while self._seats:
+            self._room.clear()
+            await self._room.wait()
+
+    async def flush(self) -> None:
+        """Returns when the clients have been sent all that waits for them."""
+        while any(seat.size for seat in self._seats):
+            self._room.clear()
+            await self._room.wait()
+
+    async def stop(self, timeout: float) -> None:
+        if self._server is None:
+            return
+        self._server.close(code=GOING_AWAY)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._server.wait_closed()
+        for seat in tuple(self._seats):
+            if seat.task is not None:
+                seat.task.cancel()  # it may wait for who reads here no more
+        self.abort()
+        await self._server.wait_closed()
+
+    def _judge(self, connection: ServerConnection, request: Request) -> Response | None:
+        """None for a client that may come in, else the answer to one that may not."""
+        status, reason = self._objection(request)
+        if not status:
+            return None
+        self._on_refused(remote_of(connection), reason)
+        answer = connection.respond(status, f"{reason.partition(' (')[0]}\n")
+        if status == 401:
+            answer.headers["WWW-Authenticate"] = CHALLENGE
+        return answer
+
+    def _objection(self, request: Request) -> tuple[int, str]:
+        """The HTTP status of a refusal and its reason; 0 for none."""
+        fields = {name: request.headers.get_all(name) for name in ONCE}
+        for name, values in fields.items():
+            if len(values) > 1:
+                return 400, f"the header {name} is there {len(values)} times"
+        if urlsplit(request.path).path != self._path:
+            return 404, "not found"
+        host, origin, authorization = ("".join(fields[name]) for name in ("Host", "Origin", "Authorization"))
+        if origin and urlsplit(origin).netloc.lower() != host.lower():
+            return 403, "a request from another origin"
+        if self._credentials is not None and not authorized(authorization, self._credentials):
+            return 401, explain_refusal(authorization)
+        return 0, ""
+
+    async def _handle(self, connection: ServerConnection) -> None:
+        """A client's stay."""
+        from websockets.exceptions import ConnectionClosed
+
+        seat = _Seat(connection)
+        self._seats.add(seat)
+        self._someone.set()
+        self._on_client("connected", seat.remote)
+        sending = asyncio.create_task(self._send(seat))
+        try:
+            while True:
+                octets = await connection.recv(decode=False)
+                self._heard = asyncio.get_running_loop().time()
+                if octets:
+                    await self._receive(octets, seat.remote)
+        except ConnectionClosed:
+            pass
+        finally:
+            sending.cancel()
+            self._seats.discard(seat)
+            self._room.set()
+            if not self._seats:
+                self._someone.clear()
+                self._news.set()
+            self._on_client("disconnected", seat.remote)
+
+    async def _receive(self, octets: bytes, remote: str) -> None:
+        """Keeps a frame for who reads; waits when there are many."""
+        while len(self._received) >= MAX_UNREAD:
+            self._read.clear()
+            await self._read.wait()
+        self._received.append((octets, remote))
+        self._news.set()
+
+    async def _send(self, seat: _Seat) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                while not seat.frames:
+                    seat.wake.clear()
+                    await seat.wake.wait()
+                frame = seat.frames.popleft()
+                await seat.connection.send(frame)
+                seat.size -= len(frame)
+                if seat.size < HIGH_WATER:
+                    self._room.set()  # one of those who wait may have what it waits for
+
+    # the link
+
+    @property
+    def waiting(self) -> int:
+        return sum(seat.size for seat in self._seats)
+
+    async def read(self) -> bytes:
+        """What one of the clients has sent, lines together; b"" when the last one has gone."""
+        while not self._received:
+            if not self._seats:
+                return b""
+            self._news.clear()
+            await self._news.wait()
+        octets, self.remote = self._received.popleft()
+        lines = [octets]
+        while self._lines and self._received and self._received[0][1] == self.remote:
+            lines.append(self._received.popleft()[0])
+        self._read.set()
+        return b"\n".join(lines)
+
+    async def write(self, octets: bytes) -> None:
+        """Returns when there is room for more at one client."""
+        frames = frames_of(octets, self._lines)
+        size = sum(map(len, frames))
+        for seat in tuple(self._seats):
+            if seat.size < MAX_BEHIND:
+                seat.put(frames, size)
+            else:
+                self._drop(seat)
+                self._on_slow(seat.remote)
+        while self._seats and all(seat.size >= HIGH_WATER for seat in self._seats):
+            self._room.clear()
+            await self._room.wait()
+        if not self._seats:
+            raise BrokenPipeError(errno.EPIPE, "no client is left")
+
+    def end(self) -> None:
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end())
+
+    async def _end(self) -> None:
+        await self.flush()
+        with contextlib.suppress(Exception):
+            await asyncio.gather(*[await seat.connection.ping() for seat in self._seats])
+            if self._answers:
+                await quiet(lambda: self._heard)
+        await asyncio.gather(*[seat.connection.close() for seat in self._seats])
+
+    async def close(self, timeout: float) -> str:
+        """Without its clients, it waits for others."""
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
+        self.abort()
+        return ""
+
+    def abort(self) -> None:
+        for seat in tuple(self._seats):
+            self._drop(seat)
+
+    def _drop(self, seat: _Seat) -> None:
+        self._seats.discard(seat)
+        self._room.set()
+        seat.connection.transport.abort()
+
+
+class SharedServer:
+    """A server as the link of one of many who write to its clients, and don't read what these send."""
+
+    remote = ""
+
+    def __init__(self, server: WebSocketServer) -> None:
+        self._server = server
+        self._over = asyncio.Event()
+        self._ending: asyncio.Task[None] | None = None
+        self._deserted = asyncio.create_task(self._wait())
+
+    async def _wait(self) -> None:
+        await self._server.nobody()
+        self._over.set()
+
+    @property
+    def waiting(self) -> int:
+        return self._server.waiting
+
+    async def read(self) -> bytes:
+        await self._over.wait()
+        return b""
+
+    async def write(self, octets: bytes) -> None:
+        await self._server.write(octets)
+
+    def end(self) -> None:
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end())
+
+    async def _end(self) -> None:
+        await self._server.flush()
+        self._over.set()
+
+    async def close(self, timeout: float) -> str:
+        self._deserted.cancel()
+        if self._ending is not None:
+            self._ending.cancel()
+        self._over.set()
+        return ""
+
+    def abort(self) -> None:
+        """None of the clients takes anything."""
+        self._server.abort()
