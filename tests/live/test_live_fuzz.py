@@ -17,6 +17,7 @@ import pytest
 from peers import ALIVE, Bgpipe, Peer, Router, announcement, greeting, kind, proxy, sentinel, updates, wait_until
 
 from bgpipe.session.error_handler import ErrorHandler
+from bgpipe.session.facts import Facts
 from bgpipe.wire.context import AS4
 from bgpipe.wire.errors import WireError
 from bgpipe.wire.message import HEADER, KEEPALIVE, MARKER, NOTIFICATION, OPEN, ROUTE_REFRESH, UPDATE, Message
@@ -25,6 +26,10 @@ from vectors import load
 SUITES = ("frr_rfc7606", "openbgpd_attr_errors", "cve_messages", "robustness", "gobgp_messages", "exabgp_encoding")
 MUTANTS = int(os.environ.get("BGPIPE_MUTANTS", "50000"))
 ODD = (0, 1, 2, 3, 4, 16, 23, 32, 64, 127, 128, 192, 254, 255)
+EXTERNAL = Facts()
+"""Those of a session with an external peer."""
+EXTERNAL.on_received(Message(OPEN, greeting(65001)[HEADER:]))
+EXTERNAL.on_sent(Message(OPEN, greeting(65002)[HEADER:]))
 BATCH = 200
 """Mutants that are sent without waiting for a word from the other side."""
 
@@ -73,7 +78,7 @@ def verdict(mutant: bytes) -> str:
             return "good"
     except WireError:
         return "fatal"
-    return "fatal" if any(each.fault for each in ErrorHandler().handle(read, "ebgp")) else "harmless"
+    return "fatal" if any(each.fault for each in ErrorHandler("auto", EXTERNAL).handle(read)) else "harmless"
 
 
 @cache

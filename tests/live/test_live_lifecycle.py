@@ -442,14 +442,14 @@ def test_the_log_of_a_session():
             lines[-1]["message"],
         ]
         assert all(line["session"] == 1 for line in lines[1:])
-        assert lines[-1]["message"].startswith("session ended: [1] listen: connection closed by the peer after Cease")
+        assert lines[-1]["message"].startswith("session ended: [1] listen: peer sent Cease")
         negotiated = lines[4]
         assert negotiated["caps"]["AS4"] == 65001
         assert negotiated["left"] == lines[1]["remote"]
         assert negotiated["right"] == router.address
         assert negotiated["caps"]["MP"] == ["IPV4/UNICAST", "IPV6/UNICAST"]
         ends = closing(running)
-        assert "after Cease/Administrative Shutdown: maintenance" in ends["[1] listen"]["reason"]
+        assert "peer sent Cease/Administrative Shutdown: maintenance" in ends["[1] listen"]["reason"]
         assert ends["[1] listen"]["received"] == {"OPEN": 1, "UPDATE": 2, "NOTIFY": 1, "KEEPALIVE": 1}
         assert ends["[1] listen"]["sent"] == {"OPEN": 1, "KEEPALIVE": 1}
         assert ends["[2] connect"]["reason"] == "notification"

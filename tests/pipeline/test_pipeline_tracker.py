@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bgpipe.pipeline.tracker import Tracker
+from bgpipe.session.facts import Facts
 from bgpipe.wire.message import KEEPALIVE, OPEN, UPDATE, Message
 
 SECOND = 1_000_000
@@ -67,3 +68,42 @@ def test_short_updates_that_are_no_end_of_rib():
     watcher.see("R", UPDATE, 2, b"\0\0\0\0\x08\x0a")
     for body in (b"", b"\0", b"\xff\xff\xff\xff", b"\0\0\0\x03\x40\x01\x01", b"\0\0\0\x06\x80\x0f\x03\0\x01"):
         assert watcher.see("R", UPDATE, 2, body) == []
+
+
+def test_end_of_rib_waits_for_the_session_to_be_established():
+    """A speaker that hears KEEPALIVE announces End-of-RIB before that KEEPALIVE has left its line."""
+    watcher = Watcher()
+    facts = Facts()
+    watcher.tracker.follow(facts)
+    for tell, direction in ((facts.on_sent, "R"), (facts.on_received, "L")):
+        tell(Message(OPEN, BOTH_FAMILIES))
+        assert watcher.see(direction, OPEN, 1, BOTH_FAMILIES) == [("OPEN", direction, (1,))]
+        tell(Message(KEEPALIVE))
+    watcher.see("R", KEEPALIVE, 1)
+    watcher = Watcher()
+    watcher.tracker.follow(facts)
+    assert watcher.see("R", UPDATE, 2, bytes(4)) == [("UPDATE", "R", (2,))]
+    assert watcher.see("R", UPDATE, 2, MP_EOR) == []
+    assert watcher.see("L", KEEPALIVE, 2) == [
+        ("ALIVE", "L", (2,)),
+        ("ESTABLISHED", "L", (2,)),
+        ("EOR_AF", "R", (1, 1)),
+        ("EOR_AF", "R", (2, 1)),
+        ("EOR", "R", ()),
+    ]
+
+
+def test_a_proxied_session_is_established_when_both_connections_are():
+    watcher = Watcher()
+    left, right = Facts(), Facts()
+    for facts in (left, right):
+        watcher.tracker.follow(facts)
+        facts.on_sent(Message(OPEN, BOTH_FAMILIES))
+        facts.on_received(Message(OPEN, BOTH_FAMILIES))
+    left.on_received(Message(KEEPALIVE))
+    right.on_sent(Message(KEEPALIVE))
+    assert watcher.see("R", KEEPALIVE, 1) == [("ALIVE", "R", (1,))]
+    right.on_received(Message(KEEPALIVE))
+    left.on_sent(Message(KEEPALIVE))
+    assert watcher.see("L", KEEPALIVE, 1) == [("ALIVE", "L", (1,)), ("ESTABLISHED", "L", (1,))]
+    assert watcher.tracker.hold_time == 90

@@ -104,8 +104,8 @@ def test_simultaneous_opens(seeds: range) -> None:
         assert speakers.delivered[0, kept] == speakers.delivered[1, kept] == ROUTES, "no route is lost"
         ours = speakers.sessions[0][kept]
         assert ours.local is not None
-        assert ours.remote is not None
-        pair = (ours.local.bgp_id, ours.local.asn, ours.remote.bgp_id, ours.remote.asn)
+        assert ours.facts.peer_open is not None
+        pair = (ours.local.bgp_id, ours.local.asn, ours.facts.peer_open.bgp_id, ours.facts.peer_open.asn)
         assert (survivor(*pair) == "ours") == (kept == 0)
 
 
@@ -141,7 +141,7 @@ def test_sessions_with_other_peers_and_without_open_stay() -> None:
     waiting.start(0)
     waiting.connected(0)
     other = session(called=False)
-    other.remote = Open(65003, 90, "192.0.2.3")
+    other.facts.peer_open = Open(65003, 90, "192.0.2.3")
     new = session(called=True)
     assert losers(new, [new, waiting, other], 1) == []
 

@@ -11,8 +11,12 @@ import pytest
 from bgpipe import accel
 from bgpipe.session.codec import SessionCodec
 from bgpipe.session.error_handler import ErrorHandler, Verdict
+from bgpipe.session.facts import Facts
+from bgpipe.wire import caps
+from bgpipe.wire.caps import Capability
 from bgpipe.wire.context import WireContext
-from bgpipe.wire.message import HEADER, KEEPALIVE, UPDATE, Message
+from bgpipe.wire.message import HEADER, KEEPALIVE, OPEN, UPDATE, Message
+from bgpipe.wire.open import Open
 from bgpipe.wire.update import Update
 
 GOOD = Update.make(reach=["10.0.0.0/8"], attrs={"ORIGIN": "IGP", "ASPATH": [65001], "NEXTHOP": "192.0.2.1"}).body
@@ -28,8 +32,17 @@ DISCARDED = (
 OVERRUN = GOOD[:2] + b"\xff\xff" + GOOD[4:]
 
 
-def verdicts(body: bytes, policy: str = "auto", peer: str | None = "ebgp") -> list[Verdict]:
-    return list(ErrorHandler(policy).handle(Message(UPDATE, body), peer))
+def facts(peer: str = "ebgp") -> Facts:
+    """Those of a session whose OPENs are known."""
+    found = Facts()
+    for tell, asn in ((found.on_sent, 65001), (found.on_received, 65001 if peer == "ibgp" else 65002)):
+        wide = Capability(caps.AS4, asn.to_bytes(4, "big"))
+        tell(Message(OPEN, Open(asn, 90, "192.0.2.1", (wide,)).encode()))
+    return found
+
+
+def verdicts(body: bytes, policy: str = "auto") -> list[Verdict]:
+    return list(ErrorHandler(policy, facts()).handle(Message(UPDATE, body)))
 
 
 def only(found: list[Verdict]) -> Message:
@@ -93,8 +106,9 @@ def test_in_a_block_only_the_bad_one_is_taken_out() -> None:
     octets = (
         b"".join(Message(UPDATE, body).octets for body in (GOOD, GOOD, BAD_ORIGIN, GOOD)) + Message(KEEPALIVE).octets
     )
-    block, _ = SessionCodec().feed(octets, 1)
-    found = list(ErrorHandler().handle(block, "ebgp"))
+    codec = SessionCodec(facts())
+    block, _ = codec.feed(octets, 1)
+    found = list(ErrorHandler("auto", codec.facts).handle(block))
     assert [bool(verdict.errors) for verdict in found] == [False, True, False]
     sizes = [1 if isinstance(verdict.item, Message) else len(verdict.item or ()) for verdict in found]
     assert sizes == [2, 1, 1]
@@ -114,7 +128,7 @@ def test_vectors_keep_or_end_the_session_as_they_must(shared: Path, name: str) -
         context = WireContext(as4=session["as4"])
         message = Message(UPDATE, bytes.fromhex(row["hex"])[HEADER:], context=context)
         peer = "ibgp" if session.get("peer") == "ibgp" else "ebgp"
-        found = list(ErrorHandler().handle(message, peer))
+        found = list(ErrorHandler("auto", facts(peer)).handle(message))
         faults = [verdict.fault for verdict in found if verdict.fault]
         if bool(faults) != (row["session_must"] == "reset"):
             wrong.append((row["id"], row["name"], row["session_must"]))

@@ -292,8 +292,7 @@ def test_refresh_of_the_wrong_length_is_told_to_who_knows_marks() -> None:
     session = established(active())
     session.received(mark, 1)
     assert isinstance(session.outputs()[0], Deliver)
-    assert session.remote is not None
-    session.remote = session.remote.with_capabilities((Capability(caps.ENHANCED_ROUTE_REFRESH),))
+    session = established(active(), peer=PEER.with_capabilities((Capability(caps.ENHANCED_ROUTE_REFRESH),)))
     session.received(mark, 1)
     outputs = session.outputs()
     assert told(outputs) == ["NOTIFY 7/1", "Disconnect", "Down"]

@@ -255,8 +255,10 @@ class Pipeline:
             self.on_change()
 
     def look(self, message: Message) -> None:
-        """Emits PARSE if the message is a malformed UPDATE (wire/validation.py)."""
-        if message.type_code == UPDATE:
+        """Emits PARSE if the message is a malformed UPDATE (wire/validation.py). One that came before both OPENs
+        were there is not judged: nobody knows how it is to be read.
+        """
+        if message.type_code == UPDATE and not message.context.assumed:
             from ..wire.validation import malformed
 
             if errors := malformed(message.update):

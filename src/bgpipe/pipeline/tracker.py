@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from ..session.facts import Facts
 from ..wire.block import Block
 from ..wire.errors import WireError
 from ..wire.family import Family
@@ -16,32 +17,49 @@ _END_OF_RIB: Final = 11
 
 
 class _Side:
-    """What one line has carried. open, alive, update: when last, in seconds since 1970, 0 for never."""
+    """Which events one line has had. open, alive, update: when last, in seconds since 1970, 0 for never."""
 
     def __init__(self) -> None:
         self.open = 0
         self.alive = 0
         self.update = 0
-        self.open_message: Message | None = None
         self.ended: set[Family] = set()
         self.all_ended = False
 
 
 class Tracker:
-    """Emits OPEN, ALIVE, UPDATE, ESTABLISHED, EOR_AF and EOR; OPEN, ALIVE and UPDATE at most once a second and line."""
+    """Emits OPEN, ALIVE, UPDATE, ESTABLISHED, EOR_AF and EOR; OPEN, ALIVE and UPDATE at most once a second and line.
+
+    An End-of-RIB marker that leaves a line before the session is told to be established waits for that, so that the
+    order of events is always OPEN, ESTABLISHED, EOR.
+    """
 
     def __init__(self, emit: Callable[..., None]) -> None:
         self._emit = emit
         self._sides = {"L": _Side(), "R": _Side()}
+        self._peers: list[Facts] = []
+        self._own = Facts()
+        """what the messages of the lines tell, where no stage has a connection to a peer"""
+        self._waiting: list[Message] = []
+        """End-of-RIB markers that came before ESTABLISHED"""
         self.established = False
+        """whether ESTABLISHED was emitted"""
         self.since = 0
-        """when it was established, in microseconds since 1970"""
+        """when it was, in microseconds since 1970"""
+
+    def follow(self, facts: Facts) -> None:
+        """Goes by the facts of this connection to a peer, and of others that were named before."""
+        self._peers.append(facts)
+
+    @property
+    def facts(self) -> list[Facts]:
+        """Those that events follow from: of each connection to a peer, or one of the lines together."""
+        return self._peers or [self._own]
 
     @property
     def hold_time(self) -> int:
-        """Seconds without a message after which the session is lost (RFC 4271 section 4.2); 0 for none or unknown."""
-        opens = [side.open_message for side in self._sides.values() if side.open_message is not None]
-        return min((int.from_bytes(message.body[3:5], "big") for message in opens), default=0)
+        """Seconds without a message after which a session is lost (RFC 4271 section 4.2); 0 for none or unknown."""
+        return min(facts.hold_time for facts in self.facts)
 
     def see(self, message: Message) -> None:
         """Looks at a message that leaves a line."""
@@ -53,13 +71,16 @@ class Tracker:
                 self._tell(events.UPDATE, message, second)
             if len(message.body) <= _END_OF_RIB:
                 self._see_end(side, message)
-        elif message.type_code == KEEPALIVE:
+            return
+        if not self._peers:
+            (self._own.on_sent if message.direction == "R" else self._own.on_received)(message)
+        if message.type_code == KEEPALIVE:
             if second > side.alive:
                 side.alive = second
                 self._tell(events.ALIVE, message, second)
             self._see_established(message)
         elif message.type_code == OPEN and second > side.open:
-            side.open, side.open_message = second, message
+            side.open = second
             self._tell(events.OPEN, message, second)
 
     def see_block(self, block: Block, direction: str) -> None:
@@ -71,11 +92,14 @@ class Tracker:
             self._tell(events.UPDATE, block.message(0), second)
 
     def _see_established(self, message: Message) -> None:
-        sides = self._sides.values()
-        if not self.established and all(side.open and side.alive for side in sides):
-            self.established = True
-            self.since = message.time
-            self._tell(events.ESTABLISHED, message, max(side.alive for side in sides))
+        if self.established or not all(facts.established for facts in self.facts):
+            return
+        self.established = True
+        self.since = message.time
+        self._tell(events.ESTABLISHED, message, max(side.alive for side in self._sides.values()))
+        waiting, self._waiting = self._waiting, []
+        for end in waiting:
+            self._see_end(self._sides[end.direction], end)
 
     def _see_end(self, side: _Side, message: Message) -> None:
         try:
@@ -84,6 +108,9 @@ class Tracker:
             return
         if family is None or family in side.ended:
             return
+        if self._peers and not self.established:
+            self._waiting.append(message)
+            return
         side.ended.add(family)
         self._tell(events.EOR_AF, message, family.afi, family.safi)
         if not side.all_ended and len(side.ended) >= max(1, len(self._families())):
@@ -91,16 +118,8 @@ class Tracker:
             self._tell(events.EOR, message)
 
     def _families(self) -> set[Family]:
-        """The families that both sides have announced."""
-        both: list[set[Family]] = []
-        for side in self._sides.values():
-            if side.open_message is None:
-                return set()
-            try:
-                both.append(set(side.open_message.open.families))
-            except WireError:
-                return set()
-        return both[0] & both[1]
+        """The families that all have agreed on."""
+        return set.intersection(*(set(facts.families) for facts in self.facts))
 
     def _tell(self, name: str, message: Message, *values: Any) -> None:
         self._emit(name, message=message, direction=message.direction, values=values)

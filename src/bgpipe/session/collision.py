@@ -36,9 +36,10 @@ def losers(new: Session, others: Iterable[Session], now: float) -> list[Session]
     for other in others:
         if other is new or not _same_peer(new, other):
             continue
-        assert new.local is not None
-        assert new.remote is not None
-        stays = survivor(new.local.bgp_id, new.local.asn, new.remote.bgp_id, new.remote.asn)
+        ours, theirs = new.local, new.facts.peer_open
+        assert ours is not None
+        assert theirs is not None
+        stays = survivor(ours.bgp_id, ours.asn, theirs.bgp_id, theirs.asn)
         settled = other.state is State.ESTABLISHED and other.established_for(now) > COLLISION_WINDOW
         if settled or new.called == other.called or new.called == (stays == "ours"):
             return [new]
@@ -48,6 +49,7 @@ def losers(new: Session, others: Iterable[Session], now: float) -> list[Session]
 
 def _same_peer(new: Session, other: Session) -> bool:
     """Whether both have the OPEN of the same speaker."""
-    if new.remote is None or other.remote is None or other.state not in (State.OPEN_CONFIRM, State.ESTABLISHED):
+    one, two = new.facts.peer_open, other.facts.peer_open
+    if one is None or two is None or other.state not in (State.OPEN_CONFIRM, State.ESTABLISHED):
         return False
-    return (new.remote.bgp_id, new.remote.asn) == (other.remote.bgp_id, other.remote.asn)
+    return (one.bgp_id, one.asn) == (two.bgp_id, two.asn)

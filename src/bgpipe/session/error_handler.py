@@ -12,6 +12,7 @@ from ..wire.errors import Reaction, WireError
 from ..wire.item import Item
 from ..wire.message import UPDATE, Message
 from ..wire.validation import strongest, validate
+from .facts import Facts
 
 POLICIES: Final = ("auto", "forward", "withdraw", "drop", "kill")
 """auto: what RFC 7606 says. forward: let it pass. withdraw: treat as withdraw. drop: the message. kill: the session."""
@@ -31,32 +32,37 @@ class Verdict:
 
 
 class ErrorHandler:
-    """policy: one of POLICIES."""
+    """policy: one of POLICIES. facts: those of the session, which say whether the peer is external."""
 
-    def __init__(self, policy: str = "auto") -> None:
+    def __init__(self, policy: str, facts: Facts) -> None:
         self.policy = policy
+        self.facts = facts
 
-    def handle(self, item: Item, peer: str | None) -> Iterator[Verdict]:
-        """Verdicts on all of `item`, in order. peer: "ebgp", "ibgp", or None if that is not known."""
+    def handle(self, item: Item) -> Iterator[Verdict]:
+        """Verdicts on all of `item`, in order.
+
+        A message that came before both OPENs were there is not judged: nobody can tell how it is to be read.
+        """
         if isinstance(item, Message):
-            yield from self._handle(item, peer)
+            yield from self._handle(item)
             return
         start = 0
         for position in accel.frame.needs_check(item.octets, item.index):
             if position > start:
                 yield Verdict(item.part(start, position))
-            yield from self._handle(item.message(position), peer)
+            yield from self._handle(item.message(position))
             start = position + 1
         if start == 0:
             yield Verdict(item)
         elif start < len(item):
             yield Verdict(item.part(start, len(item)))
 
-    def _handle(self, message: Message, peer: str | None) -> Iterator[Verdict]:
+    def _handle(self, message: Message) -> Iterator[Verdict]:
         # an attribute that an external peer should not send is its receiver's to discard, unless it is malformed too
-        if message.type_code != UPDATE or not validate(message.update):
+        if message.type_code != UPDATE or message.context.assumed or not validate(message.update):
             yield Verdict(message)
             return
+        peer = self.facts.peer_kind
         errors = validate(message.update, peer)
         try:
             items = self._treat(message, errors, external=peer == "ebgp")

@@ -15,11 +15,12 @@ from ..wire.address import format_address, parse_address
 from ..wire.caps import Capability
 from ..wire.errors import WireError
 from ..wire.message import Message
-from ..wire.negotiation import Agreement, negotiate
+from ..wire.negotiation import Agreement
 from ..wire.notification import CEASE, HARD_RESET, Notification
 from ..wire.open import AS_TRANS, Open
 from ..wire.refresh import BORR, EORR, SUBTYPE_NAMES
 from .damping import Damping
+from .facts import Facts
 from .fsm import Event, State, step
 from .timers import Timer, Timers
 
@@ -116,13 +117,10 @@ class Session:
     settings: Settings
     damping: Damping = field(default_factory=Damping)
     state: State = State.IDLE
+    facts: Facts = field(default_factory=Facts)
+    """of the connection"""
     local: Open | None = None
-    """the OPEN that we sent"""
-    remote: Open | None = None
-    """the OPEN that came"""
-    agreement: Agreement | None = None
-    hold_time: int = 0
-    """seconds, as agreed; 0 is no hold timer"""
+    """the OPEN that we asked to send; `facts.sent_open` is what the peer got"""
     called: bool = False
     """whether the peer opened the connection"""
     timers: Timers = field(default_factory=Timers)
@@ -130,6 +128,8 @@ class Session:
     """factor for the times of KEEPALIVE and of new attempts, so that many speakers do not do it all at once (RFC 4271
     section 10 wants 0.75 to 1)"""
     _outputs: list[Output] = field(default_factory=list)
+    _writes_facts: bool = True
+    """whether nobody else keeps the facts up to date"""
     _now: float = 0.0
     _since: float | None = None
     _passive: bool = False
@@ -150,9 +150,14 @@ class Session:
         """Ends the session with Cease / Administrative Shutdown."""
         self._event(Event.STOP, now)
 
-    def connected(self, now: float, *, called: bool = False) -> None:
-        """A connection is there. called: the peer opened it."""
+    def connected(self, now: float, *, called: bool = False, facts: Facts | None = None) -> None:
+        """A connection is there. called: the peer opened it.
+
+        facts: those of the connection, if a SessionCodec keeps them; each `Send` must be encoded by it before the next
+        message is taken. Without them, the session keeps facts of its own, of what it is given and asks to send.
+        """
         self.called = called
+        self.facts, self._writes_facts = (Facts(), True) if facts is None else (facts, False)
         self._event(Event.TCP_UP_DELAYED if self.settings.passive else Event.TCP_UP, now)
 
     def disconnected(self, now: float) -> None:
@@ -167,6 +172,8 @@ class Session:
     def received(self, incoming: Message, now: float) -> None:
         """A whole message came. Errors in it become faults."""
         self._message = incoming
+        if self._writes_facts:
+            self.facts.on_received(incoming)
         try:
             event = self._handle(incoming)
         except WireError as fault:
@@ -214,6 +221,15 @@ class Session:
         return outputs
 
     @property
+    def hold_time(self) -> int:
+        """Seconds; 0 is no hold timer. 0 before the peer's OPEN is there, then as agreed, or as it will be if our
+        OPEN is sent as it is."""
+        if self.local is None or self.facts.peer_open is None:
+            return 0
+        agreed = self.facts.hold_time
+        return agreed if self.facts.sent_open is not None else min(agreed, self.local.hold_time)
+
+    @property
     def send_hold(self) -> float:
         """Seconds that a peer may take nothing of what we send (RFC 9687 section 4)."""
         return self.settings.send_hold or max(480.0, 2.0 * self.hold_time)
@@ -243,6 +259,8 @@ class Session:
         if code == message.UPDATE:
             return Event.UPDATE
         if code == message.KEEPALIVE:
+            if self.state is State.OPEN_CONFIRM and self.facts.agreement is None:
+                return Event.UPDATE  # our OPEN is still on its way, so this can't be its answer: as out of turn
             return Event.KEEPALIVE
         if code == message.NOTIFICATION:
             return Event.NOTIFICATION
@@ -253,7 +271,8 @@ class Session:
 
     def _check_refresh(self, incoming: Message) -> None:
         """Raises WireError 7/1 for marks of the wrong length from a peer that knows them (RFC 7313 section 5)."""
-        if self.remote is None or not self.remote.has(caps.ENHANCED_ROUTE_REFRESH):
+        peer = self.facts.peer_open
+        if peer is None or not peer.has(caps.ENHANCED_ROUTE_REFRESH):
             return
         refresh = incoming.refresh
         if refresh.subtype in (BORR, EORR) and refresh.orf:
@@ -318,11 +337,6 @@ class Session:
         return Open(asn if asn <= 0xFFFF else AS_TRANS, hold_time, bgp_id, capabilities)
 
     def accept_open(self) -> None:
-        assert self._message is not None
-        assert self.local is not None
-        self.remote = self._message.open
-        self.agreement = negotiate(self.local, self.remote)
-        self.hold_time = min(self.local.hold_time, self.remote.hold_time)
         self.timers.stop(Timer.DELAY_OPEN)
         self.heard()
 
@@ -338,11 +352,11 @@ class Session:
             self.timers.stop(Timer.HOLD)
 
     def establish(self) -> None:
-        assert self.agreement is not None
+        assert self.facts.agreement is not None
         self._since = self._now
         if self.hold_time:
             self.timers.start(Timer.SEND_HOLD, self._now + self.send_hold)
-        self._outputs.append(Established(self.agreement))
+        self._outputs.append(Established(self.facts.agreement))
 
     def deliver(self) -> None:
         assert self._message is not None
@@ -368,8 +382,7 @@ class Session:
     def send_cease(self) -> None:
         """A peer that keeps our routes when it gets a NOTIFICATION is told not to by a Hard Reset (RFC 8538)."""
         cease = Notification.shutdown(self.settings.text)
-        opens = (self.local, self.remote)
-        if all(each is not None and _retains(each) for each in opens):
+        if self.facts.retains:
             cease = Notification(CEASE, HARD_RESET, cease.encode())
         self._notify(cease)
 
@@ -393,8 +406,7 @@ class Session:
         self.timers.stop_all()
         received = self._message.notification if self._cause is Event.NOTIFICATION and self._message else None
         self._outputs += [Disconnect(), Down(self._reason(received), self._sent, received)]
-        self.local = self.remote = self.agreement = self._since = self._message = self._fault = None
-        self.hold_time = 0
+        self.local = self._since = self._message = self._fault = None
 
     def _reason(self, received: Notification | None) -> str:
         if received is not None:
@@ -408,7 +420,10 @@ class Session:
         self._send(message.NOTIFICATION, notification.encode())
 
     def _send(self, type_code: int, body: bytes = b"") -> None:
-        self._outputs.append(Send(Message(type_code, body)))
+        sent = Message(type_code, body)
+        if self._writes_facts:
+            self.facts.on_sent(sent)
+        self._outputs.append(Send(sent))
 
 
 _EXPIRED: Final[dict[Timer, Event]] = {
@@ -428,11 +443,6 @@ _FAULTS: Final[dict[int, Event]] = {
 PROVIDER, RS, RS_CLIENT, CUSTOMER, PEER = range(5)
 _ROLES: Final = frozenset({(PROVIDER, CUSTOMER), (CUSTOMER, PROVIDER), (RS, RS_CLIENT), (RS_CLIENT, RS), (PEER, PEER)})
 """Pairs of local and remote role that go together (RFC 9234 section 4.2)."""
-
-
-def _retains(speaker: Open) -> bool:
-    """Whether a speaker does graceful restart after a NOTIFICATION too: the N bit of RFC 8538 section 2."""
-    return any(value[:1] and value[0] & 0x40 for value in speaker.values(caps.GRACEFUL_RESTART))
 
 
 def _less_one(bgp_id: str) -> str:

@@ -154,7 +154,7 @@ class Speaker(Producing):
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
         self.session.start(loop.time(), passive=True)
-        self.session.connected(loop.time())
+        self.session.connected(loop.time(), facts=self.peer.facts if self.peer is not None else None)
         self._act()
         look = loop.time()
         while self._down is None:
@@ -184,11 +184,14 @@ class Speaker(Producing):
         status["families"] = list(map(str, self._families))
         return status
 
+    @property
+    def peer(self) -> PeerStage | None:
+        """The stage that has the connection to our peer, None where the peer is reached through a program or tunnel."""
+        peers = (stage for stage in self.pipeline.stages if isinstance(stage, PeerStage))
+        return next((stage for stage in peers if stage.side == self.directions), None)
+
     def _connections(self) -> list[Connection]:
-        ends = [
-            stage for stage in self.pipeline.stages if isinstance(stage, PeerStage) and stage.side == self.directions
-        ]
-        return [end.connection for end in ends if end.connection is not None]
+        return [self.peer.connection] if self.peer is not None and self.peer.connection is not None else []
 
     def _excuse(self, now: float) -> None:
         """A peer that nobody listens to, since an output is full, has not been silent."""

@@ -38,12 +38,14 @@ class WireContext:
     add_path: families whose NLRI carry a path identifier (RFC 7911).
     extended_message: messages may have up to 65535 octets (RFC 8654).
     guess_as: if an AS_PATH or AGGREGATOR can't be read as `as4` says, try the other width.
+    assumed: no OPENs have said so. What is read by it is only a guess: it is neither judged nor written anew.
     """
 
     as4: bool = True
     add_path: Container[Family] = NO_FAMILIES
     extended_message: bool = False
     guess_as: bool = False
+    assumed: bool = False
 
     @property
     def max_message(self) -> int:

@@ -22,6 +22,7 @@ from ...pipeline.options import DURATION, FLAG, INTEGER, TEXT, Option, choice
 from ...pipeline.stage import Producing
 from ...session.codec import SessionCodec
 from ...session.error_handler import POLICIES, ErrorHandler
+from ...session.facts import Facts, Side
 from ...wire import message
 from ...wire.address import parse_address
 from ...wire.errors import WireError
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 
 MAX_PENDING: Final = 100
 """Items that may wait for a connection that is not there yet, before the senders are asked to wait."""
+
+
+MAX_UNSENT_TOLD: Final = 10
+"""UPDATEs that can't be sent and are told one by one; the others are counted."""
 
 
 class PeerStage(Producing):
@@ -75,8 +80,10 @@ class PeerStage(Producing):
             raise ConfigError("must be either the first or the last stage")
         self._check_options()
         self.side = "R" if self.directions == "L" else "L"
-        self.codec = SessionCodec(self.pipeline.context)
-        self.error_handler = ErrorHandler(self.malformed)
+        self.facts = Facts(self.pipeline.context)
+        self.pipeline.tracker.follow(self.facts)
+        self.codec = SessionCodec(self.facts)
+        self.error_handler = ErrorHandler(self.malformed, self.facts)
         self.inlet = self.feed_into(session=True)
         self.pipeline.lines[self.side].outputs.append(self.send)
         self._pending: list[Item] = []
@@ -84,12 +91,9 @@ class PeerStage(Producing):
         self._feeding: Iterator[float] = iter(())
         self._holding = False
         self._over = asyncio.Event()
-        self._last: Notification | None = None
-        self._told = self._opened = False
         self.latency = Histogram()
         self.malformed_updates = 0
         self._read_at = 0.0
-        self._reason = ""
         self.pipeline.bus.on((events.ESTABLISHED,), self._on_established)
 
     def _check_options(self) -> None:
@@ -174,21 +178,22 @@ class PeerStage(Producing):
             timer.cancel()  # else it would keep a session that is over
 
     def _on_open_timeout(self) -> None:
-        if not self.codec.opened and not self._over.is_set():
-            self._end(f"no OPEN within {self.open_timeout:g} s", "timeout")
+        if self.facts.peer_open is None and not self._over.is_set():
+            self._end("timeout", "us", f"no OPEN within {self.open_timeout:g} s")
 
     async def stop(self) -> None:
         connection = self.connection
         if connection is None:
             return
-        if connection.is_open and self._opened and self._last is None and not self.pipeline.lost:
+        told = self.facts.first_notification
+        if connection.is_open and self.codec.sent[message.OPEN] and told is None and not self.pipeline.lost:
             self.send(Message(message.NOTIFICATION, Notification.shutdown().encode()))
         self.flush()
         await connection.close(max(0.0, self.closed_timeout))
         self.pipeline.log.info(
             "connection closed",
             stage=str(self),
-            reason=self._reason or self.pipeline.outcome,
+            reason=self.facts.end.text if self.facts.end is not None else self.pipeline.outcome,
             read=connection.octets_read,
             wrote=connection.octets_written,
             received=by_name(self.codec.received),
@@ -205,10 +210,10 @@ class PeerStage(Producing):
     def _on_established(self, event: object) -> None:
         """Tells what was negotiated. Where both peers got each other's OPEN as it was, the end at the right tells for
         both; where a stage has changed one, the peers have agreed on different things, and each end tells."""
-        ours = self.codec
+        ours = self.facts
         if ours.agreement is None:
             return
-        others = [stage.codec for stage in self.pipeline.stages if isinstance(stage, PeerStage) and stage is not self]
+        others = [stage.facts for stage in self.peers if stage is not self]
         if any(ours.peer_open == each.sent_open and ours.sent_open == each.peer_open for each in others):
             if self.side == "L":
                 return
@@ -224,7 +229,7 @@ class PeerStage(Producing):
         return self.connection is not None and self.connection.is_open
 
     def status(self) -> dict[str, Any]:
-        connection, peer = self.connection, self.codec.peer_open
+        connection, peer = self.connection, self.facts.peer_open
         status: dict[str, Any] = {
             "side": SIDES[self.side],
             "connected": self.connected,
@@ -242,8 +247,8 @@ class PeerStage(Producing):
             }
         if peer is not None:
             status["peer"] = {"asn": peer.asn, "id": peer.bgp_id, "hold": peer.hold_time}
-        if self.codec.agreement is not None:
-            status["capabilities"] = self.codec.agreement.json
+        if self.facts.agreement is not None:
+            status["capabilities"] = self.facts.agreement.json
         return status
 
     def measure(self, metrics: Metrics) -> None:
@@ -291,15 +296,12 @@ class PeerStage(Producing):
         """Malformed UPDATEs, where a stage will look at them, are treated before anybody does (RFC 7606)."""
         decodes = any(self.inlet.chains.values()) or self.pipeline.originates_session
         for item in items:
-            if isinstance(item, Message):
-                if item.type_code == message.NOTIFICATION:
-                    self._last = item.notification
-                elif item.type_code == message.OPEN:
-                    self.on_open()
+            if isinstance(item, Message) and item.type_code == message.OPEN:
+                self.on_open()
             if not decodes:
                 yield item
                 continue
-            for verdict in self.error_handler.handle(item, self.codec.peer_kind):
+            for verdict in self.error_handler.handle(item):
                 if verdict.message is not None:
                     self.inlet.number(verdict.message)  # what is told of it must not be taken for another message
                     if isinstance(verdict.item, Message):
@@ -321,24 +323,43 @@ class PeerStage(Producing):
     def _refuse(self, fault: WireError) -> None:
         """What the peer sent ends the session: it is told why."""
         self.send(Message(message.NOTIFICATION, Notification.of(fault).encode()))
-        self._end(f"{fault}: sent {Notification.of(fault)}", "refused")
+        self._end("refused", "us", f"{fault}: sent {Notification.of(fault)}")
 
     def _on_closed(self, error: Exception | None) -> None:
-        reason = explain_error(error) if error is not None else "connection closed by the peer"
-        word = "reset" if error is not None else "closed"
-        if self._last is not None:
-            reason, word = f"{reason} after {self._last}", "notification"
         if not self.pipeline.stopping:
             self.pipeline.lost = True
-        self._end(reason, word)
+        if error is not None:
+            self._end("reset", "peer", explain_error(error))
+        else:
+            self._end("closed", "peer", "connection closed by the peer")
 
-    def _end(self, reason: str, word: str) -> None:
-        """The session is over; `word` is the reason for counting."""
+    def _end(self, cause: str, side: Side, text: str) -> None:
+        """The connection is of no more use: the session is over."""
+        first = self.facts.first_notification
+        if first is not None and first.side == "peer":
+            cause, side, text = "notification", "peer", f"peer sent {first.notification}"
+        elif self.pipeline.stopping:
+            cause = text = self.pipeline.outcome
+            side = "us"
+        self.facts.on_end(cause, side, text)
         if not self._over.is_set():
             self._over.set()
             if not self.pipeline.stopping:
-                self._reason = reason
-                self.pipeline.fail(SessionLost(f"{self}: {reason}", reason=word))
+                self.pipeline.fail(self._cause(text, cause))
+
+    def _cause(self, text: str, cause: str) -> SessionLost:
+        """Why the session ended: because of the peer that sent the first NOTIFICATION, whichever connection is closed
+        first; else because of this connection."""
+        told = [(stage.facts.first_notification, stage) for stage in self.peers]
+        sent = [(first.time, str(stage), first) for first, stage in told if first is not None and first.side == "peer"]
+        for _, stage, first in sorted(sent)[:1]:
+            return SessionLost(f"{stage}: peer sent {first.notification}", reason="notification")
+        return SessionLost(f"{self}: {text}", reason=cause)
+
+    @property
+    def peers(self) -> list[PeerStage]:
+        """All stages of the pipeline that have a connection to a peer."""
+        return [stage for stage in self.pipeline.stages if isinstance(stage, PeerStage)]
 
     # to the peer
 
@@ -350,20 +371,27 @@ class PeerStage(Producing):
                 self._holding = True
                 self.pipeline.hold(self.side)
             return
-        if self._told:
+        if self.codec.sent[message.NOTIFICATION]:
             return  # nothing follows a NOTIFICATION
-        if isinstance(item, Message):
-            self._opened = self._opened or item.type_code == message.OPEN
-            self._told = item.type_code == message.NOTIFICATION
-        try:
-            octets = self.codec.encode(item)
-        except WireError as error:
-            self.drops["unsendable"] += 1
-            self.pipeline.log.warning("message can't be sent", stage=str(self), error=str(error))
+        octets = self.codec.encode(item)
+        if self.codec.unsent:
+            self._tell_unsent()
+        if not octets:
             return
         if not self._out:
             asyncio.get_running_loop().call_soon(self.flush)
         self._out.append(octets)
+
+    def _tell_unsent(self) -> None:
+        """Tells of UPDATEs that could not be written for the peer."""
+        for sent in self.codec.unsent:
+            what = "its routes are withdrawn instead" if sent.withdrawn else "it is left out"
+            self.drops["unsendable"] += 1
+            if self.drops["unsendable"] <= MAX_UNSENT_TOLD:
+                self.pipeline.log.warning(
+                    f"UPDATE can't be sent: {what}", stage=str(self), seq=sent.message.seq, error=str(sent.error)
+                )
+        self.codec.unsent.clear()
 
     def flush(self) -> None:
         if self._out and self.connection is not None:
