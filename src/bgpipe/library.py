@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
-from inspect import signature
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 from weakref import finalize
 
 from . import formats
 from .filters import Filter, compile_filter
-from .formats.base import Counts, Damage, Decoder, Encoder, Format, ignore_damage
+from .formats.base import Counts, Damage, Decoder, DecoderOptions, Encoder, Format, ignore_damage
 from .net.files import InputStream, open_input, open_output
 from .wire.block import Block
 from .wire.errors import TextError
@@ -18,8 +17,6 @@ from .wire.item import Item
 from .wire.message import Message
 
 Path = str | os.PathLike[str]
-SNIFF_OCTETS: Final = 4096
-"""Octets by which the content of a stream tells its format."""
 PIECE: Final = 1 << 18
 """Octets that are read from a file object, and messages' octets that are written, at once."""
 
@@ -130,7 +127,7 @@ class _Opening:
     def open(self, source: Path | BinaryIO, decoder: FilteredDecoder) -> InputStream:
         if isinstance(source, str | os.PathLike):
             path = os.fspath(source)
-            decoder.detect(path)
+            decoder.take_name(path)
             return open_input(path, self._decompress, decoder.on_damage)
         return InputStream(_FileObject(source), self._decompress, on_damage=decoder.on_damage)
 
@@ -143,16 +140,16 @@ class FilteredDecoder:
     ) -> None:
         self._filter = filter
         self._format = format
+        self._named: Format | None = None
         self._states = states
         self._tell = on_damage
         self._decoder: Decoder | None = None
         self._start = b""
         self.counts = Counts()
 
-    def detect(self, path: str) -> None:
-        """Takes the format that a name tells, if none was given."""
-        if self._format is None and path != "-":
-            self._format = formats.detect_by_name(path)
+    def take_name(self, path: str) -> None:
+        """The name may tell the format, if the content doesn't."""
+        self._named = formats.detect_by_name(path)
 
     def on_damage(self, error: Exception) -> None:
         """Damage before decoding: compressed octets that nobody can read."""
@@ -178,18 +175,13 @@ class FilteredDecoder:
 
     def _choose(self, *, last: bool) -> bool:
         """Makes the decoder, once it is known which. Raises TextError."""
-        found = self._format or formats.sniff(self._start)
+        try:
+            found = self._format or formats.detect(self._start, self._named, last=last)
+        except TextError as error:
+            raise TextError(f"{error}: say it with format=") from None
         if found is None:
-            if last or len(self._start) >= SNIFF_OCTETS:
-                raise TextError("can't tell the format of the input: say it with format=")
             return False
-        if found.Decoder is None:
-            raise TextError(f"the format {found.name} can't be read")
-        settings: dict[str, Any] = {"states": True} if self._states else {}
-        known = signature(found.Decoder).parameters
-        self._decoder = found.Decoder(
-            on_damage=self._tell, **{name: value for name, value in settings.items() if name in known}
-        )
+        self._decoder = found.open_decoder(DecoderOptions(self._tell, states=self._states))
         self._decoder.counts.damaged += self.counts.damaged
         self.counts = self._decoder.counts
         return True
@@ -261,7 +253,7 @@ def read(
 
     source: a path, an http(s) URL, "-" for standard input, or a binary file object.
     filter: only messages that match; the language of the `grep` stage. Much faster than an `if`.
-    format: json, mrt, raw, or another package's; auto goes by the name, then by the content.
+    format: json, mrt, raw, or another package's; auto goes by the content, and by the name where that doesn't tell.
     decompress: gz, bzip2, zstd or none; auto goes by the content, then by the name.
     states: give the state changes of MRT archives too, as StateChange.
     on_damage: called for each record that can't be read; reading goes on after it.
@@ -321,9 +313,7 @@ def _encoder(path: str, format: str) -> Encoder:
             raise TextError(f"can't tell the format by the name {path!r}: say it with format=")
     else:
         found = formats.find(format)
-    if found.Encoder is None:
-        raise TextError(f"the format {found.name} can't be written")
-    return found.Encoder()
+    return found.open_encoder()
 
 
 def _pieces(encoder: Encoder, items: Iterable[Item]) -> Iterator[tuple[bytes, int]]:

@@ -258,7 +258,7 @@ def test_guessing_is_for_whoever_reads_the_message() -> None:
     needs_check = record(16, 4, bytes(10) + V4 + Message(UPDATE, b"\0").octets)
     old = record(5, 7, bytes(12))
     for guess_as in (False, True):
-        messages, _, _ = decode(alive + needs_check + old + alive, guess_as=guess_as)
+        messages, _, _ = decode(alive + needs_check + old + alive, context=WireContext(guess_as=guess_as))
         assert [message.context.guess_as for message in messages] == [guess_as] * 4
         assert [message.context.as4 for message in messages] == [False, True, False, False]
 

@@ -1,6 +1,7 @@
-"""Formats: each a module of this package, or of another one by an entry point `bgpipe.formats`.
+"""The registry of formats: ours are modules of this package with a record FORMAT, others' come by entry point.
 
-base.Format says what such a module has. Ours are found by name; others' are loaded when none of ours will do.
+base.Format says what a record has. Others' formats (entry points `bgpipe.formats`) are loaded when none of ours will
+do.
 """
 
 from __future__ import annotations
@@ -10,18 +11,24 @@ from contextlib import suppress
 from functools import lru_cache
 from importlib import import_module
 from itertools import chain
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from ..wire.errors import TextError
-from .base import Format
+from ..wire.message import Message
+from .base import Decoder, DecoderOptions, Encoder, EncoderOptions, Format, sniff_nothing
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-BUILTIN: Final = ("json", "raw", "mrt")
+BUILTIN: Final = ("mrt", "raw", "json")
+"""In the order in which they look at the first octets: a header of MRT tells more than the first letter of a text."""
 ENTRY_POINTS: Final = "bgpipe.formats"
 COMPRESSIONS: Final = (".gz", ".bz2", ".zst", ".zstd")
 """What detect_by_name takes off before it looks at a suffix."""
+ENOUGH: Final = 16
+"""Octets by which most formats can be told: a header of MRT, a marker of BGP, the beginning of a line."""
+MAX_SNIFF: Final = 4096
+"""Octets by which a format can be told, or never."""
 _ARCHIVES: Final = ("updates.2", "rib.2", "bview.2")
 _LATEST: Final = ("latest-update", "latest-bview")
 """How RIPE RIS and RouteViews name their MRT archives, which have no suffix."""
@@ -29,7 +36,8 @@ _LATEST: Final = ("latest-update", "latest-bview")
 
 def builtin(name: str) -> Format:
     """One of ours, of which there must be one."""
-    return cast(Format, import_module(f"{__name__}.{name}"))
+    found: Format = import_module(f"{__name__}.{name}").FORMAT
+    return found
 
 
 def find(name: str) -> Format:
@@ -39,11 +47,8 @@ def find(name: str) -> Format:
         return builtin(lower)
     entry = _entry_points().get(lower)
     if entry is None:
-        raise TextError(f"unknown format {name!r}: {', '.join((*BUILTIN, *_entry_points()))} are known")
-    try:
-        return cast(Format, entry.load())
-    except Exception as error:
-        raise TextError(f"format {entry.name!r}, from {entry.value}, can't be loaded: {error}") from error
+        raise TextError(f"unknown format {name!r}: {', '.join((*sorted(BUILTIN), *_entry_points()))} are known")
+    return _load(entry)
 
 
 def detect_by_name(path: str) -> Format | None:
@@ -66,6 +71,19 @@ def sniff(octets: bytes) -> Format | None:
     return next((each for each in chain(map(builtin, BUILTIN), _others()) if each.sniff(octets)), None)
 
 
+def detect(octets: bytes, named: Format | None, *, last: bool) -> Format | None:
+    """The format of a stream: by its first octets if they tell, else the one that its name has told.
+
+    None as long as more octets are needed. `last`: no more will come. Raises TextError if nothing tells.
+    """
+    if len(octets) < ENOUGH and b"\n" not in octets and not last:
+        return None
+    found = named if named is not None and named.sniff(octets) else sniff(octets) or named
+    if found is None and (last or len(octets) >= MAX_SNIFF):
+        raise TextError("can't tell the format of the input")
+    return found
+
+
 def _others() -> Iterator[Format]:
     """Formats that other packages bring. One that can't be loaded is only missed by who asks for it by name."""
     for name in _entry_points():
@@ -78,3 +96,44 @@ def _entry_points() -> dict[str, EntryPoint]:
     from importlib.metadata import entry_points  # slow, and hardly ever needed
 
     return {entry.name.lower(): entry for entry in entry_points(group=ENTRY_POINTS)}
+
+
+def _load(entry: EntryPoint) -> Format:
+    """Raises TextError."""
+    try:
+        found: Any = entry.load()
+        return found if isinstance(found, Format) else _adopt(entry.name, found)
+    except Exception as error:
+        raise TextError(f"format {entry.name!r}, from {entry.value}, can't be loaded: {error}") from error
+
+
+def _adopt(name: str, brought: Any) -> Format:
+    """The record of a module or class with `name`, `suffixes`, `sniff`, and classes `Decoder` and `Encoder` or None.
+
+    This is how formats were brought before there was a record. Such a Decoder is made with `on_damage` alone.
+    """
+    make_decoder, make_encoder = brought.Decoder, brought.Encoder
+
+    def decoder(options: DecoderOptions) -> Decoder:
+        made: Decoder = make_decoder(on_damage=options.on_damage)
+        made.context = options.context
+        return made
+
+    return Format(
+        name=getattr(brought, "name", name),
+        suffixes=tuple(getattr(brought, "suffixes", ())),
+        sniff=getattr(brought, "sniff", sniff_nothing),
+        decoder=decoder if make_decoder is not None else None,
+        encoder=(lambda options: _AdoptedEncoder(make_encoder(), options)) if make_encoder is not None else None,
+    )
+
+
+class _AdoptedEncoder(Encoder):
+    """An encoder with an `encode_message` of its own, which knows nothing of reports."""
+
+    def __init__(self, encoder: Encoder, options: EncoderOptions) -> None:
+        super().__init__(on_report=options.on_report)
+        self._encoder = encoder
+
+    def encode_one(self, message: Message) -> bytes:
+        return self._encoder.encode_message(message)

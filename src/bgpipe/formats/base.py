@@ -1,12 +1,13 @@
-"""What every format has in common: a decoder, an encoder, counts, and how damage is told."""
+"""What every format has in common: what it says of itself, a decoder, an encoder, counts, and how damage is told."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
 
 from ..wire.block import Block
+from ..wire.context import AS4, WireContext
+from ..wire.errors import TextError, WireError
 from ..wire.item import Item
 from ..wire.message import Message
 
@@ -62,11 +63,13 @@ class Decoder:
 
     Messages come with direction and seq as the stream says, "?" and 0 where it doesn't.
     `on_damage` is called once for each bad record; decoding goes on after it.
+    `context` is how messages are to be read that don't say it themselves; it may be changed between two pieces.
     """
 
-    def __init__(self, *, on_damage: Callable[[Damage], None] = ignore_damage) -> None:
+    def __init__(self, *, on_damage: Callable[[Damage], None] = ignore_damage, context: WireContext = AS4) -> None:
         self.counts = Counts()
         self.on_damage = on_damage
+        self.context = context
 
     def feed(self, octets: bytes) -> Iterator[Item]:
         """What `octets` complete."""
@@ -81,8 +84,19 @@ class Decoder:
         self.on_damage(Damage(text, offset, line))
 
 
+OnReport = Callable[[Message, Exception | None], None]
+"""Hears of a message that an encoder has looked at: the error if it can't be written, None if it may be malformed."""
+
+
 class Encoder:
-    """Items to the octets of a stream."""
+    """Items to the octets of a stream. A subclass has `encode_one`, and may have `encode` for what it does faster.
+
+    on_report: hears of messages that can't be written, which are left out; without it they raise TextError or
+    WireError.
+    """
+
+    def __init__(self, *, on_report: OnReport | None = None) -> None:
+        self.on_report = on_report
 
     def encode(self, item: Item) -> bytes:
         """A message or block in this format; b"" if the format has no form for it."""
@@ -91,23 +105,92 @@ class Encoder:
         return b"".join(map(self.encode_message, item))
 
     def encode_message(self, message: Message) -> bytes:
+        """One message in this format, b"" if it has no form for it; what can't be written goes to `on_report`."""
+        try:
+            return self.encode_one(message)
+        except (TextError, WireError) as error:
+            if self.on_report is None:
+                raise
+            self.on_report(message, error)
+            return b""
+
+    def encode_one(self, message: Message) -> bytes:
+        """One message in this format. Raises TextError, WireError."""
         raise NotImplementedError
 
 
-class Format(Protocol):
-    """A module of this package, or an entry point `bgpipe.formats` of another one.
+@dataclass(frozen=True, slots=True)
+class DecoderOptions:
+    """What a decoder may be told when it is made.
 
-    name: as --format says it. suffixes: file name endings, compression's taken off. sniff: whether a stream that
-    starts with these octets (up to 4096) is of this format. Encoder and Decoder are classes; either may be None.
+    on_damage: called once for each bad record. context: how messages are to be read that don't say it themselves.
+    states: give the state changes of the input too, as wire.state.StateChange.
     """
 
-    name: ClassVar[str]
-    suffixes: ClassVar[tuple[str, ...]]
-    Decoder: ClassVar[type[Decoder] | None]
-    Encoder: ClassVar[type[Encoder] | None]
+    on_damage: Callable[[Damage], None] = ignore_damage
+    context: WireContext = AS4
+    states: bool = False
 
-    @staticmethod
-    def sniff(octets: bytes) -> bool: ...
+
+@dataclass(frozen=True, slots=True)
+class EncoderOptions:
+    """What an encoder may be told when it is made.
+
+    on_report: see Encoder. compat: whose dialect to write, "" for our own.
+    """
+
+    on_report: OnReport | None = None
+    compat: str = ""
+
+
+def sniff_nothing(octets: bytes) -> bool:
+    """Of a format whose content can't be told from others'."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A format, and what it can.
+
+    name: as --format says it. suffixes: of file names, compression's taken off.
+    sniff: whether a stream that starts with these octets (16 to 4096, fewer at its end) is of this format.
+    decoder, encoder: make one; None if the format can't be read, or written.
+    text: lines of text, each of which stands alone.
+    says_direction: a message comes back with the direction that it was written with.
+    says_context: a message comes back with the width of AS numbers and with ADD-PATH as it was written with.
+    compat: dialects that the encoder can write.
+    """
+
+    name: str
+    suffixes: tuple[str, ...] = ()
+    sniff: Callable[[bytes], bool] = sniff_nothing
+    decoder: Callable[[DecoderOptions], Decoder] | None = None
+    encoder: Callable[[EncoderOptions], Encoder] | None = None
+    text: bool = False
+    says_direction: bool = False
+    says_context: bool = False
+    compat: tuple[str, ...] = ()
+
+    def open_decoder(self, options: DecoderOptions | None = None) -> Decoder:
+        """Raises TextError if the format can't be read."""
+        if self.decoder is None:
+            raise TextError(f"the format {self.name} can't be read")
+        return self.decoder(options or DecoderOptions())
+
+    def open_encoder(self, options: EncoderOptions | None = None) -> Encoder:
+        """Raises TextError if the format can't be written, or not in the dialect of `options`."""
+        options = options or EncoderOptions()
+        self.check_encoder(options.compat)
+        assert self.encoder is not None
+        return self.encoder(options)
+
+    def check_encoder(self, compat: str = "") -> None:
+        """Raises TextError as open_encoder does."""
+        if self.encoder is None:
+            raise TextError(f"the format {self.name} can't be written")
+        if compat and compat not in self.compat:
+            known = f"{', '.join(self.compat)} is possible" if self.compat else "it has no others"
+            raise TextError(f"the format {self.name} has no dialect {compat!r}: {known}")
 
 
 def encode_block(

@@ -32,34 +32,35 @@ from ..wire.message import UPDATE, Message, parse_type
 from ..wire.peer import peer_tags
 from ..wire.state import STATE, StateChange, parse_state
 from . import base
-from .base import Damage, encode_block, ignore_damage
-
-name: Final = "json"
-suffixes: Final = (".json", ".jsonl", ".txt")
+from .base import Damage, Format, OnReport, encode_block, ignore_damage
 
 MAX_LINE: Final = 16 << 20
 """Octets of the longest line that is read. The JSON of the longest message has less than 2 MiB."""
+OCTETS: Final = '"0x'
+"""In JSON the sign of octets that have no other form: they may be malformed."""
 BORROW, DROP, ACCEPT = 1, 2, 4
 ACTIONS: Final = {"BORROW": BORROW, "DROP": DROP, "ACCEPT": ACCEPT}
 _json_out: Any = getattr(accel, "json_out", None)
 _json_in: Any = getattr(accel, "json_in", None)
 _DIRECTIONS: Final = {"R": "R", "L": "L", "LR": "LR", "RL": "LR", "?": "?", "": "?"}
+_BINARY: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{3}(?:\d{3})?)", re.ASCII)
 
 
 def sniff(octets: bytes) -> bool:
-    """Whether the first line that says anything is an array or an object."""
+    """Whether the first line that says anything is an array or an object, and this is text: binary may begin so too."""
     text = octets.removeprefix(b"\xef\xbb\xbf").lstrip()
     while text[:1] == b"#":
         text = text.partition(b"\n")[2].lstrip()
-    return text[:1] in (b"[", b"{")
+    return text[:1] in (b"[", b"{") and not _BINARY.search(octets[:64])
 
 
 class Encoder(base.Encoder):
-    """Messages to lines, of ASCII alone."""
+    """Messages to lines, of ASCII alone. Reports the messages that are shown as octets too."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_report: OnReport | None = None) -> None:
+        super().__init__(on_report=on_report)
         self._time = 0
         self._time_text = format_time(0)
 
@@ -68,7 +69,7 @@ class Encoder(base.Encoder):
             return encode_block(item, _json_out.encode, self.encode_message)
         return super().encode(item)
 
-    def encode_message(self, message: Message) -> bytes:
+    def encode_one(self, message: Message) -> bytes:
         time = message.time
         if time != self._time:
             self._time = time
@@ -76,7 +77,10 @@ class Encoder(base.Encoder):
         peer = message.peer
         meta = _format_peer(peer) if peer is not None and not message.action else _format_meta(message)
         head = f'["{message.direction}",{message.seq},"{self._time_text}","{message.type}"'
-        return f"{head},{message.format_json()},{meta}]\n".encode()
+        body = message.format_json()
+        if self.on_report is not None and OCTETS in body:
+            self.on_report(message, None)
+        return f"{head},{body},{meta}]\n".encode()
 
 
 class Decoder(base.Decoder):
@@ -93,8 +97,7 @@ class Decoder(base.Decoder):
         context: WireContext = AS4,
         max_line: int = MAX_LINE,
     ) -> None:
-        super().__init__(on_damage=on_damage)
-        self._context = context
+        super().__init__(on_damage=on_damage, context=context)
         self._max_line = max_line
         self._line = 0
         self._held: list[bytes] = []
@@ -139,7 +142,7 @@ class Decoder(base.Decoder):
 
     def _read(self, lines: bytes) -> Iterator[Item]:
         """Whole lines."""
-        json_in = _json_in if self._context == AS4 else None
+        json_in = _json_in if self.context == AS4 else None
         pos, end = 0, len(lines)
         while pos < end:
             if json_in is not None:
@@ -213,7 +216,7 @@ class Decoder(base.Decoder):
         time = self._parse_time(line.time) if line.time else 0
         tags = line.meta or {}
         action = _parse_action(tags.pop("ACTION")) if "ACTION" in tags else 0
-        context = self._context
+        context = self.context
         if isinstance(line.type, int):
             type_code = line.type
             if not 0 <= type_code <= 255:
@@ -375,3 +378,15 @@ def _any_path_id(prefixes: object) -> bool:
 @lru_cache(maxsize=256)
 def _with_add_path(context: WireContext, families: frozenset[Family]) -> WireContext:
     return replace(context, add_path=families) if families else context
+
+
+FORMAT: Final = Format(
+    name="json",
+    suffixes=(".json", ".jsonl", ".txt"),
+    sniff=sniff,
+    decoder=lambda options: Decoder(on_damage=options.on_damage, context=options.context),
+    encoder=lambda options: Encoder(on_report=options.on_report),
+    text=True,
+    says_direction=True,
+    says_context=True,
+)

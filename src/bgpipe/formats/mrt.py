@@ -22,7 +22,7 @@ from ..wire.message import HEADER, KEEPALIVE, MARKER, NOTIFICATION, OPEN, UPDATE
 from ..wire.peer import make_peer, peer_from_tags, read_peer, shorten_peer
 from ..wire.state import StateChange
 from . import base
-from .base import encode_block, ignore_damage
+from .base import Format, encode_block, ignore_damage
 from .mrt_bundle import MP_REACH, attributes_of
 from .mrt_record import (
     ADDRESSES,
@@ -45,9 +45,6 @@ from .mrt_record import (
     record_name,
 )
 from .mrt_rib import PEER_INDEX_TABLE, RIB_FAMILIES, RibDecoder
-
-name: Final = "mrt"
-suffixes: Final = (".mrt",)
 
 _accel: Any = accel if accel.AVAILABLE else None
 _BLOCK: Final = 1 << 20
@@ -86,18 +83,19 @@ class Decoder(base.Decoder):
     can't be believed, the next one is searched for: a header that is sane, and leads to a BGP message that fills its
     record or to another sane header.
 
+    context: its `guess_as` holds for all messages. The width of AS numbers is what the record says.
     states: give state changes too (as StateChange), rather than only count them.
-    guess_as: messages are to be read with WireContext.guess_as.
     """
 
     def __init__(
         self,
         *,
         on_damage: Callable[[base.Damage], None] = ignore_damage,
+        context: WireContext = AS4,
         states: bool = False,
-        guess_as: bool = False,
     ) -> None:
-        super().__init__(on_damage=on_damage)
+        super().__init__(on_damage=on_damage, context=context)
+        guess_as = context.guess_as
         self._states = states
         self._guess_as = guess_as
         self._contexts = {subtype: replace(context, guess_as=guess_as) for subtype, context in _CONTEXTS.items()}
@@ -323,7 +321,7 @@ class Encoder(base.Encoder):
             return encode_block(item, _accel.mrt_out.encode, self.encode_message)
         return super().encode(item)
 
-    def encode_message(self, message: Message) -> bytes:
+    def encode_one(self, message: Message) -> bytes:
         as4 = message.context.as4
         peer = message.peer or peer_from_tags(message.tags)
         if not as4:
@@ -359,3 +357,13 @@ def _family(body: bytes) -> Family:
     except WireError:
         pass
     return IPV4_UNICAST
+
+
+FORMAT: Final = Format(
+    name="mrt",
+    suffixes=(".mrt",),
+    sniff=sniff,
+    decoder=lambda options: Decoder(on_damage=options.on_damage, context=options.context, states=options.states),
+    encoder=lambda options: Encoder(on_report=options.on_report),
+    says_context=True,
+)

@@ -12,10 +12,8 @@ from ..wire.errors import WireError
 from ..wire.item import Item
 from ..wire.message import HEADER, MARKER, MIN_LENGTH, Message, check_header
 from . import base
-from .base import Damage, encode_block, ignore_damage
+from .base import Damage, Format, encode_block, ignore_damage
 
-name: Final = "raw"
-suffixes: Final = (".raw", ".bin", ".bgp")
 _raw_out: Any = getattr(accel, "raw_out", None)
 _frame: Any = accel.frame.frame if accel.AVAILABLE else None
 
@@ -32,19 +30,15 @@ class Encoder(base.Encoder):
             return encode_block(item, _raw_out.encode, self.encode_message)
         return super().encode(item)
 
-    def encode_message(self, message: Message) -> bytes:
+    def encode_one(self, message: Message) -> bytes:
         return message.octets
 
 
 class Decoder(base.Decoder):
-    """Octets to messages. Where no message can start, one damage, and on at the next place where one does.
-
-    context: how the messages are to be read; it may be changed.
-    """
+    """Octets to messages. Where no message can start, one damage, and on at the next place where one does."""
 
     def __init__(self, *, on_damage: Callable[[Damage], None] = ignore_damage, context: WireContext = AS4) -> None:
-        super().__init__(on_damage=on_damage)
-        self.context = context
+        super().__init__(on_damage=on_damage, context=context)
         self._waiting = b""
         self._offset = 0
         """Octets of the stream before those that wait."""
@@ -124,3 +118,12 @@ class Decoder(base.Decoder):
         if not self._lost:
             self._lost = True
             self.damage(text, offset=offset)
+
+
+FORMAT: Final = Format(
+    name="raw",
+    suffixes=(".raw", ".bin", ".bgp"),
+    sniff=sniff,
+    decoder=lambda options: Decoder(on_damage=options.on_damage, context=options.context),
+    encoder=lambda options: Encoder(on_report=options.on_report),
+)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Final, Protocol
 
-from ..formats.base import Encoder
+from ..formats.base import Encoder, OnReport
 from ..pipeline.errors import StageError
 from ..wire.block import Block
 from ..wire.message import Message
@@ -36,10 +36,6 @@ class OutputStream(Protocol):
     def write(self, octets: bytes, /) -> object: ...
     def rotate(self) -> object: ...
     def close(self) -> object: ...
-
-
-Listener = Callable[[Message, Exception | None], None]
-"""Hears of a message that an encoder was asked for, and why it could not be written, None if it could."""
 
 
 class User(Protocol):
@@ -70,7 +66,7 @@ class OutputWriter:
     def __init__(
         self,
         output: OutputStream,
-        make_encoder: Callable[[Listener], Encoder],
+        make_encoder: Callable[[OnReport], Encoder],
     ) -> None:
         self.failed = False
         self.error: Exception | None = None

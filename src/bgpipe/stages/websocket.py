@@ -148,7 +148,7 @@ class Websocket(ExternalFilter):
     def _make_server(self) -> WebSocketServer:
         self._refusals = Throttle(REFUSALS, self.pipeline.clock)
         return WebSocketServer(
-            lines=self.format_.name == "json",
+            lines=self.format_.text,
             answers=not self.passive,
             on_client=self._on_client,
             on_slow=self._on_slow,
@@ -170,7 +170,7 @@ class Websocket(ExternalFilter):
             tls=self.tls,
             headers=self.headers,
             timeout=self.timeout,
-            lines=self.format_.name == "json",
+            lines=self.format_.text,
             answers=not self.passive,
         )
         self._on_client("connected", client.remote)
@@ -185,11 +185,11 @@ class Websocket(ExternalFilter):
 
     async def _read(self, link: Link) -> None:
         assert isinstance(link, WebSocketClient | WebSocketServer | SharedServer)
-        json = self.new_decoder() if self.format_.name == "json" else None
+        lines = self.new_decoder() if self.format_.text else None
         while octets := await link.read():
             if not self.only_write:
-                decoder = json or self.new_decoder()  # a frame is whole, and spoils none but itself
-                items = [*decoder.feed(octets + b"\n" if json else octets), *decoder.end()]
+                decoder = lines or self.new_decoder()  # a frame is whole, and spoils none but itself
+                items = [*decoder.feed(octets + b"\n" if lines else octets), *decoder.end()]
                 await self.receive(self._tagged(items, link.remote))
 
     def _tagged(self, items: list[Item], remote: str) -> Iterator[Message]:

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from ... import formats
-from ...formats.base import Damage, Decoder, Encoder, Format
-from ...net.output_writer import Listener
+from ...formats.base import Damage, Decoder, DecoderOptions, Encoder, EncoderOptions, Format, OnReport
 from ...pipeline.errors import ConfigError, StageError
 from ...pipeline.line import Input, type_filter
 from ...pipeline.options import FLAG, Option
 from ...pipeline.stage import Consuming, Producing
 from ...runtime.runner import pause
 from ...wire.block import NO_PEER, PEER, SEQ, TIME
-from ...wire.errors import TextError, WireError
+from ...wire.context import WireContext
+from ...wire.errors import TextError
 from ...wire.item import Item
 from ...wire.message import Message
 
 FORMAT_SWITCHES: Final = {"json": "json", "raw": "raw", "mrt": "mrt"}
 """Flags that once stood for --format."""
-RAW: Final = b'"0x'
-"""In JSON the sign of octets that have no other form: they may be malformed."""
 MAX_LOGGED: Final = 10
 """How many messages that can't be written, or pieces of damage, are told of in full."""
 
@@ -44,16 +41,15 @@ class Reading(Producing):
         self.select = type_filter(types) if types is not None else None
         self.plain = not (types is not None or self.no_seq or self.no_time or self.no_tags)
 
-    def make_decoder(self, found: Format, **settings: Any) -> Decoder:
-        """A decoder with those of the settings that it knows, and what the pipeline says. Raises StageError."""
-        if found.Decoder is None:
-            raise StageError(f"{self}: the format {found.name} can't be read")
-        context = self.pipeline.context
-        settings = {"guess_as": context.guess_as, "context": context} | settings
-        known = inspect.signature(found.Decoder).parameters
-        return found.Decoder(
-            on_damage=self.on_damage, **{name: value for name, value in settings.items() if name in known}
-        )
+    def make_decoder(self, found: Format, context: WireContext | None = None, *, states: bool = False) -> Decoder:
+        """A decoder of the format. context: for what doesn't say how to read it; None is the pipeline's.
+
+        Raises StageError if the format can't be read.
+        """
+        try:
+            return found.open_decoder(DecoderOptions(self.on_damage, context or self.pipeline.context, states))
+        except TextError as error:
+            raise StageError(f"{self}: {error}") from None
 
     async def feed_items(self, inlet: Input, items: Iterable[Item]) -> None:
         """Feeds what was decoded, as the lines take it."""
@@ -101,28 +97,19 @@ class Writing(Consuming):
     refused = 0
     """messages that the format has no form for"""
 
-    def make_encoder(self, found: Format, tell: Listener) -> Encoder:
+    def check_encoder(self, found: Format) -> None:
+        """Raises ConfigError if the format can't be written."""
+        try:
+            found.check_encoder()
+        except TextError as error:
+            raise ConfigError(str(error)) from None
+
+    def make_encoder(self, found: Format, on_report: OnReport) -> Encoder:
         """An encoder that tells of messages that it can't write, instead of raising, and of those that look malformed.
 
         Of a block it is asked for those that accel has declined, and all that are malformed are among them.
         """
-        assert found.Encoder is not None
-        encoder = found.Encoder()
-        encode = encoder.encode_message
-        decodes = found.name == "json"
-
-        def encode_message(message: Message) -> bytes:
-            try:
-                octets = encode(message)
-            except (WireError, TextError) as error:
-                tell(message, error)
-                return b""
-            if RAW in octets and decodes:
-                tell(message, None)
-            return octets
-
-        encoder.encode_message = encode_message  # type: ignore[method-assign]
-        return encoder
+        return found.open_encoder(EncoderOptions(on_report))
 
     def on_report(self, message: Message, error: Exception | None) -> None:
         """A message is unusual in some way; `error` says why it could not be written."""

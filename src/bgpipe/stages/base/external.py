@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Final
 
-from ...formats import raw
 from ...formats.base import Decoder
 from ...net.backoff import STABLE_AFTER, backoff
 from ...net.errors import explain_error
@@ -146,16 +145,15 @@ class ExternalFilter(Reading, Writing):
             raise ConfigError("--read and --copy exclude each other: nothing goes out")
 
     def _attach_writing(self) -> None:
-        if self.format_.Encoder is None:
-            raise ConfigError(f"the format {self.format_.name} can't be written")
+        self.check_encoder(self.format_)
         if not self.only_write:
-            if self.format_.name != "json" and len(self.directions) > 1:
+            if not self.format_.says_direction and len(self.directions) > 1:
                 raise ConfigError(
                     f"the format {self.format_.name} says no directions: choose one of --left and --right"
                 )
             self.watched = self._watched()
         self.encoder = self.make_encoder(self.format_, self.on_report)
-        single = self.framed and self.format_.name != "json"
+        single = self.framed and not self.format_.text
         self.together = 1 if single else None
         """messages that are given together at most"""
         self.watch(
@@ -277,7 +275,7 @@ class ExternalFilter(Reading, Writing):
         """What goes on of a block."""
         if not self._taking:
             return self._go_without_block(block)
-        if self.format_.name == "raw":
+        if not self.format_.says_context:
             first = block.message(0)
             self._contexts[first.direction] = first.context
         self._put(self.encoder.encode(block), block)
@@ -328,14 +326,14 @@ class ExternalFilter(Reading, Writing):
 
     def new_decoder(self) -> Decoder:
         """Raises StageError."""
-        # JSON says by itself how it is to be read, and says it with AS numbers of 4 octets
-        decoder = self.make_decoder(self.format_, **({"context": AS4} if self.format_.name == "json" else {}))
+        # What a format that says how it is to be read leaves unsaid is meant with AS numbers of 4 octets.
+        decoder = self.make_decoder(self.format_, AS4 if self.format_.says_context else None)
         self._attune(decoder)
         return decoder
 
     def _attune(self, decoder: Decoder) -> None:
-        """Raw messages don't say how they are to be read: as those that have gone out last in their direction."""
-        if isinstance(decoder, raw.Decoder):
+        """Where messages don't say how they are to be read: as those that have gone out last in their direction."""
+        if not self.format_.says_context:
             decoder.context = self._contexts.get(self.inlet.default, decoder.context)
 
     async def receive(self, items: Iterable[Item]) -> None:

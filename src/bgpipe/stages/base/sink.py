@@ -53,8 +53,7 @@ class Sink(Writing):
         if self.stall_timeout < 0:
             raise ConfigError("--stall-timeout can't be negative")
         self.output_format = self.choose_format()
-        if self.output_format.Encoder is None:
-            raise ConfigError(f"the format {self.output_format.name} can't be written")
+        self.check_encoder(self.output_format)
         self.watch(
             self.on_message,
             on_block=self.on_block,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any
 
 from ... import formats
 from ...formats.base import Counts, Decoder, Format
@@ -11,12 +11,10 @@ from ...net.files import DamagedError, InputStream, StreamError, open_input
 from ...pipeline.errors import StageError
 from ...pipeline.options import FLAG, LIST, TEXT, Option
 from ...pipeline.stage import Progress
+from ...wire.errors import TextError
 from ...wire.message import ROUTE_REFRESH, UPDATE
 from .coding import FORMAT_SWITCHES, Reading, find_format
 from .types import chosen_types
-
-SNIFF_OCTETS: Final = 4096
-"""Octets by which the content of a stream tells its format."""
 
 
 class Source(Reading):
@@ -27,7 +25,7 @@ class Source(Reading):
     format = Option(
         TEXT,
         "auto",
-        "format of the input; auto goes by the name, then by the content",
+        "format of the input; auto goes by the content, and by the name where that doesn't tell",
         metavar="FORMAT",
         switches=FORMAT_SWITCHES,
     )
@@ -39,6 +37,8 @@ class Source(Reading):
     decoder: Decoder | None = None
     failure: StageError | None = None
     """why the stream could not be read to its end"""
+    named_format: Format | None = None
+    """what the name of the input tells, and its content may contradict"""
     input_name = ""
     """what the format may be told by"""
 
@@ -51,10 +51,9 @@ class Source(Reading):
         self.inlet = self.feed_into()
 
     def choose_format(self) -> Format | None:
-        """None to go by the content. Raises ConfigError."""
-        if self.format != "auto":
-            return find_format(self.format)
-        return formats.detect_by_name(self.input_name) if self.input_name else None
+        """The one that --format names, None to find out. Raises ConfigError."""
+        self.named_format = formats.detect_by_name(self.input_name) if self.input_name else None
+        return find_format(self.format) if self.format != "auto" else None
 
     def open(self) -> InputStream:
         """The stream. Raises StreamError."""
@@ -135,12 +134,15 @@ class Source(Reading):
         self.judge_damage()
 
     def _choose_decoder(self, octets: bytes, *, last: bool) -> bool:
-        """Makes the decoder, if the format is known or the first octets tell it."""
-        found = self.input_format or formats.sniff(octets)
+        """Makes the decoder, if the format is known or the first octets tell it. Raises StageError."""
+        found = self.input_format
         if found is None:
-            if not last and len(octets) < SNIFF_OCTETS:
-                return False
-            raise StageError(f"{self}: can't tell the format of the input: say it with --format")
+            try:
+                found = formats.detect(octets, self.named_format, last=last)
+            except TextError as error:
+                raise StageError(f"{self}: {error}: say it with --format") from None
+        if found is None:
+            return False
         self.decoder = self.make_decoder(found, states=self.state)
         return True
 
