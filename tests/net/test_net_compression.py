@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from bgpipe.net import compression
 from bgpipe.net.bzip2 import decompress_bzip2
 from bgpipe.net.compression import by_content, by_suffix, compressor, decompress, parse_compression
+from bgpipe.net.gzip import fast_zlib
+from bgpipe.net.zstd import zstd_library
 
 TEXT = b"".join(b"%d prefix %d.%d.0.0/16\n" % (n, n % 223, n % 251) for n in range(20_000))
 EVERY = ("gz", "bzip2", "zstd")
@@ -39,9 +40,9 @@ def zlib_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     """With isal, if it is installed, and with zlib."""
     if request.param == "plain":
         monkeypatch.setitem(sys.modules, "isal", None)
-    compression._gzip.cache_clear()
+    fast_zlib.cache_clear()
     yield
-    compression._gzip.cache_clear()
+    fast_zlib.cache_clear()
 
 
 @pytest.mark.usefixtures("zlib_kind")
@@ -56,9 +57,12 @@ def test_both_ways(name: str, size: int) -> None:
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("size", [7, 1 << 18])
 def test_members_one_after_the_other_and_empty_ones(name: str, size: int) -> None:
-    parts = [TEXT[:5000], b"", TEXT[5000:5001], b"", b"", TEXT[5001:9000], b""]
-    assert unpack(name, b"".join(pack(name, part) for part in parts), size) == (TEXT[:9000], [])
+    noise = random.Random(1).randbytes(1_000_000) if size > 7 else b""  # more than one block of bzip2
+    parts = [noise, b"", TEXT[:5000], b"", TEXT[5000:5001], b"", b"", TEXT[5001:9000], b""]
+    assert unpack(name, b"".join(pack(name, part) for part in parts), size) == (noise + TEXT[:9000], [])
+    assert unpack(name, pack(name, noise) + pack(name, b""), size) == (noise, [])
     assert unpack(name, pack(name, b""), size) == (b"", [])
+    assert unpack(name, pack(name, b"") + bytes(9) + pack(name, b"") + bytes(700), size) == (b"", [])
 
 
 def test_what_others_wrote() -> None:
@@ -160,12 +164,184 @@ def test_bzip2_blocks_come_in_order(workers: int) -> None:
     assert b"".join(decompress_bzip2(pieces(packed, 10_000), pytest.fail, workers)) == text
 
 
-def test_a_bomb_comes_in_chunks() -> None:
-    bomb = zlib.compressobj(9, zlib.DEFLATED, 31)
-    packed = bomb.compress(bytes(50 << 20)) + bomb.flush()
-    sizes = [len(chunk) for chunk in decompress("gz", [packed], pytest.fail)]
-    assert sum(sizes) == 50 << 20
+def bomb(name: str, size: int, at_once: int = 1 << 22) -> bytes:
+    """So many zeros, packed."""
+    packing = zlib.compressobj(9, zlib.DEFLATED, 31) if name == "gz" else compressor(name)
+    parts = [packing.compress(bytes(at_once)) for _ in range(size // at_once)]
+    return b"".join((*parts, packing.flush()))
+
+
+@pytest.mark.usefixtures("zlib_kind")
+@pytest.mark.parametrize("name", EVERY)
+def test_a_bomb_comes_in_chunks(name: str) -> None:
+    sizes = [len(chunk) for chunk in decompress(name, [bomb(name, 50 << 20)], pytest.fail)]
     assert max(sizes) <= 2 << 20
+    assert sum(sizes) == 48 << 20
+
+
+@pytest.mark.usefixtures("zlib_kind")
+@pytest.mark.parametrize("size", [1, 1000, 1 << 18])
+@pytest.mark.parametrize("name", ["gz", "zstd"])
+def test_a_wrong_checksum_costs_nothing(name: str, size: int) -> None:
+    text = TEXT if size > 1 else TEXT[:20_000]
+    packed = bytearray(pack(name, text))
+    packed[-8 if name == "gz" else -1] ^= 1
+    long = "gzip" if name == "gz" else name
+    member = "member" if name == "gz" else "frame"
+    told = f"damaged {long} data: wrong checksum of a {member}, whose data counts all the same"
+    assert unpack(name, bytes(packed), size) == (text, [told])
+    assert unpack(name, bytes(packed) + pack(name, b"more"), size) == (text + b"more", [told])
+
+
+@pytest.mark.usefixtures("zlib_kind")
+def test_a_wrong_length_costs_nothing() -> None:
+    packed = bytearray(pack("gz", TEXT))
+    packed[-1] ^= 1
+    told = "damaged gzip data: wrong length of a member, whose data counts all the same"
+    assert unpack("gz", bytes(packed)) == (TEXT, [told])
+
+
+def bit_flipped(octets: bytes, bit: int) -> bytes:
+    value = int.from_bytes(octets, "big") ^ 1 << (len(octets) * 8 - 1 - bit)
+    return value.to_bytes(len(octets), "big")
+
+
+@pytest.mark.parametrize("size", [2000, 50_000, 450_000])
+def test_a_wrong_checksum_of_bzip2_costs_nothing(size: int) -> None:
+    text = (random.Random(4).randbytes(size // 2) + TEXT)[:size]
+    packed = bz2.compress(text, 1)
+    block = "wrong checksum of a block of the bzip2 data, which counts all the same"
+    stream = "wrong checksum of a bzip2 stream, whose data counts all the same"
+    found, damage = unpack("bzip2", bit_flipped(packed, 4 * 8 + 48 + 9))
+    assert (found, damage) == (text, [block])
+    found, damage = unpack("bzip2", bit_flipped(packed, len(packed) * 8 - 20))
+    assert (found, damage) == (text, [stream])
+    assert unpack("bzip2", packed + packed)[1] == []
+
+
+def test_a_checksum_of_bzip2_that_is_gone() -> None:
+    """The stream's checksum says that the octets of its last block are right."""
+    packed = bytearray(bz2.compress(TEXT[:5000]))
+    packed[10:14] = bytes(4)
+    block = "wrong checksum of a block of the bzip2 data, which counts all the same"
+    assert unpack("bzip2", bytes(packed)) == (TEXT[:5000], [block])
+
+
+@pytest.mark.parametrize("text", [b"", b"a", b"ab", b"aaaa", b"a" * 1000, b"ab" * 300, b"x" * 255 + b"y"])
+def test_short_bzip2_with_a_wrong_checksum_never_gives_anything_else(text: bytes) -> None:
+    packed = bz2.compress(text)
+    if text:
+        found, damage = unpack("bzip2", bit_flipped(packed, 4 * 8 + 48 + 9))
+        assert text.startswith(found) or not found
+        assert len(damage) == 1
+
+
+@pytest.mark.usefixtures("zlib_kind")
+def test_damaged_gzip_gives_all_that_comes_before_the_damage() -> None:
+    """Inflated octet by octet, a stream gives what a library throws away that is given more at once."""
+    rng = random.Random(8)
+    packed = bytearray(pack("gz", TEXT + rng.randbytes(50_000)))
+    packed[60_000:60_100] = b"\xff" * 100
+    plain = zlib.decompressobj(31)
+    before = b""
+    try:
+        for n in range(len(packed)):
+            before += plain.decompress(packed[n : n + 1])
+    except zlib.error:
+        pass
+    found, damage = unpack("gz", bytes(packed))
+    assert len(damage) == 1
+    assert found == before
+    assert len(found) > 50_000
+
+
+def test_damaged_zstd_gives_all_blocks_before_the_damage() -> None:
+    text = random.Random(8).randbytes(1_000_000)
+    packed = bytearray(pack("zstd", text))
+    packed[600_000:600_020] = bytes(20)
+    found, damage = unpack("zstd", bytes(packed))
+    assert len(found) >= 500_000
+    assert len(damage) == 1
+
+
+def skippable(octets: bytes, number: int = 0) -> bytes:
+    return bytes((0x50 + number,)) + b"\x2a\x4d\x18" + len(octets).to_bytes(4, "little") + octets
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000, 1 << 18])
+def test_skippable_frames_of_zstd(size: int) -> None:
+    text = TEXT[:20_000]
+    parts = [skippable(b"abcd"), pack("zstd", text), skippable(b""), skippable(MANY, 15), pack("zstd", b"x"), bytes(99)]
+    assert unpack("zstd", b"".join(parts), size) == (text + b"x", [])
+    assert unpack("zstd", skippable(b"abcd"), size) == (b"", [])
+    assert unpack("zstd", skippable(MANY)[:-1], size) == (b"", ["zstd data is cut short"])
+
+
+MANY = b"\x28\xb5\x2f\xfd" * 50_000
+
+
+def zstd_of(octets: bytes, **options: int) -> bytes:
+    library = zstd_library()
+    return bytes(
+        library.compress(octets, options={library.CompressionParameter[name]: value for name, value in options.items()})
+    )
+
+
+def test_zstd_of_every_shape() -> None:
+    for text in (b"", b"a", TEXT[:255], TEXT[:300], TEXT[:70_000], TEXT, bytes(500_000)):
+        for flags in (
+            {},
+            {"content_size_flag": 0},
+            {"checksum_flag": 1},
+            {"window_log": 10},
+            {"compression_level": 19},
+        ):
+            packed = zstd_of(text, **flags)
+            assert unpack("zstd", packed, 999) == (text, []), (len(text), flags)
+
+
+def test_a_window_of_zstd_that_is_too_long() -> None:
+    """What follows the frame is read."""
+    header = b"\x28\xb5\x2f\xfd\4" + bytes(((31 - 10) << 3,))  # a window of 2 GiB, and a checksum
+    frame = header + (5 << 3 | 1).to_bytes(3, "little") + b"12345" + b"abcd"
+    found, damage = unpack("zstd", frame + pack("zstd", b"next"), 3)
+    assert found == b"next"
+    (told,) = damage
+    assert "a window of 2048 MiB, and gets 128 at most: decompress it with zstd -d --long=31" in told
+
+
+@pytest.mark.usefixtures("zlib_kind")
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("size", [100, 1 << 18])
+def test_zeros_behind_a_stream_and_between_two_are_padding(name: str, size: int) -> None:
+    first, second = TEXT[:9000], TEXT[9000:12_000]
+    for zeros in (1, 3, 511, 70_000):
+        padding = bytes(zeros)
+        packed = pack(name, first) + padding + pack(name, second) + padding
+        assert unpack(name, packed, size) == (first + second, [])
+
+
+def test_much_padding_behind_bzip2() -> None:
+    packed = pack("bzip2", TEXT)
+    assert unpack("bzip2", packed + bytes(5_000_000)) == (TEXT, [])
+    assert unpack("bzip2", packed + bytes(3_000_000) + packed) == (TEXT + TEXT, [])
+    assert unpack("bzip2", packed + b"x" * 5_000_000) == (TEXT, ["octets that are not bzip2 data"])
+
+
+@pytest.mark.usefixtures("zlib_kind")
+def test_headers_of_gzip_with_all_there_can_be() -> None:
+    body = zlib.compressobj(9, zlib.DEFLATED, -15)
+    data = body.compress(TEXT) + body.flush()
+    trailer = zlib.crc32(TEXT).to_bytes(4, "little") + len(TEXT).to_bytes(4, "little")
+    for flags in range(32):
+        parts = [b"\x1f\x8b\x08", bytes((flags,)), b"\0\1\2\3\4\3"]
+        parts += [b"\5\0extra"] if flags & 4 else []
+        parts += [b"name\0"] if flags & 8 else []
+        parts += [b"comment\0"] if flags & 16 else []
+        parts += [b"hc"] if flags & 2 else []
+        packed = b"".join((*parts, data, trailer))
+        assert unpack("gz", packed * 2, 50) == (TEXT * 2, []), flags
+    assert unpack("gz", b"\x1f\x8b\x08\x08\0\0\0\0\0\3" + b"n" * 300_000)[1][0].endswith("a header without an end")
 
 
 @pytest.mark.parametrize(
@@ -176,12 +352,19 @@ def test_a_bomb_comes_in_chunks() -> None:
         (b"BZh1\x17\x72\x45\x38\x50\x90", "bzip2"),
         (b"\x28\xb5\x2f\xfd", "zstd"),
         (b"BZh9\0\x10\0\4\0\0", "none"),  # an MRT record of 2005-04-11
-        (b"[", "none"),
+        (b"[", None),
+        (b'["', "none"),
         (b"\x1f\x8b\x07", "none"),
         (b"", None),
         (b"\x1f\x8b", None),
         (b"BZh", None),
         (b"BZh91AY", None),
+        (b"\x50\x2a\x4d\x18\4\0\0\0\x77\0\0\0", "zstd"),
+        (b"\x5f\x2a\x4d\x18\0\0\0\0\x28\xb5\x2f\xfd", "zstd"),
+        (b"\x5a\x2a\x4d\x18\0\x10\0\0" + bytes(4), "zstd"),  # 4,096 octets of zeros
+        (b"\x5a\x2a\x4d\x18\0\x10\0\4\0\0\0\x62", "none"),  # an MRT record of 2017-12-06
+        (b"\x5a\x2a\x4d", None),
+        (b"\x5a\x2a\x4d\x18\4\0\0", None),
         (b"\x28\xb5\x2f", None),
     ],
 )

@@ -2,17 +2,22 @@
 
 A bzip2 stream is a header of 4 octets, blocks that start at any bit with a magic number of 48 bits, and an end mark.
 Each block decompresses by itself once it has a stream of its own around it. So the blocks are found, and threads
-decompress them side by side (libbz2 runs without the GIL). One that is damaged is left out, as bzip2recover does.
+decompress them side by side (libbz2 runs without the GIL). A damaged block is left out, as bzip2recover does: its
+octets would be in another order, and look like routes that nobody announced. Where only the checksum of a block is
+damaged, its octets count.
 """
 
 from __future__ import annotations
 
 import bz2
 import os
+import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, NamedTuple
+
+from .members import CHUNK
 
 BLOCK_MAGIC: Final = 0x314159265359
 END_MAGIC: Final = 0x177245385090
@@ -21,80 +26,214 @@ _END: Final = 48 + 32
 """Bits of the end mark: its magic, and a checksum of the stream."""
 _MAX_BLOCK: Final = 2_000_000
 """Compressed octets that are kept while no block starts: one block has 900,000, and some more if they don't shrink."""
-_SHIFTS: Final = [((BLOCK_MAGIC << 8) >> shift).to_bytes(7, "big")[1:6] for shift in range(8)]
-"""The five octets in the middle of a block's magic, as they are when it starts 0 to 7 bits into an octet."""
+_FIRST: Final = 2 << 20
+"""Octets that a thread makes of a block. A block of zeros has 46 million: the others come in chunks, when asked for."""
+_SPOILT_BITS: Final = 6
+"""Bits in which a checksum differs from the right one if it is the checksum that is damaged. Of damaged data it is as
+near by chance in 3 of 10,000 cases."""
+_REVERSED: Final = bytes(int(f"{octet:08b}"[::-1], 2) for octet in range(256))
+
+OnDamage = Callable[[str], None]
+
+
+class _Result(NamedTuple):
+    """What a block gave: its first octets, and the decompressor if there are more. None for octets: it is damaged.
+
+    checksum: that of the octets, where it is not the one that the block has.
+    """
+
+    octets: bytes | None
+    more: bz2.BZ2Decompressor | None = None
+    checksum: int | None = None
 
 
 class _Block(NamedTuple):
-    """Compressed octets, of which `bits` from bit `shift` on are one block. cut: the stream ends in or behind it."""
+    """Compressed octets, of which `bits` from bit `shift` on are one block.
+
+    cut: the stream ends in or behind it. total: the checksum of its stream, if it is the stream's last block.
+    """
 
     octets: bytes
     shift: int
     bits: int
     cut: bool = False
+    total: int | None = None
+
+    @property
+    def checksum(self) -> int:
+        """That of the block, which follows its magic number."""
+        return self._value() >> (self.bits - _END) & 0xFFFFFFFF
 
     def join(self, other: _Block) -> _Block:
         """Both as one, for a magic number may also come about by chance."""
         shared = 1 if other.shift else 0
         octets = self.octets[: len(self.octets) - shared] + other.octets
-        return _Block(octets, self.shift, self.bits + other.bits, other.cut)
+        return _Block(octets, self.shift, self.bits + other.bits, other.cut, other.total)
 
-    def decompress(self) -> bytes | None:
-        """None if it is damaged."""
+    def decompress(self, *, recover: bool = True) -> _Result:
+        """recover: if the checksum is wrong, the octets all the same."""
+        value, bits = self._value(), self.bits
+        stream = bz2.BZ2Decompressor()
+        try:
+            octets = stream.decompress(self._framed(value), _FIRST)
+        except (OSError, ValueError):
+            return self._despite_checksum(value) if recover and bits > 2 * _END and not self.cut else _Result(None)
+        if not stream.eof and not stream.needs_input:
+            return _Result(octets, stream)
+        return _Result(octets if stream.eof or (self.cut and octets) else None)
+
+    def _value(self) -> int:
+        value = int.from_bytes(self.octets, "big") >> (len(self.octets) * 8 - self.shift - self.bits)
+        return value & ((1 << self.bits) - 1)
+
+    def _framed(self, value: int) -> bytes:
+        """A stream of this block alone, whose checksum is that of the block."""
         bits = self.bits
-        value = int.from_bytes(self.octets, "big") >> (len(self.octets) * 8 - self.shift - bits) & ((1 << bits) - 1)
         if not self.cut:
-            # The checksum of a stream of one block is that of the block, which follows its magic.
             value = value << _END | END_MAGIC << 32 | (value >> (bits - _END)) & 0xFFFFFFFF
             bits += _END
         padding = -bits % 8
+        return b"BZh9" + (value << padding).to_bytes((bits + padding) // 8, "big")
+
+    def _despite_checksum(self, value: int) -> _Result:
+        """The octets of a block whose checksum is not theirs; none if they can't be had.
+
+        The library gives all but the last octet before it compares. The octets stand in a circle: the last one is
+        found by starting elsewhere in it. Where to start is said by a number of 24 bits, behind checksum and one bit.
+        """
+        octets = _all_but_last(self._framed(value))
+        found = _Result(None)
+        tail = octets[-min(1000, len(octets) // 2) :]
+        for origin in (1, 2, 3) if tail else ():
+            turned = _all_but_last(self._framed(value ^ origin << (self.bits - 48 - 32 - 25)))
+            at = turned.find(tail) + len(tail)
+            if len(tail) <= at < len(turned):
+                whole = octets + turned[at : at + 1]
+                found = _Result(whole, checksum=_checksum(whole))
+                if self.is_near(found):
+                    break
+        return found
+
+    def is_near(self, result: _Result) -> bool:
+        """Whether it is the block's checksum that is damaged, and not its octets."""
+        return result.checksum is not None and (result.checksum ^ self.checksum).bit_count() <= _SPOILT_BITS
+
+
+def _all_but_last(framed: bytes) -> bytes:
+    """What a stream of one block gives before its end is compared with its checksum; b"" if it is endless."""
+    octets, size = b"", 0
+    for step in (1 << 16, 1 << 8, 1):
         stream = bz2.BZ2Decompressor()
         try:
-            octets = stream.decompress(b"BZh9" + (value << padding).to_bytes((bits + padding) // 8, "big"))
+            octets = stream.decompress(framed, size) if size else b""
+            while size < _FIRST:
+                octets += stream.decompress(b"" if octets else framed, step)
+                size = len(octets)
+            return b""
         except (OSError, ValueError):
-            return None
-        return octets if stream.eof or (self.cut and octets) else None
+            pass
+    return octets
 
 
-def decompress_bzip2(chunks: Iterable[bytes], on_damage: Callable[[str], None], workers: int = 0) -> Iterator[bytes]:
+def _checksum(octets: bytes) -> int:
+    """bzip2's CRC: that of zlib with the bits of each octet, and of the result, in reverse."""
+    return int(f"{zlib.crc32(octets.translate(_REVERSED)):032b}"[::-1], 2)
+
+
+def decompress_bzip2(chunks: Iterable[bytes], on_damage: OnDamage, workers: int = 0) -> Iterator[bytes]:
     """The octets of a bzip2 stream, or of several one after the other; workers: threads, 0 for one per core."""
     workers = workers or _cores()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="bzip2")
-    waiting: deque[tuple[_Block, Future[bytes | None]]] = deque()
+    waiting: deque[tuple[_Block, Future[_Result]]] = deque()
+    totals = _Totals(on_damage)
     try:
         for block in _blocks(chunks, on_damage):
             waiting.append((block, pool.submit(block.decompress)))
             while len(waiting) > workers + 1:
-                yield from _next(waiting, on_damage)
+                yield from _next(waiting, totals, on_damage)
         while waiting:
-            yield from _next(waiting, on_damage)
+            yield from _next(waiting, totals, on_damage)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _cores() -> int:
+    """Threads: each holds up to 8 MB."""
     if hasattr(os, "sched_getaffinity"):
-        return min(len(os.sched_getaffinity(0)), 16)
-    return min(os.cpu_count() or 1, 16)
+        return min(len(os.sched_getaffinity(0)), 8)
+    return min(os.cpu_count() or 1, 8)
 
 
-def _next(waiting: deque[tuple[_Block, Future[bytes | None]]], on_damage: Callable[[str], None]) -> Iterator[bytes]:
+class _Totals:
+    """The checksum of a stream, which is made of those of its blocks."""
+
+    def __init__(self, on_damage: OnDamage) -> None:
+        self._on_damage = on_damage
+        self._total = 0
+        self._known = True
+
+    def fits(self, block: _Block, result: _Result) -> bool:
+        """Whether a block's octets must be right for those of the stream to be."""
+        return self._known and result.checksum is not None and self._with(result.checksum) == block.total
+
+    def add(self, block: _Block, checksum: int) -> None:
+        self._total = self._with(checksum)
+        if block.total is not None:
+            if self._known and self._total != block.total:
+                self._on_damage("wrong checksum of a bzip2 stream, whose data counts all the same")
+            self._total, self._known = 0, True
+
+    def miss(self, block: _Block) -> None:
+        """A block is damaged: nothing is known of its stream's checksum."""
+        self._known = block.total is not None
+        self._total = 0
+
+    def _with(self, checksum: int) -> int:
+        return ((self._total << 1 | self._total >> 31) & 0xFFFFFFFF) ^ checksum
+
+
+def _next(waiting: deque[tuple[_Block, Future[_Result]]], totals: _Totals, on_damage: OnDamage) -> Iterator[bytes]:
     """What the first of the waiting blocks holds."""
     block, future = waiting.popleft()
-    octets = future.result()
-    if octets is None and waiting:
-        octets = block.join(waiting[0][0]).decompress()
-        if octets is not None:
+    result = future.result()
+    if (result.octets is None or result.checksum is not None) and waiting:
+        joined = block.join(waiting[0][0])
+        again = joined.decompress(recover=False)
+        if again.octets is not None:
             waiting.popleft()
-    if octets is None and not block.cut:
-        on_damage("a block of the bzip2 data is damaged")
-    if octets:
-        yield octets
+            block, result = joined, again
+    if result.checksum is not None:
+        if totals.fits(block, result) or block.is_near(result):
+            on_damage("wrong checksum of a block of the bzip2 data, which counts all the same")
+        else:
+            result = _Result(None)
+    if result.octets:
+        yield result.octets
+    if result.more is not None and not (yield from _more(result.more)):
+        result = _Result(None)
+    if result.octets is not None:
+        if not block.cut:
+            totals.add(block, block.checksum if result.checksum is None else result.checksum)
+    else:
+        totals.miss(block)
+        if not block.cut:
+            on_damage("a block of the bzip2 data is damaged")
     if block.cut:
         on_damage("bzip2 data is cut short")
 
 
-def _blocks(chunks: Iterable[bytes], on_damage: Callable[[str], None]) -> Iterator[_Block]:
+def _more(stream: bz2.BZ2Decompressor) -> Generator[bytes, None, bool]:
+    """The rest of a block that gives much more than it has; whether its checksum is right."""
+    try:
+        while not stream.eof and not stream.needs_input:
+            if octets := stream.decompress(b"", CHUNK):
+                yield octets
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _blocks(chunks: Iterable[bytes], on_damage: OnDamage) -> Iterator[_Block]:
     """The blocks of a stream, as soon as the next one starts."""
     data = b""
     start = seen = -1  # bits of `data` where the block at hand starts, and where the last magic number was found
@@ -111,7 +250,13 @@ def _blocks(chunks: Iterable[bytes], on_damage: Callable[[str], None]) -> Iterat
                 on_damage("octets that are not bzip2 data")
             begun, start, seen = True, place, place
         if start >= 0 and len(data) - start // 8 > _MAX_BLOCK:
-            on_damage("a block of the bzip2 data is damaged")
+            mark = min(_magics(data, start // 8, END_MAGIC), default=-1)
+            if mark > start:
+                yield _last(data, start, mark)  # what follows is long padding, or something else
+                if data[(mark + _END + 7) // 8 :].strip(b"\0"):
+                    on_damage("octets that are not bzip2 data")
+            else:
+                on_damage("a block of the bzip2 data is damaged")
             start = -1
         keep = start // 8 if start >= 0 else max(0, len(data) - (64 if begun else _MAX_BLOCK))
         data = data[keep:]
@@ -123,13 +268,20 @@ def _blocks(chunks: Iterable[bytes], on_damage: Callable[[str], None]) -> Iterat
         if mark <= start:
             # Something may follow the end mark; or else the stream is cut short.
             mark = min(_magics(data, start // 8, END_MAGIC), default=-1)
-        yield _cut(data, start, mark) if mark > start else _piece(data, start, end)._replace(cut=True)
+        if mark > start:
+            yield _last(data, start, _before_headers(data, start, mark))
+        else:
+            yield _piece(data, start, end)._replace(cut=True)
         if mark > start and mark + _END > end:
             on_damage("bzip2 data is cut short")
-        elif mark > start and (mark + _END + 7) // 8 < len(data):
+        elif mark > start and data[(mark + _END + 7) // 8 :].strip(b"\0"):
             on_damage("octets that are not bzip2 data")
-    elif not begun and not (mark == 32 and data.startswith(b"BZh")):
+    elif not begun and not (data.startswith(b"BZh") and _only_empty_streams(data)):
         on_damage("bzip2 data is cut short" if b"BZh9".startswith(data[:3]) else "octets that are not bzip2 data")
+
+
+def _only_empty_streams(data: bytes) -> bool:
+    return _before_headers(data, 0, _padded_end_mark(data, 0, len(data))) == 32
 
 
 def _magics(data: bytes, start: int, magic: int = BLOCK_MAGIC) -> list[int]:
@@ -140,33 +292,57 @@ def _magics(data: bytes, start: int, magic: int = BLOCK_MAGIC) -> list[int]:
         core = pattern.to_bytes(7, "big")[1:6]
         at = data.find(core, start + 1)
         while at >= 0:
-            server = int.from_bytes(data[at - 1 : at + 6].ljust(7, b"\0"), "big")
-            if (server >> (8 - shift)) & _MASK == magic and at * 8 + shift + 40 <= len(data) * 8:
+            last = int.from_bytes(data[at - 1 : at + 6].ljust(7, b"\0"), "big")
+            if (last >> (8 - shift)) & _MASK == magic and at * 8 + shift + 40 <= len(data) * 8:
                 places.append(at * 8 - 8 + shift)
             at = data.find(core, at + 1)
     return sorted(places)
 
 
 def _cut(data: bytes, start: int, stop: int) -> _Block:
-    """The block between two bits, without the end mark and the header of the next stream if these are at its end."""
+    """The block between two bits, without the end mark, padding and header of the next stream if these are there."""
+    mark = _before_headers(data, start, stop)
+    return _last(data, start, mark) if mark < stop else _piece(data, start, stop)
+
+
+def _before_headers(data: bytes, start: int, stop: int) -> int:
+    """Where the end mark before a stream's header is that ends at bit `stop`, and before empty streams."""
     while stop % 8 == 0 and data[max(0, stop // 8 - 4) : stop // 8 - 1] == b"BZh":
-        mark = _end_mark(data, stop - 32)
+        mark = _padded_end_mark(data, start, stop // 8 - 4)
         if mark <= start:
             break
         stop = mark
-    return _piece(data, start, stop)
+    return stop
+
+
+def _last(data: bytes, start: int, mark: int) -> _Block:
+    """The last block of a stream, whose end mark is at this bit."""
+    after = (mark + _END + 7) // 8
+    value = int.from_bytes(data[mark // 8 : after], "big") >> (after * 8 - mark - _END)
+    total = value & 0xFFFFFFFF if after <= len(data) else None
+    return _piece(data, start, mark)._replace(total=total)
 
 
 def _piece(data: bytes, start: int, stop: int) -> _Block:
     return _Block(data[start // 8 : (stop + 7) // 8], start % 8, stop - start)
 
 
+def _padded_end_mark(data: bytes, start: int, stop: int) -> int:
+    """The bit at which the end mark starts that ends, but for zeros, at octet `stop`; -1 if none does."""
+    mark = _end_mark(data, stop * 8)
+    if mark < 0 and not data[stop - 1]:
+        solid = len(data[start // 8 : stop].rstrip(b"\0")) + start // 8
+        # The checksum in the mark may end with zeros itself.
+        mark = max(_end_mark(data, octet * 8) for octet in range(solid, min(solid + 6, stop) + 1))
+    return mark
+
+
 def _end_mark(data: bytes, stop: int) -> int:
     """The bit at which the end mark starts that ends, with its padding, at bit `stop`; -1 if none does."""
     if stop % 8 or stop < _END:
         return -1
-    server = int.from_bytes(data[max(0, stop // 8 - 11) : stop // 8], "big")
+    last = int.from_bytes(data[max(0, stop // 8 - 11) : stop // 8], "big")
     for padding in range(8):
-        if (server >> (padding + 32)) & _MASK == END_MAGIC:
+        if (last >> (padding + 32)) & _MASK == END_MAGIC:
             return stop - padding - _END
     return -1

@@ -6,13 +6,12 @@ the next member (gzip), block (bzip2) or frame (zstd).
 
 from __future__ import annotations
 
-import re
-import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator
 from os.path import splitext
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
+
+from .members import CHUNK, OnDamage
 
 NAMES: Final[dict[str, str]] = {
     "auto": "auto",
@@ -30,12 +29,7 @@ NAMES: Final[dict[str, str]] = {
 }
 """The compressions that an option may name, in all their spellings."""
 SUFFIXES: Final[dict[str, str]] = {".gz": "gz", ".bz2": "bzip2", ".zst": "zstd", ".zstd": "zstd"}
-CHUNK: Final = 1 << 20
-"""Octets of a decompressed chunk at most, bzip2's blocks excepted."""
-_CHUNK_OCTETS: Final = 1 << 14
-"""Compressed octets that are decompressed at once: if they are damaged, no more than these are lost."""
-
-OnDamage = Callable[[str], None]
+_MRT_TYPES: Final = (11, 12, 13, 16, 17, 32, 33, 48, 49)
 
 
 def parse_compression(text: str) -> str:
@@ -63,7 +57,18 @@ def by_content(octets: bytes) -> str | None:
             return name
         if magic.startswith(octets):
             return None
-    return "none"
+    return _by_skippable_frame(octets)
+
+
+def _by_skippable_frame(octets: bytes) -> str | None:
+    """A zstd stream may start with a frame to be skipped, as pzstd's do; its magic number may also be the time of an
+    MRT record, whose type and length are not those of such a frame."""
+    if octets[0] >> 4 != 5 or not b"\x2a\x4d\x18".startswith(octets[1:4]):
+        return "none"
+    if len(octets) < 12:
+        return None
+    kind, length = int.from_bytes(octets[4:6], "big"), int.from_bytes(octets[8:12], "big")
+    return "none" if kind in _MRT_TYPES and octets[6] == 0 and 8 <= length <= 1 << 20 else "zstd"
 
 
 def decompress(name: str, chunks: Iterable[bytes], on_damage: OnDamage) -> Iterator[bytes]:
@@ -73,8 +78,14 @@ def decompress(name: str, chunks: Iterable[bytes], on_damage: OnDamage) -> Itera
     if name == "bzip2":
         from .bzip2 import decompress_bzip2
 
-        return decompress_bzip2(chunks, on_damage)
-    return _gather((_gzip() if name == "gz" else _zstd()).decompress(chunks, on_damage))
+        return _gather(decompress_bzip2(chunks, on_damage))
+    if name == "gz":
+        from .gzip import decompress_gzip
+
+        return _gather(decompress_gzip(chunks, on_damage))
+    from .zstd import decompress_zstd
+
+    return _gather(decompress_zstd(chunks, on_damage))
 
 
 def _gather(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -92,141 +103,17 @@ def _gather(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield b"".join(parts)
 
 
-class Decompressor(Protocol):
-    """That of bz2 and zstd; one member."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def needs_input(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
-
-
 class Compressor(Protocol):
     def compress(self, data: bytes, /) -> bytes: ...
     def flush(self) -> bytes: ...
 
 
-class _Gunzip:
-    """zlib's decompressor with the interface of the others; isal's, where it is installed, does the same faster."""
-
-    def __init__(self) -> None:
-        self._inner: Any = _fast_zlib().decompressobj(31)
-        self.needs_input = True
-
-    @property
-    def eof(self) -> bool:
-        return bool(self._inner.eof)
-
-    @property
-    def unused_data(self) -> bytes:
-        return bytes(self._inner.unused_data)
-
-    def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        octets: bytes = self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
-        self.needs_input = len(octets) < max_length and not self._inner.unconsumed_tail
-        return octets
-
-
-def _fast_zlib() -> Any:
-    try:
-        from isal import isal_zlib
-    except ImportError:
-        return zlib
-    return isal_zlib
-
-
-class _Members:
-    """A compression whose streams are members, one after the other."""
-
-    def __init__(
-        self,
-        name: str,
-        start: bytes,
-        header: bytes,
-        new: Callable[[], Decompressor],
-        errors: tuple[type[Exception], ...],
-    ) -> None:
-        self._name = name
-        self._start = start
-        self._header = re.compile(header, re.DOTALL)
-        self._new = new
-        self._errors = errors
-
-    def decompress(self, chunks: Iterable[bytes], on_damage: OnDamage) -> Iterator[bytes]:
-        """A chunk may be empty: then what comes next may be long in coming."""
-        member: Decompressor | None = None
-        lost = False
-        octets = b""
-        for chunk in chunks:
-            for start in range(0, len(chunk), _CHUNK_OCTETS):
-                octets += chunk[start : start + _CHUNK_OCTETS]
-                while True:
-                    if member is None:
-                        if lost:
-                            # Search on; a header may be cut in two by the end of these octets.
-                            match = self._header.search(octets)
-                            octets = octets[match.start() :] if match else octets[-9:]
-                            if match is None:
-                                break
-                        else:
-                            octets = octets.lstrip(b"\0")  # padding
-                            if self._start.startswith(octets):
-                                break
-                            if not octets.startswith(self._start):
-                                on_damage(f"octets that are not {self._name} data")
-                                lost = True
-                                continue
-                        member, lost = self._new(), False
-                    try:
-                        out = member.decompress(octets, CHUNK)
-                    except self._errors as error:
-                        on_damage(f"damaged {self._name} data: {error}")
-                        member, lost, octets = None, True, octets[1:]
-                        continue
-                    octets = b""
-                    if out:
-                        yield out
-                    if member.eof:
-                        octets, member = member.unused_data, None
-                    elif member.needs_input:
-                        break
-            yield b""
-        if member is not None:
-            on_damage(f"{self._name} data is cut short")
-        elif octets and not lost:
-            on_damage(f"octets that are not {self._name} data")
-
-
-@cache
-def _gzip() -> _Members:
-    library = _fast_zlib()
-    # A header is magic, flags, time, hints of the compressor, and operating system (RFC 1952 section 2.3).
-    header = rb"\x1f\x8b\x08[\0-\x1f].{4}[\0\2\4][\0-\x0d\xff]"
-    return _Members("gzip", b"\x1f\x8b\x08", header, _Gunzip, (zlib.error, library.error))
-
-
-@cache
-def _zstd() -> _Members:
-    library = _zstd_library()
-    magic = b"\x28\xb5\x2f\xfd"
-    return _Members("zstd", magic, re.escape(magic), library.ZstdDecompressor, (library.ZstdError,))
-
-
-def _zstd_library() -> Any:
-    if sys.version_info >= (3, 14):
-        from compression import zstd
-    else:
-        from backports import zstd
-    return zstd
-
-
 def compressor(name: str) -> Compressor:
     """A new compressor of gz, bzip2 or zstd: one member, stream or frame, which `flush` ends."""
     if name == "gz":
-        library = _fast_zlib()
+        from .gzip import fast_zlib
+
+        library = fast_zlib()
         level = 6 if library is zlib else 2
         new: Compressor = library.compressobj(level, zlib.DEFLATED, 31)
         return new
@@ -234,7 +121,9 @@ def compressor(name: str) -> Compressor:
         import bz2
 
         return bz2.BZ2Compressor()
-    library = _zstd_library()
+    from .zstd import zstd_library
+
+    library = zstd_library()
     parameter = library.CompressionParameter
     frame: Compressor = library.ZstdCompressor(options={parameter.compression_level: 3, parameter.checksum_flag: 1})
     return frame
