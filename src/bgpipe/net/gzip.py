@@ -22,7 +22,7 @@ _MAX_HEADER: Final = 1 << 17
 """Octets of a header, which has an extra field of at most 65,535, a name and a comment."""
 _STEP: Final = 1 << 14
 """Octets that zlib inflates at once."""
-_FAST_STEP: Final = 1 << 10
+_FAST_STEP: Final = 1 << 12
 """Octets that isal inflates at once: fewer, for what they give is lost if they are damaged, and it can't be copied."""
 _PAST: Final = 1 << 20
 """Octets of a member that are kept to inflate them again with zlib if isal finds damage."""
