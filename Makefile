@@ -14,17 +14,21 @@ ABOVE_ACCEL := $(addprefix tests/live/test_live_, collisions.py damping.py far.p
 	notifications.py partners.py stalls.py) tests/stages/test_stages_deaths.py tests/runtime/test_runtime_sessions.py \
 	tests/test_docs.py
 
-.PHONY: help install demo test check fuzz bench bench-live interop docs clean
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+
+.PHONY: help install demo test test-all check fuzz bench bench-live interop docs wheel clean
 
 help:
 	@echo "make demo     install, make a sample archive, turn it into JSON, filter it"
-	@echo "make test     install, run the tests"
-	@echo "make check    what CI runs: style, types, import ladder, tests without the compiled part, a short fuzz"
+	@echo "make test     install, run the tests that take no long time (two minutes on two cores)"
+	@echo "make test-all run all tests: those that wait for timers, flood sessions and run every page too"
+	@echo "make check    style, types, import ladder, tests without the compiled part, a short fuzz"
 	@echo "make bench    the speed table, beside the other tools found on this machine"
 	@echo "make bench-live  the same for live sessions, between two peers on loopback"
-	@echo "make fuzz     $(MUTANTS) mutants against a accel built with sanitizers"
+	@echo "make fuzz     $(MUTANTS) mutants against a compiled part built with sanitizers"
 	@echo "make interop  beside real routers (BIRD, FRR, GoBGP, OpenBGPD, ExaBGP: fetched, not installed) and bgpdump"
 	@echo "make docs     run every example in README.md and docs/, build the site if zensical is there"
+	@echo "make wheel    build a wheel, install it into an empty environment, try it there"
 	@echo "make install  .venv with the bgpipe command       make clean  remove what make made"
 
 install: $(VENV)/.installed
@@ -36,27 +40,28 @@ $(VENV)/bin/python:
 
 # The extras for speed have wheels for the usual machines only: without them it works as well.
 $(VENV)/.installed: $(SOURCES) | $(VENV)/bin/python
-	@echo "Installing into $(VENV) ..."
-	@$(PIP) install -e '.[speed]' 2>$(VENV)/install.log || $(PIP) install -e . || { cat $(VENV)/install.log; exit 1; }
+	@$(BIN)/python .ci/install.py '.[speed]' .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	@echo "Installing the tools for development ..."
-	@$(PIP) install -e '.[dev]'
+	@$(BIN)/python .ci/install.py '.[dev]'
 	@touch $@
 
 demo: $(VENV)/.installed
 	@BIN=$(BIN) sh examples/demo.sh
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-all: $(VENV)/.installed-dev
+	$(PYTEST) -m 'not interop'
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	BGPIPE_ACCEL=0 $(BIN)/python -m pytest $(addprefix --ignore=, $(ABOVE_ACCEL))
+	BGPIPE_ACCEL=0 $(PYTEST) $(addprefix --ignore=, $(ABOVE_ACCEL))
 	$(BIN)/python tests/accel/differential.py --mutants 200
 
 fuzz: $(VENV)/.installed-dev
@@ -72,9 +77,21 @@ interop: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m interop tests/interop -rs
 
 docs: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest tests/test_docs.py
+	$(PYTEST) -m 'not interop' tests/test_docs.py
 	@if [ -x $(BIN)/zensical ]; then $(BIN)/zensical build && echo "The site is in build/site"; \
 	else echo "The examples ran. For the site as HTML: $(BIN)/pip install -e '.[docs]', and make docs again"; fi
+
+# A wheel for this machine. Those of a release, for manylinux, musllinux and macOS, are built by cibuildwheel, whose
+# recipe is in pyproject.toml:   pipx run cibuildwheel
+wheel: $(VENV)/bin/python
+	@rm -rf build/wheel
+	@$(BIN)/python -m venv build/wheel/empty
+	@$(BIN)/python .ci/install.py --wheel build/wheel .
+	build/wheel/empty/bin/python -m pip --quiet --disable-pip-version-check install build/wheel/*.whl
+	cd build/wheel && empty/bin/bgpipe -v && empty/bin/python -m bgpipe.sample sample
+	cd build/wheel && empty/bin/bgpipe sample/updates.mrt.gz -- grep ipv6 -- write ipv6.json.gz
+	cd build/wheel && empty/bin/python -c 'import bgpipe; print(len(list(bgpipe.read("ipv6.json.gz"))), "messages")'
+	@ls build/wheel/*.whl
 
 clean:
 	rm -rf $(VENV) build sample .cache src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -36,3 +36,12 @@ def shared() -> Path:
 def data(shared: Path) -> Path:
     """Real MRT archives."""
     return shared / "data"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Names the tests that were tried again: somebody has to look at each."""
+    again = [report.nodeid for report in terminalreporter.stats.get("rerun", ())]
+    if again:
+        terminalreporter.section(f"{len(again)} tried again")
+        for nodeid in again:
+            terminalreporter.write_line(nodeid)

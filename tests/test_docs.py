@@ -17,7 +17,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -26,6 +26,8 @@ HERE = Path(__file__).resolve().parent.parent
 PAGES = [HERE / "README.md", *sorted((HERE / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)(?: title=\"([\w.]+)\")?[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TIMEOUT = 120
+SLOW = {"docs/stages/exec.md", "examples/bgpdump.py", "examples/flaps.py"}
+"""Pages and examples that take long: make test-all."""
 
 
 @pytest.fixture(scope="session")
@@ -116,7 +118,12 @@ def run_python(block: str, names: dict[str, object]) -> str:
     return printed.getvalue()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(HERE)))
+def cases(paths: Iterable[Path]) -> list[object]:
+    named = [(path, str(path.relative_to(HERE))) for path in paths]
+    return [pytest.param(path, id=name, marks=[pytest.mark.slow] if name in SLOW else []) for path, name in named]
+
+
+@pytest.mark.parametrize("page", cases(PAGES))
 def test_page(page, sample, tmp_path, monkeypatch):
     (tmp_path / "sample").symlink_to(sample, target_is_directory=True)
     monkeypatch.chdir(tmp_path)
@@ -135,7 +142,7 @@ def test_page(page, sample, tmp_path, monkeypatch):
             assert matches(block, printed), printed
 
 
-@pytest.mark.parametrize("example", sorted((HERE / "examples").glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize("example", cases(sorted((HERE / "examples").glob("*.py"))))
 def test_example(example, sample, tmp_path):
     """Every example runs on the sample, and prints something."""
     (tmp_path / "sample").symlink_to(sample, target_is_directory=True)

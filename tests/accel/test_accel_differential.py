@@ -40,13 +40,14 @@ def test_mutants():
 
 
 @needs_accel
-@pytest.mark.parametrize("records", [sample_records, rare_records])
+@pytest.mark.parametrize("records", [pytest.param(sample_records, marks=pytest.mark.slow), rare_records])
 def test_good_records(records, tmp_path):
     path = tmp_path / "archive.mrt"
     path.write_bytes(b"".join(records()))
     assert compare([str(path)], dict(os.environ)) == 1
 
 
+@pytest.mark.slow
 @needs_accel
 @pytest.mark.skipif(not ARCHIVES, reason=f"no archives in {DATA}")
 def test_the_start_of_every_archive():
@@ -68,6 +69,7 @@ def test_nearly_all_of_a_real_archive_is_the_business_of_accel():
         assert decline_rate(stream.read(3_000_000)) < 0.001
 
 
+@pytest.mark.slow
 def test_mutants_differ_and_come_back_the_same():
     first = list(mutant_cases(1, 300))
     assert first == list(mutant_cases(1, 300))

@@ -224,6 +224,47 @@ def as_fast(alone: list[tuple[Peer, Peer]], beside: list[tuple[Peer, Peer]], oct
     wait_until("those beside are as fast", holds)
 
 
+ECHO = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+made, _ = server.accept()
+while octets := made.recv(1 << 16):
+    made.sendall(octets)
+"""
+
+
+class Yardstick:
+    """A process that only echoes: how long the machine lets a process wait that has nothing else to do.
+
+    A pause of ours is held against the longest of its pauses, since on a busy machine both get longer."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen([sys.executable, "-c", ECHO], stdout=subprocess.PIPE)
+        assert self.process.stdout is not None
+        self.socket = socket.create_connection(("127.0.0.1", int(self.process.stdout.readline())))
+        self.slowest = 0.0
+
+    def measure(self, count: int) -> None:
+        """Sends so many messages, one after the other; keeps the longest time that such a round took."""
+        start = time.monotonic()
+        for _ in range(count):
+            self.socket.sendall(ALIVE)
+            assert self.socket.recv(1 << 16)
+        self.slowest = max(self.slowest, time.monotonic() - start)
+
+    def allows(self, pause: float, usual: float) -> bool:
+        """Whether a pause is as short as it usually is, or ten times as long as those of the echo at most."""
+        return pause < max(usual, 10 * self.slowest)
+
+    def __enter__(self) -> Yardstick:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+        self.process.communicate(timeout=CLOSE_TIMEOUT)
+
+
 def pour(peer: Peer, octets: bytes) -> threading.Thread:
     """Sends in a thread of its own, which ends when all is taken or the connection has ended."""
 

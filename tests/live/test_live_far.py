@@ -28,7 +28,7 @@ def has_md5() -> bool:
     return True
 
 
-pytestmark = pytest.mark.skipif(not has_md5(), reason="this kernel has no TCP MD5")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not has_md5(), reason="this kernel has no TCP MD5")]
 
 
 def prepare(made: socket.socket, ttl: int = 64, key: str = "") -> socket.socket:

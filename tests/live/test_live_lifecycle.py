@@ -383,7 +383,7 @@ def test_a_signal_while_there_is_no_session(what):
         begun = time.monotonic()
         running.signal()
         assert running.wait(5) == 0
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 3  # with nothing to finish, it takes none of the time that it may take
 
 
 @pytest.mark.parametrize("number", SIGNALS)
@@ -406,7 +406,7 @@ def test_the_second_signal_ends_it_at_once(number):
             begun = time.monotonic()
             running.signal(number)
             assert running.wait(5) == -number
-            assert time.monotonic() - begun < 1
+            assert time.monotonic() - begun < 3  # what the first signal leaves it
     finally:
         router.close()
 

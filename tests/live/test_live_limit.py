@@ -32,6 +32,7 @@ def prefixes(messages: list[bytes]) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_many_sessions_together_stay_below_the_total() -> None:
     limit = ("limit", "-R", "--session", "600", "--total", str(TOTAL))
     with proxy(*limit) as (running, router):

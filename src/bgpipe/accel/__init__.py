@@ -28,6 +28,8 @@ else:
             select as select,
         )
     except ImportError as error:
-        WHY_NOT = "not built" if error.name == __name__ else f"can't be loaded: {error}"
+        WHY_NOT = f"can't be loaded: {error}"
+        if error.name == __name__:
+            WHY_NOT = "not built: the installation found no C compiler or no Python headers (pip install -v shows more)"
     else:
         AVAILABLE = True

@@ -31,6 +31,8 @@ def run_pipeline(pipeline: Pipeline, make: Callable[[], Pipeline], options: Glob
         log.warning(f"nobody tells the event {name}")
     if accel.AVAILABLE:
         accel.memory.keep_pages()
+    else:
+        log.info("running without the compiled part: archives take many times longer", why=accel.WHY_NOT)
     start = time.monotonic()
     try:
         asyncio.run(_run(pipeline, make, options, log))
