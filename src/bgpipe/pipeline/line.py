@@ -351,7 +351,7 @@ class Input:
                 return
             if not callback.stage.running:
                 continue
-            if callback.on_block is None:
+            if callback.on_block is None or callback.stage.opens(block):
                 closed = self.closed  # by a stage that has let this block pass as its last
                 for message in block:
                     while self.held:

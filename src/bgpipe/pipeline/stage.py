@@ -27,6 +27,7 @@ from .options import FLAG, LIST, NUMBER, TEXT, TEXTS, Option, Options
 
 if TYPE_CHECKING:
     from ..filters import Filter
+    from ..wire.block import Block
     from ..wire.message import Message
     from .metrics import Metrics
     from .pipeline import Pipeline
@@ -176,6 +177,10 @@ class Stage(Options):
 
     async def stop(self) -> None:
         """Finishes what was begun and closes. Raises StageError."""
+
+    def opens(self, block: Block) -> bool:
+        """Whether its callback must see the messages of this block one by one, although it can work on blocks."""
+        return False
 
     def flush(self) -> None:
         """Called after each piece of input: what waits for company should not wait for the next piece."""
