@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bgpipe import accel, read
+from bgpipe.formats.mrt import Encoder
 from bgpipe.stages.drop import Drop
 from bgpipe.stages.grep import Grep
-from bgpipe.wire.message import Message
+from bgpipe.wire.hexadecimal import parse_hex
+from bgpipe.wire.message import UPDATE, Message
 from commandline import MESSAGES, spawn
 from playbook import Feeder, begin, feed, stage
 
@@ -152,3 +156,22 @@ def test_keep_and_narrow_exclude_each_other(bgpipe, sample):
     done = bgpipe("read", sample, "grep", "--keep", "--narrow", "--event-match", "X", "update")
     assert done.code == 1
     assert "--keep and --narrow exclude each other" in done.err
+
+
+LOOPBACK = "0x0000001440010100400206020100 00fde94003047f00000118cb0071".replace(" ", "")
+"""An UPDATE with the next hop 127.0.0.1."""
+
+
+@pytest.mark.parametrize("accel", ["1", "0"])
+@pytest.mark.parametrize("words", ["grep ipv6", "grep --if ipv6 update", "write -", "exec cat -- grep update"])
+def test_what_a_filter_drops_may_be_malformed(tmp_path, words, accel):
+    archive, env = tmp_path / "malformed.mrt", os.environ | {"BGPIPE_ACCEL": accel}
+    archive.write_bytes(b"".join(make_records(parse_hex(LOOPBACK), 3)))
+    done = spawn("-o", archive, "--", *words.split(), env=env)
+    assert done.code == 0
+    assert "malformed=3" in done.err
+    assert spawn("-o", "--kill", "PARSE", archive, "--", *words.split(), env=env).code == 1
+
+
+def make_records(body: bytes, count: int) -> Iterator[bytes]:
+    return (Encoder().encode(Message(UPDATE, body, time=number * 1_000_000)) for number in range(1, count + 1))

@@ -161,7 +161,7 @@ class ExternalFilter(Reading, Writing):
             on_block=None if single else self.on_block,
             types=self.taken_types,
             passive=self.passive,
-            decodes=False,
+            decodes=self.format_.text,
             selects=True,
         )
         if not self.passive:
