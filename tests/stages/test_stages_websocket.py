@@ -515,8 +515,9 @@ async def test_a_session_between_two_sites(quick):
     ):
         await near.until(lambda: f"listening on {left}" in near.log.texts)
         one = Peer(*await asyncio.open_connection(*host_port(f"//{left}")))
-        other = Peer(*await asyncio.wait_for(accepted, CLOSE_TIMEOUT))
+        assert not accepted.done(), "nobody is called before a router is there"
         one.send(OPENS[0])
+        other = Peer(*await asyncio.wait_for(accepted, CLOSE_TIMEOUT))
         assert (await other.next()).octets == OPENS[0].octets
         other.send(OPENS[1], Message(KEEPALIVE))
         assert (await one.next()).octets == OPENS[1].octets

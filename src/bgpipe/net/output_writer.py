@@ -47,8 +47,8 @@ class User(Protocol):
     def on_room(self) -> None:
         """There is room again."""
 
-    def on_report(self, message: Message, error: Exception) -> None:
-        """A message could not be written."""
+    def on_report(self, message: Message, error: Exception | None) -> None:
+        """An encoder tells of a message."""
 
     def on_error(self, error: Exception) -> None:
         """The output refuses octets; from now on they are lost."""
@@ -163,10 +163,10 @@ class OutputWriter:
     # in the threads
 
     def _work(self) -> None:
-        unwritten: list[tuple[Message, Exception]] = []
+        needs_check: list[tuple[Message, Exception | None]] = []
 
-        def listen(message: Message, error: Exception) -> None:
-            unwritten.append((message, error))
+        def listen(message: Message, error: Exception | None) -> None:
+            needs_check.append((message, error))
 
         encoder = self._make_encoder(listen)
         while job := self._queue.get():
@@ -196,8 +196,8 @@ class OutputWriter:
                 self.written += 1
                 self._turn.notify_all()
             size = len(item.octets) if isinstance(item, Block) else len(item or b"")
-            self._tell(self._on_written, size, error, again, tuple(unwritten))
-            unwritten.clear()
+            self._tell(self._on_written, size, error, again, tuple(needs_check))
+            needs_check.clear()
         self._tell(self._on_exit)
 
     def _tell(self, call: Callable[..., None], *args: object) -> None:
@@ -209,11 +209,11 @@ class OutputWriter:
     # back in the loop
 
     def _on_written(
-        self, size: int, error: Exception | None, again: bool, unwritten: tuple[tuple[Message, Exception], ...]
+        self, size: int, error: Exception | None, again: bool, needs_check: tuple[tuple[Message, Exception | None], ...]
     ) -> None:
         self._waiting -= 1
         self._waiting_octets -= size
-        for message, reason in unwritten:
+        for message, reason in needs_check:
             self._on_report(message, reason)
         if error is not None and self.error is None:
             self.error = error
@@ -232,7 +232,7 @@ class OutputWriter:
                     break
                 user.on_room()
 
-    def _on_report(self, message: Message, error: Exception) -> None:
+    def _on_report(self, message: Message, error: Exception | None) -> None:
         for user in self._users[:1]:
             user.on_report(message, error)
 

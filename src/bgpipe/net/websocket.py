@@ -19,7 +19,9 @@ from .tcp import explain_failure, format_endpoint
 from .tls import explain_tls
 
 if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
     from websockets.asyncio.connection import Connection
+    from websockets.typing import Subprotocol
 
 MAX_FRAME: Final = 4 << 20
 """Octets of the longest message that is received."""
@@ -125,6 +127,56 @@ def frames_of(octets: bytes, lines: bool) -> list[bytes]:
     return [line for line in octets.split(b"\n") if line] if lines else [octets]
 
 
+class StatusError(ConnectionRefusedError):
+    """A server has refused us with an HTTP status."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(errno.ECONNREFUSED, text)
+        self.status = status
+
+
+async def dial(
+    url: str,
+    *,
+    tls: SSLContext | None,
+    headers: Sequence[tuple[str, str]] = (),
+    subprotocols: Sequence[Subprotocol] = (),
+    timeout: float = 10.0,
+) -> ClientConnection:
+    """A connection to a server.
+
+    url: ws:// or wss://. subprotocols: offered, the best first. timeout: seconds until the connection must be open, 0
+    for any time. Raises OSError.
+    """
+    from websockets.asyncio.client import ClientConnection, connect
+    from websockets.exceptions import InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
+
+    try:
+        connection = await connect(
+            url,
+            ssl=tls,
+            additional_headers=list(headers),
+            open_timeout=timeout or None,
+            max_size=MAX_FRAME,
+            compression=None,
+            subprotocols=list(subprotocols) or None,
+            logger=SILENT,
+            create_connection=in_pieces(ClientConnection),
+        )
+    except InvalidStatus as error:
+        status = error.response.status_code
+        raise StatusError(status, f"{place(url)}: HTTP status {status}") from error
+    except (InvalidHandshake, InvalidURI, InvalidProxy) as error:
+        raise ConnectionError(errno.EPROTO, f"{place(url)}: {error}") from error
+    except TimeoutError as error:
+        raise TimeoutError(errno.ETIMEDOUT, f"{place(url)}: no answer within {timeout:g} s") from error
+    except SSLError as error:
+        raise ConnectionError(errno.EPROTO, f"{place(url)}: {explain_tls(error)}") from error
+    except OSError as error:
+        raise OSError(error.errno, f"{place(url)}: {explain_failure(error)}") from error
+    return connection
+
+
 class WebSocketClient:
     """A connection that we have made.
 
@@ -151,33 +203,8 @@ class WebSocketClient:
         lines: bool = True,
         answers: bool = True,
     ) -> WebSocketClient:
-        """url: ws:// or wss://. timeout: seconds until the connection must be open, 0 for any time. Raises OSError."""
-        from websockets.asyncio.client import ClientConnection, connect
-        from websockets.exceptions import InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
-
-        try:
-            connection = await connect(
-                url,
-                ssl=tls,
-                additional_headers=list(headers),
-                open_timeout=timeout or None,
-                max_size=MAX_FRAME,
-                compression=None,
-                logger=SILENT,
-                create_connection=in_pieces(ClientConnection),
-            )
-        except InvalidStatus as error:
-            status = error.response.status_code
-            raise ConnectionRefusedError(errno.ECONNREFUSED, f"{place(url)}: HTTP status {status}") from error
-        except (InvalidHandshake, InvalidURI, InvalidProxy) as error:
-            raise ConnectionError(errno.EPROTO, f"{place(url)}: {error}") from error
-        except TimeoutError as error:
-            raise TimeoutError(errno.ETIMEDOUT, f"{place(url)}: no answer within {timeout:g} s") from error
-        except SSLError as error:
-            raise ConnectionError(errno.EPROTO, f"{place(url)}: {explain_tls(error)}") from error
-        except OSError as error:
-            raise OSError(error.errno, f"{place(url)}: {explain_failure(error)}") from error
-        return cls(connection, lines=lines, answers=answers)
+        """As `dial`, whose connection it is then. Raises OSError."""
+        return cls(await dial(url, tls=tls, headers=headers, timeout=timeout), lines=lines, answers=answers)
 
     @property
     def waiting(self) -> int:

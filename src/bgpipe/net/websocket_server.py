@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import errno
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from .websocket import GOING_AWAY, MAX_FRAME, SILENT, frames_of, in_pieces, quie
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
     from websockets.http11 import Request, Response
+    from websockets.typing import Subprotocol
 
 HIGH_WATER: Final = 1 << 20
 """Octets that wait for every client of a server before who sends has to wait."""
@@ -46,40 +47,16 @@ class _Seat:
         self.wake.set()
 
 
-class WebSocketServer:
-    """A server, which is a link to all its clients together as long as there is one.
+class WebSocketListener:
+    """Listens, and judges who may connect. Those who inherit say what becomes of the connections."""
 
-    What is written goes to each of them; who writes has to wait for the fastest. One that is too far behind the others
-    is dropped, and told to `on_slow`.
-    """
-
-    def __init__(
-        self,
-        *,
-        lines: bool = True,
-        answers: bool = True,
-        on_client: Callable[[str, str], None] = lambda what, remote: None,
-        on_slow: Callable[[str], None] = lambda remote: None,
-        on_refused: Callable[[str, str], None] = lambda remote, reason: None,
-    ) -> None:
-        """on_client: called with "connected" or "disconnected", and the client's address. on_refused: called with the
-        address of a client that may not come in, and why."""
-        self.remote = ""
-        self._lines = lines
-        self._answers = answers
-        self._on_client = on_client
-        self._on_slow = on_slow
-        self._on_refused = on_refused
+    def __init__(self) -> None:
+        self.on_refused: Callable[[str, str], object] = lambda remote, reason: None
+        """called with the address of a client that may not come in, and why"""
+        self.on_client: Callable[[str, str], object] = lambda what, remote: None
+        """called with "connected" or "disconnected", and the client's address"""
         self._server: Any = None
         self._starting = asyncio.Lock()
-        self._seats: set[_Seat] = set()
-        self._heard = 0.0
-        self._received: deque[tuple[bytes, str]] = deque()
-        self._news = asyncio.Event()
-        self._read = asyncio.Event()
-        self._someone = asyncio.Event()
-        self._room = asyncio.Event()
-        self._ending: asyncio.Task[None] | None = None
         self._path = ""
         self._credentials: bytes | None = None
 
@@ -105,6 +82,8 @@ class WebSocketServer:
                 parts.port or (443 if parts.scheme == "wss" else 80),
                 ssl=tls,
                 process_request=self._judge,
+                process_response=self._complete,
+                select_subprotocol=self._select,
                 open_timeout=timeout or None,
                 max_size=MAX_FRAME,
                 compression=None,
@@ -116,6 +95,77 @@ class WebSocketServer:
     def addresses(self) -> list[str]:
         """Where it listens."""
         return [format_endpoint(each.getsockname()) for each in self._server.sockets]
+
+    async def _handle(self, connection: ServerConnection) -> None:
+        """Returns when a client may go."""
+        raise NotImplementedError
+
+    def _select(self, connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        """The subprotocol that is to be spoken, None for none."""
+        return None
+
+    def _complete(self, connection: ServerConnection, request: Request, response: Response) -> None:
+        """Adds what a client that may come in is to be told."""
+
+    def _judge(self, connection: ServerConnection, request: Request) -> Response | None:
+        """None for a client that may come in, else the answer to one that may not."""
+        status, reason = self._objection(request)
+        if not status:
+            return None
+        self.on_refused(remote_of(connection), reason)
+        answer = connection.respond(status, f"{reason.partition(' (')[0]}\n")
+        if status == 401:
+            answer.headers["WWW-Authenticate"] = CHALLENGE
+        return answer
+
+    def _objection(self, request: Request) -> tuple[int, str]:
+        """The HTTP status of a refusal and its reason; 0 for none."""
+        fields = {name: request.headers.get_all(name) for name in ONCE}
+        for name, values in fields.items():
+            if len(values) > 1:
+                return 400, f"the header {name} is there {len(values)} times"
+        if urlsplit(request.path).path != self._path:
+            return 404, "not found"
+        host, origin, authorization = ("".join(fields[name]) for name in ("Host", "Origin", "Authorization"))
+        if origin and urlsplit(origin).netloc.lower() != host.lower():
+            return 403, "a request from another origin"
+        if self._credentials is not None and not authorized(authorization, self._credentials):
+            return 401, explain_refusal(authorization)
+        return 0, ""
+
+
+class WebSocketServer(WebSocketListener):
+    """A server, which is a link to all its clients together as long as there is one.
+
+    What is written goes to each of them; who writes has to wait for the fastest. One that is too far behind the others
+    is dropped, and told to `on_slow`.
+    """
+
+    def __init__(
+        self,
+        *,
+        lines: bool = True,
+        answers: bool = True,
+        on_client: Callable[[str, str], None] = lambda what, remote: None,
+        on_slow: Callable[[str], None] = lambda remote: None,
+        on_refused: Callable[[str, str], None] = lambda remote, reason: None,
+    ) -> None:
+        """on_client: called with "connected" or "disconnected", and the client's address. on_refused: called with the
+        address of a client that may not come in, and why."""
+        super().__init__()
+        self.on_client, self.on_refused = on_client, on_refused
+        self.remote = ""
+        self._lines = lines
+        self._answers = answers
+        self._on_slow = on_slow
+        self._seats: set[_Seat] = set()
+        self._heard = 0.0
+        self._received: deque[tuple[bytes, str]] = deque()
+        self._news = asyncio.Event()
+        self._read = asyncio.Event()
+        self._someone = asyncio.Event()
+        self._room = asyncio.Event()
+        self._ending: asyncio.Task[None] | None = None
 
     async def someone(self) -> None:
         """Returns when there is a client."""
@@ -146,32 +196,6 @@ class WebSocketServer:
         self.abort()
         await self._server.wait_closed()
 
-    def _judge(self, connection: ServerConnection, request: Request) -> Response | None:
-        """None for a client that may come in, else the answer to one that may not."""
-        status, reason = self._objection(request)
-        if not status:
-            return None
-        self._on_refused(remote_of(connection), reason)
-        answer = connection.respond(status, f"{reason.partition(' (')[0]}\n")
-        if status == 401:
-            answer.headers["WWW-Authenticate"] = CHALLENGE
-        return answer
-
-    def _objection(self, request: Request) -> tuple[int, str]:
-        """The HTTP status of a refusal and its reason; 0 for none."""
-        fields = {name: request.headers.get_all(name) for name in ONCE}
-        for name, values in fields.items():
-            if len(values) > 1:
-                return 400, f"the header {name} is there {len(values)} times"
-        if urlsplit(request.path).path != self._path:
-            return 404, "not found"
-        host, origin, authorization = ("".join(fields[name]) for name in ("Host", "Origin", "Authorization"))
-        if origin and urlsplit(origin).netloc.lower() != host.lower():
-            return 403, "a request from another origin"
-        if self._credentials is not None and not authorized(authorization, self._credentials):
-            return 401, explain_refusal(authorization)
-        return 0, ""
-
     async def _handle(self, connection: ServerConnection) -> None:
         """A client's stay."""
         from websockets.exceptions import ConnectionClosed
@@ -179,7 +203,7 @@ class WebSocketServer:
         seat = _Seat(connection)
         self._seats.add(seat)
         self._someone.set()
-        self._on_client("connected", seat.remote)
+        self.on_client("connected", seat.remote)
         sending = asyncio.create_task(self._send(seat))
         try:
             while True:
@@ -196,7 +220,7 @@ class WebSocketServer:
             if not self._seats:
                 self._someone.clear()
                 self._news.set()
-            self._on_client("disconnected", seat.remote)
+            self.on_client("disconnected", seat.remote)
 
     async def _receive(self, octets: bytes, remote: str) -> None:
         """Keeps a frame for who reads; waits when there are many."""

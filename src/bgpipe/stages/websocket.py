@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from ssl import SSLContext
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
@@ -12,6 +12,9 @@ from urllib.parse import urlsplit, urlunsplit
 from ..net.errors import explain_error
 from ..net.pipes import Link
 from ..net.tls import client_context, server_context
+from ..net.tunnel import TunnelLink
+from ..net.tunnel_client import TunnelClient
+from ..net.tunnel_server import TunnelServer
 from ..net.websocket import WebSocketClient, place
 from ..net.websocket_server import SharedServer, WebSocketServer
 from ..pipeline import events
@@ -21,6 +24,7 @@ from ..pipeline.rate import Throttle
 from ..wire.item import Item
 from ..wire.message import Message
 from .base.external import CLOSE_TIMEOUT, ExternalFilter
+from .base.peer import PeerStage
 
 SCHEMES: Final = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 REFUSALS: Final = 5
@@ -54,7 +58,10 @@ class Websocket(ExternalFilter):
     retry = Option(FLAG, False, "try again when the server can't be reached, and after a connection is lost")
     retry_max = Option(INTEGER, 0, "give up after so many attempts in vain; 0 never", metavar="N")
 
-    server: WebSocketServer | None = None
+    own_events = ("OPEN",)
+    server: WebSocketServer | TunnelServer | None = None
+    _refusals: Throttle
+    _tunnel_link: Link | None = None
 
     def attach(self) -> None:
         parts = urlsplit(self.arguments[0])
@@ -91,6 +98,16 @@ class Websocket(ExternalFilter):
         if "on-exit" not in self.values and (self.listen or self.retry):
             self.on_exit = "restart"
         super().attach()
+        if self.tunnel and self.listen:
+            self._let_wait()
+
+    def _let_wait(self) -> None:
+        """The router behind us is called when the one at the other side is there. Raises ConfigError."""
+        for stage in self.pipeline.stages:
+            if isinstance(stage, PeerStage) and not stage.server and not stage.wait_for:
+                if stage.index < self.index:
+                    raise ConfigError(f"{stage.name} needs --wait {self.name}/OPEN, to call when a router is there")
+                stage.wait_for = (f"{self.name}/OPEN",)
 
     def _check_access(self) -> None:
         """A server says who may come in: what a client sends goes into the session. Raises ConfigError."""
@@ -103,6 +120,14 @@ class Websocket(ExternalFilter):
                 "--listen lets in who can send routes: give --auth $NAME or FILE (user:password), --ca FILE"
                 " (certificates of clients), or --open to let in everybody"
             )
+
+    @property
+    def accepts_many(self) -> bool:
+        return self.tunnel and self.listen
+
+    @property
+    def reconnects(self) -> bool:
+        return self.tunnel and self.listen
 
     @property
     def retries(self) -> bool:
@@ -130,13 +155,26 @@ class Websocket(ExternalFilter):
             if credentials is not None:
                 told = b64encode(":".join(credentials).encode()).decode()
                 self.headers.append(("Authorization", f"Basic {told}"))
+            self._caller = TunnelClient(
+                self.url,
+                tls=self.tls,
+                headers=self.headers,
+                timeout=self.timeout,
+                retries=self.retry,
+                patience=self.stall_timeout,
+                lines=self.format_.text,
+            )
             return await self.connect()
-        self.server = self.pipeline.shared.take(self._key, self._make_server, lambda server: server.stop(CLOSE_TIMEOUT))
+        self.server = server = self.pipeline.shared.take(
+            self._key, self._make_server, lambda server: server.stop(CLOSE_TIMEOUT)
+        )
+        self._refusals = Throttle(REFUSALS, self.pipeline.clock)
+        server.on_client, server.on_refused = self._on_client, self._on_refused
         try:
-            await self.server.start(self.url, tls=self.tls, credentials=credentials, timeout=self.timeout)
+            await server.start(self.url, tls=self.tls, credentials=credentials, timeout=self.timeout)
         except OSError as error:
             raise StageError(f"{self}: {place(self.url)}: {explain_error(error)}") from error
-        for address in self.server.addresses:
+        for address in server.addresses:
             self.pipeline.log.info(f"listening on {address}", stage=str(self))
         return None
 
@@ -145,15 +183,10 @@ class Websocket(ExternalFilter):
         """What makes it the same server for all sessions of a command line."""
         return "websocket", str(self)
 
-    def _make_server(self) -> WebSocketServer:
-        self._refusals = Throttle(REFUSALS, self.pipeline.clock)
-        return WebSocketServer(
-            lines=self.format_.text,
-            answers=not self.passive,
-            on_client=self._on_client,
-            on_slow=self._on_slow,
-            on_refused=self._on_refused,
-        )
+    def _make_server(self) -> WebSocketServer | TunnelServer:
+        if self.tunnel:
+            return TunnelServer(lines=self.format_.text)
+        return WebSocketServer(lines=self.format_.text, answers=not self.passive, on_slow=self._on_slow)
 
     def _tls(self) -> SSLContext:
         if self.listen:
@@ -161,10 +194,15 @@ class Websocket(ExternalFilter):
         return client_context(cert=self.cert, key=self.key, ca=self.ca, insecure=self.insecure)
 
     async def connect(self) -> Link:
+        if isinstance(self.server, TunnelServer):
+            self.server.patience = self.stall_timeout
+            return self._watch_tunnel(await self.server.next())
         if self.server is not None:
             await self.server.someone()
             return SharedServer(self.server) if self.only_write else self.server
         self.pipeline.log.info(f"dialing {place(self.url)}", stage=str(self))
+        if self.tunnel:
+            return self._watch_tunnel(await self._caller.connect())
         client = await WebSocketClient.connect(
             self.url,
             tls=self.tls,
@@ -177,13 +215,43 @@ class Websocket(ExternalFilter):
         return client
 
     async def stop(self) -> None:
+        if isinstance(self._tunnel_link, TunnelLink):
+            self._tunnel_link.tells_loss = self.pipeline.lost
         try:
             await super().stop()
         finally:
+            if isinstance(self.server, TunnelServer):
+                self.server.release(self._tunnel_link)
             if self.server is not None:
                 await self.pipeline.shared.give_back(self._key)
 
+    def _watch_tunnel(self, link: TunnelLink | WebSocketClient) -> Link:
+        if isinstance(self.server, TunnelServer):
+            self.server.release(self._tunnel_link)  # a client that has gone before there was a session
+        self._tunnel_link = link
+        if isinstance(link, TunnelLink):
+            link.on_change = self._on_tunnel
+        elif not self.listen:
+            self._on_client("connected", link.remote)
+        if not isinstance(link, TunnelLink):
+            self.pipeline.log.info(
+                "the other side is no bgpipe with tunnels: the session ends with the connection", stage=str(self)
+            )
+        return link
+
+    def _on_tunnel(self, what: str) -> None:
+        self.pipeline.log.warning(what, stage=str(self))
+        self.pipeline.emit(events.RECONNECT, stage=str(self))
+
+    def on_link_end(self, link: Link, failed: str) -> None:
+        if isinstance(link, TunnelLink):
+            self.end_reason = link.reason
+            self.pipeline.lost = self.pipeline.lost or link.partner_lost
+
     async def _read(self, link: Link) -> None:
+        if isinstance(link, TunnelLink):
+            await self._read_tunnel(link)
+            return
         assert isinstance(link, WebSocketClient | WebSocketServer | SharedServer)
         lines = self.new_decoder() if self.format_.text else None
         while octets := await link.read():
@@ -192,7 +260,14 @@ class Websocket(ExternalFilter):
                 items = [*decoder.feed(octets + b"\n" if lines else octets), *decoder.end()]
                 await self.receive(self._tagged(items, link.remote))
 
-    def _tagged(self, items: list[Item], remote: str) -> Iterator[Message]:
+    async def _read_tunnel(self, link: TunnelLink) -> None:
+        """The frames of a tunnel are pieces of one stream."""
+        decoder = self.new_decoder()
+        while octets := await link.read():
+            self._attune(decoder)
+            await self.receive(self._tagged(decoder.feed(octets), link.remote))
+
+    def _tagged(self, items: Iterable[Item], remote: str) -> Iterator[Message]:
         for item in items:
             for message in (item,) if isinstance(item, Message) else item:
                 message.tags[REMOTE] = remote

@@ -18,14 +18,15 @@ from ...net.send_queue import SendQueue, rest, single_out
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, StageError
 from ...pipeline.line import failure, type_filter
-from ...pipeline.options import DURATION, FLAG, LIST, TEXT, Option, choice
 from ...pipeline.stage import compile_filters
 from ...wire.block import Block
 from ...wire.context import AS4, WireContext
 from ...wire.item import Item
 from ...wire.message import KEEPALIVE, NOTIFICATION, OPEN, Message
 from .bypass import Bypass
-from .coding import FORMAT_SWITCHES, Reading, Writing, find_format
+from .coding import Reading, Writing, find_format
+from .external_options import ExternalOptions
+from .session_end import check_session_end, is_session_end, session_lost
 from .types import chosen_types
 from .watchdog import StallWatchdog
 
@@ -38,7 +39,7 @@ SESSION: Final = (OPEN, NOTIFICATION, KEEPALIVE)
 """Messages without which there is no session: they are not dropped, whoever is dead."""
 
 
-class ExternalFilter(Reading, Writing):
+class ExternalFilter(ExternalOptions, Reading, Writing):
     """What exec, pipe and websocket have in common.
 
     A message that reaches the stage is taken out of the pipeline and given to the partner, and what the partner gives
@@ -50,21 +51,6 @@ class ExternalFilter(Reading, Writing):
     framed: ClassVar[bool] = False
     """whether the partner is given messages one by one"""
 
-    format = Option(TEXT, "json", "format of the messages, both ways", metavar="FORMAT", switches=FORMAT_SWITCHES)
-    type = Option(LIST, (), "work only on messages of these types; others pass by", metavar="TYPES")
-    skip = Option(LIST, (), "let messages of these types pass by", metavar="TYPES")
-    only_read = Option(FLAG, False, "only take what comes in; nothing goes out", name="read")
-    only_write = Option(FLAG, False, "only give out copies; what comes back is ignored", name="write")
-    copy = Option(FLAG, False, "give out copies: the messages themselves go on too")
-    on_exit = Option(
-        choice("pass", "drop", "kill", "restart"),
-        "kill",
-        "when the partner is gone or stalled: let messages pass by, drop them, end the pipeline, or begin anew",
-    )
-    stall_timeout = Option(
-        DURATION, 10.0, "in a live session, a partner that has made no progress for so long is stalled; 0 never"
-    )
-
     link: Link | None = None
     gone = "the partner is gone"
     """what to say of a partner that has ended without saying why"""
@@ -75,9 +61,16 @@ class ExternalFilter(Reading, Writing):
     def produces(self) -> bool:  # type: ignore[override]
         return not self.only_write
 
+    tunnel = False
+    """whether it stands for the router at an end of a live session: what is lost here, nobody sends again"""
+    end_reason = ""
+    """why the other side of a tunnel has ended the session"""
+    begun = False
+    """whether a message of the session has passed here"""
+
     @property
     def transformer(self) -> bool:
-        return not self.only_read
+        return not (self.only_read or self.tunnel)
 
     # what the kinds of partner differ in
 
@@ -128,6 +121,10 @@ class ExternalFilter(Reading, Writing):
         if self.stall_timeout < 0:
             raise ConfigError("--stall-timeout can't be negative")
         self.bypass: Bypass | None = None
+        self.tunnel = is_session_end(self, self.directions)
+        if self.tunnel:
+            self.directions = self.inward
+            check_session_end(self.on_exit)
         self.format_ = find_format(self.format)
         self.passive = self.copy or self.only_write
         """whether the messages themselves go on"""
@@ -161,16 +158,21 @@ class ExternalFilter(Reading, Writing):
             on_block=None if single else self.on_block,
             types=self.taken_types,
             passive=self.passive,
-            decodes=self.format_.text,
+            decodes=False,
             selects=True,
         )
-        if not self.passive:
+        if not self.passive and not self.tunnel:
             self.bypass = Bypass(self)
+
+    @property
+    def inward(self) -> str:
+        """The direction away from the end where this stage stands, "" if it stands at none."""
+        row = [stage for stage in self.pipeline.stages if not stage.hidden]
+        return "L" if self.is_last else "R" if self is row[0] else ""
 
     def _watched(self) -> str:
         """The first and the last stage stand for the end there: they take what arrives, and give what starts."""
-        row = [stage for stage in self.pipeline.stages if not stage.hidden]
-        end = "L" if self.is_last else "R" if self is row[0] else ""
+        end = self.inward
         if self.directions != end:
             return self.directions
         fed = any(stage.hidden and stage.produces for stage in self.pipeline.stages)
@@ -223,7 +225,7 @@ class ExternalFilter(Reading, Writing):
         if task is None:
             return
         try:
-            if self.passive and not task.done() and (self.link is not None or self._queue):
+            if (self.passive or self.tunnel) and not task.done() and (self.link is not None or self._queue):
                 self.drain()
                 await asyncio.wait((task,), timeout=CLOSE_TIMEOUT if self.pipeline.stopped_early else None)
             task.cancel()
@@ -260,6 +262,7 @@ class ExternalFilter(Reading, Writing):
         if self.watchdog is not None and not self.passive and message.type_code == KEEPALIVE:
             self.watchdog.on_keepalive(message.direction)
         self._contexts[message.direction] = message.context
+        self.begun = True
         self._put(octets, message)
         return self.passive
 
@@ -345,6 +348,10 @@ class ExternalFilter(Reading, Writing):
     def _received(self, items: Iterable[Item]) -> Iterator[Item]:
         watchdog = self.watchdog if not self.passive else None
         for item in items:
+            if not self.begun:
+                self.begun = True
+                if "OPEN" in self.own_events:
+                    self.event("OPEN", item if isinstance(item, Message) else None)
             if watchdog is None:
                 yield item
                 continue
@@ -371,8 +378,10 @@ class ExternalFilter(Reading, Writing):
                     raise StageError(f"{self}: {failed}")
                 self.judge_damage()
                 return
-            failed = self._stalled or failed or self.gone
+            failed = self._stalled or failed or self.end_reason or self.gone
             self._stalled = ""
+            if self.tunnel and self.begun:
+                raise session_lost(self, failed)
             if self.on_exit == "kill":
                 raise StageError(f"{self}: {failed}")
             self.tell_loss(failed)
@@ -519,6 +528,9 @@ class ExternalFilter(Reading, Writing):
         return self._holding
 
     def on_stall(self) -> None:
+        if self.link is None and self.tunnel:
+            self.pipeline.fail(session_lost(self, f"nobody is at the other end for {self.stall_timeout:g} s"))
+            return
         if self.link is None:
             self._give_up()
             return

@@ -59,7 +59,7 @@ class Sink(Writing):
             on_block=self.on_block,
             types=chosen_types(self.type, self.skip),
             passive=True,
-            decodes=self.output_format.text,
+            decodes=False,  # where JSON shows octets instead of values, the encoder tells
         )
 
     def choose_format(self) -> Format:

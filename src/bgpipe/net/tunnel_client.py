@@ -1,0 +1,88 @@
+"""The side of a tunnel that calls, and calls again when a connection is lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from ssl import SSLContext
+from typing import TYPE_CHECKING, Final, cast
+
+from .errors import explain_error
+from .reliable_stream import StreamBroken
+from .tunnel import PROTOCOL, RECEIVED, SESSION, TunnelLink
+from .websocket import StatusError, WebSocketClient, dial
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+    from websockets.typing import Subprotocol
+
+REDIAL_TIMEOUT: Final = 3.0
+"""Seconds that another connection may take to be open: there is little time, and it may go better the next time."""
+FINAL_ANSWERS: Final = (404, 409, 410)
+"""HTTP statuses by which a server says that it does not know the stream, or not any more."""
+
+
+class TunnelClient:
+    """Calls a server. retries: whether another connection is made when one is lost. patience: seconds in all for that.
+
+    lines: whether for a server that is no bgpipe each line is to be a frame.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        tls: SSLContext | None,
+        headers: Sequence[tuple[str, str]] = (),
+        timeout: float = 10.0,
+        retries: bool = True,
+        patience: float = 10.0,
+        lines: bool = True,
+    ) -> None:
+        self._url = url
+        self._tls = tls
+        self._headers = list(headers)
+        self._timeout = timeout
+        self._retries = retries
+        self._patience = patience
+        self._lines = lines
+
+    async def connect(self) -> TunnelLink | WebSocketClient:
+        """A link to a bgpipe, or to another server. Raises OSError."""
+        name = os.urandom(16).hex()
+        connection = await self._dial(self._timeout, (SESSION, name))
+        if connection.subprotocol != PROTOCOL:
+            return WebSocketClient(connection, lines=self._lines, answers=True)
+        link = TunnelLink(name, patience=self._patience, dial=self._redial)
+        link.attach(connection, 0)
+        return link
+
+    async def _redial(self, link: TunnelLink) -> ClientConnection | None:
+        """Another connection for a stream. Raises StreamBroken."""
+        if not self._retries:
+            raise StreamBroken("the connection is lost (--retry makes another one)")
+        received = str(link.stream.received)
+        timeout = min(self._timeout or REDIAL_TIMEOUT, REDIAL_TIMEOUT)
+        try:
+            connection = await self._dial(timeout, (SESSION, link.name), (RECEIVED, received))
+        except StatusError as error:
+            if error.status in FINAL_ANSWERS:
+                raise StreamBroken(f"the other side has no such session any more: {explain_error(error)}") from error
+            return None
+        except OSError:
+            return None
+        told = connection.response.headers.get(RECEIVED, "") if connection.response is not None else ""
+        if connection.subprotocol != PROTOCOL or not told.isdecimal():
+            connection.transport.abort()
+            raise StreamBroken("the other side is not the bgpipe any more that it was")
+        link.attach(connection, int(told))
+        return connection
+
+    async def _dial(self, timeout: float, *headers: tuple[str, str]) -> ClientConnection:
+        return await dial(
+            self._url,
+            tls=self._tls,
+            headers=[*self._headers, *headers],
+            subprotocols=[cast("Subprotocol", PROTOCOL)],
+            timeout=timeout,
+        )

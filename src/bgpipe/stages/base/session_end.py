@@ -1,0 +1,35 @@
+"""A stage that stands for the router at an end of a live session: a tunnel, or a program that is a speaker.
+
+What is lost there, nobody sends again: BGP relies on its transport. So both sides of the session end with it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...pipeline.errors import ConfigError, SessionLost
+from .peer import PeerStage
+
+if TYPE_CHECKING:
+    from .external import ExternalFilter
+
+
+def is_session_end(stage: ExternalFilter, directions: str) -> bool:
+    """Whether the stage takes all that arrives at its end of a live session, and gives all that starts there."""
+    one_way = stage.copy or stage.only_write or stage.only_read
+    others = [each for each in stage.pipeline.stages if each is not stage and not each.hidden]
+    live = any(isinstance(each, PeerStage) or each.originates_session for each in others)
+    return live and not one_way and stage.inward != "" and directions in (stage.inward, "RL")
+
+
+def check_session_end(on_exit: str) -> None:
+    """Raises ConfigError."""
+    if on_exit in ("pass", "drop"):
+        raise ConfigError(f"--on-exit {on_exit}: behind an end of the session, nobody is there to take messages")
+
+
+def session_lost(stage: ExternalFilter, reason: str) -> SessionLost:
+    """The error that ends both sides of the session; it is logged as a warning."""
+    if not stage.pipeline.stopping:
+        stage.pipeline.log.warning(f"both sides of the session end: {reason}", stage=str(stage))
+    return SessionLost(f"{stage}: {reason}", reason="tunnel")
