@@ -17,7 +17,8 @@ import pytest
 
 from bgpipe.net.errors import StreamError
 from bgpipe.net.files import open_input, open_output
-from bgpipe.net.output_file import OutputFile, StandardOutput
+from bgpipe.net.output_file import OutputFile
+from bgpipe.net.standard_output import StandardOutput
 
 LINES = [b"%d of many lines\n" % n for n in range(1000)]
 TEXT = b"".join(LINES)
@@ -86,17 +87,30 @@ def test_an_older_file_stands_until_the_new_one_is_whole(path: Path) -> None:
     assert contents(path) == TEXT
 
 
-def test_nothing_written_leaves_nothing(path: Path) -> None:
-    write(path)
-    assert names(path.parent) == []
+def test_nothing_written_is_an_empty_file(path: Path) -> None:
+    for settings in ({}, {"append": True}, {"create": True}):
+        write(path, **settings)
+        assert names(path.parent) == [path.name]
+        assert contents(path) == b""
+        assert bool(path.stat().st_size) == bool(path.suffix), "what is compressed has a header"
+        path.unlink()
     write(path, b"old")
-    write(path, b"")
-    assert contents(path) == b"old"
     write(path, append=True)
     assert contents(path) == b"old"
+    write(path, b"")
+    assert contents(path) == b""
+    assert names(path.parent) == [path.name]
+
+
+def test_nothing_written_and_aborted_leaves_nothing(path: Path) -> None:
+    output = open_output(str(path))
+    output.abort()
+    assert names(path.parent) == []
+    write(path, b"old")
     output = open_output(str(path))
     output.abort()
     assert names(path.parent) == [path.name]
+    assert contents(path) == b"old"
 
 
 def test_append(path: Path) -> None:
@@ -147,9 +161,139 @@ def test_what_a_crash_left_is_never_published(path: Path) -> None:
     assert len(names(path.parent)) == 2
 
 
+def in_the_way(path: Path, kind: str) -> None:
+    """Something that is none of ours stands where a file is written first."""
+    other = path.parent / "other"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tmp = f"{path}.tmp"
+    other.write_bytes(b"not to be touched")
+    if kind == "link":
+        os.symlink(other, tmp)
+    elif kind == "dangling link":
+        os.symlink(path.parent / "nowhere", tmp)
+    elif kind == "hard link":
+        os.link(other, tmp)
+    elif kind == "pipe":
+        os.mkfifo(tmp)
+    else:
+        os.mkdir(tmp)
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        ("link", "symbolic link"),
+        ("dangling link", "symbolic link"),
+        ("hard link", "hard link"),
+        ("pipe", "named pipe"),
+        ("folder", "folder"),
+    ],
+)
+@pytest.mark.parametrize("read", [False, True])
+def test_what_stands_in_the_way_is_neither_followed_nor_waited_for(
+    path: Path, kind: str, word: str, read: bool
+) -> None:
+    in_the_way(path, kind)
+    path.write_bytes(b"old")
+    reader = os.open(f"{path}.tmp", os.O_RDONLY | os.O_NONBLOCK) if read and kind == "pipe" else None
+    with pytest.raises(StreamError, match=r"out.*\.tmp, which is written first, .*: remove it$") as caught:
+        open_output(str(path))
+    assert word in str(caught.value) or reader is not None
+    assert path.read_bytes() == b"old"
+    assert (path.parent / "other").read_bytes() == b"not to be touched"
+    assert not (path.parent / "nowhere").exists()
+    if reader is not None:
+        os.close(reader)
+
+
+def test_a_link_that_a_crash_seems_to_have_left_as_partial_is_replaced(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    (path.parent / "other").write_bytes(b"not to be touched")
+    os.symlink("other", f"{path}.partial")
+    output = open_output(str(path))
+    output.write(TEXT)
+    output.abort()
+    assert isinstance(output, OutputFile)
+    assert output.kept == f"{path}.partial"
+    assert (path.parent / "other").read_bytes() == b"not to be touched"
+    assert contents(Path(output.kept)) == TEXT
+
+
+def test_a_partial_that_cannot_be_named_so_is_told_where_it_is(path: Path) -> None:
+    output = open_output(str(path))
+    assert isinstance(output, OutputFile)
+    output.write(TEXT)
+    Path(f"{path}.partial").mkdir()
+    output.abort()
+    assert output.kept == f"{path}.tmp"
+    assert contents(Path(output.kept)) == TEXT
+
+
+def test_who_may_read_a_file_is_as_before(path: Path) -> None:
+    write(path, b"old")
+    path.chmod(0o600)
+    write(path, TEXT)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_named_pipe_is_opened_when_it_is_written(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    output = open_output(str(tmp_path / "pipe"))
+    stream = open_input(str(tmp_path / "pipe"))
+    write_all(output, LINES)
+    output.close()
+    assert b"".join(stream) == TEXT
+    assert names(tmp_path) == []
+
+
+class Killed:
+    """Files as they would be found if the process had been killed now."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def __call__(self) -> bytes:
+        (path,) = self._folder.rglob("*.tmp")
+        octets = path.read_bytes()
+        copy = self._folder / ("copy" + path.name.removesuffix(".tmp")[3:])
+        copy.write_bytes(octets)
+        found = b"".join(open_input(str(copy), on_damage=lambda error: None))
+        copy.unlink()
+        return found
+
+
+def test_a_flush_leaves_nothing_to_be_lost(path: Path) -> None:
+    output = open_output(str(path))
+    found = Killed(path.parent)
+    written = b""
+    for line in (b"first\n", b"second\n", b"third\n"):
+        output.write(line)
+        written += line
+        output.flush()
+        assert found() == written
+        output.flush()
+    output.close()
+    assert contents(path) == written
+
+
+def test_a_flush_leaves_alone_what_flows_by_itself(tmp_path: Path) -> None:
+    """Else a quick archive would be packed worse, and differ from run to run."""
+    noise = [os.urandom(1_000_000) for _ in range(4)]
+    sizes = []
+    for flushes in (False, True):
+        output = open_output(str(tmp_path / "out.gz"))
+        for piece in noise:
+            output.write(piece)
+            if flushes:
+                output.flush()
+        output.close()
+        sizes.append((tmp_path / "out.gz").stat().st_size)
+    assert sizes[0] == sizes[1]
+
+
 def test_two_do_not_write_one_file(path: Path) -> None:
     first = open_output(str(path))
-    with pytest.raises(StreamError, match="another process is writing it"):
+    with pytest.raises(StreamError, match="another stage or process is writing it"):
         open_output(str(path))
     first.write(TEXT)
     first.close()

@@ -46,6 +46,10 @@ class Memory:
         self.failed = False
         self.closed = False
         self.rotated: list[bytes] = []
+        self.flushed: list[bytes] = []
+        self.finished = self.aborted = False
+        self.loop = asyncio.get_running_loop()
+        self.was_flushed: asyncio.Queue[None] = asyncio.Queue()
 
     def write(self, octets: bytes) -> None:
         assert self.gate.wait(10)
@@ -58,6 +62,16 @@ class Memory:
         self.rotated.append(self.octets)
         if self.failed:
             self.octets, self.failed = b"", False
+
+    def flush(self) -> None:
+        self.flushed.append(self.octets)
+        self.loop.call_soon_threadsafe(self.was_flushed.put_nowait, None)
+
+    def finish(self) -> None:
+        self.finished = True
+
+    def abort(self) -> None:
+        self.aborted = True
 
     def close(self) -> None:
         self.closed = True
@@ -120,6 +134,49 @@ async def test_order_is_kept_between_messages_and_blocks():
     await writer.close()
     assert output.octets == b"".join(b"%d [%d] " % (number, number) for number in range(200))
     assert output.closed
+
+
+async def test_finish_waits_for_all_that_was_put():
+    output = Memory()
+    writer, _ = make(output)
+    for number in range(50):
+        writer.put_message(message(number))
+        writer.put_block(block(b"[%d] " % number))
+    await writer.finish()
+    assert output.octets.endswith(b"49 [49] ")
+    assert (output.finished, output.closed) == (True, False)
+    writer.complete = False
+    await writer.close()
+    assert (output.aborted, output.closed) == (True, False)
+
+
+async def test_what_was_put_is_flushed_in_time_and_then_no_more():
+    output = Memory()
+    client = Client()
+    writer = OutputWriter(output, lambda tell: Numbers(), flush_every=0.02)
+    writer.join(client)
+    for number in range(2):
+        writer.put_message(message(number))
+        writer.flush()
+        for _ in range(3):
+            await asyncio.wait_for(output.was_flushed.get(), 10)
+    assert output.flushed == [b"0 "] * 3 + [b"0 1 "] * 3
+    await writer.close()
+    assert output.closed
+
+
+async def test_a_thread_that_cannot_begin_ends_the_output():
+    def encoder(tell: Callable[..., None]) -> Encoder:
+        if threading.current_thread() is threading.main_thread():
+            return Numbers()
+        raise RuntimeError("no encoder")
+
+    writer, client = make(Memory(), encoder)
+    writer.put_block(block(b"x"))
+    await asyncio.wait_for(client.has_error.wait(), 10)
+    await asyncio.wait_for(writer.finish(), 10)
+    await asyncio.wait_for(writer.close(), 10)
+    assert client.heard == ["error no encoder"]
 
 
 class Pusher(Client):

@@ -61,10 +61,16 @@ def test_append_and_create(bgpipe, sample, tmp_path):
     assert "exclude each other" in bgpipe("read", sample, "write", "--append", "--create", out).err
 
 
-def test_nothing_leaves_no_file(bgpipe, sample, tmp_path):
-    out = tmp_path / "new" / "out.json"
-    assert bgpipe("read", sample, "grep", "prefix == 203.0.113.7/32", "write", out).code == 0
-    assert list(out.parent.iterdir()) == []
+@pytest.mark.parametrize("name", ["out.json", "out.mrt.gz", "out.raw.bz2", "out.mrt.zst"])
+def test_nothing_that_matches_is_an_empty_file_in_the_place_of_the_old_one(bgpipe, sample, tmp_path, name):
+    out = tmp_path / "new" / name
+    for words in (("head", "-n", "5"), ("grep", "prefix == 203.0.113.7/32")):
+        done = bgpipe("read", sample, *words, "write", out)
+        assert done.code == 0
+    assert f'no messages were written: the file is empty stage="[3] write" file={out}' in done.err
+    assert os.listdir(out.parent) == [name]
+    again = bgpipe("read", out, "stdout")
+    assert (again.code, again.out, again.err) == (0, b"", "")
 
 
 def test_rotation(bgpipe, sample, tmp_path):

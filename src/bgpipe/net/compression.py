@@ -7,9 +7,9 @@ the next member (gzip), block (bzip2) or frame (zstd).
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from os.path import splitext
-from typing import Final, Protocol
+from typing import Any, Final
 
 from .members import CHUNK, OnDamage
 
@@ -103,27 +103,50 @@ def _gather(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield b"".join(parts)
 
 
-class Compressor(Protocol):
-    def compress(self, data: bytes, /) -> bytes: ...
-    def flush(self) -> bytes: ...
+class Compressor:
+    """One member, stream or frame after the other: what `compress` and `sync` give, and at the end `flush`.
+
+    new: makes a compressor of a library. mode: with which its `flush` lets all be decompressed that came so far; None
+    if it has no such, as bzip2, of which a stream is ended and another one begun.
+    """
+
+    def __init__(self, new: Callable[[], Any], mode: int | None) -> None:
+        self._new = new
+        self._mode = mode
+        self._inner = new()
+
+    def compress(self, octets: bytes) -> bytes:
+        packed: bytes = self._inner.compress(octets)
+        return packed
+
+    def sync(self) -> bytes:
+        """All that was compressed so far can be decompressed once this is written."""
+        packed: bytes = self._inner.flush(self._mode) if self._mode is not None else self._inner.flush()
+        if self._mode is None:
+            self._inner = self._new()
+        return packed
+
+    def flush(self) -> bytes:
+        """The end."""
+        packed: bytes = self._inner.flush()
+        return packed
 
 
 def compressor(name: str) -> Compressor:
-    """A new compressor of gz, bzip2 or zstd: one member, stream or frame, which `flush` ends."""
+    """A new compressor of gz, bzip2 or zstd."""
     if name == "gz":
         from .gzip import fast_zlib
 
         library = fast_zlib()
         level = 6 if library is zlib else 2
-        new: Compressor = library.compressobj(level, zlib.DEFLATED, 31)
-        return new
+        return Compressor(lambda: library.compressobj(level, zlib.DEFLATED, 31), zlib.Z_SYNC_FLUSH)
     if name == "bzip2":
         import bz2
 
-        return bz2.BZ2Compressor()
+        return Compressor(bz2.BZ2Compressor, None)
     from .zstd import zstd_library
 
-    library = zstd_library()
-    parameter = library.CompressionParameter
-    frame: Compressor = library.ZstdCompressor(options={parameter.compression_level: 3, parameter.checksum_flag: 1})
-    return frame
+    zstd = zstd_library()
+    parameter = zstd.CompressionParameter
+    options = {parameter.compression_level: 3, parameter.checksum_flag: 1}
+    return Compressor(lambda: zstd.ZstdCompressor(options=options), zstd.ZstdCompressor.FLUSH_BLOCK)

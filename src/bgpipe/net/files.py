@@ -11,7 +11,8 @@ from .input_stream import InputStream as InputStream
 from .octet_source import FileSource, OctetSource, StandardInput
 
 if TYPE_CHECKING:
-    from .output_file import OutputFile, StandardOutput
+    from .output_file import OutputFile
+    from .standard_output import StandardOutput
 
 __all__ = ["DamagedError", "InputStream", "StreamError", "is_url", "open_input", "open_output"]
 
@@ -61,7 +62,8 @@ def open_output(
     the interval, in UTC.
     Raises StreamError, and ValueError for an unknown compression.
     """
-    from .output_file import OutputFile, StandardOutput
+    from .output_file import OutputFile
+    from .standard_output import StandardOutput
 
     compression = parse_compression(compress)
     if compression == "auto":

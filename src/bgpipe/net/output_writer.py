@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from enum import Enum
 from queue import SimpleQueue
 from typing import Final, Protocol
 
+from .. import tasks
 from ..formats.base import Encoder, OnReport
 from ..pipeline.errors import StageError
 from ..wire.block import Block
@@ -22,8 +24,6 @@ MAX_JOBS: Final = 100
 """Pieces that wait to be written before the input must wait."""
 MAX_OCTETS: Final = 4 << 20
 """Octets that they may hold, as they were before they were encoded."""
-CLOSE: Final = None
-"""The last job."""
 PIECE: Final = 1 << 18
 """Octets of single messages that are written together."""
 
@@ -35,7 +35,23 @@ class OutputStream(Protocol):
     def failed(self) -> bool: ...
     def write(self, octets: bytes, /) -> object: ...
     def rotate(self) -> object: ...
+    def flush(self) -> object: ...
+    def finish(self) -> object: ...
     def close(self) -> object: ...
+    def abort(self) -> object: ...
+
+
+class Action(Enum):
+    """A job that is no octets: what the output is asked for."""
+
+    FLUSH = "flush"
+    FINISH = "finish"
+    ROTATE = "rotate"
+    CLOSE = "close"
+    ABORT = "abort"
+
+
+Item = Block | bytes | Action
 
 
 class User(Protocol):
@@ -67,18 +83,25 @@ class OutputWriter:
         self,
         output: OutputStream,
         make_encoder: Callable[[OnReport], Encoder],
+        flush_every: float = 0,
     ) -> None:
+        """flush_every: seconds that octets may wait in a compressor at most; 0 for as long as it likes."""
         self.failed = False
         self.error: Exception | None = None
         """why the output failed, None if it didn't or has begun anew"""
+        self.complete = True
+        """whether all that there is was put: else a file keeps what was written, and does not get its name"""
         self._output = output
         self._make_encoder = make_encoder
         self._users: list[User] = []
         self._encoder = make_encoder(self._on_report)
-        self._loop = asyncio.get_running_loop()
+        self._tasks = tasks.Tasks(self._fail)
+        self._flush_every = flush_every
+        self._timer: tasks.Timer | None = None
+        self._quiet_ticks = 0
         self._piece: list[bytes] = []
         self._piece_size = 0
-        self._queue: SimpleQueue[tuple[int, Block | bytes | None] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[int, Item] | None] = SimpleQueue()
         self._count = 0
         self._waiting = 0
         self._waiting_octets = 0
@@ -88,7 +111,15 @@ class OutputWriter:
         self._turn = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._running = 0
+        self._broken = False
+        """whether a thread has ended that should not have"""
         self._closed = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    @property
+    def output(self) -> OutputStream:
+        return self._output
 
     @property
     def waiting(self) -> int:
@@ -131,26 +162,38 @@ class OutputWriter:
 
     def rotate(self) -> None:
         """Lets the output begin its next file, if it is time, behind what has been put."""
-        self._put(b"", 0)
+        self._put(Action.ROTATE, 0)
+
+    async def finish(self) -> None:
+        """Waits until the output has all that was put, and everything but its name."""
+        self.flush()
+        self._put(Action.FINISH, 0)
+        await self._empty.wait()
 
     async def close(self) -> None:
-        """Closes the output when all is written. Raises StageError if it has failed, and nobody is here to be told."""
+        """Closes the output when all is written; aborts it if that is not `complete`. Raises StageError if it has
+        failed, and nobody is here to be told."""
         self.flush()
-        self._put(CLOSE, 0)
+        self._put(Action.CLOSE if self.complete else Action.ABORT, 0)
         for _ in self._threads:
             self._queue.put(None)
+        await self._tasks.close()
         await self._closed.wait()
         if self.error is not None and not self._users:
             raise StageError(str(self.error)) from self.error
 
-    def _put(self, item: Block | bytes | None, size: int) -> None:
-        if self.failed and item:
+    def _put(self, item: Item, size: int) -> None:
+        if self._broken:
             return
+        if not isinstance(item, Action):
+            if self.failed:
+                return
+            self._begin_ticking()
         if len(self._threads) < THREADS and self._waiting == len(self._threads):
-            thread = threading.Thread(target=self._work, name=f"writer-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
+            name = f"writer-{len(self._threads)}"
             self._running += 1
-            thread.start()
+            self._threads.append(tasks.thread(name, self._work, self._on_thread_error))
+        self._empty.clear()
         self._queue.put((self._count, item))
         self._count += 1
         self._waiting += 1
@@ -159,6 +202,20 @@ class OutputWriter:
             self._full = True
             for user in tuple(self._users):
                 user.on_full()
+
+    def _begin_ticking(self) -> None:
+        self._quiet_ticks = 0
+        if self._flush_every and self._timer is None:
+            self._timer = self._tasks.call_later("flush", self._flush_every / 2, self._tick)
+
+    def _tick(self) -> None:
+        """Two ticks behind the last octets they are out, unless the compressor has let them go by itself."""
+        self._timer = None
+        self._put(Action.FLUSH, 0)
+        quiet = self._quiet_ticks + 1
+        if quiet < 3:
+            self._begin_ticking()
+            self._quiet_ticks = quiet
 
     # in the threads
 
@@ -174,36 +231,39 @@ class OutputWriter:
             error: Exception | None = None
             octets = b""
             try:
-                octets = encoder.encode(item) if isinstance(item, Block) else item or b""
+                if not isinstance(item, Action):
+                    octets = encoder.encode(item) if isinstance(item, Block) else item
             except Exception as failure:
                 error = failure
             with self._turn:
                 while self.written != number:
                     self._turn.wait()
             failed, again = self._output.failed, False
-            if not self.failed or not octets:
-                try:
-                    if octets:
-                        self._output.write(octets)
-                    else:
-                        (self._output.close if item is CLOSE else self._output.rotate)()
-                        again = failed and not self._output.failed
-                except Exception as failure:
-                    error = failure
+            try:
+                if isinstance(item, Action):
+                    getattr(self._output, item.value)()
+                    again = failed and not self._output.failed
+                elif octets and not self.failed:
+                    self._output.write(octets)
+            except Exception as failure:
+                error = failure
             if error is not None or again:
                 self.failed = not again  # before the next piece has its turn: it must not follow behind a gap
             with self._turn:
                 self.written += 1
                 self._turn.notify_all()
-            size = len(item.octets) if isinstance(item, Block) else len(item or b"")
+            size = len(item.octets) if isinstance(item, Block) else len(octets)
             self._tell(self._on_written, size, error, again, tuple(needs_check))
             needs_check.clear()
         self._tell(self._on_exit)
 
+    def _on_thread_error(self, error: Exception) -> None:
+        """What `_work` did not expect. The turn may be taken for ever: nothing more is written."""
+        self.failed = True
+        self._tell(self._on_broken, error)
+
     def _tell(self, call: Callable[..., None], *args: object) -> None:
-        try:
-            self._loop.call_soon_threadsafe(call, *args)
-        except RuntimeError:
+        if not self._tasks.call_threadsafe(call, *args):
             self.failed = True  # the loop has ended without waiting for us
 
     # back in the loop
@@ -215,10 +275,10 @@ class OutputWriter:
         self._waiting_octets -= size
         for message, reason in needs_check:
             self._on_report(message, reason)
-        if error is not None and self.error is None:
-            self.error = error
-            for user in tuple(self._users):
-                user.on_error(error)
+        if not self._waiting:
+            self._empty.set()
+        if error is not None:
+            self._fail(error)
         elif again:
             self.error = None
             for user in tuple(self._users):
@@ -231,6 +291,18 @@ class OutputWriter:
                 if self._full:
                     break
                 user.on_room()
+
+    def _fail(self, error: Exception) -> None:
+        if self.error is None:
+            self.error = error
+            for user in tuple(self._users):
+                user.on_error(error)
+
+    def _on_broken(self, error: Exception) -> None:
+        self._broken = True
+        self._empty.set()
+        self._closed.set()
+        self._fail(error)
 
     def _on_report(self, message: Message, error: Exception | None) -> None:
         for user in self._users[:1]:

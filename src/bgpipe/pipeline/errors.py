@@ -25,6 +25,10 @@ class StageError(Exception):
         self.reason = reason
 
 
+class DamagedInput(StageError):
+    """All of an input was read, and pieces of it could not be: what was made of the rest is complete."""
+
+
 class SessionLost(StageError):
     """The session is over, whoever ended it: the stage can't go on, but another session may go better."""
 

@@ -9,6 +9,7 @@ from .. import formats
 from ..formats.base import Format
 from ..net.compression import NAMES
 from ..net.files import open_output
+from ..net.output_file import OutputFile
 from ..net.output_writer import OutputStream
 from ..pipeline.errors import ConfigError
 from ..pipeline.options import DURATION, FLAG, TEXT, Option, choice
@@ -45,8 +46,17 @@ class Write(Sink):
         metavar="LAYOUT",
     )
 
+    flush_every = Option(
+        DURATION,
+        5.0,
+        "for how long compression may hold octets back, which would be lost in a crash; 0: as long as it likes",
+        name="flush",
+    )
+
     def choose_format(self) -> Format:
         (self.path,) = self.arguments
+        if self.flush_every < 0:
+            raise ConfigError("--flush can't be negative")
         if self.format != "auto":
             return find_format(self.format)
         found = formats.find("json") if self.path == "-" else formats.detect_by_name(self.path)
@@ -80,3 +90,6 @@ class Write(Sink):
         if self.every and self.writer is not None:
             self._timer.cancel()
         await super().stop()
+        output = self.writer.output if self.writer is not None else None
+        if isinstance(output, OutputFile) and output.empty:
+            self.pipeline.log.info("no messages were written: the file is empty", stage=str(self), file=output.path)

@@ -7,7 +7,7 @@ from typing import Final
 
 from ... import formats
 from ...formats.base import Damage, Decoder, DecoderOptions, Encoder, EncoderOptions, Format, OnReport
-from ...pipeline.errors import ConfigError, StageError
+from ...pipeline.errors import ConfigError, DamagedInput, StageError
 from ...pipeline.line import Input, type_filter
 from ...pipeline.options import FLAG, Option
 from ...pipeline.stage import Consuming, Producing
@@ -68,7 +68,7 @@ class Reading(Producing):
         """At the end of the input. Raises StageError."""
         if self.damages and not self.pardon:
             pieces = "1 piece" if self.damages == 1 else f"{self.damages} pieces"
-            raise StageError(f"{self}: {pieces} of damaged input (--pardon takes that for a success)")
+            raise DamagedInput(f"{self}: {pieces} of damaged input (--pardon takes that for a success)")
 
     def _prepared(self, items: Iterable[Item]) -> Iterator[Item]:
         """What --type, --skip and --no-... make of the items."""

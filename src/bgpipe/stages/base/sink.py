@@ -9,7 +9,7 @@ from ...net.errors import StreamError, explain_error
 from ...net.files import open_output
 from ...net.output_writer import OutputStream, OutputWriter
 from ...pipeline import events
-from ...pipeline.errors import ConfigError, StageError
+from ...pipeline.errors import ConfigError, DamagedInput, StageError
 from ...pipeline.options import DURATION, LIST, TEXT, Option
 from ...wire.block import Block
 from ...wire.message import Message
@@ -36,6 +36,8 @@ class Sink(Writing):
         "between two routers, an output that takes nothing for so long misses messages; 0 lets them wait",
     )
 
+    flush_every: float = 0
+    """seconds that octets may wait in a compressor at most"""
     writer: OutputWriter | None = None
     watchdog: StallWatchdog | None = None
     holding = False
@@ -88,7 +90,7 @@ class Sink(Writing):
         return "output", str(self)
 
     def _make_writer(self) -> OutputWriter:
-        return OutputWriter(self.open(), lambda tell: self.make_encoder(self.output_format, tell))
+        return OutputWriter(self.open(), lambda tell: self.make_encoder(self.output_format, tell), self.flush_every)
 
     def status(self) -> dict[str, Any]:
         waiting = self.writer.waiting if self.writer else 0
@@ -117,12 +119,16 @@ class Sink(Writing):
         if self.watchdog is not None:
             self.watchdog.close()
         if self.writer is not None:
-            self.writer.flush()
+            self.writer.complete &= self._live or not self._has_failed()
             await self.pipeline.shared.give_back(self._key)
             self.writer.leave(self)
         self._catch_up()
         if self._failure is not None:
             raise self._failure
+
+    def _has_failed(self) -> bool:
+        """Whether something has failed, here or elsewhere, so that messages did not come here."""
+        return not all(isinstance(error, DamagedInput) for error in self.pipeline.errors)
 
     def on_full(self) -> None:
         if self.holding:

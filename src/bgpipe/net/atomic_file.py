@@ -1,0 +1,242 @@
+"""One file, written so that what stands under its name is whole.
+
+It is written as PATH.tmp beside PATH, and gets its name when it is complete and on the disk. If it can't be completed,
+what was written is kept as PATH.partial; so is the PATH.tmp that a crash has left. Written themselves are only a file
+with `append`, and a device or a named pipe, whose place nothing can take.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+from typing import Final, NoReturn
+
+from .compression import Compressor, compressor
+
+_MODE: Final = 0o644
+_FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+"""A link is not followed, and a named pipe without a reader is not waited for."""
+
+
+class AtomicFile:
+    """Opened at once, so that what forbids it shows early; a device or named pipe only when it is first written, for
+    that may take long. Methods raise OSError.
+
+    identity: device and number of the file that is written itself, or whose place is taken; None if there is none yet.
+    octets: how many were written, before compression.
+    """
+
+    def __init__(self, path: str, compression: str, *, append: bool, create: bool) -> None:
+        exists = os.path.exists(path)
+        self._device = exists and not os.path.isfile(path)
+        self._path = path if self._device or not os.path.islink(path) else os.path.realpath(path)
+        self._create = create
+        self._append = append
+        self._compression = compression
+        self._compressor: Compressor | None = None
+        self._make_folders()
+        if os.path.isdir(path):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if create and exists:
+            raise FileExistsError(errno.EEXIST, "exists already, and --create wants a new file")
+        self.identity = _identity(self._path) if exists and not self._device else None
+        self.in_place = append or self._device
+        self._target = self._path if self.in_place else self._path + ".tmp"
+        self._fresh = not (self.in_place and exists)
+        self._fd = -1 if self._device else self._claim()
+        self._start = self._end = os.fstat(self._fd).st_size if append and not self._device else 0
+        if self._start:
+            os.lseek(self._fd, 0, os.SEEK_END)
+        if self.identity and not self.in_place:
+            os.fchmod(self._fd, stat.S_IMODE(os.stat(self._path).st_mode))
+        self.octets = 0
+        self._finished = False
+        self._whole = True
+        """Whether the last write was written to its end."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether it is a new file, and nothing was written to it."""
+        return self._fresh and not self.octets
+
+    def write(self, octets: bytes) -> bool:
+        """Whether some of it reached the file; the compressor may keep all of it."""
+        self.octets += len(octets)
+        if self._compression == "none":
+            return self._put(octets)
+        if self._compressor is None:
+            self._compressor = compressor(self._compression)
+        return self._put(self._compressor.compress(octets))
+
+    def flush(self) -> None:
+        """What was written can be read from the file, also if this process is killed."""
+        if self._compressor is not None:
+            self._put(self._compressor.sync())
+
+    def finish(self) -> None:
+        """All is written and on the disk. A file that nothing was written to is empty, and can be decompressed."""
+        if self._finished:
+            return
+        if self.empty and self._compression != "none":
+            self._compressor = compressor(self._compression)
+        self._end_member()
+        if self._device:
+            self._open_device()
+        else:
+            os.fsync(self._fd)
+        self._finished = True
+
+    def publish(self) -> None:
+        """Ends the file, which gets its name."""
+        self.finish()
+        if not self.in_place:
+            self._rename()
+        if not self._device:
+            _sync_folder(self._path)
+        os.close(self._fd)
+
+    def discard(self) -> None:
+        """Nothing was written, and nothing is to be left of it."""
+        if self._fresh:
+            os.unlink(self._target)
+        if self._fd >= 0:
+            os.close(self._fd)
+
+    def abort(self) -> str:
+        """Leaves nothing under the file's name that isn't whole; where what was written is kept, if it is."""
+        kept = ""
+        with contextlib.suppress(OSError):
+            if not self.octets:
+                self.discard()
+                return ""
+            if self._whole:
+                with contextlib.suppress(OSError):
+                    self._end_member()
+            if not self._whole and not self._device:
+                self._cut()
+            if self._end == self._start:
+                self.discard()
+                return ""
+            kept = self._target
+            if not self.in_place:
+                os.replace(self._target, self._path + ".partial")
+                kept = self._path + ".partial"
+        with contextlib.suppress(OSError):
+            os.close(self._fd)
+        return kept
+
+    def _cut(self) -> None:
+        """Takes off a write that did not reach its end."""
+        if self._compression == "none":
+            os.ftruncate(self._fd, self._end)
+        elif self.in_place:
+            # A member that is cut short would spoil what is appended behind it.
+            os.ftruncate(self._fd, self._start)
+            self._end = self._start
+
+    def _end_member(self) -> None:
+        """Ends what the compressor has begun."""
+        if self._compressor is not None:
+            packing, self._compressor = self._compressor, None
+            self._put(packing.flush())
+
+    def _make_folders(self) -> None:
+        try:
+            os.makedirs(os.path.dirname(self._path) or ".", exist_ok=True)
+        except FileExistsError:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
+
+    def _claim(self) -> int:
+        """The target, open and locked. What a crash has left there becomes PATH.partial."""
+        while True:
+            fd = self._open()
+            try:
+                status = os.fstat(fd)
+                if not stat.S_ISREG(status.st_mode):
+                    self._in_the_way("is no plain file")
+                if not self.in_place and status.st_nlink > 1:
+                    self._in_the_way("has another name too (a hard link)")
+                _lock(fd)
+                if _identity(self._target) == (status.st_dev, status.st_ino):  # nobody has published it meanwhile
+                    if self.in_place or not status.st_size:
+                        return fd
+                    os.replace(self._target, self._path + ".partial")
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)
+
+    def _open(self) -> int:
+        try:
+            return os.open(self._target, _FLAGS, _MODE)
+        except OSError as error:
+            if self.in_place or error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
+                raise
+            self._in_the_way(
+                {errno.ELOOP: "is a symbolic link", errno.ENXIO: "is a named pipe"}.get(error.errno, "is a folder")
+            )
+
+    def _in_the_way(self, why: str) -> NoReturn:
+        raise FileExistsError(errno.EEXIST, f"{self._target}, which is written first, {why}: remove it")
+
+    def _open_device(self) -> None:
+        """Waits for the reader of a named pipe."""
+        if self._fd < 0:
+            self._fd = os.open(self._target, os.O_WRONLY | os.O_CLOEXEC)
+
+    def _rename(self) -> None:
+        if self._create:
+            try:
+                os.link(self._target, self._path)
+            except FileExistsError:
+                raise
+            except OSError:  # a file system without hard links
+                if os.path.lexists(self._path):
+                    raise FileExistsError(errno.EEXIST, "has come to exist meanwhile") from None
+                os.replace(self._target, self._path)
+            else:
+                os.unlink(self._target)
+        else:
+            os.replace(self._target, self._path)
+
+    def _put(self, octets: bytes) -> bool:
+        if self._device:
+            self._open_device()
+        view = memoryview(octets)
+        self._whole = False
+        while view:
+            view = view[os.write(self._fd, view) :]
+        self._whole = True
+        self._end += len(octets)
+        return bool(octets)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _lock(fd: int) -> None:
+    """Nobody else may write the file meanwhile; where the file system has no locks, nobody can tell."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OSError(errno.EBUSY, "another stage or process is writing it") from error
+    except OSError:
+        pass
+
+
+def _sync_folder(path: str) -> None:
+    """A file's name is on the disk when its folder is."""
+    with contextlib.suppress(OSError):
+        fd = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
