@@ -312,3 +312,13 @@ def test_names():
 def test_update_can_be_made():
     update = bgpipe.Update(b"\0\0\0\0")
     assert update.is_eor
+
+
+def test_narrow_leaves_the_routes_that_match(updates: Path) -> None:
+    every = [elem.prefix for message in bgpipe.read(updates) for elem in message.elems()]
+    text = "prefix <= 128.0.0.0/1"
+    found = [elem.prefix for message in bgpipe.read(updates, filter=text, narrow=True) for elem in message.elems()]
+    assert 0 < len(found) < len(every)
+    assert found == [each for each in every if ":" not in each and int(each.partition(".")[0]) >= 128]
+    with pytest.raises(ValueError, match="narrow=True needs a filter"):
+        bgpipe.read(updates, narrow=True)

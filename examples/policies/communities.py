@@ -9,7 +9,7 @@ peer itself.
 from __future__ import annotations
 
 from bgpipe import Message
-from bgpipe.pipeline.stage import Stage
+from bgpipe.stage import Stage
 
 ours = 0
 hops = {1: "", 2: ""}

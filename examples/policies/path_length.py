@@ -6,7 +6,7 @@ bgpipe 192.0.2.1 -- py -R -A path_length.py 50 -- 198.51.100.1
 from __future__ import annotations
 
 from bgpipe import Message
-from bgpipe.pipeline.stage import Stage
+from bgpipe.stage import Stage
 
 longest = 50
 

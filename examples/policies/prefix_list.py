@@ -14,7 +14,7 @@ A line that starts with # is a comment. After a change, send bgpipe a SIGHUP.
 from __future__ import annotations
 
 from bgpipe import Message, Prefix, parse_prefix
-from bgpipe.pipeline.stage import Stage
+from bgpipe.stage import Stage
 
 allowed: dict[tuple[int, int], dict[int, range]] = {}
 """By AFI and length, by address: the lengths that are allowed under it."""

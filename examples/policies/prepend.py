@@ -8,7 +8,7 @@ The words are the AS number, how often, and the prefixes: all of them if none is
 from __future__ import annotations
 
 from bgpipe import Message, Prefix, Update, parse_prefix
-from bgpipe.pipeline.stage import Stage
+from bgpipe.stage import Stage
 
 asn, count = 0, 1
 prefixes: set[Prefix] = set()

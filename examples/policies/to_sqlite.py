@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 
 from bgpipe import Message
-from bgpipe.pipeline.stage import Stage
+from bgpipe.stage import Stage
 
 TABLE = "create table if not exists log (time real, direction text, peer text, kind text, prefix text, path text)"
 ROWS = 1000

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from bgpipe import Message, TextError, WireError
-from bgpipe.pipeline.errors import ConfigError
-from bgpipe.pipeline.options import INTEGER, Option
-from bgpipe.pipeline.stage import Consuming
-from bgpipe.wire.message import UPDATE
+from bgpipe.stage import INTEGER, UPDATE, ConfigError, Consuming, Message, Option, TextError, WireError
 
 
 class Prepend(Consuming):
     """Prepend an AS number to the AS path of announcements."""
 
+    api = 1
     both = True
 
     asn = Option(INTEGER, 0, "AS number to prepend", metavar="ASN")
@@ -31,4 +28,4 @@ class Prepend(Consuming):
                 hops = [list(hop) if isinstance(hop, tuple) else hop for hop in path.hops]
                 message.update = message.update.replace(attrs={"ASPATH": [self.asn] * self.count + hops})
         except (WireError, TextError) as error:
-            self.pipeline.log.warning("path can't be made longer", stage=str(self), seq=message.seq, error=str(error))
+            self.pipeline.log.warning("the AS path stays as it is", stage=str(self), seq=message.seq, error=str(error))

@@ -110,19 +110,23 @@ class _Opening:
     def __init__(
         self,
         filter: str | Filter | None,
+        narrow: bool,
         format: str,
         decompress: str,
         states: bool,
         on_damage: Callable[[Damage], None] | None,
     ) -> None:
+        if narrow and filter is None:
+            raise ValueError("narrow=True needs a filter")
         self._filter = compile_filter(filter) if isinstance(filter, str) else filter
+        self._narrow = narrow
         self._format = formats.find(format) if format != "auto" else None
         self._decompress = decompress
         self._states = states
         self._on_damage = on_damage or ignore_damage
 
     def decoder(self) -> FilteredDecoder:
-        return FilteredDecoder(self._filter, self._format, self._states, self._on_damage)
+        return FilteredDecoder(self._filter, self._narrow, self._format, self._states, self._on_damage)
 
     def open(self, source: Path | BinaryIO, decoder: FilteredDecoder) -> InputStream:
         if isinstance(source, str | os.PathLike):
@@ -136,9 +140,15 @@ class FilteredDecoder:
     """Octets to the items that the filter lets through."""
 
     def __init__(
-        self, filter: Filter | None, format: Format | None, states: bool, on_damage: Callable[[Damage], None]
+        self,
+        filter: Filter | None,
+        narrow: bool,
+        format: Format | None,
+        states: bool,
+        on_damage: Callable[[Damage], None],
     ) -> None:
         self._filter = filter
+        self._narrow = narrow
         self._format = format
         self._named: Format | None = None
         self._states = states
@@ -190,7 +200,25 @@ class FilteredDecoder:
         filter = self._filter
         if filter is None:
             return items
-        return _selected(filter, items)
+        return _narrowed(filter, items) if self._narrow else _selected(filter, items)
+
+
+def _narrowed(filter: Filter, items: Iterator[Item]) -> Iterator[Item]:
+    """The items with only the routes that match."""
+    from .wire.update import Update
+
+    for item in items:
+        if isinstance(item, Block):
+            block = filter.narrow(item)
+            if block.index:
+                yield block
+            continue
+        body = filter.narrow_message(item)
+        if body is None:
+            continue
+        if body is not item.body:
+            item.update = Update(body, item.context)
+        yield item
 
 
 def _selected(filter: Filter, items: Iterator[Item]) -> Iterator[Item]:
@@ -244,6 +272,7 @@ def read(
     source: Path | BinaryIO,
     *,
     filter: str | Filter | None = None,
+    narrow: bool = False,
     format: str = "auto",
     decompress: str = "auto",
     states: bool = False,
@@ -253,29 +282,31 @@ def read(
 
     source: a path, an http(s) URL, "-" for standard input, or a binary file object.
     filter: only messages that match; the language of the `grep` stage. Much faster than an `if`.
+    narrow: take the routes that don't match out of the UPDATEs that have others (docs/filters.md).
     format: json, mrt, raw, or another package's; auto goes by the content, and by the name where that doesn't tell.
     decompress: gz, bzip2, zstd or none; auto goes by the content, then by the name.
     states: give the state changes of MRT archives too, as StateChange.
     on_damage: called for each record that can't be read; reading goes on after it.
 
     Direction and number of a message are what the input says, "?" and 0 where it says nothing.
-    Raises FilterError, TextError (an unknown format), ValueError (an unknown compression), OSError (what can't be
-    opened or read).
+    Raises FilterError, TextError (an unknown format), ValueError (an unknown compression; narrow without a filter),
+    OSError (what can't be opened or read).
     """
-    return Reader(source, _Opening(filter, format, decompress, states, on_damage))
+    return Reader(source, _Opening(filter, narrow, format, decompress, states, on_damage))
 
 
 def read_async(
     source: Path | BinaryIO,
     *,
     filter: str | Filter | None = None,
+    narrow: bool = False,
     format: str = "auto",
     decompress: str = "auto",
     states: bool = False,
     on_damage: Callable[[Damage], None] | None = None,
 ) -> AsyncReader:
     """As `read`, for `async for`: reading and decompression are done in a thread, and others have their turn."""
-    return AsyncReader(source, _Opening(filter, format, decompress, states, on_damage))
+    return AsyncReader(source, _Opening(filter, narrow, format, decompress, states, on_damage))
 
 
 def write(

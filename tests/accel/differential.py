@@ -5,10 +5,10 @@
     python tests/accel/differential.py FILE...
 
 Two processes do the same work, one of them with BGPIPE_ACCEL=0. Each reads a case (a stream of mutants, or a piece of
-a file) as MRT, filters it, limits it, looks at its UPDATEs, writes it as JSON, MRT and raw messages, reads the JSON
-back, reads it once more with some lines broken, and says a digest of all that. The first case whose digests differ is
-shown. With --sanitize accel is built with AddressSanitizer and UndefinedBehaviorSanitizer first, in a place of its
-own; this needs gcc.
+a file) as MRT, filters it, limits it, looks at its UPDATEs and asks which are malformed, writes it as JSON, MRT and
+raw messages, reads the JSON back, reads it once more with some lines broken, and says a digest of all that. The first
+case whose digests differ is shown. With --sanitize accel is built with AddressSanitizer and UndefinedBehaviorSanitizer
+first, in a place of its own; this needs gcc.
 """
 
 from __future__ import annotations
@@ -78,6 +78,8 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
 
     from bgpipe.filters import compile_filter
     from bgpipe.formats import json, mrt, raw
+    from bgpipe.pipeline import events
+    from bgpipe.pipeline.pipeline import Pipeline
     from bgpipe.wire.block import Block
 
     rng = Random(seed)
@@ -90,6 +92,10 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
     limited: list[bytes] = []
     seen: list[str] = []
     seq = 1
+    pipeline = Pipeline()
+    verdicts: list[str] = []
+    malformed: list[str] = []
+    pipeline.bus.on([events.PARSE], lambda event: malformed.append(f"{event.message} {event.error} {event.values}"))
 
     def take(items: Iterator[Block]) -> None:
         nonlocal seq
@@ -105,6 +111,11 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
                 matching = wanted.select(item) if isinstance(item, Block) else filter(wanted, [item])
                 matches += [message.seq for message in matching]
             seen.extend(map(look, item if isinstance(item, Block) else [item]))
+            if isinstance(item, Block):
+                item = pipeline.verdicts.judge_block(item, returned=False)
+            else:
+                pipeline.verdicts.judge(item)
+            verdicts.extend(str(message.verdict) for message in (item if isinstance(item, Block) else [item]))
             if isinstance(item, Block):
                 limited.append(encoders[2].encode(limit.on_block(item)))
             elif limit.on_message(item):
@@ -127,6 +138,7 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
         again.append(b"".join(map(mrt.Encoder().encode, items)))
         again.append(b"".join(map(json.Encoder().encode, items)))
     seen += [f"{wanted.text}: {matches}" for wanted, matches in filters.items()]
+    seen += ["malformed:", *malformed, "verdicts:", *verdicts]
     report = "\n".join([repr(decoder.counts), *damages]).encode()
     limited.append(repr((limit.removed, limit.routes.count)).encode())
     return [report, lines, records, messages, *again, "\n".join(seen).encode(), b"".join(limited)]
@@ -217,9 +229,9 @@ def say_parts(options: argparse.Namespace, wanted: str) -> None:
     """All parts of one case, as text."""
     for name, octets in cases(options):
         if name == wanted:
-            report, lines, *others, seen = work(octets, len(octets))
+            report, lines, *others, seen, limited = work(octets, len(octets))
             print(report.decode(), lines.decode(), seen.decode(), sep="\n")
-            for part in others:
+            for part in (*others, limited):
                 print(*(part[pos : pos + 32].hex() for pos in range(0, len(part), 32)), sep="\n")
             return
 

@@ -41,7 +41,7 @@ def needs_check(messages: Iterable[bytes], flags: int = FLAG_AS4) -> list[int]:
     octets = b"".join(messages)
     index, end = accel.frame.frame(octets, 0, len(octets), flags, 1, 4096, False)
     assert end == len(octets)
-    return list(accel.frame.needs_check(octets, index))
+    return list(accel.frame.check(octets, index))
 
 
 @pytest.mark.parametrize("message", ODD.values(), ids=ODD)

@@ -155,7 +155,7 @@ def test_positions_outside_of_the_index():
 
 def test_what_is_opened_must_be_made_of_slots():
     class Other:
-        action = body = context = direction = _peer = seq = _tags = time = type_code = _value = 0
+        action = body = context = direction = _peer = seq = _tags = time = type_code = _value = verdict = 0
 
     with pytest.raises(TypeError):
         accel.look.Opener(Other, {}, ["?", "R", "L", "LR"])

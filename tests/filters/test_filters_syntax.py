@@ -139,7 +139,7 @@ ERRORS = [
     ("medd", 0, "invalid attribute: medd; did you mean 'med'?"),
     ("comunity", 0, "did you mean 'community'?"),
     ("med ~ 1", 4, "invalid operator: med takes"),
-    ("prefix", 6, "invalid operator: prefix takes"),
+    ("as_origin", 9, "invalid operator: as_origin takes"),
     ("update == 1", 7, "invalid operator: update takes (none)"),
     ("otc || med == hello", 14, "invalid value: hello (expected integer)"),
     ("med == 4294967296", 7, "value out of range"),

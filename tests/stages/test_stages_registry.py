@@ -59,9 +59,11 @@ def installed(tmp_path, monkeypatch):
     (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
     points = project["entry-points"]["bgpipe.stages"]
     lines = ["[bgpipe.stages]", *(f"{name} = {target}" for name, target in points.items()), ""]
-    lines += ["broken = bgpipe_prepend:NoSuchThing", "wrong = os:getcwd", ""]
+    lines += ["broken = bgpipe_prepend:NoSuchThing", "wrong = os:getcwd", "newer = newer:Newer", ""]
+    (tmp_path / "newer.py").write_text("from bgpipe.stage import Stage\n\nclass Newer(Stage):\n    api = 99\n")
     (folder / "entry_points.txt").write_text("\n".join(lines))
-    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(EXAMPLE)))}
+    source = str(Path(stages.__file__).parent.parent.parent)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(EXAMPLE), source))}
 
 
 def test_a_stage_of_another_package(installed, sample, sample_json):
@@ -94,6 +96,9 @@ def test_one_that_cannot_be_loaded_says_so(installed):
     assert done.err.startswith("bgpipe: stage broken, from bgpipe_prepend:NoSuchThing, can't be loaded: ")
     done = spawn("wrong", env=installed)
     assert done.err.startswith("bgpipe: stage wrong, from os:getcwd, is no subclass of")
+    done = spawn("newer", env=installed)
+    assert done.code == 1
+    assert "needs version 99 of bgpipe.stage, and this bgpipe has version 1: install a newer bgpipe" in done.err
 
 
 def test_loading_in_this_process(installed, monkeypatch):

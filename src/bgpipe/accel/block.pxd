@@ -13,6 +13,9 @@ cdef enum:
     RIGHT = 8
     LEFT = 16
     GUESS_AS = 32
+    CHECKED = 64
+    MALFORMED = 128
+    TOLD = 256
 
 
 cdef enum:

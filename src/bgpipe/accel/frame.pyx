@@ -1,12 +1,12 @@
 """Messages of a live session: finding them in what one read of a socket gave, and what a proxy must know of them."""
 
-from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcmp
 
-from .block cimport MESSAGE_HEADER, NO_PEER, PEER_AS4, Entry, message_of, next_entry
+from .block cimport CHECKED, MESSAGE_HEADER, NO_PEER, PEER_AS4, Entry, message_of, next_entry
 from .octets cimport Reader, left, reader, skip, sub, take, u8, u16, u32
 from .update cimport MP_UNREACH, Update, locate, locate_body, plausible
 
@@ -107,30 +107,40 @@ def is_sound(bytes body not None, unsigned flags):
     return sound
 
 
-def needs_check(bytes octets not None, index not None):
-    """Positions of the UPDATEs that are not beyond doubt well-formed and common: Python has to judge these."""
+cdef inline bint beyond_doubt(Update* update, Reader message, unsigned flags) noexcept nogil:
+    """Whether a message is none that could be malformed: no UPDATE, or one that is well-formed and common."""
+    cdef Reader header = message
+    skip(&header, MESSAGE_HEADER - 1)
+    return u8(&header) != UPDATE and not header.failed or locate(update, message, flags) and plausible(update)
+
+
+def check(bytes octets not None, bytearray index not None):
+    """Sets CHECKED where a message is beyond doubt not malformed; the positions of those that Python has to judge.
+
+    Where CHECKED is set already, that stays so.
+    """
     cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
     cdef size_t size = PyBytes_GET_SIZE(octets)
     cdef Py_buffer view
-    cdef Reader entries, message, header
-    cdef Entry entry
+    cdef Entry* entries
     cdef Update update
-    cdef Py_ssize_t position = 0
-    cdef bint sound
+    cdef Py_ssize_t position = 0, count
     found = []
-    PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)
+    PyObject_GetBuffer(index, &view, PyBUF_WRITABLE)
     try:
-        entries = reader(<const uint8_t*> view.buf, 0, view.len)
-        while next_entry(&entries, &entry):
-            message = message_of(base, size, &entry)
-            header = message
-            skip(&header, MESSAGE_HEADER - 1)
-            if u8(&header) == UPDATE:
-                with nogil:
-                    sound = locate(&update, message, entry.flags) and plausible(&update)
-                if not sound:
-                    found.append(position)
-            position += 1
+        entries = <Entry*> view.buf
+        count = view.len // <Py_ssize_t> sizeof(Entry)
+        while position < count:
+            with nogil:
+                while position < count:
+                    if not entries[position].flags & CHECKED:
+                        if not beyond_doubt(&update, message_of(base, size, &entries[position]), entries[position].flags):
+                            break
+                        entries[position].flags |= CHECKED
+                    position += 1
+            if position < count:
+                found.append(position)
+                position += 1
     finally:
         PyBuffer_Release(&view)
     return found

@@ -11,7 +11,10 @@ from libc.string cimport memcmp, memcpy, memset
 
 from types import MemberDescriptorType
 
-from .block cimport GUESS_AS, LEFT, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIGHT, Entry, message_of, next_entry, peer_of
+from .block cimport (
+    CHECKED, GUESS_AS, LEFT, MALFORMED, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIGHT, TOLD, Entry, message_of, next_entry,
+    peer_of,
+)
 from .octets cimport Reader, left, reader, skip, take, u8, u16, u32
 from .update cimport AS4_PATH, AS_PATH, AS_SEQUENCE, MP_REACH, MP_UNREACH, Mp, Update, has, locate_body, value_of
 
@@ -42,7 +45,7 @@ cdef class Opener:
     cdef dict contexts
     cdef list directions
     cdef list peers
-    cdef object action, body, context, direction, peer, seq, tags, time, type_code, value
+    cdef object action, body, context, direction, peer, seq, tags, time, type_code, value, verdict
 
     def __cinit__(self, type message not None, dict contexts not None, list directions not None):
         """message: the class, all of whose attributes are slots. contexts: by an entry's flags that say how to read
@@ -50,7 +53,7 @@ cdef class Opener:
         """
         slots = [
             message.action, message.body, message.context, message.direction, message._peer, message.seq,
-            message._tags, message.time, message.type_code, message._value,
+            message._tags, message.time, message.type_code, message._value, message.verdict,
         ]
         if len(directions) != 4 or not all(isinstance(slot, MemberDescriptorType) for slot in slots):
             raise TypeError("not the class and the directions of a message")
@@ -59,7 +62,7 @@ cdef class Opener:
         self.directions = directions
         self.peers = [b""] * PEERS
         self.action, self.body, self.context, self.direction, self.peer = slots[:5]
-        self.seq, self.tags, self.time, self.type_code, self.value = slots[5:]
+        self.seq, self.tags, self.time, self.type_code, self.value, self.verdict = slots[5:]
 
     def open(self, bytes octets not None, bytes index not None, Py_ssize_t start, Py_ssize_t stop):
         """The messages at the positions `start` to before `stop`. Raises ValueError if an entry leads out of `octets`."""
@@ -95,6 +98,7 @@ cdef class Opener:
             set_slot(self.tags, message, None)
             set_slot(self.peer, message, None if entry.peer == NO_PEER else self.header(base, size, &entry))
             set_slot(self.value, message, None)
+            set_slot(self.verdict, message, entry.flags & (CHECKED | MALFORMED | TOLD))
             messages.append(message)
         return messages
 

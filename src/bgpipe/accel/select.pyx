@@ -7,10 +7,10 @@ take, a path that AS4_PATH belongs to and whatever a step doesn't know are decli
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.string cimport memcmp
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy
 
-from .block cimport LEFT, NO_PEER, PEER_AS4, RIGHT, Entry, message_of, next_entry, peer_of
+from .block cimport LEFT, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIGHT, Entry, message_of, next_entry, octets_of, peer_of
 from .octets cimport Reader, left, reader, skip, take, u8, u16, u32
 from .program cimport (
     ABSENT, ACCEPT, Answer, CLOSING, COLON, COMMA, DECLINE, END, EQUAL, GREATER, GREATER_OR_EQUAL, LESS,
@@ -22,8 +22,8 @@ from .program cimport (
     load,
 )
 from .update cimport (
-    AS4_PATH, AS_PATH, AS_SET, COMMUNITY, EXT_COMMUNITY, LARGE_COMMUNITY, LOCAL_PREF, MED, MP_REACH, MP_UNREACH,
-    NEXT_HOP, ORIGIN, OTC, Mp, Update, has, locate, value_of,
+    AS4_PATH, AS_PATH, AS_SET, COMMUNITY, EXTENDED, EXT_COMMUNITY, LARGE_COMMUNITY, LOCAL_PREF, MED, MP_REACH,
+    MP_UNREACH, NEXT_HOP, ORIGIN, OTC, Attribute, Mp, Update, has, locate, value_of,
 )
 
 
@@ -387,19 +387,13 @@ cdef inline bint meets(Answer answer, unsigned want) noexcept nogil:
     return answer != NO
 
 
-cdef inline Answer judge(
-    const Program* program, const uint8_t* octets, size_t size, const Entry* entry, Update* u
+cdef inline Answer run(
+    const Program* program, const uint8_t* octets, size_t size, const Entry* entry, unsigned kind, Update* u, bint located
 ) noexcept nogil:
-    """YES, NO or DECLINE."""
-    cdef Reader message = message_of(octets, size, entry)
-    cdef unsigned kind, at
-    cdef bint located = False
+    """YES, NO or DECLINE. kind: the message's type. located: whether `u` is filled; else it is where that is needed."""
+    cdef unsigned at = program.header.first_update if kind == UPDATE else program.header.first_other
     cdef const Step* step
     cdef Answer answer
-    if message.failed:
-        return DECLINE
-    kind = message.base[message.pos + 18]  # message_of says that the header is there
-    at = program.header.first_update if kind == UPDATE else program.header.first_other
     while at < REJECT:
         step = &program.steps[at]
         answer = look_at_entry(entry, kind, step)
@@ -410,7 +404,7 @@ cdef inline Answer judge(
                 answer = look_at_peer(peer_of(octets, size, entry), entry.flags & PEER_AS4 != 0, step)
         elif answer == DECLINE and kind == UPDATE and step.look != LOOK_ASK:
             if not located:
-                if not locate(u, message, entry.flags):
+                if not locate(u, message_of(octets, size, entry), entry.flags):
                     return DECLINE
                 located = True
             answer = look_at_update(program, u, step)
@@ -418,6 +412,17 @@ cdef inline Answer judge(
             return DECLINE
         at = step.yes if meets(answer, step.want) else step.no
     return YES if at == ACCEPT else NO
+
+
+cdef inline Answer judge(
+    const Program* program, const uint8_t* octets, size_t size, const Entry* entry, Update* u
+) noexcept nogil:
+    """YES, NO or DECLINE."""
+    cdef Reader message = message_of(octets, size, entry)
+    if message.failed:
+        return DECLINE
+    # message_of says that the header is there
+    return run(program, octets, size, entry, message.base[message.pos + 18], u, False)
 
 
 def select(bytes octets not None, index not None, bytes program not None, bint keep):
@@ -463,3 +468,186 @@ def select(bytes octets not None, index not None, bytes program not None, bint k
         at = marked.find(1, at + 1)
         declined.append(at)
     return chosen, declined
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Narrowing: an UPDATE with only the routes that match, as bgpipe.wire.narrow has it
+
+cdef enum:
+    MP_BITS = (1 << MP_REACH) | (1 << MP_UNREACH)
+
+
+cdef struct Output:
+    uint8_t* octets
+    size_t size
+    size_t room
+
+
+cdef struct Narrowing:
+    const Program* program
+    const uint8_t* octets
+    size_t size
+    const Entry* entry
+    bint keep
+    bint declined
+    size_t routes
+    size_t kept
+
+
+cdef inline void put(Output* output, const uint8_t* octets, size_t size) noexcept nogil:
+    """A narrowed message is no longer than it was, so there is room for it (see `narrow`)."""
+    if size <= output.room - output.size:
+        memcpy(output.octets + output.size, octets, size)
+        output.size += size
+
+
+cdef inline void put_length(Output* output, size_t at, size_t size, unsigned width) noexcept nogil:
+    """Writes a length of one or two octets where room was left for it."""
+    if width == 2:
+        output.octets[at] = <uint8_t> (size >> 8)
+        at += 1
+    output.octets[at] = <uint8_t> size
+
+
+cdef inline void put_routes(Narrowing* n, Update* alone, Reader* field, Reader routes, Output* output) noexcept nogil:
+    """Writes those of `routes` for which the program says what is wanted. field: where each is put alone in `alone`."""
+    cdef size_t start
+    cdef Answer answer
+    while left(&routes) and not n.declined:
+        start = routes.pos
+        if alone.add_path:
+            skip(&routes, 4)
+        skip(&routes, (u8(&routes) + 7) >> 3)
+        field[0] = reader(routes.base, start, routes.pos)
+        n.routes += 1
+        answer = run(n.program, n.octets, n.size, n.entry, UPDATE, alone, True)
+        if answer == DECLINE:
+            n.declined = True
+        elif (answer == YES) == n.keep:
+            n.kept += 1
+            put(output, routes.base + start, routes.pos - start)
+    field[0] = reader(routes.base, 0, 0)
+
+
+cdef inline void put_mp(
+    Narrowing* n, Update* alone, Mp* mp, const Attribute* attribute, Reader routes, Output* output
+) noexcept nogil:
+    """Writes MP_REACH_NLRI or MP_UNREACH_NLRI with the routes that are wanted; nothing if there are none."""
+    cdef size_t before = n.kept, start = output.size
+    cdef unsigned width = 2 if attribute.flags & EXTENDED else 1
+    cdef size_t header = attribute.value.pos - 2 - width  # flags, code and length stand before the value
+    put(output, attribute.value.base + header, routes.pos - header)
+    alone.seen |= <uint64_t> 1 << attribute.code
+    put_routes(n, alone, &mp.nlri, routes, output)
+    alone.seen &= ~(<uint64_t> MP_BITS)
+    if n.kept == before:
+        output.size = start
+    else:
+        put_length(output, start + 2, output.size - start - 2 - width, width)
+
+
+cdef inline void put_attributes(Narrowing* n, Update* alone, const Update* u, Output* output) noexcept nogil:
+    cdef const Attribute* attribute
+    cdef size_t header
+    cdef uint32_t i
+    for i in range(u.count):
+        attribute = &u.attributes[i]
+        if attribute.code == MP_REACH:
+            put_mp(n, alone, &alone.reach, attribute, u.reach.nlri, output)
+        elif attribute.code == MP_UNREACH:
+            put_mp(n, alone, &alone.unreach, attribute, u.unreach.nlri, output)
+        else:
+            header = attribute.value.pos - (4 if attribute.flags & EXTENDED else 3)
+            put(output, attribute.value.base + header, attribute.value.end - header)
+
+
+cdef inline Answer narrow_update(Narrowing* n, Reader message, Output* output) noexcept nogil:
+    """YES: the UPDATE stays as it is. NO: nothing of it stays. ABSENT: what stays of it is written. DECLINE."""
+    cdef Update u, alone
+    cdef size_t start = output.size, attributes
+    if not locate(&u, message, n.entry.flags):
+        return DECLINE
+    alone = u
+    alone.seen &= ~(<uint64_t> MP_BITS)
+    alone.withdrawn = alone.nlri = reader(message.base, 0, 0)
+    n.routes = n.kept = 0
+    n.declined = False
+    put(output, message.base + message.pos, MESSAGE_HEADER + 2)
+    put_routes(n, &alone, &alone.withdrawn, u.withdrawn, output)
+    put_length(output, start + MESSAGE_HEADER, output.size - start - MESSAGE_HEADER - 2, 2)
+    attributes = output.size
+    put(output, message.base + message.pos, 2)  # room for their length
+    put_attributes(n, &alone, &u, output)
+    put_length(output, attributes, output.size - attributes - 2, 2)
+    put_routes(n, &alone, &alone.nlri, u.nlri, output)
+    put_length(output, start + 16, output.size - start, 2)
+    if n.declined:
+        return DECLINE
+    if n.routes == 0:
+        return run(n.program, n.octets, n.size, n.entry, UPDATE, &u, True)
+    if n.kept == n.routes:
+        return YES if n.keep else NO
+    if n.kept == 0:
+        return NO if n.keep else YES
+    return ABSENT
+
+
+def narrow(bytes octets not None, index not None, bytes program not None, bint keep):
+    """(octets, index, declined): the block with only the routes for which the program says yes, or (not keep) no.
+
+    UPDATEs that lose routes stand behind the other octets. declined: as `select` has it.
+    Raises ValueError for a program that bgpipe.filters.program can't have written.
+    """
+    cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
+    cdef size_t size = PyBytes_GET_SIZE(octets), start
+    cdef Py_ssize_t kept = 0
+    cdef Py_buffer view
+    cdef Reader entries, message
+    cdef Entry entry
+    cdef Entry* selected
+    cdef Answer answer
+    cdef Program loaded
+    cdef Narrowing n
+    cdef Output output
+    cdef Update u
+    declined = []
+    if not load(&loaded, <const uint8_t*> PyBytes_AS_STRING(program), PyBytes_GET_SIZE(program)):
+        raise ValueError("not a filter program")
+    PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)
+    try:
+        entries = reader(<const uint8_t*> view.buf, 0, view.len)
+        output.size = 0
+        output.room = octets_of(entries)
+        written = PyByteArray_FromStringAndSize(NULL, output.room)
+        output.octets = <uint8_t*> PyByteArray_AS_STRING(written)
+        chosen = PyByteArray_FromStringAndSize(NULL, view.len)
+        selected = <Entry*> PyByteArray_AS_STRING(chosen)
+        n.program, n.octets, n.size, n.entry, n.keep = &loaded, base, size, &entry, keep
+        while next_entry(&entries, &entry):
+            start = output.size
+            message = message_of(base, size, &entry)
+            if message.failed:
+                answer = DECLINE
+            elif message.base[message.pos + 18] == UPDATE:
+                with nogil:
+                    answer = narrow_update(&n, message, &output)
+            else:
+                answer = judge(&loaded, base, size, &entry, &u)
+            if answer == ABSENT and size + output.size <= NO_PEER:
+                entry.offset = <uint32_t> (size + start)
+                entry.length = <uint16_t> (output.size - start)
+            else:
+                output.size = start
+                if answer == ABSENT:
+                    answer = DECLINE
+                if answer == DECLINE:
+                    declined.append(kept)
+                elif (answer == YES) != keep:
+                    continue
+            selected[kept] = entry
+            kept += 1
+    finally:
+        PyBuffer_Release(&view)
+    PyByteArray_Resize(chosen, kept * sizeof(Entry))
+    PyByteArray_Resize(written, output.size)
+    return octets + written if output.size else octets, chosen, declined

@@ -78,7 +78,7 @@ _ROWS: Final[tuple[tuple[str, str, str, Binder], ...]] = (
     ("af", "==", "", bind_family),
     ("ipv4", "?", "", family_is(IPV4_UNICAST)),
     ("ipv6", "?", "", family_is(IPV6_UNICAST)),
-    ("prefix", f"{_ORDER} ~", "*", prefixes(Look.PREFIX)),
+    ("prefix", f"? {_ORDER} ~", "*", prefixes(Look.PREFIX)),
     ("reach", f"? {_ORDER} ~", "*", prefixes(Look.REACH)),
     ("unreach", f"? {_ORDER} ~", "*", prefixes(Look.UNREACH)),
     ("nexthop nh", f"? {_ORDER} ~", "", bind_next_hop),

@@ -1,7 +1,8 @@
-"""A compiled filter: a judge of messages, and a sieve of blocks."""
+"""A compiled filter: it is asked about messages, selects those of a block, and narrows UPDATEs to single routes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from .. import accel
@@ -44,6 +45,53 @@ class Filter:
         selected = Block(block.octets, index)
         wrong = [position for position in undecided if self(selected.message(position)) != keep]
         return selected.without(wrong) if wrong else selected
+
+    def narrow(self, block: Block, keep: bool = True) -> Block:
+        """The block with only the routes that match, or (not keep) that don't; see `narrow_message`.
+
+        UPDATEs that lose routes get octets of their own, all others keep theirs.
+        """
+        undecided: Iterable[int]
+        if _select is None or self.program is None:
+            narrowed, undecided = block, range(len(block))
+        else:
+            octets, index, undecided = _select.narrow(block.octets, block.index, self.program, keep)
+            narrowed = Block(octets, index)
+        bodies = {}
+        for position in undecided:
+            message = narrowed.message(position)
+            body = self.narrow_message(message, keep)
+            if body is not message.body:
+                bodies[position] = body
+        return narrowed.edited(bodies) if bodies else narrowed
+
+    def narrow_message(self, message: Message, keep: bool = True) -> bytes | None:
+        """The body of the message with only the routes that match, or (not keep) that don't; None if nothing is left.
+
+        The filter is asked about each route of an UPDATE as if it were alone there (wire/narrow.py). A message without
+        routes matches as a whole or not. The body is the message's own object where nothing is taken away.
+        """
+        if message.type_code != UPDATE:
+            return message.body if self(message) == keep else None
+        from ..wire.narrow import narrow
+        from ..wire.update import Update
+
+        context = message.context
+        alone = Message(
+            UPDATE,
+            direction=message.direction,
+            seq=message.seq,
+            time=message.time,
+            context=context,
+            tags=message.tags if message.peer is None else None,
+            peer=message.peer,
+        )
+
+        def wanted(body: bytes) -> bool:
+            alone.update = Update(body, context)
+            return self(alone) == keep
+
+        return narrow(message.update, wanted)
 
     def __repr__(self) -> str:
         return f"<Filter {self.text!r}>"

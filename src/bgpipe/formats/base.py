@@ -84,8 +84,8 @@ class Decoder:
         self.on_damage(Damage(text, offset, line))
 
 
-OnReport = Callable[[Message, Exception | None], None]
-"""Hears of a message that an encoder has looked at: the error if it can't be written, None if it may be malformed."""
+OnReport = Callable[[Message, Exception], None]
+"""Hears of a message that can't be written, and why."""
 
 
 class Encoder:

@@ -36,8 +36,6 @@ from .base import Damage, Format, OnReport, encode_block, ignore_damage
 
 MAX_LINE: Final = 16 << 20
 """Octets of the longest line that is read. The JSON of the longest message has less than 2 MiB."""
-OCTETS: Final = '"0x'
-"""In JSON the sign of octets that have no other form: they may be malformed."""
 BORROW, DROP, ACCEPT = 1, 2, 4
 ACTIONS: Final = {"BORROW": BORROW, "DROP": DROP, "ACCEPT": ACCEPT}
 _json_out: Any = getattr(accel, "json_out", None)
@@ -57,7 +55,7 @@ def sniff(octets: bytes) -> bool:
 
 
 class Encoder(base.Encoder):
-    """Messages to lines, of ASCII alone. Reports the messages that are shown as octets too."""
+    """Messages to lines, of ASCII alone."""
 
     def __init__(self, *, on_report: OnReport | None = None) -> None:
         super().__init__(on_report=on_report)
@@ -77,10 +75,7 @@ class Encoder(base.Encoder):
         peer = message.peer
         meta = _format_peer(peer) if peer is not None and not message.action else _format_meta(message)
         head = f'["{message.direction}",{message.seq},"{self._time_text}","{message.type}"'
-        body = message.format_json()
-        if self.on_report is not None and OCTETS in body:
-            self.on_report(message, None)
-        return f"{head},{body},{meta}]\n".encode()
+        return f"{head},{message.format_json()},{meta}]\n".encode()
 
 
 class Decoder(base.Decoder):

@@ -63,8 +63,8 @@ class User(Protocol):
     def on_room(self) -> None:
         """There is room again."""
 
-    def on_report(self, message: Message, error: Exception | None) -> None:
-        """An encoder tells of a message."""
+    def on_report(self, message: Message, error: Exception) -> None:
+        """A message could not be written."""
 
     def on_error(self, error: Exception) -> None:
         """The output refuses octets; from now on they are lost."""
@@ -220,10 +220,10 @@ class OutputWriter:
     # in the threads
 
     def _work(self) -> None:
-        needs_check: list[tuple[Message, Exception | None]] = []
+        unwritten: list[tuple[Message, Exception]] = []
 
-        def listen(message: Message, error: Exception | None) -> None:
-            needs_check.append((message, error))
+        def listen(message: Message, error: Exception) -> None:
+            unwritten.append((message, error))
 
         encoder = self._make_encoder(listen)
         while job := self._queue.get():
@@ -253,8 +253,8 @@ class OutputWriter:
                 self.written += 1
                 self._turn.notify_all()
             size = len(item.octets) if isinstance(item, Block) else len(octets)
-            self._tell(self._on_written, size, error, again, tuple(needs_check))
-            needs_check.clear()
+            self._tell(self._on_written, size, error, again, tuple(unwritten))
+            unwritten.clear()
         self._tell(self._on_exit)
 
     def _on_thread_error(self, error: Exception) -> None:
@@ -269,11 +269,11 @@ class OutputWriter:
     # back in the loop
 
     def _on_written(
-        self, size: int, error: Exception | None, again: bool, needs_check: tuple[tuple[Message, Exception | None], ...]
+        self, size: int, error: Exception | None, again: bool, unwritten: tuple[tuple[Message, Exception], ...]
     ) -> None:
         self._waiting -= 1
         self._waiting_octets -= size
-        for message, reason in needs_check:
+        for message, reason in unwritten:
             self._on_report(message, reason)
         if not self._waiting:
             self._empty.set()
@@ -304,7 +304,7 @@ class OutputWriter:
         self._closed.set()
         self._fail(error)
 
-    def _on_report(self, message: Message, error: Exception | None) -> None:
+    def _on_report(self, message: Message, error: Exception) -> None:
         for user in self._users[:1]:
             user.on_report(message, error)
 

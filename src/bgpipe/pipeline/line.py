@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from ..wire.block import FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT, FLAGS, Block
+from ..wire.block import FLAG_CHECKED, FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT, FLAG_TOLD, FLAGS, Block
 from ..wire.item import Item
 from ..wire.message import Message
 from .errors import ConfigError, StageError, nearest
@@ -269,13 +269,14 @@ class Input:
     def _meet(self, message: Message, chain: list[Callback], start: int, *, patient: bool = True) -> int:
         """Takes a message past the callbacks from number `start` on; -1, or the number of one that wants it to wait for
         `_wait` seconds, unless we are not `patient`."""
-        unseen = True
         for number in range(start, len(chain)):
             callback = chain[number]
             stage = callback.stage
-            if not stage.running or (callback.types is not None and message.type_code not in callback.types):
+            if not stage.running or (message.action & ACCEPT and not stage.hidden):
                 continue
-            if message.action & ACCEPT and not stage.hidden:
+            if callback.decodes and not message.verdict & FLAG_CHECKED:
+                self.pipeline.verdicts.judge(message, self.stage.transformer)
+            if callback.types is not None and message.type_code not in callback.types:
                 continue
             if callback.conditions and not all(condition(message) for condition in callback.conditions):
                 continue
@@ -285,9 +286,6 @@ class Input:
                 if patient:
                     self._wait = wait
                     return number
-            if unseen and callback.decodes:
-                unseen = False
-                self.pipeline.look(message)
             try:
                 left = callback.on_message(message)
             except Exception as error:
@@ -311,7 +309,7 @@ class Input:
 
     def _take_block(self, block: Block) -> Iterator[float]:
         if self.bucket is not None or (self.pipeline.opens_blocks and not self.session):
-            yield from self.feed(block)
+            yield from self.feed(self._mark(block, [callback for chain in self.chains.values() for callback in chain]))
             return
         whole = len(block)
         for condition in self.conditions:
@@ -345,13 +343,15 @@ class Input:
     def _travel_block(self, block: Block, line: Line, start: int) -> Iterator[float]:
         """Takes a block past the callbacks from number `start` on."""
         chain = self.chains[line.direction]
+        judged = None
         for number in range(start, len(chain)):
             callback = chain[number]
             if not len(block):
                 return
             if not callback.stage.running:
                 continue
-            if callback.on_block is None:
+            if callback.on_block is None or callback.stage.opens(block):
+                block = self._mark(block, chain[number:])
                 closed = self.closed  # by a stage that has let this block pass as its last
                 for message in block:
                     while self.held:
@@ -363,6 +363,8 @@ class Input:
                         yield self._wait
                         at = self._meet(message, chain, at)
                 return
+            if callback.decodes and block is not judged:
+                block = judged = self.pipeline.verdicts.judge_block(block, self.stage.transformer)
             try:
                 left = callback.pass_block(block)
             except Exception as error:
@@ -382,6 +384,11 @@ class Input:
             output(block)
         if self.tracked:
             self.pipeline.tracker.see_block(block, line.direction)
+
+    def _mark(self, block: Block, chain: list[Callback]) -> Block:
+        """A block that is to be opened: of what is beyond doubt well-formed, no stage asks again."""
+        decodes = any(callback.decodes for callback in chain)
+        return self.pipeline.verdicts.mark(block)[0] if decodes else block
 
     def _travel_items(self, items: list[Item], line: Line, start: int) -> Iterator[float]:
         """Takes what a block has become past the callbacks from number `start` on."""
@@ -411,6 +418,7 @@ def inherit(message: Message, old: Message) -> Message:
     """A message in the place of another one, from which it has what it doesn't say itself."""
     message.direction = old.direction
     message.seq = message.seq or old.seq
+    message.verdict |= old.verdict & FLAG_TOLD
     message.time = message.time or old.time
     return message
 

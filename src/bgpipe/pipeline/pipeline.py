@@ -10,16 +10,16 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ..wire.context import AS4, WireContext
-from ..wire.message import UPDATE
 from . import events
 from .errors import ConfigError, StageError, nearest
 from .events import Bus, Event, expand_all
 from .line import Line
 from .shared import Shared
 from .tracker import Tracker
+from .verdict import Verdicts
 
 if TYPE_CHECKING:
     from ..wire.caps import Capability
@@ -52,10 +52,6 @@ class StageState(Enum):
     DUE = "due"
     RUNNING = "running"
     STOPPED = "stopped"
-
-
-MAX_TOLD: Final = 4096
-"""Malformed messages that are not told again when another stage finds them."""
 
 
 def now() -> int:
@@ -92,7 +88,7 @@ class Pipeline:
         self.opens_blocks = False
         self.malformed_messages = 0
         """messages so far that could not be decoded in full"""
-        self._told: set[tuple[str, int]] = set()
+        self.verdicts = Verdicts(self)
         self._asked: set[str] = set()
         self.holds = {"R": 0, "L": 0}
         self.full: set[tuple[str, Stage]] = set()
@@ -254,24 +250,8 @@ class Pipeline:
             self._due.append(started)
             self.on_change()
 
-    def look(self, message: Message) -> None:
-        """Emits PARSE if the message is a malformed UPDATE (wire/validation.py). One that came before both OPENs
-        were there is not judged: nobody knows how it is to be read.
-        """
-        if message.type_code == UPDATE and not message.context.assumed:
-            from ..wire.validation import malformed
-
-            if errors := malformed(message.update):
-                self.malformed(message, errors[0], *map(str, errors[1:]))
-
     def malformed(self, message: Message, error: Exception, *more: str) -> None:
-        """Somebody who looked has found that a message can't be decoded."""
-        key = message.direction, message.seq
-        if key in self._told:
-            return  # by another stage
-        if len(self._told) >= MAX_TOLD:
-            self._told.clear()
-        self._told.add(key)
+        """Counts and tells, as the event PARSE, that a message can't be decoded in full; see Verdicts."""
         self.malformed_messages += 1
         self.emit(events.PARSE, message=message, error=error, values=more)
 

@@ -27,9 +27,14 @@ from .options import FLAG, LIST, NUMBER, TEXT, TEXTS, Option, Options
 
 if TYPE_CHECKING:
     from ..filters import Filter
+    from ..wire.block import Block
     from ..wire.message import Message
     from .metrics import Metrics
     from .pipeline import Pipeline
+
+
+API: Final = 1
+"""Version of what stages of other packages are written against (`bgpipe.stage`). It grows when that changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +74,14 @@ class Stage(Options):
     """A stage, with the options that all stages have.
 
     The class says: argument: the name of the one argument that it needs, "" for none. both: whether it can work in
-    both directions at once. produces: whether it makes messages. uses: "stdin" or "stdout" if it uses that.
+    both directions at once. produces: whether it makes messages. uses: "stdin" or "stdout" if it uses that. api: the
+    version of `bgpipe.stage` that it is written against, if it is of another package.
 
     The pipeline sets: name, index: as the command line says them; directions: "R", "L" or "RL", those of its inputs,
     and of its callbacks unless `attach` makes `watched` others; running: whether its callbacks are called.
     """
 
+    api: ClassVar[int] = API
     argument: ClassVar[str] = ""
     both: ClassVar[bool] = False
     produces: ClassVar[bool] = False
@@ -177,6 +184,10 @@ class Stage(Options):
     async def stop(self) -> None:
         """Finishes what was begun and closes. Raises StageError."""
 
+    def opens(self, block: Block) -> bool:
+        """Whether its callback must see the messages of this block one by one, although it can work on blocks."""
+        return False
+
     def flush(self) -> None:
         """Called after each piece of input: what waits for company should not wait for the next piece."""
 
@@ -217,12 +228,13 @@ class Stage(Options):
     ) -> None:
         """Registers what is called with each message in the stage's directions.
 
-        on_message: returns False to drop the message, or a list of those that go on in its place. on_block: the same
-        for a whole block, and returns what is left of it (None for nothing), or a list of messages and blocks; without
-        it, blocks come as messages. types: message types to call it for, None for all. copies: it lets everything pass
-        and changes nothing. looks: it decodes what is in a message, so that a malformed one is to be told (the event
-        PARSE). picks: on_block is called with whole blocks also where it should work only on messages of some types or
-        on those that match --if, and lets the others pass.
+        on_message: returns False to drop the message, a list of messages to put in its place, or anything else to let
+        it pass. on_block: the same for a whole block; it returns what is left of the block (None for nothing), or a
+        list of messages and blocks. Without it, blocks are opened and their messages come one by one. types: the
+        message types to call it for, None for all. passive: the callback changes nothing and drops nothing. decodes:
+        it decodes what is in a message, so a malformed UPDATE is handled before it comes here (RFC 7606, --malformed).
+        selects: on_block gets whole blocks even if only some of their messages are of `types` and match --if, and it
+        lets the others pass itself.
         """
         self.callbacks.append(Callback(self, on_message, on_block, types, passive, decodes, selects))
 

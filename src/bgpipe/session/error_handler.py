@@ -8,6 +8,7 @@ from typing import Final
 
 from .. import accel
 from ..wire import treatment
+from ..wire.block import FLAG_CHECKED, FLAG_TOLD
 from ..wire.errors import Reaction, WireError
 from ..wire.item import Item
 from ..wire.message import UPDATE, Message
@@ -47,7 +48,7 @@ class ErrorHandler:
             yield from self._handle(item)
             return
         start = 0
-        for position in accel.frame.needs_check(item.octets, item.index):
+        for position in accel.frame.check(item.octets, item.index):
             if position > start:
                 yield Verdict(item.part(start, position))
             yield from self._handle(item.message(position))
@@ -59,7 +60,11 @@ class ErrorHandler:
 
     def _handle(self, message: Message) -> Iterator[Verdict]:
         # an attribute that an external peer should not send is its receiver's to discard, unless it is malformed too
-        if message.type_code != UPDATE or message.context.assumed or not validate(message.update):
+        if message.type_code != UPDATE or message.context.assumed:
+            yield Verdict(message)
+            return
+        if not validate(message.update):
+            message.verdict |= FLAG_CHECKED
             yield Verdict(message)
             return
         peer = self.facts.peer_kind
@@ -101,4 +106,5 @@ def _with_body(message: Message, body: bytes) -> Message:
         time=message.time,
         context=message.context,
         tags=dict(message.tags),
+        verdict=FLAG_CHECKED | FLAG_TOLD,
     )

@@ -1,6 +1,5 @@
-"""Stages: one module each, and the module's name is the command. Others' come by the entry point group `bgpipe.stages`.
-
-What stages share is in `engine/`.
+"""Stages: one module each, and the module's name is the command. Stages of other packages are found by the entry point
+group `bgpipe.stages`. `base/` has the base classes.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def known() -> tuple[str, ...]:
 
 
 def find(name: str) -> type[Stage] | None:
-    """The class of a stage. Raises ConfigError if it is somebody else's and can't be loaded."""
+    """The class of a stage. Raises ConfigError if it can't be loaded, or is written for another version of the API."""
     if name in builtin():
         return _stage_of(import_module(f"{__name__}.{name.replace('-', '_')}"), name)
     entry = _entry_points().get(name)
@@ -45,10 +44,14 @@ def find(name: str) -> type[Stage] | None:
         stage = entry.load()
     except Exception as error:
         raise ConfigError(f"stage {name}, from {entry.value}, can't be loaded: {error}") from error
-    from ..pipeline.stage import Stage
+    from ..pipeline.stage import API, Stage
 
     if not (isinstance(stage, type) and issubclass(stage, Stage)):
-        raise ConfigError(f"stage {name}, from {entry.value}, is no subclass of bgpipe.pipeline.stage.Stage")
+        raise ConfigError(f"stage {name}, from {entry.value}, is no subclass of bgpipe.stage.Stage")
+    if stage.api != API:
+        older = "bgpipe" if stage.api > API else "the stage's package"
+        text = f"needs version {stage.api} of bgpipe.stage, and this bgpipe has version {API}: install a newer {older}"
+        raise ConfigError(f"stage {name}, from {entry.value}, {text}")
     return stage
 
 

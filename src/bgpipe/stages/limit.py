@@ -150,8 +150,6 @@ class Limit(Consuming):
             if position == count:
                 return block.edited(bodies) if bodies else block
             message = block.message(position)
-            if violations is None:
-                self.pipeline.look(message)
             body = self._limited(message, violations)
             if body is not message.body:
                 bodies[position] = body

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from .. import accel
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.line import DROP, inherit
 from ..pipeline.options import Option, choice
@@ -120,9 +119,6 @@ class Py(Consuming):
 
     def on_block(self, block: Block) -> Block | list[Item]:
         """What nobody has changed stays in its block."""
-        if accel.AVAILABLE:
-            for position in accel.frame.needs_check(block.octets, block.index):
-                self.pipeline.look(block.message(position))
         items: list[Item] = []
         bodies: dict[int, bytes | None] = {}
         start = 0

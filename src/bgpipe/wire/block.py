@@ -9,7 +9,7 @@ The index is an array of ENTRY structs in native byte order:
     offset    uint32  where the message's marker starts in `octets`
     peer      uint32  where its per-peer header starts in `octets`, NO_PEER if it has none
     length    uint16  octets of the message, header included
-    flags     uint16  AS4 ... TO_LEFT below
+    flags     uint16  FLAG_AS4 ... FLAG_TOLD below
     spare     uint32  0
 
 For the per-peer header see wire.peer; its AS numbers have 4 octets each with PEER_AS4, else 2.
@@ -25,6 +25,9 @@ from struct import Struct, calcsize
 from typing import Any, Final, Literal, NamedTuple
 
 from .context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, HEADER, WireContext
+from .message import FLAG_CHECKED as FLAG_CHECKED
+from .message import FLAG_MALFORMED as FLAG_MALFORMED
+from .message import FLAG_TOLD as FLAG_TOLD
 from .message import Message
 from .peer import read_peer
 
@@ -67,6 +70,7 @@ FLAG_LEFT: Final = 16
 """Direction: none, one or both."""
 FLAG_GUESS_AS: Final = 32
 """The message is to be read with WireContext.guess_as."""
+VERDICT_FLAGS: Final = FLAG_CHECKED | FLAG_MALFORMED | FLAG_TOLD
 
 DIRECTION_FLAGS: Final = {"?": 0, "R": FLAG_RIGHT, "L": FLAG_LEFT, "LR": FLAG_LEFT | FLAG_RIGHT}
 FLAG_DIRECTIONS: Final = {flags: direction for direction, flags in DIRECTION_FLAGS.items()}
@@ -121,11 +125,16 @@ class Block:
                 seq=seq,
                 time=time,
                 context=_CONTEXTS[flags & _CONTEXT_FLAGS],
+                verdict=flags & VERDICT_FLAGS,
                 peer=read_peer(octets, peer, bool(flags & FLAG_PEER_AS4)) if peer != NO_PEER else None,
             )
 
+    def with_index(self, index: bytearray) -> Block:
+        """A block on the same octets; `index` has entries of this one's."""
+        return Block(self.octets, index)
+
     def guess_as(self) -> None:
-        """Lets every message be read with WireContext.guess_as."""
+        """Lets every message be read with WireContext.guess_as; for the decoder that has made the block."""
         flags = FLAGS.of(self.index)
         wanted = memoryview(array("H", [FLAG_GUESS_AS]) * len(flags)).cast("B")  # as one number: 40 times as quick
         together = int.from_bytes(flags.tobytes(), "little") | int.from_bytes(wanted, "little")
@@ -178,6 +187,7 @@ class Block:
                 length = HEADER + len(body)
                 marker, type_code = self.octets[offset : offset + 16], self.octets[offset + 18 : offset + HEADER]
                 pieces += marker, length.to_bytes(2, "big"), type_code, body
+                flags &= ~(FLAG_CHECKED | FLAG_MALFORMED)
                 index += ENTRY.pack(seq, time, end, peer, length, flags, spare)
                 end += length
         index += self.index[start * ENTRY.size :]

@@ -30,9 +30,9 @@ def recode(update: Update, context: WireContext) -> bytes:
     except WireError:
         return update.body  # nobody can read these attributes: they are passed on as they are
     if ours.as4 and not context.as4:
-        attributes = _narrow(attributes, context)
+        attributes = _to_two_octets(attributes, context)
     elif context.as4 and not ours.as4:
-        attributes = _widen(update, attributes, context)
+        attributes = _to_four_octets(update, attributes, context)
     add_path = IPV4_UNICAST in context.add_path
     if (IPV4_UNICAST in ours.add_path) != add_path:
         withdrawn = encode_prefixes(update.withdrawn_routes, 1, add_path)
@@ -56,7 +56,7 @@ def _with_value(attribute: Attribute, value: Any, context: WireContext) -> Attri
     return Attribute(attribute.flags, attribute.code, octets, context)
 
 
-def _narrow(attributes: list[Attribute], context: WireContext) -> list[Attribute]:
+def _to_two_octets(attributes: list[Attribute], context: WireContext) -> list[Attribute]:
     """For a speaker with AS numbers of two octets: AS4_PATH and AS4_AGGREGATOR say what has no place in these.
 
     A path of four octets is the whole truth, so AS4_PATH and AS4_AGGREGATOR that came with it are dropped (RFC 6793
@@ -77,7 +77,7 @@ def _narrow(attributes: list[Attribute], context: WireContext) -> list[Attribute
     return kept + [_with_value(Attribute(flags, code, b"", context), value, context) for code, value in added]
 
 
-def _widen(update: Update, attributes: list[Attribute], context: WireContext) -> list[Attribute]:
+def _to_four_octets(update: Update, attributes: list[Attribute], context: WireContext) -> list[Attribute]:
     """For a speaker with AS numbers of four octets: AS4_PATH and AS4_AGGREGATOR go into what they complete."""
     merged: dict[int, Any] = {table.AS_PATH: update.as_path, table.AGGREGATOR: update.aggregator}
     return [

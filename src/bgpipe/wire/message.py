@@ -30,6 +30,13 @@ if TYPE_CHECKING:
 
 MARKER: Final = b"\xff" * 16
 
+FLAG_CHECKED: Final = 64
+"""It is known whether the message is malformed."""
+FLAG_MALFORMED: Final = 128
+"""It is, as the event PARSE means it."""
+FLAG_TOLD: Final = 256
+"""The event was emitted, of this message or of what it was before an edit."""
+
 _TYPES: Final = {name: code for code, name in TYPE_NAMES.items()} | {
     "NOTIFICATION": NOTIFICATION,
     "ROUTE_REFRESH": ROUTE_REFRESH,
@@ -49,9 +56,22 @@ class Message:
     context: how the body is to be read.
     tags: text about the message, by name (PEER_AS, PEER_IP, ...).
     action: what the JSON form calls ACTION: 0, or the sum of 1 BORROW, 2 DROP, 4 ACCEPT.
+    verdict: what the line has found out, the sum of FLAG_CHECKED, FLAG_MALFORMED and FLAG_TOLD.
     """
 
-    __slots__ = ("_peer", "_tags", "_value", "action", "body", "context", "direction", "seq", "time", "type_code")
+    __slots__ = (
+        "_peer",
+        "_tags",
+        "_value",
+        "action",
+        "body",
+        "context",
+        "direction",
+        "seq",
+        "time",
+        "type_code",
+        "verdict",
+    )
 
     def __init__(
         self,
@@ -65,6 +85,7 @@ class Message:
         tags: dict[str, str] | None = None,
         peer: bytes | None = None,
         action: int = 0,
+        verdict: int = 0,
     ) -> None:
         self.type_code = type_code
         self.body = body
@@ -73,6 +94,7 @@ class Message:
         self.time = time
         self.context = context
         self.action = action
+        self.verdict = verdict
         self._tags = tags
         self._peer = peer
         self._value: object = None
@@ -127,6 +149,7 @@ class Message:
     def update(self, update: Update) -> None:
         self._want(UPDATE)
         self.body = update.encode(self.context)
+        self.verdict &= FLAG_TOLD
         self._value = None
 
     @property

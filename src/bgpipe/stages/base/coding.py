@@ -105,22 +105,16 @@ class Writing(Consuming):
             raise ConfigError(str(error)) from None
 
     def make_encoder(self, found: Format, on_report: OnReport) -> Encoder:
-        """An encoder that tells of messages that it can't write, instead of raising, and of those that look malformed.
-
-        Of a block it is asked for those that accel has declined, and all that are malformed are among them.
-        """
+        """An encoder that tells of messages that it can't write, instead of raising."""
         return found.open_encoder(EncoderOptions(on_report))
 
-    def on_report(self, message: Message, error: Exception | None) -> None:
-        """A message is unusual in some way; `error` says why it could not be written."""
-        if error is None:
-            self.pipeline.look(message)
-        else:
-            self.refused += 1
-            if self.refused <= MAX_LOGGED:
-                self.pipeline.log.warning(
-                    "message not written", stage=str(self), dir=message.direction, seq=message.seq, error=str(error)
-                )
+    def on_report(self, message: Message, error: Exception) -> None:
+        """A message could not be written."""
+        self.refused += 1
+        if self.refused <= MAX_LOGGED:
+            self.pipeline.log.warning(
+                "message not written", stage=str(self), dir=message.direction, seq=message.seq, error=str(error)
+            )
 
 
 def find_format(name: str) -> Format:

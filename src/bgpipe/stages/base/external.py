@@ -158,7 +158,7 @@ class ExternalFilter(ExternalOptions, Reading, Writing):
             on_block=None if single else self.on_block,
             types=self.taken_types,
             passive=self.passive,
-            decodes=False,
+            decodes=self.format_.text,
             selects=True,
         )
         if not self.passive and not self.tunnel:

@@ -317,7 +317,7 @@ class PeerStage(Producing):
 
     def _on_malformed(self, malformed: Message, errors: list[WireError]) -> None:
         self.malformed_updates += 1
-        self.pipeline.malformed(malformed, errors[0])
+        self.pipeline.verdicts.tell(malformed, errors[0])
         self.pipeline.emit(events.MALFORMED, message=malformed, error=errors[0], stage=str(self))
 
     def _refuse(self, fault: WireError) -> None:

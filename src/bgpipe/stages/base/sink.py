@@ -61,7 +61,7 @@ class Sink(Writing):
             on_block=self.on_block,
             types=chosen_types(self.type, self.skip),
             passive=True,
-            decodes=False,  # where JSON shows octets instead of values, the encoder tells
+            decodes=self.output_format.text,
         )
 
     def choose_format(self) -> Format:

@@ -1,0 +1,104 @@
+"""Whether messages are malformed (wire/validation.py): asked once for each, carried by it or by its block's index.
+
+A line asks before the first stage that decodes, so that all that reaches it is counted, whatever the stage then does.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Final
+
+from .. import accel
+from ..wire.block import FLAG_CHECKED, FLAG_MALFORMED, FLAG_TOLD, FLAGS, Block
+from ..wire.message import UPDATE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..wire.context import WireContext
+    from ..wire.errors import WireError
+    from ..wire.message import Message
+    from ..wire.update import Update
+    from .pipeline import Pipeline
+
+SMALL: Final = 512
+"""Octets of the longest body whose verdict is remembered: archives repeat bodies, and long ones take much memory."""
+MAX_RETURNING: Final = 16384
+"""Malformed messages that are known again when a program gives them back."""
+
+_check: Any = accel.frame.check if accel.AVAILABLE else None
+
+
+class Verdicts:
+    """Gives messages their verdict, and tells of malformed ones, as the event PARSE, once for each."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._told: dict[tuple[str, int], None] = {}
+        """direction and number of those told last, the oldest first"""
+
+    def mark(self, block: Block) -> tuple[Block, list[int]]:
+        """The block with a verdict on what is beyond doubt well-formed, and the positions of what has none yet.
+
+        Its index is a copy: others may have seen the one that came.
+        """
+        index = bytearray(block.index)
+        if _check is not None:
+            unknown = _check(block.octets, index)
+        else:
+            unknown = [at for at, flags in enumerate(FLAGS.of(index)) if not flags & FLAG_CHECKED]
+        return block.with_index(index), unknown
+
+    def judge_block(self, block: Block, returned: bool) -> Block:
+        """The block with a verdict on every message. returned: as in `judge`."""
+        block, unknown = self.mark(block)
+        if unknown:
+            flags = FLAGS.of(block.index)
+            for position in unknown:
+                message = block.message(position)
+                self.judge(message, returned)
+                flags[position] |= message.verdict
+        return block
+
+    def judge(self, message: Message, returned: bool = False) -> None:
+        """Gives a message its verdict. returned: it comes from a stage that had it before, and may have told of it."""
+        message.verdict |= FLAG_CHECKED
+        # what came before both OPENs can't be judged: nobody knows how it is to be read
+        if message.type_code == UPDATE and not message.context.assumed and (errors := _find_errors(message)):
+            message.verdict |= FLAG_MALFORMED
+            if returned and (message.direction, message.seq) in self._told:
+                message.verdict |= FLAG_TOLD
+            self.tell(message, errors[0], *map(str, errors[1:]))
+
+    def tell(self, message: Message, error: Exception, *more: str) -> None:
+        """A message is malformed."""
+        if message.verdict & FLAG_TOLD:
+            return
+        message.verdict |= FLAG_CHECKED | FLAG_MALFORMED | FLAG_TOLD
+        if len(self._told) >= MAX_RETURNING:
+            del self._told[next(iter(self._told))]
+        self._told[message.direction, message.seq] = None
+        self._pipeline.malformed(message, error, *more)
+
+
+def _find_errors(message: Message) -> list[WireError]:
+    body, context = message.body, message.context
+    if _check is None and len(body) <= SMALL and _is_sound(body, context):
+        return []
+    return _malformed()(message.update)
+
+
+@lru_cache(maxsize=8192)
+def _is_sound(body: bytes, context: WireContext) -> bool:
+    """What `malformed` says, remembered: without accel it takes long, and archives repeat the same bodies."""
+    from ..wire.update import Update
+
+    return not _malformed()(Update.decode(body, context))
+
+
+@lru_cache(maxsize=1)
+def _malformed() -> Callable[[Update], list[WireError]]:
+    """Imported when the first UPDATE is judged: start-up does not pay for it."""
+    from ..wire.validation import malformed
+
+    return malformed

@@ -1,0 +1,92 @@
+"""What a stage of another package is written against. The names here stay as they are as long as `API` does.
+
+    from bgpipe.stage import INTEGER, UPDATE, Consuming, Message, Option
+
+    class Prepend(Consuming):
+        '''Prepend an AS number to the AS path of announcements.'''
+
+        api = 1
+        both = True
+        asn = Option(INTEGER, 0, "AS number to prepend", metavar="ASN")
+
+        def attach(self) -> None:
+            self.watch(self.on_message, types=[UPDATE])
+
+        def on_message(self, message: Message) -> None:
+            ...
+
+bgpipe finds the class by the entry point group `bgpipe.stages`. docs/writing-a-stage.md explains each step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from .pipeline.errors import ConfigError, StageError
+from .pipeline.line import Input
+from .pipeline.options import DURATION, FLAG, INTEGER, LIST, NUMBER, TEXT, TEXTS, Kind, Option, choice
+from .pipeline.stage import API, Consuming, Producing, Stage, compile_filters
+from .runtime.runner import pause
+from .wire.block import Block
+from .wire.errors import TextError, WireError
+from .wire.item import Item
+from .wire.message import KEEPALIVE, NOTIFICATION, OPEN, ROUTE_REFRESH, UPDATE, Message
+from .wire.open import Open
+from .wire.prefix import Prefix, parse_prefix
+from .wire.update import Update
+
+__all__ = [
+    "API",
+    "DURATION",
+    "FLAG",
+    "INTEGER",
+    "KEEPALIVE",
+    "LIST",
+    "NOTIFICATION",
+    "NUMBER",
+    "OPEN",
+    "ROUTE_REFRESH",
+    "TEXT",
+    "TEXTS",
+    "UPDATE",
+    "Block",
+    "ConfigError",
+    "Consuming",
+    "Input",
+    "Kind",
+    "Message",
+    "Open",
+    "Option",
+    "Prefix",
+    "Producing",
+    "Stage",
+    "StageError",
+    "TextError",
+    "Update",
+    "WireError",
+    "choice",
+    "compile_filters",
+    "feed",
+    "parse_prefix",
+    "session_up",
+]
+
+
+async def feed(stage: Stage, way_in: Input, items: Iterable[Item]) -> None:
+    """Lets messages and blocks into the line, and returns when all are in.
+
+    It waits while the line stands still, and as --rate-limit says. `way_in` is what `stage.feed_into()` returned.
+    """
+    for seconds in way_in.feed(items):
+        stage.pipeline.flush()
+        await pause(stage.pipeline, seconds)
+    stage.pipeline.flush()
+    await asyncio.sleep(0)  # others have their turn, however fast the items come
+
+
+async def session_up(stage: Stage) -> None:
+    """Waits until UPDATEs can be sent: at once, unless the pipeline has a `speaker` whose session is not up yet."""
+    up = asyncio.Event()
+    stage.pipeline.when_up(up.set)
+    await up.wait()
