@@ -9,6 +9,7 @@ import pytest
 
 from bgpipe.filters import FilterError, compile_filter
 from bgpipe.filters.fields import FIELDS
+from bgpipe.filters.spelling import WELL_KNOWN_COMMUNITIES
 from bgpipe.wire.context import AS2, AS4, AS4_ADD_PATH, WireContext
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, ROUTE_REFRESH, UPDATE, Message
 from bgpipe.wire.state import StateChange
@@ -253,7 +254,7 @@ def yes_and_no(yes: str, no: str) -> list[tuple[str, bool]]:
             local_pref != 150
             otc < 65001
             com == 65001:2
-            com ~ "^3356"
+            com ~ "^123"
             large_com == 65001:3:2
             ext_com == {"type":"TARGET","value":"65001:8"}
             ext_com == {"type":"TARGET","value":"65001:7","nontransitive":true}
@@ -416,7 +417,7 @@ def test_malformed_updates_raise_nothing(body):
         "prefix ~ 0.0.0.0/0 && prefix == 1.1.1.1",
         "aspath ~ . && as_origin == 1",
         "com == 9:9",
-        "large_com ~ x",
+        "large_com ~ 9",
         "nh == 1.2.3.4",
         "aspath_hops > 100",
         "med == 9",
@@ -435,7 +436,7 @@ def test_evil_patterns_take_linear_time():
     path = update({"ASPATH": [65001] * 900}, reach=["10.0.0.0/8"])
     for pattern in (r"(a+)+$", r"^(a|a)*$", r"^(a|aa)+$", r"(.*a){12}$", r"^(([a-z])+.)+[A-Z]([a-z])+$"):
         assert not says(f"tag[x] ~ '{pattern}'", long)
-    for pattern in (r"^([0-9]+,?)+x", r"(.*,){10}(.*,){10}x", r"(65001,)*(65001,)*(65001,)*x"):
+    for pattern in (r"^([0-9]+,?)+\[", r"(.*,){10}(.*,){10}\[", r"(65001,)*(65001,)*(65001,)*\["):
         assert not says(f"aspath ~ '{pattern}'", path)
 
 
@@ -449,6 +450,93 @@ def test_text_that_is_not_unicode():
     assert says("tag[x] ~ ^.$", Message(KEEPALIVE, tags={"x": "\ud800"}))
     with pytest.raises(FilterError, match="not Unicode"):
         compile_filter("tag ~ \ud800")
+
+
+SPELLINGS = {
+    # of Cisco, bgpstream
+    "aspath ~ _15169$": True,
+    "aspath ~ ^65001_": True,
+    "aspath ~ _6939_": True,
+    "aspath ~ _64501_": True,
+    "aspath ~ _693_": False,
+    "aspath ~ ^65001$": False,
+    'aspath ~ "_(174|6939)_"': True,
+    r"aspath ~ _6939[_,]": True,
+    "path ~ _15169$": True,
+    # of bgpdump
+    'aspath ~ "65001 6939"': True,
+    'aspath ~ "^65001 65001 6939 .* 15169$"': True,
+    r'aspath ~ "\{64500,64501\}"': True,
+    r'aspath ~ "6939\s"': True,
+    'aspath == "65001 65001 6939 {64500,64501} 15169"': True,
+    'aspath == "65001, 65001, 6939, [64500, 64501], 15169"': True,
+    'aspath == "AS65001 AS15169"': False,
+    # AS numbers
+    "as_origin == AS15169": True,
+    "origin_as == as15169": True,
+    "origin_asn == 15169": True,
+    "origin_asn == 0.15169": True,
+    "as_origin == 1.0": False,
+    "aspath == AS6939": True,
+    "aspath[0] == AS65001": True,
+    "aspath ~ AS15169": True,
+    "aspath ~ AS1516": False,
+    "otc == AS65001": True,
+    # communities
+    "community == 65001:*": True,
+    "community == *:123": True,
+    "community == 6500:*": False,
+    "community == 174:*": False,
+    "community ~ 65001:*": True,
+    "community ~ 5001:*": False,
+    "communities ~ ^65001:": True,
+    "community ~ :123$": True,
+    "community ~ :12$": False,
+    "community ~ '^\"3356'": False,
+    "community ~ '^\"65001'": True,
+    "community ~ ':1\"$'": False,
+    "community ~ _3356:": True,
+    "community ~ _356:": False,
+    'community ~ "65001:1 3356:123"': True,
+    "community == no-export": False,
+    "large_community == 65001:*:3": True,
+    "large_community == 65001:2:*": True,
+    "large_community == 65001:3:*": False,
+    # peers
+    "tag[peer_as] == AS007": True,
+    "tag[Peer_AS] == 007": True,
+    "tag[peer_ip] == 192.0.2.9": True,
+    "peer_asn == 7": True,
+    "peer_as >= AS7": True,
+    "peer_asn > 7": False,
+    "peer_ip == 192.0.2.9": True,
+    "peer_ip ~ 192.0.2.0/24": True,
+    "peer_ip ~ 192.0.2.0/29": False,
+    "peer_ip ~ 2001:db8::/32": False,
+    "next_hop == 192.0.2.1": True,
+}
+
+
+@pytest.mark.parametrize(("filter", "expected"), SPELLINGS.items())
+def test_spellings_of_other_tools(filter, expected):
+    message = Message(UPDATE, FULL.body)
+    message.tags = {"PEER_AS": "007", "PEER_IP": "192.0.2.9"}
+    assert says(filter, message) is expected
+    assert says(f"!({filter})", message) is not expected
+
+
+@pytest.mark.parametrize(("name", "community"), WELL_KNOWN_COMMUNITIES.items())
+def test_names_of_communities(name, community):
+    message = update({"COMMUNITY": ["1:2", community]}, reach=["10.1.0.0/16"])
+    assert says(f"community == {name}", message)
+    assert says(f"community ~ {name.upper()}", message)
+    assert not says(f"community == {name}")
+
+
+def test_without_a_peer_there_is_nothing_to_say_of_it():
+    message = Message(KEEPALIVE)
+    for filter in ("peer_asn", "peer_asn == 1", "peer_asn != 1", "peer_ip", "peer_ip == 192.0.2.1", "peer_ip !~ ::/0"):
+        assert not says(filter, message)
 
 
 # The page

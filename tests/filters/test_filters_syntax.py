@@ -149,7 +149,21 @@ ERRORS = [
     ("aspath[x] == 1", 6, "invalid index: aspath takes [N]"),
     ("aspath[0]", 6, "invalid index: [0] goes with"),
     ('aspath[0] ~ "1"', 6, "invalid index: [0] goes with"),
-    ("aspath == AS1", 10, "expected an AS number, or a path such as"),
+    ("aspath == ASX", 10, "expected an AS number, or a path such as"),
+    ("aspath ~ google", 9, "g matches no AS path"),
+    ("aspath ~ ^174_x", 14, "x matches no AS path"),
+    ("com ~ internal", 6, "i matches no community"),
+    ("com ~ ^65000:1x", 14, "x matches no community"),
+    ("as_origin == 4294967296", 13, "value out of range"),
+    ("as_origin == 65536.1", 13, "value out of range"),
+    ("origin == 15169", 10, "as_origin is the AS"),
+    ("med and otc", 4, "write && for and"),
+    ("med or otc", 4, "write || for or"),
+    ("not med", 0, "! negates"),
+    ("peer == 1", 0, "peer_asn or peer_ip"),
+    ("prefix_sub == 10.0.0.0/8", 0, "prefix <= PREFIX"),
+    ("elem_type == A", 0, "reach for announcements"),
+    ("peer_ip == 10.0.0.0/8", 11, "peer_ip ~ PREFIX"),
     ("json", 4, "invalid index: json needs one"),
     ("attr[BOGUS]", 4, "unknown attribute: BOGUS"),
     ("attr[commnity]", 4, "did you mean 'COMMUNITY'?"),
@@ -207,8 +221,14 @@ def test_as_many_parentheses_as_allowed():
 
 def test_long_filters():
     many = " || ".join(f"prefix ~ 10.{n >> 8}.{n & 255}.0/24" for n in range(6000))
-    assert compile_filter(many).program is None  # too long for accel, but not for Python
-    assert compile_filter(many[:60_000].rpartition(" || ")[0]).program
+    with pytest.raises(FilterError, match="more than 4096 conditions") as caught:
+        compile_filter(many)
+    assert many[: caught.value.position].count("prefix") == 4096
+    assert compile_filter(many[: caught.value.position].rpartition(" || ")[0]).program
+    slow = [f"json[{n}]" for n in range(513)]
+    with pytest.raises(FilterError, match="more than 512 conditions that the compiled part can't answer"):
+        compile_filter(" && ".join(slow))
+    assert compile_filter(" && ".join(slow[:512]))
 
 
 _WORDS = r"""

@@ -17,6 +17,8 @@ from .of_message import (
     bind_attribute,
     bind_direction,
     bind_json,
+    bind_peer_asn,
+    bind_peer_ip,
     bind_seq,
     bind_tag,
     bind_time,
@@ -37,6 +39,7 @@ from .of_update import (
     parse_ext_community_text,
     prefixes,
 )
+from .spelling import HINTS
 from .syntax import Condition
 from .values import integer_of
 
@@ -73,6 +76,8 @@ _ROWS: Final[tuple[tuple[str, str, str, Binder], ...]] = (
     ("seq sequence", f"? {_ORDER}", "", bind_seq),
     ("time timestamp", f"? {_ORDER} ~", "", bind_time),
     ("tag tags", "? == ~", "KEY", bind_tag),
+    ("peer_asn peer_as", f"? {_ORDER}", "", bind_peer_asn),
+    ("peer_ip", "? == ~", "", bind_peer_ip),
     ("json", f"? {_ORDER} ~", "PATH", bind_json),
     # Of UPDATEs:
     ("af", "==", "", bind_family),
@@ -81,18 +86,18 @@ _ROWS: Final[tuple[tuple[str, str, str, Binder], ...]] = (
     ("prefix", f"? {_ORDER} ~", "*", prefixes(Look.PREFIX)),
     ("reach", f"? {_ORDER} ~", "*", prefixes(Look.REACH)),
     ("unreach", f"? {_ORDER} ~", "*", prefixes(Look.UNREACH)),
-    ("nexthop nh", f"? {_ORDER} ~", "", bind_next_hop),
-    ("aspath as_path", f"? {_ORDER} ~", "N", bind_path),
+    ("nexthop nh next_hop", f"? {_ORDER} ~", "", bind_next_hop),
+    ("aspath as_path path", f"? {_ORDER} ~", "N", bind_path),
     ("as_peer", _ORDER, "", hop_at(0)),
     ("as_upstream", _ORDER, "", hop_at(-2)),
-    ("as_origin", _ORDER, "", hop_at(-1)),
+    ("as_origin origin_as origin_asn", _ORDER, "", hop_at(-1)),
     ("aspath_len as_path_len", f"? {_ORDER}", "", bind_path_length),
     ("aspath_hops as_path_hops", f"? {_ORDER}", "", bind_path_hops),
     ("origin", "? ==", "", bind_origin),
     ("med metric", f"? {_ORDER}", "", number(Look.MED)),
-    ("local_pref localpref", f"? {_ORDER}", "", number(Look.LOCAL_PREF)),
+    ("local_pref localpref local_preference", f"? {_ORDER}", "", number(Look.LOCAL_PREF)),
     ("otc only_to_customer", f"? {_ORDER}", "", number(Look.OTC)),
-    ("community com", "? == ~", "", communities(Look.COMMUNITY, parse_community)),
+    ("community com communities", "? == ~", "", communities(Look.COMMUNITY, parse_community)),
     ("ext_community ext_com com_ext", "? == ~", "", communities(Look.EXT_COMMUNITY, parse_ext_community_text)),
     ("large_community large_com com_large", "? == ~", "", communities(Look.LARGE_COMMUNITY, parse_large_community)),
     ("attr", f"? {_ORDER} ~", "PATH", bind_attribute),
@@ -108,7 +113,8 @@ def bind(condition: Condition) -> Term:
     name = condition.name.lower().replace("-", "_")
     field = _BY_NAME.get(name)
     if field is None:
-        raise Fault("name", f"invalid attribute: {condition.name}{nearest(name, _BY_NAME)}")
+        hint = f"; {HINTS[name]}" if name in HINTS else nearest(name, _BY_NAME)
+        raise Fault("name", f"invalid attribute: {condition.name}{hint}")
     index, operator = condition.subscript, condition.operator
     if index is None:
         if field.subscript == "PATH":

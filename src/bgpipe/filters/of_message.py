@@ -18,16 +18,20 @@ from ..wire.block import DIRECTION_FLAGS
 from ..wire.errors import TextError
 from ..wire.message import TYPE_NAMES, UPDATE, Message, parse_type
 from ..wire.peer import peer_tags
+from ..wire.prefix import AFI_BITS, Prefix
 from ..wire.state import STATE
 from .errors import Fault, nearest
 from .nodes import Look, Predicate, Step, Term
 from .pattern import compile_pattern
-from .predicates import COMPARE, any_matches, compares, matches, present
+from .predicates import COMPARE, any_matches, compares, matches, prefix_match, present
+from .spelling import parse_asn
 from .syntax import Condition
-from .values import integer_of, number_of, parse_time, parse_unsigned
+from .values import integer_of, number_of, parse_address_or_prefix, parse_time, parse_unsigned
 
 Binder = Callable[[Condition], Term]
 
+PEER_TAGS: Final = ("PEER_AS", "PEER_IP", "LOCAL_AS", "LOCAL_IP", "INTERFACE")
+"""What block.peer_tags finds in a per-peer header."""
 _PEER_TAGS: Final = {look.name: look for look in (Look.PEER_AS, Look.PEER_IP, Look.LOCAL_AS, Look.LOCAL_IP)}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _decode_object: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -109,7 +113,8 @@ def _time_text(message: Message) -> str | None:
 
 
 def bind_tag(condition: Condition) -> Term:
-    """An empty tag is none. Without a key, any tag will do."""
+    """An empty tag is none. Without a key, any tag will do. Keys of the peer's own tags may be in small letters."""
+    condition = _peer_tag(condition)
     test: Callable[[str], bool]
     if condition.operator == "~":
         test = compile_pattern(condition.value)
@@ -125,6 +130,52 @@ def bind_tag(condition: Condition) -> Term:
     return Term(
         predicate if condition.operator else lambda message: bool(predicate(message)), updates_only=False, step=step
     )
+
+
+def _peer_tag(condition: Condition) -> Condition:
+    """The condition with the key of a tag of the peer as it is written in messages, and an AS number without `AS`."""
+    key = (condition.subscript or "").upper()
+    if key not in PEER_TAGS:
+        return condition  # other keys are as their stages write them
+    value = condition.value
+    if condition.operator == "==" and key.endswith("_AS") and value[:2].upper() == "AS" and value[2:].isdecimal():
+        value = value[2:]
+    return condition._replace(subscript=key, value=value)
+
+
+def bind_peer_asn(condition: Condition) -> Term:
+    """`peer_asn`: the number in the tag PEER_AS."""
+
+    def get(message: Message) -> int | None:
+        number = _tags(message).get("PEER_AS", "")
+        return int(number) if number.isdecimal() and len(number) <= 10 else None
+
+    sign = condition.operator
+    if not sign:
+        return Term(present(get), updates_only=False, step=Step(Look.PEER_AS))
+    number = parse_asn(condition.value)
+    return Term(compares(get, sign, number), updates_only=False, step=Step(Look.PEER_AS, sign, number))
+
+
+def bind_peer_ip(condition: Condition) -> Term:
+    """`peer_ip`: the address in the tag PEER_IP."""
+
+    def get(message: Message) -> Prefix | None:
+        address = _tags(message).get("PEER_IP", "")
+        try:
+            return parse_address_or_prefix(address) if address and "/" not in address else None
+        except Fault:
+            return None
+
+    if not condition.operator:
+        return Term(present(get), updates_only=False)
+    reference = parse_address_or_prefix(condition.value)
+    if condition.operator == "==" and reference.length != AFI_BITS[reference.afi]:
+        raise Fault("value", f"invalid value {condition.value}: peer_ip ~ PREFIX asks for a prefix")
+    octets = reference.address.to_bytes(AFI_BITS[reference.afi] // 8, "big")
+    step = Step(Look.PEER_IP, "==", reference.afi, octets) if condition.operator == "==" else None
+    sign = "<=" if condition.operator == "~" else "=="
+    return Term(matches(get, prefix_match(sign, reference)), updates_only=False, step=step)
 
 
 def _peer_step(condition: Condition) -> Step | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from operator import attrgetter
 from typing import Any, Final
 
@@ -26,6 +27,15 @@ from .nodes import Look, Step, Term
 from .of_message import Binder
 from .pattern import compile_pattern
 from .predicates import COMPARE, any_matches, compares, matches, of_update, prefix_match, present
+from .spelling import (
+    WELL_KNOWN_COMMUNITIES,
+    community_glob,
+    community_pattern,
+    is_asn,
+    parse_asn,
+    path_pattern,
+    path_text,
+)
 from .syntax import Condition
 from .values import integer_of, parse_address_or_prefix, parse_unsigned
 
@@ -129,19 +139,19 @@ def bind_path(condition: Condition) -> Term:
     """`aspath`: with a number any hop, or the one that the index names; with text or a pattern all of the path."""
     index = integer_of(condition.subscript or "*")
     sign, value = condition.operator, condition.value
-    number = integer_of(value) if sign != "~" else None
-    if sign and number is not None:
-        return _hop_term(sign, parse_unsigned(value, 32), index)
+    if sign and sign != "~" and is_asn(value):
+        return _hop_term(sign, parse_asn(value), index)
     if index is not None:
         raise Fault("index", f"invalid index: [{index}] goes with == < <= > >= and an AS number")
     if not sign:
         return Term(of_update(lambda message: bool(_get_path(message))), step=Step(Look.PATH))
-    from .dfa import pattern_table, text_table  # here, because few filters need it
+    from .dfa import text_table  # here, because few filters need it
 
+    text = path_text(value)
     if sign == "~":
-        match, table = compile_pattern(value), pattern_table(value)
-    elif sign == "==" and re.fullmatch(r"[0-9,\[\]()]+", value):
-        match, table = value.__eq__, text_table(value)
+        match, table = _compile(value, path_pattern)
+    elif sign == "==" and re.fullmatch(r"[0-9,\[\]()]+", text):
+        match, table = text.__eq__, text_table(text)
     else:
         wanted = "an AS number, or a path such as 1,2,[3,4]" if sign == "==" else "integer"
         raise Fault("value", f"invalid value: {value} (expected {wanted})")
@@ -155,7 +165,16 @@ def bind_path(condition: Condition) -> Term:
 
 def hop_at(index: int) -> Binder:
     """For a field that is one hop of the path."""
-    return lambda condition: _hop_term(condition.operator, parse_unsigned(condition.value, 32), index)
+    return lambda condition: _hop_term(condition.operator, parse_asn(condition.value), index)
+
+
+def _compile(pattern: str, translate: Callable[[str], str]) -> tuple[Callable[[str], bool], bytes]:
+    """A match of a pattern in users' spelling, and its table for accel. Raises Fault."""
+    from .dfa import pattern_table  # here, because few filters need it
+
+    compile_pattern(pattern)  # so that a fault is where the user's own text has it
+    translated = translate(pattern)
+    return compile_pattern(translated), pattern_table(translated)
 
 
 def _hop_term(sign: str, number: int, index: int | None) -> Term:
@@ -216,7 +235,8 @@ def bind_origin(condition: Condition) -> Term:
         return Term(of_update(present(get)), step=Step(Look.ORIGIN))
     code = _ORIGINS.get(condition.value.upper())
     if code is None:
-        raise Fault("value", f"invalid origin value: {condition.value} (use igp/egp/incomplete)")
+        hint = "; as_origin is the AS" if is_asn(condition.value) else ""
+        raise Fault("value", f"invalid origin value: {condition.value} (use igp/egp/incomplete{hint})")
     return Term(of_update(compares(get, "==", code)), step=Step(Look.ORIGIN, "==", code))
 
 
@@ -227,7 +247,7 @@ def number(look: Look) -> Binder:
     def bind(condition: Condition) -> Term:
         if not condition.operator:
             return Term(of_update(present(get)), step=Step(look))
-        reference = parse_unsigned(condition.value, 32)
+        reference = (parse_asn if look is Look.OTC else partial(parse_unsigned, bits=32))(condition.value)
         predicate = compares(get, condition.operator, reference)
         return Term(of_update(predicate), step=Step(look, condition.operator, reference))
 
@@ -243,19 +263,20 @@ def communities(look: Look, parse: Callable[[str], Any]) -> Binder:
     def bind(condition: Condition) -> Term:
         if not condition.operator:
             return Term(of_update(lambda message: bool(get(message))), step=Step(look))
-        if condition.operator == "~":
-            search = compile_pattern(condition.value)
+        glob = community_glob(condition.value) if look in _TEXTS else None
+        if condition.operator == "~" or glob:
+            translate = community_pattern if look in _TEXTS else str
+            search, table = _compile(glob or condition.value, (lambda text: text) if glob else translate)
 
             def predicate(message: Message) -> bool | None:
                 value = get(message)
                 return search((codec.format_json(value) or "")[1:-1]) if value else None
 
-            from .dfa import pattern_table
-
-            table = pattern_table(condition.value) if look in _TEXTS else b""
-            return Term(of_update(predicate), step=Step(_TEXTS[look], "~", table=table) if table else None)
+            step = Step(_TEXTS[look], "~", table=table) if look in _TEXTS and table else None
+            return Term(of_update(predicate), step=step)
         try:
-            wanted = parse(condition.value)
+            known = WELL_KNOWN_COMMUNITIES.get(condition.value.lower()) if look is Look.COMMUNITY else None
+            wanted = parse(known or condition.value)
         except (TextError, ValueError) as error:
             raise Fault("value", f"invalid value: {error}") from None
         step = Step(look, "==", address=codec.encode((wanted,), AS4))

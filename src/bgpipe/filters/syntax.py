@@ -25,6 +25,10 @@ from .nodes import Term
 
 MAX_DEPTH: Final = 100
 """Parentheses inside each other."""
+MAX_CONDITIONS: Final = 4096
+MAX_SLOW_CONDITIONS: Final = 512
+"""Conditions of one filter, and those of them that only Python can answer: each costs time for every message, and a
+block of messages is filtered in one go."""
 
 OPERATORS: Final = {
     "==": ("==", False),
@@ -41,6 +45,7 @@ OPERATORS: Final = {
 }
 """Spelling to operator, and whether it is negated."""
 
+_INSTEAD: Final = "a stage `py` with a set or a table is faster"
 _SPACE: Final = re.compile(r"\s*")
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 _OPERATOR: Final = re.compile("|".join(sorted(OPERATORS, key=len, reverse=True)))
@@ -99,6 +104,8 @@ class _Parser:
         self.text = text
         self.bind = bind
         self.pos = 0
+        self.conditions = 0
+        self.slow_conditions = 0
 
     def error(self, reason: str, pos: int | None = None) -> FilterError:
         return FilterError(self.text, self.pos if pos is None else pos, reason)
@@ -128,7 +135,10 @@ class _Parser:
         while self.accept("||"):
             nodes.append(self.all(depth))
         if not self.at_end() and self.text[self.pos] != ")":
-            raise self.error("expecting logical operator: && or ||")
+            word = self.match(_NAME) or ""
+            self.pos -= len(word)
+            hint = {"and": "; write && for and", "or": "; write || for or"}.get(word.lower(), "")
+            raise self.error(f"expecting logical operator: && or ||{hint}")
         return nodes[0] if len(nodes) == 1 else Any(tuple(nodes))
 
     def all(self, depth: int) -> Node:
@@ -178,12 +188,20 @@ class _Parser:
 
     def bound(self, condition: Condition) -> Term:
         try:
-            return self.bind(condition)
+            term = self.bind(condition)
         except Fault as fault:
             start = condition.starts[fault.part]
             if fault.offset is not None:
                 start = min(start + condition.quoted + fault.offset, len(self.text))
             raise self.error(fault.reason, start) from None
+        self.conditions += 1
+        self.slow_conditions += term.step is None
+        if self.conditions > MAX_CONDITIONS:
+            raise self.error(f"more than {MAX_CONDITIONS} conditions: {_INSTEAD}", condition.starts["name"])
+        if self.slow_conditions > MAX_SLOW_CONDITIONS:
+            reason = f"more than {MAX_SLOW_CONDITIONS} conditions that the compiled part can't answer: {_INSTEAD}"
+            raise self.error(reason, condition.starts["name"])
+        return term
 
     def index(self) -> str:
         start = self.pos
