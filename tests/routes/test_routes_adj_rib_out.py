@@ -12,7 +12,8 @@ from bgpipe.wire.attrs.attribute import encode_header
 from bgpipe.wire.block import Block
 from bgpipe.wire.context import AS4_ADD_PATH, MAX_MESSAGE
 from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST, Family
-from bgpipe.wire.message import KEEPALIVE, UPDATE, Message
+from bgpipe.wire.message import KEEPALIVE, OPEN, UPDATE, Message
+from bgpipe.wire.open import Open
 from bgpipe.wire.update import Update, join
 
 ATTRS = {"ORIGIN": "IGP", "ASPATH": [65001]}
@@ -28,7 +29,7 @@ def withdraw(*prefixes: str) -> Message:
 
 
 def again(announced: AdjRibOut, family: Family) -> list[Message]:
-    return [message for message in announced.refresh(family) if message is not None]
+    return [message for message in announced.replay(family) if message is not None]
 
 
 def routes(messages: list[Message]) -> dict[str, int | None]:
@@ -69,7 +70,7 @@ def test_others_have_their_turn() -> None:
     announced = AdjRibOut()
     for number in range(DIGEST_UPDATES * 2):
         announced.add(announce(f"10.{number >> 8}.{number & 255}.0/24"))
-    assert [message is None for message in announced.refresh(IPV4_UNICAST)][:2] == [True, True]
+    assert [message is None for message in announced.replay(IPV4_UNICAST)][:2] == [True, True]
     assert not announced.digest()
 
 
@@ -77,7 +78,7 @@ def test_what_is_withdrawn_meanwhile_is_not_announced() -> None:
     announced = AdjRibOut()
     announced.add(announce("10.1.0.0/16", MED=1))
     announced.add(announce("10.2.0.0/16", MED=2))
-    refresh = announced.refresh(IPV4_UNICAST)
+    refresh = announced.replay(IPV4_UNICAST)
     assert next(refresh) is not None
     announced.add(withdraw("10.2.0.0/16"))
     assert list(refresh) == []
@@ -118,7 +119,10 @@ def test_what_can_not_be_read_is_no_route() -> None:
 @pytest.mark.skipif(not accel.AVAILABLE, reason="blocks come from accel")
 def test_blocks() -> None:
     octets = b"".join(announce(f"10.{number}.0.0/16").octets for number in range(10))
-    items = list(SessionCodec().feed(octets, 1))
+    codec = SessionCodec()
+    codec.facts.on_received(Message(OPEN, Open(65002, 90, "192.0.2.2").encode()))
+    codec.facts.on_sent(Message(OPEN, Open(65001, 90, "192.0.2.1").encode()))
+    items = list(codec.feed(octets, 1))
     assert any(isinstance(item, Block) for item in items)
     announced = AdjRibOut()
     for item in items:

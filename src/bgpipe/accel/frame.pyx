@@ -8,7 +8,7 @@ from libc.string cimport memcmp
 
 from .block cimport CHECKED, MESSAGE_HEADER, NO_PEER, PEER_AS4, Entry, message_of, next_entry
 from .octets cimport Reader, left, reader, skip, sub, take, u8, u16, u32
-from .update cimport MP_UNREACH, Update, locate, locate_body, plausible
+from .update cimport MP_REACH, MP_UNREACH, Update, has, locate, locate_body, plausible
 
 
 cdef enum:
@@ -95,6 +95,43 @@ def survey(bytes octets not None, index not None):
                 longest = entry.length
     PyBuffer_Release(&view)
     return every, some, longest
+
+
+def families(bytes octets not None, index not None):
+    """Families that the UPDATEs of a block are about, each as AFI * 256 + SAFI; None if that is not beyond doubt.
+
+    It knows IPv4 and IPv6, unicast and multicast. The fields outside of attributes are IPv4 unicast.
+    """
+    cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
+    cdef size_t size = PyBytes_GET_SIZE(octets)
+    cdef Py_buffer view
+    cdef Reader entries
+    cdef Entry entry
+    cdef Update update
+    cdef unsigned seen = 0
+    cdef bint sure = True
+    PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)
+    entries = reader(<const uint8_t*> view.buf, 0, view.len)
+    with nogil:
+        while sure and next_entry(&entries, &entry):
+            sure = locate(&update, message_of(base, size, &entry), entry.flags)
+            if not sure:
+                break
+            if left(&update.withdrawn) or left(&update.nlri) or not update.count:
+                seen |= 1
+            if has(&update, MP_REACH):
+                seen |= family_bit(update.reach.afi, update.reach.safi)
+            if has(&update, MP_UNREACH):
+                seen |= family_bit(update.unreach.afi, update.unreach.safi)
+    PyBuffer_Release(&view)
+    if not sure:
+        return None
+    return [family for bit, family in ((1, 0x101), (2, 0x102), (4, 0x201), (8, 0x202)) if seen & bit]
+
+
+cdef inline unsigned family_bit(unsigned afi, unsigned safi) noexcept nogil:
+    """A bit for each family that `locate` knows."""
+    return (1 if afi == 1 else 4) << (safi == 2)
 
 
 def is_sound(bytes body not None, unsigned flags):

@@ -322,6 +322,14 @@ class Input:
             line.entered += len(part)
             yield from self._travel_block(part, line, 0)
 
+    def by_direction(self, item: Item) -> Iterator[tuple[str, Item]]:
+        """An item, by the direction that it will travel here; a block in runs of messages of one direction."""
+        if not isinstance(item, Message):
+            yield from self._by_direction(item)
+        else:
+            named = item.direction in self.lines and len(self.lines) > 1
+            yield item.direction if named else self.default, item
+
     def _by_direction(self, block: Block) -> Iterator[tuple[str, Block]]:
         """A block in runs of messages of one direction."""
         if len(self.lines) == 1:

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -28,6 +28,7 @@ from .options import FLAG, LIST, NUMBER, TEXT, TEXTS, Option, Options
 if TYPE_CHECKING:
     from ..filters import Filter
     from ..wire.block import Block
+    from ..wire.item import Item
     from ..wire.message import Message
     from .metrics import Metrics
     from .pipeline import Pipeline
@@ -163,6 +164,10 @@ class Stage(Options):
     def adopt(self, accepted: Any) -> None:
         """Takes a connection from the acceptor that it has made, before the pipeline runs."""
         raise NotImplementedError
+
+    def treat(self, items: Iterable[Item], source: Stage, inlet: Input) -> Iterable[Item]:
+        """What may enter at `inlet` of what `source` has read, where this stage's peer will get it."""
+        return items
 
     # what a stage does
 

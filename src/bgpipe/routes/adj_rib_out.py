@@ -58,8 +58,15 @@ class AdjRibOut:
 
     def __init__(self) -> None:
         self.routes: dict[Family, dict[bytes, Route]] = {}
+        self.unreadable = 0
+        """UPDATEs that could not be read, so that they are no routes"""
+        self.last_error: Exception | None = None
         self._passed: deque[Iterator[Message]] = deque()
         self._octets = 0
+
+    def __bool__(self) -> bool:
+        """Whether anything was announced."""
+        return bool(self._passed) or any(self.routes.values())
 
     def add(self, item: Message | Block) -> None:
         """Something has passed to the peer."""
@@ -87,11 +94,10 @@ class AdjRibOut:
         self._octets = 0
         return False
 
-    def refresh(self, family: Family) -> Iterator[Message | None]:
+    def replay(self, family: Family) -> Iterator[Message | None]:
         """UPDATEs that announce all routes of a family again, prefixes with the same attributes together.
 
-        What changes meanwhile is not announced as it was before. None: go on in the next turn, so that others have
-        theirs.
+        What changes meanwhile is not announced as it was before. See routes.provider.
         """
         while self.digest():
             yield None
@@ -112,8 +118,10 @@ class AdjRibOut:
             return
         try:
             withdrawn, announced = _changes(message.update)
-        except WireError:
-            return  # whatever the peer makes of it: it is no route
+        except WireError as error:
+            self.unreadable += 1  # whatever the peer makes of it: it is no route
+            self.last_error = error
+            return
         for family, prefixes in withdrawn:
             table = self.routes.setdefault(family, {})
             for prefix in prefixes:
@@ -139,19 +147,28 @@ def _changes(update: Update) -> tuple[_Withdrawn, _Announced]:
         if code == attrs.MP_REACH:
             reach = octets
         elif code == attrs.MP_UNREACH:
-            family = Family(int.from_bytes(octets[:2], "big"), octets[2])
+            family = _family(octets, 3)
             withdrawn.append((family, _split(family, octets[3:], context)))
         else:
             others.append(Attribute(flags, code, octets, context).encode())
     attributes = b"".join(others)
     if reach is not None:
-        family = Family(int.from_bytes(reach[:2], "big"), reach[2])
+        family = _family(reach, 5)
         start = 5 + reach[3]
+        if start > len(reach):
+            raise WireError(f"MP_REACH_NLRI of {len(reach)} octets, its next hop ends at {start - 1}", subcode=9)
         announced.append((family, _split(family, reach[start:], context), Route(attributes, reach[3:start], context)))
     if nlri:
         route = Route(attributes, None, context)
         announced.append((IPV4_UNICAST, _split(IPV4_UNICAST, nlri, context), route))
     return withdrawn, announced
+
+
+def _family(value: bytes, least: int) -> Family:
+    """The family of an MP_REACH_NLRI or MP_UNREACH_NLRI value. Raises WireError if it has fewer octets than `least`."""
+    if len(value) < least:
+        raise WireError(f"a multiprotocol attribute of {len(value)} octets, at least {least} expected", subcode=9)
+    return Family(int.from_bytes(value[:2], "big"), value[2])
 
 
 def _split(family: Family, nlri: bytes, context: WireContext) -> list[bytes]:
@@ -166,12 +183,17 @@ def _split(family: Family, nlri: bytes, context: WireContext) -> list[bytes]:
 
 
 def _split_flowspec(nlri: bytes) -> Iterator[bytes]:
-    """Flow specifications, each behind its length of one octet, or of two from 240 on (RFC 8955 section 4.1)."""
+    """Flow specifications, each behind its length of one octet, or of two from 240 on (RFC 8955 section 4.1).
+
+    Raises WireError if the last one is cut short.
+    """
     pos = 0
     while pos < len(nlri):
         length = nlri[pos] + 1
         if nlri[pos] >= 0xF0:
             length = (int.from_bytes(nlri[pos : pos + 2], "big") & 0xFFF) + 2
+        if pos + length > len(nlri):
+            raise WireError("a flow specification is cut short", subcode=9, offset=pos)
         yield nlri[pos : pos + length]
         pos += length
 

@@ -93,18 +93,10 @@ class ErrorHandler:
         if fatal is not None and self.policy == "auto":
             raise fatal
         if reaction is Reaction.TREAT_AS_WITHDRAW:
-            return [_with_body(message, body) for body in treatment.withdraw(message.update)]
-        return [_with_body(message, treatment.discard(message.update, external))]
+            return [_treated(message, body) for body in treatment.withdraw(message.update)]
+        return [_treated(message, treatment.discard(message.update, external))]
 
 
-def _with_body(message: Message, body: bytes) -> Message:
-    return Message(
-        UPDATE,
-        body,
-        direction=message.direction,
-        seq=message.seq,
-        time=message.time,
-        context=message.context,
-        tags=dict(message.tags),
-        verdict=FLAG_CHECKED | FLAG_TOLD,
-    )
+def _treated(message: Message, body: bytes) -> Message:
+    """What goes on in a malformed message's place: it is well-formed now, and the event is told."""
+    return treatment.with_body(message, body, FLAG_CHECKED | FLAG_TOLD)

@@ -49,6 +49,7 @@ class Facts:
     context: how to read and write before the OPENs are known.
     peer_open, sent_open: the OPEN that the peer sent and the one that it got, None as long as there is none.
     agreement: what both OPENs have in common, from our point of view; None until both are there.
+    families: those that both OPENs name; none before the agreement.
     receiving, sending: how to read what the peer sends, and how to write what it gets. Before the agreement,
     `receiving` is `assumed`: nobody must judge what is read by it, or write it anew.
     established_at: when both sides had sent a KEEPALIVE after their OPENs, 0 before.
@@ -60,6 +61,7 @@ class Facts:
         self.peer_open: Open | None = None
         self.sent_open: Open | None = None
         self.agreement: Agreement | None = None
+        self.families: list[Family] = []
         self.established_at = 0
         self.first_notification: FirstNotification | None = None
         self.end: End | None = None
@@ -99,6 +101,7 @@ class Facts:
             self.sent_open = found
         if self.peer_open is not None and self.sent_open is not None:
             self.agreement = negotiate(self.sent_open, self.peer_open)
+            self.families = self.agreement.families
             self.sending, self.receiving = self.agreement.contexts
 
     def _on_keepalive(self, time: int, side: Side) -> None:
@@ -121,11 +124,6 @@ class Facts:
         """Seconds, as agreed (RFC 4271 section 4.2): 0 is none. What the one OPEN says while the other is missing."""
         opens = (self.peer_open, self.sent_open)
         return min((each.hold_time for each in opens if each is not None), default=0)
-
-    @property
-    def families(self) -> list[Family]:
-        """The families that both OPENs name; none before the agreement."""
-        return self.agreement.families if self.agreement is not None else []
 
     @property
     def peer_kind(self) -> Literal["ibgp", "ebgp"] | None:

@@ -36,7 +36,7 @@ _TIMEOUTS: Final = (4, 8)
 class Settings:
     """What a session says of itself and wants of its peer. All times in seconds.
 
-    asn: -1 takes the peer's (passive only). bgp_id: "" takes the peer's, less one (passive only).
+    asn: -1 takes the peer's (passive only). bgp_id: "" takes the one before the peer's (passive only).
     remote_asn: -1 takes any. remote_hold: the least hold time that the peer may offer; 0 is any.
     passive: wait for the peer's OPEN before sending ours (DelayOpen, RFC 4271 section 8.1.1).
     open_wait: how long to wait for the peer's OPEN. send_hold: RFC 9687; 0 takes what it recommends.
@@ -281,8 +281,10 @@ class Session:
 
     def _check(self, remote: Open) -> None:
         """Raises WireError with code 2 if we can't have a session with such a peer (RFC 4271 section 6.2)."""
-        remote.check()
         wanted = self.settings
+        # a speaker that takes any AS number, and takes it for its own, speaks with one that has none, as the Go bgpipe
+        anything = wanted.passive and wanted.asn < 0 and wanted.remote_asn < 0
+        remote.check(allow_as0=anything)
         if wanted.remote_asn >= 0 and remote.asn != wanted.remote_asn:
             raise WireError(f"peer has AS {remote.asn}, {wanted.remote_asn} expected", code=2, subcode=2)
         if wanted.asn in (remote.asn, -1) and remote.bgp_id == wanted.bgp_id:  # RFC 6286 section 2.2
@@ -326,7 +328,7 @@ class Session:
         settings = self.settings
         remote = self._message.open if settings.passive and self._message is not None else None
         asn = settings.asn if settings.asn >= 0 else remote.asn if remote else 0
-        bgp_id = settings.bgp_id or (_less_one(remote.bgp_id) if remote else "0.0.0.1")
+        bgp_id = settings.bgp_id or (_neighbour(remote.bgp_id) if remote else "0.0.0.1")
         capabilities = settings.capabilities
         if any(capability.code == caps.AS4 for capability in capabilities):
             capabilities = tuple(
@@ -445,6 +447,8 @@ _ROLES: Final = frozenset({(PROVIDER, CUSTOMER), (CUSTOMER, PROVIDER), (RS, RS_C
 """Pairs of local and remote role that go together (RFC 9234 section 4.2)."""
 
 
-def _less_one(bgp_id: str) -> str:
-    """The identifier before this one, as a passive speaker without an own one takes it."""
-    return format_address(((int.from_bytes(parse_address(bgp_id), "big") - 1) or 1).to_bytes(4, "big"))
+def _neighbour(bgp_id: str) -> str:
+    """The identifier before this one, or behind it where that would be 0.0.0.0: what a passive speaker takes for its
+    own, so that the two always differ."""
+    number = int.from_bytes(parse_address(bgp_id), "big")
+    return format_address((number - 1 if number > 1 else number + 1).to_bytes(4, "big"))

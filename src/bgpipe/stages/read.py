@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ..net.compression import NAMES
 from ..net.files import InputStream, open_input
 from ..pipeline.options import Option, choice
@@ -19,6 +21,11 @@ class Read(Source):
         "how the input is compressed; auto goes by its content, then by its name",
         metavar="HOW",
     )
+
+    @property
+    def begins_anew(self) -> bool:
+        """A file or URL gives every pipeline the same messages; standard input and a FIFO give each once."""
+        return self.input_name != "-" and (os.path.isfile(self.input_name) or not os.path.exists(self.input_name))
 
     def attach(self) -> None:
         (self.input_name,) = self.arguments

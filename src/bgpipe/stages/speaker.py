@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import math
 import random
+from collections.abc import Coroutine
 from typing import Any, Final
 
 from ..net.connection import Connection
 from ..pipeline.errors import ConfigError, SessionLost
 from ..pipeline.events import Event
-from ..pipeline.line import Input
+from ..pipeline.line import Input, failure
 from ..pipeline.options import DURATION, FLAG, INTEGER, LIST, TEXT, Option
 from ..pipeline.stage import Producing
 from ..routes.adj_rib_out import AdjRibOut
+from ..routes.provider import Routes
 from ..runtime.runner import pause
+from ..session.fsm import State
 from ..session.session import LEAST_HOLD_TIME, Deliver, Down, Established, Send, Session, Settings
 from ..wire import caps
 from ..wire.address import parse_address
@@ -33,6 +36,10 @@ from .base.peer import PeerStage
 from .base.source import Source
 
 FLOWSPEC: Final = 133
+DEFAULT_ASN: Final = 64512
+"""Our AS number with --active, where the peer's is not known yet: the first of those for private use (RFC 6996)."""
+DEFAULT_ID: Final = "0.0.0.2"
+"""Our BGP identifier with --active. A passive speaker takes the one before it, which must not be 0.0.0.0."""
 FAMILIES: Final = (IPV4_UNICAST, Family(1, FLOWSPEC), IPV6_UNICAST, Family(2, FLOWSPEC))
 """What we say that we speak, unless --caps says it."""
 _CHECKS_PER_SEND_HOLD: Final = 10
@@ -57,9 +64,12 @@ class Speaker(Producing):
     """
 
     active = Option(FLAG, False, "send our OPEN first")
-    asn = Option(INTEGER, -1, "our AS number; -1 takes the peer's, or 0 with --active", metavar="ASN")
+    asn = Option(INTEGER, -1, f"our AS number; -1 takes the peer's, or {DEFAULT_ASN} with --active", metavar="ASN")
     id = Option(
-        TEXT, "", "our BGP identifier; the default is the peer's less one, or 0.0.0.1 with --active", metavar="IP"
+        TEXT,
+        "",
+        f"our BGP identifier; by default the one before the peer's, or {DEFAULT_ID} with --active",
+        metavar="IP",
     )
     hold = Option(INTEGER, 90, "our hold time, in seconds", metavar="N")
     remote_asn = Option(INTEGER, -1, "take only a peer with this AS number; -1 any", metavar="ASN")
@@ -68,11 +78,12 @@ class Speaker(Producing):
     text = Option(TEXT, "", "what to say when we shut down (RFC 9003)", metavar="TEXT")
     open_wait = Option(DURATION, 240.0, "wait so long for the peer's OPEN")
     send_hold = Option(DURATION, 0.0, "give up a peer that takes nothing for so long; 0: 8 minutes or more (RFC 9687)")
-    linger = Option(FLAG, False, "keep the session up when all input is through")
+    linger = Option(FLAG, True, "keep the session up when all input is through; this is the default")
+    no_linger = Option(FLAG, False, "end the session when all input is through")
 
     @property
     def background(self) -> bool:
-        return not self.linger
+        return self.no_linger or not self.linger
 
     @property
     def originates_session(self) -> bool:
@@ -90,14 +101,16 @@ class Speaker(Producing):
         self.inputs.append(self.replay)
         self.session = Session(self.settings(), jitter=lambda: random.uniform(0.75, 1.0))
         self.adj_rib_out = AdjRibOut()
+        self.routes: Routes = self.adj_rib_out
+        """what is announced when the session is up, and again when the peer asks"""
+        self._unreadable = 0
         self._changed = asyncio.Event()
         self._down: Down | None = None
-        self._families: list[Family] = []
-        """those that are agreed, once the session is up"""
-        self._keeps = self._marks = self._repeating = False
+        self._keeps = self._repeating = False
         self._ended: set[Family] = set()
         """families whose End-of-RIB has passed"""
-        self._refreshes: dict[Family, asyncio.Task[None]] = {}
+        self._replays: dict[Family | None, asyncio.Task[None]] = {}
+        """by family, those that the peer has asked for; None: that of all routes when the session is up"""
         self._digesting = False
         self._taken = 0
         opposite = "L" if self.directions == "R" else "R"
@@ -126,8 +139,8 @@ class Speaker(Producing):
         except TextError as error:
             raise ConfigError(str(error)) from None
         return Settings(
-            asn=self.asn if self.asn >= 0 or not self.active else 0,
-            bgp_id=self.id or ("0.0.0.1" if self.active else ""),
+            asn=self.asn if self.asn >= 0 or not self.active else DEFAULT_ASN,
+            bgp_id=self.id or (DEFAULT_ID if self.active else ""),
             hold_time=max(self.hold, LEAST_HOLD_TIME) if self.hold else 0,
             capabilities=self.capabilities(),
             remote_asn=self.remote_asn,
@@ -153,6 +166,8 @@ class Speaker(Producing):
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
+        if self.outlives_session:
+            self._take_record()
         self.session.start(loop.time(), passive=True)
         self.session.connected(loop.time(), facts=self.peer.facts if self.peer is not None else None)
         self._act()
@@ -173,7 +188,7 @@ class Speaker(Producing):
             raise SessionLost(f"{self}: session is down: {self._down.reason}", reason=self._down.word)
 
     def before_stop(self) -> None:
-        for task in self._refreshes.values():
+        for task in self._replays.values():
             task.cancel()
         if self._down is None and not self.pipeline.lost:
             self.session.stop(asyncio.get_running_loop().time())
@@ -183,6 +198,11 @@ class Speaker(Producing):
         status: dict[str, Any] = {"state": str(self.session.state), "hold": self.session.hold_time}
         status["families"] = list(map(str, self._families))
         return status
+
+    @property
+    def _families(self) -> list[Family]:
+        """Those that are agreed, once the session is up."""
+        return self.session.facts.families if self.session.state is State.ESTABLISHED else []
 
     @property
     def peer(self) -> PeerStage | None:
@@ -236,9 +256,26 @@ class Speaker(Producing):
                 self._digesting = True
                 loop.call_soon(self._digest)
 
+    # what was announced is kept while `connect --retry` makes new sessions
+
+    @property
+    def outlives_session(self) -> bool:
+        """Whether what was announced in this session is to be announced in the next. Files are read again, so that
+        what they said need not be kept; what came from elsewhere will not come again."""
+        others = [stage for stage in self.pipeline.stages if stage.produces and stage is not self and not stage.side]
+        again = all(isinstance(stage, Source) and stage.begins_anew for stage in others)
+        return not again and any(stage.reconnects for stage in self.pipeline.stages)
+
+    def _take_record(self) -> None:
+        """What earlier sessions have announced, and this one will."""
+        if self.routes is self.adj_rib_out:
+            key = "routes of a speaker", self.index
+            self.routes = self.adj_rib_out = self.pipeline.shared.setdefault(key, AdjRibOut)
+
     def _digest(self) -> None:
         """Looks into what was announced, a little in each turn."""
         self._digesting = self.adj_rib_out.digest()
+        self._tell_unreadable()
         if self._digesting:
             asyncio.get_running_loop().call_soon(self._digest)
 
@@ -248,17 +285,43 @@ class Speaker(Producing):
             if isinstance(output, Send):
                 self._say(self.inlet, output.message)
             elif isinstance(output, Established):
-                codes = {capability.code for capability in output.agreement.capabilities}
-                self._families = output.agreement.families
-                self._keeps = caps.ROUTE_REFRESH in codes
-                self._marks = caps.ENHANCED_ROUTE_REFRESH in codes
-                self.pipeline.session_up()
-                self._end_ribs()
+                self._on_established()
             elif isinstance(output, Deliver) and output.message.type_code == ROUTE_REFRESH:
                 self._on_refresh(output.message.refresh)
             elif isinstance(output, Down):
                 self._down = output
         self._changed.set()
+
+    def _on_established(self) -> None:
+        """Announces the routes that there are; then others may send theirs."""
+        sent = self.session.facts.sent_open
+        self._keeps = self.outlives_session or (sent is not None and sent.has(caps.ROUTE_REFRESH))
+        if self.routes:
+            self._spawn(None, self._announce())
+        else:
+            self._announced()
+
+    async def _announce(self) -> None:
+        for family in self._families:
+            count = await self._replay(family)
+            self.pipeline.log.info("routes announced again", stage=str(self), family=str(family), updates=count)
+        self._announced()
+
+    def _announced(self) -> None:
+        self.pipeline.session_up()
+        self._end_ribs()
+
+    def _spawn(self, family: Family | None, replaying: Coroutine[Any, Any, None]) -> None:
+        """Repeats routes in a task; one for each family, so that a peer that asks twice is answered once."""
+        if family in self._replays:
+            self._replays.pop(family).cancel()
+        self._replays[family] = asyncio.create_task(self._guard(replaying))
+
+    async def _guard(self, replaying: Coroutine[Any, Any, None]) -> None:
+        try:
+            await replaying
+        except Exception as error:
+            self.pipeline.fail(failure(self, error))
 
     def _say(self, inlet: Input, message: Message) -> None:
         message.direction = self.directions
@@ -283,27 +346,40 @@ class Speaker(Producing):
     def _on_refresh(self, refresh: RouteRefresh) -> None:
         """The peer wants to hear again what it was told. For families that are not agreed, that is ignored."""
         family = refresh.family
-        if not self._keeps or refresh.subtype or family not in self._families:
+        sent = self.session.facts.sent_open
+        if sent is None or not sent.has(caps.ROUTE_REFRESH) or refresh.subtype or family not in self._families:
             return
-        if family in self._refreshes:
-            self._refreshes.pop(family).cancel()
-        self._refreshes[family] = asyncio.create_task(self._refresh(family))
+        self._spawn(family, self._refresh(family))
 
     async def _refresh(self, family: Family) -> None:
-        marks = self._marks and family in self._ended  # not before End-of-RIB (RFC 7313 section 4)
+        marks = self.session.facts.agreed(caps.ENHANCED_ROUTE_REFRESH)
+        marks = marks and family in self._ended  # not before End-of-RIB (RFC 7313 section 4)
         if marks:
             self._repeat(Message(ROUTE_REFRESH, RouteRefresh(family, BORR).encode()))
+        count = await self._replay(family)
+        if marks:
+            self._repeat(Message(ROUTE_REFRESH, RouteRefresh(family, EORR).encode()))
+        self.pipeline.log.info("route refresh answered", stage=str(self), family=str(family), updates=count)
+
+    async def _replay(self, family: Family) -> int:
+        """Announces all routes of a family; returns how many UPDATEs that took."""
         count = 0
-        for message in self.adj_rib_out.refresh(family):
+        for message in self.routes.replay(family):
             if message is not None:
                 self._repeat(message)
                 count += 1
             await asyncio.sleep(0)
             while self.pipeline.holds[self.directions]:
                 await pause(self.pipeline, math.inf)
-        if marks:
-            self._repeat(Message(ROUTE_REFRESH, RouteRefresh(family, EORR).encode()))
-        self.pipeline.log.info("route refresh answered", stage=str(self), family=str(family), updates=count)
+        self._tell_unreadable()
+        return count
+
+    def _tell_unreadable(self) -> None:
+        """Tells, the first time, that something was sent that can't be repeated."""
+        if self.adj_rib_out.unreadable > self._unreadable == 0:
+            error = str(self.adj_rib_out.last_error)
+            self.pipeline.log.warning("an UPDATE that can't be read is not repeated", stage=str(self), error=error)
+        self._unreadable = self.adj_rib_out.unreadable
 
     def _repeat(self, message: Message) -> None:
         self._repeating = True

@@ -136,12 +136,13 @@ class Open:
         """The same OPEN with other capabilities."""
         return replace(self, capabilities=tuple(capabilities), params=None)
 
-    def check(self) -> None:
+    def check(self, *, allow_as0: bool = False) -> None:
         """Raises WireError with code 2 if no session can start with this OPEN (RFC 4271 section 6.2).
 
-        An archive may well hold such an OPEN, so decoding lets it pass.
+        allow_as0: AS number 0 is no error, against RFC 7607. An archive may well hold an OPEN that can't start a
+        session, so decoding lets it pass.
         """
-        if self.asn == 0 or self.my_as == 0:
+        if (self.asn == 0 or self.my_as == 0) and not allow_as0:
             raise WireError("AS number 0", code=2, subcode=2)  # RFC 7607
         if self.bgp_id == "0.0.0.0":
             raise WireError("BGP identifier 0.0.0.0", code=2, subcode=3)  # RFC 6286

@@ -5,10 +5,13 @@ Prefixes are moved as octets: nothing needs to be decoded that might be what is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from . import attrs as table
+from .attrs.attribute import Attribute
 from .errors import Reaction, WireError
+from .family import IPV4_UNICAST, Family
+from .message import UPDATE, Message
 from .update import Update, join, split_attributes
 
 _OPTIONAL_EXTENDED = bytes((table.OPTIONAL | 0x10,))
@@ -54,6 +57,52 @@ def withdraw(update: Update) -> list[bytes]:
         bodies.append(join(classic, attribute, b""))
         classic = b""
     return bodies or [join(classic, b"", b"")]
+
+
+def with_body(message: Message, body: bytes, verdict: int = 0) -> Message:
+    """The same message with another body. verdict: flags of wire.block that say what is known of the new body."""
+    return Message(
+        UPDATE,
+        body,
+        direction=message.direction,
+        seq=message.seq,
+        time=message.time,
+        context=message.context,
+        tags=dict(message.tags),
+        verdict=verdict,
+    )
+
+
+def keep_families(update: Update, families: Container[Family]) -> tuple[bytes | None, list[Family]]:
+    """The body without the routes of other families, None if nothing is left; and the families that were taken out.
+
+    Raises WireError if it can't be told which families the UPDATE is about.
+    """
+    withdrawn, section, nlri = update.parts()
+    left_out: list[Family] = []
+    kept: list[bytes] = []
+    reaches = unreaches = False
+    for flags, code, value in split_attributes(section, 0, len(section)):
+        if code in (table.MP_REACH, table.MP_UNREACH):
+            if len(value) < 3:
+                raise WireError("a family cut short", subcode=9)
+            family = Family(int.from_bytes(value[:2], "big"), value[2])
+            if family not in families:
+                left_out.append(family)
+                continue
+            reaches |= code == table.MP_REACH
+            unreaches |= code == table.MP_UNREACH
+        kept.append(Attribute(flags, code, value, update.context).encode())
+    classic = bool(withdrawn or nlri) or not section  # an empty UPDATE is the End-of-RIB of IPv4 unicast
+    if classic and IPV4_UNICAST not in families:
+        left_out.append(IPV4_UNICAST)
+        withdrawn = nlri = b""
+        classic = False
+    if not left_out:
+        return update.body, []
+    if not classic and not reaches and not unreaches:
+        return None, left_out
+    return join(withdrawn, b"".join(kept), nlri), left_out
 
 
 def _readable(section: bytes) -> Iterator[tuple[int, bytes]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,15 +17,18 @@ from ...net.errors import explain_error
 from ...net.tcp import TcpOptions, check_keys
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, SessionLost, StageError
+from ...pipeline.line import Input
 from ...pipeline.metrics import SIDES, Histogram, Metrics
 from ...pipeline.options import DURATION, FLAG, INTEGER, TEXT, Option, choice
-from ...pipeline.stage import Producing
+from ...pipeline.stage import Producing, Stage
 from ...session.codec import SessionCodec
-from ...session.error_handler import POLICIES, ErrorHandler
+from ...session.error_handler import POLICIES, ErrorHandler, Verdict
 from ...session.facts import Facts, Side
+from ...session.family_filter import FamilyFilter
 from ...wire import message
 from ...wire.address import parse_address
 from ...wire.errors import WireError
+from ...wire.family import Family
 from ...wire.item import Item
 from ...wire.message import Message
 from ...wire.notification import Notification
@@ -58,7 +61,9 @@ class PeerStage(Producing):
     key = Option(TEXT, "", "the key of our certificate, as a PEM file", metavar="FILE")
     ca = Option(TEXT, "", "take only peers with a certificate of these authorities, a PEM file", metavar="FILE")
     malformed = Option(
-        choice(*POLICIES), "auto", "what to do with a malformed UPDATE that a stage must look at; auto is RFC 7606"
+        choice(*POLICIES),
+        "auto",
+        "what to do with a malformed UPDATE; auto is RFC 7606. If not given, only what a stage looks at is checked",
     )
 
     connection: Connection | None = None
@@ -93,6 +98,10 @@ class PeerStage(Producing):
         self._over = asyncio.Event()
         self.latency = Histogram()
         self.malformed_updates = 0
+        self._malformed_told: dict[Stage, int] = {}
+        """how many malformed UPDATEs of each stage that reads were logged"""
+        self._families_told: set[Family] = set()
+        self.family_filter = FamilyFilter(self.facts) if self.pipeline.originates_session else None
         self._read_at = 0.0
         self.pipeline.bus.on((events.ESTABLISHED,), self._on_established)
 
@@ -194,11 +203,23 @@ class PeerStage(Producing):
             "connection closed",
             stage=str(self),
             reason=self.facts.end.text if self.facts.end is not None else self.pipeline.outcome,
+            **self._losses(),
             read=connection.octets_read,
             wrote=connection.octets_written,
             received=by_name(self.codec.received),
             sent=by_name(self.codec.sent),
         )
+        if count := self.drops["unsendable"]:
+            raise StageError(f"{self}: {count} {'UPDATE' if count == 1 else 'UPDATEs'} could not be sent")
+
+    def _losses(self) -> dict[str, Any]:
+        """What was not sent, for the log."""
+        losses: dict[str, Any] = {}
+        if unsendable := self.drops["unsendable"]:
+            losses["unsendable"] = unsendable
+        if self.family_filter is not None and self.family_filter.left_out:
+            losses["left_out"] = {str(family): count for family, count in self.family_filter.left_out.items()}
+        return losses
 
     def _on_full(self) -> None:
         self.pipeline.hold(self.side)
@@ -293,8 +314,9 @@ class PeerStage(Producing):
             self.connection.resume()
 
     def _handled(self, items: Iterator[Item]) -> Iterator[Item]:
-        """Malformed UPDATEs, where a stage will look at them, are treated before anybody does (RFC 7606)."""
-        decodes = any(self.inlet.chains.values()) or self.pipeline.originates_session
+        """Malformed UPDATEs are treated before any stage sees them (RFC 7606), if one will look at them or --malformed
+        is given."""
+        decodes = any(self.inlet.chains.values()) or self.pipeline.originates_session or "malformed" in self.explicit
         for item in items:
             if isinstance(item, Message) and item.type_code == message.OPEN:
                 self.on_open()
@@ -303,22 +325,53 @@ class PeerStage(Producing):
                 continue
             for verdict in self.error_handler.handle(item):
                 if verdict.message is not None:
-                    self.inlet.number(verdict.message)  # what is told of it must not be taken for another message
-                    if isinstance(verdict.item, Message):
-                        verdict.item.seq = verdict.message.seq
-                    self._on_malformed(verdict.message, verdict.errors)
+                    self.malformed_updates += 1
+                    self._on_malformed(verdict, self, self.inlet)
                 if verdict.fault is not None:
                     self.codec.fault = verdict.fault
                     return
                 if verdict.item is not None:
                     yield verdict.item
-                else:
-                    self.drops["malformed"] += 1
 
-    def _on_malformed(self, malformed: Message, errors: list[WireError]) -> None:
-        self.malformed_updates += 1
-        self.pipeline.verdicts.tell(malformed, errors[0])
-        self.pipeline.emit(events.MALFORMED, message=malformed, error=errors[0], stage=str(self))
+    def _on_malformed(self, verdict: Verdict, source: Stage, inlet: Input) -> None:
+        """Tells of a malformed UPDATE that `source` has let in, or would have."""
+        found = verdict.message
+        assert found is not None
+        inlet.number(found)  # what is told of it must not be taken for another message
+        if isinstance(verdict.item, Message):
+            verdict.item.seq = found.seq
+        elif verdict.fault is None:
+            source.drops["malformed"] += 1
+        self.pipeline.verdicts.tell(found, verdict.errors[0])
+        self.pipeline.emit(events.MALFORMED, message=found, error=verdict.errors[0], stage=str(source))
+
+    def treat(self, items: Iterable[Item], source: Stage, inlet: Input) -> Iterator[Item]:
+        """Our peer gets no malformed UPDATE of an archive either: --malformed holds for them as for its own.
+
+        What would end the session if a peer had sent it is left out, unless --malformed kill is given.
+        """
+        for item in items:
+            for direction, part in inlet.by_direction(item):
+                if direction != self.side:
+                    yield part
+                    continue
+                for verdict in self.error_handler.handle(part):
+                    if verdict.message is not None:
+                        self._on_malformed_input(verdict, source, inlet)
+                    if verdict.item is not None:
+                        yield verdict.item
+
+    def _on_malformed_input(self, verdict: Verdict, source: Stage, inlet: Input) -> None:
+        self._on_malformed(verdict, source, inlet)
+        error = verdict.errors[0]
+        if verdict.fault is not None:
+            if self.malformed == "kill":
+                raise StageError(f"{source}: malformed UPDATE: {error} ({self} has --malformed kill)")
+            source.drops["malformed"] += 1
+        told = self._malformed_told[source] = self._malformed_told.get(source, 0) + 1
+        if told <= MAX_UNSENT_TOLD:
+            what = "sent as it is" if self.malformed == "forward" else "treated" if verdict.item else "left out"
+            self.pipeline.log.warning(f"malformed UPDATE: {what}", stage=str(source), error=str(error))
 
     def _refuse(self, fault: WireError) -> None:
         """What the peer sent ends the session: it is told why."""
@@ -373,6 +426,16 @@ class PeerStage(Producing):
             return
         if self.codec.sent[message.NOTIFICATION]:
             return  # nothing follows a NOTIFICATION
+        if self.family_filter is None:
+            self._write(item)
+            return
+        for each in self.family_filter.select(item):
+            self._write(each)
+        if self.family_filter.left_out.total() > self.drops["family"]:
+            self._tell_left_out(self.family_filter)
+
+    def _write(self, item: Item) -> None:
+        """Encodes what is to be sent with all else that leaves in the same turn."""
         octets = self.codec.encode(item)
         if self.codec.unsent:
             self._tell_unsent()
@@ -381,6 +444,14 @@ class PeerStage(Producing):
         if not self._out:
             asyncio.get_running_loop().call_soon(self.flush)
         self._out.append(octets)
+
+    def _tell_left_out(self, filtered: FamilyFilter) -> None:
+        """Tells, once for each family, that its routes are not sent."""
+        self.drops["family"] = filtered.left_out.total()
+        for family in filtered.left_out.keys() - self._families_told:
+            self._families_told.add(family)
+            text = "routes of a family that was not agreed are not sent"
+            self.pipeline.log.warning(text, stage=str(self), family=str(family))
 
     def _tell_unsent(self) -> None:
         """Tells of UPDATEs that could not be written for the peer."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from ... import formats
 from ...formats.base import Counts, Decoder, Format
 from ...net.files import DamagedError, InputStream, StreamError, open_input
 from ...pipeline.errors import StageError
+from ...pipeline.line import Input
 from ...pipeline.options import FLAG, LIST, TEXT, Option
 from ...pipeline.stage import Progress
 from ...wire.errors import TextError
+from ...wire.item import Item
 from ...wire.message import ROUTE_REFRESH, UPDATE
 from .coding import FORMAT_SWITCHES, Reading, find_format
 from .types import chosen_types
@@ -42,6 +45,11 @@ class Source(Reading):
     input_name = ""
     """what the format may be told by"""
 
+    @property
+    def begins_anew(self) -> bool:
+        """Whether a stage of the same words in another pipeline reads the same messages again."""
+        return False
+
     def attach(self) -> None:
         self.input_format = self.choose_format()
         types = chosen_types(self.type, self.skip)
@@ -58,6 +66,12 @@ class Source(Reading):
     def open(self) -> InputStream:
         """The stream. Raises StreamError."""
         return open_input(self.input_name or "-", on_damage=self.on_stream_damage)
+
+    async def feed_items(self, inlet: Input, items: Iterable[Item]) -> None:
+        for stage in self.pipeline.stages:
+            if stage.side and stage.side in inlet.lines:
+                items = stage.treat(items, self, inlet)
+        await super().feed_items(inlet, items)
 
     async def prepare(self) -> None:
         try:
