@@ -138,7 +138,7 @@ def test_archive_into_a_session(lab: SimpleNamespace, tmp_path, run: Run) -> Non
     updates, _ = write_sample(tmp_path, messages=2000)
     speaker = ("speaker", "--active", "--asn", 65055)
     reading = ("--", "read", "--mrt", "--wait", "ESTABLISHED", updates, "--", "listen", f"{lab.here}:{PORT}")
-    playing = run("-o", "--", *speaker, "--linger", *reading)
+    playing = run("-o", "--", *speaker, *reading)
     playing.listens()
     bird: Any = lab.bird(2, 65002, 65055, [], calls=True)
     ended = '"MP_UNREACH":{"flags":"O","value":{"af":"IPV6/UNICAST","prefixes":[]'
@@ -148,8 +148,8 @@ def test_archive_into_a_session(lab: SimpleNamespace, tmp_path, run: Run) -> Non
     assert kinds <= {"OPEN", "KEEPALIVE", "UPDATE"}, "what others said to end their sessions is not said here"
     assert playing.finish() == 0
     wait_until("routes are gone", lambda: not bird.routes())
-    whole = run("--", *speaker, *reading)
-    assert whole.process.wait(30) == 0, "without --linger it ends by itself"
+    whole = run("--", *speaker, "--no-linger", *reading)
+    assert whole.process.wait(30) == 0, "with --no-linger it ends by itself"
     assert "Administrative shutdown" in bird.control("show", "protocols", "all", "n0")
     (sent,) = re.findall(r" sent=(\{.*\})", whole.log)
     assert json.loads(sent)["UPDATE"] > 1900

@@ -90,7 +90,6 @@ def mesh(installed: Installed, tmp_path_factory) -> Iterator[Mesh]:
                     SPEAKER_AS,
                     "--id",
                     here,
-                    "--linger",
                     *(["--active"] * (mode == "active")),
                 )
                 end = ("connect", "--bind", here, "--retry", f"{there}:{PORT}")

@@ -175,7 +175,7 @@ def test_full_table(lab: SimpleNamespace, tmp_path, real: Path | None) -> None:
     """All of it arrives, and a second time when the router asks for it."""
     path, prefixes = table(tmp_path, real)
     right = lab.start(Bird, "right", [])
-    words = ("speaker", "--active", "--asn", LEFT_AS, "--id", lab.middle, "--linger", "--", "read", path)
+    words = ("speaker", "--active", "--asn", LEFT_AS, "--id", lab.middle, "--", "read", path)
     running = lab.run(*("--", *words, "--", "connect", "--bind", lab.middle, "--retry", f"{lab.right}:{PORT}"))
     wait_until("the table", lambda: routes(right) == prefixes, 90)
     assert right.established(lab.middle)

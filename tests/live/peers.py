@@ -314,12 +314,14 @@ class Router:
 class Bgpipe:
     """A running command."""
 
-    def __init__(self, words: list[str], output: Path, errors: Path, stdout: int | None = None) -> None:
+    def __init__(
+        self, words: list[str], output: Path, errors: Path, stdout: int | None = None, stdin: Path | None = None
+    ) -> None:
         self.output = output
         self.errors = errors
         argv = [sys.executable, "-W", "error", "-m", "bgpipe", *words]
-        with output.open("wb") as out, errors.open("wb") as err:
-            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=stdout or out, stderr=err)
+        with output.open("wb") as out, errors.open("wb") as err, open(stdin or os.devnull, "rb") as given:
+            self.process = subprocess.Popen(argv, stdin=given, stdout=stdout or out, stderr=err)
         self.peers: list[Peer] = []
 
     @property
@@ -432,11 +434,11 @@ class StatusServer:
 
 
 @contextmanager
-def bgpipe(*words: str, fails: bool = False, stdout: int | None = None) -> Iterator[Bgpipe]:
+def bgpipe(*words: str, fails: bool = False, stdout: int | None = None, stdin: Path | None = None) -> Iterator[Bgpipe]:
     """Runs the command until the test is through. There must be no traceback, and unless it `fails`, a SIGTERM must end
     it with exit code 0, if it has not ended by itself."""
     with tempfile.TemporaryDirectory() as folder:
-        running = Bgpipe(list(words), Path(folder) / "output", Path(folder) / "errors", stdout)
+        running = Bgpipe(list(words), Path(folder) / "output", Path(folder) / "errors", stdout, stdin)
         try:
             yield running
             if running.alive:
