@@ -86,6 +86,7 @@ class Pipeline:
         self.bus = Bus()
         self.tracker = Tracker(self.emit)
         self.opens_blocks = False
+        self.killed = False
         self.malformed_messages = 0
         """messages so far that could not be decoded in full"""
         self.verdicts = Verdicts(self)
@@ -453,7 +454,10 @@ class Pipeline:
                 stage.flush()
 
     def kill(self, reason: str) -> None:
-        """Ends the process at once; of many sessions in one, only this one."""
+        """Ends the process at once; of many sessions in one, only this one. The first reason counts."""
+        if self.killed:
+            return
+        self.killed = True
         self.log.error("session killed by event", event=reason)
         self.on_kill(reason)
 
