@@ -10,7 +10,7 @@ from weakref import finalize
 from . import formats
 from .filters import Filter, compile_filter
 from .formats.base import Counts, Damage, Decoder, DecoderOptions, Encoder, Format, ignore_damage
-from .net.files import InputStream, open_input, open_output
+from .net.files import InputStream, StreamError, open_input, open_output
 from .wire.block import Block
 from .wire.errors import TextError
 from .wire.item import Item
@@ -24,7 +24,8 @@ PIECE: Final = 1 << 18
 class Reader:
     """Messages, as `for` asks for them. Also a context manager, for who does not read to the end.
 
-    Raises OSError where no more can be read at all. Damaged records and damaged compression are counted and skipped.
+    Raises OSError where no more can be read at all, behind all that could be. Damaged records and damaged compression
+    are counted and skipped.
     """
 
     def __init__(self, source: Path | BinaryIO, opening: _Opening) -> None:
@@ -96,12 +97,18 @@ class AsyncReader:
     async def _read(self) -> AsyncIterator[Message]:
         from asyncio import sleep
 
-        async for octets in self._input:
-            for message in _messages(self._decoder.feed(octets)):
-                yield message
-            await sleep(0)  # others have their turn, however fast the input is
+        failure: OSError | None = None
+        try:
+            async for octets in self._input:
+                for message in _messages(self._decoder.feed(octets)):
+                    yield message
+                await sleep(0)  # others have their turn, however fast the input is
+        except StreamError as error:
+            failure = error
         for message in _messages(self._decoder.end()):
             yield message
+        if failure is not None:
+            raise failure
 
 
 class _Opening:
@@ -232,10 +239,16 @@ def _selected(filter: Filter, items: Iterator[Item]) -> Iterator[Item]:
 
 
 def _read(input: InputStream, decoder: FilteredDecoder) -> Generator[Item]:
+    failure: OSError | None = None
     try:
-        for octets in input:
-            yield from decoder.feed(octets)
+        try:
+            for octets in input:
+                yield from decoder.feed(octets)
+        except StreamError as error:
+            failure = error
         yield from decoder.end()
+        if failure is not None:
+            raise failure
     finally:
         input.close()
 

@@ -38,6 +38,8 @@ class Numbers(Encoder):
 class Memory:
     """An output that fails when it has `room` no more, and waits for `gate`."""
 
+    kept = ""
+
     def __init__(self, room: int = 1 << 30) -> None:
         self.gate = threading.Event()
         self.gate.set()

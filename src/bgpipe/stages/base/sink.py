@@ -122,6 +122,9 @@ class Sink(Writing):
             self.writer.complete &= self._live or not self._has_failed()
             await self.pipeline.shared.give_back(self._key)
             self.writer.leave(self)
+            if kept := self.writer.output.kept:
+                text = f"the output is not complete: what was written is in {kept}"
+                self.pipeline.log.warning(text, stage=str(self))
         self._catch_up()
         if self._failure is not None:
             raise self._failure
