@@ -5,7 +5,6 @@ from __future__ import annotations
 import bz2
 import gzip
 import http.server
-import json
 import threading
 from functools import partial
 
@@ -48,7 +47,7 @@ def test_what_input_says_can_be_forgotten(bgpipe, lines):
 
 def test_archives_too_can_be_forgotten(bgpipe, sample, sample_json):
     done = bgpipe("read", "--no-tags", sample, "stdout")
-    assert {json.dumps(line[5]) for line in done.lines} == {"{}"}
+    assert {key for line in done.lines for key in line[5]} == {"WIRE"}, "which is no tag"
     assert [line[:5] for line in done.lines] == [line[:5] for line in sample_json]
     done = bgpipe("read", "--no-time", sample, "head", "stdout")
     assert min(line[2] for line in done.lines) > max(line[2] for line in sample_json)
