@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from typing import BinaryIO, Final
-from weakref import finalize
+from weakref import WeakSet, finalize
 
 from . import formats
 from .filters import Filter, compile_filter
 from .formats.base import Counts, Damage, Decoder, DecoderOptions, Encoder, Format, ignore_damage
 from .net.files import InputStream, StreamError, open_input, open_output
+from .net.files_in_use import Identity, file_identity
 from .wire.block import Block
 from .wire.errors import TextError
 from .wire.item import Item
@@ -31,6 +32,7 @@ class Reader:
     def __init__(self, source: Path | BinaryIO, opening: _Opening) -> None:
         self._decoder = opening.decoder()
         self._input = opening.open(source, self._decoder)
+        _readers.add(self)
         self._items = _read(self._input, self._decoder)
         self._messages = _messages(self._items)
         # A generator that was never started has no `finally`: whoever drops this reader half read ends its thread.
@@ -47,6 +49,11 @@ class Reader:
         return self._items
 
     @property
+    def identity(self) -> Identity | None:
+        """Of the file that is read."""
+        return self._input.source.identity
+
+    @property
     def counts(self) -> Counts:
         """What has been read so far, before the filter."""
         return self._decoder.counts
@@ -56,6 +63,7 @@ class Reader:
         self._messages.close()
         self._items.close()
         self._input.close()
+        self._input.source.identity = None
 
     def __enter__(self) -> Reader:
         return self
@@ -251,6 +259,7 @@ def _read(input: InputStream, decoder: FilteredDecoder) -> Generator[Item]:
             raise failure
     finally:
         input.close()
+        input.source.identity = None  # it is not read any more
 
 
 def _messages(items: Iterator[Item]) -> Generator[Message]:
@@ -259,6 +268,10 @@ def _messages(items: Iterator[Item]) -> Generator[Message]:
             yield from item
         else:
             yield item
+
+
+_readers: WeakSet[Reader] = WeakSet()
+"""Those that may not be through."""
 
 
 class _FileObject:
@@ -271,6 +284,10 @@ class _FileObject:
         self.position = 0
         self._stream = stream
         self._closed = False
+        try:
+            self.identity = file_identity(stream.fileno())
+        except (AttributeError, OSError, ValueError):
+            self.identity = None
 
     def __iter__(self) -> Iterator[bytes]:
         while not self._closed and (octets := self._stream.read(PIECE)):
@@ -331,13 +348,17 @@ def write(
     format, compress: auto goes by the name; standard output gets JSON.
     append: to the end of the file that is there. Else the file takes its place when it is whole, and if anything goes
     wrong what was there stays.
-    Raises TextError (an unknown format), ValueError (an unknown compression), OSError.
+    Raises TextError (an unknown format), ValueError (an unknown compression), OSError (also for what is read and
+    appended to at once).
     """
     name = os.fspath(path)
     encoder = _encoder(name, format)
     if isinstance(messages, Reader):
         messages = messages.items()
     output = open_output(name, compress, append=append)
+    if append and output.identity and any(reader.identity == output.identity for reader in list(_readers)):
+        output.abort()
+        raise StreamError(name, "is being read: what is read must not be appended to the same file")
     count = 0
     try:
         for octets, number in _pieces(encoder, messages):

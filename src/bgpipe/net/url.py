@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from .bounded_queue import Closed
 from .errors import StreamError
+from .files_in_use import Identity
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -46,6 +47,7 @@ class UrlSource:
         self.name = redact(url)
         self.position = 0
         self.total: int | None = None
+        self.identity: Identity | None = None
         self.encoded = False
         """Whether the answer came compressed by HTTP itself, of which nothing is left here."""
         self._url = url

@@ -7,6 +7,7 @@ from typing import Any
 from ...formats.base import Format
 from ...net.errors import StreamError, explain_error
 from ...net.files import open_output
+from ...net.files_in_use import FilesInUse, Use
 from ...net.output_writer import OutputStream, OutputWriter
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, DamagedInput, StageError
@@ -90,7 +91,14 @@ class Sink(Writing):
         return "output", str(self)
 
     def _make_writer(self) -> OutputWriter:
-        return OutputWriter(self.open(), lambda tell: self.make_encoder(self.output_format, tell), self.flush_every)
+        output = self.open()
+        use = Use.WRITE if output.in_place else Use.REPLACE
+        try:
+            self.pipeline.shared.setdefault(FilesInUse, FilesInUse).add(output.path, output.identity, use)
+        except StreamError:
+            output.abort()
+            raise
+        return OutputWriter(output, lambda tell: self.make_encoder(self.output_format, tell), self.flush_every)
 
     def status(self) -> dict[str, Any]:
         waiting = self.writer.waiting if self.writer else 0

@@ -9,6 +9,7 @@ from typing import Any
 from ... import formats
 from ...formats.base import Counts, Decoder, Format
 from ...net.files import DamagedError, InputStream, StreamError, open_input
+from ...net.files_in_use import FilesInUse, Use
 from ...pipeline.errors import StageError
 from ...pipeline.line import Input
 from ...pipeline.options import FLAG, LIST, TEXT, Option
@@ -76,6 +77,8 @@ class Source(Reading):
     async def prepare(self) -> None:
         try:
             self.stream = self.open()
+            files = self.pipeline.shared.setdefault(FilesInUse, FilesInUse)
+            files.add(self.stream.name, self.stream.source.identity, Use.READ)
         except StreamError as error:
             raise StageError(f"{self}: {error}") from None
 
