@@ -41,6 +41,8 @@ class Sink(Writing):
     """seconds that octets may wait in a compressor at most"""
     writer: OutputWriter | None = None
     watchdog: StallWatchdog | None = None
+    taken = 0
+    """nothing is given back: what the output has taken says nothing about KEEPALIVEs"""
     holding = False
     """whether others have to wait for the output"""
     held = False
