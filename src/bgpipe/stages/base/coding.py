@@ -7,8 +7,9 @@ from typing import Final
 
 from ... import formats
 from ...formats.base import Damage, Decoder, DecoderOptions, Encoder, EncoderOptions, Format, OnReport
+from ...pipeline.callback import type_filter
 from ...pipeline.errors import ConfigError, DamagedInput, StageError
-from ...pipeline.line import Input, type_filter
+from ...pipeline.line import Input
 from ...pipeline.options import FLAG, Option, choice
 from ...pipeline.stage import Consuming, Producing
 from ...runtime.runner import pause
@@ -55,9 +56,13 @@ class Reading(Producing):
 
     async def feed_items(self, inlet: Input, items: Iterable[Item]) -> None:
         """Feeds what was decoded, as the lines take it."""
-        for seconds in inlet.feed(items if self.plain else self._prepared(items)):
-            self.pipeline.flush()
-            await pause(self.pipeline, seconds)
+        feed = inlet.feed(items if self.plain else self._prepared(items))
+        try:
+            while (seconds := feed.step()) is not None:
+                self.pipeline.flush()
+                await pause(self.pipeline, seconds)
+        finally:
+            feed.end()
 
     def on_note(self, text: str) -> None:
         self.pipeline.log.warning(text, stage=str(self))

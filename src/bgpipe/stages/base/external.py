@@ -16,8 +16,10 @@ from ...net.errors import explain_error
 from ...net.pipes import Link
 from ...net.send_queue import SendQueue, rest, single_out
 from ...pipeline import events
+from ...pipeline.callback import type_filter
 from ...pipeline.errors import ConfigError, StageError
-from ...pipeline.line import failure, type_filter
+from ...pipeline.lifecycle import Kind
+from ...pipeline.line import failure
 from ...pipeline.stage import compile_filters
 from ...wire.block import Block
 from ...wire.context import AS4, WireContext
@@ -68,8 +70,10 @@ class ExternalFilter(LinkAttempts, Reading, Writing):
     """whether a message of the session has passed here"""
 
     @property
-    def transformer(self) -> bool:
-        return not (self.only_read or self.tunnel)
+    def kind(self) -> Kind:
+        if self.only_read or self.tunnel:
+            return Kind.SOURCE
+        return Kind.PASSIVE if self.only_write else Kind.TRANSFORMER
 
     # what the kinds of partner differ in
 
@@ -206,8 +210,19 @@ class ExternalFilter(LinkAttempts, Reading, Writing):
         await self._over.wait()
 
     def drain(self) -> None:
+        """What comes from now on passes by, behind the last of what the partner gives."""
         self._draining = True
+        if self.bypass is not None:
+            self.bypass.block()
         self._wake.set()
+
+    def drains_first(self) -> bool:
+        return self._task is not None and not self._task.done() and not self.passive
+
+    def abort(self) -> int:
+        if self._task is not None:
+            self._task.cancel()
+        return sum(1 if isinstance(item, Message) else len(item) for item in self._queue.clear())
 
     async def stop(self) -> None:
         task = self._task
@@ -216,7 +231,7 @@ class ExternalFilter(LinkAttempts, Reading, Writing):
         try:
             if (self.passive or self.tunnel) and not task.done() and (self.link is not None or self._queue):
                 self.drain()
-                await asyncio.wait((task,), timeout=CLOSE_TIMEOUT if self.pipeline.stopped_early else None)
+                await asyncio.wait((task,), timeout=CLOSE_TIMEOUT if self.pipeline.errors else None)
             task.cancel()
             await asyncio.wait((task,))
             if self.link is not None:
@@ -233,16 +248,16 @@ class ExternalFilter(LinkAttempts, Reading, Writing):
         """Nothing more comes from the partner."""
         self._taking = False
         if not task.cancelled() and (error := task.exception()) is not None:
-            for inlet in self.inputs:
-                inlet.close()
             self.pipeline.fail(failure(self, error) if isinstance(error, Exception) else StageError(str(error)))
+        if self.bypass is not None:
+            self.bypass.unblock()
         self._release()
         self._over.set()
 
     # to the partner
 
     def on_message(self, message: Message) -> bool:
-        if not self._taking:
+        if not self._taking or self._draining:
             return self._go_without(message)
         refused = self.refused
         octets = self.encoder.encode_message(message)
@@ -268,8 +283,8 @@ class ExternalFilter(LinkAttempts, Reading, Writing):
 
     def _take_block(self, block: Block) -> Block | None:
         """What goes on of a block."""
-        if not self._taking:
-            return self._go_without_block(block)
+        if not self._taking or self._draining:
+            return block if self._go_without(block) else None
         if not self.format_.says_context:
             first = block.message(0)
             self._contexts[first.direction] = first.context
@@ -429,33 +444,22 @@ class ExternalFilter(LinkAttempts, Reading, Writing):
                 self.watchdog.restart()
         self._taking = True
 
-    def _go_without(self, message: Message) -> bool:
-        """Whether a message goes on at once that the partner should have had."""
-        self._lost += 1
+    def _go_without(self, item: Item) -> bool:
+        """Whether what the partner should have had goes on at once."""
+        self._lost += 1 if isinstance(item, Message) else len(item)
         if self.bypass is None:
             return True
-        if not self._passes(message):
+        if not self._passes(item):
             return False
         if self.bypass.busy:
-            self.bypass.take((message,))
+            self.bypass.take((item,))
             return False
         return True
-
-    def _go_without_block(self, block: Block) -> Block | None:
-        self._lost += len(block)
-        if self.bypass is None:
-            return block
-        if not self._passes(block):
-            return None
-        if self.bypass.busy:
-            self.bypass.take((block,))
-            return None
-        return block
 
     def _passes(self, item: Item) -> bool:
         """Whether --on-exit lets it go on."""
         session = isinstance(item, Message) and item.type_code in SESSION
-        return self.on_exit in ("pass", "restart") or session
+        return self._draining or self.on_exit in ("pass", "restart") or session
 
     def _wait_for_link(self) -> None:
         """There is no partner."""

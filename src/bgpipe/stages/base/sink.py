@@ -201,6 +201,6 @@ class Sink(Writing):
             return
         self.pipeline.end(self)
         if isinstance(error, BrokenPipeError):
-            self.pipeline.stop()  # who reads has seen enough, as `head` does: that is no failure
+            self.pipeline.end_input()  # who reads has seen enough, as `head` does: that is no failure
         else:
             self.pipeline.fail(failure)
