@@ -44,6 +44,8 @@ IPV4, IPV6 = Capability(caps.MP, b"\0\1\0\1"), Capability(caps.MP, b"\0\2\0\1")
 CLOSE_TIMEOUT = 20.0
 """Seconds to wait for what must come."""
 _places = count(1)
+_routers = count()
+"""for BGP identifiers: a second session of one router would be a collision"""
 
 
 def place() -> tuple[str, int]:
@@ -363,10 +365,14 @@ class Bgpipe:
 
     def session(self, router: Router, left: bytes = b"", right: bytes = b"") -> tuple[Peer, Peer]:
         """Both ends of a session that is up: the peer that called, and the router that was called."""
-        one, other = self.dial(), router.accept()
-        for peer, opposite, octets in ((one, other, left or greeting()), (other, one, right or greeting(65002))):
-            peer.say(octets)
-            assert opposite.hear() == octets
+        left = left or greeting(65001, 90, f"192.0.2.{next(_routers) % 250 + 1}")
+        right = right or greeting(65002)
+        one = self.dial()
+        one.say(left)
+        other = router.accept()
+        assert other.hear() == left
+        other.say(right)
+        assert one.hear() == right
         for peer, opposite in ((one, other), (other, one)):
             peer.say(ALIVE)
             assert opposite.hear() == ALIVE

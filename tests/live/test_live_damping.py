@@ -130,11 +130,14 @@ def test_a_peer_that_calls_us(end: bytes) -> None:
             await told(log, "(listening on)", 1)
             while len(starts) < FLAPS:
                 peer = await dial()
-                if (heard := await peer.hear()) is not None:
-                    assert heard.type_code == OPEN
+                heard = await peer.hear()
+                assert heard is not None
+                if heard.type_code == OPEN:
                     starts.append(clock.time())
                     await flap(peer, end)
                     await told(log, "(session ended)", len(starts))
+                else:
+                    await peer.close()
                 clock.ahead += 5
             other = await dial("127.83.251.8")
             await other.establish()

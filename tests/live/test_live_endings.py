@@ -135,7 +135,6 @@ def test_a_dying_program_ends_no_other_session(dying: str, tmp_path: Path) -> No
     with proxy("exec", "-R", "--args", "python3", str(script)) as (running, router):
         good = [running.session(router) for _ in range(3)]
         bad = running.dial()
-        router.accept()
         bad.say(greeting(65001, 90, "192.0.2.66"), ALIVE, *updates(50))
         if "sleep" not in dying:
             running.waits_for_log(r"stage=\"\[2\] exec\"|\[2\] exec: ")

@@ -125,10 +125,11 @@ class Attacker:
     def attack(self, count: int) -> None:
         self.harmless, self.fatal = mutants(count)
         while self.read.total() < count:
-            left, right = self.running.dial(), self.router.accept()
+            left = self.running.dial()
+            left.say(greeting(self.rng.choice((65001, 65002))), ALIVE)
+            right = self.router.accept()
             try:
                 if self.rng.randrange(16):  # else the first message, where an OPEN should be, is a mutant too
-                    left.say(greeting(self.rng.choice((65001, 65002))), ALIVE)
                     right.say(greeting(65002), ALIVE)
                 while self.read.total() < count and self.batch(left, right):
                     pass

@@ -19,6 +19,7 @@ from peers import (
     announcement,
     bgpipe,
     greeting,
+    notification,
     place,
     sentinel,
     updates,
@@ -63,11 +64,11 @@ def test_a_session_from_its_beginning_to_its_end():
         assert server.get("readyz") == (503, "[1] listen is not up\n")
         assert server.json("sessions")["sessions"][0]["state"] == "connecting"
         left = running.dial()
+        left.say(greeting(), ALIVE)
         right = router.accept()
         running.waits_for_log("event connect/START")
         assert server.get("readyz") == (503, "the session is not established\n")
         assert server.json("sessions")["sessions"][0]["state"] == "connected"
-        left.say(greeting(), ALIVE)
         right.say(greeting(65002), ALIVE)
         running.waits_for_log("event bgpfix/pipe.ESTABLISHED")
         assert server.get("readyz") == (200, "ok\n")
@@ -161,9 +162,12 @@ def test_no_open_is_a_timeout():
     words = ("--http", "%s:%d" % seen, "--http-open", "listen", "--many", "--open-timeout", "100ms", f"{host}:{port}")
     try:
         with bgpipe(*words, "--", "connect", "-W", "listen", router.address) as running:
-            assert running.dial().hear_end() == []
-            running.waits_for_log("session ended")
-            assert StatusServer("%s:%d" % seen).number('bgpipe_sessions_ended_total{reason="timeout"}') == 1
+            assert [notification(each) for each in running.dial().hear_end()] == [(4, 0)]
+            running.waits_for_log("no OPEN within 0.1 s")
+            server = StatusServer("%s:%d" % seen)
+            assert server.number('bgpipe_connections_refused_total{reason="timeout"}') == 1
+            assert server.number("bgpipe_connections_waiting") == 0
+            assert server.number("bgpipe_sessions_started_total") == 0, "a connection without an OPEN is no session"
     finally:
         router.close()
 

@@ -249,12 +249,12 @@ def test_kill(name):
                 assert "session killed by event event=bgpfix/pipe.START" in running.log
                 return
             left = running.dial()
+            left.say(greeting(), ALIVE)
             if name == "@in/START":
                 assert running.wait() == 1
                 return
             right = router.accept()
             if name != "connect/START":
-                left.say(greeting(), ALIVE)
                 right.say(greeting(65002), ALIVE)
             assert running.wait() == 1
             assert NOTIFICATION not in map(kind, [*left.hear_end(), *right.hear_end()])

@@ -73,10 +73,14 @@ def test_cut_at_every_place(looking) -> None:
     step = 1 if looking in ("nothing", "-o and drop") else 7
     with proxy(*stages, options=options) as (running, router):
         for cut in range(1, len(octets), step):
-            left, right = running.dial(), router.accept()
+            left = running.dial()
+            left.say(octets[:cut])
+            if cut < len(opening):
+                left.say(octets[cut : len(opening)])
+                cut = len(opening)
+            right = router.accept()
             right.say(answer)
             assert left.hear() == answer
-            left.say(octets[:cut])
             right.say(ALIVE)  # its arrival: what was sent before has been read, since both are read in turn
             assert left.hear() == ALIVE
             left.say(octets[cut:])
@@ -92,9 +96,10 @@ def test_one_octet_at_a_time(looking) -> None:
     octets = greeting() + ALIVE + conversation() + sentinel()
     stages, options = LOOKING[looking]
     with proxy(*stages, options=options) as (running, router):
-        left, right = running.dial(), router.accept()
-        right.say(greeting(65002))
+        left = running.dial()
         for octet in octets:
             left.say(bytes((octet,)))
+        right = router.accept()
+        right.say(greeting(65002))
         right.hear_until(sentinel())
         assert bytes(right.seen) == octets

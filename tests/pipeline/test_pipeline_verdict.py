@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from bgpipe.pipeline.lifecycle import Kind
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.stage import Consuming
 from bgpipe.stages.grep import Grep
@@ -55,7 +54,7 @@ class Editor(Consuming):
 class Returner(Feeder):
     """Has messages before it gives them back."""
 
-    kind = Kind.TRANSFORMER  # type: ignore[assignment]
+    transformer = True
 
 
 class Opener(Consuming):

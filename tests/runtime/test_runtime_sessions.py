@@ -59,14 +59,17 @@ async def many(words: str) -> AsyncIterator[Run]:
             await asyncio.wait_for(run.task, CLOSE_TIMEOUT)
 
 
-async def join(left: Peer, right: Peer, asn: int) -> None:
-    """Lets two peers open a session with each other."""
-    for one, other, greeting in ((left, right, opening(asn)), (right, left, opening(65000, bgp_id="192.0.2.9"))):
-        await one.say(greeting)
-        assert (await other.expect(OPEN)).open == greeting
+async def join(left: Peer, peers: asyncio.Queue[Peer], asn: int) -> Peer:
+    """Lets a peer open a session with the router that is called for it."""
+    await left.say(opening(asn))
+    right = await peers.get()
+    assert (await right.expect(OPEN)).open == opening(asn)
+    await right.say(opening(65000, bgp_id="192.0.2.9"))
+    assert (await left.expect(OPEN)).open.asn == 65000
     for one, other in ((left, right), (right, left)):
         await one.say(ALIVE)
         await other.expect(KEEPALIVE)
+    return right
 
 
 def route(prefix: str) -> Message:
@@ -83,8 +86,7 @@ async def test_side_by_side(tmp_path: Path) -> None:
             pairs = []
             for number in range(3):
                 left = await run.dial(f"127.83.254.{number + 1}")
-                pairs.append((left, await peers.get()))
-                await join(*pairs[-1], 65001 + number)
+                pairs.append((left, await join(left, peers, 65001 + number)))
             for number, (left, right) in enumerate(pairs):
                 await left.say(route(f"10.{number}.0.0/16"))
                 await right.expect(UPDATE)
@@ -112,14 +114,15 @@ async def test_as_many_as_told() -> None:
         many(f"-- listen --many=1 {place()} -- connect --wait listen {address}") as run,
     ):
         left = await run.dial()
-        right = await peers.get()
-        await join(left, right, 65001)
-        assert await (await run.dial()).hear() is None
+        await join(left, peers, 65001)
+        other = await run.dial()
+        await other.say(opening(65009))
+        assert (await other.fault())[:2] == (6, 5)
         await run.told("refused")
         await left.close()
         await run.told("session ended")
         left = await run.dial()
-        await join(left, await peers.get(), 65002)
+        await join(left, peers, 65002)
 
 
 async def test_one_after_the_other() -> None:
@@ -129,8 +132,7 @@ async def test_one_after_the_other() -> None:
     ):
         for number in range(3):
             left = await run.dial()
-            right = await peers.get()
-            await join(left, right, 65001 + number)
+            right = await join(left, peers, 65001 + number)
             await left.close()
             assert await right.hear() is None
             await run.told("session ended", number + 1)
@@ -155,7 +157,7 @@ async def test_what_ends_by_itself_is_not_tried_again(tmp_path: Path) -> None:
     path.write_text('["R",0,null,"UPDATE",{"unreach":["10.0.0.0/8"]}]\n')
     async with (
         router() as (address, peers),
-        many(f"-- speaker --no-linger --active --asn 65001 -- read {path} -- connect --retry {address}") as run,
+        many(f"-- speaker --active --asn 65001 -- read {path} -- connect --retry {address}") as run,
     ):
         peer = await peers.get()
         await peer.establish()

@@ -149,14 +149,20 @@ class Peer:
 class Session:
     """left and right: the peers of a pipeline that begins with listen and ends with connect."""
 
-    def __init__(self, pipeline: Running, left: Peer, right: Peer) -> None:
+    def __init__(self, pipeline: Running, left: Peer, called: asyncio.Future[Peer]) -> None:
         self.pipeline = pipeline
         self.left = left
-        self.right = right
+        self._called = called
+
+    @property
+    def right(self) -> Peer:
+        """Which is called when the left one has sent its OPEN."""
+        return self._called.result()
 
     async def establish(self, left: Message, right: Message) -> None:
         """Both send their OPEN, and a KEEPALIVE when they have that of the other."""
         self.left.send(left)
+        await asyncio.wait_for(asyncio.shield(self._called), CLOSE_TIMEOUT)
         self.right.send(right)
         for peer in (self.left, self.right):
             assert (await peer.next()).type_code == OPEN
@@ -181,12 +187,12 @@ async def between(*stages: str, options: tuple[str, ...] = ()) -> AsyncIterator[
         host, _, port = ours.partition(":")
         await made.until(lambda: f"listening on {ours}" in made.log.texts)
         left = Peer(*await asyncio.open_connection(host, int(port)))
-        right = await asyncio.wait_for(accepted, CLOSE_TIMEOUT)
         try:
-            yield Session(made, left, right)
+            yield Session(made, left, accepted)
         finally:
             left.close()
-            right.close()
+            if accepted.done():
+                accepted.result().close()
             server.close()
 
 

@@ -202,8 +202,8 @@ def update(*prefixes: str, **attrs: object) -> Message:
 async def pair(run, peers: asyncio.Queue[Peer], *more: Capability) -> tuple[Peer, Peer]:
     """Both ends of a session that is up."""
     left = await run.dial()
-    right = await peers.get()
     await left.say(opening(65002, *more))
+    right = await peers.get()
     await right.expect(OPEN)
     await right.say(opening(65003, *more, bgp_id="192.0.2.3"))
     await left.expect(OPEN)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
 from bgpipe.app.build import build
 from bgpipe.app.grammar import parse
+from bgpipe.net.tcp import allowed, parse_networks
 from bgpipe.net.tls import client_context
 from bgpipe.pipeline.errors import ConfigError
-from bgpipe.wire.message import OPEN
+from bgpipe.wire.message import KEEPALIVE, OPEN, Message
 from certificates import Authority
-from conversation import Peer, Records, opening, place, running
+from conversation import ALIVE, Peer, Records, opening, place, router, running
 
 SPEAKER = "-- speaker --active --asn 65001 --id 192.0.2.1"
 
@@ -44,7 +46,7 @@ async def test_allow() -> None:
     """Who may not pass is not waited for, and the next one may."""
     async with running(f"{SPEAKER} -- listen --allow 127.83.253.0/25,2001:db8::/32 {place()}") as run:
         stranger = await run.dial(bind="127.83.253.200")
-        assert await stranger.hear() is None
+        assert (await stranger.fault())[:2] == (6, 5)
         await run.told("refused: not in --allow")
         await (await run.dial(bind="127.83.253.100")).establish()
 
@@ -55,10 +57,107 @@ async def test_timeout() -> None:
 
 
 async def test_open_that_does_not_come() -> None:
-    async with running(f"-- speaker -- listen --open-timeout 50ms {place()}") as run:
+    """That is the end of the connection; the next peer is waited for."""
+    async with running(f"-- speaker --asn 65001 -- listen --open-timeout 50ms {place()}") as run:
+        assert (await (await run.dial()).fault())[:2] == (4, 0)
+        await run.told("no OPEN within")
+        await (await run.dial()).establish()
+
+
+async def test_an_active_speaker_does_not_wait_for_the_peers_open() -> None:
+    async with running(f"{SPEAKER} -- listen {place()}") as run:
         peer = await run.dial()
-        assert await peer.hear() is None
-        assert "no OPEN within" in await run.end()
+        assert (await peer.expect(OPEN)).open.asn == 65001
+        await peer.say(opening(), ALIVE)
+        await peer.expect(KEEPALIVE)
+
+
+async def test_what_is_no_open() -> None:
+    """It is answered as RFC 4271 says; a router that comes after it is let in."""
+    async with running(f"-- speaker --asn 65001 -- listen {place()}") as run:
+        for octets, fault in (
+            (b"GET / HTTP/1.1\r\nHost: bgp\r\n\r\n", (1, 1)),
+            (ALIVE.octets, (5, 1)),
+            (Message(OPEN, b"\3" + bytes(9)).octets, (2, 1)),
+        ):
+            peer = await run.dial()
+            await peer.say(octets)
+            assert (await peer.fault())[:2] == fault
+        await (await run.dial()).establish()
+
+
+async def test_scans() -> None:
+    """Who connects and resets, or closes, ends nothing, and is told of in few lines."""
+    async with running(f"-- speaker --asn 65001 -- listen {place()}") as run:
+        for number in range(100):
+            peer = await run.dial()
+            if number % 2:
+                peer.writer.transport.abort()
+            else:
+                await peer.close()
+        await (await run.dial()).establish()
+        assert 1 <= sum("before its OPEN" in line for line in run.log.lines) <= 3
+
+
+async def test_silent_strangers_keep_nobody_out() -> None:
+    async with running(f"-- speaker --asn 65001 -- listen {place()}") as run:
+        strangers = [await run.dial() for _ in range(40)]
+        await (await run.dial()).establish()
+        assert all([await stranger.hear() is None for stranger in strangers])
+        assert any("oldest of too many without OPEN" in line for line in run.log.lines)
+
+
+async def test_the_router_that_connect_calls_must_not_call() -> None:
+    """It would be connected with itself."""
+    async with (
+        router("127.83.252.9") as (address, peers),
+        running(f"-- listen {place()} -- connect -W listen {address}") as run,
+    ):
+        itself = await run.dial(bind="127.83.252.9")
+        await itself.say(opening())
+        assert (await itself.fault())[:2] == (6, 5)
+        await run.told("connect calls this router")
+        left = await run.dial()
+        await left.say(opening())
+        right = await peers.get()
+        assert (await right.expect(OPEN)).open == opening()
+
+
+async def test_connect_waits_for_the_open() -> None:
+    """A connection alone calls nobody; what the peer has sent so far is all there."""
+    async with (
+        router() as (address, peers),
+        running(f"-- listen {place()} -- connect --wait listen/OPEN {address}") as run,
+    ):
+        left = await run.dial()
+        octets = Message(OPEN, opening().encode()).octets
+        await left.say(octets[:20])
+        other = await run.dial()
+        await other.say(opening(65007))
+        right = await peers.get()
+        assert (await right.expect(OPEN)).open.asn == 65007
+        assert await left.hear() is None
+
+
+async def test_listen_is_bound_before_connect_calls() -> None:
+    """Nobody has to wait for a peer that has not answered yet."""
+    full = socket.socket()
+    full.bind(("127.83.252.10", 0))
+    full.listen(0)
+    host, port = full.getsockname()
+    async with running(f"-- listen {place()} -- connect {host}:{port}") as run:
+        await run.told("listening on")
+        assert run.log.lines.index(await run.told("listening on")) < run.log.lines.index(await run.told("dialing"))
+        await (await run.dial()).say(opening())
+    full.close()
+
+
+def test_mapped_addresses_are_those_of_ipv4() -> None:
+    networks = parse_networks(["::ffff:127.0.0.0/104", "::ffff:192.0.2.1", "2001:db8::/32"])
+    assert list(map(str, networks)) == ["127.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]
+    assert allowed("::ffff:127.9.9.9", networks)
+    assert allowed("192.0.2.1", networks)
+    assert not allowed("192.0.2.2", networks)
 
 
 async def test_address_in_use() -> None:

@@ -1,39 +1,134 @@
-"""Where peers come in: listening sockets, and who may pass them."""
+"""Where clients come in: an accept loop with limits, for any protocol in which the client speaks first.
+
+A client that has not said its first message costs a socket and a timer. Of those there are only so many, from one
+address and in all: the oldest one makes room for the next, so that silent clients keep nobody out.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import errno
 import socket
-from collections import Counter
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from ..pipeline.pipeline import Log
 from ..session.damping import Damping
-from .tcp import Network, TcpOptions, allowed, explain_failure, format_endpoint, listen, tune
+from ..tasks import Stopped, Tasks, Timer
+from .connection import Connection, adopt
+from .errors import explain_error
+from .refusals import RefusalLog
+from .tcp import Network, TcpOptions, allowed, explain_failure, format_endpoint, listen, plain_address, tune
 
-MAX_WITHOUT_OPEN: Final = 16
-"""Connections from one address that may be without an OPEN at the same time."""
+if TYPE_CHECKING:
+    from ..pipeline.metrics import Metrics
+
+MAX_PER_ADDRESS: Final = 16
+"""Clients from one address that may be without their first message at the same time."""
+MAX_WAITING: Final = 512
+"""The same for all addresses together."""
+FAREWELL_TIMEOUT: Final = 1.0
+"""Seconds in which a refused client may read why."""
+_NO_RESOURCES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    """How the clients of a protocol begin, and what they are told if they may not.
+
+    name: of the first message, for people. read: what it says; None as long as it isn't there in full; raises one of
+    `errors`. explain: what to answer to such an error. refused, late: for a client that may not come in, or that has
+    not spoken in time.
+    """
+
+    name: str
+    read: Callable[[bytes], Any]
+    errors: type[Exception]
+    explain: Callable[[Any], bytes]
+    refused: bytes = b""
+    late: bytes = b""
+
+
+class Arrival:
+    """A client. `first` is what its first message says, `octets` all that it has sent, that message included.
+
+    host: its address. Whoever takes it calls `opened` when the first message is there, if `first` is None.
+    """
+
+    def __init__(self, acceptor: Acceptor, host: str, endpoint: str, local: str) -> None:
+        self.host = host
+        self.endpoint = endpoint
+        self.local = local
+        """the address that it has called"""
+        self.octets = b""
+        self.first: Any = None
+        self.connection = Connection()
+        self.timer: Timer | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.socket: socket.socket | None = None
+        self.rejected = self.taken = False
+        self._acceptor = acceptor
+
+    def opened(self) -> None:
+        """The first message has come: it counts no more as a client that hasn't spoken."""
+        self._acceptor.leave(self)
+
+    @property
+    def silent(self) -> bool:
+        """Whether its first message has not come."""
+        return self in self._acceptor
+
+    def refuse(self, reason: str, text: str, farewell: bytes | None = None) -> None:
+        """Tells the client `farewell` and closes. reason: one word, for counting. text: for the log."""
+        self._acceptor.reject(self, reason, f"connection refused: {text}", farewell)
+
+    def abort(self) -> None:
+        """Closes at once, also while TLS is being agreed."""
+        if self.task is not None:
+            self.task.cancel()
+        if self.socket is not None:
+            self.socket.close()
+        self.connection.abort()
 
 
 class Acceptor:
-    """Lets in connections, one by one.
+    """Listens from the start; `start` lets clients in. Raises OSError, ValueError.
 
-    networks: whom it lets in, everybody if there are none. most: how many may be inside at the same time, 0 for any
-    number. damps: whether those whose sessions fail have to stay away for a while. unknown: for each address, how many
-    are inside and have not sent an OPEN yet.
+    networks: whom it lets in, everybody if there are none. timeout: seconds in which a client must have sent its first
+    message, not above 0 for any time. speak_after: seconds after which a client that says nothing is let in, since it
+    may be waiting for us to speak; 0 for never.
+    on_arrival: called with each client that has spoken. objection: why an address may not come in, "" if it may.
     """
 
-    def __init__(self, host: str, port: int, options: TcpOptions, networks: Sequence[Network], log: Log) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        options: TcpOptions,
+        networks: Sequence[Network],
+        log: Log,
+        greeting: Greeting,
+        *,
+        timeout: float = 0.0,
+        speak_after: float = 0.0,
+    ) -> None:
         self.options = options
         self.networks = networks
         self.log = log
-        self.most = 0
         self.damps = False
-        self.inside = 0
-        self.refused = 0
-        self.unknown: Counter[str] = Counter()
+        self.refusals = RefusalLog(log)
+        self.on_arrival: Callable[[Arrival], None] = lambda arrival: arrival.abort()
+        self.objection: Callable[[str], str] = lambda host: ""
+        self._greeting = greeting
+        self._timeout = timeout
+        self._speak_after = speak_after
+        self._waiting: dict[str, dict[Arrival, None]] = {}
+        """clients without their first message, by address, the oldest first"""
+        self._oldest: dict[Arrival, None] = {}
+        """all of them, the oldest first"""
         self._damped: dict[str, tuple[Damping, float]] = {}
         """by address; until when it is refused"""
         try:
@@ -43,59 +138,208 @@ class Acceptor:
             raise OSError(error.errno, f"{format_endpoint((host, port))}: {explain_failure(error)}{hint}") from error
         for each in self._sockets:
             log.info(f"listening on {format_endpoint(each.getsockname())}")
-        self._accepting: dict[asyncio.Task[tuple[socket.socket, tuple[str, int]]], socket.socket] = {}
+        self._tasks: Tasks | None = None
 
-    async def next(self) -> tuple[socket.socket, str]:
-        """The next connection that may pass, and its address. Raises OSError."""
-        loop = asyncio.get_running_loop()
-        for each in set(self._sockets).difference(self._accepting.values()):
-            self._accepting[asyncio.create_task(loop.sock_accept(each))] = each
-        while True:
-            done, _ = await asyncio.wait(self._accepting, return_when=asyncio.FIRST_COMPLETED)
-            task = next(iter(done))
-            listening = self._accepting.pop(task)
-            self._accepting[asyncio.create_task(loop.sock_accept(listening))] = listening
-            try:
-                connected, address = task.result()
-            except OSError as error:  # such as too many open files: those who are inside go on
-                self.log.warning("no connection can be taken", error=str(error))
-                await asyncio.sleep(1)
-                continue
-            if why := self._objection(address[0]):
-                connected.close()
-                self.refused += 1
-                if self.refused & (self.refused - 1) == 0:  # a flood is told of in the log, but does not flood it
-                    self.log.warning(
-                        f"connection refused: {why}", remote=format_endpoint(address), refused=self.refused
-                    )
-                continue
-            tune(connected, self.options)
-            return connected, address[0]
+    def start(self, parent: Tasks | None = None) -> None:
+        """Lets clients in, from now on. parent: the scope that ends after this."""
+        self._tasks = parent.child(self._on_error) if parent is not None else Tasks(self._on_error)
+        for each in self._sockets:
+            self._tasks.spawn("accept", self._accept(each))
 
-    def lost(self, address: str, established_for: float) -> None:
-        """A session with somebody there is lost, which was up for so many seconds."""
+    async def next(self) -> Arrival:
+        """The next client that has spoken; those after it are refused."""
+        arrived: asyncio.Future[Arrival] = asyncio.get_running_loop().create_future()
+
+        def on_arrival(arrival: Arrival) -> None:
+            if arrived.done():
+                arrival.refuse("session", "a session is up already")
+            else:
+                arrived.set_result(arrival)
+
+        self.on_arrival = on_arrival
+        if self._tasks is None:
+            self.start()
+        return await arrived
+
+    async def close(self) -> None:
+        """Listens no more, and closes all connections that nobody has taken."""
+        for each in self._sockets:
+            each.close()
+        for arrival in tuple(self._oldest):
+            if not arrival.taken:
+                arrival.abort()
+        if self._tasks is not None:
+            await self._tasks.close()
+
+    def lost(self, host: str, established_for: float) -> None:
+        """A session with a peer at this address is lost, which was up for so many seconds."""
         if not self.damps:
             return
         now = asyncio.get_running_loop().time()
         self._damped = {each: (d, until) for each, (d, until) in self._damped.items() if now < until + d.stable}
-        damping, _ = self._damped.get(address, (Damping(), 0.0))
-        self._damped[address] = damping, now + damping.failed(established_for)
+        damping, _ = self._damped.get(host, (Damping(), 0.0))
+        self._damped[host] = damping, now + damping.failed(established_for)
 
-    def _objection(self, address: str) -> str:
-        """Why a peer may not pass, "" if it may."""
-        if not allowed(address, self.networks):
-            return "not in --allow"
-        if self.most and self.inside >= self.most:
-            return f"{self.inside} sessions are up already"
-        _, until = self._damped.get(address, (None, 0.0))
+    def measure(self, metrics: Metrics) -> None:
+        """Adds what it counts."""
+        metrics.add("bgpipe_connections_waiting", len(self._oldest))
+        for reason, count in self.refusals.counts.items():
+            metrics.add("bgpipe_connections_refused_total", count, reason=reason)
+
+    def __contains__(self, arrival: Arrival) -> bool:
+        """Whether it is a client that has not spoken."""
+        return arrival in self._oldest
+
+    # one client
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connected, address = await loop.sock_accept(listening)
+            except OSError as error:
+                if error.errno in _NO_RESOURCES:  # those who are inside go on
+                    self.refusals.note("resources", "no connection can be taken", "", error=explain_error(error))
+                    for oldest in tuple(self._oldest)[:1]:
+                        self._displace(oldest)
+                    await asyncio.sleep(0.1)
+                continue
+            self._admit(connected, address)
+            await asyncio.sleep(0)  # a flood leaves time for others
+
+    def _admit(self, connected: socket.socket, address: tuple[Any, ...]) -> None:
+        host, endpoint = plain_address(address), format_endpoint(address)
+        reason, text = self._objection(host)
+        try:
+            local = plain_address(connected.getsockname())
+            tune(connected, self.options)
+        except OSError:  # it is gone already
+            reason, text, local = "silent", "closed by the client at once", ""
+        if reason:
+            self.refusals.note(reason, f"connection refused: {text}", host, endpoint)
+            if self.options.tls is None:
+                with suppress(OSError):
+                    connected.send(self._greeting.refused)
+            connected.close()
+            return
+        arrival = Arrival(self, host, endpoint, local)
+        arrival.connection.remote = endpoint
+        arrival.socket = connected
+        self._enter(arrival)
+        assert self._tasks is not None
+        if self._timeout > 0:
+            arrival.timer = self._tasks.call_later("first message", self._timeout, partial(self._too_late, arrival))
+        arrival.task = self._tasks.spawn("begin", self._begin(arrival, connected))
+
+    def _objection(self, host: str) -> tuple[str, str]:
+        """Why a client may not come in, in one word and in a text; "" if it may."""
+        if not allowed(host, self.networks):
+            return "not_allowed", "not in --allow"
+        _, until = self._damped.get(host, (None, 0.0))
         if (wait := until - asyncio.get_running_loop().time()) > 0:
-            return f"sessions from there have failed, none for {wait:.0f} s"
-        if self.unknown[address] >= MAX_WITHOUT_OPEN:
-            return f"{MAX_WITHOUT_OPEN} connections from there have sent no OPEN yet"
-        return ""
+            return "damped", f"sessions from there have failed, none for {wait:.0f} s"
+        text = self.objection(host)
+        return ("objection", text) if text else ("", "")
 
-    def close(self) -> None:
-        for task in self._accepting:
-            task.cancel()
-        for each in self._sockets:
-            each.close()
+    def _enter(self, arrival: Arrival) -> None:
+        """It is one of those who have not spoken; the oldest makes room for it."""
+        if arrival in self._oldest:
+            return
+        same = self._waiting.get(arrival.host, {})
+        if len(same) >= MAX_PER_ADDRESS:
+            self._displace(next(iter(same)))
+        elif len(self._oldest) >= MAX_WAITING:
+            self._displace(next(iter(self._oldest)))
+        self._oldest[arrival] = None
+        self._waiting.setdefault(arrival.host, {})[arrival] = None
+
+    def _displace(self, oldest: Arrival) -> None:
+        text = f"connection closed: it was the oldest of too many without {self._greeting.name}"
+        self.refusals.note("displaced", text, oldest.host, oldest.endpoint)
+        self.leave(oldest)
+        oldest.abort()
+
+    async def _begin(self, arrival: Arrival, connected: socket.socket) -> None:
+        """Agrees on TLS, if that is wanted, and waits for the first message."""
+        timeout = self._timeout if self._timeout > 0 else None
+        try:
+            await adopt(connected, self.options, server=True, timeout=timeout, connection=arrival.connection)
+        except OSError as error:
+            self.refusals.note("tls", f"connection refused: {explain_error(error)}", arrival.host, arrival.endpoint)
+            self.leave(arrival)
+            return
+        arrival.socket = None
+        connection = arrival.connection
+        connection.on_octets = partial(self._on_octets, arrival)
+        connection.on_closed = partial(self._on_closed, arrival)
+        if self._speak_after > 0 and self._tasks is not None:
+            self._tasks.call_later("speak first", self._speak_after, partial(self._speak_first, arrival))
+        connection.resume()
+
+    def _speak_first(self, arrival: Arrival) -> None:
+        """The client says nothing: it may be waiting for us."""
+        if arrival in self._oldest and not arrival.rejected and arrival.connection.is_open:
+            arrival.connection.pause()
+            if arrival.timer is not None:
+                arrival.timer.cancel()  # how long it may take is for whoever takes it to say
+            arrival.taken = True
+            self.on_arrival(arrival)
+
+    def _on_octets(self, arrival: Arrival, octets: bytes) -> None:
+        arrival.octets += octets
+        try:
+            arrival.first = self._greeting.read(arrival.octets)
+        except self._greeting.errors as error:
+            self.reject(arrival, "greeting", f"connection refused: {error}", self._greeting.explain(error))
+            return
+        if arrival.first is not None:
+            arrival.connection.pause()
+            self.leave(arrival)
+            self.on_arrival(arrival)
+
+    def _on_closed(self, arrival: Arrival, error: Exception | None) -> None:
+        if arrival in self._oldest and not arrival.rejected:
+            how = "reset" if error is not None else "closed"
+            text = f"connection {how} by the client before its {self._greeting.name}"
+            self.refusals.note("silent", text, arrival.host, arrival.endpoint)
+        self.leave(arrival)
+
+    def _too_late(self, arrival: Arrival) -> None:
+        text = f"connection closed: no {self._greeting.name} within {self._timeout:g} s"
+        self.reject(arrival, "timeout", text, self._greeting.late)
+
+    # ends
+
+    def leave(self, arrival: Arrival) -> None:
+        """It is none of those any more who have not spoken."""
+        if arrival.timer is not None:
+            arrival.timer.cancel()
+        self._oldest.pop(arrival, None)
+        same = self._waiting.get(arrival.host, {})
+        same.pop(arrival, None)
+        if not same:
+            self._waiting.pop(arrival.host, None)
+
+    def reject(self, arrival: Arrival, reason: str, text: str, farewell: bytes | None = None) -> None:
+        """Tells the client why, and closes. Meanwhile it counts as one that has not spoken."""
+        self.refusals.note(reason, text, arrival.host, arrival.endpoint)
+        if arrival.timer is not None:
+            arrival.timer.cancel()
+        arrival.rejected = True
+        connection = arrival.connection
+        if not connection.is_open or self._tasks is None:
+            arrival.abort()
+            self.leave(arrival)
+            return
+        self._enter(arrival)
+        connection.on_octets = lambda octets: None
+        connection.on_closed = partial(self._on_closed, arrival)
+        connection.write(self._greeting.refused if farewell is None else farewell)
+        try:
+            self._tasks.spawn("farewell", connection.close(FAREWELL_TIMEOUT))
+        except Stopped:
+            connection.abort()
+
+    def _on_error(self, error: Exception) -> None:
+        self.log.error("unexpected error of a listener", error=f"{type(error).__name__}: {error}")
+        self.log.debug("unexpected error", exc_info=error)

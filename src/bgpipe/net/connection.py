@@ -47,8 +47,9 @@ class Connection(asyncio.Protocol):
         if not accel.AVAILABLE and hasattr(transport, "max_size"):
             transport.max_size = SLOW_READ
         self._transport.pause_reading()  # what comes together with the end of a TLS handshake, somebody must want
-        self.local = format_endpoint(self._transport.get_extra_info("sockname"))
-        self.remote = format_endpoint(self._transport.get_extra_info("peername"))
+        for side, name in (("local", "sockname"), ("remote", "peername")):
+            if address := transport.get_extra_info(name):  # not where the peer has reset the connection already
+                setattr(self, side, format_endpoint(address))
 
     def data_received(self, data: bytes) -> None:
         self.octets_read += len(data)
@@ -135,22 +136,29 @@ class Connection(asyncio.Protocol):
 
 
 async def adopt(
-    connected: socket.socket, options: TcpOptions, *, server: bool, host: str = "", timeout: float | None = None
+    connected: socket.socket,
+    options: TcpOptions,
+    *,
+    server: bool,
+    host: str = "",
+    timeout: float | None = None,
+    connection: Connection | None = None,
 ) -> Connection:
     """A connection on a connected socket, after TLS is agreed where the options want it. Raises OSError.
 
     server: whether we are the one who was called. host: whose certificate is expected. timeout: seconds that TLS may
-    take to be agreed.
+    take to be agreed. connection: the one to use, which nobody has used before.
     """
+    made = connection or Connection()
     loop = asyncio.get_running_loop()
     tls = options.tls
     timeout = timeout if timeout and timeout > 0 and tls is not None else None
     try:
         if server:
-            _, made = await loop.connect_accepted_socket(Connection, connected, ssl=tls, ssl_handshake_timeout=timeout)
+            await loop.connect_accepted_socket(lambda: made, connected, ssl=tls, ssl_handshake_timeout=timeout)
         else:
-            _, made = await loop.create_connection(
-                Connection,
+            await loop.create_connection(
+                lambda: made,
                 sock=connected,
                 ssl=tls,
                 server_hostname=host if tls is not None else None,

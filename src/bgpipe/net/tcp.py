@@ -83,10 +83,22 @@ def parse_bind(text: str) -> tuple[str, int]:
     return host, port
 
 
-def format_endpoint(address: Sequence[object]) -> str:
+def format_endpoint(address: Sequence[Any]) -> str:
     """`host:port`, or `[v6]:port`, of an address as sockets give it."""
-    host, port = str(address[0]).removeprefix("::ffff:"), address[1]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    host = plain_address(address)
+    return f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
+
+
+def plain_address(address: Sequence[Any]) -> str:
+    """The host of an address as sockets give it: with the zone of a link-local one (RFC 4007 section 11), and an IPv4
+    address as such."""
+    host = str(address[0]).removeprefix("::ffff:")
+    if len(address) > 3 and address[3] and "%" not in host:
+        try:
+            return f"{host}%{socket.if_indextoname(address[3])}"
+        except OSError:  # the interface is gone
+            return f"{host}%{address[3]}"
+    return host
 
 
 async def dial(host: str, port: int, options: TcpOptions, timeout: float | None) -> socket.socket:
@@ -173,6 +185,19 @@ def tune(connection: socket.socket, options: TcpOptions) -> None:
         if sys.platform == "linux":
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, seconds)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, seconds)
+
+
+def parse_networks(texts: Sequence[str]) -> list[Network]:
+    """IP addresses and networks; those of IPv4 that are mapped into IPv6 are meant as IPv4. Raises ValueError."""
+    return [_unmapped(ipaddress.ip_network(text, strict=False)) for text in texts]
+
+
+def _unmapped(network: Network) -> Network:
+    """`::ffff:192.0.2.0/120` is 192.0.2.0/24: peers with IPv4 addresses are known by these."""
+    mapped = network.network_address.ipv4_mapped if isinstance(network, ipaddress.IPv6Network) else None
+    if mapped is None or network.prefixlen < 96:
+        return network
+    return ipaddress.IPv4Network((mapped, network.prefixlen - 96))
 
 
 def allowed(address: str, networks: Sequence[Network]) -> bool:

@@ -27,6 +27,8 @@ HELP: Final = {
     "bgpipe_sessions": "Sessions at the moment, by state.",
     "bgpipe_sessions_started_total": "Sessions that have begun.",
     "bgpipe_sessions_ended_total": "Sessions that are over, by reason.",
+    "bgpipe_connections_waiting": "Connections on which no OPEN has come yet.",
+    "bgpipe_connections_refused_total": "Connections that became no session, by reason.",
     "bgpipe_messages_received_total": "Messages that peers have sent, by the side where the peer is, and type.",
     "bgpipe_messages_sent_total": "Messages sent to peers, by the side where the peer is, and type.",
     "bgpipe_received_bytes_total": "Octets that peers have sent.",

@@ -38,7 +38,7 @@ def run_pipeline(pipeline: Pipeline, make: Callable[[], Pipeline], options: Glob
         asyncio.run(_run(pipeline, make, options, log))
     finally:
         # who stops early, as `head` does, has asked for a few messages and not for counts
-        if any(each.records for each in progress(pipeline)) and (pipeline.errors or pipeline.cause is None):
+        if any(each.records for each in progress(pipeline)) and (pipeline.errors or not pipeline.stopped_early):
             log.info("done", **summary(pipeline, time.monotonic() - start))
 
 
@@ -91,4 +91,5 @@ async def _open_window(
         overview.begin(pipeline)
     else:
         runner.on_begin, runner.on_end = overview.begin, overview.end
+        overview.others.append(runner.measure)
     return server

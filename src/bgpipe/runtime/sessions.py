@@ -7,21 +7,49 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from ..net.acceptor import Acceptor
+from ..net.acceptor import Acceptor, Arrival
 from ..net.errors import explain_error
 from ..pipeline import events
 from ..pipeline.errors import ConfigError, SessionLost, StageError
 from ..pipeline.events import Event
+from ..pipeline.metrics import Metrics
 from ..pipeline.pipeline import Log, Pipeline
-from ..pipeline.stage import Stage
+from ..pipeline.stage import ListenSpec, Stage
 from ..session.damping import Damping
+from ..session.greeting import say
+from ..tasks import Tasks
+from ..wire.notification import CEASE, COLLISION, Notification
 from .log import StderrLog
 from .runner import Runner
+
+
+class _Inside:
+    """A peer that was let in, and its session."""
+
+    def __init__(self, arrival: Arrival) -> None:
+        self.arrival = arrival
+        self.pipeline: Pipeline | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether it has sent its OPEN."""
+        return not self.arrival.silent
+
+    @property
+    def here(self) -> bool:
+        """Whether it is still connected, and nothing has ended its session."""
+        return self.arrival.connection.is_open and (self.pipeline is None or not self.pipeline.stopping)
+
+    def same_peer(self, other: Arrival) -> bool:
+        """Whether the other one comes from the same speaker, on the same way."""
+        ours = self.arrival
+        if ours.first is None or (ours.host, ours.local) != (other.host, other.local):
+            return False
+        return (ours.first.bgp_id, ours.first.asn) == (other.first.bgp_id, other.first.asn)
 
 
 class Sessions:
@@ -38,7 +66,11 @@ class Sessions:
         self.on_end = self.on_begin
         self._shared = first.shared
         self._runners: set[Runner] = set()
+        self.acceptor: Acceptor | None = None
+        """where peers come in, if many may"""
         self._interrupted = asyncio.Event()
+        self._running: dict[asyncio.Task[None], _Inside] = {}
+        self._tasks: Tasks | None = None
         self._listen = next((stage for stage in first.stages if stage.listens() is not None), None)
 
     async def run(self) -> None:
@@ -57,6 +89,11 @@ class Sessions:
         self._interrupted.set()
         for runner in self._runners:
             runner.interrupt()
+
+    def measure(self, metrics: Metrics) -> None:
+        """Adds what is counted of connections that are no sessions."""
+        if self.acceptor is not None:
+            self.acceptor.measure(metrics)
 
     async def _repeat(self) -> None:
         """The session again and again, until one ends by itself."""
@@ -87,56 +124,69 @@ class Sessions:
             acceptor: Acceptor = spec.open()
         except (OSError, ValueError) as error:
             raise StageError(f"{first}: {explain_error(error)}") from error
-        acceptor.most = spec.most
         acceptor.damps = spec.damp
-        tasks: set[asyncio.Task[None]] = set()
-        interrupted = asyncio.create_task(self._interrupted.wait())
+        acceptor.on_arrival = partial(self._on_arrival, acceptor, spec)
+        self.acceptor = acceptor
+        tasks = Tasks(self._on_error)
+        self._tasks = tasks
+        acceptor.start(tasks)
         try:
-            while not self._interrupted.is_set():
-                coming = asyncio.create_task(acceptor.next())
-                await asyncio.wait((coming, interrupted), return_when=asyncio.FIRST_COMPLETED)
-                if not coming.done():
-                    coming.cancel()
-                    break
-                task = asyncio.create_task(self._session(acceptor, *coming.result()))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
-                if spec.again:
-                    await asyncio.wait((task, interrupted), return_when=asyncio.FIRST_COMPLETED)
+            await self._interrupted.wait()
         finally:
-            acceptor.close()
-            interrupted.cancel()
-            if tasks:
-                await asyncio.wait(tasks)
+            await acceptor.close()
+            while self._running:
+                await asyncio.wait(set(self._running))
+            await tasks.close()
 
-    async def _session(self, acceptor: Acceptor, connected: socket.socket, address: str) -> None:
-        """One session, whose end is nobody else's."""
-        acceptor.inside += 1
-        acceptor.unknown[address] += 1
-        known = False
+    def _on_error(self, error: Exception) -> None:
+        self._log.error(f"unexpected {type(error).__name__}: {error}")
+        self._log.debug("unexpected error", exc_info=error)
 
-        def on_open() -> None:
-            nonlocal known
-            if not known:
-                known = True
-                acceptor.unknown[address] -= 1
-                if not acceptor.unknown[address]:
-                    del acceptor.unknown[address]
+    def _on_arrival(self, acceptor: Acceptor, spec: ListenSpec, arrival: Arrival) -> None:
+        """A peer has sent its OPEN."""
+        if self._interrupted.is_set():
+            arrival.refuse("stopping", "we are stopping", say(Notification.shutdown()))
+            return
+        here = [inside for inside in self._running.values() if inside.here]
+        if arrival.first is not None and any(inside.same_peer(arrival) for inside in here):
+            text = f"AS{arrival.first.asn} {arrival.first.bgp_id} has a session already (RFC 4271 section 6.8)"
+            arrival.refuse("collision", text, say(Notification(CEASE, COLLISION)))
+        elif spec.most and sum(inside.known for inside in here) >= spec.most:
+            arrival.refuse("full", f"{spec.most} sessions are up already")
+        elif spec.again and here:
+            arrival.refuse("full", "a session is up already")
+        else:
+            assert self._tasks is not None
+            inside = _Inside(arrival)
+            before = set(self._running) if spec.again else set()
+            task = self._tasks.begin("session", self._session(acceptor, inside, before))
+            self._running[task] = inside
+            task.add_done_callback(self._running.pop)
+
+    async def _session(self, acceptor: Acceptor, inside: _Inside, before: set[asyncio.Task[None]]) -> None:
+        """One session, whose end is nobody else's. before: sessions that must have ended."""
+        arrival = inside.arrival
 
         def on_stop(event: Event) -> None:
             if established and any(isinstance(error, SessionLost) for error in pipeline.errors):
-                acceptor.lost(address, _since(established))
+                acceptor.lost(arrival.host, _since(established))
 
         log: Log = self._log
         established: list[float] = []
         try:
+            if before:
+                await asyncio.wait(before)
+            if self._interrupted.is_set():
+                return
             pipeline = self._next()
             log = pipeline.log
+            inside.pipeline = pipeline
             pipeline.bus.on([events.ESTABLISHED], partial(_note_time, established))
             pipeline.bus.on([events.STOP], on_stop)
             for stage in pipeline.stages:
                 if stage.listens() is not None:
-                    stage.adopt((connected, on_open))
+                    stage.adopt(arrival)
+                    break
             pipeline.on_kill = lambda reason: pipeline.fail(StageError(f"killed by {reason}", reason="killed"))
             await self._run(pipeline)
         except (StageError, ConfigError) as error:
@@ -145,9 +195,8 @@ class Sessions:
             log.error(f"session ended: unexpected {type(error).__name__}: {error}")
             log.debug("unexpected error", exc_info=error)
         finally:
-            connected.close()
-            on_open()
-            acceptor.inside -= 1
+            arrival.abort()
+            acceptor.leave(arrival)
 
     def _next(self) -> Pipeline:
         pipeline, self._first = self._first or self._make(), None

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
+from collections.abc import Callable
 from typing import Any, Final
 
 from .. import __version__, accel
 from ..pipeline.explain import explain
-from ..pipeline.lifecycle import State
 from ..pipeline.metrics import Histogram, Metrics, measure, slugs
 from ..pipeline.options import format_duration
-from ..pipeline.pipeline import Pipeline
+from ..pipeline.pipeline import Pipeline, StageState
 from ..pipeline.stage import Stage
 
 MAX_ENDED_SESSIONS: Final = 50
@@ -29,6 +29,8 @@ class Overview:
         self.explanation = explain(first)
         self.count = len([stage for stage in first.stages if not stage.hidden])
         self.lag = Histogram()
+        self.others: list[Callable[[Metrics], object]] = []
+        """called for the metrics of what is no pipeline"""
         self._first = first
         self._active: dict[int, tuple[Pipeline, float]] = {}
         self._ended: deque[dict[str, Any]] = deque(maxlen=MAX_ENDED_SESSIONS)
@@ -72,7 +74,7 @@ class Overview:
             return "no session"
         for pipeline, _ in self._active.values():
             for stage in pipeline.stages:
-                if not stage.wait_for and pipeline.state(stage) in (State.WAITING, State.STARTING):
+                if not stage.wait_for and pipeline.state(stage) in (StageState.WAITING, StageState.DUE):
                     return f"{stage} is not up"
             if ends(pipeline) and not pipeline.tracker.established:
                 return "the session is not established"
@@ -133,6 +135,8 @@ class Overview:
         metrics.add("bgpipe_info", 1, version=__version__, accel="true" if accel.AVAILABLE else "false")
         metrics.add("bgpipe_uptime_seconds", round(time.monotonic() - self._clock, 3))
         metrics.add_histogram("bgpipe_loop_lag_seconds", self.lag)
+        for measure_other in self.others:
+            measure_other(metrics)
         add_process(metrics, self._started)
         return metrics
 

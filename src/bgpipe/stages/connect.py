@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import random
+import socket
+from contextlib import suppress
 from ssl import SSLContext
 from typing import Final
 
@@ -61,6 +64,9 @@ class Connect(PeerStage):
         self.anywhere = self.host in ("", "0.0.0.0", "::")
         if self.anywhere and not self.transparent:
             raise ConfigError("an address to connect to is needed; only --transparent takes it from the other side")
+        with suppress(ValueError):  # "" or a name, whose address is known when it is called
+            if not self.transparent:
+                self.called_addresses().add(ipaddress.ip_address(self.host.partition("%")[0]))
         if self.transparent and not self.wait_for:
             self.pipeline.log.warning(
                 "--transparent without --wait listen: the other side may not be there", stage=str(self)
@@ -81,12 +87,19 @@ class Connect(PeerStage):
             bind = bind or self._known(f"{other}_REMOTE_ADDR")
         options = replace(options, bind=bind, ipv6=not self.no_ipv6)
         timeout = self.timeout if self.timeout > 0 else None
+        for stage in self.pipeline.stages:  # a peer that is told of us may call back at once
+            if isinstance(stage, PeerStage) and not stage.wait_for:
+                try:
+                    stage.take_address()
+                except (OSError, ValueError) as error:
+                    raise StageError(f"{stage}: {explain_error(error)}") from error
         attempt = 0
         while True:
             attempt += 1
             self.pipeline.log.info(f"dialing {format_endpoint((host, port))}", stage=str(self))
             try:
                 connected = await dial(host, port, options, timeout)
+                self._note_called(connected)
                 return await adopt(connected, options, server=False, host=host, timeout=timeout)
             except OSError as error:
                 reason = f"{format_endpoint((host, port))}: {explain_error(error)}"
@@ -96,6 +109,12 @@ class Connect(PeerStage):
                 self.pipeline.log.warning(f"{reason}, next attempt in {wait:.0f} s", stage=str(self))
                 self.pipeline.emit(events.RECONNECT, stage=str(self), error=error, values=(attempt,))
                 await asyncio.sleep(wait)
+
+    def _note_called(self, connected: socket.socket) -> None:
+        if self.transparent:
+            return
+        with suppress(OSError, ValueError):
+            self.called_addresses().add(ipaddress.ip_address(connected.getpeername()[0].partition("%")[0]))
 
     def _known(self, name: str) -> str:
         """What the stage at the other side has told. Raises StageError."""

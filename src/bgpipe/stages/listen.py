@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
-from collections.abc import Callable
 from ssl import SSLContext
+from typing import Final
 
-from ..net.acceptor import Acceptor
-from ..net.connection import Connection, adopt
-from ..net.errors import explain_error
-from ..net.tcp import Network, TcpOptions, parse_endpoint
+from ..net.acceptor import Acceptor, Arrival, Greeting
+from ..net.connection import Connection
+from ..net.tcp import Network, parse_endpoint, parse_networks
 from ..net.tls import server_context
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.options import DURATION, FLAG, LIST, Kind, Option
 from ..pipeline.stage import ListenSpec
+from ..session.greeting import read_open, say
+from ..wire.errors import WireError
+from ..wire.notification import CEASE, CONNECTION_REJECTED, HOLD_TIMER_EXPIRED, Notification
 from .base.peer import PeerStage
+
+SHARED_ADDRESSES: Final = frozenset(map(ipaddress.ip_address, ("127.0.0.1", "::1")))
+"""Where more than one speaker may be."""
+SPEAK_AFTER: Final = 0.05
+"""Seconds after which an active speaker sends its OPEN to a peer that has sent none. Routers send theirs at once, and
+who scans ports is gone by then."""
+
+GREETING: Final = Greeting(
+    name="OPEN",
+    read=read_open,
+    errors=WireError,
+    explain=lambda error: say(Notification.of(error)),
+    refused=say(Notification(CEASE, CONNECTION_REJECTED)),
+    late=say(Notification(HOLD_TIMER_EXPIRED)),
+)
 
 
 def parse_many(text: str) -> int:
@@ -49,8 +65,9 @@ class Listen(PeerStage):
     again = Option(FLAG, False, "take the next peer when the session ends")
     damp = Option(FLAG, False, "refuse a peer whose sessions fail for 5 s, then each time for twice as long")
 
-    accepted: socket.socket | None = None
-    """a connection that somebody else has let in"""
+    arrival: Arrival | None = None
+    """a peer that somebody else has let in"""
+    acceptor: Acceptor | None = None
 
     @property
     def accepts_many(self) -> bool:
@@ -64,13 +81,32 @@ class Listen(PeerStage):
     def listens(self) -> ListenSpec | None:
         if not self.accepts_many:
             return None
-        return ListenSpec(max(0, self.most), self.again, self.damp, self._acceptor)
+        return ListenSpec(max(0, self.most), self.again, self.damp, self._listen)
 
-    def adopt(self, accepted: tuple[socket.socket, Callable[[], None]]) -> None:
-        self.accepted, self.on_open = accepted
+    def adopt(self, accepted: Arrival) -> None:
+        self.arrival = accepted
 
-    def _acceptor(self) -> Acceptor:
-        return Acceptor(self.host, self.port, self.tcp_options(), self.networks, self.pipeline.log)
+    def _listen(self) -> Acceptor:
+        """Raises OSError, ValueError."""
+        acceptor = Acceptor(
+            self.host,
+            self.port,
+            self.tcp_options(),
+            self.networks,
+            self.pipeline.log,
+            GREETING,
+            timeout=self.open_timeout,
+            speak_after=SPEAK_AFTER if any(stage.speaks_first for stage in self.pipeline.stages) else 0.0,
+        )
+        acceptor.objection = self._objection
+        return acceptor
+
+    def _objection(self, host: str) -> str:
+        """A router that we call must not call us: it would be connected with itself."""
+        address = ipaddress.ip_address(host.partition("%")[0])
+        if address in self.called_addresses() and address not in SHARED_ADDRESSES:
+            return "connect calls this router, so it must be passive towards us (or --allow only the other one)"
+        return ""
 
     def attach(self) -> None:
         if self.again and self.most >= 0:
@@ -85,7 +121,7 @@ class Listen(PeerStage):
             hint = f"a port is :{self.host}, a number of sessions --many={self.host}"
             raise ConfigError(f"not an address: {self.host!r}; {hint}")
         try:
-            self.networks: list[Network] = [ipaddress.ip_network(text, strict=False) for text in self.allow]
+            self.networks: list[Network] = parse_networks(self.allow)
         except ValueError as error:
             raise ConfigError(f"--allow: {error}") from None
         super().attach()
@@ -93,25 +129,33 @@ class Listen(PeerStage):
     def tls_context(self) -> SSLContext:
         return server_context(cert=self.cert, key=self.key, ca=self.ca)
 
+    def take_address(self) -> None:
+        if self.acceptor is None and self.arrival is None and not self.accepts_many:
+            self.acceptor = self._listen()
+            self.acceptor.start()
+
     async def open(self) -> Connection:
-        options = self.tcp_options()
-        if self.accepted is not None:
-            return await adopt(self.accepted, options, server=True, timeout=self.open_timeout)
-        acceptor = self._acceptor()
+        if self.arrival is None:
+            self.arrival = await self._wait()
+        self.early = self.arrival.octets
+        if self.arrival.first is None:
+            self.on_open = self.arrival.opened
+        return self.arrival.connection
+
+    async def _wait(self) -> Arrival:
+        """The first peer whose OPEN comes: others, such as port scans or who fails to agree on TLS, don't matter."""
+        self.take_address()
+        acceptor = self.acceptor or self._listen()
         try:
             async with asyncio.timeout(self.timeout if self.timeout > 0 else None):
-                return await self._admit(acceptor, options)
+                return await acceptor.next()
         except TimeoutError:
             raise StageError(f"{self}: no peer has connected within {self.timeout:g} s") from None
         finally:
-            acceptor.close()
+            await acceptor.close()
+            self.acceptor = None
 
-    async def _admit(self, acceptor: Acceptor, options: TcpOptions) -> Connection:
-        """The first connection that can be used: who fails to agree on TLS does not keep out the others."""
-        while True:
-            connected, address = await acceptor.next()
-            try:
-                return await adopt(connected, options, server=True, timeout=self.open_timeout)
-            except OSError as error:
-                reason = explain_error(error)
-                self.pipeline.log.warning(f"connection from {address} refused: {reason}", stage=str(self))
+    async def stop(self) -> None:
+        if self.acceptor is not None:
+            await self.acceptor.close()
+        await super().stop()

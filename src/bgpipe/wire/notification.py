@@ -15,9 +15,13 @@ from .context import MAX_EXTENDED_MESSAGE
 from .errors import TextError, WireError
 from .hexadecimal import format_hex, parse_hex
 
+HOLD_TIMER_EXPIRED: Final = 4
 CEASE: Final = 6
+MAX_PREFIXES: Final = 1
 ADMINISTRATIVE_SHUTDOWN: Final = 2
 ADMINISTRATIVE_RESET: Final = 4
+CONNECTION_REJECTED: Final = 5
+COLLISION: Final = 7
 HARD_RESET: Final = 9
 
 NAMES: Final[dict[int, tuple[str, dict[int, str]]]] = {
@@ -54,7 +58,7 @@ NAMES: Final[dict[int, tuple[str, dict[int, str]]]] = {
             11: "Malformed AS_PATH",
         },
     ),
-    4: ("Hold Timer Expired", {}),
+    HOLD_TIMER_EXPIRED: ("Hold Timer Expired", {}),
     5: (
         "Finite State Machine Error",
         {  # RFC 6608
@@ -66,13 +70,13 @@ NAMES: Final[dict[int, tuple[str, dict[int, str]]]] = {
     CEASE: (
         "Cease",
         {  # RFC 4486
-            1: "Maximum Number of Prefixes Reached",
+            MAX_PREFIXES: "Maximum Number of Prefixes Reached",
             ADMINISTRATIVE_SHUTDOWN: "Administrative Shutdown",
             3: "Peer De-configured",
             ADMINISTRATIVE_RESET: "Administrative Reset",
-            5: "Connection Rejected",
+            CONNECTION_REJECTED: "Connection Rejected",
             6: "Other Configuration Change",
-            7: "Connection Collision Resolution",
+            COLLISION: "Connection Collision Resolution",
             8: "Out of Resources",
             HARD_RESET: "Hard Reset",  # RFC 8538
             10: "BFD Down",  # RFC 9384

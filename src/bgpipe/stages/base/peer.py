@@ -7,6 +7,7 @@ sent to it.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import monotonic
@@ -17,8 +18,7 @@ from ...net.errors import explain_error
 from ...net.tcp import TcpOptions, check_keys
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, SessionLost, StageError
-from ...pipeline.lifecycle import Kind
-from ...pipeline.line import Feed, Input
+from ...pipeline.line import Input
 from ...pipeline.metrics import SIDES, Histogram, Metrics
 from ...pipeline.options import DURATION, FLAG, INTEGER, TEXT, Option, choice
 from ...pipeline.stage import Producing, Stage
@@ -37,6 +37,7 @@ from ...wire.notification import Notification
 if TYPE_CHECKING:
     from ssl import SSLContext
 
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 MAX_PENDING: Final = 100
 """Items that may wait for a connection that is not there yet, before the senders are asked to wait."""
 
@@ -74,12 +75,14 @@ class PeerStage(Producing):
     """seconds until the peer's OPEN must be there, 0 for any time"""
     on_open: Callable[[], None] = staticmethod(lambda: None)
     """called when the peer's OPEN is there"""
+    early = b""
+    """what the peer has sent before the connection was ours"""
+    own_events = ("OPEN",)
 
     @property
-    def kind(self) -> Kind:
-        """A peer beside a speaker does not keep the pipeline going; between two routers it does."""
-        others = (stage.kind for stage in self.pipeline.stages if not isinstance(stage, PeerStage))
-        return Kind.BACKGROUND if Kind.BACKGROUND in others else Kind.SOURCE
+    def background(self) -> bool:
+        """An end beside a speaker does not keep the pipeline going; between two routers it does."""
+        return any(stage.background for stage in self.pipeline.stages if not isinstance(stage, PeerStage))
 
     def attach(self) -> None:
         row = [stage for stage in self.pipeline.stages if not stage.hidden]
@@ -95,7 +98,7 @@ class PeerStage(Producing):
         self.pipeline.lines[self.side].outputs.append(self.send)
         self._pending: list[Item] = []
         self._out: list[bytes] = []
-        self._feeding: Feed | None = None
+        self._feeding: Iterator[float] = iter(())
         self._holding = False
         self._over = asyncio.Event()
         self.latency = Histogram()
@@ -139,6 +142,13 @@ class PeerStage(Producing):
         """Raises OSError, ValueError."""
         raise NotImplementedError
 
+    def take_address(self) -> None:
+        """Takes the address at which it waits for its peer, before anybody is called. Raises OSError, ValueError."""
+
+    def called_addresses(self) -> set[IPAddress]:
+        """The addresses that this command line calls; whoever calls one adds it. All its sessions share them."""
+        return self.pipeline.shared.setdefault("addresses called", set)
+
     async def open(self) -> Connection:
         """The connection. Raises StageError, OSError."""
         raise NotImplementedError
@@ -179,7 +189,12 @@ class PeerStage(Producing):
 
     async def run(self) -> None:
         assert self.connection is not None
-        self.connection.resume()
+        early, self.early = self.early, b""
+        if early:
+            await asyncio.sleep(0)  # until the other stages run too
+            self._on_octets(early)
+        else:
+            self.connection.resume()
         timer = asyncio.get_running_loop().call_later(
             self.open_timeout if self.open_timeout > 0 else math.inf, self._on_open_timeout
         )
@@ -290,7 +305,7 @@ class PeerStage(Producing):
     # from the peer
 
     def _on_octets(self, octets: bytes) -> None:
-        if not self.inlet.open:
+        if self.inlet.closed:
             return  # the last message that was let in may have left others of its read behind: the rest is no sequel
         self._read_at = monotonic()
         items = self.codec.feed(octets, self.pipeline.now())
@@ -300,8 +315,7 @@ class PeerStage(Producing):
     def _advance(self) -> None:
         """Feeds what was read, as far as the lines take it; the peer waits for the rest."""
         assert self.connection is not None
-        assert self._feeding is not None
-        if (seconds := self._feeding.step()) is not None:
+        for seconds in self._feeding:
             self.pipeline.flush()
             self.connection.pause()
             if seconds == math.inf:
@@ -311,7 +325,7 @@ class PeerStage(Producing):
             return
         self.pipeline.flush()
         self.latency.observe(monotonic() - self._read_at)
-        if self.codec.fault is not None and self.inlet.open:
+        if self.codec.fault is not None and not self.inlet.closed:
             self._refuse(self.codec.fault)
         else:
             self.connection.resume()
@@ -321,8 +335,9 @@ class PeerStage(Producing):
         is given."""
         decodes = any(self.inlet.chains.values()) or self.pipeline.originates_session or "malformed" in self.explicit
         for item in items:
-            if isinstance(item, Message) and item.type_code == message.OPEN:
+            if isinstance(item, Message) and item.type_code == message.OPEN and self.codec.received[message.OPEN] == 1:
                 self.on_open()
+                self.event("OPEN", item)
             if not decodes:
                 yield item
                 continue
