@@ -16,7 +16,7 @@ ABOVE_ACCEL := $(addprefix tests/live/test_live_, collisions.py damping.py far.p
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help install demo test test-all check fuzz bench bench-live interop docs wheel clean
+.PHONY: help install demo test test-all check fuzz bench bench-live interop docs api wheel clean
 
 help:
 	@echo "make demo     install, make a sample archive, turn it into JSON, filter it"
@@ -27,6 +27,7 @@ help:
 	@echo "make bench-live  the same for live sessions, between two peers on loopback"
 	@echo "make fuzz     $(MUTANTS) mutants against a compiled part built with sanitizers"
 	@echo "make interop  beside real routers (BIRD, FRR, GoBGP, OpenBGPD, ExaBGP: fetched, not installed) and bgpdump"
+	@echo "make api      write docs/api.md from the docstrings"
 	@echo "make docs     run every example in README.md and docs/, build the site if zensical is there"
 	@echo "make wheel    build a wheel, install it into an empty environment, try it there"
 	@echo "make install  .venv with the bgpipe command       make clean  remove what make made"
@@ -75,6 +76,9 @@ bench-live: $(VENV)/.installed
 
 interop: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m interop tests/interop -rs
+
+api: $(VENV)/.installed
+	$(BIN)/python .ci/api.py
 
 docs: $(VENV)/.installed-dev
 	$(PYTEST) -m 'not interop' tests/test_docs.py

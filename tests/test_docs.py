@@ -5,6 +5,8 @@ block may be followed by an ```output block, which is what it prints. In expecte
 lines and `...` within a line for any text. A block with a title is a file of that name. The blocks of one page run in
 order in one directory, which holds the sample that `make demo` makes.
 
+`pip install ./FOLDER` installs into that directory alone, and without asking an index.
+
 A `sh` block has commands that need routers, rights or hosts that a test has not: of each bgpipe in it, the command line
 is read and its pipeline explained (`bgpipe -n`).
 """
@@ -24,9 +26,13 @@ import pytest
 
 HERE = Path(__file__).resolve().parent.parent
 PAGES = [HERE / "README.md", *sorted((HERE / "docs").rglob("*.md"))]
-FENCE = re.compile(r"^```(\w*)(?: title=\"([\w.]+)\")?[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w*)(?: title=\"([\w./-]+)\")?[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PIP = """pip() { python -m pip -q --disable-pip-version-check install --no-deps --no-build-isolation --no-index \
+  --target .installed "${@:2}"; }
+"""
+"""What pip is on a page: it installs a folder beside the page's files."""
 TIMEOUT = 120
-SLOW = {"docs/stages/exec.md", "examples/bgpdump.py", "examples/flaps.py"}
+SLOW = {"docs/stages/exec.md", "docs/recipes.md", "examples/bgpdump.py", "examples/flaps.py"}
 """Pages and examples that take long: make test-all."""
 
 
@@ -70,10 +76,11 @@ def matches(expected: str, printed: str) -> bool:
 
 def run_console(block: str, directory: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "NO_COLOR": "1", "COLUMNS": "120"}
+    found = os.pathsep.join(filter(None, (str(directory / ".installed"), os.environ.get("PYTHONPATH"))))
+    env = {**os.environ, "PATH": path, "PYTHONPATH": found, "NO_COLOR": "1", "COLUMNS": "120"}
     for command, expected in commands(block):
         done = subprocess.run(
-            ["bash", "-c", command],
+            ["bash", "-c", PIP + command],
             cwd=directory,
             env=env,
             stdin=subprocess.DEVNULL,
@@ -97,7 +104,8 @@ def parse_console(block: str, directory: Path) -> None:
         if not re.search(r"\bbgpipe ", command):
             continue
         explain = f'bgpipe() {{ "{bgpipe}" -n "$@"; }}'
-        script = f"set -o pipefail\ncat() {{ :; }}\ntee() {{ command cat; }}\n{explain}\n{command}"
+        others = "cat() { :; }\ntee() { command cat; }\npython() { command cat; }"
+        script = f"set -o pipefail\n{others}\n{explain}\n{command}"
         done = subprocess.run(
             ["bash", "-c", script],
             cwd=directory,
@@ -131,6 +139,7 @@ def test_page(page, sample, tmp_path, monkeypatch):
     printed = ""
     for language, title, block in FENCE.findall(page.read_text()):
         if title:
+            (tmp_path / title).parent.mkdir(exist_ok=True)
             (tmp_path / title).write_text(block)
         elif language == "console":
             run_console(block, tmp_path)

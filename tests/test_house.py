@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import subprocess
@@ -76,6 +77,21 @@ def test_every_common_option_is_documented():
     assert [option for option in options if f"--{option}" not in page] == []
 
 
+def exported() -> list[tuple[str, str]]:
+    import bgpipe
+    import bgpipe.stage
+
+    return [(module.__name__, name) for module in (bgpipe, bgpipe.stage) for name in module.__all__]
+
+
+@pytest.mark.parametrize(("module", "name"), exported())
+def test_every_exported_name_has_a_docstring_and_is_on_the_api_page(module, name):
+    value = getattr(sys.modules[module], name)
+    if isinstance(value, type) or inspect.isfunction(value):
+        assert (value.__doc__ or "").strip(), f"{module}.{name} has no docstring"
+    assert f"\n### {name}" in (HERE / "docs/api.md").read_text(), f"{module}.{name} is not on the page: run make api"
+
+
 def test_every_dependency_has_its_reason():
     table = (HERE / "ARCHITECTURE.md").read_text()
     wanted = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["speed"]]
@@ -115,6 +131,11 @@ def test_every_page_is_found_from_the_first():
             links = re.findall(r"\]\(([^)#:\s]+\.md)", page.read_text())
             waiting += [(page.parent / link).resolve() for link in links]
     assert set((HERE / "docs").rglob("*.md")) - found == set()
+
+
+def test_navigation_has_every_page():
+    named = set(re.findall(r'= "([\w/-]+\.md)"', (HERE / "zensical.toml").read_text()))
+    assert named == {str(page.relative_to(HERE / "docs")) for page in (HERE / "docs").rglob("*.md")}
 
 
 def test_rfcs_are_named_where_the_table_says():

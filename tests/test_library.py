@@ -322,3 +322,20 @@ def test_narrow_leaves_the_routes_that_match(updates: Path) -> None:
     assert found == [each for each in every if ":" not in each and int(each.partition(".")[0]) >= 128]
     with pytest.raises(ValueError, match="narrow=True needs a filter"):
         bgpipe.read(updates, narrow=True)
+
+
+@pytest.mark.parametrize("how", ["reader", "generator", "file object", "link"])
+def test_what_is_read_is_not_appended_to(updates, tmp_path, how):
+    path = tmp_path / "a.mrt.gz"
+    path.write_bytes(updates.read_bytes())
+    (tmp_path / "link.mrt").symlink_to(path)
+    with open(path, "rb") as file:
+        reader = bgpipe.read(file if how == "file object" else tmp_path / "link.mrt" if how == "link" else path)
+        messages = (message for message in reader) if how == "generator" else reader
+        with pytest.raises(OSError, match="is being read"):
+            bgpipe.write(path, messages, append=True)
+        reader.close()
+    assert path.read_bytes() == updates.read_bytes()
+    messages = list(bgpipe.read(path))
+    assert bgpipe.write(path, messages, append=True) == len(messages)
+    assert len(list(bgpipe.read(path))) == 2 * len(messages)

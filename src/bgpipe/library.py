@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from typing import BinaryIO, Final
-from weakref import finalize
+from weakref import WeakSet, finalize
 
 from . import formats
 from .filters import Filter, compile_filter
 from .formats.base import Counts, Damage, Decoder, DecoderOptions, Encoder, Format, ignore_damage
-from .net.files import InputStream, open_input, open_output
+from .net.files import InputStream, StreamError, open_input, open_output
+from .net.files_in_use import Identity, file_identity
 from .wire.block import Block
 from .wire.errors import TextError
 from .wire.item import Item
@@ -24,12 +25,14 @@ PIECE: Final = 1 << 18
 class Reader:
     """Messages, as `for` asks for them. Also a context manager, for who does not read to the end.
 
-    Raises OSError where no more can be read at all. Damaged records and damaged compression are counted and skipped.
+    Raises OSError where no more can be read at all, behind all that could be. Damaged records and damaged compression
+    are counted and skipped.
     """
 
     def __init__(self, source: Path | BinaryIO, opening: _Opening) -> None:
         self._decoder = opening.decoder()
         self._input = opening.open(source, self._decoder)
+        _readers.add(self)
         self._items = _read(self._input, self._decoder)
         self._messages = _messages(self._items)
         # A generator that was never started has no `finally`: whoever drops this reader half read ends its thread.
@@ -46,6 +49,11 @@ class Reader:
         return self._items
 
     @property
+    def identity(self) -> Identity | None:
+        """Of the file that is read."""
+        return self._input.source.identity
+
+    @property
     def counts(self) -> Counts:
         """What has been read so far, before the filter."""
         return self._decoder.counts
@@ -55,6 +63,7 @@ class Reader:
         self._messages.close()
         self._items.close()
         self._input.close()
+        self._input.source.identity = None
 
     def __enter__(self) -> Reader:
         return self
@@ -96,12 +105,18 @@ class AsyncReader:
     async def _read(self) -> AsyncIterator[Message]:
         from asyncio import sleep
 
-        async for octets in self._input:
-            for message in _messages(self._decoder.feed(octets)):
-                yield message
-            await sleep(0)  # others have their turn, however fast the input is
+        failure: OSError | None = None
+        try:
+            async for octets in self._input:
+                for message in _messages(self._decoder.feed(octets)):
+                    yield message
+                await sleep(0)  # others have their turn, however fast the input is
+        except StreamError as error:
+            failure = error
         for message in _messages(self._decoder.end()):
             yield message
+        if failure is not None:
+            raise failure
 
 
 class _Opening:
@@ -232,12 +247,19 @@ def _selected(filter: Filter, items: Iterator[Item]) -> Iterator[Item]:
 
 
 def _read(input: InputStream, decoder: FilteredDecoder) -> Generator[Item]:
+    failure: OSError | None = None
     try:
-        for octets in input:
-            yield from decoder.feed(octets)
+        try:
+            for octets in input:
+                yield from decoder.feed(octets)
+        except StreamError as error:
+            failure = error
         yield from decoder.end()
+        if failure is not None:
+            raise failure
     finally:
         input.close()
+        input.source.identity = None  # it is not read any more
 
 
 def _messages(items: Iterator[Item]) -> Generator[Message]:
@@ -246,6 +268,10 @@ def _messages(items: Iterator[Item]) -> Generator[Message]:
             yield from item
         else:
             yield item
+
+
+_readers: WeakSet[Reader] = WeakSet()
+"""Those that may not be through."""
 
 
 class _FileObject:
@@ -258,6 +284,10 @@ class _FileObject:
         self.position = 0
         self._stream = stream
         self._closed = False
+        try:
+            self.identity = file_identity(stream.fileno())
+        except (AttributeError, OSError, ValueError):
+            self.identity = None
 
     def __iter__(self) -> Iterator[bytes]:
         while not self._closed and (octets := self._stream.read(PIECE)):
@@ -318,13 +348,17 @@ def write(
     format, compress: auto goes by the name; standard output gets JSON.
     append: to the end of the file that is there. Else the file takes its place when it is whole, and if anything goes
     wrong what was there stays.
-    Raises TextError (an unknown format), ValueError (an unknown compression), OSError.
+    Raises TextError (an unknown format), ValueError (an unknown compression), OSError (also for what is read and
+    appended to at once).
     """
     name = os.fspath(path)
     encoder = _encoder(name, format)
     if isinstance(messages, Reader):
         messages = messages.items()
     output = open_output(name, compress, append=append)
+    if append and output.identity and any(reader.identity == output.identity for reader in list(_readers)):
+        output.abort()
+        raise StreamError(name, "is being read: what is read must not be appended to the same file")
     count = 0
     try:
         for octets, number in _pieces(encoder, messages):

@@ -78,9 +78,13 @@ async def feed(stage: Stage, way_in: Input, items: Iterable[Item]) -> None:
 
     It waits while the line stands still, and as --rate-limit says. `way_in` is what `stage.feed_into()` returned.
     """
-    for seconds in way_in.feed(items):
-        stage.pipeline.flush()
-        await pause(stage.pipeline, seconds)
+    feeding = way_in.feed(items)
+    try:
+        while (seconds := feeding.step()) is not None:
+            stage.pipeline.flush()
+            await pause(stage.pipeline, seconds)
+    finally:
+        feeding.end()
     stage.pipeline.flush()
     await asyncio.sleep(0)  # others have their turn, however fast the items come
 

@@ -47,8 +47,6 @@ ATTRIBUTES = [
     '"EXT_COMMUNITY":{"flags":"OT","value":[{"type":"TARGET","value":"65001:1"},{"type":"ORIGIN","value":"1:4294967295"},'
     '{"type":"IP4_TARGET","value":"192.0.2.1:1"},{"type":"IP4_ORIGIN","value":"192.0.2.1:65535"},'
     '{"type":"AS4_TARGET","value":"4200000001:1"},{"type":"AS4_ORIGIN","value":"4200000001:2"}]}',
-    '"AS4PATH":{"flags":"OT","value":[4200000001]}',
-    '"AS4AGGREGATOR":{"flags":"OT","value":{"asn":4200000001, "addr":"192.0.2.1"}}',
     '"LARGE_COMMUNITY":{"flags":"OT","value":["4200000001:1:2","0:0:0"]}',
     '"OTC":{"flags":"OT","value":65001}',
     '"MED":{"flags":"OX","value":7},"ASPATH":{"flags":"T","value":[1]},"ORIGIN":{"flags":"T","value":"IGP"}',
@@ -82,10 +80,41 @@ TAKEN = [
     line(tags='{"LOCAL_IP":"192.0.2.2"}'),
     line(tags='{"LOCAL_IP":"2001:db8::2"}'),
     b'["L",5,"2026-01-02T03:04:05.678","KEEPALIVE",null,{}]\n',
+    *(
+        line('{"attrs":{"ASPATH":{"flags":"T","value":[1,23456,[65535]]},%s}}' % text, tags=tags)
+        for text in (
+            '"AS4PATH":{"flags":"OT","value":[4200000001,[1,2]]}',
+            '"AGGREGATOR":{"flags":"OT","value":{"asn":1, "addr":"192.0.2.1"}}',
+            '"AS4AGGREGATOR":{"flags":"OT","value":{"asn":4200000001, "addr":"192.0.2.1"}}',
+        )
+        for tags in ('{"WIRE":"AS2"}', '{"WIRE":"AS4"}', '{"PEER_AS":"1","WIRE":"AS2"}')
+    ),
 ]
 
 ORIGIN = '{"attrs":{"ORIGIN":%s}}'
 MP_REACH = '{"attrs":{"MP_REACH":{"flags":"O","value":%s}}}'
+RESPELLED = [
+    line()[:-1] + b"\r\n",
+    b" " + line(),
+    line().replace(b",", b", "),
+    b'["R",1,"2026-01-02T03:04:05.678","UPDATE",{}]\n',
+    line('{"unreach":["10.0.0.0/8"],"reach":["10.0.0.0/8"]}'),
+    line(ORIGIN % '{"value":"IGP","flags":"T"}'),
+    line('{"attrs":{"AGGREGATOR":{"flags":"OT","value":{"asn":1,"addr":"192.0.2.1"}}}}'),
+    line(tags="null"),
+    line(tags='{"PEER_IP":"192.0.2.1","PEER_AS":"1"}'),
+    line().replace(b",", b" ,\t"),
+    line('{ "attrs" : { "MP_REACH" : { "value" : { "prefixes" : [ "2001:db8::/32" , "::/0" ] , '
+         '"nexthop" : "2001:db8::1" , "link-local" : "fe80::1" , "af" : "IPV6/UNICAST" } , "flags" : "O" } } }'),
+    line('{"attrs":{"EXT_COMMUNITY":{"value":[{"value":"1:2","type":"TARGET"}, {"type":"ORIGIN", "value":"3:4"}],'
+         '"flags":"OT"}},"unreach":["10.0.0.0/8"],"reach":["10.0.0.0/8"]}'),
+    line('{"attrs":{"AGGREGATOR":{"flags":"OT","value":{"addr":"192.0.2.1","asn":1}}}}'),
+    line('{"attrs": {"ASPATH": {"flags": "T", "value": [1, 2, [3, 4], 5]}, "MED": {"value": 5, "flags": "O"}}}'),
+    line(tags='{"INTERFACE":"1","LOCAL_IP":"192.0.2.2","LOCAL_AS":"2","PEER_IP":"192.0.2.1","PEER_AS":"1"}'),
+    line('{"attrs":{"ASPATH":{"flags":"T","value":[1,23456]}}}', tags='{"WIRE":"AS2","PEER_AS":"1"}'),
+    line('{"attrs": {"ASPATH": {"flags": "T", "value": [1, 23456]}}}', tags='{"WIRE": "AS2"}'),
+]  # fmt: skip
+"""Other spellings of lines that are taken too."""
 DECLINED = [
     b"\n",
     line(time="\0" + "026-01-02T03:04:05.678"),  # the second of the line before, but for a NUL
@@ -93,13 +122,9 @@ DECLINED = [
     b"# comment\n",
     line()[:-1],
     line()[:-2] + b"\n",
-    line()[:-1] + b"\r\n",
-    b" " + line(),
-    line().replace(b",", b", "),
     line()[:-2] + b",1]\n",
     b'{"reach":["10.0.0.0/8"]}\n',
     b'["R",1,"2026-01-02T03:04:05.678","UPDATE"]\n',
-    b'["R",1,"2026-01-02T03:04:05.678","UPDATE",{}]\n',
     b'["R",1,"2026-01-02T03:04:05.678","update",{},{}]\n',
     b'["R",1,"2026-01-02T03:04:05.678","REFRESH","0x00010001",{}]\n',
     b'["R",1,"2026-01-02T03:04:05.678","UPDATE","0x00000000",{}]\n',
@@ -136,13 +161,11 @@ DECLINED = [
     line('{"reach":["10.0.0.0/8",]}'),
     line('{"reach":["10.0.0.0/8"'),
     line('{"reach":"10.0.0.0/8"}'),
-    line('{"unreach":["10.0.0.0/8"],"reach":["10.0.0.0/8"]}'),
     line('{"reach":["10.0.0.0/8"],"reach":["10.0.0.0/8"]}'),
     line('{"reach":["10.0.0.0/8"],}'),
     line('{"attrs":{}}'),
     line('{"attrs":"0x400101"}'),
     line(ORIGIN % '"IGP"'),
-    line(ORIGIN % '{"value":"IGP","flags":"T"}'),
     line(ORIGIN % '{"flags":"T","value":"igp"}'),
     line(ORIGIN % '{"flags":"T","value":"0x00"}'),
     line(ORIGIN % '{"flags":"T","value":0}'),
@@ -165,7 +188,6 @@ DECLINED = [
     line('{"attrs":{"COMMUNITY":{"flags":"OT","value":["65536:1"]}}}'),
     line('{"attrs":{"COMMUNITY":{"flags":"OT","value":["1:1:1"]}}}'),
     line('{"attrs":{"AGGREGATE":{"flags":"T","value":false}}}'),
-    line('{"attrs":{"AGGREGATOR":{"flags":"OT","value":{"asn":1,"addr":"192.0.2.1"}}}}'),
     line('{"attrs":{"EXT_COMMUNITY":{"flags":"OT","value":[{"type":"TARGET","value":"65536:1"}]}}}'),
     line('{"attrs":{"EXT_COMMUNITY":{"flags":"OT","value":[{"type":"TARGET","value":"1:1","nontransitive":true}]}}}'),
     line(MP_REACH % '{"af":"IPV6/UNICAST","prefixes":[]}'),
@@ -175,14 +197,12 @@ DECLINED = [
     line(MP_REACH % '{"af":"IPV6/UNICAST","nexthop":"2001:db8::1","prefixes":["2001:db8::/129"]}'),
     line(MP_REACH % '{"af":"L2VPN/EVPNS","data":"0x00"}'),
     line('{"reach":[%s]}' % ",".join(['"10.0.0.1/32"'] * 900)),
-    line(tags="null"),
     line(tags='{"PEER_AS":65001}'),
     line(tags='{"PEER_AS":"0"}'),
     line(tags='{"PEER_AS":"007"}'),
     line(tags='{"PEER_AS":""}'),
     line(tags='{"PEER_AS":"4294967296"}'),
     line(tags='{"PEER_AS":"1","PEER_AS":"2"}'),
-    line(tags='{"PEER_IP":"192.0.2.1","PEER_AS":"1"}'),
     line(tags='{"PEER_IP":"0.0.0.0"}'),
     line(tags='{"PEER_IP":"::"}'),
     line(tags='{"PEER_IP":"2001:db8:0::1"}'),
@@ -192,6 +212,24 @@ DECLINED = [
     line(tags='{"INTERFACE":"65536"}'),
     line(tags='{"OTHER":"1"}'),
     line(tags='{"ACTION":"DROP"}'),
+    line(tags='{"WIRE":"AS3"}'),
+    line(tags='{"WIRE":"as2"}'),
+    line(tags='{"WIRE":"AS2|ADDPATH"}'),
+    line('{"attrs":{"ASPATH":{"flags":"T","value":[65536]}}}', tags='{"WIRE":"AS2"}'),
+    line('{"attrs":{"AS4PATH":{"flags":"OT","value":[4200000001]}}}'),
+    line('{"attrs":{"AS4AGGREGATOR":{"flags":"OT","value":{"asn":1, "addr":"192.0.2.1"}}}}'),
+    line('{"reach":["10.0.0.0/8"] "unreach":[]}'),
+    line('{"reach":["10.0.0.0/8"], "reach":["10.0.0.0/8"]}'),
+    line('{"reach":["10.0.0.0/8",  ]}'),
+    line(ORIGIN % '{"flags":"T","value":"IGP", "flags":"T"}'),
+    line(ORIGIN % '{"flags":"T","value":"I GP"}'),
+    line(ORIGIN % '{"flags":"T","value":"IGP", "note":"x"}'),
+    line('{"attrs":{"ASPATH":{"flags":"T","value":[1 2]}}}'),
+    line(tags='{"PEER_AS" "1"}'),
+    line(tags='{"PEER_AS":"1" "PEER_IP":"192.0.2.1"}'),
+    line(tags='{"PEER_AS":"1\\"}'),
+    line(tags="{" * 40 + "}" * 40),
+    line(tags="{" + ",".join(f'"T{n}":"1"' for n in range(40)) + "}"),
 ]  # fmt: skip
 
 
@@ -229,7 +267,7 @@ def encode(records: bytes) -> bytes:
     return b"".join(lines)
 
 
-@pytest.mark.parametrize("text", TAKEN, ids=lambda text: text.decode()[:120])
+@pytest.mark.parametrize("text", TAKEN + RESPELLED, ids=lambda text: text.decode()[:120])
 def test_our_own_lines_are_taken(text, monkeypatch):
     octets, index, end = accel.json_in.decode(b"#\n" + text, 2)
     assert end == len(text) + 2

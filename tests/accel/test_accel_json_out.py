@@ -10,6 +10,7 @@ import pytest
 from accel_records import KEEPALIVE, NOTIFICATION, OPEN, TIME, attribute, block, join, message, peer, update
 
 from bgpipe import accel
+from bgpipe.formats.json import Encoder
 from bgpipe.wire.block import ENTRY, FLAG_ADD_PATH, FLAG_AS4, FLAG_LEFT, FLAG_RIGHT
 
 pytestmark = pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
@@ -30,7 +31,7 @@ def line(octets: bytes, **how: object) -> str:
 
 def body(octets: bytes, flags: int = FLAG_AS4 | FLAG_RIGHT) -> str:
     """Element [4] of the line of an UPDATE."""
-    return line(octets, flags=flags)[BODY : -len(",{}]\n")]
+    return line(octets, flags=flags)[BODY:].rpartition(",{")[0]
 
 
 def declined(octets: bytes, flags: int = FLAG_AS4 | FLAG_RIGHT) -> bool:
@@ -233,6 +234,26 @@ def test_two_octet_as_numbers():
         '"AGGREGATOR":{"flags":"OT","value":{"asn":65001, "addr":"192.0.2.1"}}'
     )
     assert value(attribute(OT, 17, "0201 00010000"), 0) == '"AS4PATH":{"flags":"OT","value":[65536]}'
+
+
+@pytest.mark.parametrize("flags", [0, FLAG_AS4])
+@pytest.mark.parametrize("header", [None, peer(), peer(interface=3)])
+@pytest.mark.parametrize(
+    "path", [attribute(OT, 17, "0201 00010000"), attribute(OT, 18, "00010000 c0000201"), attribute(O, 4, "00000064")]
+)
+def test_the_width_of_as_numbers_is_said_where_the_line_does_not_show_it(flags, header, path):
+    how = {"flags": flags | FLAG_RIGHT} | ({"header": header} if header else {})
+    one = block(update(path), **how)
+    text, _ = encode(one.octets, one.index, 0)
+    assert text == Encoder().encode(one.message(0))
+    said = b'"WIRE":"AS2"' if not flags else b'"WIRE":"AS4"'
+    assert (said in text) == (not flags or path[1] != 4)
+
+
+def test_times_in_milliseconds():
+    one = block(message(b"", KEEPALIVE), time=1_700_000_000_123_999)
+    assert b"T22:13:20.123999" in encode(one.octets, one.index, 0)[0]
+    assert b'T22:13:20.123"' in encode(one.octets, one.index, 0, True)[0]
 
 
 def test_path_identifiers():

@@ -283,3 +283,40 @@ def test_an_event_that_nobody_tells(bgpipe, sample):
         "bgpfix/pipe.ESTABLISHD, did you mean bgpfix/pipe.ESTABLISHED?",
         "limit/sesion, did you mean limit/session?",
     ]
+
+
+CLOSED = [(0,), (1,), (2,), (0, 1), (1, 2), (0, 1, 2)]
+
+
+@pytest.mark.parametrize("closed", CLOSED, ids=str)
+def test_standard_streams_may_be_closed(sample, tmp_path, closed):
+    """Else the next file that is opened has their number, and is written instead."""
+    out = tmp_path / "out.json"
+
+    def close() -> None:
+        for number in closed:
+            os.close(number)
+
+    words = ("read", sample, "--", "write", out, "--", "exec", "-LR", "cat")
+    process = subprocess.Popen(
+        command(words), preexec_fn=close, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    printed, said = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert len(out.read_bytes().splitlines()) > 1000
+    assert printed == b""
+    assert (b"done records" in said) == (2 not in closed)
+
+
+@pytest.mark.parametrize("words", [("-o", "read", "FILE", "--", "head"), ("-n", "read", "FILE"), ("-h",)])
+def test_a_closed_standard_output_is_told_by_whoever_needs_it(sample, words):
+    done = spawn(*(sample if word == "FILE" else word for word in words), preexec_fn=lambda: os.close(1))
+    assert done.code == 1
+    assert "standard output: is closed\n" in done.err
+    assert "unexpected" not in done.err
+    assert "ignored" not in done.err
+
+
+def test_a_closed_standard_input_is_told_by_whoever_needs_it():
+    done = spawn("-i", "-o", "--", "head", preexec_fn=lambda: os.close(0))
+    assert (done.code, done.err) == (1, "bgpipe: stdin: standard input: is closed\n")

@@ -274,24 +274,52 @@ async def test_another_status_is_an_error(status: int) -> None:
             await read(open_input(url + "/a"))
 
 
-async def test_an_answer_that_ends_too_early_gives_what_came() -> None:
-    async def handler(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Length": "1000"})
-        await response.prepare(request)
-        await response.write(b"x" * 600)
-        await came.wait()
-        assert request.transport is not None
-        request.transport.close()
-        return response
+@asynccontextmanager
+async def raw_server(*parts: bytes) -> AsyncIterator[str]:
+    """A URL whose answer is these octets, and then the end of the connection."""
 
-    came = asyncio.Event()
-    async with server(handler) as url:
-        told: list[DamagedError] = []
-        stream = open_input(url, on_damage=told.append)
-        assert await anext(stream) == b"x" * 600
-        came.set()
-        assert await read(stream) == b""
-        assert [str(error) for error in told] == [f"{url}: the answer ends too early, after 600 octets"]
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/updates"
+
+
+async def collect(stream: InputStream, parts: list[bytes]) -> None:
+    async for octets in stream:
+        parts.append(octets)  # noqa: PERF401
+
+
+def chunk(octets: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(octets), octets)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CUT = {
+    "length": (HEAD + b"Content-Length: 9000000\r\n\r\n", TEXT),
+    "length, at once": (HEAD + b"Content-Length: 9000000\r\n\r\n" + TEXT[:900],),
+    "chunked": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", chunk(TEXT[:500_000]), chunk(TEXT[500_000:])),
+    "chunked, at once": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunk(TEXT[:900]),),
+    "within a chunk": (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", chunk(TEXT)[:-9]),
+}
+
+
+@pytest.mark.parametrize("how", CUT)
+async def test_an_answer_that_ends_too_early_gives_all_that_came_and_is_an_error(how: str) -> None:
+    async with raw_server(*CUT[how]) as url:
+        stream = open_input(url, on_damage=lambda error: pytest.fail(str(error)))
+        parts: list[bytes] = []
+        with pytest.raises(StreamError, match=r"the answer ends too early, after [0-9,]+ octets$"):
+            await collect(stream, parts)
+        found = b"".join(parts)
+        size = 900 if "at once" in how else len(TEXT) - 7 if "within" in how else len(TEXT)
+        assert found == TEXT[:size]
+        assert stream.position == size
 
 
 async def test_a_url_that_nobody_serves() -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
+from bgpipe.pipeline.lifecycle import Action, Kind
 from bgpipe.pipeline.stage import Stage
 from playbook import Feeder, Looker, begin, feed, settle, stage, update
 
@@ -11,7 +14,7 @@ from playbook import Feeder, Looker, begin, feed, settle, stage, update
 class Filter(Feeder):
     """Takes every message, and gives what the test puts into it."""
 
-    transformer = True  # type: ignore[assignment]
+    kind = Kind.TRANSFORMER  # type: ignore[assignment]
 
     def attach(self) -> None:
         super().attach()
@@ -37,52 +40,61 @@ def test_drained_one_after_the_other():
     feeder, first, second = stage(Feeder, "-R"), stage(Filter, "-R", "first"), stage(Filter, "-R", "second")
     looker = stage(Looker, "-R")
     pipeline = begin(feeder, first, second, looker)
-    assert pipeline.take_drainable() is None
+    assert pipeline.step() is Action.WAIT
     feed(feeder.inlet, update())
     assert (first.taken, looker.seen) == (1, [])
     through(pipeline, feeder)
-    assert pipeline.take_drainable() is first
-    assert pipeline.take_drainable() is None, "the next one may still get something"
+    assert pipeline.step() is Action.DRAIN
+    assert (first.drained, second.drained) == (True, False), "the next one may still get something"
+    assert pipeline.step() is Action.WAIT
     feed(first.inlet, update())
     assert second.taken == 1
     through(pipeline, first)
     assert not first.running, "what comes now would wait for somebody who gives nothing any more"
-    assert not pipeline.over
-    assert pipeline.take_drainable() is second
+    assert pipeline.step() is Action.DRAIN
+    assert second.drained
     feed(second.inlet, update(), update())
     assert len(looker.seen) == 2
     through(pipeline, second)
-    assert pipeline.over
+    assert pipeline.step() is Action.FINISH
 
 
 def test_drained_from_the_right_where_all_comes_from_there():
     first, second, feeder = stage(Filter, "-LR", "first"), stage(Filter, "-LR", "second"), stage(Feeder, "-L")
     pipeline = begin(first, second, feeder)
     through(pipeline, feeder)
-    assert pipeline.take_drainable() is second
+    assert pipeline.step() is Action.DRAIN
+    assert (first.drained, second.drained) == (False, True)
 
 
-def test_drained_when_the_pipeline_stops():
+@pytest.mark.parametrize("end", ["end_input", "stop"])
+def test_drained_when_the_input_ends(end):
     feeder, only = stage(Feeder, "-R"), stage(Filter, "-R")
     pipeline = begin(feeder, only, stage(Looker, "-R"))
-    pipeline.stop()
-    assert feeder.inlet.closed
-    assert not only.inlet.closed, "what it has taken may still come out"
-    assert not pipeline.over
-    assert pipeline.take_drainable() is only
+    getattr(pipeline, end)()
+    assert not feeder.inlet.open
+    assert only.inlet.open, "what it has taken may still come out"
+    assert pipeline.step() is Action.DRAIN
+    assert only.drained
     through(pipeline, only)
-    assert pipeline.over
+    assert pipeline.step() is Action.FINISH
 
 
 def test_alone_it_is_a_source():
     only = stage(Filter, "-R")
     pipeline = begin(only, stage(Looker, "-R"))
-    assert not pipeline.over
-    assert pipeline.take_drainable() is None
+    assert pipeline.step() is Action.WAIT
     through(pipeline, only)
-    pipeline.end(only)
-    settle(pipeline)
-    assert pipeline.over
+    assert pipeline.step() is Action.FINISH
+    assert not only.drained
+
+
+def test_alone_it_lets_nothing_in_when_the_input_ends():
+    only = stage(Filter, "-R")
+    pipeline = begin(only, stage(Looker, "-R"))
+    pipeline.end_input()
+    assert not only.inlet.open
+    assert pipeline.step() is Action.FINISH
 
 
 def test_who_waits_for_one_that_is_full():
@@ -93,12 +105,12 @@ def test_who_waits_for_one_that_is_full():
     assert not behind.inlet.held, "it is behind in the direction that is full"
     assert not full.inlet.held, "its own output is what it may wait for"
     waiting = before.inlet.feed([update(direction="R")])
-    assert next(waiting) == math.inf
+    assert waiting.step() == math.inf
     called: list[int] = []
     pipeline.when_released(lambda: called.append(1))
     pipeline.release("R", full)
     assert called == [1]
-    assert list(waiting) == []
+    assert waiting.step() is None
     assert full.taken == 1
 
 

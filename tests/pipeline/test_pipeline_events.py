@@ -32,8 +32,12 @@ def test_a_stage_may_stand_for_several_events():
     assert expand_all(["read", "PARSE"], ("START", "STOP")) == ["read/START", "read/STOP", "bgpfix/pipe.PARSE"]
 
 
+def fail(owner: object, error: Exception) -> None:
+    raise AssertionError(f"{owner}: {error}")
+
+
 def test_handlers_hear_by_name_and_in_order():
-    bus, heard = Bus(), []
+    bus, heard = Bus(fail), []
     bus.on(["a/X"], lambda event: heard.append(("first", event.name, event.seq)))
     bus.on([ANY], lambda event: heard.append(("any", event.name, event.seq)))
     bus.on(["a/X"], lambda event: heard.append(("second", event.name, event.seq)))
@@ -43,7 +47,7 @@ def test_handlers_hear_by_name_and_in_order():
 
 
 def test_a_handler_may_leave():
-    bus, heard = Bus(), []
+    bus, heard = Bus(fail), []
 
     def once(event: Event) -> bool:
         heard.append(event.name)
@@ -55,3 +59,13 @@ def test_a_handler_may_leave():
     bus.emit(Event("a/X"))
     assert heard == ["a/X"]
     assert not bus.wanted("a/X")
+
+
+def test_the_error_of_a_handler_is_its_owners_and_the_others_still_hear():
+    errors: list[tuple[object, str]] = []
+    heard: list[str] = []
+    bus = Bus(lambda owner, error: errors.append((owner, str(error))))
+    bus.on(["a/X"], lambda event: [].pop(), "owner")
+    bus.on(["a/X"], lambda event: heard.append(event.name))
+    bus.emit(Event("a/X"))
+    assert (errors, heard) == ([("owner", "pop from empty list")], ["a/X"])

@@ -7,6 +7,7 @@ import math
 import pytest
 
 from bgpipe.pipeline.errors import ConfigError, StageError
+from bgpipe.pipeline.lifecycle import Action
 from bgpipe.pipeline.line import inherit
 from bgpipe.pipeline.options import FLAG, Option
 from bgpipe.pipeline.pipeline import Pipeline
@@ -174,13 +175,13 @@ def test_a_limit_of_rate_makes_the_source_wait():
     source, looker = stage(Feeder), stage(Looker, "--rate-limit 2")
     begin(source, looker, clock=clock)
     waits = source.inlet.feed([block(update(), update(), update()), update()])
-    assert next(waits) == pytest.approx(0.5)
+    assert waits.step() == pytest.approx(0.5)
     assert len(looker.seen) == 2
     clock.now += 0.5
-    assert next(waits) == pytest.approx(0.5)
+    assert waits.step() == pytest.approx(0.5)
     assert len(looker.seen) == 3
     clock.now += 0.5
-    assert list(waits) == []
+    assert waits.step() is None
     assert [seq for _, seq, _ in looker.seen] == [1, 2, 3, 4]
 
 
@@ -189,10 +190,10 @@ def test_a_limit_of_rate_on_a_source():
     source, looker = stage(Feeder, "--rate-limit 1"), stage(Looker, "--blocks")
     begin(source, looker, clock=clock)
     waits = source.inlet.feed([block(update(), update())])
-    assert next(waits) == pytest.approx(1)
+    assert waits.step() == pytest.approx(1)
     assert len(looker.seen) == 1
     clock.now += 1
-    assert list(waits) == []
+    assert waits.step() is None
     assert len(looker.seen) == 2
 
 
@@ -217,27 +218,128 @@ def test_held_inputs_wait_until_all_have_released():
     waits = source.inlet.feed([update(), update()])
     pipeline.hold()
     pipeline.hold()
-    assert next(waits) == math.inf
+    assert waits.step() == math.inf
     called: list[str] = []
     pipeline.when_released(lambda: called.append("released"))
     pipeline.release()
-    assert next(waits) == math.inf
+    assert waits.step() == math.inf
     assert called == []
     pipeline.release()
     assert called == ["released"]
-    assert list(waits) == []
+    assert waits.step() is None
     assert len(looker.seen) == 2
     pipeline.when_released(lambda: called.append("at once"))
     assert called[-1] == "at once"
 
 
-def test_a_closed_input_takes_nothing():
+def test_a_shut_input_takes_nothing_it_is_fed_and_an_ended_one_nothing_at_all():
     source, looker = stage(Feeder), stage(Looker)
     begin(source, looker)
-    source.inlet.close()
+    source.inlet.shut()
     feed(source.inlet, update(), block(update()))
-    source.inlet.put(update())
     assert looker.seen == []
+    source.inlet.put(update())
+    assert len(looker.seen) == 1, "a session is kept alive as long as anything is under way"
+    source.inlet.end()
+    source.inlet.put(update())
+    assert len(looker.seen) == 1
+
+
+def test_what_was_let_in_goes_on_when_the_input_is_shut():
+    clock = Clock()
+    source, looker = stage(Feeder), stage(Looker, "--rate-limit 1")
+    begin(source, looker, clock=clock)
+    waits = source.inlet.feed([block(*(update() for _ in range(3))), update()])
+    assert waits.step() == pytest.approx(1)
+    source.inlet.shut()
+    for _ in range(2):
+        assert source.inlet.busy
+        clock.now += 1
+        waits.step()
+    assert not source.inlet.busy
+    assert len(looker.seen) == 3, "all of the block, and nothing behind it"
+
+
+def test_what_is_cut_off_is_counted():
+    clock = Clock()
+    source, looker = stage(Feeder), stage(Looker, "--rate-limit 1")
+    pipeline = begin(source, looker, clock=clock)
+    waits = source.inlet.feed([block(*(update() for _ in range(5))), update()])
+    waits.step()
+    assert pipeline.give_up() == 4
+    assert waits.step() is None
+    assert not source.inlet.busy
+    assert len(looker.seen) == 1
+    assert pipeline.lost_messages == 4
+
+
+@pytest.mark.parametrize("direction", ["R", "L"])
+def test_what_is_cut_off_of_a_block_in_both_directions(direction):
+    source, looker = stage(Feeder, "-LR"), stage(Looker, f"-LR --rate-limit 1 --if dir=={direction}")
+    pipeline = begin(source, looker, clock=Clock())
+    waits = source.inlet.feed([block(*(update(direction=each) for each in "RRLLRRL"))])
+    waits.step()
+    left = sum(line.left for line in pipeline.lines.values())
+    assert pipeline.give_up() == 7 - left
+
+
+def test_an_input_is_fed_by_one_at_a_time():
+    source = stage(Feeder)
+    pipeline = begin(source, stage(Looker))
+    pipeline.hold()
+    source.inlet.feed([update()]).step()
+    with pytest.raises(AssertionError):
+        source.inlet.feed([update()])
+
+
+class Gate(Consuming):
+    """Lets one message pass, and then ends the input."""
+
+    ends_input = True
+    observable = False
+
+    def attach(self) -> None:
+        self.watch(self.on_message, on_block=self.on_block, decodes=False)
+
+    def on_message(self, message: Message) -> bool:
+        self.shut()
+        self.pipeline.end_input()
+        return True
+
+    def on_block(self, block: Block) -> Block:
+        self.on_message(block.message(0))
+        return block.part(0, 1)
+
+
+class Counter(Looker):
+    """What it does with blocks can be seen from outside."""
+
+    observable = True
+
+
+def test_before_a_stage_that_ends_the_input_others_see_single_messages():
+    source, before, gate, behind = stage(Feeder), stage(Counter, "--blocks"), stage(Gate), stage(Counter, "--blocks")
+    pipeline = begin(source, before, gate, behind)
+    feed(source.inlet, block(*(update() for _ in range(3))), update())
+    assert before.seen == [("UPDATE", 1, "R")]
+    assert behind.seen == [("UPDATE", 1, "R")]
+    assert pipeline.step() is Action.FINISH
+
+
+def test_where_nothing_can_be_seen_of_it_a_block_stays_whole_before_such_a_stage():
+    source, before, gate, behind = stage(Feeder), stage(Looker, "--blocks"), stage(Gate), stage(Counter, "--blocks")
+    before.observable = False
+    begin(source, before, gate, behind)
+    feed(source.inlet, block(*(update() for _ in range(3))))
+    assert (before.seen, behind.seen) == ([3], [1])
+
+
+def test_what_reaches_a_shut_stage_is_dropped_whether_or_not_it_would_look_at_it():
+    source, gate, behind = stage(Feeder), stage(Gate, "--if keepalive"), stage(Looker)
+    begin(source, gate, behind)
+    feed(source.inlet, block(update(), keepalive(), update(), keepalive()))
+    assert [kind for kind, _, _ in behind.seen] == ["UPDATE", "KEEPALIVE"]
+    assert gate.drops["dropped"] == 2
 
 
 def test_putting_a_message_from_a_callback():
@@ -260,9 +362,10 @@ def test_an_error_in_a_callback_names_its_stage():
     source = stage(Feeder)
     begin(source, stage(Broken, "", "broken"))
     with pytest.raises(StageError, match=r"\[2\] broken: AttributeError: .*no_such_thing"):
-        list(source.inlet.feed([update()]))
+        source.inlet.feed([update()]).step()
     with pytest.raises(StageError, match=r"\[2\] broken: ZeroDivisionError"):
-        list(source.inlet.feed([block(update())]))
+        source.inlet.feed([block(update())]).step()
+    assert not source.inlet.busy
 
 
 def test_counts_of_the_line():
@@ -309,7 +412,8 @@ def test_what_a_block_has_become_waits_where_a_stage_behind_wants_it():
     source, doubler, looker = stage(Feeder, "-R"), stage(Doubler, "--blocks"), stage(Looker, "--rate-limit 1")
     begin(source, doubler, looker, clock=clock)
     waits = []
-    for wait in source.inlet.feed([block(update(), update())]):
+    feeding = source.inlet.feed([block(update(), update())])
+    while (wait := feeding.step()) is not None:
         waits.append(wait)
         clock.now += wait
     assert waits == [1.0, 1.0]

@@ -8,6 +8,7 @@ import pytest
 
 from bgpipe.pipeline.errors import ConfigError, StageError
 from bgpipe.pipeline.events import ANY, Event
+from bgpipe.pipeline.lifecycle import Action
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.stage import Producing
 from bgpipe.wire.message import UPDATE, Message
@@ -88,7 +89,7 @@ def test_the_life_of_a_pipeline():
     pipeline = build(source, looker)
     heard = listen(pipeline)
     pipeline.start()
-    assert not pipeline.over
+    assert pipeline.step() is not Action.FINISH
     assert pipeline.take_due() == [looker, source], "prepared in reverse order"
     for each in (looker, source):
         pipeline.preparing(each)
@@ -96,14 +97,14 @@ def test_the_life_of_a_pipeline():
         pipeline.ready(each)
     pipeline.started([looker, source])
     assert source.running
-    assert not pipeline.over
+    assert pipeline.step() is not Action.FINISH
     feed(source.inlet, update())
     assert looker.seen == [("UPDATE", 1, "R")]
     pipeline.finish_input(source)
-    assert not pipeline.over, "the end of a stage may start another"
+    assert pipeline.step() is not Action.FINISH, "the end of a stage may start another"
     settle(pipeline)
-    assert pipeline.over
-    assert not pipeline.stopped_early
+    assert pipeline.step() is Action.FINISH
+    assert not pipeline.stopping
     pipeline.finish()
     settle(pipeline)
     assert heard == [
@@ -118,9 +119,9 @@ def test_nothing_enters_before_all_are_prepared():
     pipeline = build(source, looker)
     pipeline.start()
     waits = source.inlet.feed([update()])
-    assert next(waits) == math.inf
+    assert waits.step() == math.inf
     settle(pipeline)
-    assert list(waits) == []
+    assert waits.step() is None
     assert len(looker.seen) == 1
 
 
@@ -128,10 +129,10 @@ def test_a_stage_waits_for_an_event_and_misses_nothing_after_it():
     source, late = stage(Feeder), stage(Looker, "--wait EOR")
     pipeline = begin(source, late)
     waits = source.inlet.feed([block(keepalive(), update(), keepalive()), keepalive()])
-    assert next(waits) == math.inf, "the line stands still while the stage is prepared"
+    assert waits.step() == math.inf, "the line stands still while the stage is prepared"
     assert late.seen == []
     settle(pipeline)
-    assert list(waits) == []
+    assert waits.step() is None
     assert late.seen == [("KEEPALIVE", 3, "R"), ("KEEPALIVE", 4, "R")]
 
 
@@ -153,7 +154,7 @@ def test_a_stage_that_nothing_starts_is_told():
     assert late.seen == []
     pipeline.finish_input(source)
     settle(pipeline)
-    assert pipeline.over
+    assert pipeline.step() is Action.FINISH
     assert pipeline.idle() == [late]
 
 
@@ -163,10 +164,10 @@ def test_a_producer_that_waits_does_not_keep_the_pipeline_alive():
     pipeline.finish_input(first)
     settle(pipeline)
     assert late.running, "the end of the first started the second"
-    assert not pipeline.over
+    assert pipeline.step() is not Action.FINISH
     pipeline.finish_input(late)
     settle(pipeline)
-    assert pipeline.over
+    assert pipeline.step() is Action.FINISH
 
 
 def test_an_event_stops_a_stage_at_once():
@@ -177,7 +178,7 @@ def test_an_event_stops_a_stage_at_once():
     assert looker.seen == [("KEEPALIVE", 1, "R"), ("UPDATE", 2, "R")]
     settle(pipeline)
     assert heard[-1] == "looker/STOP"
-    assert not pipeline.over, "the source goes on, and its messages pass by"
+    assert pipeline.step() is not Action.FINISH, "the source goes on, and its messages pass by"
 
 
 def test_an_event_stops_a_source():
@@ -185,10 +186,10 @@ def test_an_event_stops_a_source():
     pipeline = begin(source, other, stage(Looker))
     feed(source.inlet, update(), keepalive())
     assert pipeline.lines["R"].entered == 1
-    assert not pipeline.over
+    assert pipeline.step() is not Action.FINISH
     pipeline.finish_input(other)
     settle(pipeline)
-    assert pipeline.over
+    assert pipeline.step() is Action.FINISH
 
 
 def test_stopping_lets_nothing_in_and_ends_the_hidden_stages_last():
@@ -199,8 +200,8 @@ def test_stopping_lets_nothing_in_and_ends_the_hidden_stages_last():
     pipeline.stop()
     feed(source.inlet, update())
     assert looker.seen == []
-    assert pipeline.over
-    assert pipeline.stopped_early
+    assert pipeline.step() is Action.FINISH
+    assert pipeline.stopping
     pipeline.finish()
     settle(pipeline)
     assert heard == ["STOP", "feeder/STOP", "looker/STOP", "stdout/STOP"]
@@ -210,8 +211,48 @@ def test_a_failure_ends_the_pipeline_and_is_kept():
     pipeline = begin(stage(Feeder), stage(Looker))
     pipeline.fail(StageError("no more"))
     pipeline.fail(StageError("because of it"))
-    assert pipeline.over
+    assert pipeline.step() is Action.FINISH
     assert [str(error) for error in pipeline.errors] == ["no more", "because of it"]
+
+
+def test_peers_hear_of_a_failure_at_once_and_once():
+    class Peer(Feeder):
+        told = 0
+
+        def end_session(self) -> None:
+            self.told += 1
+
+    peer = stage(Peer)
+    pipeline = begin(peer, stage(Looker))
+    pipeline.fail(StageError("no more"))
+    pipeline.fail(StageError("because of it"))
+    assert peer.told == 1
+
+
+def test_an_error_in_a_handler_of_an_event_ends_the_pipeline_and_names_the_owner():
+    source, looker = stage(Feeder), stage(Looker)
+    pipeline = begin(source, looker)
+    heard: list[str] = []
+    pipeline.bus.on(["bgpfix/pipe.PARSE"], lambda event: [].pop(), looker)
+    pipeline.bus.on(["bgpfix/pipe.PARSE"], lambda event: heard.append(event.name))
+    pipeline.emit("bgpfix/pipe.PARSE")
+    assert heard == ["bgpfix/pipe.PARSE"]
+    assert [str(error) for error in pipeline.errors] == ["[2] looker: IndexError: pop from empty list"]
+
+
+def test_stages_that_were_being_prepared_when_the_pipeline_failed_are_ended():
+    source, late = stage(Feeder), stage(Feeder, "", "late")
+    pipeline = build(source, late, stage(Looker))
+    pipeline.start()
+    batch = pipeline.take_due()
+    assert batch
+    pipeline.fail(StageError("no more"))
+    for each in batch:
+        pipeline.end(each) if each is late else pipeline.ready(each)
+    pipeline.started(batch)
+    assert pipeline.step() is Action.WAIT
+    settle(pipeline)
+    assert pipeline.step() is Action.FINISH
 
 
 def test_killing_ends_the_process():

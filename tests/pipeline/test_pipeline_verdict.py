@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bgpipe.pipeline.lifecycle import Kind
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.stage import Consuming
 from bgpipe.stages.grep import Grep
@@ -54,7 +55,7 @@ class Editor(Consuming):
 class Returner(Feeder):
     """Has messages before it gives them back."""
 
-    transformer = True
+    kind = Kind.TRANSFORMER  # type: ignore[assignment]
 
 
 class Opener(Consuming):

@@ -157,7 +157,7 @@ async def test_what_ends_by_itself_is_not_tried_again(tmp_path: Path) -> None:
     path.write_text('["R",0,null,"UPDATE",{"unreach":["10.0.0.0/8"]}]\n')
     async with (
         router() as (address, peers),
-        many(f"-- speaker --active --asn 65001 -- read {path} -- connect --retry {address}") as run,
+        many(f"-- speaker --no-linger --active --asn 65001 -- read {path} -- connect --retry {address}") as run,
     ):
         peer = await peers.get()
         await peer.establish()

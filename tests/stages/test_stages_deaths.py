@@ -17,7 +17,7 @@ from random import Random
 
 import pytest
 
-from bgpipe.stages.base import external
+from bgpipe.stages.base import link_attempts
 from bgpipe.wire.message import KEEPALIVE, Message
 from live import Session, address, between, make_open, make_update
 
@@ -47,7 +47,7 @@ class Backoffs:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.attempts: list[int] = []
-        monkeypatch.setattr(external, "backoff", self.backoff)
+        monkeypatch.setattr(link_attempts, "backoff", self.backoff)
 
     def backoff(self, attempt: int) -> float:
         self.attempts.append(attempt)

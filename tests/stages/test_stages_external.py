@@ -26,20 +26,36 @@ def block(*messages: Message) -> Block:
     return Block(octets, index)
 
 
-def test_backlog():
+def test_send_queue():
     queue, item = SendQueue(), Message(KEEPALIVE)
     assert not queue
     for octets in (b"a", b"bc", bytes(PIECE), b"d"):
         queue.put(octets, item)
     assert queue.size == PIECE + 4
-    assert queue.first(1) == (1, b"a")
-    count, octets = queue.first(None)
-    assert (count, octets) == (3, b"abc" + bytes(PIECE))
-    queue.drop(count)
-    assert (len(queue), queue.size) == (1, 1)
+    assert queue.give(1) == b"a"
+    assert queue.give(None) == b"bc" + bytes(PIECE)
+    assert len(queue) == 1
+    queue.confirm(3 + PIECE)
+    assert (len(queue), queue.size, queue.taken) == (1, 1, 3 + PIECE)
     queue.put(b"copy", None)
     assert queue.clear() == [item]
     assert (len(queue), queue.size) == (0, 0)
+
+
+def test_what_a_partner_has_not_taken_is_not_lost_with_it():
+    queue, items = SendQueue(), [make_update(number) for number in range(3)]
+    for item in items:
+        queue.put(b"12345", item)
+    assert queue.give(None) == b"12345" * 3
+    queue.confirm(7)
+    assert (len(queue), queue.size, queue.taken) == (0, 10, 7)
+    queue.begin()
+    assert (queue.give(None), queue.taken) == (b"12345" * 2, 5)
+    queue.confirm(5)
+    queue.begin()
+    queue.put_first(b"open", items[0])
+    assert queue.holds(items[0])
+    assert queue.clear() == [items[0], items[2]]
 
 
 def test_singled_out():
@@ -75,7 +91,7 @@ class Watched:
 
     def __init__(self) -> None:
         self.pipeline = Pipeline()
-        self.waiting = 0
+        self.waiting = self.taken = 0
         self.held = self.holding = False
         self.stalls = 0
         self.said: list[str] = []
@@ -127,7 +143,7 @@ def test_stall(monkeypatch):
     ward.waiting = 5
     watch.begin()
     loop.pass_by(8)
-    ward.waiting = 4  # progress
+    ward.waiting = 6  # progress
     loop.pass_by(8)
     assert ward.stalls == 0
     ward.held = True  # it waits for us
@@ -168,22 +184,76 @@ def test_held_up_ourselves(monkeypatch):
 
 @pytest.mark.parametrize("answers", [True, False])
 def test_a_keepalive_that_does_not_come_back(monkeypatch, answers):
-    """That is a stall only of one who has given back those before."""
+    """That is a stall, whether or not those before came back."""
     loop, ward = Loop(monkeypatch), Watched()
     watch = StallWatchdog(ward, 10.0)
     if answers:
-        watch.on_keepalive("R")
+        watch.on_given("R", 0, keepalive=True)
         watch.begin()
         loop.pass_by(1)
-        watch.on_answer(keepalive=True)
+        watch.on_answer(session=True)
         ward.pipeline.lines["R"].left += 1
         loop.pass_by(100)
         assert ward.stalls == 0
         assert loop.is_quiet
-    watch.on_keepalive("R")
+    watch.on_given("R", 0, keepalive=True)
     watch.begin()
     loop.pass_by(12)
-    assert ward.stalls == answers
+    assert ward.stalls == 1
+
+
+def test_an_open_that_does_not_come_back(monkeypatch):
+    """There is no session yet, and none would ever be."""
+    loop, ward = Loop(monkeypatch), Watched()
+    watch = StallWatchdog(ward, 10.0)
+    watch.on_given("R", 0, keepalive=False)
+    watch.begin()
+    loop.pass_by(9)
+    assert ward.stalls == 0
+    loop.pass_by(3)
+    assert ward.stalls == 1
+
+
+def test_a_queue_that_grows_is_no_progress(monkeypatch):
+    """What waits changes only by what the partner takes."""
+    loop, ward = Loop(monkeypatch), Watched()
+    ward.waiting = 1
+    StallWatchdog(ward, 10.0).begin()
+    loop.pass_by(12)
+    assert ward.stalls == 1
+
+
+def test_a_keepalive_behind_much_else(monkeypatch, hold_time):
+    """Its time begins when the partner has got it."""
+    loop, ward = Loop(monkeypatch), Watched()
+    ward.pipeline.tracker.established = True
+    watch = StallWatchdog(ward, 10.0)
+    ward.waiting = 1
+    watch.on_given("R", 60, keepalive=True)
+    watch.begin()
+    for _ in range(30):
+        loop.pass_by(5)
+        ward.taken += 1
+        ward.waiting += 1
+    assert ward.stalls == 0
+
+
+def test_keepalives_are_not_said_for_ever(monkeypatch):
+    """A partner that gives back UPDATEs and eats KEEPALIVEs is stalled after the hold time."""
+    monkeypatch.setattr(Tracker, "hold_time", 30)
+    loop, ward = Loop(monkeypatch), Watched()
+    ward.pipeline.tracker.established = True
+    watch = StallWatchdog(ward, 10.0)
+    watch.on_given("R", 0, keepalive=True)
+    watch.begin()
+    for second in range(40):
+        loop.pass_by(1)
+        if not ward.stalls:
+            watch.on_answer(session=False)
+            if second % 10 == 0:
+                watch.on_given("R", 0, keepalive=True)
+    assert ward.stalls == 1
+    assert len(ward.said) == 3
 
 
 @pytest.fixture
@@ -196,7 +266,7 @@ def test_a_peer_that_hears_nothing(monkeypatch, hold_time):
     ward.pipeline.tracker.established = True
     watch = StallWatchdog(ward, math.inf)
     for _ in range(3):
-        watch.on_keepalive("R")
+        watch.on_given("R", 0, keepalive=True)
         watch.begin()
         loop.pass_by(28)
         assert ward.said == []
@@ -205,7 +275,7 @@ def test_a_peer_that_hears_nothing(monkeypatch, hold_time):
         ward.said.clear()
         loop.pass_by(300)
         assert ward.said == [], "one for one"
-    watch.on_keepalive("L")
+    watch.on_given("L", 0, keepalive=True)
     watch.begin()
     loop.pass_by(20)
     ward.pipeline.lines["L"].left += 1

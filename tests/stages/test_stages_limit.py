@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bgpipe import accel
 from bgpipe.pipeline.errors import ConfigError
-from bgpipe.pipeline.events import ANY, Event
+from bgpipe.pipeline.events import ANY, Bus, Event
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.routes import prefix_limits as limits
 from bgpipe.routes.prefix_limits import BLOCK, NEAR, ORIGIN, SESSION, TOTAL, PlainTable, Rules, Total
@@ -528,3 +528,78 @@ def test_families_of_the_rules():
     bench = Bench("-6")
     assert bench.limit.rules.families == {IPV6_UNICAST}
     assert Bench("--multicast").limit.rules.families == {IPV4_UNICAST, IPV4_MULTICAST}
+
+
+# What is said once, and what nobody hears
+
+
+class Warnings:
+    """A log that keeps its warnings and errors."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, dict[str, Any]]] = []
+
+    def debug(self, text: str, /, **fields: Any) -> None: ...
+    def info(self, text: str, /, **fields: Any) -> None: ...
+
+    def warning(self, text: str, /, **fields: Any) -> None:
+        self.lines.append((text, fields))
+
+    error = warning
+
+
+@pytest.mark.parametrize("words", ["--max-length 24", "--min-length 33", "--session 1", "--origin 1", "--block 1"])
+def test_the_first_removed_prefix_is_logged_with_side_peer_family_and_limit(make, words):
+    bench = make(words)
+    bench.pipeline.log = log = Warnings()
+    bench.pipeline.values["L_REMOTE_ADDR"] = "192.0.2.7"
+    bench.send(message("10.0.0.0/32 10.0.0.1/32"), message("10.0.0.2/32"), message("10.0.0.3/32"))
+    removed = [(text, fields) for text, fields in log.lines if text.startswith("prefixes are removed")]
+    assert len(removed) == 1
+    text, fields = removed[0]
+    what, limit = words[2:].split()
+    assert text == f"prefixes are removed: { {'max-length': 'long', 'min-length': 'short'}.get(what, what) }"
+    first = "10.0.0.0/32" if "length" in what else "10.0.0.1/32"
+    assert fields == {
+        "stage": "[2] limit",
+        "side": "left",
+        "peer": "192.0.2.7",
+        "family": "IPV4/UNICAST",
+        "limit": int(limit),
+        "first": first,
+        "origin": 65001,
+    }
+
+
+def test_a_kill_is_told_once(make):
+    bench = make("--session 1")
+    bench.pipeline.log = log = Warnings()
+    killed: list[str] = []
+    bench.pipeline.on_kill = killed.append
+    bench.pipeline.bus.on(["limit/session"], lambda event: bench.pipeline.kill(event.name))
+    bench.send(*(message(f"10.{number}.0.0/16 10.{number}.1.0/24") for number in range(100)))
+    assert killed == ["limit/session"]
+    assert [fields for text, fields in log.lines if text == "session killed by event"] == [{"event": "limit/session"}]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_nobody_hears_is_taken_out_alike(make, seed):
+    """Without listeners accel takes prefixes out itself: the same bodies are left, and the same is counted."""
+    rng = Random(seed)
+    words = f"-46 --session {rng.randrange(1, 9)} --max-length {rng.choice((0, 20, 24))} --origin {rng.randrange(5)}"
+
+    def prefixes(ipv6: bool) -> str:
+        some = f"2001:db8:{rng.randrange(9)}::/48" if ipv6 else f"10.{rng.randrange(9)}.0.0/{rng.choice((16, 24))}"
+        return " ".join({some for _ in range(rng.randrange(5))} | {some})
+
+    sent = [
+        message(prefixes(ipv6 := rng.random() < 0.5), prefixes(ipv6), path=(rng.randrange(1, 4),)) for _ in range(60)
+    ]
+    bodies = [each.body for each in sent]
+    loud, quiet = Bench(words), make(words)
+    quiet.pipeline.bus = Bus()
+    expected = [each.body for each in loud.send(*sent)]
+    assert [each.body for each in quiet.send(*(Message(UPDATE, body, direction="R") for body in bodies))] == expected
+    assert quiet.limit.removed == loud.limit.removed
+    assert quiet.limit.routes.count == loud.limit.routes.count
+    assert expected != bodies

@@ -15,7 +15,7 @@ import pytest
 from bgpipe.net.pipes import Fifos
 from bgpipe.pipeline import events
 from bgpipe.pipeline.errors import StageError
-from bgpipe.stages.base import external
+from bgpipe.stages.base import link_attempts
 from bgpipe.wire.message import KEEPALIVE, Message
 from commandline import command
 from live import between, make_open, make_update, running
@@ -33,7 +33,7 @@ def fifo(tmp_path) -> Path:
 @pytest.fixture
 def quick(monkeypatch) -> None:
     """No time passes between attempts."""
-    monkeypatch.setattr(external, "backoff", lambda attempt: 0.01)
+    monkeypatch.setattr(link_attempts, "backoff", lambda attempt: 0.01)
 
 
 def reading(path: Path) -> BinaryIO:

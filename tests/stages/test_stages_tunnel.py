@@ -93,6 +93,7 @@ async def test_a_notification_goes_through_before_the_end():
         await made.establish()
         cease = Message(NOTIFICATION, bytes((6, 4)))
         made.right.send(*map(make_update, range(500)), cease)
+        made.right.writer.close()
         await eventually(lambda: made.left.ended)
         assert len(made.left.updates) == 500
         assert made.left.notification is not None

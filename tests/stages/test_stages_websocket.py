@@ -22,7 +22,7 @@ from bgpipe.pipeline import events
 from bgpipe.pipeline.errors import ConfigError, StageError
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.runtime.sessions import Sessions
-from bgpipe.stages.base import external
+from bgpipe.stages.base import link_attempts
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, UPDATE, Message
 from live import CLOSE_TIMEOUT, Recorder, Running, address, between, eventually, make_open, make_update, running
 
@@ -45,7 +45,7 @@ def certificates(tmp_path_factory) -> dict[str, str]:
 
 @pytest.fixture
 def quick(monkeypatch) -> None:
-    monkeypatch.setattr(external, "backoff", lambda attempt: 0.01)
+    monkeypatch.setattr(link_attempts, "backoff", lambda attempt: 0.01)
     monkeypatch.setattr(websocket, "QUIET", 0.2)
 
 

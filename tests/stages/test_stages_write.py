@@ -6,8 +6,11 @@ import gzip
 import json
 import os
 import re
+import subprocess
 
 import pytest
+
+from commandline import command
 
 
 def test_what_passes_is_copied(bgpipe, sample, sample_json, tmp_path):
@@ -148,3 +151,73 @@ def test_a_message_that_a_format_has_no_form_for(bgpipe, sample, tmp_path):
     out = tmp_path / "out.raw"
     assert bgpipe("read", "--state", sample, "write", out).code == 0
     assert out.read_bytes().startswith(b"\xff" * 16)
+
+
+@pytest.mark.parametrize("how", ["itself", "hard link", "symbolic link", "symbolic link to read"])
+@pytest.mark.parametrize("name", ["a.mrt", "a.mrt.gz", "a.json.bz2"])
+def test_what_is_read_is_not_appended_to(bgpipe, sample, tmp_path, how, name):
+    path, other = tmp_path / name, tmp_path / f"b{name}"
+    assert bgpipe("read", sample, "write", path).code == 0
+    before = path.read_bytes()
+    if how == "hard link":
+        os.link(path, other)
+    elif how != "itself":
+        other.symlink_to(path)
+    read, written = (other, path) if how.endswith("read") else (path, path if how == "itself" else other)
+    done = bgpipe("read", read, "--", "write", "--append", written)
+    assert done.code == 1
+    assert "would read what it writes, without end: write to another file" in done.err
+    assert path.read_bytes() == before
+    assert bgpipe("read", path, "--", "write", path).code == 0, "another file takes its place"
+
+
+WATCHED = {"stderr": subprocess.PIPE, "timeout": 60, "check": False}
+
+
+def test_standard_output_behind_what_is_read(sample, tmp_path):
+    path = tmp_path / "a.mrt"
+    path.write_bytes(sample.read_bytes())
+    with open(path, "ab") as file:
+        done = subprocess.run(
+            command(["-o", "read", path]), stdout=file, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+        assert done.returncode == 1
+        with open(path, "rb") as again:
+            words = ["stdin", "--", "stdout", "--format", "mrt"]
+            done = subprocess.run(
+                command(words), stdin=again, stdout=file, stderr=subprocess.PIPE, timeout=60, check=False
+            )
+        assert done.returncode == 1
+        assert b"would read what it writes" in done.stderr
+    assert path.read_bytes() == sample.read_bytes()
+
+
+@pytest.mark.parametrize("first", [(), ("--append",)])
+@pytest.mark.parametrize("second", [(), ("--append",)])
+@pytest.mark.parametrize("how", ["itself", "symbolic link"])
+def test_two_outputs_do_not_write_one_file(bgpipe, sample, tmp_path, first, second, how):
+    path, other = tmp_path / "a.json", tmp_path / "b.json"
+    path.write_bytes(b"before\n")
+    other.symlink_to(path)
+    written = path if how == "itself" else other
+    done = bgpipe("read", sample, "--", "write", *first, path, "--", "write", *second, written)
+    assert done.code == 1
+    assert "writ" in done.err
+    assert path.read_bytes() == b"before\n"
+    assert sorted(os.listdir(tmp_path)) == ["a.json", "b.json"]
+
+
+def test_a_file_behind_standard_output_is_not_replaced(sample, tmp_path):
+    path = tmp_path / "a.json"
+    with open(path, "wb") as file:
+        words = ["-o", "read", sample, "--", "write", path]
+        done = subprocess.run(command(words), stdout=file, **WATCHED)
+    assert (done.returncode, path.read_bytes()) == (1, b"")
+    assert b"is written twice" in done.stderr
+    assert bgpipe_null(sample) == 0
+
+
+def bgpipe_null(sample):
+    """Devices can be read and written by many."""
+    words = ["read", "/dev/null", "--", "write", "--json", "/dev/null", "--", "write", "--json", "/dev/null"]
+    return subprocess.run(command(words), capture_output=True, timeout=60, check=False).returncode

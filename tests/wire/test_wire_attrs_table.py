@@ -48,13 +48,15 @@ def test_other_names_are_refused(name):
         parse_name(name)
 
 
-def test_default_flags_are_those_of_bgpipe():
+def test_default_flags_are_those_that_the_attribute_must_have():
     by_flags = {}
     for code in NAMED:
         by_flags.setdefault(format_flags(TABLE[code].default), set()).add(TABLE[code].name)
+        assert TABLE[code].required in (None, TABLE[code].default)
     assert by_flags.keys() == {"T", "OT", "O"}
     assert by_flags["T"] == {"ORIGIN", "ASPATH", "NEXTHOP", "LOCALPREF", "AGGREGATE"}
-    assert by_flags["OT"] == {"COMMUNITY", "EXT_COMMUNITY", "LARGE_COMMUNITY", "AGGREGATOR", "OTC"}
+    assert by_flags["OT"] >= {"COMMUNITY", "AS4PATH", "AS4AGGREGATOR", "PMSI_TUNNEL", "TUNNEL", "IPV6_EXT_COMMUNITY"}
+    assert by_flags["OT"] >= {"PE_DISTING", "SFP_ATTR", "BFD_DISCRIMINATOR", "PREFIX_SID", "SET"}
 
 
 @pytest.mark.parametrize("code", range(256))
@@ -252,7 +254,7 @@ SHORTHAND = [
     ("MED", "0x64", "80040400000064"),
     ("med", "100", "80040400000064"),
     ("AGGREGATE", True, "400600"),
-    ("PMSI_TUNNEL", True, "801600"),
+    ("PMSI_TUNNEL", True, "c01600"),
     ("ATTR_99", "0x0102", "8063020102"),
     ("CLUSTER_LIST", [], "800a00"),
     ("COMMUNITY", ["65535:65281"], "c00804ffffff01"),
@@ -275,7 +277,7 @@ REFUSED = [
     ("ORIGIN", None),
     ("ORIGIN", {"flags": "T"}),
     ("ORIGIN", {"flags": 64, "value": "IGP"}),
-    ("ORIGIN", {"flags": "T", "value": "IGP", "more": 1}),
+    ("ORIGIN", {"flags": "T"}),
     ("NEXTHOP", "2001:db8::1"),
     ("NEXTHOP", "10.0.0"),
     ("NEXTHOP", 1),

@@ -1,7 +1,8 @@
 """JSON lines to blocks: the messages that bgpipe.formats.json reads from them, or a place where it must go on.
 
 Taken are lines that say it as our own encoder does: no spaces, keys in its order, numbers without leading zeros,
-addresses in the form of RFC 5952, tags that a per-peer header can say in the same words. Everything else is declined.
+addresses in the form of RFC 5952, tags that a per-peer header can say in the same words. A line with blanks, or with
+keys in another order, is put into that form first (see `canonical`). Everything else is declined.
 
 Octets are written without looking at how much room is left, because `decode` has asked for enough before each line:
 no character becomes more than OCTETS_PER_CHARACTER octets (AS numbers "1," are the worst: each four octets, and with
@@ -13,8 +14,9 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
-from .block cimport AS4, LEFT, MESSAGE_HEADER, PEER_AS4, RIGHT, Entry
+from .block cimport AS4, LEFT, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIGHT, Entry
 from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, sub, take, wrote
+from .spelling cimport canonical
 from .text cimport get_ipv4, get_ipv6, get_number, get_prefixes, match, put_u16, put_u32, read_digits, read_number
 from .update cimport (
     AGGREGATOR, AS4_AGGREGATOR, AS4_PATH, AS_PATH, AS_SEQUENCE, AS_SET, ATOMIC_AGGREGATE, CLUSTER_LIST, COMMUNITY,
@@ -35,17 +37,31 @@ cdef enum:
     PEER_HEADER = 44  # octets of the longest
 
 
+cdef struct Width:
+    unsigned octets  # of an AS number in AS_PATH and AGGREGATOR
+    bint said        # by the line itself
+
+
+cdef inline Width read_width(Reader* r) noexcept nogil:
+    """What WIRE says, which is the last key of a line in our own spelling (see bgpipe.formats.json_meta)."""
+    cdef Width width
+    cdef const uint8_t* end = r.base + r.end
+    width.octets = 2 if left(r) > 14 and memcmp(end - 14, b'"WIRE":"AS2"}]', 14) == 0 else 4
+    width.said = width.octets == 2 or left(r) > 14 and memcmp(end - 14, b'"WIRE":"AS4"}]', 14) == 0
+    return width
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Path attributes: values
 
-cdef inline uint8_t* get_set(uint8_t* p, Reader* r) noexcept nogil:
+cdef inline uint8_t* get_set(uint8_t* p, Reader* r, unsigned width) noexcept nogil:
     """An AS_SET from behind its opening bracket."""
     cdef uint8_t* count = p + 1
     p[0] = AS_SET
     count[0] = 0
     p += 2
     while count[0] < MAX_SEGMENT:
-        p = get_number(p, r, 4)
+        p = get_number(p, r, width)
         if p == NULL:
             return NULL
         count[0] += 1
@@ -56,14 +72,14 @@ cdef inline uint8_t* get_set(uint8_t* p, Reader* r) noexcept nogil:
     return NULL
 
 
-cdef inline uint8_t* get_path(uint8_t* p, Reader* r) noexcept nogil:
+cdef inline uint8_t* get_path(uint8_t* p, Reader* r, unsigned width) noexcept nogil:
     """AS_PATH from behind its opening bracket: numbers are of as few AS_SEQUENCEs as hold them, a list is an AS_SET."""
     cdef uint8_t* count = NULL  # that of the sequence that the next number belongs to
     if match(r, b"]"):
         return p
     while True:
         if match(r, b"["):
-            p = get_set(p, r)
+            p = get_set(p, r, width)
             count = NULL
         else:
             if count == NULL or count[0] == MAX_SEGMENT:
@@ -72,7 +88,7 @@ cdef inline uint8_t* get_path(uint8_t* p, Reader* r) noexcept nogil:
                 count[0] = 0
                 p += 2
             count[0] += 1
-            p = get_number(p, r, 4)
+            p = get_number(p, r, width)
         if p == NULL:
             return NULL
         if match(r, b","):
@@ -133,11 +149,11 @@ cdef inline uint8_t* get_ext_communities(uint8_t* p, Reader* r) noexcept nogil:
         return p if match(r, b"]") else NULL
 
 
-cdef inline uint8_t* get_aggregator(uint8_t* p, Reader* r) noexcept nogil:
+cdef inline uint8_t* get_aggregator(uint8_t* p, Reader* r, unsigned width) noexcept nogil:
     if not match(r, b'{"asn":'):
         return NULL
-    p = get_number(p, r, 4)
-    if p == NULL or not match(r, b', "addr":"'):
+    p = get_number(p, r, width)
+    if p == NULL or not (match(r, b', "addr":"') or match(r, b',"addr":"')):
         return NULL
     p = get_ipv4(p, r)
     return p if p != NULL and match(r, b'"}') else NULL
@@ -194,7 +210,7 @@ cdef inline uint8_t* get_mp(uint8_t* p, Reader* r, bint is_reach) noexcept nogil
     return p if p != NULL and match(r, b"}") else NULL
 
 
-cdef inline uint8_t* get_value(uint8_t* p, Reader* r, unsigned code) noexcept nogil:
+cdef inline uint8_t* get_value(uint8_t* p, Reader* r, unsigned code, unsigned width) noexcept nogil:
     if code == ORIGIN:
         p[0] = 0 if match(r, b'"IGP"') else 1 if match(r, b'"EGP"') else 2
         return p + 1 if p[0] < 2 or match(r, b'"INCOMPLETE"') else NULL
@@ -203,7 +219,7 @@ cdef inline uint8_t* get_value(uint8_t* p, Reader* r, unsigned code) noexcept no
     if code == ATOMIC_AGGREGATE:
         return p if match(r, b"true") else NULL
     if code == AGGREGATOR or code == AS4_AGGREGATOR:
-        return get_aggregator(p, r)
+        return get_aggregator(p, r, width if code == AGGREGATOR else 4)
     if code == MP_REACH or code == MP_UNREACH:
         return get_mp(p, r, code == MP_REACH)
     if code == NEXT_HOP or code == ORIGINATOR_ID:
@@ -214,7 +230,7 @@ cdef inline uint8_t* get_value(uint8_t* p, Reader* r, unsigned code) noexcept no
     if not match(r, b"["):
         return NULL
     if code == AS_PATH or code == AS4_PATH:
-        return get_path(p, r)
+        return get_path(p, r, width if code == AS_PATH else 4)
     if code == COMMUNITY:
         return get_tuples(p, r, 2, 2)
     if code == LARGE_COMMUNITY:
@@ -270,7 +286,7 @@ cdef inline unsigned read_name(Reader* r, unsigned* place) noexcept nogil:
     return 0
 
 
-cdef inline uint8_t* get_attributes(uint8_t* p, Reader* r) noexcept nogil:
+cdef inline uint8_t* get_attributes(uint8_t* p, Reader* r, Width* width) noexcept nogil:
     """The members of "attrs", from behind its opening brace to behind its closing one."""
     cdef uint8_t* start
     cdef uint8_t* value
@@ -284,6 +300,8 @@ cdef inline uint8_t* get_attributes(uint8_t* p, Reader* r) noexcept nogil:
         if code == 0 or (seen >> code) & 1 or not match(r, b':{"flags":"'):
             return NULL
         seen |= <uint64_t> 1 << code
+        if (code == AS4_PATH or code == AS4_AGGREGATOR) and not width.said:
+            return NULL  # which width the other AS numbers have then is for Python to find out
         flags = OPTIONAL if match(r, b"O") else 0
         if match(r, b"T"):
             flags |= TRANSITIVE
@@ -295,7 +313,7 @@ cdef inline uint8_t* get_attributes(uint8_t* p, Reader* r) noexcept nogil:
             return NULL
         start = p
         value = p + (4 if flags & EXTENDED else 3)
-        p = get_value(value, r, code)
+        p = get_value(value, r, code, width.octets)
         if p == NULL or not match(r, b"}"):
             return NULL
         size = p - value
@@ -382,7 +400,7 @@ cdef inline Reader read_list(Reader* r) noexcept nogil:
     return sub(r, size + 1 if bracket == NULL else bracket - text + 1)
 
 
-cdef inline uint8_t* get_update(uint8_t* p, Reader* r) noexcept nogil:
+cdef inline uint8_t* get_update(uint8_t* p, Reader* r, Width* width) noexcept nogil:
     """The body of an UPDATE (RFC 4271 section 4.3). "reach" stands first in the text and last in the message."""
     cdef Reader reach = reader(r.base, r.pos, r.pos)
     cdef bint first = True
@@ -402,7 +420,7 @@ cdef inline uint8_t* get_update(uint8_t* p, Reader* r) noexcept nogil:
     start = p
     p += 2
     if match_member(r, b'"attrs":{', &first):
-        p = get_attributes(p, r)
+        p = get_attributes(p, r, width)
         if p == NULL:
             return NULL
     put_u16(start, <uint32_t> (p - start - 2))
@@ -453,6 +471,8 @@ cdef inline uint8_t* get_tags(uint8_t* p, Reader* r) noexcept nogil:
         if not read_number(r, 0xFFFF, &number) or number == 0 or not match(r, b'"'):
             return NULL
         put_u16(p + 8, <uint32_t> number)
+    if match_member(r, b'"WIRE":"AS2"', &first) or match_member(r, b'"WIRE":"AS4"', &first):
+        pass  # read_width has seen it
     p[11] = 1 if size == 4 else 2
     return p + 12 + 2 * size if match(r, b"}") else NULL
 
@@ -462,6 +482,7 @@ cdef inline uint8_t* get_line(uint8_t* p, Reader* r, Clock* clock, Entry* entry)
     cdef uint8_t* start = p
     cdef uint64_t seq
     cdef unsigned kind
+    cdef Width width = read_width(r)
     if match(r, b'["R",'):
         entry.flags = AS4 | PEER_AS4 | RIGHT
     elif match(r, b'["L",'):
@@ -477,12 +498,12 @@ cdef inline uint8_t* get_line(uint8_t* p, Reader* r, Clock* clock, Entry* entry)
     p += MESSAGE_HEADER
     if match(r, b',"UPDATE",'):
         kind = UPDATE
-        p = get_update(p, r)
+        p = get_update(p, r, &width)
     elif match(r, b',"KEEPALIVE",null'):
         kind = KEEPALIVE
     else:
         return NULL
-    if p == NULL or p - start > MAX_MESSAGE or not match(r, b","):
+    if p == NULL or p - start > MAX_MESSAGE:
         return NULL
     memset(start, 0xFF, 16)
     put_u16(start + 16, <uint32_t> (p - start))
@@ -492,6 +513,13 @@ cdef inline uint8_t* get_line(uint8_t* p, Reader* r, Clock* clock, Entry* entry)
     entry.peer = <uint32_t> (p - start)
     entry.length = <uint16_t> (p - start)
     entry.spare = 0
+    if width.octets == 2:
+        entry.flags ^= AS4
+    if match(r, b"]") or match(r, b",null]"):
+        entry.peer = NO_PEER
+        return p if left(r) == 0 else NULL
+    if not match(r, b","):
+        return NULL
     p = get_tags(p, r)
     return p if p != NULL and match(r, b"]") and left(r) == 0 else NULL
 
@@ -516,9 +544,10 @@ def decode(bytes lines not None, Py_ssize_t start):
     A line without an end is. `end` may also come where enough has been read. Raises MemoryError.
     """
     cdef Py_ssize_t size = PyBytes_GET_SIZE(lines)
-    cdef Writer octets, entries
+    cdef Writer octets, entries, scratch
     cdef size_t offset
-    cdef Reader r, line
+    cdef Reader r, line, text
+    cdef uint8_t* start_of
     cdef Clock clock
     cdef Entry entry
     cdef uint8_t* p
@@ -527,6 +556,7 @@ def decode(bytes lines not None, Py_ssize_t start):
     r = reader(<const uint8_t*> PyBytes_AS_STRING(lines), start, size)
     open_writer(&octets, 1 << 12)  # not more, since the first line may be declined already
     open_writer(&entries, 64 * sizeof(Entry))
+    open_writer(&scratch, 64)
     memcpy(clock.text, b"1970-01-01T00:00:00", 19)
     clock.second = 0
     with nogil:
@@ -534,11 +564,16 @@ def decode(bytes lines not None, Py_ssize_t start):
             line = next_line(&r)
             if line.failed:
                 break
+            text = line
             p = room(&octets, OCTETS_PER_CHARACTER * left(&line) + OCTETS_PER_LINE)
             if p == NULL:
                 break
             offset = octets.used
-            p = get_line(p, &line, &clock, &entry)
+            start_of = p
+            p = get_line(start_of, &line, &clock, &entry)
+            if p == NULL:
+                line = canonical(&scratch, text)
+                p = get_line(start_of, &line, &clock, &entry)
             if p == NULL:
                 break
             wrote(&octets, p)
@@ -550,5 +585,6 @@ def decode(bytes lines not None, Py_ssize_t start):
             memcpy(p, &entry, sizeof(Entry))
             wrote(&entries, p + sizeof(Entry))
             start = r.pos
+    close_writer(&scratch)
     index = close_writer(&entries)
     return close_writer(&octets), bytearray(index), start

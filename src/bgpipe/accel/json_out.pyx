@@ -10,14 +10,14 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset, strlen
 
-from .block cimport LEFT, MESSAGE_HEADER, PEER_AS4, RIGHT, NO_PEER, Entry, message_of, next_entry, octets_of, peer_of
+from .block cimport AS4, LEFT, MESSAGE_HEADER, PEER_AS4, RIGHT, NO_PEER, Entry, message_of, next_entry, octets_of, peer_of
 from .octets cimport (
     Reader, Writer, close_writer, left, open_writer, reader, room, skip, sub, take, u8, u16, u32, wrote,
 )
 from .update cimport (
     AGGREGATOR, AS4_AGGREGATOR, AS4_PATH, AS_PATH, AS_SET, ATOMIC_AGGREGATE, CLUSTER_LIST, COMMUNITY, EXT_COMMUNITY,
     LARGE_COMMUNITY, LOCAL_PREF, MED, MP_REACH, MP_UNREACH, NEXT_HOP, ORIGIN, ORIGINATOR_ID, OTC,
-    Attribute, Mp, Update, locate,
+    Attribute, Mp, Update, has, locate,
 )
 
 
@@ -412,6 +412,7 @@ cdef inline uint8_t* put_update(uint8_t* p, const Update* u) noexcept nogil:
 # What is the same for many messages: the second, the peer
 
 cdef struct Clock:
+    bint short      # milliseconds are enough
     int64_t second  # that the text is of
     uint8_t text[24]
 
@@ -456,7 +457,7 @@ cdef inline uint8_t* put_time(uint8_t* p, Clock* clock, int64_t time) noexcept n
         put_char(put_two(q, of_day % 60), c".")
     memcpy(p, clock.text, 20)
     p = put_three(p + 20, micros // 1000)
-    if micros % 1000:
+    if micros % 1000 and not clock.short:
         p = put_three(p, micros % 1000)
     return p
 
@@ -535,6 +536,11 @@ cdef inline Peer* find_peer(Peer* peers, Reader r, bint as4) noexcept nogil:
     return peer
 
 
+cdef inline uint8_t* put_wire(uint8_t* p, bint as4) noexcept nogil:
+    """The key WIRE, which says how many octets an AS number has, and the brace behind it."""
+    return put(p, b'"WIRE":"AS4"}' if as4 else b'"WIRE":"AS2"}')
+
+
 cdef struct State:
     Clock clock
     Update update
@@ -547,6 +553,8 @@ cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader m
     cdef Reader r = message
     cdef Peer* peer
     cdef unsigned kind
+    cdef bint as4 = (entry.flags & AS4) != 0
+    cdef bint tell_width = False  # see bgpipe.formats.json_meta on WIRE
     skip(&r, MESSAGE_HEADER - 1)
     kind = u8(&r)
     if r.failed or entry.seq < 0 or entry.seq >> 59 or entry.time < 0 or entry.time >> 52:
@@ -560,24 +568,31 @@ cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader m
         p = put_update(put(p, b'","UPDATE",'), &state.update)
         if p == NULL:
             return NULL
+        tell_width = not as4 or has(&state.update, AS4_PATH) or has(&state.update, AS4_AGGREGATOR)
     elif kind == KEEPALIVE and not left(&r):
         p = put(p, b'","KEEPALIVE",null')
     else:
         return NULL
-    if entry.peer == NO_PEER:
+    if entry.peer == NO_PEER and not tell_width:
         return put(p, b",{}]\n")
+    if entry.peer == NO_PEER:
+        return put(put_wire(put(p, b",{"), as4), b"]\n")
     peer = find_peer(state.peers, header, (entry.flags & PEER_AS4) != 0)
     if peer == NULL:
         return NULL
     p = put_char(p, c",")
     memcpy(p, peer.text, 256)
-    return put(p + peer.text_size, b"]\n")
+    p += peer.text_size
+    if tell_width:
+        p -= 1  # the closing brace
+        p = put_wire(put_char(p, c",") if peer.text_size > 2 else p, as4)
+    return put(p, b"]\n")
 
 
-def encode(bytes octets not None, index not None, Py_ssize_t position):
+def encode(bytes octets not None, index not None, Py_ssize_t position, bint short=False):
     """(lines, position): the messages of a block from `position` to before the first one that is declined, or the end.
 
-    octets, index: a block's. Raises MemoryError.
+    octets, index: a block's. short: times in milliseconds. Raises MemoryError.
     """
     cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
     cdef size_t size = PyBytes_GET_SIZE(octets)
@@ -589,6 +604,7 @@ def encode(bytes octets not None, index not None, Py_ssize_t position):
     cdef uint8_t* p
     cdef size_t i
     state.clock.second = -1
+    state.clock.short = short
     for i in range(<size_t> PEERS):
         state.peers[i].size = 0
     PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)

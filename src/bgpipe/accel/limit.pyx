@@ -7,11 +7,12 @@ collide. A route that is gone leaves its slot, for the case that it comes back, 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memcpy, memset
 
 from .block cimport LEFT, MESSAGE_HEADER, Entry, message_of, next_entry
-from .octets cimport Reader, left, reader, skip, take, u8, u16, u32
-from .update cimport AS4_PATH, AS_PATH, AS_SEQUENCE, MP_REACH, MP_UNREACH, Update, has, locate, value_of
+from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, skip, take, u8, u16, u32, wrote
+from .update cimport AS4_PATH, AS_PATH, AS_SEQUENCE, EXTENDED, MP_REACH, MP_UNREACH, Attribute, Update, has, locate, value_of
 
 from os import urandom
 
@@ -37,6 +38,13 @@ cdef enum:  # what is violations of a prefix
     TOTAL = 32
     NEAR = 8  # bits to the left of a limit that has come near
     FAILED = 1 << 16  # no memory
+    REASONS = 6  # SHORT to TOTAL
+
+
+cdef struct Violation:
+    Field field
+    unsigned place
+    unsigned what
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -190,6 +198,9 @@ cdef class Table:
     cdef Total total
     cdef Routes routes, pairs
     cdef Cells cells
+    cdef Violation* violations  # of the message at hand
+    cdef size_t found, most     # how many there are, and how many there is memory for
+    cdef uint64_t removed[REASONS]
 
     def __cinit__(
         self, *, unsigned families, unsigned minimum, unsigned maximum, uint64_t session, uint64_t origin,
@@ -219,6 +230,7 @@ cdef class Table:
         self.make_empty()
 
     def __dealloc__(self):
+        free(self.violations)
         free(self.routes.slots)
         free(self.pairs.slots)
         free(self.cells.slots)
@@ -262,11 +274,15 @@ cdef class Table:
 
     # Blocks
 
-    def run(self, bytes octets not None, index not None, Py_ssize_t position):
+    def run(
+        self, bytes octets not None, index not None, Py_ssize_t position, unsigned quiet=0, dict bodies=None
+    ):
         """(position, violations): passes over a block from `position` on, up to a message of which there is something to say.
 
         violations: (field, place in it, what) of each of its prefixes of which there is something to say; None if the
         message is for Python to read. Behind the last message, the position is the number of messages.
+        quiet: the sum of what need not be said. Prefixes that are removed for such a reason are taken out here, and
+        counted for `take_removed`; `bodies` gets the body that is left by the message's position, or None.
         """
         cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
         cdef size_t size = PyBytes_GET_SIZE(octets)
@@ -274,7 +290,6 @@ cdef class Table:
         cdef Reader entries, message
         cdef Entry entry
         cdef Update u
-        cdef list violations = []
         PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)
         try:
             entries = reader(<const uint8_t*> view.buf, <size_t> position * sizeof(Entry), view.len)
@@ -285,31 +300,167 @@ cdef class Table:
                 if message.base[message.pos + MESSAGE_HEADER - 1] == UPDATE:
                     if not locate(&u, message, entry.flags) or not u.as4 and has(&u, AS4_PATH):
                         return position, None
-                    self.read(&u, 1 if entry.flags & LEFT else 0, violations)
-                    if violations:
-                        return position, violations
+                    self.found = 0
+                    self.read(&u, 1 if entry.flags & LEFT else 0)
+                    if self.found:
+                        if bodies is None or not self.is_quiet(quiet):
+                            return position, self.listed()
+                        bodies[position] = self.stripped(&u, left(&message) - MESSAGE_HEADER)
                 position += 1
         finally:
             PyBuffer_Release(&view)
-        return position, violations
+        return position, []
 
-    cdef int read(self, Update* u, unsigned side, list violations) except -1:
+    def take_removed(self):
+        """How many announced prefixes `run` has taken out since it was asked last, by what was said of them."""
+        taken = {1 << bit: self.removed[bit] for bit in range(REASONS) if self.removed[bit]}
+        memset(self.removed, 0, sizeof(self.removed))
+        return taken
+
+    cdef list listed(self):
+        cdef size_t i
+        return [(self.violations[i].field, self.violations[i].place, self.violations[i].what) for i in range(self.found)]
+
+    cdef int violate(self, Field field, unsigned place, unsigned what) except -1:
+        """Notes a prefix of the message at hand."""
+        cdef Violation* grown
+        if self.found == self.most:
+            grown = <Violation*> realloc(self.violations, (2 * self.most + SMALLEST) * sizeof(Violation))
+            if grown == NULL:
+                raise MemoryError
+            self.violations = grown
+            self.most = 2 * self.most + SMALLEST
+        self.violations[self.found] = Violation(field, place, what)
+        self.found += 1
+        return 0
+
+    cdef bint is_quiet(self, unsigned quiet):
+        """Whether nothing has to be said of the message at hand. Of what is withdrawn nothing ever is."""
+        cdef size_t i
+        for i in range(self.found):
+            if self.violations[i].field >= NLRI and self.violations[i].what & ~quiet:
+                return False
+        return True
+
+    cdef stripped(self, Update* u, size_t size):
+        """What bgpipe.routes.prefix_limits.strip gives: the body without the prefixes noted, None if nothing is left."""
+        cdef Writer w
+        cdef size_t i
+        cdef unsigned bit
+        cdef uint8_t* start
+        cdef uint8_t* p
+        cdef Attribute* attribute
+        cdef bint reaches = False, nothing = True
+        cdef uint8_t* mark
+        for i in range(self.found):
+            for bit in range(REASONS):
+                if self.violations[i].field >= NLRI and self.violations[i].what == <unsigned> 1 << bit:
+                    self.removed[bit] += 1
+        open_writer(&w, size)
+        start = p = room(&w, size)
+        p = self.put_left(start + 2, u.withdrawn, u.add_path, WITHDRAWN)
+        put_length(start, p - start - 2)
+        nothing = p == start + 2
+        reaches = self.leaves(u.nlri, u.add_path, NLRI) or has(u, MP_REACH) and (
+            not self.notes(MP_NLRI) or self.leaves(u.reach.nlri, u.add_path, MP_NLRI)
+        )
+        mark = p
+        p += 2
+        for i in range(u.count):
+            attribute = &u.attributes[i]
+            if reaches or attribute.code == MP_UNREACH:
+                p = self.put_attribute(p, u, attribute)
+        put_length(mark, p - mark - 2)
+        nothing = nothing and not reaches and p == mark + 2
+        p = self.put_left(p, u.nlri, u.add_path, NLRI)
+        wrote(&w, p)
+        body = close_writer(&w)
+        return None if nothing else body
+
+    cdef uint8_t* put_attribute(self, uint8_t* p, Update* u, const Attribute* attribute) noexcept:
+        """An attribute with what is left of its prefixes; nothing where none are left of some."""
+        cdef Reader value = attribute.value
+        cdef Reader nlri
+        cdef Field field = MP_NLRI if attribute.code == MP_REACH else MP_WITHDRAWN
+        cdef size_t header = 4 if attribute.flags & EXTENDED else 3
+        cdef size_t size = left(&value)
+        cdef uint8_t* end
+        if attribute.code != MP_REACH and attribute.code != MP_UNREACH or not self.notes(field):
+            memcpy(p + header, value.base + value.pos, size)
+            end = p + header + size
+        else:
+            nlri = u.reach.nlri if attribute.code == MP_REACH else u.unreach.nlri
+            if not self.leaves(nlri, u.add_path, field):
+                return p
+            size -= left(&nlri)
+            memcpy(p + header, value.base + value.pos, size)
+            end = self.put_left(p + header + size, nlri, u.add_path, field)
+            size = end - p - header
+        p[0] = attribute.flags
+        p[1] = attribute.code
+        if header == 4:
+            put_length(p + 2, size)
+        else:
+            p[2] = <uint8_t> size
+        return end
+
+    cdef bint notes(self, Field field) noexcept:
+        """Whether a prefix of a field is noted."""
+        cdef size_t i
+        for i in range(self.found):
+            if self.violations[i].field == field:
+                return True
+        return False
+
+    cdef size_t leaves(self, Reader r, bint add_path, Field field) noexcept:
+        """Octets that are left of a field."""
+        cdef size_t size = 0, start = r.pos, i = 0
+        cdef unsigned place = 0
+        while left(&r):
+            pass_prefix(&r, add_path)
+            if not self.is_noted(field, place, &i):
+                size += r.pos - start
+            start = r.pos
+            place += 1
+        return size
+
+    cdef uint8_t* put_left(self, uint8_t* p, Reader r, bint add_path, Field field) noexcept:
+        """The prefixes of a field that are left, octet by octet."""
+        cdef size_t start = r.pos, i = 0
+        cdef unsigned place = 0
+        while left(&r):
+            pass_prefix(&r, add_path)
+            if not self.is_noted(field, place, &i):
+                memcpy(p, r.base + start, r.pos - start)
+                p += r.pos - start
+            start = r.pos
+            place += 1
+        return p
+
+    cdef inline bint is_noted(self, Field field, unsigned place, size_t* i) noexcept:
+        """Whether the prefix at a place is noted; i: where to look first, for places that ascend."""
+        while i[0] < self.found and (
+            self.violations[i[0]].field < field or self.violations[i[0]].field == field and self.violations[i[0]].place < place
+        ):
+            i[0] += 1
+        return i[0] < self.found and self.violations[i[0]].field == field and self.violations[i[0]].place == place
+
+    cdef int read(self, Update* u, unsigned side) except -1:
         """One UPDATE. What it withdraws is gone before what it announces comes."""
         cdef uint32_t origin
         if not self.permanent:
-            self.read_field(u.withdrawn, 1, 1, u.add_path, WITHDRAWN, 0, side, violations)
+            self.read_field(u.withdrawn, 1, 1, u.add_path, WITHDRAWN, 0, side)
             if has(u, MP_UNREACH):
-                self.read_field(u.unreach.nlri, u.unreach.afi, u.unreach.safi, u.add_path, MP_WITHDRAWN, 0, side, violations)
+                self.read_field(u.unreach.nlri, u.unreach.afi, u.unreach.safi, u.add_path, MP_WITHDRAWN, 0, side)
         if left(&u.nlri) or has(u, MP_REACH):
             origin = origin_of(u)
-            self.read_field(u.nlri, 1, 1, u.add_path, NLRI, origin, side, violations)
+            self.read_field(u.nlri, 1, 1, u.add_path, NLRI, origin, side)
             if has(u, MP_REACH):
-                self.read_field(u.reach.nlri, u.reach.afi, u.reach.safi, u.add_path, MP_NLRI, origin, side, violations)
+                self.read_field(u.reach.nlri, u.reach.afi, u.reach.safi, u.add_path, MP_NLRI, origin, side)
         return 0
 
     cdef int read_field(
-        self, Reader r, unsigned afi, unsigned safi, bint add_path, Field field, uint32_t origin, unsigned side,
-        list violations
+        self, Reader r, unsigned afi, unsigned safi, bint add_path, Field field, uint32_t origin, unsigned side
     ) except -1:
         cdef unsigned what, place = 0
         cdef Route route
@@ -331,7 +482,7 @@ cdef class Table:
                 self.remove(&route, side)
                 what = 0
             if what:
-                violations.append((<int> field, place, what))
+                self.violate(field, place, what)
             place += 1
         return 0
 
@@ -447,6 +598,17 @@ cdef class Table:
         """The first bits of an address, as a number."""
         cdef unsigned shift = 32 - self.block_bits_4 if route.family & 1 else 64 - self.block_bits_6
         return route.high >> shift if shift < 64 else 0
+
+
+cdef inline void put_length(uint8_t* p, size_t length) noexcept nogil:
+    p[0] = <uint8_t> (length >> 8)
+    p[1] = <uint8_t> (length & 0xFF)
+
+
+cdef inline void pass_prefix(Reader* r, bint add_path) noexcept nogil:
+    if add_path:
+        skip(r, 4)
+    skip(r, (<size_t> u8(r) + 7) >> 3)
 
 
 cdef inline bint has_origin(const Route* route, uint32_t origin) noexcept nogil:

@@ -15,6 +15,7 @@ from ..runtime.log import StderrLog, printable
 
 def main(words: Sequence[str] | None = None) -> int:
     """Runs one command line; the exit code."""
+    open_standard_streams()
     log = StderrLog()
     try:
         return run(sys.argv[1:] if words is None else words, log)
@@ -34,6 +35,23 @@ def main(words: Sequence[str] | None = None) -> int:
         fail(log, f"unexpected {type(error).__name__}: {error} (please report it; -l debug shows where)")
         log.debug("unexpected error", exc_info=error)
     return 1
+
+
+def open_standard_streams() -> None:
+    """Where one of the three was closed (`2>&-`), the next file that is opened would be taken for it. In its place
+    comes one that can't be used: what was to go to standard output fails there, and what is for people is dropped."""
+    for number, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, flags)
+            if opened != number:
+                os.dup2(opened, number)
+                os.close(opened)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def run(words: Sequence[str], log: StderrLog) -> int:
@@ -85,8 +103,14 @@ def help_text(name: str) -> str:
 
 
 def show(text: str) -> None:
-    sys.stdout.write(text)
-    sys.stdout.flush()
+    """To standard output. Raises StageError, and BrokenPipeError where nobody reads any more."""
+    from ..net.errors import StreamError
+    from ..net.standard_output import StandardOutput
+
+    try:
+        StandardOutput().write(text.encode(errors="backslashreplace"))
+    except StreamError as error:
+        raise StageError(str(error)) from None
 
 
 def say(text: str) -> None:

@@ -58,6 +58,10 @@ def ignore_damage(damage: Damage) -> None:
     """The default listener."""
 
 
+def ignore_note(text: str) -> None:
+    """The default listener."""
+
+
 class Decoder:
     """Octets of a stream in pieces of any size, to items in their order.
 
@@ -123,13 +127,15 @@ class Encoder:
 class DecoderOptions:
     """What a decoder may be told when it is made.
 
-    on_damage: called once for each bad record. context: how messages are to be read that don't say it themselves.
+    on_damage: called once for each bad record. on_note: called with what is odd, but no damage.
+    context: how messages are to be read that don't say it themselves.
     states: give the state changes of the input too, as wire.state.StateChange.
     """
 
     on_damage: Callable[[Damage], None] = ignore_damage
     context: WireContext = AS4
     states: bool = False
+    on_note: Callable[[str], None] = ignore_note
 
 
 @dataclass(frozen=True, slots=True)

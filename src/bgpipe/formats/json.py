@@ -1,9 +1,10 @@
 """JSON lines: one array for each message, `[dir, seq, "time", "TYPE", body, meta]`.
 
 dir: "R", "L", "LR" or "?". seq: number of the message in its direction. time: UTC, `YYYY-MM-DDTHH:MM:SS.mmm`, with
-six digits where milliseconds don't say it all; 1970 is "no time". TYPE: OPEN UPDATE NOTIFY KEEPALIVE REFRESH INVALID,
-`Type(n)`, or STATE for a state change of an MRT archive. body: by type, a string is the whole body in hexadecimal.
-meta: tags, and ACTION.
+six digits where milliseconds don't say it all; 1970 and what is no string are "no time". TYPE: OPEN UPDATE NOTIFY
+KEEPALIVE REFRESH INVALID, `Type(n)`, or STATE for a state change of an MRT archive. body: by type, a string is the
+whole body in hexadecimal.
+meta: tags, and the keys ACTION and WIRE (see json_meta).
 
 A line may end early; null means nothing is said. A line that is an object is the body of an UPDATE. Empty lines and
 lines that start with # are skipped.
@@ -12,11 +13,9 @@ lines that start with # are skipped.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from json.encoder import encode_basestring_ascii as quote
 from typing import Any, Final
 
 import msgspec
@@ -26,18 +25,17 @@ from ..wire.block import Block
 from ..wire.body import body_from_json
 from ..wire.context import AS4, WireContext
 from ..wire.errors import TextError, WireError
-from ..wire.family import IPV4_UNICAST, Family, parse_family
 from ..wire.item import Item
 from ..wire.message import UPDATE, Message, parse_type
-from ..wire.peer import peer_tags
+from ..wire.peer import order_tags
 from ..wire.state import STATE, StateChange, parse_state
 from . import base
-from .base import Damage, Format, OnReport, encode_block, ignore_damage
+from .base import Damage, EncoderOptions, Format, OnReport, encode_block, ignore_damage, ignore_note
+from .json_line import parse_line, unknown_key
+from .json_meta import context_of, format_meta, parse_action, parse_wire
 
 MAX_LINE: Final = 16 << 20
 """Octets of the longest line that is read. The JSON of the longest message has less than 2 MiB."""
-BORROW, DROP, ACCEPT = 1, 2, 4
-ACTIONS: Final = {"BORROW": BORROW, "DROP": DROP, "ACCEPT": ACCEPT}
 _json_out: Any = getattr(accel, "json_out", None)
 _json_in: Any = getattr(accel, "json_in", None)
 _DIRECTIONS: Final = {"R": "R", "L": "L", "LR": "LR", "RL": "LR", "?": "?", "": "?"}
@@ -72,16 +70,16 @@ class Encoder(base.Encoder):
         if time != self._time:
             self._time = time
             self._time_text = format_time(time)
-        peer = message.peer
-        meta = _format_peer(peer) if peer is not None and not message.action else _format_meta(message)
+        body = message.format_json()
         head = f'["{message.direction}",{message.seq},"{self._time_text}","{message.type}"'
-        return f"{head},{message.format_json()},{meta}]\n".encode()
+        return f"{head},{body},{format_meta(message, body)}]\n".encode()
 
 
 class Decoder(base.Decoder):
     """Lines to messages. A line that can't be read is one damage and costs itself.
 
-    context: how the octets are made. Path identifiers are written for the families whose prefixes have any.
+    context: how the octets are made, where the line doesn't say it: see json_meta. Path identifiers are written for the
+    families whose prefixes have any. on_note: called once, where a body has a key that nobody knows.
     max_line: octets of the longest line that is read.
     """
 
@@ -89,10 +87,12 @@ class Decoder(base.Decoder):
         self,
         *,
         on_damage: Callable[[Damage], None] = ignore_damage,
+        on_note: Callable[[str], None] = ignore_note,
         context: WireContext = AS4,
         max_line: int = MAX_LINE,
     ) -> None:
         super().__init__(on_damage=on_damage, context=context)
+        self.on_note = on_note
         self._max_line = max_line
         self._line = 0
         self._held: list[bytes] = []
@@ -100,6 +100,8 @@ class Decoder(base.Decoder):
         self._held_size = 0
         self._too_long = False
         """What comes up to the next newline belongs to a line that was given up."""
+        self._told = False
+        """An unknown key was told."""
         self._second = ""
         self._second_time = 0
 
@@ -189,42 +191,29 @@ class Decoder(base.Decoder):
     def _refuse_length(self) -> None:
         self.damage(f"longer than {self._max_line} octets; the line is left out", line=self._line)
 
-    def _decode(self, line: bytes) -> Message:
-        path_ids = b'"#' in line
-        if line[0] == 0x7B:
-            return self._build(_Line(type="UPDATE", body=msgspec.json.decode(line)), path_ids)
-        if line[0] != 0x5B:
-            raise TextError("neither an array nor an object")
-        try:
-            return self._build(_decode_line(line), path_ids)
-        except msgspec.ValidationError:
-            return self._build(_decode_odd_line(line), path_ids)
-
-    def _build(self, line: _Line, path_ids: bool) -> Message:
-        """`path_ids`: there may be prefixes with path identifiers."""
+    def _decode(self, text: bytes) -> Message:
+        line = parse_line(text)
         direction = _DIRECTIONS.get(line.direction or "")
         if direction is None:
             direction = _DIRECTIONS.get((line.direction or "").upper())
             if direction is None:
                 raise TextError(f"unknown direction {line.direction!r}; R, L or LR is expected")
         seq = line.seq if type(line.seq) is int and 0 <= line.seq < 1 << 63 else 0
-        time = self._parse_time(line.time) if line.time else 0
-        tags = line.meta or {}
-        action = _parse_action(tags.pop("ACTION")) if "ACTION" in tags else 0
-        context = self.context
-        if isinstance(line.type, int):
-            type_code = line.type
-            if not 0 <= type_code <= 255:
-                raise TextError(f"message type {type_code}; 0 to 255 is expected")
-        else:
-            type_code = _parse_type(line.type or "KEEPALIVE")
-            if type_code == STATE:
-                old, new = _parse_states(line.body)
-                return StateChange(
-                    old, new, direction=direction, seq=seq, time=time, context=context, tags=tags, action=action
-                )
-        if path_ids and type_code == UPDATE and isinstance(line.body, dict):
-            context = _with_add_path(context, _families_with_path_ids(line.body))
+        time = self._parse_time(line.time) if line.time and isinstance(line.time, str) else 0
+        tags = order_tags(line.meta) if line.meta else {}
+        action = parse_action(tags.pop("ACTION")) if "ACTION" in tags else 0
+        wire = tags.pop("WIRE", "")
+        context = parse_wire(wire, self.context) if wire else self.context
+        type_code = _type_code(line.type)
+        if type_code == STATE:
+            old, new = _parse_states(line.body)
+            return StateChange(
+                old, new, direction=direction, seq=seq, time=time, context=context, tags=tags, action=action
+            )
+        if isinstance(line.body, dict):
+            if type_code == UPDATE:
+                context = context_of(line.body, context, said=bool(wire), path_ids=b'"#' in text)
+            self._tell_unknown(type_code, line.body)
         return Message(
             type_code,
             body_from_json(type_code, line.body, context),
@@ -235,6 +224,12 @@ class Decoder(base.Decoder):
             tags=tags,
             action=action,
         )
+
+    def _tell_unknown(self, type_code: int, body: dict[str, Any]) -> None:
+        """What we don't know, others may: it is no damage, but it is told once."""
+        if not self._told and (key := unknown_key(type_code, body)):
+            self._told = True
+            self.on_note(f"line {self._line}: unknown key {key!r} in a body is ignored, here and further on")
 
     def _parse_time(self, text: str) -> int:
         """As parse_time, faster within one second."""
@@ -271,35 +266,13 @@ def _format_second(second: int) -> str:
     return (_EPOCH + timedelta(seconds=second)).isoformat()[:19]
 
 
-def _format_tags(tags: Mapping[str, str]) -> str:
-    return ",".join(f"{quote(key)}:{quote(value)}" for key, value in tags.items() if value and key != "ACTION")
-
-
-@lru_cache(maxsize=8192)
-def _format_peer(peer: bytes) -> str:
-    return "{" + _format_tags(peer_tags(peer)) + "}"
-
-
-def _format_meta(message: Message) -> str:
-    tags = message.tags
-    text = _format_tags(tags) if tags else ""
-    if message.action:
-        names = "|".join(name for name, bit in ACTIONS.items() if message.action & bit)
-        text += f'{"," if text else ""}"ACTION":"{names}"'
-    return "{" + text + "}"
-
-
-def _parse_action(text: str) -> int:
-    """Names separated by |, or a number. Raises TextError."""
-    if text.isascii() and text.isdigit() and len(text) < 3:
-        return int(text) & (BORROW | DROP | ACCEPT)
-    action = 0
-    for each in filter(None, text.split("|")):
-        bit = ACTIONS.get(each.strip().upper())
-        if bit is None:
-            raise TextError(f"unknown ACTION {each!r}; {', '.join(ACTIONS)} are possible, separated by |")
-        action |= bit
-    return action
+def _type_code(found: int | str | None) -> int:
+    """Of the fourth element. Raises TextError."""
+    if not isinstance(found, int):
+        return _parse_type(found or "KEEPALIVE")
+    if not 0 <= found <= 255:
+        raise TextError(f"message type {found}; 0 to 255 is expected")
+    return found
 
 
 @lru_cache(maxsize=64)
@@ -313,74 +286,21 @@ def _parse_states(body: object) -> tuple[int, int]:
     return parse_state(body.get("old")), parse_state(body.get("new"))
 
 
-class _Line(msgspec.Struct, array_like=True):
-    """A line as nearly all are. What is missing at the end has its default, what is too much is ignored."""
+def _make_encoder(options: EncoderOptions) -> Encoder:
+    if options.compat:
+        from .json_go import GoEncoder
 
-    direction: str | None = None
-    seq: Any = None
-    time: str | None = None
-    type: int | str | None = None
-    body: Any = None
-    meta: dict[str, str] | None = None
-
-
-_decode_line: Final = msgspec.json.Decoder(_Line).decode
-_decode_elements: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_decode_tags: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
-
-
-def _decode_odd_line(text: bytes) -> _Line:
-    """A line that is not as nearly all are: tags that are no strings become their text, the rest is refused."""
-    elements = _decode_elements(text)
-    line = _Line(*map(msgspec.json.decode, elements[:5]))
-    if not isinstance(line.direction, str | None) or not isinstance(line.time, str | None):
-        raise TextError("direction and time (elements 0 and 2) must be strings")
-    if not isinstance(line.type, str | int | None) or isinstance(line.type, bool):
-        raise TextError("the type (element 3) must be a name or a number")
-    if len(elements) > 5:
-        try:
-            tags = _decode_tags(elements[5]) or {}
-        except msgspec.ValidationError:
-            raise TextError("meta (element 5) must be an object") from None
-        line.meta = {key: _tag_text(bytes(value)) for key, value in tags.items()}
-    return line
-
-
-def _tag_text(value: bytes) -> str:
-    if value[:1] == b'"':
-        return str(msgspec.json.decode(value))
-    return "" if value == b"null" else value.decode()
-
-
-def _families_with_path_ids(body: dict[str, Any]) -> frozenset[Family]:
-    """The families of an UPDATE's JSON whose prefixes have path identifiers. What is malformed is others' to refuse."""
-    families = set()
-    if _any_path_id(body.get("reach")) or _any_path_id(body.get("unreach")):
-        families.add(IPV4_UNICAST)
-    attrs = body.get("attrs")
-    for key, attribute in attrs.items() if isinstance(attrs, dict) else ():
-        if key.upper() in ("MP_REACH", "MP_UNREACH") and isinstance(attribute, dict):
-            value = attribute.get("value", attribute)
-            if isinstance(value, dict) and isinstance(value.get("af"), str) and _any_path_id(value.get("prefixes")):
-                families.add(parse_family(value["af"]))
-    return frozenset(families)
-
-
-def _any_path_id(prefixes: object) -> bool:
-    return isinstance(prefixes, list) and any(isinstance(text, str) and text[:1] == "#" for text in prefixes)
-
-
-@lru_cache(maxsize=256)
-def _with_add_path(context: WireContext, families: frozenset[Family]) -> WireContext:
-    return replace(context, add_path=families) if families else context
+        return GoEncoder(on_report=options.on_report)
+    return Encoder(on_report=options.on_report)
 
 
 FORMAT: Final = Format(
     name="json",
     suffixes=(".json", ".jsonl", ".txt"),
     sniff=sniff,
-    decoder=lambda options: Decoder(on_damage=options.on_damage, context=options.context),
-    encoder=lambda options: Encoder(on_report=options.on_report),
+    decoder=lambda options: Decoder(on_damage=options.on_damage, on_note=options.on_note, context=options.context),
+    encoder=_make_encoder,
+    compat=("go",),
     text=True,
     says_direction=True,
     says_context=True,

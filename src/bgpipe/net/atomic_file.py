@@ -15,6 +15,7 @@ import stat
 from typing import Final, NoReturn
 
 from .compression import Compressor, compressor
+from .files_in_use import Identity, file_identity
 
 _MODE: Final = 0o644
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -25,7 +26,7 @@ class AtomicFile:
     """Opened at once, so that what forbids it shows early; a device or named pipe only when it is first written, for
     that may take long. Methods raise OSError.
 
-    identity: device and number of the file that is written itself, or whose place is taken; None if there is none yet.
+    identity: of the file that is written itself, or whose place is taken; None if there is none, or a device.
     octets: how many were written, before compression.
     """
 
@@ -47,6 +48,8 @@ class AtomicFile:
         self._target = self._path if self.in_place else self._path + ".tmp"
         self._fresh = not (self.in_place and exists)
         self._fd = -1 if self._device else self._claim()
+        if append:
+            self.identity = file_identity(self._fd)
         self._start = self._end = os.fstat(self._fd).st_size if append and not self._device else 0
         if self._start:
             os.lseek(self._fd, 0, os.SEEK_END)
@@ -214,7 +217,7 @@ class AtomicFile:
         return bool(octets)
 
 
-def _identity(path: str) -> tuple[int, int] | None:
+def _identity(path: str) -> Identity | None:
     try:
         status = os.lstat(path)
     except OSError:

@@ -8,6 +8,7 @@ ADVICE = {
     errno.ENOSPC: "no space left on the device: free some, or write elsewhere",
     errno.EDQUOT: "disk quota exceeded: free some space, or write elsewhere",
     errno.EFBIG: "file too large: the limit (ulimit -f) or the file system allows no more",
+    errno.EBADF: "is closed",
     errno.EACCES: "permission denied",
     errno.ENOENT: "no such file or directory",
     errno.EISDIR: "is a directory",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
-from threading import Thread
 from typing import Final
 
+from .. import tasks
 from .bounded_queue import BoundedQueue, Closed
 from .compression import by_content, decompress
 from .errors import DamagedError, StreamError
@@ -40,7 +40,7 @@ class InputStream:
         self._on_damage = on_damage
         self._queue: BoundedQueue[bytes | Exception] = BoundedQueue(QUEUE_CHUNKS)
         self._error: StreamError | None = None
-        Thread(target=self._produce, name=f"read {source.name}", daemon=True).start()
+        tasks.thread(f"read {source.name}", self._produce, self._put_error)
 
     @property
     def name(self) -> str:
@@ -111,10 +111,13 @@ class InputStream:
         except Closed:
             pass
         except Exception as error:  # the consumer is to see it, not this thread's end
-            with suppress(Closed):
-                self._queue.put(error)
+            self._put_error(error)
         finally:
             self._queue.finish()
+
+    def _put_error(self, error: Exception) -> None:
+        with suppress(Closed):
+            self._queue.put(error)
 
     def _decompressed(self) -> Iterator[bytes]:
         raw = self._raw()
@@ -135,8 +138,6 @@ class InputStream:
         """The source's octets. If it breaks, what came before is still decompressed, and then the error is told."""
         try:
             yield from self.source
-        except DamagedError as error:
-            self._queue.put(error)
         except StreamError as error:
             self._error = error
 

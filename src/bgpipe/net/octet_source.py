@@ -9,17 +9,20 @@ from collections.abc import Iterator
 from typing import Final, Protocol
 
 from .errors import StreamError, explain
+from .files_in_use import Identity, file_identity
 
 READ: Final = 1 << 18
 """Octets read at once: enough that the calls cost nothing, and few enough that the first come soon."""
 
 
 class OctetSource(Protocol):
-    """name: for messages. position: octets so far. total: octets in all, None if nobody knows."""
+    """name: for messages. position: octets so far. total: octets in all, None if nobody knows. identity: of the file
+    that is read, None if it is no regular file."""
 
     name: str
     position: int
     total: int | None
+    identity: Identity | None
 
     def __iter__(self) -> Iterator[bytes]: ...
 
@@ -34,6 +37,7 @@ class FileSource:
         self.name = path
         self.position = 0
         self.total: int | None = None
+        self.identity: Identity | None = None
         self._closed = False
         self._fd = -1
         try:
@@ -53,7 +57,8 @@ class FileSource:
             status = os.fstat(self._fd)
         except OSError as error:
             raise StreamError(self.name, explain(error)) from error
-        if stat.S_ISREG(status.st_mode):
+        self.identity = file_identity(self._fd)
+        if self.identity:
             self.total = status.st_size
 
     def _descriptor(self) -> int:
@@ -85,6 +90,7 @@ class StandardInput(FileSource):
         self.name = "standard input"
         self.position = 0
         self.total = None
+        self.identity = None
         self._closed = False
         self._open()
 

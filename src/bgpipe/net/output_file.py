@@ -9,6 +9,7 @@ from typing import Final
 
 from .atomic_file import AtomicFile
 from .errors import StreamError, explain
+from .files_in_use import Identity
 from .layout import fill_path, has_time
 
 MIN_EVERY: Final = 60.0
@@ -84,8 +85,8 @@ class OutputFile:
         return self._file is not None and self._file.in_place
 
     @property
-    def identity(self) -> tuple[int, int] | None:
-        """Device and number of the file that is written, or whose place is taken; None if there is none."""
+    def identity(self) -> Identity | None:
+        """Of the file that is written, or whose place is taken; None if there is none."""
         return self._file.identity if self._file is not None else None
 
     def write(self, octets: bytes) -> None:

@@ -18,6 +18,7 @@ from ..formats.base import Encoder, OnReport
 from ..pipeline.errors import StageError
 from ..wire.block import Block
 from ..wire.message import Message
+from .files_in_use import Identity
 
 THREADS: Final = 2
 MAX_JOBS: Final = 100
@@ -32,7 +33,23 @@ class OutputStream(Protocol):
     """Where octets go: see bgpipe.net.output_file. It is used by one thread at a time."""
 
     @property
+    def path(self) -> str:
+        """Its name, for messages."""
+
+    @property
+    def identity(self) -> Identity | None:
+        """Of the file that is written, or whose place is taken; None if there is none."""
+
+    @property
+    def in_place(self) -> bool:
+        """Whether the file itself is written, and not another one that takes its place."""
+
+    @property
     def failed(self) -> bool: ...
+    @property
+    def kept(self) -> str:
+        """Where what was written is, if it was aborted; "" where that is of no use."""
+
     def write(self, octets: bytes, /) -> object: ...
     def rotate(self) -> object: ...
     def flush(self) -> object: ...

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import fcntl
 import os
 import socket
 import stat
+import sys
+import termios
 from typing import Final, Protocol
 
 READ: Final = 1 << 18
@@ -20,6 +23,10 @@ class Link(Protocol):
     @property
     def waiting(self) -> int:
         """Octets that it was given and has not taken yet."""
+
+    @property
+    def taken(self) -> int:
+        """Octets that it has taken so far, as far as can be known."""
 
     async def read(self) -> bytes:
         """What comes next; b"" when no more will. Raises OSError."""
@@ -94,16 +101,35 @@ class Reader:
 
 
 class Writer:
-    """The end of a pipe, or a socket, that is written. The file descriptor is ours from now on.
+    """The end of a pipe, or a socket, that is written. The file descriptor is ours from now on."""
 
-    waiting: octets that were given and are not in the pipe yet.
-    """
-
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, unread: int = termios.FIONREAD) -> None:
+        """unread: the request (ioctl) that asks how many octets nobody has read yet."""
         self._fd = fd
+        self._request = unread
         os.set_blocking(fd, False)
         self._waiter: asyncio.Future[None] | None = None
-        self.waiting = 0
+        self._unwritten = 0
+        self._written = 0
+        self._taken = 0
+
+    @property
+    def waiting(self) -> int:
+        """Octets that were given, and that nobody has read."""
+        return self._unwritten + self._written - self.taken
+
+    @property
+    def taken(self) -> int:
+        """Octets that somebody has read. A pipe keeps what nobody has read, also when nobody will."""
+        if self._fd >= 0:
+            answer = bytearray(4)
+            try:
+                fcntl.ioctl(self._fd, self._request, answer)
+            except OSError:
+                self._taken = self._written  # a system that doesn't say so
+            else:
+                self._taken = max(self._taken, self._written - int.from_bytes(answer, sys.byteorder))
+        return self._taken
 
     async def write(self, octets: bytes) -> None:
         """Returns when all is in the pipe. Raises OSError, BrokenPipeError when nobody will read it."""
@@ -111,12 +137,15 @@ class Writer:
         while view:
             if self._fd < 0:
                 raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-            self.waiting = len(view)
+            self._unwritten = len(view)
             try:
-                view = view[os.write(self._fd, view) :]
+                count = os.write(self._fd, view)
             except BlockingIOError:
                 await self._writable()
-        self.waiting = 0
+            else:
+                self._written += count
+                view = view[count:]
+        self._unwritten = 0
 
     async def _writable(self) -> None:
         loop = asyncio.get_running_loop()
@@ -132,6 +161,7 @@ class Writer:
     def close(self) -> None:
         """A write that waits fails."""
         if self._fd >= 0:
+            self._taken = self.taken
             if self._waiter is not None:
                 asyncio.get_running_loop().remove_writer(self._fd)
                 _wake(self._waiter)
@@ -189,6 +219,10 @@ class Fifos:
     def waiting(self) -> int:
         return self._writer.waiting if self._writer is not None else 0
 
+    @property
+    def taken(self) -> int:
+        return self._writer.taken if self._writer is not None else 0
+
     async def read(self) -> bytes:
         if self._reader is not None:
             return await self._reader.read()
@@ -230,7 +264,7 @@ class UnixSocket:
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
         self._reader = Reader(os.dup(connected.fileno()))
-        self._writer = Writer(os.dup(connected.fileno()))
+        self._writer = Writer(os.dup(connected.fileno()), termios.TIOCOUTQ)
 
     @classmethod
     async def connect(cls, path: str) -> UnixSocket:
@@ -247,6 +281,10 @@ class UnixSocket:
     @property
     def waiting(self) -> int:
         return self._writer.waiting
+
+    @property
+    def taken(self) -> int:
+        return self._writer.taken
 
     async def read(self) -> bytes:
         return await self._reader.read()

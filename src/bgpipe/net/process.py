@@ -107,6 +107,10 @@ class Process:
     def waiting(self) -> int:
         return self._stdin.waiting if self._stdin is not None else 0
 
+    @property
+    def taken(self) -> int:
+        return self._stdin.taken if self._stdin is not None else 0
+
     async def read(self) -> bytes:
         if self._stdout is not None and (octets := await self._stdout.read()):
             return octets

@@ -19,7 +19,8 @@ class StreamBroken(Exception):
 class ReliableStream:
     """sent, acknowledged, received: the number of the last such frame, 0 for none; frames are numbered from 1.
 
-    size: octets that are kept because the partner has not acknowledged them. doubles: frames that came again.
+    size: octets that are kept because the partner has not acknowledged them, taken: octets that it has acknowledged.
+    doubles: frames that came again.
     """
 
     def __init__(self) -> None:
@@ -27,6 +28,7 @@ class ReliableStream:
         self.acknowledged = 0
         self.received = 0
         self.size = 0
+        self.taken = 0
         self.doubles = 0
         self._kept: deque[bytes] = deque()
         """from the first that is not acknowledged"""
@@ -52,7 +54,9 @@ class ReliableStream:
             raise StreamBroken(f"frame {number} is acknowledged, and {self._next - 1} were sent")
         while self.acknowledged < number:
             self.acknowledged += 1
-            self.size -= len(self._kept.popleft())
+            octets = self._kept.popleft()
+            self.size -= len(octets)
+            self.taken += len(octets)
 
     def resume(self, received: int) -> None:
         """There is a new connection to a partner that has received so many frames. Raises StreamBroken."""

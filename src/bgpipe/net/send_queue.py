@@ -18,7 +18,8 @@ SHORT: Final = 30
 
 
 class SendQueue:
-    """Octets in their order, and what they were made of.
+    """Octets in their order, and what they were made of. They stay here until the partner has taken them: those that
+    it has been given and has not read, such as what lies in a pipe, are not lost with it.
 
     size: octets in all.
     """
@@ -26,32 +27,67 @@ class SendQueue:
     def __init__(self) -> None:
         self.size = 0
         self._entries: deque[tuple[bytes, Item | None]] = deque()
+        self._given = 0
+        """entries that the partner has been given"""
+        self._gone = 0
+        """octets that this partner has taken, in whole entries"""
+        self._before = 0
+        """octets that those before it have taken, in whole entries"""
+        self._partial = 0
+        """octets that this partner has taken of the first entry"""
+
+    @property
+    def taken(self) -> int:
+        """Octets that partners have taken so far; of an entry in part only as long as its partner is there."""
+        return self._before + self._gone + self._partial
 
     def __len__(self) -> int:
-        return len(self._entries)
+        """Entries that are still to be given."""
+        return len(self._entries) - self._given
 
     def put(self, octets: bytes, item: Item | None) -> None:
         self._entries.append((octets, item))
         self.size += len(octets)
 
-    def first(self, most: int | None) -> tuple[int, bytes]:
-        """Of how many entries, at most so many, come the octets to be given next; they stay here until `drop`."""
-        count = size = 0
-        for octets, _ in islice(self._entries, most):
-            count, size = count + 1, size + len(octets)
+    def give(self, most: int | None) -> bytes:
+        """The octets to be given next, of at most so many entries."""
+        parts, size = [], 0
+        for octets, _ in islice(self._entries, self._given, None if most is None else self._given + most):
+            parts.append(octets)
+            size += len(octets)
             if size >= PIECE:
                 break
-        return count, b"".join(octets for octets, _ in islice(self._entries, count))
+        self._given += len(parts)
+        return b"".join(parts)
 
-    def drop(self, count: int) -> None:
-        """So many entries are taken."""
-        for _ in range(count):
-            self.size -= len(self._entries.popleft()[0])
+    def confirm(self, taken: int) -> None:
+        """This partner has taken so many octets in all."""
+        while self._given and self._gone + len(self._entries[0][0]) <= taken:
+            octets, _ = self._entries.popleft()
+            self._given -= 1
+            self._gone += len(octets)
+            self.size -= len(octets)
+        self._partial = max(0, taken - self._gone) if self._given else 0
+
+    def put_first(self, octets: bytes, item: Item) -> None:
+        """Before all others, when no partner has been given any of them."""
+        self._entries.appendleft((octets, item))
+        self.size += len(octets)
+
+    def holds(self, item: Item) -> bool:
+        return any(each is item for _, each in self._entries)
+
+    def begin(self) -> None:
+        """There is another partner, who is given all that the one before has not taken."""
+        self._before += self._gone
+        self._given = self._gone = self._partial = 0
 
     def clear(self) -> list[Item]:
-        """Takes all away; what they were made of."""
-        entries, self._entries, self.size = self._entries, deque(), 0
-        return [item for _, item in entries if item is not None]
+        """Takes all away that no partner has taken; what it was made of."""
+        items = [item for _, item in self._entries if item is not None]
+        self._gone += sum(len(octets) for octets, _ in islice(self._entries, self._given))
+        self._entries, self._given, self._partial, self.size = deque(), 0, 0, 0
+        return items
 
 
 def single_out(item: Item) -> Iterator[Item]:

@@ -7,6 +7,7 @@ import select
 
 from .compression import Compressor, compressor
 from .errors import StreamError, explain
+from .files_in_use import Identity, file_identity
 
 
 class StandardOutput:
@@ -22,13 +23,9 @@ class StandardOutput:
         self.octets = 0
 
     @property
-    def identity(self) -> tuple[int, int] | None:
-        """Device and number of the file behind it, if there is one."""
-        try:
-            status = os.fstat(1)
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
+    def identity(self) -> Identity | None:
+        """Of the file behind it, if there is one."""
+        return file_identity(1)
 
     def write(self, octets: bytes) -> None:
         self.octets += len(octets)

@@ -229,6 +229,11 @@ class TunnelLink:
     def waiting(self) -> int:
         return self.stream.size
 
+    @property
+    def taken(self) -> int:
+        """All that it was given: the stream keeps what the other side has not acknowledged."""
+        return self.stream.taken + self.stream.size
+
     async def read(self) -> bytes:
         self._acknowledge()
         while not self._received:

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from .bounded_queue import Closed
-from .errors import DamagedError, StreamError
+from .errors import StreamError
+from .files_in_use import Identity
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
@@ -31,17 +32,22 @@ def redact(url: str) -> str:
     return f"{scheme}{mark}{user}{at}{host}{slash}{path}"
 
 
+class _CutShort(StreamError):
+    """The answer has ended before its length, or before its last chunk."""
+
+
 class UrlSource:
     """The body of the answer to a GET, which must have status 200. Proxies are taken from the environment.
 
-    It runs an event loop of its own in the thread that reads. Raises StreamError when reading begins or breaks off,
-    DamagedError where the answer ends before its length.
+    It runs an event loop of its own in the thread that reads. Raises StreamError when reading can't begin, and where it
+    breaks off, behind all that has come.
     """
 
     def __init__(self, url: str) -> None:
         self.name = redact(url)
         self.position = 0
         self.total: int | None = None
+        self.identity: Identity | None = None
         self.encoded = False
         """Whether the answer came compressed by HTTP itself, of which nothing is left here."""
         self._url = url
@@ -57,6 +63,13 @@ class UrlSource:
                 while octets := runner.run(self._watched(response.content.readany)):
                     self.position += len(octets)
                     yield octets
+            except StreamError as error:
+                if rest := _arrived(response):
+                    self.position += len(rest)
+                    yield rest
+                if isinstance(error, _CutShort):
+                    raise StreamError(self.name, f"{error.text}, after {self.position:,} octets") from error
+                raise
             finally:
                 response.close()
                 runner.run(session.close())
@@ -100,7 +113,7 @@ class UrlSource:
         except InvalidURL as error:
             raise StreamError(self.name, "not a URL") from error
         except ClientPayloadError as error:
-            raise DamagedError(self.name, f"the answer ends too early, after {self.position} octets") from error
+            raise _CutShort(self.name, "the answer ends too early") from error
         except TimeoutError as error:
             raise StreamError(self.name, f"no answer within {READ_TIMEOUT:.0f} seconds") from error
         except StreamError:
@@ -109,3 +122,10 @@ class UrlSource:
             raise StreamError(self.name, f"{error}" or type(error).__name__) from error
         finally:
             self._task = None
+
+
+def _arrived(response: ClientResponse) -> bytes:
+    """What has come of an answer that broke off, and was not read. aiohttp raises the error before it gives that, and
+    has no public function that doesn't."""
+    octets: bytes = response.content._read_nowait(-1)
+    return octets

@@ -190,6 +190,7 @@ class WebSocketClient:
         self._answers = answers
         self._heard = 0.0
         self._unsent = 0
+        self._given = 0
         self._ending: asyncio.Task[None] | None = None
 
     @classmethod
@@ -210,6 +211,10 @@ class WebSocketClient:
     def waiting(self) -> int:
         return self._unsent + self._connection.transport.get_write_buffer_size()
 
+    @property
+    def taken(self) -> int:
+        return max(0, self._given - self.waiting)
+
     async def read(self) -> bytes:
         from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
@@ -229,6 +234,7 @@ class WebSocketClient:
         from websockets.exceptions import ConnectionClosed
 
         self._unsent = len(octets)
+        self._given += len(octets)
         try:
             for frame in frames_of(octets, self._lines):
                 await self._connection.send(frame)

@@ -160,6 +160,7 @@ class WebSocketServer(WebSocketListener):
         self._on_slow = on_slow
         self._seats: set[_Seat] = set()
         self._heard = 0.0
+        self._given = self._taken = 0
         self._received: deque[tuple[bytes, str]] = deque()
         self._news = asyncio.Event()
         self._read = asyncio.Event()
@@ -215,7 +216,7 @@ class WebSocketServer(WebSocketListener):
             pass
         finally:
             sending.cancel()
-            self._seats.discard(seat)
+            self._leave(seat)
             self._room.set()
             if not self._seats:
                 self._someone.clear()
@@ -250,6 +251,13 @@ class WebSocketServer(WebSocketListener):
     def waiting(self) -> int:
         return sum(seat.size for seat in self._seats)
 
+    @property
+    def taken(self) -> int:
+        """What the fastest client has taken."""
+        if self._seats:
+            self._taken = max(self._taken, self._given - min(seat.size for seat in self._seats))
+        return self._taken
+
     async def read(self) -> bytes:
         """What one of the clients has sent, lines together; b"" when the last one has gone."""
         while not self._received:
@@ -268,6 +276,7 @@ class WebSocketServer(WebSocketListener):
         """Returns when there is room for more at one client."""
         frames = frames_of(octets, self._lines)
         size = sum(map(len, frames))
+        self._given += len(octets) if self._seats else 0
         for seat in tuple(self._seats):
             if seat.size < MAX_BEHIND:
                 seat.put(frames, size)
@@ -304,8 +313,14 @@ class WebSocketServer(WebSocketListener):
         for seat in tuple(self._seats):
             self._drop(seat)
 
+    def _leave(self, seat: _Seat) -> None:
+        """A client is gone; what waited for the last one, nobody has been given."""
+        if seat in self._seats:
+            self._given = max(self.taken, self._given - (seat.size if len(self._seats) == 1 else 0))
+            self._seats.discard(seat)
+
     def _drop(self, seat: _Seat) -> None:
-        self._seats.discard(seat)
+        self._leave(seat)
         self._room.set()
         seat.connection.transport.abort()
 
@@ -317,6 +332,7 @@ class SharedServer:
 
     def __init__(self, server: WebSocketServer) -> None:
         self._server = server
+        self._given = 0
         self._over = asyncio.Event()
         self._ending: asyncio.Task[None] | None = None
         self._deserted = asyncio.create_task(self._wait())
@@ -329,11 +345,16 @@ class SharedServer:
     def waiting(self) -> int:
         return self._server.waiting
 
+    @property
+    def taken(self) -> int:
+        return self._given
+
     async def read(self) -> bytes:
         await self._over.wait()
         return b""
 
     async def write(self, octets: bytes) -> None:
+        self._given += len(octets)
         await self._server.write(octets)
 
     def end(self) -> None:

@@ -60,16 +60,20 @@ Handler = Callable[[Event], object]
 
 
 class Bus:
-    """Takes events to their handlers, at once, in the order of subscription."""
+    """Takes events to their handlers, at once, in the order of subscription.
 
-    def __init__(self) -> None:
-        self._handlers: dict[str, list[Handler]] = {}
+    on_error: called with the owner of a handler that raises, and the exception; the other handlers still hear.
+    """
+
+    def __init__(self, on_error: Callable[[object, Exception], object]) -> None:
+        self._handlers: dict[str, list[tuple[Handler, object]]] = {}
         self._count = 0
+        self._on_error = on_error
 
-    def on(self, names: Iterable[str], handler: Handler) -> None:
-        """`handler` hears of events with these full names; ANY stands for all."""
+    def on(self, names: Iterable[str], handler: Handler, owner: object = None) -> None:
+        """`handler` hears of events with these full names; ANY stands for all. owner: the stage it belongs to."""
         for name in names:
-            self._handlers.setdefault(name, []).append(handler)
+            self._handlers.setdefault(name, []).append((handler, owner))
 
     def wanted(self, name: str) -> bool:
         """Whether anybody would hear."""
@@ -79,9 +83,13 @@ class Bus:
         self._count += 1
         event.seq = self._count
         for name in (event.name, ANY):
-            for handler in tuple(self._handlers.get(name, ())):
-                if handler(event) is False:
-                    self._handlers[name].remove(handler)
+            for subscription in tuple(self._handlers.get(name, ())):
+                handler, owner = subscription
+                try:
+                    if handler(event) is False:
+                        self._handlers[name].remove(subscription)
+                except Exception as error:
+                    self._on_error(owner, error)
 
 
 def expand(word: str, stage_events: Iterable[str]) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from shlex import quote
 
 from ..wire.message import TYPE_NAMES
-from .line import Callback
+from .callback import Callback
 from .pipeline import Pipeline
 from .stage import Stage
 
@@ -41,7 +41,7 @@ def _direction(row: Sequence[Stage], direction: str, name: str, end: str) -> lis
 def _stage(stage: Stage, direction: str) -> Iterator[str]:
     if direction in stage.watched and stage.callbacks:
         yield f"reads messages from pipeline callbacks={len(stage.callbacks)} types=[{_types(stage.callbacks)}]"
-    if inputs := [inlet for inlet in stage.inputs if direction in inlet.lines and inlet.told]:
+    if inputs := [inlet for inlet in stage.inputs if direction in inlet.lines and inlet.own]:
         yield f"writes messages to pipeline inputs={len(inputs)}"
     if (handled := stage.handled_events) and direction in stage.directions:
         yield f"handles events handlers={len(handled)} types=[{' '.join(handled)}]"

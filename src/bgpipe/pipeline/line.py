@@ -7,13 +7,15 @@ first that cannot, it is opened into messages.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from ..wire.block import FLAG_CHECKED, FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT, FLAG_TOLD, FLAGS, Block
 from ..wire.item import Item
 from ..wire.message import Message
+from .callback import Callback
 from .errors import ConfigError, StageError, nearest
+from .lifecycle import Kind
 from .rate import TokenBucket
 
 if TYPE_CHECKING:
@@ -21,75 +23,9 @@ if TYPE_CHECKING:
     from .pipeline import Pipeline
     from .stage import Stage
 
-OnMessage = Callable[[Message], "bool | list[Message] | None"]
-OnBlock = Callable[[Block], "Block | list[Item] | None"]
-"""What a stage registers; see Stage.watch."""
-
 DROP: Final = 2
 ACCEPT: Final = 4
 """Bits of Message.action: leave the line here; pass by all further stages."""
-
-
-class Callback:
-    """What a stage does with the messages that come by; see Stage.watch."""
-
-    __slots__ = (
-        "bucket",
-        "conditions",
-        "decodes",
-        "on_block",
-        "on_message",
-        "passive",
-        "samples",
-        "selects",
-        "stage",
-        "types",
-    )
-
-    def __init__(
-        self,
-        stage: Stage,
-        on_message: OnMessage,
-        on_block: OnBlock | None,
-        types: Collection[int] | None,
-        passive: bool,
-        decodes: bool,
-        selects: bool,
-    ) -> None:
-        self.stage = stage
-        self.on_message = on_message
-        self.on_block = on_block
-        self.types = frozenset(types) if types is not None else None
-        self.passive = passive
-        self.decodes = decodes
-        self.selects = selects
-        self.conditions: list[Filter] = []
-        self.bucket: TokenBucket | None = None
-        self.samples = False
-
-    def prepare(self, conditions: list[Filter], clock: Callable[[], float]) -> None:
-        """Called once, when the options are known."""
-        self.conditions = conditions
-        self.samples = self.stage.rate_sample > 0
-        if rate := self.stage.rate_sample or self.stage.rate_limit:
-            self.bucket = TokenBucket(rate, clock)
-        # what one message at a time must decide can't be decided for a block; a stage that only copies sees a part
-        if self.bucket or (not self.passive and not self.selects and (conditions or self.types is not None)):
-            self.on_block = None
-        elif self.passive and self.on_block and self.types is not None:
-            self.conditions = [*conditions, type_filter(self.types)]
-
-    def pass_block(self, block: Block) -> Block | list[Item] | None:
-        """What is left of a block after this callback, which can work on blocks."""
-        assert self.on_block is not None
-        if not self.passive:
-            return self.on_block(block)
-        part = block
-        for condition in self.conditions:
-            part = condition.select(part, True)
-        if len(part):
-            self.on_block(part)
-        return block
 
 
 class Line:
@@ -107,14 +43,55 @@ class Line:
         """messages so far"""
 
 
+class Feed:
+    """Items on their way into the lines, from `Input.feed` on until `step` returns None or `end` is called."""
+
+    __slots__ = ("_inlet", "_running", "_travel")
+
+    def __init__(self, inlet: Input, travel: Generator[float]) -> None:
+        self._inlet = inlet
+        self._travel = travel
+        self._running = False
+
+    def step(self) -> float | None:
+        """Goes on. Returns how many seconds to wait before the next step, infinity for until the pipeline is released
+        (Pipeline.when_released), and None when all is through. Raises StageError, which names the stage that failed.
+        """
+        self._running = True
+        try:
+            wait = next(self._travel, None)
+        except BaseException:
+            self._running = False
+            self.end()
+            raise
+        self._running = False
+        if wait is None:
+            self.end()
+        return wait
+
+    def end(self) -> None:
+        """What is not through by now is cut off."""
+        if self._running:  # a stage that met a message has asked for it: the input is shut, which ends it
+            return
+        self._travel.close()
+        inlet = self._inlet
+        if inlet._feed is self:
+            inlet._feed = None
+            if not inlet.open:
+                inlet.pipeline.on_change()
+
+
 class Input:
     """A way into the lines of a stage's directions, with the callbacks that its messages will meet."""
 
     def __init__(self, stage: Stage, session: bool) -> None:
         self.stage = stage
-        self.told = True
-        """whether it is one that a user should know of"""
-        self.closed = False
+        self.own = True
+        """whether its stage has made what enters here; else it only passes by the stage, and was let in elsewhere"""
+        self.open = True
+        """whether it lets in more of what it is fed"""
+        self.ended = False
+        """whether its stage is over: nothing at all enters any more"""
         self.session = session
         self.tracked = session
         """whether its messages are those of one session, whose events somebody may want"""
@@ -129,6 +106,11 @@ class Input:
         """direction of messages that name none of ours"""
         self._wait = 0.0
         self._entry = 0
+        self._feed: Feed | None = None
+        self._waiting = 0
+        """messages that were let in and wait, as of the last yield of `_travel`"""
+        self._behind = 0
+        """messages of the same item that come after the part which is under way"""
 
     def connect(self, pipeline: Pipeline) -> None:
         """Called once, when all stages are attached. Raises ConfigError."""
@@ -191,36 +173,67 @@ class Input:
         if (holds["R"] and "R" in self.lines) or (holds["L"] and "L" in self.lines):
             return True
         full = self.pipeline.full
-        if not full or self.stage.transformer:
+        if not full or self.stage.kind is Kind.TRANSFORMER:
             return False  # what is under way in the stage was let in before; two of them must not wait for each other
         return any(stage in self._ahead.get(direction, ()) for direction, stage in full)
 
-    def feed(self, items: Iterable[Item]) -> Iterator[float]:
-        """Takes items into the lines; yields whenever the caller must wait: so many seconds, or, where it yields
-        infinity, until the pipeline is released (Pipeline.when_released)."""
+    @property
+    def busy(self) -> bool:
+        """Whether something that was let in is still under way, or is being let in."""
+        return self._feed is not None
+
+    def feed(self, items: Iterable[Item]) -> Feed:
+        """Begins to take items into the lines; one feed at a time."""
+        assert self._feed is None, "an input is fed twice at the same time"
+        self._feed = Feed(self, self._travel(items))
+        return self._feed
+
+    def put(self, message: Message) -> None:
+        """Takes one message from somebody who can't wait, such as a callback; limits of rate don't hold for it."""
+        if not self.ended and self._enter(message):
+            self._meet(message, self.chains[message.direction], 0, patient=False)
+
+    def shut(self) -> None:
+        """Lets nothing more in of what it is fed; what it has let in goes on."""
+        self.open = False
+
+    def cancel(self) -> int:
+        """Cuts off what is under way. Returns how many messages are lost by that."""
+        self.open = False
+        if self._feed is None:
+            return 0
+        self._feed.end()
+        waiting, self._waiting = self._waiting, 0
+        return waiting
+
+    def end(self) -> None:
+        """Its stage is over."""
+        self.open = False
+        self.ended = True
+        if self._feed is not None:
+            self._feed.end()
+
+    def _travel(self, items: Iterable[Item]) -> Generator[float]:
+        """Takes items through the lines; yields whenever who feeds must wait: see Feed.step."""
         for item in items:
+            self._waiting = self._behind = 0
             while self.held:
                 yield math.inf
-            if self.closed:
+            if not self.open:
                 return
             if not isinstance(item, Message):
                 yield from self._take_block(item)
             elif self.bucket is not None:
                 yield from self._take_limited(item)
             elif self._enter(item):
-                chain = self.chains[item.direction]
-                at = self._meet(item, chain, 0)
-                while at >= 0:
-                    yield self._wait
-                    at = self._meet(item, chain, at)
+                yield from self._travel_message(item, self.chains[item.direction], 0)
 
-    def put(self, message: Message) -> None:
-        """Takes one message from somebody who can't wait, such as a callback; limits of rate don't hold for it."""
-        if not self.closed and self._enter(message):
-            self._meet(message, self.chains[message.direction], 0, patient=False)
-
-    def close(self) -> None:
-        self.closed = True
+    def _travel_message(self, message: Message, chain: list[Callback], start: int) -> Iterator[float]:
+        at = self._meet(message, chain, start)
+        while at >= 0:
+            self._waiting = self._behind + 1
+            yield self._wait
+            at = self._meet(message, chain, at)
 
     def number(self, message: Message) -> None:
         """Gives a message its direction and its number in the line, as it has them when it enters; for who must tell of
@@ -259,12 +272,10 @@ class Input:
                 self.stage.drops["rate"] += 1
                 return
             yield wait
+            if not self.open:
+                return
         if self._enter(message):
-            chain = self.chains[message.direction]
-            at = self._meet(message, chain, 0)
-            while at >= 0:
-                yield self._wait
-                at = self._meet(message, chain, at)
+            yield from self._travel_message(message, self.chains[message.direction], 0)
 
     def _meet(self, message: Message, chain: list[Callback], start: int, *, patient: bool = True) -> int:
         """Takes a message past the callbacks from number `start` on; -1, or the number of one that wants it to wait for
@@ -275,7 +286,7 @@ class Input:
             if not stage.running or (message.action & ACCEPT and not stage.hidden):
                 continue
             if callback.decodes and not message.verdict & FLAG_CHECKED:
-                self.pipeline.verdicts.judge(message, self.stage.transformer)
+                self.pipeline.verdicts.judge(message, self.stage.kind is Kind.TRANSFORMER)
             if callback.types is not None and message.type_code not in callback.types:
                 continue
             if callback.conditions and not all(condition(message) for condition in callback.conditions):
@@ -309,14 +320,21 @@ class Input:
 
     def _take_block(self, block: Block) -> Iterator[float]:
         if self.bucket is not None or (self.pipeline.opens_blocks and not self.session):
-            yield from self.feed(self._mark(block, [callback for chain in self.chains.values() for callback in chain]))
+            yield from self._travel(
+                self._mark(block, [callback for chain in self.chains.values() for callback in chain])
+            )
             return
         whole = len(block)
         for condition in self.conditions:
             block = condition.select(block, True)
         if self.conditions:
             self.stage.drops["of"] += whole - len(block)
+        left = len(block)
         for direction, part in self._by_direction(block):
+            if not self.open:
+                return
+            left -= len(part)
+            self._behind = left
             line = self.lines[direction]
             line.next_seq = part.stamp(direction, line.next_seq, self.pipeline.now())
             line.entered += len(part)
@@ -359,20 +377,13 @@ class Input:
             if not callback.stage.running:
                 continue
             if callback.on_block is None or callback.stage.opens(block):
-                block = self._mark(block, chain[number:])
-                closed = self.closed  # by a stage that has let this block pass as its last
-                for message in block:
-                    while self.held:
-                        yield math.inf
-                    if self.closed and not closed:
-                        return
-                    at = self._meet(message, chain, number)
-                    while at >= 0:
-                        yield self._wait
-                        at = self._meet(message, chain, at)
+                yield from self._open_block(block, chain, number)
                 return
             if callback.decodes and block is not judged:
-                block = judged = self.pipeline.verdicts.judge_block(block, self.stage.transformer)
+                if callback.ending and self.pipeline.verdicts.mark(block)[1]:
+                    yield from self._open_block(block, chain, number)  # the input may end before they are met
+                    return
+                block = judged = self.pipeline.verdicts.judge_block(block, self.stage.kind is Kind.TRANSFORMER)
             try:
                 left = callback.pass_block(block)
             except Exception as error:
@@ -398,21 +409,40 @@ class Input:
         decodes = any(callback.decodes for callback in chain)
         return self.pipeline.verdicts.mark(block)[0] if decodes else block
 
+    def _open_block(self, block: Block, chain: list[Callback], start: int) -> Iterator[float]:
+        """Takes a block as messages past the callbacks from number `start` on, the first of which can't take blocks."""
+        ending = chain[start].ending
+        block = self._mark(block, chain[start:])
+        behind, left = self._behind, len(block)
+        for message in block:
+            if self.held:
+                self._waiting = behind + left
+                while self.held:
+                    yield math.inf
+            if ending and not self.open and any(callback.stage.is_shut for callback in ending):
+                return  # as if it had never been let in: without blocks the input would have ended before it
+            left -= 1
+            at = self._meet(message, chain, start)
+            while at >= 0:
+                self._waiting = behind + left + 1
+                yield self._wait
+                at = self._meet(message, chain, at)
+
     def _travel_items(self, items: list[Item], line: Line, start: int) -> Iterator[float]:
         """Takes what a block has become past the callbacks from number `start` on."""
         chain = self.chains[line.direction]
+        behind, left = self._behind, _count(items)
         for item in items:
-            while self.held:
-                yield math.inf
-            if self.closed:
-                return
-            if not isinstance(item, Message):
+            if self.held:
+                self._waiting = behind + left
+                while self.held:
+                    yield math.inf
+            left -= 1 if isinstance(item, Message) else len(item)
+            self._behind = behind + left
+            if isinstance(item, Message):
+                yield from self._travel_message(item, chain, start)
+            else:
                 yield from self._travel_block(item, line, start)
-                continue
-            at = self._meet(item, chain, start)
-            while at >= 0:
-                yield self._wait
-                at = self._meet(item, chain, at)
 
 
 def _count(left: Block | list[Item] | None) -> int:
@@ -431,19 +461,8 @@ def inherit(message: Message, old: Message) -> Message:
     return message
 
 
-def failure(stage: Stage, error: Exception) -> StageError:
+def failure(stage: object, error: Exception) -> StageError:
     """What ends the pipeline when a stage's callback raises; it names the stage."""
     if isinstance(error, StageError):
         return error
     return StageError(f"{stage}: {type(error).__name__}: {error}")
-
-
-def type_filter(types: Collection[int]) -> Filter:
-    """The filter that messages of these types match, for blocks, which hold nothing but messages of BGP."""
-    from ..filters import compile_filter
-
-    wanted = {code for code in types if code < 256}
-    others = set(range(256)) - wanted
-    if len(wanted) < len(others):
-        return compile_filter(" || ".join(f"type == {code}" for code in sorted(wanted)) or "type == 0 && type == 1")
-    return compile_filter(" && ".join(f"type != {code}" for code in sorted(others)) or "type == 0 || type != 0")

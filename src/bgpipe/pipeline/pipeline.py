@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
-from enum import Enum
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ..wire.context import AS4, WireContext
-from . import events
-from .errors import ConfigError, StageError, nearest
-from .events import Bus, Event, expand_all
-from .line import Line
+from . import events, wiring
+from .errors import StageError, nearest
+from .events import Bus, Event
+from .lifecycle import Action, Cause, Kind, Record, State, next_step
+from .line import Line, failure
 from .shared import Shared
 from .tracker import Tracker
 from .verdict import Verdicts
@@ -43,15 +43,6 @@ class NullLog:
     def info(self, text: str, /, **fields: Any) -> None: ...
     def warning(self, text: str, /, **fields: Any) -> None: ...
     def error(self, text: str, /, **fields: Any) -> None: ...
-
-
-class StageState(Enum):
-    """Where a stage is in its life."""
-
-    WAITING = "waiting"
-    DUE = "due"
-    RUNNING = "running"
-    STOPPED = "stopped"
 
 
 def now() -> int:
@@ -83,9 +74,10 @@ class Pipeline:
         self.capabilities = tuple(capabilities)
         self.stages: list[Stage] = []
         self.lines = {"R": Line("R"), "L": Line("L")}
-        self.bus = Bus()
+        self.bus = Bus(self._on_handler_error)
         self.tracker = Tracker(self.emit)
         self.opens_blocks = False
+        self.killed = False
         self.malformed_messages = 0
         """messages so far that could not be decoded in full"""
         self.verdicts = Verdicts(self)
@@ -96,22 +88,25 @@ class Pipeline:
         self.shared = Shared()
         self.values: dict[str, str] = {}
         """what stages know of the session and others may use, such as R_LOCAL_ADDR"""
-        self.stopping = False
+        self.cause: Cause | None = None
+        """why nothing more is let in, None as long as it is"""
+        self.finishing = False
+        """whether all is through, and the stages are being stopped"""
+        self.lost_messages = 0
+        """messages that were under way when the time for them was over"""
         self.number = 1
         """which it is of the pipelines of this process"""
         self.lost = False
         """whether it stops because a peer is gone"""
         self.events: Counter[str] = Counter()
         """how often each event has happened, whether or not anybody heard of it"""
-        self.stopped_early = False
-        """before all that there is was through"""
         self.errors: list[StageError] = []
         self.on_change: Callable[[], None] = lambda: None
         """called when there is something to hand out"""
         self.on_kill: Callable[[str], object] = _exit
-        self._states: dict[Stage, StageState] = {}
+        self._states: dict[Stage, State] = {}
         self._due: deque[list[Stage]] = deque()
-        self._ended: deque[Stage] = deque()
+        self._ended: list[Stage] = []
         self._draining: list[Stage] = []
         self._released: list[Callable[[], None]] = []
         self._speaking = False
@@ -137,76 +132,8 @@ class Pipeline:
 
     def attach(self) -> None:
         """Gives each stage its directions and attaches it, and connects the inputs. Raises ConfigError."""
-        row = [stage for stage in self.stages if not stage.hidden]
-        only_hidden_input = not any(stage.produces for stage in row)
-        for stage in self.stages:
-            stage.is_last = stage is row[-1] if row else False
-            stage.directions = stage.watched = self._directions(stage, row, only_hidden_input)
-            self._subscribe(stage, row)
-            try:
-                stage.attach()
-            except ConfigError as error:
-                raise ConfigError(f"{stage.name}: {error}") from None
-        for direction, line in self.lines.items():
-            ordered = sorted(row, key=lambda stage: stage.index, reverse=direction == "L")
-            ordered += [stage for stage in self.stages if stage.hidden]
-            line.callbacks = [c for stage in ordered if direction in stage.watched for c in stage.callbacks]
-        for stage in self.stages:
-            try:
-                for callback in stage.callbacks:
-                    callback.prepare(stage.conditions(), self.clock)
-                for inlet in stage.inputs:
-                    inlet.connect(self)
-            except ConfigError as error:
-                raise ConfigError(f"{stage.name}: {error}") from None
-
-    def _directions(self, stage: Stage, row: list[Stage], only_hidden_input: bool) -> str:
-        if stage.rate_limit < 0 or stage.rate_sample < 0:
-            raise ConfigError(f"{stage.name}: a rate can't be negative")
-        if stage.rate_limit and stage.rate_sample:
-            raise ConfigError(f"{stage.name}: --rate-limit and --rate-sample exclude each other")
-        if stage.left and stage.right:
-            if not stage.both:
-                raise ConfigError(f"{stage.name}: select either --left or --right, not both")
-            return "RL"
-        if stage.left or stage.right:
-            return "L" if stage.left else "R"
-        if only_hidden_input and stage.both and any(other.produces for other in self.stages):
-            return "RL"  # all there is comes from -i, whose messages say their direction
-        if stage.is_last and stage.produces:
-            return "L"
-        if stage in row[:1] and not stage.produces:
-            return "L"
-        return "R"
-
-    def _subscribe(self, stage: Stage, row: list[Stage]) -> None:
-        """Lets events start and stop a stage, as --wait and --stop say."""
-        start = expand_all(stage.wait_for, ("START",))
-        stop = expand_all(stage.stop_on, ("STOP",))
-        stage.handled_events = [*start, *stop]
-        known = {name for other in row for name in (other.name, other.name.removeprefix("@"))}
-        for word in (*stage.wait_for, *stage.stop_on):
-            if word.islower() and word.isalnum() and word not in known and word != "all":
-                raise ConfigError(
-                    f"{stage.name}: no stage is called {word!r} (names of events have upper-case letters)"
-                    + nearest(word, known | {name.rpartition(".")[2].lower() for name in events.SESSION_EVENTS})
-                )
-        self.want(start)
-        self.want(stop)
-        self._states[stage] = StageState.WAITING
-
-        def on_start(event: Event) -> bool:
-            if self._states[stage] is StageState.WAITING and not self.stopping:
-                self._states[stage] = StageState.DUE
-                self._starting.append(stage)
-            return False
-
-        def on_stop(event: Event) -> bool:
-            self.end(stage)
-            return False
-
-        self.bus.on(start or [events.START], on_start)
-        self.bus.on(stop, on_stop)
+        self._states = dict.fromkeys(self.stages, State.WAITING)
+        wiring.attach(self)
 
     # events
 
@@ -275,7 +202,7 @@ class Pipeline:
         if not all(self.holds[direction] for direction in directions):
             waiting, self._released = self._released, []
             for call in waiting:
-                call()
+                self._guard(None, call)
 
     def when_released(self, call: Callable[[], None]) -> None:
         """Calls once, when a line is held no more; at once if none is."""
@@ -296,7 +223,7 @@ class Pipeline:
         self._speaking = True
         waiting, self._when_up = self._when_up, []
         for call in waiting:
-            call()
+            self._guard(None, call)
 
     def when_up(self, call: Callable[[], None]) -> None:
         """Calls once, when UPDATEs can be sent; at once where no stage here is to say so."""
@@ -309,6 +236,12 @@ class Pipeline:
 
     def start(self) -> None:
         self.emit(events.START)
+
+    def wake(self, stage: Stage) -> None:
+        """An event that the stage has waited for is on its way: it is prepared with the others that wait for that."""
+        if self._states[stage] is State.WAITING and self.cause is None:
+            self._states[stage] = State.STARTING
+            self._starting.append(stage)
 
     def take_due(self) -> list[Stage] | None:
         """Stages to be prepared, one after the other as listed; then tell `started`."""
@@ -325,120 +258,162 @@ class Pipeline:
     def started(self, stages: list[Stage]) -> None:
         """All stages of a batch are prepared: their callbacks are on, and they are to be run."""
         for stage in stages:
-            if self._states[stage] is StageState.DUE:
-                self._states[stage] = StageState.RUNNING
+            if self._states[stage] is State.STARTING:
+                self._states[stage] = State.RUNNING
                 stage.running = True
         for stage in stages:
             if stage.running:
                 self.emit(f"{stage.name}/START", stage=str(stage))
         self.release()
 
-    def end(self, stage: Stage) -> None:
-        """A stage has come to its end, or is told to: its inputs close, its callbacks are off, `stop` is due."""
+    def drain(self, stage: Stage) -> None:
+        """A transformer gets no more messages: it gives what it still has, and then its run returns."""
+        self._states[stage] = State.DRAINING
+        stage.drain()
+
+    def stop_stage(self, stage: Stage) -> None:
+        """What --stop says: the stage takes no further part. What it has let in goes on; a program is drained first,
+        and what comes meanwhile waits behind that."""
         state = self._states[stage]
-        if state is StageState.STOPPED:
+        if state is State.RUNNING and stage.kind is Kind.TRANSFORMER and stage.drains_first():
+            self.drain(stage)
+            self.on_change()
+        else:
+            self.end(stage)
+
+    def end(self, stage: Stage) -> None:
+        """A stage has come to its end: it lets nothing in any more, and its callbacks are off. `stop` is due when what
+        it has let in is through."""
+        state = self._states[stage]
+        if state in (State.STOPPING, State.ENDED):
             return
-        if state is StageState.RUNNING:
-            stage.before_stop()
-        self._states[stage] = StageState.STOPPED
+        if state in (State.RUNNING, State.DRAINING) and not self.finishing:
+            self._guard(stage, stage.before_stop)
         for inlet in stage.inputs:
-            inlet.close()
+            inlet.shut()
         stage.running = False
-        if state is not StageState.WAITING:
+        self._states[stage] = State.ENDED if state is State.WAITING else State.STOPPING
+        if state is not State.WAITING:
             self._ended.append(stage)
             self.on_change()
 
     def finish_input(self, stage: Stage) -> None:
         """The run of a stage that makes messages has returned."""
         for inlet in stage.inputs:
-            inlet.close()
-        if stage.inputs and (not stage.callbacks or stage in self._draining):
+            inlet.shut()
+        if stage.inputs and (not stage.callbacks or self._states[stage] is State.DRAINING):
             self.end(stage)
 
     def take_ended(self) -> Stage | None:
-        """A stage that is to be stopped; then tell `stopped`."""
-        return self._ended.popleft() if self._ended else None
+        """A stage that is to be stopped, and of whose messages none is under way; then tell `stopped`."""
+        for stage in self._ended:
+            if not any(inlet.busy for inlet in stage.inputs):
+                self._ended.remove(stage)
+                return stage
+        return None
 
     def stopped(self, stage: Stage) -> None:
+        self._states[stage] = State.ENDED
+        for inlet in stage.inputs:
+            inlet.end()
         self.emit(f"{stage.name}/STOP", stage=str(stage))
 
-    def state(self, stage: Stage) -> StageState:
+    def state(self, stage: Stage) -> State:
         return self._states[stage]
+
+    def is_running(self, stage: Stage) -> bool:
+        """Whether it takes part: callbacks may be off and inputs shut, but `stop` is not due."""
+        return self._states[stage] in (State.RUNNING, State.DRAINING)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing more is let in: an end of a session is no surprise any more."""
+        return self.cause is not None or self.finishing
 
     @property
     def outcome(self) -> str:
         """Why it stops or has stopped, in one word."""
         if self.errors:
             return self.errors[0].reason
-        return "stopped" if self.stopped_early else "finished"
+        return "stopped" if self.cause is not None else "finished"
 
-    @property
-    def over(self) -> bool:
-        """Whether no message can come any more."""
-        return self._input_over and not any(stage.transformer and self._makes_messages(stage) for stage in self.stages)
+    def records(self) -> list[Record]:
+        """What each stage is doing, in the order of the command line."""
+        return [
+            Record(
+                stage.kind,
+                self._states[stage],
+                any(inlet.open and inlet.own for inlet in stage.inputs),
+                any(inlet.busy for inlet in stage.inputs),
+            )
+            for stage in self.stages
+        ]
 
-    def take_drainable(self) -> Stage | None:
-        """The next stage whose `drain` is due: when nobody makes messages but those who make them of others'. The one
-        that others feed on comes first; the next when it is through."""
-        left = [stage for stage in self.stages if stage.transformer and self._makes_messages(stage)]
-        if not left or not self._input_over or any(stage in self._draining for stage in left):
-            return None
-        fed = {
-            direction for stage in self.stages if not stage.transformer for i in stage.inputs for direction in i.lines
-        }
-        left.sort(key=lambda stage: stage.index, reverse=fed == {"L"})
-        self._draining.append(left[0])
-        return left[0]
+    def step(self) -> Action:
+        """What is to be done now. A stage whose turn to be drained it is hears so."""
+        if self._due:
+            return Action.WAIT
+        makers = [stage for stage in self.stages if stage.kind is not Kind.TRANSFORMER]
+        fed = {direction for stage in makers for inlet in stage.inputs for direction in inlet.lines}
+        action, place = next_step(self.records(), "L" if fed == {"L"} else "R")
+        if action is Action.DRAIN:
+            self.drain(self.stages[place])
+        return action
 
-    @property
-    def _input_over(self) -> bool:
-        """Whether all is through that stages make of their own accord."""
-        if self.stopping:
-            return True
-        if self._due or self._ended or StageState.DUE in self._states.values():
-            return False  # which may start others
-        sources = [stage for stage in self.stages if stage.inputs]
-        sources = [stage for stage in sources if not stage.transformer] or sources
-        active = [stage for stage in sources if self._makes_messages(stage)]
-        if all(stage.background for stage in sources):
-            return not active
-        waiting = active and any(self._states[stage] is StageState.WAITING for stage in sources)
-        return not waiting and all(stage.background for stage in active)
-
-    def _makes_messages(self, stage: Stage) -> bool:
-        return self._states[stage] is StageState.RUNNING and not all(inlet.closed for inlet in stage.inputs)
+    def end_input(self, cause: Cause = Cause.END_INPUT) -> None:
+        """Lets nothing more in. What is under way takes its time; programs are drained when it is through."""
+        if self.cause is not None:
+            return
+        self.cause = cause
+        alone = not any(stage.kind in (Kind.SOURCE, Kind.BACKGROUND) for stage in self.stages)
+        for stage in self.stages:
+            if stage.kind is not Kind.TRANSFORMER or alone:
+                for inlet in stage.inputs:
+                    inlet.shut()
+        self.on_change()
 
     def stop(self) -> None:
-        """Ends the input: what is under way is finished, nothing more is let in."""
-        self.stopped_early = True
-        if not self.stopping:
-            self.stopping = True
-            for stage in self.stages:
-                if stage.running:
-                    stage.before_stop()
-                if not stage.transformer:
-                    for inlet in stage.inputs:
-                        inlet.close()
-            self.on_change()
+        """Ends as a signal does: nothing more is let in, and what is under way gets some seconds."""
+        self.end_input(Cause.SIGNAL)
 
     def fail(self, error: StageError) -> None:
-        """A stage can't go on: the pipeline ends, and the first of such errors is its result."""
+        """A stage can't go on: the pipeline ends, and the first of such errors is its result. Peers hear at once."""
         self.errors.append(error)
-        self.stop()
+        self.end_input(Cause.FAILED)
+        if len(self.errors) == 1:
+            for stage in self.stages:
+                if self.is_running(stage):
+                    self._guard(stage, stage.end_session)
+        self.on_change()
+
+    def give_up(self) -> int:
+        """The time for what is under way is over: it is cut off. Returns how many messages are lost by that."""
+        lost = 0
+        for stage in self.stages:
+            if self._states[stage] in (State.RUNNING, State.DRAINING, State.STOPPING):
+                lost += sum(inlet.cancel() for inlet in stage.inputs)
+                if stage.kind is Kind.TRANSFORMER:
+                    lost += stage.abort()
+        self.lost_messages += lost
+        self.on_change()
+        return lost
 
     def finish(self) -> None:
         """Emits STOP and ends all stages that still run, the hidden ones last."""
-        self.stopping = True
+        for stage in self.stages:
+            if self.is_running(stage):
+                self._guard(stage, stage.before_stop)
+        self.finishing = True
         self.emit(events.STOP)
         for stage in sorted(self.stages, key=lambda stage: stage.hidden):
             self.end(stage)
 
     def idle(self) -> list[Stage]:
         """Stages that were never started: what they waited for did not happen."""
-        return [stage for stage, state in self._states.items() if state is StageState.WAITING]
+        return [stage for stage, state in self._states.items() if state is State.WAITING]
 
     def unfed_stages(self) -> list[Stage]:
-        """Stages that listen in a direction in which nobody produces."""
+        """Stages that look at messages in a direction in which nobody makes any."""
 
         def is_fed(stage: Stage) -> bool:
             others = (inlet for other in self.stages if other is not stage for inlet in other.inputs)
@@ -453,9 +428,24 @@ class Pipeline:
                 stage.flush()
 
     def kill(self, reason: str) -> None:
-        """Ends the process at once; of many sessions in one, only this one."""
+        """Ends the process at once; of many sessions in one, only this one. The first reason counts."""
+        if self.killed:
+            return
+        self.killed = True
         self.log.error("session killed by event", event=reason)
         self.on_kill(reason)
+
+    def _on_handler_error(self, owner: object, error: Exception) -> None:
+        self.fail(failure(owner or "event handler", error))
+
+    def _guard(self, stage: Stage | None, call: Callable[[], object]) -> object:
+        """Calls what belongs to a stage; if that fails, the pipeline fails, and names the stage."""
+        try:
+            return call()
+        except Exception as error:
+            self.log.debug("unexpected error", stage=str(stage or "pipeline"), exc_info=error)
+            self.fail(failure(stage or "pipeline", error))
+            return None
 
 
 def _exit(reason: str) -> NoReturn:

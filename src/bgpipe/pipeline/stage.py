@@ -21,8 +21,10 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from .callback import Callback, OnBlock, OnMessage
 from .errors import ConfigError
-from .line import Callback, Input, OnBlock, OnMessage
+from .lifecycle import Kind
+from .line import Input
 from .options import FLAG, LIST, NUMBER, TEXT, TEXTS, Option, Options
 
 if TYPE_CHECKING:
@@ -89,6 +91,12 @@ class Stage(Options):
     uses: ClassVar[str] = ""
     side: str = ""
     """ "L" or "R" if it holds the connection to the peer at that side of the pipeline"""
+    observable: bool = True
+    """whether its work can be seen from outside: it writes, counts, remembers, or tells events"""
+    ends_input: ClassVar[bool] = False
+    """whether it may end the input of the pipeline, as `head` does"""
+    takes: ClassVar[bool] = False
+    """whether messages have a use when they come to it: it writes them, or gives them to a peer or a program"""
     own_events: tuple[str, ...] = ()
     """its own events, besides those that every stage has"""
 
@@ -115,6 +123,7 @@ class Stage(Options):
         self.handled_events: list[str] = []
         """what --wait and --stop name"""
         self.running = False
+        self.is_shut = False
         self.trouble = ""
         """what is wrong with it at the moment, for people"""
         self.drops: Counter[str] = Counter()
@@ -127,15 +136,9 @@ class Stage(Options):
         return self.name if self.hidden else f"[{self.index}] {self.name}"
 
     @property
-    def background(self) -> bool:
-        """Whether it makes messages only as long as others do: when these are through, it does not keep the pipeline
-        going."""
-        return False
-
-    @property
-    def transformer(self) -> bool:
-        """Whether it makes messages only of those that others make: when all others are through, it is drained."""
-        return False
+    def kind(self) -> Kind:
+        """How it takes part in what enters the lines."""
+        return Kind.SOURCE if self.produces else Kind.PASSIVE
 
     @property
     def originates_session(self) -> bool:
@@ -186,10 +189,21 @@ class Stage(Options):
         """Feeds its inputs; they are closed when it returns. Raises StageError."""
 
     def drain(self) -> None:
-        """Hears that no more messages will come: what they are still to give must come now, then `run` returns."""
+        """A transformer hears that no more messages will come: it gives what it still has, then `run` returns."""
+
+    def drains_first(self) -> bool:
+        """Whether a transformer that --stop stops has something to give before it may end."""
+        return False
+
+    def abort(self) -> int:
+        """The time to be drained is over. Returns how many messages a transformer loses by that."""
+        return 0
+
+    def end_session(self) -> None:
+        """The pipeline has failed. A stage with a peer tells it so at once; the others have nothing to do."""
 
     def before_stop(self) -> None:
-        """Says its last words, while its inputs are still open."""
+        """The pipeline is about to end, or this stage is: its last messages can be put into its inputs now."""
 
     async def stop(self) -> None:
         """Finishes what was begun and closes. Raises StageError."""
@@ -225,6 +239,12 @@ class Stage(Options):
         """Adds what it counts under names that it shares with other stages."""
 
     # what it says to the pipeline
+
+    def shut(self) -> None:
+        """Lets nothing pass any more: all that reaches it is dropped. What reaches a stopped stage passes by."""
+        self.is_shut = True
+        for callback in self.callbacks:
+            callback.shut()
 
     def watch(
         self,

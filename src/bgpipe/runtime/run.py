@@ -38,7 +38,7 @@ def run_pipeline(pipeline: Pipeline, make: Callable[[], Pipeline], options: Glob
         asyncio.run(_run(pipeline, make, options, log))
     finally:
         # who stops early, as `head` does, has asked for a few messages and not for counts
-        if any(each.records for each in progress(pipeline)) and (pipeline.errors or not pipeline.stopped_early):
+        if any(each.records for each in progress(pipeline)) and (pipeline.errors or pipeline.cause is None):
             log.info("done", **summary(pipeline, time.monotonic() - start))
 
 

@@ -1,4 +1,4 @@
-"""Runs a pipeline under asyncio: awaits what its stages have to prepare, to run and to stop."""
+"""Runs a pipeline under asyncio: awaits what its stages have to prepare, to run and to stop, and owns the deadlines."""
 
 from __future__ import annotations
 
@@ -8,16 +8,15 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from ..pipeline.errors import StageError
+from ..pipeline.lifecycle import Action, Kind
 from ..pipeline.line import failure
 from ..pipeline.pipeline import Pipeline
 from ..pipeline.stage import Stage
 
 STOP_TIMEOUT: Final = 3.0
-"""Seconds that all stages together get to finish after a signal."""
+"""Seconds that what is under way gets after a failure, and that all together gets after a signal."""
 MIN_STOP_TIMEOUT: Final = 0.25
-"""Seconds that each gets even if the others have used them up."""
-DRAIN_TIMEOUT: Final = 1.0
-"""Seconds that a stage gets to be drained when the pipeline stops before the input is through."""
+"""Seconds that each stage gets after a signal even if the others have used them up."""
 
 
 class Runner:
@@ -25,11 +24,12 @@ class Runner:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
-        self._tasks: dict[asyncio.Task[None], Stage] = {}
+        self._tasks: dict[asyncio.Task[bool], Stage] = {}
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._interrupted = asyncio.Event()
         self._deadline = math.inf
+        """when what is under way is cut off"""
         pipeline.on_change = self._on_change
 
     async def run(self) -> None:
@@ -37,15 +37,7 @@ class Runner:
         pipeline = self.pipeline
         try:
             pipeline.start()
-            while not pipeline.over:
-                self._changed.clear()
-                while batch := pipeline.take_due():
-                    await self._start(batch)
-                await self._stop_ended()
-                if drained := pipeline.take_drainable():
-                    drained.drain()
-                if not pipeline.over and not await self._change():
-                    break
+            await self._run_to_the_end()
             if not pipeline.stopping:
                 for stage in pipeline.idle():
                     pipeline.log.warning("never started", stage=str(stage), wait=",".join(stage.wait_for))
@@ -54,46 +46,81 @@ class Runner:
         finally:
             for task in self._tasks:
                 task.cancel()
+        if pipeline.lost_messages and not pipeline.errors:
+            raise StageError(f"{pipeline.lost_messages} messages were lost at the end: there was no time for them")
         if pipeline.errors:
             raise pipeline.errors[0]
 
     def interrupt(self) -> None:
-        """Stops the pipeline early, as a signal does: nothing more is let in, what is under way gets GRACE seconds."""
+        """Stops the pipeline early, as a signal does: nothing more is let in, what is under way gets STOP_TIMEOUT."""
         if not self._interrupted.is_set():
             self._interrupted.set()
-            self._deadline = asyncio.get_running_loop().time() + STOP_TIMEOUT
+            self._deadline = min(self._deadline, self._now + STOP_TIMEOUT)
         self.pipeline.stop()
+        self._on_change()
+
+    @property
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
 
     def _on_change(self) -> None:
         self._changed.set()
+        if self.pipeline.errors and self._deadline == math.inf:
+            self._deadline = self._now + STOP_TIMEOUT
         if self.pipeline.stopping:
             self._stopping.set()
 
+    async def _run_to_the_end(self) -> None:
+        """Returns when nothing is under way any more, or there is no time for it."""
+        pipeline = self.pipeline
+        while True:
+            self._changed.clear()
+            while batch := pipeline.take_due():
+                await self._start(batch)
+            await self._stop_ended()
+            if self._changed.is_set():
+                continue
+            action = pipeline.step()
+            if action is Action.FINISH:
+                return
+            if action is Action.WAIT and not await self._change():
+                if lost := pipeline.give_up():
+                    pipeline.log.warning("messages are lost at the end: there is no time for them", lost=lost)
+                await self._stop_ended()
+                return
+
     async def _change(self) -> bool:
-        """Waits for something to happen, once the pipeline stops not for ever; whether something has."""
+        """Waits for something to happen, as long as there is time; whether something has."""
         try:
-            async with asyncio.timeout(DRAIN_TIMEOUT if self.pipeline.stopping else None):
+            async with asyncio.timeout_at(self._deadline if self._deadline < math.inf else None):
                 await self._changed.wait()
         except TimeoutError:
             return False
         return True
 
     async def _start(self, batch: list[Stage]) -> None:
+        """Prepares stages one after the other. When the input ends meanwhile, those that make messages are not waited
+        for; after a signal none is."""
+        pipeline = self.pipeline
         for stage in batch:
-            self.pipeline.preparing(stage)
-            await self._wait(self._task(stage, stage.prepare()), self._stopping)
-            if self.pipeline.stopping:
-                return
-            self.pipeline.ready(stage)
-        self.pipeline.started(batch)
+            hurry = self._interrupted if stage.kind is Kind.PASSIVE else self._stopping
+            if not hurry.is_set():
+                pipeline.preparing(stage)
+                if await self._wait(self._task(stage, stage.prepare()), hurry) and not hurry.is_set():
+                    pipeline.ready(stage)
+                    continue
+            pipeline.end(stage)
+        pipeline.started(batch)
         for stage in batch:
             if stage.running and stage.inputs:
                 self._task(stage, self._run(stage))
 
     async def _run(self, stage: Stage) -> None:
-        await stage.run()
-        self.pipeline.finish_input(stage)
-        self._changed.set()
+        try:
+            await stage.run()
+        finally:
+            self.pipeline.finish_input(stage)
+            self._changed.set()
 
     async def _stop_ended(self) -> None:
         """Stops stages side by side, so that none waits for another one's peer; the hidden ones after all others."""
@@ -108,31 +135,34 @@ class Runner:
         await self._wait(self._task(stage, stage.stop()), self._interrupted)
         self.pipeline.stopped(stage)
 
-    def _task(self, stage: Stage, doing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _task(self, stage: Stage, doing: Coroutine[Any, Any, None]) -> asyncio.Task[bool]:
         task = asyncio.create_task(self._guard(stage, doing), name=str(stage))
         self._tasks[task] = stage
         task.add_done_callback(self._tasks.pop)
         return task
 
-    async def _guard(self, stage: Stage, doing: Coroutine[Any, Any, None]) -> None:
-        """Awaits what a stage does. A failure ends the pipeline: the other stages still write what they have."""
+    async def _guard(self, stage: Stage, doing: Coroutine[Any, Any, None]) -> bool:
+        """Awaits what a stage does; whether it could. A failure ends the pipeline: the other stages still write what
+        they have."""
         try:
             await doing
         except Exception as error:
             if not isinstance(error, StageError):
                 self.pipeline.log.debug("unexpected error", stage=str(stage), exc_info=error)
             self.pipeline.fail(failure(stage, error))
+            return False
+        return True
 
-    async def _wait(self, task: asyncio.Task[None], hurry: asyncio.Event) -> None:
-        """Waits for a task as long as it takes; after a signal what is left of GRACE, hurried otherwise no more."""
+    async def _wait(self, task: asyncio.Task[bool], hurry: asyncio.Event) -> bool:
+        """Waits for a task as long as it takes; after a signal what is left of STOP_TIMEOUT, hurried otherwise no more.
+        Returns whether it has done what it was to do."""
         hurrying = asyncio.create_task(hurry.wait())
         await asyncio.wait((task, hurrying), return_when=asyncio.FIRST_COMPLETED)
         hurrying.cancel()
         if not task.done() and hurry is self._interrupted:
-            await asyncio.wait(
-                (task,), timeout=max(MIN_STOP_TIMEOUT, self._deadline - asyncio.get_running_loop().time())
-            )
+            await asyncio.wait((task,), timeout=max(MIN_STOP_TIMEOUT, self._deadline - self._now))
         task.cancel()
+        return task.done() and not task.cancelled() and task.result()
 
 
 async def pause(pipeline: Pipeline, seconds: float) -> None:

@@ -32,6 +32,7 @@ class Grep(Consuming):
             raise ConfigError("--keep and --narrow exclude each other: --keep changes nothing")
         self.own_events = (self.event_match, self.event_fail)
         (self.filter,) = compile_filters(self.arguments)
+        self.observable = bool(self.event_match or self.event_fail or self.kill_match or self.kill_fail)
         self.watch(self.on_message, on_block=self.on_block)
 
     def status(self) -> dict[str, Any]:

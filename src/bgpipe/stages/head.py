@@ -15,6 +15,8 @@ class Head(Consuming):
     """Pass the first messages, then stop the pipeline."""
 
     both = True
+    observable = False
+    ends_input = True
 
     count = Option(INTEGER, 10, "pass N messages, of both directions together", short="n", metavar="N")
 
@@ -28,16 +30,16 @@ class Head(Consuming):
         return {"count": self.count, "left": self.room}
 
     def on_message(self, message: Message) -> bool:
-        if self.room:
-            self.room -= 1
-            if not self.room:
-                self.pipeline.stop()
-            return True
-        return False
+        self._let_pass(1)
+        return True
 
-    def on_block(self, block: Block) -> Block | None:
-        if len(block) >= self.room:
-            block = block.part(0, self.room)
-            self.pipeline.stop()
-        self.room -= len(block)
+    def on_block(self, block: Block) -> Block:
+        block = block.part(0, min(len(block), self.room))
+        self._let_pass(len(block))
         return block
+
+    def _let_pass(self, count: int) -> None:
+        self.room -= count
+        if not self.room:
+            self.shut()
+            self.pipeline.end_input()

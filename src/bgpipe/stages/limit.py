@@ -12,6 +12,7 @@ from ..pipeline.options import FLAG, INTEGER, Option
 from ..pipeline.stage import Consuming
 from ..routes.prefix_limits import (
     BLOCK,
+    LONG,
     MP_NLRI,
     NAMES,
     NEAR,
@@ -19,6 +20,7 @@ from ..routes.prefix_limits import (
     ORIGIN,
     REMOVED,
     SESSION,
+    SHORT,
     TOTAL,
     Rules,
     Violation,
@@ -28,9 +30,10 @@ from ..routes.prefix_limits import (
     prefixes_of,
     strip,
 )
+from ..wire.attrs import MP_REACH
 from ..wire.block import Block
 from ..wire.errors import WireError
-from ..wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_MULTICAST, IPV6_UNICAST
+from ..wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_MULTICAST, IPV6_UNICAST, Family
 from ..wire.message import UPDATE, Message
 from ..wire.prefix import Prefix
 from ..wire.update import Update
@@ -38,6 +41,8 @@ from ..wire.update import Update
 DEFAULT_BLOCK_BITS = {1: 16, 2: 32}
 LONGEST_BLOCK = {1: 32, 2: 64}
 ANNOUNCED = (NLRI, MP_NLRI)
+COUNTED = ORIGIN | BLOCK | SESSION | TOTAL
+SIDES = {"L": "left", "R": "right"}
 MOST = (1 << 32) - 1
 
 
@@ -69,7 +74,14 @@ class Limit(Consuming):
 
     def attach(self) -> None:
         self.rules = self._rules()
-        self._limits = {ORIGIN: self.origin, BLOCK: self.block, SESSION: self.session, TOTAL: self.total}
+        self._limits = {
+            SHORT: self.min_length,
+            LONG: self.max_length,
+            ORIGIN: self.origin,
+            BLOCK: self.block,
+            SESSION: self.session,
+            TOTAL: self.total,
+        }
         self.removed = dict.fromkeys(NAMES, 0)
         """how many prefixes so far, by reason"""
         self.watch(self.on_message, on_block=self.on_block if accel.AVAILABLE else None)
@@ -142,11 +154,13 @@ class Limit(Consuming):
         return True
 
     def on_block(self, block: Block) -> Block:
-        """Accel passes over what there is nothing to say of."""
+        """Accel passes over what there is nothing to say of, and takes out what was said already."""
         bodies: dict[int, bytes | None] = {}
         position, count = 0, len(block)
         while True:
-            position, violations = self.routes.run(block.octets, block.index, position)
+            position, violations = self.routes.run(block.octets, block.index, position, self._quiet(), bodies)
+            for what, removed in self.routes.take_removed().items():
+                self.removed[what] += removed
             if position == count:
                 return block.edited(bodies) if bodies else block
             message = block.message(position)
@@ -154,6 +168,13 @@ class Limit(Consuming):
             if body is not message.body:
                 bodies[position] = body
             position += 1
+
+    def _quiet(self) -> int:
+        """The sum of the reasons to remove a prefix that are logged already, and of which nobody wants events."""
+        return sum(what for what, removed in self.removed.items() if removed and not self._wanted(what))
+
+    def _wanted(self, what: int) -> bool:
+        return not self.pipeline.killed and self.pipeline.bus.wanted(f"{self.name}/{NAMES[what]}")
 
     def _limited(self, message: Message, violations: list[Violation] | None) -> bytes | None:
         """What is left of an UPDATE, None for nothing. said: what accel has found, None if it hasn't looked."""
@@ -169,33 +190,58 @@ class Limit(Consuming):
         return strip(update, violations)
 
     def _tell(self, message: Message, violations: list[Violation]) -> None:
-        prefixes = prefixes_of(message.update)
-        origin = message.update.origin_as or 0
+        quiet = self._quiet()
+        prefixes: dict[int, list[Prefix]] = {}
         for field, place, what in violations:
+            if what & REMOVED and (field not in ANNOUNCED or what & quiet):
+                self.removed[what] += field in ANNOUNCED
+                continue
+            prefixes = prefixes or prefixes_of(message.update)
             prefix = prefixes[field][place]
             if what & REMOVED:
-                if field in ANNOUNCED:
-                    self._tell_removed(message, what, prefix, origin)
+                self._tell_removed(message, what, prefix, field)
+                quiet = self._quiet()
                 continue
             for limit in self._limits:
                 if what >> NEAR & limit:
-                    self._tell_near(message, limit, prefix, origin)
+                    self._tell_near(message, limit, prefix)
 
-    def _tell_removed(self, message: Message, what: int, prefix: Prefix, origin: int) -> None:
-        name = NAMES[what]
-        most = self._limits.get(what)  # lengths have none
-        if most and not self.removed[what]:
+    def _tell_removed(self, message: Message, what: int, prefix: Prefix, field: int) -> None:
+        most, origin = self._limits[what], message.update.origin_as or 0
+        if not self.removed[what]:
             self.pipeline.log.warning(
-                f"prefixes are removed: {name}", stage=str(self), limit=most, first=str(prefix), origin=origin
+                f"prefixes are removed: {NAMES[what]}",
+                stage=str(self),
+                **self._whose(message),
+                family=str(_family(message.update, field)),
+                limit=most,
+                first=str(prefix),
+                origin=origin,
             )
         self.removed[what] += 1
-        if self.pipeline.bus.wanted(f"{self.name}/{name}"):  # in a flood the text of each costs most
-            self.event(name, message, str(prefix), origin, *([most] if most else []))
+        if self._wanted(what):  # in a flood the text of each costs most
+            limits = [most] if what & COUNTED else []
+            self.event(NAMES[what], message, str(prefix), origin, *limits)
 
-    def _tell_near(self, message: Message, limit: int, prefix: Prefix, origin: int) -> None:
+    def _tell_near(self, message: Message, limit: int, prefix: Prefix) -> None:
         """A limit has come near: of the session, of all, of an origin AS or a block."""
         most = self._limits[limit]
         count = most - most // 4
         if limit in (SESSION, TOTAL):
-            self.pipeline.log.warning(f"{count} of {most} prefixes are reached", stage=str(self), limit=NAMES[limit])
-        self.event("near", message, NAMES[limit], str(prefix), origin, count, most)
+            self.pipeline.log.warning(
+                f"{count} of {most} prefixes are reached",
+                stage=str(self),
+                **self._whose(message),
+                limit=NAMES[limit],
+            )
+        self.event("near", message, NAMES[limit], str(prefix), message.update.origin_as or 0, count, most)
+
+    def _whose(self, message: Message) -> dict[str, str]:
+        """The side that a message comes from, and the peer there if this is a session."""
+        side = "R" if message.direction == "L" else "L"
+        peer = self.pipeline.values.get(f"{side}_REMOTE_ADDR")
+        return {"side": SIDES[side]} | ({"peer": peer} if peer else {})
+
+
+def _family(update: Update, field: int) -> Family:
+    return update.attrs[MP_REACH].value.family if field == MP_NLRI else IPV4_UNICAST

@@ -29,6 +29,7 @@ class Read(Source):
 
     def attach(self) -> None:
         (self.input_name,) = self.arguments
+        self.in_order = not self.explicit & {"wait", "stop"}
         super().attach()
 
     def open(self) -> InputStream:

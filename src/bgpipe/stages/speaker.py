@@ -11,6 +11,7 @@ from typing import Any, Final
 from ..net.connection import Connection
 from ..pipeline.errors import ConfigError, SessionLost
 from ..pipeline.events import Event
+from ..pipeline.lifecycle import Kind
 from ..pipeline.line import Input, failure
 from ..pipeline.options import DURATION, FLAG, INTEGER, LIST, TEXT, Option
 from ..pipeline.stage import Producing
@@ -82,8 +83,8 @@ class Speaker(Producing):
     no_linger = Option(FLAG, False, "end the session when all input is through")
 
     @property
-    def background(self) -> bool:
-        return self.no_linger or not self.linger
+    def kind(self) -> Kind:
+        return Kind.BACKGROUND if self.no_linger or not self.linger else Kind.SOURCE
 
     @property
     def originates_session(self) -> bool:
@@ -340,7 +341,7 @@ class Speaker(Producing):
         """Sends the End-of-RIB of each family, when all that is to be read into our direction has been read."""
         sources = [stage for stage in self.pipeline.stages if isinstance(stage, Source)]
         ours = [inlet for stage in sources for inlet in stage.inputs if self.directions in inlet.lines]
-        if all(inlet.closed for inlet in ours) and not self.pipeline.stopping and self._down is None:
+        if not any(inlet.open or inlet.busy for inlet in ours) and not self.pipeline.stopping and self._down is None:
             for family in self._families:
                 if family not in self._ended:
                     self._say(self.replay, end_of_rib_message(family))

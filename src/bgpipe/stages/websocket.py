@@ -243,6 +243,11 @@ class Websocket(ExternalFilter):
         self.pipeline.log.warning(what, stage=str(self))
         self.pipeline.emit(events.RECONNECT, stage=str(self))
 
+    @property
+    def held(self) -> bool:
+        # the other side shows that it is there, and its router may take its time, as over TCP
+        return super().held or (isinstance(self.link, TunnelLink) and self.link.connected)
+
     def on_link_end(self, link: Link, failed: str) -> None:
         if isinstance(link, TunnelLink):
             self.end_reason = link.reason

@@ -66,6 +66,8 @@ def body_from_json(type_code: int, value: object, context: WireContext = AS4) ->
         if not value and type_code == NOTIFICATION:  # as the original shows it, which leaves out code and subcode
             raise TextError('NOTIFY: code and subcode are missing, as in {"code":6,"subcode":2}')
         body = parse_hex(value)
+    elif value is None and type_code not in (UPDATE, OPEN):
+        body = b""
     elif type_code == UPDATE:
         body = update_class().from_json({} if value is None else value, context)
     elif type_code == OPEN:
@@ -76,8 +78,6 @@ def body_from_json(type_code: int, value: object, context: WireContext = AS4) ->
         from .notification import Notification
 
         body = Notification.from_json(value).encode()
-    elif value is None and type_code != ROUTE_REFRESH:
-        body = b""
     else:
         raise TextError(f"{name}: the body must be a string of octets in hexadecimal")
     if len(body) > MAX_EXTENDED_MESSAGE - HEADER:

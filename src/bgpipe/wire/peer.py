@@ -64,6 +64,12 @@ def peer_tags(peer: bytes) -> MappingProxyType[str, str]:
     return MappingProxyType({name: tags[name] for name in _ORDER if name in tags})
 
 
+def order_tags(tags: dict[str, str]) -> dict[str, str]:
+    """The same tags, those of a per-peer header first and in its order."""
+    known = [name for name in _ORDER if name in tags]
+    return tags if known == list(tags)[: len(known)] else {name: tags[name] for name in known} | tags
+
+
 def peer_from_tags(tags: Mapping[str, str]) -> bytes:
     """The header (with 4-octet AS numbers) that tags speak of; a tag that can't be read says nothing."""
     return _peer_from_tags(*map(tags.get, _ORDER))

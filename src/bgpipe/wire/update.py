@@ -301,21 +301,18 @@ class Update:
 
     @classmethod
     def from_json(cls, item: object, context: WireContext = AS4) -> bytes:
-        """The body for a parsed JSON object. Raises TextError, which says what is wrong."""
+        """The body for a parsed JSON object; null says nothing, and unknown keys don't either. Raises TextError."""
         if not isinstance(item, dict):
             raise TextError(f"not an object: {item!r}")
-        if not item.keys() <= {"reach", "unreach", "attrs"}:
-            unknown = min(map(str, item.keys() - {"reach", "unreach", "attrs"}))
-            raise TextError(f"unknown key {unknown!r}; an UPDATE has reach, unreach and attrs")
         add_path = IPV4_UNICAST in context.add_path
         fields = []
         for key in ("unreach", "reach"):
             texts = item.get(key)
             if texts is None:
                 texts = []
-            if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            if not isinstance(texts, list) or not all(isinstance(text, str | None) for text in texts):
                 raise TextError(f"{key}: not a list of prefixes: {texts!r}")
-            fields.append(encode_prefixes(texts, 1, add_path))
+            fields.append(encode_prefixes([text for text in texts if text is not None], 1, add_path))
         attributes = item.get("attrs")
         if attributes is None:
             attributes = {}
@@ -323,7 +320,7 @@ class Update:
             return join(fields[0], parse_hex(attributes), fields[1])
         if not isinstance(attributes, dict):
             raise TextError(f"attrs: not an object: {attributes!r}")
-        found = [attribute_from_json(name, value, context) for name, value in attributes.items()]
+        found = [attribute_from_json(name, value, context) for name, value in attributes.items() if value is not None]
         if len({attribute.code for attribute in found}) < len(found):
             raise TextError("attrs: an attribute comes twice under two names")
         return join(fields[0], b"".join(attribute.encode() for attribute in found), fields[1])

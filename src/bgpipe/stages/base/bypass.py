@@ -7,7 +7,8 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from ...pipeline.line import Callback, Input
+from ...pipeline.callback import Callback
+from ...pipeline.line import Feed, Input
 from ...pipeline.pipeline import Pipeline
 from ...pipeline.stage import Stage
 from ...wire.item import Item
@@ -20,12 +21,12 @@ class Bypass(Input):
 
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage, session=False)
-        self.told = False
+        self.own = False
         stage.inputs.append(self)
         self._items: deque[Item] = deque()
-        self._feeding: Iterator[float] = iter(())
-        self.busy = False
-        """whether messages are on their way here that those behind them must not overtake"""
+        self._feeding: Feed | None = None
+        self.blocked = False
+        """whether what is taken has to wait, because others that it must not overtake are still to come"""
 
     @property
     def directions(self) -> str:
@@ -42,10 +43,31 @@ class Bypass(Input):
     def take(self, items: Iterable[Item]) -> None:
         """Lets them go on, in order, as soon as the lines take them."""
         self._items.extend(items)
-        if not self.busy:
-            self.busy = True
+        if not self.blocked and self._feeding is None:
             self._feeding = self.feed(self._next())
             self._advance()
+
+    @property
+    def busy(self) -> bool:
+        """Whether messages are on their way here that those behind them must not overtake."""
+        return self.blocked or self._feeding is not None
+
+    def block(self) -> None:
+        """What is taken from now on waits for `unblock`."""
+        self.blocked = True
+
+    def unblock(self) -> None:
+        self.blocked = False
+        self.take(())
+
+    def shut(self) -> None:
+        """What comes here has been let in before: it goes on until the stage is over."""
+
+    def cancel(self) -> int:
+        lost = super().cancel() + sum(1 if isinstance(item, Message) else len(item) for item in self._items)
+        self._items.clear()
+        self._feeding, self.blocked = None, False
+        return lost
 
     def say(self, message: Message) -> None:
         """A message of our own, which waits for nobody."""
@@ -57,11 +79,13 @@ class Bypass(Input):
             yield self._items.popleft()
 
     def _advance(self) -> None:
-        for seconds in self._feeding:
-            if seconds == math.inf:
-                self.pipeline.when_released(self._advance)
-            else:
-                asyncio.get_running_loop().call_later(seconds, self._advance)
+        if self._feeding is None:
             return
-        self.busy = False
-        self.pipeline.flush()
+        if (seconds := self._feeding.step()) is None:
+            self._feeding = None
+            self.pipeline.flush()
+            self.pipeline.on_change()
+        elif seconds == math.inf:
+            self.pipeline.when_released(self._advance)
+        else:
+            asyncio.get_running_loop().call_later(seconds, self._advance)

@@ -7,9 +7,10 @@ from typing import Final
 
 from ... import formats
 from ...formats.base import Damage, Decoder, DecoderOptions, Encoder, EncoderOptions, Format, OnReport
+from ...pipeline.callback import type_filter
 from ...pipeline.errors import ConfigError, DamagedInput, StageError
-from ...pipeline.line import Input, type_filter
-from ...pipeline.options import FLAG, Option
+from ...pipeline.line import Input
+from ...pipeline.options import FLAG, Option, choice
 from ...pipeline.stage import Consuming, Producing
 from ...runtime.runner import pause
 from ...wire.block import NO_PEER, PEER, SEQ, TIME
@@ -47,15 +48,24 @@ class Reading(Producing):
         Raises StageError if the format can't be read.
         """
         try:
-            return found.open_decoder(DecoderOptions(self.on_damage, context or self.pipeline.context, states))
+            return found.open_decoder(
+                DecoderOptions(self.on_damage, context or self.pipeline.context, states, self.on_note)
+            )
         except TextError as error:
             raise StageError(f"{self}: {error}") from None
 
     async def feed_items(self, inlet: Input, items: Iterable[Item]) -> None:
         """Feeds what was decoded, as the lines take it."""
-        for seconds in inlet.feed(items if self.plain else self._prepared(items)):
-            self.pipeline.flush()
-            await pause(self.pipeline, seconds)
+        feed = inlet.feed(items if self.plain else self._prepared(items))
+        try:
+            while (seconds := feed.step()) is not None:
+                self.pipeline.flush()
+                await pause(self.pipeline, seconds)
+        finally:
+            feed.end()
+
+    def on_note(self, text: str) -> None:
+        self.pipeline.log.warning(text, stage=str(self))
 
     def on_damage(self, damage: Damage | str) -> None:
         self.damages += 1
@@ -94,19 +104,28 @@ class Reading(Producing):
 class Writing(Consuming):
     """Writes messages in a format."""
 
+    compat = Option(
+        choice("own", "go"), "own", "write the JSON that another program reads: go for the Go bgpipe", metavar="WHOSE"
+    )
+
     refused = 0
     """messages that the format has no form for"""
+
+    @property
+    def dialect(self) -> str:
+        """What --compat asks for, "" for our own form."""
+        return "" if self.compat == "own" else self.compat
 
     def check_encoder(self, found: Format) -> None:
         """Raises ConfigError if the format can't be written."""
         try:
-            found.check_encoder()
+            found.check_encoder(self.dialect)
         except TextError as error:
             raise ConfigError(str(error)) from None
 
     def make_encoder(self, found: Format, on_report: OnReport) -> Encoder:
         """An encoder that tells of messages that it can't write, instead of raising."""
-        return found.open_encoder(EncoderOptions(on_report))
+        return found.open_encoder(EncoderOptions(on_report, self.dialect))
 
     def on_report(self, message: Message, error: Exception) -> None:
         """A message could not be written."""

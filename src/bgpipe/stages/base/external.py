@@ -11,13 +11,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Final
 
 from ...formats.base import Decoder
-from ...net.backoff import STABLE_AFTER, backoff
+from ...net.backoff import STABLE_AFTER
 from ...net.errors import explain_error
 from ...net.pipes import Link
 from ...net.send_queue import SendQueue, rest, single_out
 from ...pipeline import events
+from ...pipeline.callback import type_filter
 from ...pipeline.errors import ConfigError, StageError
-from ...pipeline.line import failure, type_filter
+from ...pipeline.lifecycle import Kind
+from ...pipeline.line import failure
 from ...pipeline.stage import compile_filters
 from ...wire.block import Block
 from ...wire.context import AS4, WireContext
@@ -25,7 +27,7 @@ from ...wire.item import Item
 from ...wire.message import KEEPALIVE, NOTIFICATION, OPEN, Message
 from .bypass import Bypass
 from .coding import Reading, Writing, find_format
-from .external_options import ExternalOptions
+from .link_attempts import LinkAttempts
 from .session_end import check_session_end, is_session_end, session_lost
 from .types import chosen_types
 from .watchdog import StallWatchdog
@@ -39,7 +41,7 @@ SESSION: Final = (OPEN, NOTIFICATION, KEEPALIVE)
 """Messages without which there is no session: they are not dropped, whoever is dead."""
 
 
-class ExternalFilter(ExternalOptions, Reading, Writing):
+class ExternalFilter(LinkAttempts, Reading, Writing):
     """What exec, pipe and websocket have in common.
 
     A message that reaches the stage is taken out of the pipeline and given to the partner, and what the partner gives
@@ -51,7 +53,6 @@ class ExternalFilter(ExternalOptions, Reading, Writing):
     framed: ClassVar[bool] = False
     """whether the partner is given messages one by one"""
 
-    link: Link | None = None
     gone = "the partner is gone"
     """what to say of a partner that has ended without saying why"""
     _task: asyncio.Task[None] | None = None
@@ -69,19 +70,12 @@ class ExternalFilter(ExternalOptions, Reading, Writing):
     """whether a message of the session has passed here"""
 
     @property
-    def transformer(self) -> bool:
-        return not (self.only_read or self.tunnel)
+    def kind(self) -> Kind:
+        if self.only_read or self.tunnel:
+            return Kind.SOURCE
+        return Kind.PASSIVE if self.only_write else Kind.TRANSFORMER
 
     # what the kinds of partner differ in
-
-    async def connect(self) -> Link:
-        """Raises OSError, or StageError where it is of no use to try again."""
-        raise NotImplementedError
-
-    @property
-    def retries(self) -> bool:
-        """Whether a partner that is gone, or isn't there yet, is waited for or called again."""
-        return self.on_exit == "restart"
 
     @property
     def waits(self) -> bool:
@@ -93,15 +87,6 @@ class ExternalFilter(ExternalOptions, Reading, Writing):
         """Whether it is all right that a partner takes no more."""
         return False
 
-    @property
-    def most_attempts(self) -> int:
-        """How often a link is tried in vain, 0 for ever."""
-        return 0
-
-    def delay(self, attempt: int) -> float:
-        """Seconds before another attempt, after so many in vain or links lost."""
-        return backoff(attempt)
-
     def tell_loss(self, failed: str) -> None:
         """The link is lost, and that does not end the pipeline."""
         self.pipeline.log.warning(failed, stage=str(self), on_exit=self.on_exit)
@@ -111,7 +96,11 @@ class ExternalFilter(ExternalOptions, Reading, Writing):
 
     def status(self) -> dict[str, Any]:
         """missed: messages that the partner should have had, since it was there last."""
-        return {"connected": self.link is not None, "queue_bytes": self.waiting, "missed": self._lost}
+        return {
+            "connected": self.link is not None,
+            "queue_bytes": self._queue.size if self._task is not None else 0,
+            "missed": self._lost,
+        }
 
     # life
 
@@ -192,6 +181,10 @@ class ExternalFilter(ExternalOptions, Reading, Writing):
         self._over = asyncio.Event()
         self._lost = 0
         """messages that the partner should have had, since it was there last"""
+        self._gave_up = False
+        """whether messages have passed by, and no partner has given anything since"""
+        self._opens: dict[str, Message] = {}
+        """OPENs that a partner was given, by direction, until it gives one back: without them there is no session"""
         self._contexts: dict[str, WireContext] = {}
         """how the last message of each direction was to be read"""
         live = any(i.session for stage in self.pipeline.stages if stage is not self for i in stage.inputs)
@@ -217,8 +210,19 @@ class ExternalFilter(ExternalOptions, Reading, Writing):
         await self._over.wait()
 
     def drain(self) -> None:
+        """What comes from now on passes by, behind the last of what the partner gives."""
         self._draining = True
+        if self.bypass is not None:
+            self.bypass.block()
         self._wake.set()
+
+    def drains_first(self) -> bool:
+        return self._task is not None and not self._task.done() and not self.passive
+
+    def abort(self) -> int:
+        if self._task is not None:
+            self._task.cancel()
+        return sum(1 if isinstance(item, Message) else len(item) for item in self._queue.clear())
 
     async def stop(self) -> None:
         task = self._task
@@ -227,7 +231,7 @@ class ExternalFilter(ExternalOptions, Reading, Writing):
         try:
             if (self.passive or self.tunnel) and not task.done() and (self.link is not None or self._queue):
                 self.drain()
-                await asyncio.wait((task,), timeout=CLOSE_TIMEOUT if self.pipeline.stopped_early else None)
+                await asyncio.wait((task,), timeout=CLOSE_TIMEOUT if self.pipeline.errors else None)
             task.cancel()
             await asyncio.wait((task,))
             if self.link is not None:
@@ -244,23 +248,26 @@ class ExternalFilter(ExternalOptions, Reading, Writing):
         """Nothing more comes from the partner."""
         self._taking = False
         if not task.cancelled() and (error := task.exception()) is not None:
-            for inlet in self.inputs:
-                inlet.close()
             self.pipeline.fail(failure(self, error) if isinstance(error, Exception) else StageError(str(error)))
+        if self.bypass is not None:
+            self.bypass.unblock()
         self._release()
         self._over.set()
 
     # to the partner
 
     def on_message(self, message: Message) -> bool:
-        if not self._taking:
+        if not self._taking or self._draining:
             return self._go_without(message)
         refused = self.refused
         octets = self.encoder.encode_message(message)
         if not octets:  # nothing that the format has a form for can't be the partner's to judge
             return self.passive or self.refused == refused
-        if self.watchdog is not None and not self.passive and message.type_code == KEEPALIVE:
-            self.watchdog.on_keepalive(message.direction)
+        if not self.passive and message.type_code == OPEN:
+            self._opens[message.direction] = message
+        if self.watchdog is not None and not self.passive and message.type_code in (OPEN, KEEPALIVE):
+            place = self._queue.taken + self._queue.size + len(octets)
+            self.watchdog.on_given(message.direction, place, keepalive=message.type_code == KEEPALIVE)
         self._contexts[message.direction] = message.context
         self.begun = True
         self._put(octets, message)
@@ -276,8 +283,8 @@ class ExternalFilter(ExternalOptions, Reading, Writing):
 
     def _take_block(self, block: Block) -> Block | None:
         """What goes on of a block."""
-        if not self._taking:
-            return self._go_without_block(block)
+        if not self._taking or self._draining:
+            return block if self._go_without(block) else None
         if not self.format_.says_context:
             first = block.message(0)
             self._contexts[first.direction] = first.context
@@ -308,10 +315,9 @@ class ExternalFilter(ExternalOptions, Reading, Writing):
                     return
                 self._wake.clear()
                 await self._wake.wait()
-            count, octets = self._queue.first(self.together)
-            await link.write(octets)
-            self._queue.drop(count)  # not before all is taken: after a restart it is given again, from its beginning
-            if self._queue.size <= LOW_WATER:
+            await link.write(self._queue.give(self.together))
+            self._queue.confirm(link.taken)
+            if self._queue.size <= LOW_WATER or not self._queue:
                 self._release()
                 self._taking = True
 
@@ -355,8 +361,12 @@ class ExternalFilter(ExternalOptions, Reading, Writing):
             if watchdog is None:
                 yield item
                 continue
+            self._gave_up = False
             for each in single_out(item):
-                watchdog.on_answer(keepalive=isinstance(each, Message) and each.type_code == KEEPALIVE)
+                type_code = each.type_code if isinstance(each, Message) else 0
+                if type_code == OPEN and isinstance(each, Message):
+                    self._opens.pop(each.direction if len(self.directions) > 1 else self.inlet.default, None)
+                watchdog.on_answer(session=type_code in (OPEN, KEEPALIVE))
                 yield each
 
     # with the partner, and without
@@ -371,13 +381,16 @@ class ExternalFilter(ExternalOptions, Reading, Writing):
             began = self._loop.time()
             self._on_link()
             failed = await self._serve(self.link)
+            through = self._draining and not self._queue  # it has been given all that it was to have
+            self._queue.confirm(self.link.taken)
+            self._queue.begin()
             self.link = None
-            through = self._draining and not self._queue  # it has taken all that it was to have
             if through or (self.only_read and not failed and not self.retries):
                 if failed:
                     raise StageError(f"{self}: {failed}")
                 self.judge_damage()
                 return
+            failed_by_stall = bool(self._stalled)
             failed = self._stalled or failed or self.end_reason or self.gone
             self._stalled = ""
             if self.tunnel and self.begun:
@@ -385,44 +398,10 @@ class ExternalFilter(ExternalOptions, Reading, Writing):
             if self.on_exit == "kill":
                 raise StageError(f"{self}: {failed}")
             self.tell_loss(failed)
+            if self._gave_up or failed_by_stall:
+                self._give_up()  # nobody has to wait once more for a partner that does nothing
             self._wait_for_link()
             attempt = 1 if self._loop.time() - began >= STABLE_AFTER else attempt + 1
-
-    async def _connect(self, attempt: int) -> bool:
-        """Waits for a link; whether there is one, or will never be."""
-        while self.retries:
-            if await self._drained_within(self.delay(attempt)):
-                return False
-            connecting, drained = asyncio.create_task(self.connect()), asyncio.create_task(self._drained())
-            try:
-                await asyncio.wait((connecting, drained), return_when=asyncio.FIRST_COMPLETED)
-                if not connecting.done():
-                    return False
-                self.link = connecting.result()
-            except OSError as error:
-                attempt += 1
-                self._tell_attempt(error, attempt)
-            else:
-                return True
-            finally:
-                connecting.cancel()
-                drained.cancel()
-        await self._drained()
-        return False
-
-    async def _drained_within(self, seconds: float) -> bool:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._drained()
-        except TimeoutError:
-            return False
-        return True
-
-    async def _drained(self) -> None:
-        """Returns when nothing waits for a partner, and nothing more will."""
-        while not self._draining or self._queue:
-            self._wake.clear()
-            await self._wake.wait()
 
     async def _serve(self, link: Link) -> str:
         """Reads and writes until either is over. Returns how the link has failed, "" if it has not."""
@@ -451,49 +430,36 @@ class ExternalFilter(ExternalOptions, Reading, Writing):
                 failed = failed or explain_error(error)
         return failed
 
-    def _tell_attempt(self, error: OSError, attempt: int) -> None:
-        """An attempt to get a link has failed. Raises StageError where it was the last."""
-        if self.most_attempts and attempt >= self.most_attempts:
-            raise StageError(f"{self}: {explain_error(error)}")
-        self.pipeline.log.warning(explain_error(error), stage=str(self), attempt=attempt)
-        self.pipeline.emit(events.RECONNECT, stage=str(self), error=error, values=(attempt,))
-
     def _on_link(self) -> None:
         """There is a partner, perhaps again."""
         if self._lost:
             self.pipeline.log.warning("the partner has missed messages", stage=str(self), missed=self._lost)
         self._lost = 0
-        self._taking = True
+        for message in self._opens.values():
+            if not self._queue.holds(message):
+                self._queue.put_first(self.encoder.encode_message(message), message)
         if self.watchdog is not None:
             self.watchdog.on_change()
+            if not self._taking or not self._queue:
+                self.watchdog.restart()
+        self._taking = True
 
-    def _go_without(self, message: Message) -> bool:
-        """Whether a message goes on at once that the partner should have had."""
-        self._lost += 1
+    def _go_without(self, item: Item) -> bool:
+        """Whether what the partner should have had goes on at once."""
+        self._lost += 1 if isinstance(item, Message) else len(item)
         if self.bypass is None:
             return True
-        if not self._passes(message):
+        if not self._passes(item):
             return False
         if self.bypass.busy:
-            self.bypass.take((message,))
+            self.bypass.take((item,))
             return False
         return True
-
-    def _go_without_block(self, block: Block) -> Block | None:
-        self._lost += len(block)
-        if self.bypass is None:
-            return block
-        if not self._passes(block):
-            return None
-        if self.bypass.busy:
-            self.bypass.take((block,))
-            return None
-        return block
 
     def _passes(self, item: Item) -> bool:
         """Whether --on-exit lets it go on."""
         session = isinstance(item, Message) and item.type_code in SESSION
-        return self.on_exit in ("pass", "restart") or session
+        return self._draining or self.on_exit in ("pass", "restart") or session
 
     def _wait_for_link(self) -> None:
         """There is no partner."""
@@ -505,8 +471,11 @@ class ExternalFilter(ExternalOptions, Reading, Writing):
     def _give_up(self) -> None:
         """Nothing waits for the partner any more, until there is another."""
         self._taking = False
-        self._lost += len(self._queue)
-        items = self._queue.clear()
+        self._gave_up = True
+        opens = [message for message in self._opens.values() if not self._queue.holds(message)]
+        items = [*opens, *self._queue.clear()]
+        self._opens.clear()
+        self._lost += sum(1 if isinstance(item, Message) else len(item) for item in items)
         if self.bypass is not None:
             self.bypass.take(item for item in items if self._passes(item))
         self._wake.set()
@@ -516,8 +485,13 @@ class ExternalFilter(ExternalOptions, Reading, Writing):
 
     @property
     def waiting(self) -> int:
-        queue = self._queue.size if self._task is not None else 0
-        return queue + (self.link.waiting if self.link is not None else 0)
+        return self.taken + 1 if self._queue.size else 0
+
+    @property
+    def taken(self) -> int:
+        if self.link is not None:
+            self._queue.confirm(self.link.taken)
+        return self._queue.taken
 
     @property
     def held(self) -> bool:

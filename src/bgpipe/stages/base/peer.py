@@ -18,7 +18,8 @@ from ...net.errors import explain_error
 from ...net.tcp import TcpOptions, check_keys
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, SessionLost, StageError
-from ...pipeline.line import Input
+from ...pipeline.lifecycle import Kind
+from ...pipeline.line import Feed, Input
 from ...pipeline.metrics import SIDES, Histogram, Metrics
 from ...pipeline.options import DURATION, FLAG, INTEGER, TEXT, Option, choice
 from ...pipeline.stage import Producing, Stage
@@ -80,9 +81,10 @@ class PeerStage(Producing):
     own_events = ("OPEN",)
 
     @property
-    def background(self) -> bool:
-        """An end beside a speaker does not keep the pipeline going; between two routers it does."""
-        return any(stage.background for stage in self.pipeline.stages if not isinstance(stage, PeerStage))
+    def kind(self) -> Kind:
+        """A peer beside a speaker does not keep the pipeline going; between two routers it does."""
+        others = (stage.kind for stage in self.pipeline.stages if not isinstance(stage, PeerStage))
+        return Kind.BACKGROUND if Kind.BACKGROUND in others else Kind.SOURCE
 
     def attach(self) -> None:
         row = [stage for stage in self.pipeline.stages if not stage.hidden]
@@ -98,7 +100,7 @@ class PeerStage(Producing):
         self.pipeline.lines[self.side].outputs.append(self.send)
         self._pending: list[Item] = []
         self._out: list[bytes] = []
-        self._feeding: Iterator[float] = iter(())
+        self._feeding: Feed | None = None
         self._holding = False
         self._over = asyncio.Event()
         self.latency = Histogram()
@@ -305,7 +307,7 @@ class PeerStage(Producing):
     # from the peer
 
     def _on_octets(self, octets: bytes) -> None:
-        if self.inlet.closed:
+        if not self.inlet.open:
             return  # the last message that was let in may have left others of its read behind: the rest is no sequel
         self._read_at = monotonic()
         items = self.codec.feed(octets, self.pipeline.now())
@@ -315,7 +317,8 @@ class PeerStage(Producing):
     def _advance(self) -> None:
         """Feeds what was read, as far as the lines take it; the peer waits for the rest."""
         assert self.connection is not None
-        for seconds in self._feeding:
+        assert self._feeding is not None
+        if (seconds := self._feeding.step()) is not None:
             self.pipeline.flush()
             self.connection.pause()
             if seconds == math.inf:
@@ -325,7 +328,7 @@ class PeerStage(Producing):
             return
         self.pipeline.flush()
         self.latency.observe(monotonic() - self._read_at)
-        if self.codec.fault is not None and not self.inlet.closed:
+        if self.codec.fault is not None and self.inlet.open:
             self._refuse(self.codec.fault)
         else:
             self.connection.resume()

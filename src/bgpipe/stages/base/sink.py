@@ -7,6 +7,7 @@ from typing import Any
 from ...formats.base import Format
 from ...net.errors import StreamError, explain_error
 from ...net.files import open_output
+from ...net.files_in_use import FilesInUse, Use
 from ...net.output_writer import OutputStream, OutputWriter
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, DamagedInput, StageError
@@ -40,6 +41,8 @@ class Sink(Writing):
     """seconds that octets may wait in a compressor at most"""
     writer: OutputWriter | None = None
     watchdog: StallWatchdog | None = None
+    taken = 0
+    """nothing is given back: what the output has taken says nothing about KEEPALIVEs"""
     holding = False
     """whether others have to wait for the output"""
     held = False
@@ -90,7 +93,14 @@ class Sink(Writing):
         return "output", str(self)
 
     def _make_writer(self) -> OutputWriter:
-        return OutputWriter(self.open(), lambda tell: self.make_encoder(self.output_format, tell), self.flush_every)
+        output = self.open()
+        use = Use.WRITE if output.in_place else Use.REPLACE
+        try:
+            self.pipeline.shared.setdefault(FilesInUse, FilesInUse).add(output.path, output.identity, use)
+        except StreamError:
+            output.abort()
+            raise
+        return OutputWriter(output, lambda tell: self.make_encoder(self.output_format, tell), self.flush_every)
 
     def status(self) -> dict[str, Any]:
         waiting = self.writer.waiting if self.writer else 0
@@ -122,6 +132,9 @@ class Sink(Writing):
             self.writer.complete &= self._live or not self._has_failed()
             await self.pipeline.shared.give_back(self._key)
             self.writer.leave(self)
+            if kept := self.writer.output.kept:
+                text = f"the output is not complete: what was written is in {kept}"
+                self.pipeline.log.warning(text, stage=str(self))
         self._catch_up()
         if self._failure is not None:
             raise self._failure
@@ -188,6 +201,6 @@ class Sink(Writing):
             return
         self.pipeline.end(self)
         if isinstance(error, BrokenPipeError):
-            self.pipeline.stop()  # who reads has seen enough, as `head` does: that is no failure
+            self.pipeline.end_input()  # who reads has seen enough, as `head` does: that is no failure
         else:
             self.pipeline.fail(failure)

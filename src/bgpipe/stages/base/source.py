@@ -9,6 +9,7 @@ from typing import Any
 from ... import formats
 from ...formats.base import Counts, Decoder, Format
 from ...net.files import DamagedError, InputStream, StreamError, open_input
+from ...net.files_in_use import FilesInUse, Use
 from ...pipeline.errors import StageError
 from ...pipeline.line import Input
 from ...pipeline.options import FLAG, LIST, TEXT, Option
@@ -42,6 +43,8 @@ class Source(Reading):
     """why the stream could not be read to its end"""
     named_format: Format | None = None
     """what the name of the input tells, and its content may contradict"""
+    in_order = False
+    """whether it is read only when all such inputs that are named before it are through"""
     input_name = ""
     """what the format may be told by"""
 
@@ -57,6 +60,8 @@ class Source(Reading):
             types = frozenset((UPDATE, ROUTE_REFRESH))  # the rest is what others said to each other
         self.choose_types(types)
         self.inlet = self.feed_into()
+        self.through = asyncio.Event()
+        """whether all that is to be read has been fed"""
 
     def choose_format(self) -> Format | None:
         """The one that --format names, None to find out. Raises ConfigError."""
@@ -76,6 +81,8 @@ class Source(Reading):
     async def prepare(self) -> None:
         try:
             self.stream = self.open()
+            files = self.pipeline.shared.setdefault(FilesInUse, FilesInUse)
+            files.add(self.stream.name, self.stream.source.identity, Use.READ)
         except StreamError as error:
             raise StageError(f"{self}: {error}") from None
 
@@ -83,21 +90,35 @@ class Source(Reading):
         up = asyncio.Event()
         self.pipeline.when_up(up.set)
         await up.wait()
+        for earlier in self._before():
+            await earlier.through.wait()
+        await self._read_all()
+        self.through.set()
+        if self.inlet.open and self.failure is not None:
+            raise self.failure
+        self.judge_damage()
+
+    def _before(self) -> list[Source]:
+        """The inputs whose messages come before ours: those named before us, where a line is common to both."""
+        if not self.in_order:
+            return []
+        sources = [stage for stage in self.pipeline.stages if isinstance(stage, Source) and stage.in_order]
+        earlier = [stage for stage in sources if stage.index < self.index]
+        return [stage for stage in earlier if set(stage.inlet.lines) & set(self.inlet.lines)]
+
+    async def _read_all(self) -> None:
         start = b""
-        while octets := await self._read():
+        while self.inlet.open and (octets := await self._read()):
             if self.decoder is None:
                 octets = start = start + octets
                 if not self._choose_decoder(octets, last=False):
                     continue
             await self._feed(octets)
-            if self.inlet.closed:
-                return
-        if self.decoder is None and start:
+        if self.decoder is None and start and self.inlet.open:
             self._choose_decoder(start, last=True)
             await self._feed(start)
-        if self.decoder is not None:
+        if self.decoder is not None and self.inlet.open:
             await self.feed_items(self.inlet, self.decoder.end())
-        self._judge()
 
     async def _read(self) -> bytes:
         """The next octets; b"" at the end, and where the stream breaks off: what came before is good."""
@@ -111,6 +132,7 @@ class Source(Reading):
             return b""
 
     async def stop(self) -> None:
+        self.through.set()
         if self.stream is not None:
             self.stream.close()
 
@@ -140,12 +162,6 @@ class Source(Reading):
 
     def on_stream_damage(self, error: DamagedError) -> None:
         self.on_damage(error.text)
-
-    def _judge(self) -> None:
-        """The end of the input, when all that could be read is in the pipeline."""
-        if self.failure is not None:
-            raise self.failure
-        self.judge_damage()
 
     def _choose_decoder(self, octets: bytes, *, last: bool) -> bool:
         """Makes the decoder, if the format is known or the first octets tell it. Raises StageError."""

@@ -1,9 +1,10 @@
 """A live session must not die of a stage that waits for somebody: what is done when that takes too long.
 
-Two things can go wrong. Nobody may make progress: then the partner is stalled, and its stage is told. And a KEEPALIVE
-may be with a partner that gives it back late or never, or wait behind a line that is held: then, when the peer has
-heard nothing for nearly a third of the hold time, it is sent a KEEPALIVE in its place. That is no lie: the peer at the
-other end did send one, or is not let to because of us.
+Two things can go wrong. The partner may make no progress: it takes nothing of what waits for it, or it has got an OPEN
+or a KEEPALIVE and gives nothing back. Then it is stalled, and its stage is told. And a KEEPALIVE may be with a partner
+that gives it back late, or wait behind a line that is held: then, when the peer has heard nothing for nearly a third of
+the hold time, it is sent a KEEPALIVE in its place. That is no lie: the peer at the other end did send one, or may not
+because of us. It does not go on for ever, because a partner that gives back none is stalled.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ class Watched(Protocol):
 
     @property
     def waiting(self) -> int:
-        """Something that changes when the partner takes what waits for it, 0 if nothing does."""
+        """Something that grows when the partner takes what waits for it, 0 if nothing waits."""
+
+    @property
+    def taken(self) -> int:
+        """Octets that the partner has taken, 0 where nothing is given back."""
 
     @property
     def held(self) -> bool:
@@ -55,10 +60,12 @@ class StallWatchdog:
         self._progress = self._loop.time()
         self._looked = self._progress
         self._waiting = 0
-        self._answers = False
-        """whether the partner has given a KEEPALIVE back, so that it is expected to"""
         self._asked = 0.0
-        """since when a KEEPALIVE has been with the partner, 0 for none"""
+        """since when an OPEN or KEEPALIVE has been with the partner, or waits for it; 0 for none"""
+        self._place = 0
+        """how many octets the partner will have taken with it"""
+        self._answered = 0.0
+        """when it has given something back last"""
         self._owed = {direction: _Owed(stage.pipeline.lines[direction]) for direction in stage.watched}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -72,23 +79,34 @@ class StallWatchdog:
         if self._timer is not None:
             self._timer.cancel()
 
-    def on_keepalive(self, direction: str) -> None:
-        """The partner is given one."""
+    def on_given(self, direction: str, place: int, *, keepalive: bool) -> None:
+        """An OPEN or a KEEPALIVE waits for the partner, which will have taken so many octets with it."""
         now = self._loop.time()
-        self._asked = self._asked or now
-        self._owed[direction].begin(now)
-
-    def on_answer(self, *, keepalive: bool) -> None:
-        """The partner has given something back."""
-        self._progress = self._loop.time()
+        if not self._asked:
+            self._asked, self._place = now, place
         if keepalive:
-            self._answers = True
+            self._owed[direction].begin(now)
+
+    def on_answer(self, *, session: bool) -> None:
+        """The partner has given something back; `session`: an OPEN or a KEEPALIVE."""
+        self._progress = self._answered = self._loop.time()
+        if session:
             self._asked = 0.0
 
     def on_change(self) -> None:
-        """There is another partner, or none: it has all the time that there is."""
+        """There is another partner, or none, which has been given nothing yet."""
+        self._asked = 0.0
+
+    def restart(self) -> None:
+        """What waited is gone; what comes has all the time that there is."""
         self._progress = self._loop.time()
-        self._answers, self._asked = False, 0.0
+        self._asked = 0.0
+
+    @property
+    def _longest(self) -> float:
+        """Seconds after which a partner that gives back other messages, but no KEEPALIVE, is stalled."""
+        tracker = self._stage.pipeline.tracker
+        return max(self._timeout, tracker.hold_time if tracker.established else 0)
 
     @property
     def _silence(self) -> float:
@@ -112,14 +130,23 @@ class StallWatchdog:
             if owed.since and owed.silent_for(now) >= silence - self._step:
                 stage.on_silence(direction)
         waiting = stage.waiting
-        if waiting != self._waiting or stage.held:
-            self._waiting, self._progress = waiting, now
-        since = max(self._progress, self._asked)
-        if (waiting or (self._answers and self._asked)) and now - since >= self._timeout - self._step / 2:
-            self.on_change()
+        if not waiting or waiting > self._waiting or stage.held:
+            self._progress = now
+        self._waiting = waiting
+        if self._asked and (stage.held or stage.taken < self._place):
+            self._asked = now  # it has not got it yet
+        if self._is_stalled(now + self._step / 2):
+            self.restart()
             stage.on_stall()
         if stage.waiting or stage.holding or self._asked or any(owed.since for owed in self._owed.values()):
             self._timer = self._timer or self._loop.call_later(self._step, self._look)
+
+    def _is_stalled(self, now: float) -> bool:
+        if now - self._progress >= self._timeout:
+            return True
+        if not self._asked:
+            return False
+        return now - max(self._asked, self._answered) >= self._timeout or now - self._asked >= self._longest
 
 
 class _Owed:

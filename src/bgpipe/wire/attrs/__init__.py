@@ -61,7 +61,6 @@ class AttributeType(NamedTuple):
     """One row of the table.
 
     code: the attribute's type code. name: what the JSON form calls it.
-    default: the flags of an attribute that comes without any.
     required: what OPTIONAL and TRANSITIVE must be on the wire; None where nobody knows.
     malformed: the reaction to a bad value (RFC 7606 section 7, or the attribute's own RFC).
     bad_flags: the reaction to flags that conflict with `required` (RFC 7606 section 3(c)).
@@ -71,13 +70,17 @@ class AttributeType(NamedTuple):
 
     code: int
     name: str
-    default: int
     required: int | None
     malformed: Reaction
     bad_flags: Reaction
     codec: Codec = raw.CODEC
     empty: bool = False
     internal: bool = False
+
+    @property
+    def default(self) -> int:
+        """The flags of an attribute that comes without any."""
+        return OPTIONAL if self.required is None else self.required
 
 
 _Row: Final = AttributeType
@@ -95,45 +98,45 @@ _IPV6_EXT: Final = raw.check_length(lambda length: length % 20 == 0)
 
 # fmt: off
 _ROWS: Final = (
-    #    code, name               default required malformed  bad flags  codec
-    _Row(0,   "UNSPECIFIED",        _O,  None, _DISCARD,  _DISCARD,  raw.CODEC, True),
-    _Row(1,   "ORIGIN",             _T,  _T,   _WITHDRAW, _WITHDRAW, origin.CODEC),
-    _Row(2,   "ASPATH",             _T,  _T,   _WITHDRAW, _WITHDRAW, as_path.CODEC, True),
-    _Row(3,   "NEXTHOP",            _T,  _T,   _WITHDRAW, _WITHDRAW, next_hop.CODEC),
-    _Row(4,   "MED",                _O,  _O,   _WITHDRAW, _WITHDRAW, med.CODEC),
-    _Row(5,   "LOCALPREF",          _T,  _T,   _WITHDRAW, _WITHDRAW, local_pref.CODEC, False, True),
-    _Row(6,   "AGGREGATE",          _T,  _T,   _DISCARD,  _WITHDRAW, atomic_aggregate.CODEC, True),
-    _Row(7,   "AGGREGATOR",         _OT, _OT,  _DISCARD,  _WITHDRAW, aggregator.CODEC),
-    _Row(8,   "COMMUNITY",          _OT, _OT,  _WITHDRAW, _WITHDRAW, community.CODEC),
-    _Row(9,   "ORIGINATOR",         _O,  _O,   _WITHDRAW, _WITHDRAW, originator_id.CODEC, False, True),
-    _Row(10,  "CLUSTER_LIST",       _O,  _O,   _WITHDRAW, _WITHDRAW, cluster_list.CODEC, False, True),
-    _Row(14,  "MP_REACH",           _O,  _O,   _RESET,    _RESET,    mp_reach.CODEC),       # RFC 7606 section 5.3
-    _Row(15,  "MP_UNREACH",         _O,  _O,   _RESET,    _RESET,    mp_unreach.CODEC),     # RFC 7606 section 5.3
-    _Row(16,  "EXT_COMMUNITY",      _OT, _OT,  _WITHDRAW, _WITHDRAW, ext_community.CODEC),
-    _Row(17,  "AS4PATH",            _O,  _OT,  _DISCARD,  _WITHDRAW, as_path.AS4_CODEC),    # RFC 6793 section 6
-    _Row(18,  "AS4AGGREGATOR",      _O,  _OT,  _DISCARD,  _WITHDRAW, aggregator.AS4_CODEC), # RFC 6793 section 6
-    _Row(22,  "PMSI_TUNNEL",        _O,  _OT,  _WITHDRAW, _WITHDRAW, pmsi_tunnel.CODEC),    # RFC 6514 section 5
-    _Row(23,  "TUNNEL",             _O,  _OT,  _WITHDRAW, _WITHDRAW, tunnel.CODEC),         # RFC 9012 section 13
-    _Row(24,  "TRAFFIC_ENG",        _O,  _O,   _WITHDRAW, _WITHDRAW),                       # RFC 5543, RFC 7606 7.13
-    _Row(25,  "IPV6_EXT_COMMUNITY", _O,  _OT,  _WITHDRAW, _WITHDRAW, _IPV6_EXT),            # RFC 5701, RFC 7606 7.15
-    _Row(26,  "AIGP",               _O,  _O,   _DISCARD,  _DISCARD,  _AIGP),                # RFC 7311 section 3.2
-    _Row(27,  "PE_DISTING",         _O,  _OT,  _WITHDRAW, _WITHDRAW),                       # RFC 6514 section 8
-    _Row(29,  "BGP_LS",             _O,  _O,   _DISCARD,  _DISCARD,  _LINK_STATE),          # RFC 9552 section 8.2.2
-    _Row(32,  "LARGE_COMMUNITY",    _OT, _OT,  _WITHDRAW, _WITHDRAW, large_community.CODEC),# RFC 8092 section 6
-    _Row(33,  "BGPSEC_PATH",        _O,  _O,   _WITHDRAW, _WITHDRAW),                       # RFC 8205 section 5.2
-    _Row(35,  "OTC",                _OT, _OT,  _WITHDRAW, _WITHDRAW, otc.CODEC),            # RFC 9234 section 5
-    _Row(36,  "DPATH",              _O,  None, _DISCARD,  _DISCARD,  raw.CODEC, True),
-    _Row(37,  "SFP_ATTR",           _O,  _OT,  _WITHDRAW, _WITHDRAW),                       # RFC 9015 section 3.2
-    _Row(38,  "BFD_DISCRIMINATOR",  _O,  _OT,  _DISCARD,  _WITHDRAW, _BFD),                 # RFC 9026 section 3.1.6
-    _Row(39,  "RCA",                _O,  None, _DISCARD,  _DISCARD,  raw.CODEC, True),
-    _Row(40,  "PREFIX_SID",         _O,  _OT,  _DISCARD,  _DISCARD,  prefix_sid.CODEC),     # RFC 8669 section 6
-    _Row(128, "SET",                _O,  _OT,  _WITHDRAW, _WITHDRAW, attr_set.CODEC),       # RFC 7606 section 7.16
+    #    code, name               required malformed  bad flags  codec
+    _Row(0,   "UNSPECIFIED",        None, _DISCARD,  _DISCARD,  raw.CODEC, True),
+    _Row(1,   "ORIGIN",             _T,   _WITHDRAW, _WITHDRAW, origin.CODEC),
+    _Row(2,   "ASPATH",             _T,   _WITHDRAW, _WITHDRAW, as_path.CODEC, True),
+    _Row(3,   "NEXTHOP",            _T,   _WITHDRAW, _WITHDRAW, next_hop.CODEC),
+    _Row(4,   "MED",                _O,   _WITHDRAW, _WITHDRAW, med.CODEC),
+    _Row(5,   "LOCALPREF",          _T,   _WITHDRAW, _WITHDRAW, local_pref.CODEC, False, True),
+    _Row(6,   "AGGREGATE",          _T,   _DISCARD,  _WITHDRAW, atomic_aggregate.CODEC, True),
+    _Row(7,   "AGGREGATOR",         _OT,  _DISCARD,  _WITHDRAW, aggregator.CODEC),
+    _Row(8,   "COMMUNITY",          _OT,  _WITHDRAW, _WITHDRAW, community.CODEC),
+    _Row(9,   "ORIGINATOR",         _O,   _WITHDRAW, _WITHDRAW, originator_id.CODEC, False, True),
+    _Row(10,  "CLUSTER_LIST",       _O,   _WITHDRAW, _WITHDRAW, cluster_list.CODEC, False, True),
+    _Row(14,  "MP_REACH",           _O,   _RESET,    _RESET,    mp_reach.CODEC),       # RFC 7606 section 5.3
+    _Row(15,  "MP_UNREACH",         _O,   _RESET,    _RESET,    mp_unreach.CODEC),     # RFC 7606 section 5.3
+    _Row(16,  "EXT_COMMUNITY",      _OT,  _WITHDRAW, _WITHDRAW, ext_community.CODEC),
+    _Row(17,  "AS4PATH",            _OT,  _DISCARD,  _WITHDRAW, as_path.AS4_CODEC),    # RFC 6793 section 6
+    _Row(18,  "AS4AGGREGATOR",      _OT,  _DISCARD,  _WITHDRAW, aggregator.AS4_CODEC), # RFC 6793 section 6
+    _Row(22,  "PMSI_TUNNEL",        _OT,  _WITHDRAW, _WITHDRAW, pmsi_tunnel.CODEC),    # RFC 6514 section 5
+    _Row(23,  "TUNNEL",             _OT,  _WITHDRAW, _WITHDRAW, tunnel.CODEC),         # RFC 9012 section 13
+    _Row(24,  "TRAFFIC_ENG",        _O,   _WITHDRAW, _WITHDRAW),                       # RFC 5543, RFC 7606 7.13
+    _Row(25,  "IPV6_EXT_COMMUNITY", _OT,  _WITHDRAW, _WITHDRAW, _IPV6_EXT),            # RFC 5701, RFC 7606 7.15
+    _Row(26,  "AIGP",               _O,   _DISCARD,  _DISCARD,  _AIGP),                # RFC 7311 section 3.2
+    _Row(27,  "PE_DISTING",         _OT,  _WITHDRAW, _WITHDRAW),                       # RFC 6514 section 8
+    _Row(29,  "BGP_LS",             _O,   _DISCARD,  _DISCARD,  _LINK_STATE),          # RFC 9552 section 8.2.2
+    _Row(32,  "LARGE_COMMUNITY",    _OT,  _WITHDRAW, _WITHDRAW, large_community.CODEC),# RFC 8092 section 6
+    _Row(33,  "BGPSEC_PATH",        _O,   _WITHDRAW, _WITHDRAW),                       # RFC 8205 section 5.2
+    _Row(35,  "OTC",                _OT,  _WITHDRAW, _WITHDRAW, otc.CODEC),            # RFC 9234 section 5
+    _Row(36,  "DPATH",              None, _DISCARD,  _DISCARD,  raw.CODEC, True),
+    _Row(37,  "SFP_ATTR",           _OT,  _WITHDRAW, _WITHDRAW),                       # RFC 9015 section 3.2
+    _Row(38,  "BFD_DISCRIMINATOR",  _OT,  _DISCARD,  _WITHDRAW, _BFD),                 # RFC 9026 section 3.1.6
+    _Row(39,  "RCA",                None, _DISCARD,  _DISCARD,  raw.CODEC, True),
+    _Row(40,  "PREFIX_SID",         _OT,  _DISCARD,  _DISCARD,  prefix_sid.CODEC),     # RFC 8669 section 6
+    _Row(128, "SET",                _OT,  _WITHDRAW, _WITHDRAW, attr_set.CODEC),       # RFC 7606 section 7.16
 )
 # fmt: on
 KNOWN: Final = {row.code: row for row in _ROWS}
 CODES: Final = {row.name: row.code for row in KNOWN.values()}
 TABLE: Final = tuple(
-    KNOWN.get(code) or AttributeType(code, f"ATTR_{code}", _O, None, _DISCARD, _DISCARD, raw.CODEC, True)
+    KNOWN.get(code) or AttributeType(code, f"ATTR_{code}", None, _DISCARD, _DISCARD, raw.CODEC, True)
     for code in range(256)
 )
 """A row for each of the 256 codes; those that nobody knows are kept raw."""

@@ -174,7 +174,7 @@ def attribute_from_json(name: str, item: object, context: WireContext) -> Attrib
     whole = isinstance(item, dict) and "flags" in item
     if whole:
         assert isinstance(item, dict)
-        if item.keys() != {"flags", "value"} or not isinstance(item["flags"], str):
+        if "value" not in item or not isinstance(item["flags"], str):
             raise TextError(f'{name}: not {{"flags":FLAGS,"value":VALUE}}: {item!r}')
         flags, value = parse_flags(item["flags"]), item["value"]
     try:

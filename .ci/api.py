@@ -1,0 +1,115 @@
+"""Writes docs/api.md from the docstrings of what `bgpipe` and `bgpipe.stage` export.
+
+python .ci/api.py            writes it
+python .ci/api.py --check    exit code 1 if it is not what the docstrings say
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parent.parent / "docs/api.md"
+MODULES = {
+    "bgpipe": "Archives, messages and filters. [The library](library.md) shows how to use them.",
+    "bgpipe.stage": "For stages of your own. [Writing a stage](writing-a-stage.md) shows how to use them.",
+}
+HEAD = """\
+# API reference
+
+What the library exports, from its docstrings; `make api` writes this page. Times are microseconds since 1970 (UTC)
+where they are integers, and seconds where they are floats. Octets are `bytes`.
+"""
+
+
+def clean(text: str) -> str:
+    """A docstring as Markdown: indented blocks are code."""
+    lines, code = [], False
+    for line in inspect.cleandoc(text).splitlines():
+        if line.startswith("    ") and not code:
+            lines.append("```py")
+            code = True
+        elif code and line.strip() and not line.startswith("    "):
+            while not lines[-1]:
+                lines.pop()
+            lines += ["```", ""]
+            code = False
+        lines.append(line[4:] if code else line)
+    return "\n".join([*lines, "```"] if code else lines)
+
+
+def signature(name: str, value: object) -> str:
+    try:
+        text = str(inspect.signature(value))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return name
+    text = re.sub(r"(: |-> )'([^']*)'", r"\1\2", text)  # annotations are text
+    text = re.sub(r"WireContext\(as4=True, .*?assumed=False\)", "AS4", text)
+    return name + re.sub(r"\(self(?:, )?", "(", text).replace("<factory>", "...")
+
+
+def members(value: type) -> Iterator[tuple[str, str]]:
+    """(how it is written, its docstring) of the public members of a class that have one."""
+    for name, member in inspect.getmembers_static(value):
+        home = next((each for each in value.__mro__ if name in vars(each)), object)
+        if name.startswith("_") or not home.__module__.startswith("bgpipe"):
+            continue
+        made = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
+        text = inspect.getdoc(made)
+        if text and (inspect.isfunction(made) or isinstance(made, property)):
+            yield signature(name, getattr(value, name)) if inspect.isfunction(made) else name, text
+
+
+def describe(module: str, name: str) -> Iterator[str]:
+    value = getattr(importlib.import_module(module), name)
+    if inspect.isclass(value):
+        yield f"### {name}\n"
+        if not issubclass(value, (Exception, tuple)) or "__init__" in vars(value):
+            yield f"```text\n{signature(name, value)}\n```\n"
+        yield clean(value.__doc__ or "") + "\n"
+        for text, doc in members(value):
+            first = doc.partition("\n\n")[0].replace("\n", " ")
+            yield f"- `{text}`: {first}"
+        yield ""
+    elif callable(value):
+        yield f"### {name}\n\n```text\n{signature(name, value)}\n```\n"
+        yield clean(value.__doc__ or "") + "\n"
+    elif isinstance(value, (int, str)):
+        yield f"### {name}\n\n`{value!r}`\n"
+    else:
+        yield f"### {name}\n\nA kind of option. In help its value is called `{value.metavar or 'nothing: a flag'}`.\n"
+
+
+def page() -> str:
+    parts = [HEAD]
+    seen: dict[int, str] = {}
+    for module, text in MODULES.items():
+        parts.append(f"## {module}\n\n{text}\n")
+        exported = importlib.import_module(module).__all__
+        for name in sorted(exported, key=lambda name: (name.isupper(), name.lower())):
+            value = getattr(importlib.import_module(module), name)
+            if not isinstance(value, (int, str)) and id(value) in seen:
+                parts.append(f"### {name} (the same)\n\nSee [{name}](#{name.lower()}) of `{seen[id(value)]}`.\n")
+                continue
+            seen[id(value)] = module
+            parts += describe(module, name)
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
+
+
+def main() -> int:
+    text = page()
+    if "--check" in sys.argv[1:]:
+        if PAGE.read_text() != text:
+            print("docs/api.md is not what the docstrings say: run make api", file=sys.stderr)
+            return 1
+        return 0
+    PAGE.write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,58 @@
+"""JSON lines as the Go bgpipe reads them: what `--compat go` writes.
+
+Times have three digits after the point. NOTIFY, and every body that the Go bgpipe could not read as an object or would
+not give back, is the string of its octets in hexadecimal; an unknown message type is its number.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from .. import accel
+from ..wire.block import Block
+from ..wire.errors import TextError
+from ..wire.item import Item
+from ..wire.message import NOTIFICATION, OPEN, TYPE_NAMES, UPDATE, Message
+from ..wire.state import StateChange
+from . import json
+from .base import encode_block
+from .json_meta import format_meta
+
+_json_out: Any = getattr(accel, "json_out", None)
+_TYPED: Final = (
+    "ORIGIN|ASPATH|NEXTHOP|MED|LOCALPREF|AGGREGATE|AGGREGATOR|COMMUNITY|ORIGINATOR|CLUSTER_LIST|MP_REACH|MP_UNREACH|"
+    "EXT_COMMUNITY|AS4PATH|AS4AGGREGATOR|LARGE_COMMUNITY|OTC"
+)
+"""Attributes whose value must not be hexadecimal there."""
+_UNREADABLE: Final = {
+    UPDATE: re.compile(
+        rf'"(?:{_TYPED})":{{"flags":"[^"]*","value":"0x|"attrs":"0x|"confed_s|"nh":|"data":|"S?AFI\(|/S?AFI\('
+    ),
+    OPEN: re.compile(r'"params":|S?AFI\('),
+}
+
+
+class GoEncoder(json.Encoder):
+    """Messages to lines that the Go bgpipe reads. It knows no state changes: they are refused with TextError."""
+
+    def encode(self, item: Item) -> bytes:
+        if isinstance(item, Block) and _json_out is not None:
+            return encode_block(item, _encode_short, self.encode_message)
+        return super().encode(item)
+
+    def encode_one(self, message: Message) -> bytes:
+        if isinstance(message, StateChange):
+            raise TextError("the Go bgpipe has no form for a state change")
+        body = message.format_json()
+        unreadable = _UNREADABLE.get(message.type_code)
+        if message.type_code == NOTIFICATION or (unreadable is not None and unreadable.search(body)):
+            body = f'"0x{message.body.hex()}"'
+        kind = f'"{message.type}"' if message.type_code in TYPE_NAMES else str(message.type_code)
+        time = json.format_time(message.time - message.time % 1000)
+        return f'["{message.direction}",{message.seq},"{time}",{kind},{body},{format_meta(message, body)}]\n'.encode()
+
+
+def _encode_short(octets: bytes, index: bytearray, position: int) -> tuple[bytes, int]:
+    lines: tuple[bytes, int] = _json_out.encode(octets, index, position, True)
+    return lines

@@ -1,0 +1,167 @@
+"""The sixth element of a JSON line: tags, and two keys that are none, ACTION and WIRE.
+
+WIRE says how the octets of an UPDATE are read, as far as the line doesn't show it: `AS2` or `AS4` for the octets of
+an AS number, `ADDPATH` if prefixes have path identifiers, or `ADDPATH:IPV4/UNICAST,...` for these families; joined by
+`|`. Without it a message has AS numbers of 4 octets. Only an UPDATE with AS4PATH or AS4AGGREGATOR, whose other AS
+numbers fit in 2 octets, is taken for one with 2: nobody else sends these attributes (RFC 6793 section 4.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from json.encoder import encode_basestring_ascii as quote
+from typing import Any, Final
+
+from ..wire.context import ALL_FAMILIES, NO_FAMILIES, WireContext
+from ..wire.errors import TextError
+from ..wire.family import IPV4_UNICAST, Family, parse_family
+from ..wire.message import UPDATE, Message
+from ..wire.peer import peer_tags
+
+BORROW, DROP, ACCEPT = 1, 2, 4
+ACTIONS: Final = {"BORROW": BORROW, "DROP": DROP, "ACCEPT": ACCEPT}
+OCTETS: Final = '"0x'
+"""In JSON the sign of octets that have no other form: they may be malformed."""
+_AS4_ONLY: Final = ('"AS4PATH":', '"AS4AGGREGATOR":')
+
+
+def format_meta(message: Message, body: str) -> str:
+    """body: the JSON text of the message's body."""
+    context = message.context
+    wire = ""
+    if message.type_code == UPDATE and not (context.as4 and not context.add_path and "AS4" not in body):
+        wire = format_wire(context, body)
+    peer = message.peer
+    if peer is not None and not message.action and not wire:
+        return _format_peer(peer)
+    text = _format_tags(message.tags)
+    if wire:
+        text += f'{"," if text else ""}"WIRE":"{wire}"'
+    if message.action:
+        names = "|".join(name for name, bit in ACTIONS.items() if message.action & bit)
+        text += f'{"," if text else ""}"ACTION":"{names}"'
+    return "{" + text + "}"
+
+
+def format_wire(context: WireContext, body: str) -> str:
+    """What WIRE has to say of an UPDATE, "" for nothing."""
+    as4 = "AS2" if not context.as4 else "AS4" if any(name in body for name in _AS4_ONLY) else ""
+    families = context.add_path
+    if not families or OCTETS not in body:
+        return as4
+    paths = "ADDPATH" if families is ALL_FAMILIES else "ADDPATH:" + ",".join(map(str, _sorted(families)))
+    return f"{as4}|{paths}" if as4 else paths
+
+
+def _sorted(families: Container[Family]) -> list[Family]:
+    return sorted(families) if isinstance(families, frozenset | set) else []
+
+
+def _format_tags(tags: Mapping[str, str]) -> str:
+    return ",".join(
+        f"{quote(key)}:{quote(value)}" for key, value in tags.items() if value and key not in ("ACTION", "WIRE")
+    )
+
+
+@lru_cache(maxsize=8192)
+def _format_peer(peer: bytes) -> str:
+    return "{" + _format_tags(peer_tags(peer)) + "}"
+
+
+def parse_action(text: str) -> int:
+    """Names separated by |, or a number. Raises TextError."""
+    if text.isascii() and text.isdigit() and len(text) < 3:
+        return int(text) & (BORROW | DROP | ACCEPT)
+    action = 0
+    for each in filter(None, text.split("|")):
+        bit = ACTIONS.get(each.strip().upper())
+        if bit is None:
+            raise TextError(f"unknown ACTION {each!r}; {', '.join(ACTIONS)} are possible, separated by |")
+        action |= bit
+    return action
+
+
+@lru_cache(maxsize=256)
+def parse_wire(text: str, context: WireContext) -> WireContext:
+    """`context` with what WIRE says. Raises TextError."""
+    for word in text.upper().split("|"):
+        name, _, families = word.strip().partition(":")
+        if name in ("AS2", "AS4") and not families:
+            context = replace(context, as4=name == "AS4")
+        elif name == "ADDPATH":
+            found = frozenset(map(parse_family, families.split(","))) if families else ALL_FAMILIES
+            context = replace(context, add_path=found)
+        else:
+            raise TextError(f"unknown WIRE {text!r}; AS2, AS4, ADDPATH and ADDPATH:FAMILIES are possible, joined by |")
+    return context
+
+
+def context_of(body: Mapping[str, Any], context: WireContext, *, said: bool, path_ids: bool) -> WireContext:
+    """How to write the octets of an UPDATE's JSON so that they say what the JSON says.
+
+    context: what WIRE or the pipeline says; `said`: WIRE. path_ids: there may be prefixes with path identifiers.
+    """
+    attributes = body.get("attrs")
+    if isinstance(attributes, dict):
+        context = replace(context, as4=_needs_as4(attributes, context.as4, said=said))
+    if path_ids or context.add_path:
+        context = _with_add_path(context, *_families(body, attributes))
+    return context
+
+
+def _needs_as4(attributes: Mapping[str, Any], as4: bool, *, said: bool) -> bool:
+    """Whether the AS numbers of a message are to have 4 octets."""
+    as4_only = not said and ("AS4PATH" in attributes or "AS4AGGREGATOR" in attributes)
+    if as4 and not as4_only:
+        return True
+    path, aggregator = (_value(attributes.get(name)) for name in ("ASPATH", "AGGREGATOR"))
+    asn = aggregator.get("asn") if isinstance(aggregator, dict) else None
+    return _largest(path) > 0xFFFF or _largest(asn) > 0xFFFF
+
+
+def _value(attribute: object) -> object:
+    return attribute.get("value") if isinstance(attribute, dict) and "flags" in attribute else attribute
+
+
+def _largest(ases: object) -> int:
+    """The largest AS number in the JSON of a path; 0 if there is none."""
+    if isinstance(ases, list):
+        return max(map(_largest, ases), default=0)
+    if isinstance(ases, dict):
+        return max(map(_largest, ases.values()), default=0)
+    if isinstance(ases, str) and ases.isascii() and ases.isdigit() and len(ases) <= 10:
+        return int(ases)
+    return ases if type(ases) is int else 0
+
+
+def _families(body: Mapping[str, Any], attributes: object) -> tuple[frozenset[Family], frozenset[Family]]:
+    """The families of an UPDATE's JSON whose prefixes have path identifiers, and those whose have none.
+
+    What is malformed is others' to refuse.
+    """
+    lists = [(IPV4_UNICAST, body.get("reach")), (IPV4_UNICAST, body.get("unreach"))]
+    for key, attribute in attributes.items() if isinstance(attributes, dict) else ():
+        if key.upper() in ("MP_REACH", "MP_UNREACH"):
+            value = _value(attribute)
+            if isinstance(value, dict) and isinstance(value.get("af"), str):
+                lists.append((parse_family(value["af"]), value.get("prefixes")))
+    having = frozenset(family for family, prefixes in lists if _any_path_id(prefixes))
+    lacking = frozenset(family for family, prefixes in lists if prefixes and isinstance(prefixes, list)) - having
+    return having, lacking
+
+
+def _any_path_id(prefixes: object) -> bool:
+    return isinstance(prefixes, list) and any(isinstance(text, str) and text[:1] == "#" for text in prefixes)
+
+
+@lru_cache(maxsize=256)
+def _with_add_path(context: WireContext, having: frozenset[Family], lacking: frozenset[Family]) -> WireContext:
+    """What prefixes show counts; WIRE counts for families of which only octets are shown."""
+    families = context.add_path
+    if families is ALL_FAMILIES:
+        families = ALL_FAMILIES if not lacking else having
+    else:
+        families = having | {family for family in _sorted(families) if family not in lacking}
+    return replace(context, add_path=families or NO_FAMILIES)

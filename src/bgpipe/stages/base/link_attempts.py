@@ -1,0 +1,83 @@
+"""How a stage gets a link to its partner, and another one when that is lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ...net.backoff import backoff
+from ...net.errors import explain_error
+from ...net.pipes import Link
+from ...net.send_queue import SendQueue
+from ...pipeline import events
+from ...pipeline.errors import StageError
+from .external_options import ExternalOptions
+
+
+class LinkAttempts(ExternalOptions):
+    """Attempts to get a link, as long as something waits for the partner or may come."""
+
+    link: Link | None = None
+    _queue: SendQueue
+    _wake: asyncio.Event
+    _draining: bool
+
+    async def connect(self) -> Link:
+        """Raises OSError, or StageError where it is of no use to try again."""
+        raise NotImplementedError
+
+    @property
+    def retries(self) -> bool:
+        """Whether a partner that is gone, or isn't there yet, is waited for or called again."""
+        return self.on_exit == "restart"
+
+    @property
+    def most_attempts(self) -> int:
+        """How often a link is tried in vain, 0 for ever."""
+        return 0
+
+    def delay(self, attempt: int) -> float:
+        """Seconds before another attempt, after so many in vain or links lost."""
+        return backoff(attempt)
+
+    async def _connect(self, attempt: int) -> bool:
+        """Waits for a link; whether there is one, or will never be."""
+        while self.retries:
+            if await self._drained_within(self.delay(attempt)):
+                return False
+            connecting, drained = asyncio.create_task(self.connect()), asyncio.create_task(self._drained())
+            try:
+                await asyncio.wait((connecting, drained), return_when=asyncio.FIRST_COMPLETED)
+                if not connecting.done():
+                    return False
+                self.link = connecting.result()
+            except OSError as error:
+                attempt += 1
+                self._tell_attempt(error, attempt)
+            else:
+                return True
+            finally:
+                connecting.cancel()
+                drained.cancel()
+        await self._drained()
+        return False
+
+    async def _drained_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._drained()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _drained(self) -> None:
+        """Returns when nothing waits for a partner, and nothing more will."""
+        while not self._draining or self._queue:
+            self._wake.clear()
+            await self._wake.wait()
+
+    def _tell_attempt(self, error: OSError, attempt: int) -> None:
+        """An attempt to get a link has failed. Raises StageError where it was the last."""
+        if self.most_attempts and attempt >= self.most_attempts:
+            raise StageError(f"{self}: {explain_error(error)}")
+        self.pipeline.log.warning(explain_error(error), stage=str(self), attempt=attempt)
+        self.pipeline.emit(events.RECONNECT, stage=str(self), error=error, values=(attempt,))
