@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bgpipe.wire.attrs import parse_name
 from bgpipe.wire.attrs.as_path import (
     AS_CONFED_SEQUENCE,
     AS_CONFED_SET,
@@ -24,6 +26,7 @@ from bgpipe.wire.attrs.as_path import (
     make_path,
     merge_as4_path,
 )
+from bgpipe.wire.attrs.attribute import Attribute, attribute_from_json
 from bgpipe.wire.context import AS2, AS4
 from bgpipe.wire.errors import TextError, WireError
 
@@ -73,9 +76,47 @@ def test_long_paths_are_cut_at_255():
     assert from_json(json.loads(CODEC.format_json(path))) == path
 
 
-def test_paths_cut_elsewhere_have_no_form_but_octets():
-    assert CODEC.format_json(AsPath([Segment(AS_SEQUENCE, (1,)), Segment(AS_SEQUENCE, (2,))])) is None
-    assert CODEC.format_json(AsPath([Segment(AS_SET, (1,)), Segment(AS_SET, (2,))])) == "[[1],[2]]"
+def made(*segments: tuple[int, int]) -> AsPath:
+    """A path of segments of (type, how many AS numbers)."""
+    numbers = itertools.count(64500)
+    return AsPath(Segment(kind, tuple(next(numbers) for _ in range(count))) for kind, count in segments)
+
+
+@pytest.mark.parametrize(
+    ("segments", "counts"),
+    [
+        ([(AS_SEQUENCE, 1), (AS_SEQUENCE, 2)], [1, 2]),
+        ([(AS_SEQUENCE, 255), (AS_SEQUENCE, 45)], None),
+        ([(AS_SEQUENCE, 45), (AS_SEQUENCE, 255)], [45, 255]),
+        ([(AS_SEQUENCE, 1), (AS_SET, 2), (AS_SEQUENCE, 3)], None),
+        ([(AS_SET, 1), (AS_SET, 2)], None),
+        ([(AS_SET, 2), (AS_SEQUENCE, 1), (AS_SEQUENCE, 1), (AS_SET, 1)], [2, 1, 1, 1]),
+        ([(AS_CONFED_SEQUENCE, 2), (AS_CONFED_SEQUENCE, 1), (AS_SEQUENCE, 3), (AS_SEQUENCE, 2)], [2, 1, 3, 2]),
+        ([(AS_SEQUENCE, 200), (AS_SEQUENCE, 200), (AS_CONFED_SET, 3)], [200, 200, 3]),
+    ],
+)
+@pytest.mark.parametrize("name", ["ASPATH", "AS4PATH"])
+def test_where_a_path_is_cut_stands_beside_the_list(name, segments, counts):
+    path = made(*segments)
+    code = parse_name(name)
+    attribute = Attribute(0x50, code, encode_as4(path, AS4), AS4)
+    item = json.loads("{" + attribute.format_json() + "}")[name]
+    assert item.get("segments") == counts
+    assert [asn for hop in item["value"] for asn in flat(hop)] == list(path.ases)
+    assert attribute_from_json(name, item, AS4) == attribute
+
+
+def flat(hop: object) -> list[int]:
+    if isinstance(hop, dict):
+        (hop,) = hop.values()
+    return hop if isinstance(hop, list) else [hop]  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("counts", [[1], [4], [1, 1], [1, 1, 1, 1], [0, 3], [-1, 4], "x", [1, "2"], {}, None])
+def test_segments_that_do_not_fit_the_list_are_ignored(counts):
+    """A program that prepends to the list need not know of them."""
+    item = {"flags": "T", "value": [64500, 64501, 64502], "segments": counts}
+    assert attribute_from_json("ASPATH", item, AS4).value == make_path(64500, 64501, 64502)
 
 
 @pytest.mark.parametrize(
@@ -168,9 +209,9 @@ paths = st.lists(segments, max_size=5).map(AsPath)
 @given(paths)
 def test_octets_come_back(path):
     assert decode_segments(encode_as4(path, AS4), 4) == path
-    text = CODEC.format_json(path)
-    if text is not None:
-        assert from_json(json.loads(text)) == path
+    attribute = Attribute(0x50, 2, encode_as4(path, AS4), AS4)
+    item = json.loads("{" + attribute.format_json() + "}")["ASPATH"]
+    assert attribute_from_json("ASPATH", item, AS4) == attribute
 
 
 @given(paths, paths)

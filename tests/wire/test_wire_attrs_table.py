@@ -277,7 +277,7 @@ REFUSED = [
     ("ORIGIN", None),
     ("ORIGIN", {"flags": "T"}),
     ("ORIGIN", {"flags": 64, "value": "IGP"}),
-    ("ORIGIN", {"flags": "T"}),
+    ("ORIGIN", {"flags": "T", "more": 1}),
     ("NEXTHOP", "2001:db8::1"),
     ("NEXTHOP", "10.0.0"),
     ("NEXTHOP", 1),

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from bgpipe.wire import update as module
+from bgpipe.wire import attribute_json
 from bgpipe.wire.attrs import KNOWN
 from bgpipe.wire.context import AS2, AS4, AS4_ADD_PATH
 from bgpipe.wire.errors import Reaction, TextError, WireError
@@ -234,12 +234,43 @@ def test_attributes_keep_their_order():
     assert list(Update(Update.from_json(item)).attrs) == [1, 99, 2, 4]
 
 
-@pytest.mark.parametrize("attributes", [(MED, MED), (ORIGIN, "4001"), (ORIGIN, "400105"), (REACH, REACH), ("ff",)])
-def test_attributes_without_a_json_form_are_shown_as_octets(attributes):
-    needs_check = update(*attributes, nlri=NLRI)
-    item = json.loads(needs_check.format_json())
-    assert item == {"reach": ["192.0.2.0/24"], "attrs": "0x" + "".join(attributes)}
-    assert Update.from_json(item) == needs_check.body
+MED_7 = "80040400000007"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "names", "raw"),
+    [
+        ((MED, MED), ["MED"], [[1, "0x" + MED]]),
+        ((MED, ORIGIN, MED_7, PATH, ORIGIN), ["MED", "ORIGIN", "ASPATH"], [[2, "0x" + MED_7], [4, "0x" + ORIGIN]]),
+        ((REACH, REACH), ["MP_REACH"], [[1, "0x" + REACH]]),
+        ((ORIGIN, "4001"), ["ORIGIN"], [[1, "0x4001"]]),
+        ((ORIGIN, "400105"), ["ORIGIN"], [[1, "0x400105"]]),
+        (("ff",), [], [[0, "0xff"]]),
+        ((MED, MED, "4001"), ["MED"], [[1, "0x" + MED], [2, "0x4001"]]),
+    ],
+)
+def test_octets_that_attrs_cannot_show_stand_beside(attributes, names, raw):
+    odd = update(*attributes, nlri=NLRI)
+    item = json.loads(odd.format_json())
+    assert list(item["attrs"]) == names
+    assert item["raw_attrs"] == raw
+    assert Update.from_json(item) == odd.body
+    assert Update.from_json({"reach": item["reach"], "attrs": "0x" + "".join(attributes)}) == odd.body
+
+
+def test_the_first_of_two_attributes_counts():
+    odd = update(MED, ORIGIN, MED_7, nlri=NLRI)
+    assert json.loads(odd.format_json())["attrs"]["MED"]["value"] == odd.med == 100
+
+
+def test_edits_beside_raw_attributes_are_taken():
+    item = json.loads(update(MED, ORIGIN, MED).format_json())
+    del item["attrs"]["ORIGIN"]
+    item["attrs"]["MED"]["value"] = 5
+    assert Update.from_json(item) == update("80040400000005", MED).body
+    for wrong in ("0x00", [["0", "0x00"]], [[0]], [[0, "00"]], [[True, "0x00"]]):
+        with pytest.raises(TextError):
+            Update.from_json({**item, "raw_attrs": wrong})
 
 
 def test_a_value_that_cannot_be_decoded_is_shown_as_octets():
@@ -311,18 +342,18 @@ def test_the_width_of_as_numbers_does_not_leak_through_remembered_texts():
 
 
 def test_remembered_texts_are_bounded(monkeypatch):
-    monkeypatch.setattr(module, "_CACHE_SIZE", 8)
-    for remembered in module._texts.values():
+    monkeypatch.setattr(attribute_json, "_CACHE_SIZE", 8)
+    for remembered in attribute_json._texts.values():
         for texts in remembered:
             texts.clear()
     for med in range(50):
         assert json.loads(update(f"800404{med:08x}").format_json())["attrs"]["MED"]["value"] == med
     long = update("c008" + "fc" + "00010002" * 63)
     assert len(json.loads(long.format_json())["attrs"]["COMMUNITY"]["value"]) == 63
-    for remembered in module._texts.values():
+    for remembered in attribute_json._texts.values():
         for texts in remembered:
             assert len(texts) <= 8
-            assert all(len(octets) <= module._CACHED_OCTETS for octets in texts)
+            assert all(len(octets) <= attribute_json._CACHED_OCTETS for octets in texts)
 
 
 def test_equal_updates():

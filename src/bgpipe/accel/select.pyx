@@ -353,6 +353,8 @@ cdef inline Answer look_at_peer(Reader r, bint as4, const Step* step) noexcept n
         return NO if step.operator == PRESENT else ABSENT
     if step.operator == PRESENT:
         return YES
+    if step.operator == LIKE:
+        return YES if step.number == afi and same_bits(p, step.address, step.size) else NO
     return YES if step.number == afi and memcmp(p, step.address, size) == 0 else NO
 
 

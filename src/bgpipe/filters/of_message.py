@@ -168,12 +168,12 @@ def bind_peer_ip(condition: Condition) -> Term:
             return None
 
     if not condition.operator:
-        return Term(present(get), updates_only=False)
+        return Term(present(get), updates_only=False, step=Step(Look.PEER_IP))
     reference = parse_address_or_prefix(condition.value)
     if condition.operator == "==" and reference.length != AFI_BITS[reference.afi]:
         raise Fault("value", f"invalid value {condition.value}: peer_ip ~ PREFIX asks for a prefix")
     octets = reference.address.to_bytes(AFI_BITS[reference.afi] // 8, "big")
-    step = Step(Look.PEER_IP, "==", reference.afi, octets) if condition.operator == "==" else None
+    step = Step(Look.PEER_IP, condition.operator, reference.afi, octets, reference.length)
     sign = "<=" if condition.operator == "~" else "=="
     return Term(matches(get, prefix_match(sign, reference)), updates_only=False, step=step)
 

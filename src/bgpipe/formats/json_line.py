@@ -13,7 +13,7 @@ from ..wire.message import NOTIFICATION, OPEN, UPDATE
 
 KNOWN_KEYS: Final = {
     OPEN: {"bgp", "asn", "id", "hold", "caps", "params"},
-    UPDATE: {"reach", "unreach", "attrs"},
+    UPDATE: {"reach", "unreach", "attrs", "raw_attrs"},
     NOTIFICATION: {"code", "subcode", "name", "text", "reset", "data"},
 }
 """Of the objects that are bodies."""
@@ -61,7 +61,7 @@ def unknown_key(type_code: int, body: dict[str, Any]) -> str:
     attributes = body.get("attrs")
     for attribute in attributes.values() if isinstance(attributes, dict) else ():
         if isinstance(attribute, dict) and len(attribute) > 2 and "flags" in attribute:
-            return next((key for key in attribute if key not in ("flags", "value")), "")
+            return next((key for key in attribute if key not in ("flags", "value", "segments")), "")
     return ""
 
 

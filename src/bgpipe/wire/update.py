@@ -4,8 +4,7 @@ Octets are decoded when a property asks for them. An attribute that can't be dec
 absent, and is told in `errors` with the reaction of RFC 7606; NLRI that can't be decoded raise WireError, since then
 nobody knows what the message is about.
 
-JSON: {"reach":[...],"unreach":[...],"attrs":{...}}, attributes in the order that they have on the wire. Path attributes
-that have no such form (one comes twice, or they don't fill their section) are one string of hexadecimal digits.
+JSON: {"reach":[...],"unreach":[...],"attrs":{...}}, see attribute_json.py.
 """
 
 from __future__ import annotations
@@ -16,13 +15,13 @@ from typing import Any, Final
 from .. import accel
 from . import attrs as table
 from . import validation
+from .attribute_json import attributes_from_json, format_attributes
 from .attrs import as_path as paths
 from .attrs.aggregator import Aggregator
 from .attrs.as_path import AS_TRANS, AsPath
-from .attrs.attribute import Attribute, attribute_from_json
+from .attrs.attribute import Attribute
 from .attrs.community import format_community
 from .attrs.ext_community import format_ext_community
-from .attrs.hexadecimal import format_hex, parse_hex
 from .attrs.large_community import format_large_community
 from .attrs.mp_reach import MpReach
 from .context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, MAX_EXTENDED_MESSAGE, WireContext
@@ -32,14 +31,6 @@ from .prefix import Prefix, decode_prefixes, encode_prefixes, format_prefixes
 
 HEADER: Final = 19
 """Octets of the message header, which a body has to share the longest message with."""
-
-_CACHE_SIZE: Final = 16384
-_CACHED_OCTETS: Final = 256
-"""JSON texts are remembered for as many sections of path attributes, and as many attributes, of at most this size."""
-_texts: Final[dict[tuple[bool, bool], tuple[dict[bytes, str], dict[bytes, str]]]] = {
-    (as4, guess_as): ({}, {}) for as4 in (False, True) for guess_as in (False, True)
-}
-"""JSON of sections, and of single attributes, by what of the context it hangs on: as4 and guess_as."""
 
 PrefixLike = Prefix | str
 
@@ -296,7 +287,7 @@ class Update:
             prefixes = format_prefixes(body, 1, IPV4_UNICAST in context.add_path, 2, start)
             text += (',"unreach":["' if text else '"unreach":["') + '","'.join(prefixes) + '"]'
         if start + 2 < end:
-            text += (',"attrs":' if text else '"attrs":') + _format_attributes(body[start + 2 : end], context)
+            text += ("," if text else "") + format_attributes(body[start + 2 : end], context)
         return "{" + text + "}"
 
     @classmethod
@@ -313,17 +304,8 @@ class Update:
             if not isinstance(texts, list) or not all(isinstance(text, str | None) for text in texts):
                 raise TextError(f"{key}: not a list of prefixes: {texts!r}")
             fields.append(encode_prefixes([text for text in texts if text is not None], 1, add_path))
-        attributes = item.get("attrs")
-        if attributes is None:
-            attributes = {}
-        if isinstance(attributes, str):
-            return join(fields[0], parse_hex(attributes), fields[1])
-        if not isinstance(attributes, dict):
-            raise TextError(f"attrs: not an object: {attributes!r}")
-        found = [attribute_from_json(name, value, context) for name, value in attributes.items() if value is not None]
-        if len({attribute.code for attribute in found}) < len(found):
-            raise TextError("attrs: an attribute comes twice under two names")
-        return join(fields[0], b"".join(attribute.encode() for attribute in found), fields[1])
+        section = attributes_from_json(item.get("attrs"), item.get("raw_attrs"), context)
+        return join(fields[0], section, fields[1])
 
     # Making one
 
@@ -446,44 +428,3 @@ def join(withdrawn: bytes, attributes: bytes, nlri: bytes) -> bytes:
         raise TextError(f"{size} octets are too many for one UPDATE")
     lengths = [len(part).to_bytes(2, "big") for part in (withdrawn, attributes)]
     return lengths[0] + withdrawn + lengths[1] + attributes + nlri
-
-
-def _format_attributes(section: bytes, context: WireContext) -> str:
-    """Path attributes as a JSON object, or as a string of digits where that would lose one."""
-    sections, texts = _texts[context.as4, context.guess_as]
-    text = sections.get(section)
-    if text is not None:
-        return text
-    parts = []
-    codes = set()
-    cacheable = len(section) <= _CACHED_OCTETS
-    pos, end = 0, len(section)
-    while pos < end:
-        start = pos + (4 if section[pos] & table.EXTENDED_LENGTH else 3)
-        if start > end:
-            return format_hex(section)
-        stop = start + int.from_bytes(section[pos + 2 : start], "big")
-        code = section[pos + 1]
-        if stop > end or code in codes:
-            return format_hex(section)
-        codes.add(code)
-        octets = section[pos:stop]
-        part = texts.get(octets)
-        if part is None:
-            part = Attribute(section[pos], code, section[start:stop], context).format_json()
-            if code in (table.MP_REACH, table.MP_UNREACH):
-                cacheable = False  # its text hangs on ADD-PATH too, and doesn't come again
-            elif stop - pos <= _CACHED_OCTETS:
-                _remember(texts, octets, part)
-        parts.append(part)
-        pos = stop
-    text = "{" + ",".join(parts) + "}"
-    if cacheable:
-        _remember(sections, section, text)
-    return text
-
-
-def _remember(texts: dict[bytes, str], octets: bytes, text: str) -> None:
-    if len(texts) >= _CACHE_SIZE:
-        texts.clear()
-    texts[octets] = text

@@ -1,12 +1,14 @@
 """AS_PATH and AS4_PATH (RFC 4271 section 5.1.2, RFC 5065, RFC 6793).
 
 In JSON a path is a list: the AS numbers of a sequence stand in it as they are, an AS_SET is a list inside it, and
-the segments of a confederation are {"confed_sequence":[...]} and {"confed_set":[...]}. A path that is cut into
-sequences elsewhere than at each 255th AS number has no such form: its octets would not come back.
+the segments of a confederation are {"confed_sequence":[...]} and {"confed_set":[...]}. Where a path is cut into
+sequences elsewhere than at each 255th AS number, `"segments":[1,2]` beside the list says how many AS numbers each
+segment has, so that its octets come back.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from struct import pack, unpack_from
 from typing import Final, NamedTuple
@@ -158,12 +160,38 @@ def encode_as4(value: AsPath, context: WireContext) -> bytes:
     return b"".join(pack(f">BB{len(ases)}I", kind, len(ases), *ases) for kind, ases in value)
 
 
-def format_json(value: AsPath) -> str | None:
-    """None if the list would not give the same segments back."""
+def format_json(value: AsPath) -> str:
+    return "[" + ",".join(_JSON_FORMS[kind] % ",".join(map(str, ases)) for kind, ases in value) + "]"
+
+
+def format_segments(value: AsPath) -> str:
+    """`"segments":[...]` where the list alone would not give the same segments back, else nothing."""
     for first, second in pairwise(value):
         if first.type == second.type == AS_SEQUENCE and len(first.ases) != MAX_SEGMENT:
-            return None
-    return "[" + ",".join(_JSON_FORMS[kind] % ",".join(map(str, ases)) for kind, ases in value) + "]"
+            return '"segments":[' + ",".join(str(len(ases)) for _, ases in value) + "]"
+    return ""
+
+
+def apply_segments(value: AsPath, item: Mapping[str, object]) -> AsPath:
+    """The path cut into segments as `segments` says. Where these don't fit, as after an edit of the list, the list
+    counts alone."""
+    counts = item.get("segments")
+    if not isinstance(counts, list) or not all(type(count) is int and 0 < count <= MAX_SEGMENT for count in counts):
+        return value
+    segments: list[Segment] = []
+    left = list(reversed(value))
+    for count in counts:
+        if not left:
+            return value
+        kind, ases = left.pop()
+        while kind == AS_SEQUENCE and len(ases) < count and left and left[-1].type == AS_SEQUENCE:
+            ases += left.pop().ases  # it was cut after 255
+        if len(ases) < count or (len(ases) > count and kind != AS_SEQUENCE):
+            return value
+        segments.append(Segment(kind, ases[:count]))
+        if len(ases) > count:
+            left.append(Segment(kind, ases[count:]))
+    return value if left else AsPath(segments)
 
 
 def from_json(value: object) -> AsPath:
@@ -229,5 +257,5 @@ def merge_as4_path(path: AsPath, as4_path: AsPath) -> AsPath:
     return AsPath(head + tail)
 
 
-CODEC = Codec(decode, encode, format_json, from_json, check)
-AS4_CODEC = Codec(decode_as4, encode_as4, format_json, from_json, check)
+CODEC = Codec(decode, encode, format_json, from_json, check, format_segments, apply_segments)
+AS4_CODEC = Codec(decode_as4, encode_as4, format_json, from_json, check, format_segments, apply_segments)

@@ -64,11 +64,15 @@ class Attribute:
 
     def format_json(self) -> str:
         """`"NAME":{"flags":...,"value":...}`; the value in hexadecimal if there is no other way to keep its octets."""
+        codec = TABLE[self.code].codec
         try:
-            text = TABLE[self.code].codec.format_json(self.value)
+            text = codec.format_json(self.value)
+            members = codec.format_members(self.value) if codec.format_members is not None else ""
         except WireError:
-            text = None
-        return f'"{self.name}":{{"flags":"{format_flags(self.flags)}","value":{text or format_hex(self.octets)}}}'
+            text, members = None, ""
+        value = text or format_hex(self.octets)
+        more = "," + members if members else ""
+        return f'"{self.name}":{{"flags":"{format_flags(self.flags)}","value":{value}{more}}}'
 
     def error(self, external: bool = False) -> WireError | None:
         """What RFC 7606 has against this attribute, or None. external: from a peer of another AS.
@@ -181,7 +185,10 @@ def attribute_from_json(name: str, item: object, context: WireContext) -> Attrib
         if isinstance(value, str) and value[:2] == "0x" and (whole or row.codec.from_json is not u32.from_json):
             octets = parse_hex(value)
         else:
-            octets = row.codec.encode(row.codec.from_json(value), context)
+            decoded = row.codec.from_json(value)
+            if isinstance(item, dict) and whole and row.codec.apply_members is not None:
+                decoded = row.codec.apply_members(decoded, item)
+            octets = row.codec.encode(decoded, context)
     except TextError as error:
         raise TextError(f"{name}: {error}") from None
     if len(octets) > 0xFFFF:

@@ -1,7 +1,7 @@
 """Host and domain name of the speaker (draft-walton-bgp-hostname-capability).
 
-JSON: `{"host": "router1", "domain": "example.com"}`, the domain only if it is not empty. A character is an octet
-(Latin-1), as in the original: no rule says how the octets are to be read, and so every one of them comes back.
+JSON: `{"host": "router1", "domain": "example.com"}`, the domain only if it is not empty. Names are UTF-8. Octets that
+are not, and a name that would be taken for them, are shown in hexadecimal: `{"host": "0x72f6"}`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ..cursor import Cursor
 from ..errors import Reaction, ShortError, TextError, WireError
+from ..hexadecimal import parse_hex
 
 
 class Fqdn(NamedTuple):
@@ -41,9 +42,9 @@ def encode(fqdn: Fqdn) -> bytes:
 def to_json(values: Sequence[bytes]) -> object:
     """Of several, the last counts, as in the original."""
     host, domain = [decode(value) for value in values][-1]
-    names = {"host": host.decode("latin-1")}
+    names = {"host": _format(host)}
     if domain:
-        names["domain"] = domain.decode("latin-1")
+        names["domain"] = _format(domain)
     return names
 
 
@@ -55,8 +56,24 @@ def from_json(value: object) -> list[bytes]:
         text = value.get(key) or ""
         if not isinstance(text, str):
             raise TextError(f"FQDN: {key} must be a string")
-        try:
-            names.append(text.encode("latin-1"))
-        except UnicodeEncodeError:
-            raise TextError(f"FQDN: {key} has characters beyond one octet: {text!r}") from None
+        names.append(_parse(text))
     return [encode(Fqdn(*names))]
+
+
+def _format(name: bytes) -> str:
+    """As text where that gives the octets back."""
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        return f"0x{name.hex()}"
+    return f"0x{name.hex()}" if text.startswith("0x") else text
+
+
+def _parse(text: str) -> bytes:
+    """Raises TextError."""
+    if text.startswith("0x"):
+        return parse_hex(text)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise TextError(f"FQDN: not Unicode: {text!r}") from None
