@@ -217,10 +217,11 @@ def test_many_old_peers(monkeypatch):
     assert decode(octets) == decode_in_python(octets, monkeypatch)
 
 
-def test_time_is_that_of_the_first_entry():
-    first, second = (rib(IPV4, bytes((8, n)), (0, IPV4_ATTRIBUTES), time=TIME + n) for n in (1, 2))
-    messages, _, _ = decode(PEERS + first + second)
-    assert [time for _, _, time, *_ in messages] == [(TIME + 1) * 1_000_000]
+def test_an_update_ends_where_the_time_changes(monkeypatch):
+    octets = PEERS + b"".join(rib(IPV4, bytes((8, n)), (0, IPV4_ATTRIBUTES), time=TIME + n // 2) for n in range(5))
+    messages, *_ = result = decode(octets)
+    assert [time for _, _, time, *_ in messages] == [(TIME + n) * 1_000_000 for n in range(3)]
+    assert result == decode_in_python(octets, monkeypatch)
 
 
 def test_add_refuses_what_python_does_not_know():

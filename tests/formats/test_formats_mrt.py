@@ -14,6 +14,7 @@ from bgpipe.formats.base import Block
 from bgpipe.formats.mrt_record import RECORD_HEADER, TYPE_NAMES
 from bgpipe.wire.block import ENTRY, NO_PEER
 from bgpipe.wire.context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, WireContext
+from bgpipe.wire.errors import TextError
 from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST
 from bgpipe.wire.message import KEEPALIVE, UPDATE, Message
 from bgpipe.wire.state import StateChange
@@ -159,9 +160,32 @@ def test_the_header_says_what_the_tags_say(tags: dict[str, str], peer: bytes) ->
 
 def test_what_the_fields_of_a_record_cannot_hold() -> None:
     encode = mrt.Encoder().encode
-    far = Message(KEEPALIVE, context=AS2, tags={"PEER_AS": "4200000000", "LOCAL_AS": "7"}, time=1 << 60)
+    last = (1 << 32) * 1_000_000 - 1
+    far = Message(KEEPALIVE, context=AS2, tags={"PEER_AS": "4200000000", "LOCAL_AS": "7"}, time=last)
     assert encode(far)[:24] == b"\xff\xff\xff\xff" + encode(far)[4:16] + b"\x5b\xa0\0\7\0\0\0\1"  # AS_TRANS
-    assert encode(Message(KEEPALIVE, time=-1))[:4] == bytes(4)
+    for time in (-1, last + 1, 1 << 60):
+        with pytest.raises(TextError, match="between 1970 and 2106"):
+            encode(Message(KEEPALIVE, time=time))
+
+
+def test_path_identifiers_of_one_family_alone_are_refused_beside_another() -> None:
+    mp = b"\x80\x0e\x0b\0\2\1\4\xc0\0\2\1\0\x08\x20"
+    body = b"\0\0\0" + bytes((len(mp),)) + mp + b"\0\0\0\7\x08\x0a"
+    with pytest.raises(TextError, match="path identifiers in one family"):
+        mrt.Encoder().encode(Message(UPDATE, body, context=WireContext(add_path=frozenset({IPV4_UNICAST}))))
+
+
+def test_path_identifiers_may_be_announced_for_records_that_have_no_place_to_say_it() -> None:
+    octets = b"".join(
+        mrt.Encoder().encode(Message(UPDATE, b"\0\0\0\0\0\0\0\7\x08\x0a", context=context))
+        for context in (AS2, AS4, AS2_ADD_PATH, AS4_ADD_PATH)
+    )
+    for family, said in ((IPV4_UNICAST, True), (IPV6_UNICAST, False)):
+        messages, damage, _ = decode(octets, context=WireContext(add_path=frozenset({family})))
+        assert damage == []
+        assert [IPV4_UNICAST in message.context.add_path for message in messages] == [said, said, True, True]
+        assert [message.context.as4 for message in messages] == [False, True, False, True]
+        assert [message.update.reach[0].path_id for message in messages if said] == [7, 7, 7, 7][: 4 * said]
 
 
 @pytest.mark.parametrize(

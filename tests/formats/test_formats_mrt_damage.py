@@ -136,7 +136,8 @@ def test_500_random_damages_cost_hardly_more_than_the_records_they_hit(
     assert recovered >= 0.99 * 9500
     assert len(found) <= 10_000 + 50  # nothing is read twice
     assert 1 <= len(damage) <= 700  # one that hits a route may be told for its record and again for the next
-    assert counts.records == len(found) + len(damage) + counts.skipped + len(start)
+    both = sum("behind the message" in each.text for each in damage)  # records that are read, and damaged
+    assert counts.records == len(found) + len(damage) - both + counts.skipped + len(start)
 
 
 def test_damage_at_the_edge_of_a_piece_is_got_over_too() -> None:
@@ -147,6 +148,47 @@ def test_damage_at_the_edge_of_a_piece_is_got_over_too() -> None:
         found, damage, _ = decode(b"".join(patched), size)
         assert [key for key in map(identity, found) if key in expected] == expected
         assert len(damage) == 6
+
+
+def test_octets_behind_a_message_cost_only_themselves() -> None:
+    """The message is read as long as its record is framed; another message behind it is told, not read."""
+    first, second, third = messages(3)
+    body = second[12:]
+    for more in (b"\0", bytes(40), body[-23:]):
+        longer = second[:8] + (len(body) + len(more)).to_bytes(4, "big") + body + more
+        for size in (1 << 20, 7):
+            found, damage, counts = decode(first + longer + third, size)
+            assert [identity(each) for each in found] == [identity(decode(each)[0][0]) for each in messages(3)]
+            assert [each.offset for each in damage] == [len(first)]
+            assert f"{len(more)} octets behind the message in its record" in damage[0].text
+            assert (counts.records, counts.messages, counts.damaged) == (3, 3, 1)
+
+
+def test_a_record_that_reaches_over_the_next_one_is_not_believed() -> None:
+    first, second, third = messages(3)
+    longer = second[:8] + (len(second) - 12 + len(third)).to_bytes(4, "big") + second[12:]
+    found, damage, _ = decode(first + longer + third)
+    assert [identity(each) for each in found] == [identity(decode(each)[0][0]) for each in (first, third)]
+    assert len(damage) == 1
+
+
+@pytest.mark.parametrize("size", [65_516, 65_517, 65_529, 65_535, 65_536, 65_547, 70_000])
+def test_a_message_has_at_most_65535_octets(size: int) -> None:
+    """A record of the old type BGP has the message without its header, so its length can say more."""
+    first, second = messages(2)
+    body = b"\0\0" + (size - 4).to_bytes(2, "big") + bytes(size - 4) if size < 65_540 else bytes(size)
+    found, damage, counts = decode(first + record(5, 1, bytes(12) + body) + second)
+    assert len(found) == (3 if size == 65_516 else 2)
+    assert counts.damaged == len(damage) == 3 - len(found)
+    for message in found:
+        assert len(message.octets) <= 65_535
+
+
+def test_a_record_that_is_too_long_for_its_type_is_damage() -> None:
+    first, second = messages(2)
+    found, damage, counts = decode(first + record(16, 4, bytes(66_000)) + second)
+    assert (len(found), len(damage), counts.skipped) == (2, 1, 0)
+    assert "BGP4MP/4 of 66000 octets, which it can't have" in damage[0].text
 
 
 def test_noise_is_one_damage() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from test_formats_mrt_damage import decode, record
 
 from bgpipe.formats.mrt_bundle import Bundler, Route, read_route
 from bgpipe.wire.attrs.mp_reach import MpReach
+from bgpipe.wire.body import body_from_json
 from bgpipe.wire.context import AS2, AS4, AS4_ADD_PATH
 from bgpipe.wire.errors import WireError
 from bgpipe.wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_MULTICAST, IPV6_UNICAST, Family
-from bgpipe.wire.message import Message
+from bgpipe.wire.message import UPDATE, Message
+from bgpipe.wire.validation import malformed
 
 ORIGIN = b"\x40\1\1\0"
 PATH = b"\x40\2\6\2\1\0\0\xfd\xe9"
@@ -72,7 +76,7 @@ def test_prefixes_of_the_same_attributes_share_an_update() -> None:
     stream = table() + b"".join(
         (
             rib(2, b"\x08\x0a", (0, one), (1, one), time=1),
-            rib(2, b"\x08\x0b", (1, one), (0, one), time=2),
+            rib(2, b"\x08\x0b", (1, one), (0, one), time=1),
             rib(2, b"\x08\x0c", (0, two), time=3),
             rib(2, b"\x08\x0d", (0, one), time=4),
         )
@@ -140,16 +144,30 @@ def test_many_prefixes_make_mp_reach_extended() -> None:
         (3, ORIGIN + b"\x80\x0e\5\4\xc0\0\2\1", IPV4_MULTICAST, "192.0.2.1"),
         (5, ORIGIN + SHORT, IPV6_MULTICAST, "2001:db8::1"),
         (2, ORIGIN + SHORT, IPV4_UNICAST, "2001:db8::1"),  # RFC 8950
-        (4, ORIGIN + HOP, IPV6_UNICAST, "::"),  # BIRD leaves it out
-        (5, b"", IPV6_MULTICAST, "::"),
-        (3, ORIGIN, IPV4_MULTICAST, "0.0.0.0"),
+        (4, ORIGIN + HOP, IPV6_UNICAST, None),  # BIRD leaves it out
+        (5, b"", IPV6_MULTICAST, None),
+        (3, ORIGIN, IPV4_MULTICAST, None),
     ],
 )
-def test_other_families_are_in_mp_reach(subtype: int, attributes: bytes, family: Family, hop: str) -> None:
+def test_other_families_are_in_mp_reach(subtype: int, attributes: bytes, family: Family, hop: str | None) -> None:
     (message,) = read(table() + rib(subtype, b"\x08\x20", (0, attributes)))
     assert mp_reach(message).family == family
     assert mp_reach(message).next_hop == hop
     assert len(reach(message)) == 1
+    assert message.update.next_hop == hop or HOP in attributes
+    assert ('"nexthop":"' in message.format_json().partition("MP_REACH")[2]) == (hop is not None)
+    back = body_from_json(UPDATE, json.loads(message.format_json()))
+    assert back == message.body
+    assert malformed(message.update) == []
+
+
+def test_an_update_has_the_time_of_all_its_entries() -> None:
+    one = ORIGIN + PATH + HOP
+    entries = [rib(2, bytes((8, 10 + n)), (0, one), (1, one), time=1 + n // 2) for n in range(5)]
+    messages = read(table() + b"".join(entries))
+    got = [(message.tags["PEER_AS"], reach(message), message.time // 1_000_000) for message in messages]
+    parts = [(["10.0.0.0/8", "11.0.0.0/8"], 1), (["12.0.0.0/8", "13.0.0.0/8"], 2), (["14.0.0.0/8"], 3)]
+    assert sorted(got) == [(peer, *part) for peer in ("65001", "65002") for part in parts]
 
 
 @pytest.mark.parametrize(

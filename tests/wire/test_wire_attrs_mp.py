@@ -81,7 +81,6 @@ def test_next_hops_behind_route_distinguishers_are_read():
         "000201",
         "0002011020010db8",
         f"00020110{V6}",
-        "00020100002020010db8",
         "00010105c00002010000",
         f"00020110{V6}0081" + "00" * 17,
         f"00020110{V6}002020010d",
@@ -125,6 +124,17 @@ def test_path_identifiers():
     assert mp_unreach.encode(plain, AS4_ADD_PATH).hex() == "000201000000002020010db8"
 
 
+def test_a_next_hop_that_is_missing_costs_neither_the_prefixes_nor_the_check():
+    octets = bytes.fromhex("00020100002020010db8")
+    attribute = Attribute(0x80, 14, octets, AS4)
+    assert [str(prefix) for prefix in attribute.value.prefixes] == ["2001:db8::/32"]
+    assert attribute.value.next_hop is None
+    assert mp_reach.encode(mp_reach.from_json(json.loads(mp_reach.format_json(attribute.value))), AS4) == octets
+    error = attribute.error()
+    assert error is not None
+    assert (error.subcode, error.text) == (3, "MP_REACH: next hop is missing")
+
+
 def test_bits_behind_the_mask_stay_until_they_pass_through_json():
     octets = bytes.fromhex(f"00020110{V6}002120010db8ff")
     value = Attribute(0x80, 14, octets, AS4).value
@@ -136,7 +146,7 @@ def test_bits_behind_the_mask_stay_until_they_pass_through_json():
 def test_what_bgpipe_wrote_is_read():
     """It leaves an unspecified next hop out, and shows multicast as data."""
     value = mp_reach.from_json({"af": "IPV6/UNICAST", "prefixes": []})
-    assert value == (IPV6_UNICAST, bytes(16), b"", False, 0)
+    assert value == (IPV6_UNICAST, b"", b"", False, 0)
     value = mp_reach.from_json({"af": "IPV4/MULTICAST", "nh": "0x0a090a09", "data": "0x1ac6336400"})
     assert mp_reach.encode(value, AS4).hex() == "000102040a090a09001ac6336400"
     assert mp_unreach.from_json({"af": "AFI(99)/SAFI(9)", "data": None}) == (Family(99, 9), b"", None)

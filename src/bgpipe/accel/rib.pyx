@@ -415,7 +415,7 @@ cdef class Bundler:
         """Bundler.add of bgpipe.formats.mrt_bundle; False if memory ran out."""
         cdef Bundle* bundle = &self.bundles[number]
         if bundle.pending:
-            if bundle.estimate + left(&nlri) <= ESTIMATE and same_route(bundle, route):
+            if bundle.time == time and bundle.estimate + left(&nlri) <= ESTIMATE and same_route(bundle, route):
                 bundle.estimate += left(&nlri)
                 return copy(&bundle.nlri, nlri)
             if not self.send(number):

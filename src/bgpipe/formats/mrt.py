@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from .. import accel
 from ..wire.block import Block
-from ..wire.context import ALL_FAMILIES, AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, WireContext
+from ..wire.context import ALL_FAMILIES, AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, MAX_EXTENDED_MESSAGE, WireContext
 from ..wire.cursor import Cursor
-from ..wire.errors import ShortError, WireError
+from ..wire.errors import ShortError, TextError, WireError
 from ..wire.family import IPV4_UNICAST, Family
 from ..wire.item import Item
 from ..wire.message import HEADER, KEEPALIVE, MARKER, NOTIFICATION, OPEN, UPDATE, Message
@@ -37,6 +37,8 @@ from .mrt_record import (
     TABLE_DUMP,
     TABLE_DUMP_V2,
     follows,
+    holds_record,
+    is_known,
     is_record,
     is_sane,
     likely_records,
@@ -63,6 +65,8 @@ _CONTEXTS: Final[dict[int, WireContext]] = {
     11: AS4_ADD_PATH,
 }
 """How to read the message, by the subtypes of BGP4MP."""
+MAX_BODY: Final = MAX_EXTENDED_MESSAGE - HEADER
+"""Octets of the longest message without its header."""
 _BGP_TYPES: Final = {1: UPDATE, 5: OPEN, 6: NOTIFICATION, 7: KEEPALIVE}
 """Message types, by the subtypes of BGP."""
 _BGP_STATE: Final = 3
@@ -83,7 +87,8 @@ class Decoder(base.Decoder):
     can't be believed, the next one is searched for: a header that is sane, and leads to a BGP message that fills its
     record or to another sane header.
 
-    context: its `guess_as` holds for all messages. The width of AS numbers is what the record says.
+    context: its `guess_as` and `add_path` hold for all messages of BGP4MP and BGP. The width of AS numbers is what the
+    record says.
     states: give state changes too (as StateChange), rather than only count them.
     """
 
@@ -98,7 +103,12 @@ class Decoder(base.Decoder):
         guess_as = context.guess_as
         self._states = states
         self._guess_as = guess_as
-        self._contexts = {subtype: replace(context, guess_as=guess_as) for subtype, context in _CONTEXTS.items()}
+        # Who says that there are path identifiers knows it better than a record that has no place to say it.
+        self._plain = not context.add_path
+        self._contexts = {
+            subtype: replace(each, guess_as=guess_as, add_path=each.add_path or context.add_path)
+            for subtype, each in _CONTEXTS.items()
+        }
         self._as2 = self._contexts[1]
         self._rib = RibDecoder(self._bad_entries, guess_as)
         # Octets wait in pieces until a record is complete: then they are joined once.
@@ -175,7 +185,7 @@ class Decoder(base.Decoder):
                 if not framed or overlaps_record(octets, max(0, pos - _BACK), pos, stop):
                     self._lose(f"no record: type {kind}, subtype {subtype}, length {length}")
                     continue
-                self.counts.skip(record_name(kind, subtype))
+                self._skip(kind, subtype, length)
             self.counts.records += 1
             self._pos = self._base + stop
         keep = max(0, self._pos - self._base - _BACK)
@@ -189,7 +199,7 @@ class Decoder(base.Decoder):
         while True:
             pos = self._pos - self._base
             kind = octets[pos + 4 : pos + 6]
-            if kind in (b"\0\x10", b"\0\x11"):
+            if kind in (b"\0\x10", b"\0\x11") and self._plain:
                 index, end, records, states = _accel.index.mrt(octets, pos, self._states)
                 self.counts.states += states
                 items = [self._block(octets, index)] if index else []
@@ -244,9 +254,12 @@ class Decoder(base.Decoder):
         if octets[start : start + 16] != MARKER:
             raise WireError("message without a marker")
         length = int.from_bytes(octets[start + 16 : start + 18], "big")
-        if length != stop - start or length < HEADER:
+        end = start + length
+        if end > stop or length < HEADER or (end < stop and holds_record(octets, end, stop)):
             raise WireError(f"message says that it has {length} octets, but the record holds {stop - start}")
-        body = octets[start + HEADER : stop]
+        if end < stop:
+            self.damage(f"{stop - end} octets behind the message in its record are left out", offset=self._pos)
+        body = octets[start + HEADER : end]
         return (Message(octets[start + 18], body, time=time, context=self._contexts[subtype], peer=peer),)
 
     def _bgp(self, record: Cursor, subtype: int, time: int) -> Sequence[Item]:
@@ -258,6 +271,8 @@ class Decoder(base.Decoder):
             self.counts.skip(record_name(BGP, subtype))
             return ()
         peer = make_peer(record.u16(), record.take(4), record.u16(), record.take(4))
+        if record.left > MAX_BODY:
+            raise WireError(f"message of {record.left} octets without its header; it can have {MAX_BODY}")
         return (Message(_BGP_TYPES[subtype], record.rest(), time=time, context=self._as2, peer=peer),)
 
     def _state(self, record: Cursor, context: WireContext, time: int, peer: bytes) -> Sequence[Item]:
@@ -266,6 +281,14 @@ class Decoder(base.Decoder):
             raise WireError(f"{record.left} octets after a state change")
         self.counts.states += 1
         return (StateChange(old, new, time=time, context=context, peer=peer),) if self._states else ()
+
+    def _skip(self, kind: int, subtype: int, length: int) -> None:
+        """A record that is framed, but not one that we read."""
+        name = record_name(kind, subtype)
+        if is_known(kind, subtype):
+            self.damage(f"{name} of {length} octets, which it can't have", offset=self._pos)
+        else:
+            self.counts.skip(name)
 
     def _bad_entries(self, text: str) -> None:
         self.damage(text, offset=self._pos)
@@ -333,30 +356,41 @@ class Encoder(base.Encoder):
         else:
             subtype, content = (4 if as4 else 1), message.octets
         seconds, micros = divmod(message.time, 1_000_000)
-        seconds = min(max(seconds, 0), 0xFFFFFFFF)
+        if not 0 <= seconds <= 0xFFFFFFFF:
+            raise TextError("the time is not one between 1970 and 2106, as MRT has them")
         return _RECORD.pack(seconds, BGP4MP_ET, subtype, 4 + len(peer) + len(content), micros) + peer + content
 
 
 def _has_path_ids(message: Message) -> bool:
-    """Whether the NLRI of a message carry path identifiers: MRT says it of a message as a whole."""
+    """Whether the NLRI of a message carry path identifiers: MRT says it of a message as a whole.
+
+    Raises TextError where those of one family do, and those of another don't.
+    """
     add_path = message.context.add_path
     if add_path is ALL_FAMILIES or message.type_code != UPDATE:
         return add_path is ALL_FAMILIES
-    return _family(message.body) in add_path
+    if not add_path:
+        return False
+    having = {family in add_path for family in _families(message.body)}
+    if len(having) > 1:
+        raise TextError("path identifiers in one family and none in another: MRT can't say that of one message")
+    return having.pop()
 
 
-def _family(body: bytes) -> Family:
-    """The family of an UPDATE's NLRI; of the first, if there are several."""
+def _families(body: bytes) -> list[Family]:
+    """The families of an UPDATE's NLRI; IPv4 unicast where there are none, or none can be found."""
+    found = []
     try:
         update = Cursor(body)
         withdrawn, attributes = update.take(update.u16()), update.take(update.u16())
-        if not withdrawn and not update.left:
-            for code, _, value in attributes_of(attributes):
-                if code in (MP_REACH, _MP_UNREACH) and len(value) >= 3:
-                    return Family(int.from_bytes(value[:2], "big"), value[2])
+        if withdrawn or update.left:
+            found.append(IPV4_UNICAST)
+        for code, _, value in attributes_of(attributes):
+            if code in (MP_REACH, _MP_UNREACH) and len(value) >= 3:
+                found.append(Family(int.from_bytes(value[:2], "big"), value[2]))
     except WireError:
         pass
-    return IPV4_UNICAST
+    return found or [IPV4_UNICAST]
 
 
 FORMAT: Final = Format(

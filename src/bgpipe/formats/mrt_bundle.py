@@ -6,10 +6,9 @@ accel/rib.pyx:
 
 - IPv4 unicast goes into the NLRI field, unless its MP_REACH_NLRI has a next hop that NEXT_HOP can't hold (RFC 8950).
 - Where a family needs MP_REACH_NLRI and an entry has none (BIRD writes such), it comes in the place of NEXT_HOP for
-  IPv4, and else last, with the unspecified address.
-- For each peer one UPDATE is pending. An entry joins it if family, attributes and next hop are the same octets and
-  the estimate of its length stays within 3800 octets; otherwise the pending one goes out and the entry starts another.
-- An UPDATE has the time of its first entry.
+  IPv4, and else last, without a next hop: nobody knows one.
+- For each peer one UPDATE is pending. An entry joins it if time, family, attributes and next hop are the same and the
+  estimate of its length stays within 3800 octets; otherwise the pending one goes out and the entry starts another.
 - `flush` sends out what is pending, in the order of the peers' numbers.
 """
 
@@ -67,7 +66,7 @@ def read_route(octets: bytes, family: Family, context: WireContext) -> Route:
         next_hop = walked[at][2]
     else:
         at = len(walked)
-        next_hop = bytes(family.address_bits >> 3)
+        next_hop = b""
     head = b"".join(whole for _, whole, _ in walked[:at])
     tail = b"".join(whole for _, whole, _ in walked[at + 1 :])
     return Route(family, head, next_hop, tail, context)
@@ -149,7 +148,8 @@ class Bundler:
         if estimate + len(route.next_hop or b"") > MAX_EXTENDED_MESSAGE:
             raise WireError("route is too long for a message")
         bundle = self._bundles.get(number)
-        if bundle is not None and bundle.route == route and estimate + len(bundle.nlri) <= ESTIMATE:
+        joins = bundle is not None and bundle.time == time and bundle.route == route
+        if bundle is not None and joins and estimate + len(bundle.nlri) <= ESTIMATE:
             bundle.nlri += nlri
             return
         if bundle is not None:

@@ -94,6 +94,17 @@ def is_sane(kind: int, subtype: int, length: int) -> bool:
     return least <= length <= most
 
 
+def is_known(kind: int, subtype: int) -> bool:
+    """Whether a BGP archive may hold records of this type and subtype, of whatever length."""
+    return (kind, subtype) in _BOUNDS
+
+
+def holds_record(octets: bytes, start: int, stop: int) -> bool:
+    """Whether a record starts between two places."""
+    places = takewhile(lambda place: place < stop, likely_records(octets, start))
+    return any(is_record(octets, place, False) for place in places)
+
+
 def record_name(kind: int, subtype: int) -> str:
     """As in BGP4MP/ENTRY."""
     names = SUBTYPE_NAMES.get(kind)

@@ -116,7 +116,7 @@ class Attribute:
         error.text = f"{self.name}: {error.text}"
         error.reaction = reaction
         error.data = self.encode()
-        if self.code in (MP_REACH, MP_UNREACH) and error.subcode != 4:
+        if self.code in (MP_REACH, MP_UNREACH) and error.subcode not in (3, 4):
             error.subcode = 9  # RFC 4760 section 7
         return error
 

@@ -38,9 +38,9 @@ class MpReach(NamedTuple):
 
     @property
     def next_hop(self) -> str | None:
-        """The (global) next hop as text; None if the family's are not IP addresses."""
+        """The (global) next hop as text; None if there is none, or the family's are not IP addresses."""
         hop = self.hop[8:] if len(self.hop) in (12, 24, 48) else self.hop
-        return format_address(hop[:16]) if self.add_path is not None else None
+        return format_address(hop[:16]) if hop and self.add_path is not None else None
 
     @property
     def link_local(self) -> str | None:
@@ -61,7 +61,7 @@ def decode(octets: bytes, context: WireContext) -> MpReach:
     nlri = cursor.rest()
     if not family.address_bits:
         return MpReach(family, hop, nlri, None, reserved)
-    if len(hop) not in NEXT_HOP_LENGTHS:
+    if hop and len(hop) not in NEXT_HOP_LENGTHS:
         raise _wrong_hop(MpReach(family, hop, nlri))
     add_path = family in context.add_path
     split_prefixes(nlri, family.afi, add_path)
@@ -72,7 +72,7 @@ def check(value: MpReach, context: WireContext) -> WireError | None:
     """Next hop and NLRI of a family that is kept raw (RFC 7606 sections 5.3, 7.11)."""
     family = value.family
     if value.add_path is not None:
-        return None
+        return None if value.hop else WireError("next hop is missing", subcode=3, offset=3)
     hopless = not value.hop and family.safi in FLOW_SPECIFICATIONS
     if family.afi in _IP_AFIS and family.safi in SAFI_NAMES and len(value.hop) not in NEXT_HOP_LENGTHS and not hopless:
         return _wrong_hop(value)
@@ -97,25 +97,23 @@ def format_json(value: MpReach) -> str | None:
     if add_path is None:
         nh = f'"nh":{format_hex(hop)},' if hop else ""
         return f'{{"af":"{family}",{nh}{format_nlri_json(family, nlri, add_path)}}}'
-    if len(hop) not in (4, 16, 32):
+    if len(hop) not in (0, 4, 16, 32):
         return None
-    text = f'{{"af":"{family}","nexthop":"{value.next_hop}",'
+    text = f'{{"af":"{family}",' + (f'"nexthop":"{value.next_hop}",' if hop else "")
     if len(hop) == 32:
         text += f'"link-local":"{value.link_local}",'
     return text + format_nlri_json(family, nlri, add_path) + "}"
 
 
 def from_json(value: object) -> MpReach:
-    """A next hop that isn't there is the unspecified address. Raises TextError."""
+    """Raises TextError."""
     family, nlri, add_path = nlri_from_json(value, {"nexthop", "link-local", "nh"})
     assert isinstance(value, dict)
     if "nh" in value:
         hop = parse_hex(value["nh"] or "")
     else:
         hop = b"".join(_parse_hop(value[key]) for key in ("nexthop", "link-local") if key in value)
-        if not hop and add_path is not None:
-            hop = bytes(family.address_bits // 8)
-    if len(hop) > 255 or (add_path is not None and len(hop) not in NEXT_HOP_LENGTHS):
+    if len(hop) > 255 or (add_path is not None and hop and len(hop) not in NEXT_HOP_LENGTHS):
         raise TextError(f"not a next hop of {family}: {value!r}")
     return MpReach(family, hop, nlri, add_path)
 
