@@ -6,7 +6,11 @@ BGPIPE_ACCEL=0 in the environment switches it off. BGPIPE_KERNEL, its old name, 
 """
 
 import os
+from importlib import import_module
+from typing import Any
 
+MODULES = ("frame", "index", "json_in", "json_out", "limit", "look", "memory", "mrt_out", "raw_out", "rib", "select")
+"""Each is loaded when it is first asked for: most command lines need a few."""
 AVAILABLE = False
 WHY_NOT = ""
 
@@ -14,22 +18,16 @@ if os.environ.get("BGPIPE_ACCEL", os.environ.get("BGPIPE_KERNEL")) == "0":
     WHY_NOT = "switched off by BGPIPE_ACCEL=0"
 else:
     try:  # compiled modules: mypy doesn't see them
-        from . import (  # type: ignore[attr-defined]  # isort: skip
-            frame as frame,
-            index as index,
-            json_in as json_in,
-            json_out as json_out,
-            limit as limit,
-            look as look,
-            memory as memory,
-            mrt_out as mrt_out,
-            raw_out as raw_out,
-            rib as rib,
-            select as select,
-        )
+        from . import frame as frame  # type: ignore[attr-defined]
     except ImportError as error:
         WHY_NOT = f"can't be loaded: {error}"
         if error.name == __name__:
             WHY_NOT = "not built: the installation found no C compiler or no Python headers (pip install -v shows more)"
     else:
         AVAILABLE = True
+
+
+def __getattr__(name: str) -> Any:
+    if AVAILABLE and name in MODULES:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

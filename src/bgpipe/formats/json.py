@@ -18,8 +18,6 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
-import msgspec
-
 from .. import accel
 from ..wire.block import Block
 from ..wire.body import body_from_json
@@ -31,7 +29,6 @@ from ..wire.peer import order_tags
 from ..wire.state import STATE, StateChange, parse_state
 from . import base
 from .base import Damage, EncoderOptions, Format, OnReport, encode_block, ignore_damage, ignore_note
-from .json_line import parse_line, unknown_key
 from .json_meta import context_of, format_meta, parse_action, parse_wire
 
 MAX_LINE: Final = 16 << 20
@@ -91,7 +88,11 @@ class Decoder(base.Decoder):
         context: WireContext = AS4,
         max_line: int = MAX_LINE,
     ) -> None:
+        from .json_line import parse_line, unknown_key  # with msgspec: who only writes JSON starts sooner without it
+
         super().__init__(on_damage=on_damage, context=context)
+        self._parse_line = parse_line
+        self._unknown_key = unknown_key
         self.on_note = on_note
         self._max_line = max_line
         self._line = 0
@@ -174,10 +175,6 @@ class Decoder(base.Decoder):
             message = self._decode(line)
         except (TextError, WireError) as error:
             why = str(error)
-        except msgspec.ValidationError as error:
-            why = str(error)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            why = f"not JSON: {error}"
         except RecursionError:
             why = "nested too deeply"
         else:
@@ -192,7 +189,7 @@ class Decoder(base.Decoder):
         self.damage(f"longer than {self._max_line} octets; the line is left out", line=self._line)
 
     def _decode(self, text: bytes) -> Message:
-        line = parse_line(text)
+        line = self._parse_line(text)
         direction = _DIRECTIONS.get(line.direction or "")
         if direction is None:
             direction = _DIRECTIONS.get((line.direction or "").upper())
@@ -227,7 +224,7 @@ class Decoder(base.Decoder):
 
     def _tell_unknown(self, type_code: int, body: dict[str, Any]) -> None:
         """What we don't know, others may: it is no damage, but it is told once."""
-        if not self._told and (key := unknown_key(type_code, body)):
+        if not self._told and (key := self._unknown_key(type_code, body)):
             self._told = True
             self.on_note(f"line {self._line}: unknown key {key!r} in a body is ignored, here and further on")
 

@@ -36,7 +36,16 @@ _decode_tags: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
 
 
 def parse_line(text: bytes) -> Line:
-    """A line that is an array, or an object: the body of an UPDATE. Raises TextError, or as msgspec does."""
+    """A line that is an array, or an object: the body of an UPDATE. Raises TextError, RecursionError."""
+    try:
+        return _parse_line(text)
+    except msgspec.ValidationError as error:
+        raise TextError(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise TextError(f"not JSON: {error}") from None
+
+
+def _parse_line(text: bytes) -> Line:
     if text[0] == 0x7B:
         line = Line(type="UPDATE", body=msgspec.json.decode(text))
     elif text[0] != 0x5B:

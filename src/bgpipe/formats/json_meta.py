@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import replace
 from functools import lru_cache
-from json.encoder import encode_basestring_ascii as quote
 from typing import Any, Final
 
 from ..wire.context import ALL_FAMILIES, NO_FAMILIES, WireContext
@@ -19,6 +18,11 @@ from ..wire.errors import TextError
 from ..wire.family import IPV4_UNICAST, Family, parse_family
 from ..wire.message import UPDATE, Message
 from ..wire.peer import peer_tags
+
+try:
+    from _json import encode_basestring_ascii as quote  # without all of json, which takes its time to load
+except ImportError:
+    from json.encoder import encode_basestring_ascii as quote
 
 BORROW, DROP, ACCEPT = 1, 2, 4
 ACTIONS: Final = {"BORROW": BORROW, "DROP": DROP, "ACCEPT": ACCEPT}

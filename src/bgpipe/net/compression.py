@@ -9,9 +9,10 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from os.path import splitext
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from .members import CHUNK, OnDamage
+if TYPE_CHECKING:
+    from .members import OnDamage
 
 NAMES: Final[dict[str, str]] = {
     "auto": "auto",
@@ -29,6 +30,8 @@ NAMES: Final[dict[str, str]] = {
 }
 """The compressions that an option may name, in all their spellings."""
 SUFFIXES: Final[dict[str, str]] = {".gz": "gz", ".bz2": "bzip2", ".zst": "zstd", ".zstd": "zstd"}
+_GATHERED: Final = 1 << 19
+"""Octets that small chunks are joined to."""
 _MRT_TYPES: Final = (11, 12, 13, 16, 17, 32, 33, 48, 49)
 
 
@@ -89,13 +92,13 @@ def decompress(name: str, chunks: Iterable[bytes], on_damage: OnDamage) -> Itera
 
 
 def _gather(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Small chunks joined to some of about CHUNK octets."""
+    """Small chunks joined, to have fewer."""
     parts: list[bytes] = []
     size = 0
     for chunk in chunks:
         parts.append(chunk)
         size += len(chunk)
-        if size >= CHUNK // 2 or not chunk:
+        if size >= _GATHERED or not chunk:
             if size:
                 yield b"".join(parts)
             parts, size = [], 0

@@ -62,12 +62,13 @@ def open_output(
     the interval, in UTC.
     Raises StreamError, and ValueError for an unknown compression.
     """
-    from .output_file import OutputFile
-    from .standard_output import StandardOutput
-
     compression = parse_compression(compress)
     if compression == "auto":
         compression = by_suffix(path)
     if path == "-":
+        from .standard_output import StandardOutput
+
         return StandardOutput(compression)
+    from .output_file import OutputFile
+
     return OutputFile(path, compression, append=append, create=create, every=every, time_format=time_format)

@@ -9,16 +9,17 @@ A stage may hold back or edit an OPEN before it is sent. What counts is the OPEN
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
-from ..wire import caps
 from ..wire.context import AS4, WireContext
 from ..wire.errors import WireError
 from ..wire.family import Family
 from ..wire.message import KEEPALIVE, NOTIFICATION, OPEN, Message
-from ..wire.negotiation import Agreement, negotiate
-from ..wire.notification import Notification
-from ..wire.open import Open
+
+if TYPE_CHECKING:  # archives have hardly ever use for these, and start sooner without them
+    from ..wire.negotiation import Agreement
+    from ..wire.notification import Notification
+    from ..wire.open import Open
 
 Side = Literal["peer", "us"]
 
@@ -100,6 +101,8 @@ class Facts:
         else:
             self.sent_open = found
         if self.peer_open is not None and self.sent_open is not None:
+            from ..wire.negotiation import negotiate
+
             self.agreement = negotiate(self.sent_open, self.peer_open)
             self.families = self.agreement.families
             self.sending, self.receiving = self.agreement.contexts
@@ -148,6 +151,8 @@ _TELLING: Final = frozenset((OPEN, KEEPALIVE, NOTIFICATION))
 
 def decode_open(body: bytes) -> Open | None:
     """None if it can't be read; whether a session can start with what it says is for the speakers to decide."""
+    from ..wire.open import Open
+
     try:
         found = Open.decode(body, strict=False)
     except WireError:
@@ -156,4 +161,6 @@ def decode_open(body: bytes) -> Open | None:
 
 
 def _retains(speaker: Open) -> bool:
-    return any(value[:1] and value[0] & 0x40 for value in speaker.values(caps.GRACEFUL_RESTART))
+    from ..wire.caps import GRACEFUL_RESTART
+
+    return any(value[:1] and value[0] & 0x40 for value in speaker.values(GRACEFUL_RESTART))
