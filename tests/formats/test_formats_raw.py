@@ -156,3 +156,44 @@ def test_updates_come_in_blocks_that_are_read_as_said() -> None:
     assert {message.context for message in (*first, alive, *second)} == {AS2}
     decoder.context = replace(AS2, add_path=frozenset({IPV4_UNICAST}))  # which no flag of a block can say
     assert {message.context for message in opened(decoder.feed(b"".join(ROUTES)))} == {decoder.context}
+
+
+def start_by_hand(octets: bytes, pos: int, last: bool) -> int:
+    """The definition: a marker and a known type, or at the end what may become that."""
+    for at in range(pos, len(octets)):
+        header = octets[at : at + 19]
+        if not (b"\xff" * 16).startswith(header[:16]):
+            continue
+        if len(header) == 19 and 1 <= header[18] <= 5:
+            return at
+        if len(header) < 19 and not last:
+            return at
+    return len(octets)
+
+
+@given(
+    st.lists(st.sampled_from([b"\xff", b"\xff" * 16, b"\0\x13\4", b"\0\x13\x09", b"\2", b"\0"]), max_size=20),
+    st.booleans(),
+)
+def test_where_the_next_message_may_start(parts, last):
+    octets = b"".join(parts)
+    for pos in range(len(octets) + 1):
+        assert raw._next_start(octets, pos, last) == start_by_hand(octets, pos, last)
+
+
+def test_a_megabyte_of_markers_is_one_damage():
+    """It is searched, not tried at each octet; a message behind it is found."""
+    tried = []
+    find = Decoder._find
+
+    def count(self: Decoder, octets: bytes, pos: int, last: bool) -> tuple[int, int]:
+        tried.append(pos)
+        return find(self, octets, pos, last)
+
+    with patch.object(Decoder, "_find", count):
+        for size in (0, 1 << 16):
+            tried.clear()
+            messages, damage = decode(b"\xff" * (1 << 20) + b"\0" + ALIVE, size)
+            assert [message.type_code for message in messages] == [KEEPALIVE]
+            assert len(damage) == 1
+            assert len(tried) < 1000

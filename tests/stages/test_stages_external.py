@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 
 import pytest
@@ -11,7 +12,7 @@ from bgpipe.net.backoff import MAX_DELAY, backoff
 from bgpipe.net.send_queue import PIECE, SendQueue, rest, single_out
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.tracker import Tracker
-from bgpipe.stages.base import watchdog
+from bgpipe.stages.base import pace, watchdog
 from bgpipe.stages.base.watchdog import StallWatchdog
 from bgpipe.wire.block import ENTRY, FLAG_AS4, NO_PEER, Block
 from bgpipe.wire.message import KEEPALIVE, Message
@@ -56,6 +57,19 @@ def test_what_a_partner_has_not_taken_is_not_lost_with_it():
     queue.put_first(b"open", items[0])
     assert queue.holds(items[0])
     assert queue.clear() == [items[0], items[2]]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 1.0])
+def test_pieces_are_all_of_it(monkeypatch, seconds):
+    """However long each takes; those that take long are followed by shorter ones."""
+    clock = itertools.count()
+    monkeypatch.setattr(pace, "thread_time", lambda: next(clock) * seconds)
+    made = pace.Pace()
+    octets = bytes(range(256)) * 8192
+    pieces = list(made.pieces(octets))
+    assert b"".join(pieces) == octets
+    assert max(map(len, pieces)) <= pace.MOST
+    assert made.size == {0.0: pace.MOST, 0.01: 16 << 10, 1.0: pace.LEAST}[seconds]
 
 
 def test_singled_out():

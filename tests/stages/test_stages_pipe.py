@@ -204,7 +204,7 @@ async def test_a_socket_whose_server_is_gone(tmp_path, quick):
         await session.establish(*OPENS)
         session.left.send(make_update(1))
         await session.right.until(make_update(1))
-        assert session.pipeline.happened(events.RECONNECT)
+        await session.pipeline.until(lambda: session.pipeline.happened(events.RECONNECT))
         async with echo(path):
             await session.pipeline.until(lambda: stage.link is not None)
             session.left.send(make_update(2))

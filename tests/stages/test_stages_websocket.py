@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+from collections.abc import Iterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from bgpipe.pipeline import events
 from bgpipe.pipeline.errors import ConfigError, StageError
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.runtime.sessions import Sessions
-from bgpipe.stages.base import link_attempts
+from bgpipe.stages.base import link_attempts, pace
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, UPDATE, Message
 from live import CLOSE_TIMEOUT, Recorder, Running, address, between, eventually, make_open, make_update, running
 
@@ -278,6 +280,39 @@ async def test_a_flood_of_empty_frames_holds_up_nobody():
         await client.send(UPDATES[0])
         await server.until(lambda: left_line(server) == 1)
         assert max(feeders) <= websocket.PIECE
+
+
+@pytest.mark.parametrize(("how", "octet"), [("raw", b"\xff"), ("json", b"["), ("mrt", b"\0")])
+async def test_a_long_frame_of_nonsense_holds_up_nobody(how, octet):
+    """It is worked on in pieces, and others have their turn between them."""
+    url, pieces = f"ws://{address()}/", []
+    async with listening(url, "--read", "--pardon", "--format", how) as server, connect(url) as client:
+        stage = server.stage("websocket")
+        cut = stage.pace.pieces
+
+        def pieces_of(octets: bytes) -> Iterator[bytes]:
+            for piece in cut(octets):
+                pieces.append((turns, len(piece)))
+                yield piece
+
+        turns, over = 0, False
+
+        async def others() -> None:
+            nonlocal turns
+            while not over:
+                turns += 1
+                await asyncio.sleep(0)
+
+        stage.pace.pieces = pieces_of
+        waiting = asyncio.create_task(others())
+        await client.send(octet * (4 << 20))
+        await client.send({"json": UPDATES[0].encode()}.get(how, make_update(1).octets if how == "raw" else b""))
+        await server.until(lambda: sum(size for _, size in pieces) >= 4 << 20)
+        over = True
+        await waiting
+        assert max(size for _, size in pieces) <= pace.MOST
+        seen = [turn for turn, _ in pieces]
+        assert all(later > earlier for earlier, later in pairwise(seen)), "somebody else has had a turn"
 
 
 async def test_headers_of_a_client():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -10,10 +11,13 @@ from ..wire.block import Block, context_flags
 from ..wire.context import AS4, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, WireContext
 from ..wire.errors import WireError
 from ..wire.item import Item
-from ..wire.message import HEADER, MARKER, MIN_LENGTH, Message, check_header
+from ..wire.message import HEADER, MARKER, MIN_LENGTH, UPDATE, Message, check_header
 from . import base
 from .base import Damage, Format, encode_block, ignore_damage
 
+_UPDATE: Final = bytes((UPDATE,))
+_START: Final = re.compile(MARKER + b"(?s:..)[" + bytes(sorted(MIN_LENGTH)) + b"]")
+"""A header: marker, length, a known type."""
 _raw_out: Any = getattr(accel, "raw_out", None)
 _frame: Any = accel.frame.frame if accel.AVAILABLE else None
 
@@ -56,7 +60,7 @@ class Decoder(base.Decoder):
         pos, end = 0, len(octets)
         flags = context_flags(self.context) if _frame is not None else None
         while pos < end:
-            if flags is not None and not self._lost:
+            if flags is not None and not self._lost and octets.startswith(_UPDATE, pos + HEADER - 1):
                 index, stop = _frame(octets, pos, end, flags, 0, MAX_EXTENDED_MESSAGE, False)
                 block = Block(octets, index)
                 if octets.count(MARKER, pos, stop) > len(block):
@@ -71,10 +75,7 @@ class Decoder(base.Decoder):
                 length, type_code = self._find(octets, pos, last)
             except WireError as error:
                 self._lose(error.text, self._offset + pos)
-                pos = octets.find(MARKER, pos + 1)
-                if pos < 0:
-                    pos = end if last else max(end - len(MARKER) + 1, 0)
-                    break
+                pos = _next_start(octets, pos + 1, last)
                 continue
             if not length:
                 break
@@ -118,6 +119,21 @@ class Decoder(base.Decoder):
         if not self._lost:
             self._lost = True
             self.damage(text, offset=offset)
+
+
+def _next_start(octets: bytes, pos: int, last: bool) -> int:
+    """Where, from `pos` on, a message may start; the end of the octets if nowhere.
+
+    A megabyte of 0xff has a million markers: only those with a known type behind them are looked at.
+    """
+    if found := _START.search(octets, pos):
+        return found.start()
+    if last:
+        return len(octets)
+    pos = max(pos, len(octets) - HEADER + 1)
+    while pos < len(octets) and not MARKER.startswith(octets[pos : pos + len(MARKER)]):
+        pos += 1
+    return pos
 
 
 FORMAT: Final = Format(

@@ -262,15 +262,17 @@ class Websocket(ExternalFilter):
         while octets := await link.read():
             if not self.only_write:
                 decoder = lines or self.new_decoder()  # a frame is whole, and spoils none but itself
-                items = [*decoder.feed(octets + b"\n" if lines else octets), *decoder.end()]
-                await self.receive(self._tagged(items, link.remote))
+                for piece in self.pace.pieces(octets + b"\n" if lines else octets):
+                    await self.receive(self._tagged(decoder.feed(piece), link.remote))
+                await self.receive(self._tagged(decoder.end(), link.remote))
 
     async def _read_tunnel(self, link: TunnelLink) -> None:
         """The frames of a tunnel are pieces of one stream."""
         decoder = self.new_decoder()
         while octets := await link.read():
             self._attune(decoder)
-            await self.receive(self._tagged(decoder.feed(octets), link.remote))
+            for piece in self.pace.pieces(octets):
+                await self.receive(self._tagged(decoder.feed(piece), link.remote))
 
     def _tagged(self, items: Iterable[Item], remote: str) -> Iterator[Message]:
         for item in items:

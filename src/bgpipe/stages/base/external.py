@@ -28,6 +28,7 @@ from ...wire.message import KEEPALIVE, NOTIFICATION, OPEN, Message
 from .bypass import Bypass
 from .coding import Reading, Writing, find_format
 from .link_attempts import LinkAttempts
+from .pace import Pace
 from .session_end import check_session_end, is_session_end, session_lost
 from .types import chosen_types
 from .watchdog import StallWatchdog
@@ -170,6 +171,7 @@ class ExternalFilter(LinkAttempts, Reading, Writing):
     async def prepare(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._queue = SendQueue()
+        self.pace = Pace()
         self._holding = False
         self._taking = True
         """whether messages are put into the backlog"""
@@ -329,7 +331,8 @@ class ExternalFilter(LinkAttempts, Reading, Writing):
         while octets := await link.read():
             if decoder is not None:
                 self._attune(decoder)
-                await self.receive(decoder.feed(octets))
+                for piece in self.pace.pieces(octets):
+                    await self.receive(decoder.feed(piece))
         if decoder is not None:
             await self.receive(decoder.end())
 

@@ -1,0 +1,35 @@
+"""How much of a partner's octets is worked on in one go: other sessions have their turn in time, whatever is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from time import thread_time
+from typing import Final
+
+LEAST: Final = 4 << 10
+MOST: Final = 256 << 10
+"""Octets of a piece."""
+SOON: Final = 0.005
+LATE: Final = 0.02
+"""Seconds of processor time: below the one the next piece is twice as long, above the other half as long."""
+
+
+class Pace:
+    """Cuts octets into pieces, as long as the last one's time allows."""
+
+    def __init__(self) -> None:
+        self.size = 16 << 10
+
+    def pieces(self, octets: bytes) -> Iterator[bytes]:
+        """Pieces of the octets. The caller works on each, then lets others have their turn, then asks for the next."""
+        at = 0
+        while at < len(octets):
+            piece = octets[at : at + self.size]  # all of it is no copy
+            at += len(piece)
+            start = thread_time()
+            yield piece
+            taken = thread_time() - start
+            if taken > LATE:
+                self.size = max(LEAST, self.size // 2)
+            elif taken < SOON and len(piece) == self.size:
+                self.size = min(MOST, self.size * 2)
