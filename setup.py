@@ -6,9 +6,13 @@ BGPIPE_SANITIZE=1     build with AddressSanitizer and UndefinedBehaviorSanitizer
 """
 
 import os
+import re
+import sys
 from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 WANT = os.environ.get("BGPIPE_ACCEL", "1")
 SANITIZE = os.environ.get("BGPIPE_SANITIZE") == "1"
@@ -28,6 +32,9 @@ def extensions() -> list[Extension]:
     except ImportError:
         if WANT == "require":
             raise
+        print(
+            "warning: without Cython the compiled part is not built, and bgpipe is many times slower", file=sys.stderr
+        )
         return []
     extensions = [
         Extension(
@@ -54,4 +61,26 @@ def extensions() -> list[Extension]:
     return extensions
 
 
-setup(ext_modules=extensions(), options={"build_ext": {"parallel": os.cpu_count()}})
+def long_description() -> str:
+    """README.md as a package index can show it: links to files of the repository would lead nowhere there."""
+    text = Path("README.md").read_text(encoding="utf-8")
+    return re.sub(r"\[([^]]+)\]\((?!https?:)[^)]+\)", r"\1", text)
+
+
+class BuildAccel(build_ext):
+    """Says what it means that the compiled part can't be built: pip -v shows it, and so does bgpipe when it runs."""
+
+    def run(self) -> None:
+        super().run()
+        missing = [each.name for each in self.extensions if not os.path.exists(self.get_ext_fullpath(each.name))]
+        if missing and not self.inplace:
+            print(f"warning: not built: {', '.join(missing)}; bgpipe works, many times slower", file=sys.stderr)
+
+
+setup(
+    ext_modules=extensions(),
+    long_description=long_description(),
+    long_description_content_type="text/markdown",
+    cmdclass={"build_ext": BuildAccel},
+    options={"build_ext": {"parallel": os.cpu_count()}},
+)

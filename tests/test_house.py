@@ -133,6 +133,18 @@ def test_every_page_is_found_from_the_first():
     assert set((HERE / "docs").rglob("*.md")) - found == set()
 
 
+def test_a_package_index_shows_the_readme_without_dead_links(tmp_path):
+    """There, links to files of the repository would lead nowhere."""
+    code = "import runpy, setuptools; setuptools.setup = lambda **words: print(words['long_description']); "
+    code += "runpy.run_path('setup.py')"
+    env = {**os.environ, "BGPIPE_ACCEL": "0"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, check=True, env=env)
+    links = re.findall(r"\]\(([^)]+)\)", done.stdout)
+    assert links
+    assert [link for link in links if not link.startswith("https://")] == []
+    assert "docs/" not in done.stdout
+
+
 def test_navigation_has_every_page():
     named = set(re.findall(r'= "([\w/-]+\.md)"', (HERE / "zensical.toml").read_text()))
     assert named == {str(page.relative_to(HERE / "docs")) for page in (HERE / "docs").rglob("*.md")}
