@@ -23,6 +23,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from random import Random
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bgpipe.stages.limit import Limit
+    from bgpipe.wire.item import Item
     from bgpipe.wire.message import Message
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -90,6 +92,7 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
     outputs: list[list[bytes]] = [[], [], []]
     limit = make_limit(rng)
     limited: list[bytes] = []
+    tagged: list[bytes] = []
     seen: list[str] = []
     seq = 1
     pipeline = Pipeline()
@@ -116,6 +119,7 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
             else:
                 pipeline.verdicts.judge(item)
             verdicts.extend(str(message.verdict) for message in (item if isinstance(item, Block) else [item]))
+            tagged.append(encoders[0].encode(give_tags(item)))
             if isinstance(item, Block):
                 limited.append(encoders[2].encode(limit.on_block(item)))
             elif limit.on_message(item):
@@ -141,7 +145,25 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
     seen += ["malformed:", *malformed, "verdicts:", *verdicts]
     report = "\n".join([repr(decoder.counts), *damages]).encode()
     limited.append(repr((limit.removed, limit.routes.count)).encode())
-    return [report, lines, records, messages, *again, "\n".join(seen).encode(), b"".join(limited)]
+    return [report, lines, records, messages, *again, "\n".join(seen).encode(), b"".join([*tagged, *limited])]
+
+
+def give_tags(item: Item) -> Item:
+    """The item with tags that some of its messages have in common, and some don't."""
+    from bgpipe.wire.block import Block
+    from bgpipe.wire.tags import TagTable
+
+    def change(message: Message) -> Message:
+        message.tags["n"] = str(message.seq % 7)
+        if message.seq % 5 == 0:
+            message.tags["long"] = "\u00e9" * (message.seq % 1000)
+        return message
+
+    if not isinstance(item, Block):
+        return change(item)
+    table = TagTable(item.tags)
+    entries = {at: table.enter(change(message).tags, message.header) for at, message in enumerate(item)}
+    return item.tagged({at: entry for at, entry in entries.items() if entry is not None}, table)
 
 
 def make_limit(rng: Random) -> Limit:
@@ -189,7 +211,8 @@ def torment(octets: bytes, rng: Random) -> None:
             if broken:
                 broken[rng.randrange(len(broken))] = rng.choice((0, 1, 2, 127, 128, 255))
         broken += rng.randbytes(rng.randrange(40))
-        for encode in (json_out.encode, mrt_out.encode, raw_out.encode):
+        tags = rng.randbytes(rng.choice((0, 3, 200))) + b"\0\0\0\x09" + b'"A":"BC"' + rng.randbytes(rng.randrange(9))
+        for encode in (partial(json_out.encode, tags=tags), json_out.encode, mrt_out.encode, raw_out.encode):
             position, count = 0, len(broken) // ENTRY.size
             while position < count:
                 _, position = encode(octets, broken, position)
@@ -200,7 +223,7 @@ def torment(octets: bytes, rng: Random) -> None:
                 select.select(octets, broken, program, True)
         index.stamp(broken, rng.randrange(65536), rng.randrange(1 << 60), 1)
         with suppress(ValueError):
-            list(Block(octets, broken[: len(broken) // ENTRY.size * ENTRY.size]))
+            list(Block(octets, broken[: len(broken) // ENTRY.size * ENTRY.size], tags))
     for cut in rng.sample(range(len(octets) + 1), min(40, len(octets))):
         index.mrt(octets[:cut], rng.randrange(cut + 1), False)
 

@@ -170,6 +170,73 @@ def test_tags_and_actions_are_kept(make, mode):
     assert [each.tags for each in left] == [{}, {"policy": "seen"}, {}, {}]
 
 
+@pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
+def test_a_block_stays_whole_with_tags_and_edits(make):
+    bench = make(
+        "def update(m):\n"
+        "    n = m.update.origin_as - 65000\n"
+        "    if n == 4:\n"
+        "        return False\n"
+        "    if n % 2:\n"
+        "        m.tags['n'] = str(n % 3)\n"
+        "    if n > 2:\n"
+        "        return m.update.replace(attrs={'MED': n})\n",
+        mode="blocks",
+    )
+    left = bench.send(*seven())
+    assert len(bench.left) == 1
+    assert [each.tags.get("n") for each in left] == ["1", None, "0", "2", None, "1"]
+    assert [each.update.med for each in left] == [None, None, 3, 5, 6, 7]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_takes_the_place_of_messages_comes_where_they_were(make, mode):
+    bench = make(
+        "def update(m):\n"
+        "    n = m.update.origin_as - 65000\n"
+        "    m.tags['n'] = str(n) if n != 6 else ''\n"
+        "    if n in (2, 5):\n"
+        "        return [m, m.update]\n"
+        "    return n != 3 and n != 7\n",
+        mode=mode,
+    )
+    left = bench.send(*seven())
+    assert [each.update.origin_as - 65000 for each in left] == [1, 2, 2, 4, 5, 5, 6]
+    assert [each.tags["n"] for each in left] == ["1", "2", "2", "4", "5", "5", ""]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_tags_of_one_policy_are_seen_by_the_next(tmp_path, mode):
+    texts = ("m.tags['a'] = 'x'", "m.tags['b'] = m.tags['a'] + 'y'", "m.tags.clear()", "m.tags['c'] = str(len(m.tags))")
+    stages = []
+    for number, text in enumerate(texts):
+        path = tmp_path / f"policy{number}.py"
+        path.write_text(f"def update(m):\n    {text}\n")
+        stages.append(stage(Py, name=f"py{number}"))
+        stages[-1].arguments = [str(path)]
+    for count, wanted in ((2, {"a": "x", "b": "xy"}), (3, {}), (4, {"c": "0"})):
+        chain = stages[:count]
+        source = stage(Feeder, "-R")
+        pipeline = begin(source, *(copy_of(each) for each in chain))
+        running = [each for each in pipeline.stages if isinstance(each, Py)]
+        left: list[Any] = []
+        pipeline.lines["R"].outputs.append(left.append)
+        for each in running:
+            asyncio.run(each.prepare())
+        feed(source.inlet, *([block(*seven())] if mode == "blocks" else seven()))
+        tags = [message.tags for item in left for message in ([item] if isinstance(item, Message) else item)]
+        assert tags == [wanted] * 7
+        for each in running:
+            asyncio.run(each.stop())
+
+
+def copy_of(py: Py) -> Py:
+    """Another stage with the same file."""
+    copy = stage(Py, name=py.name)
+    copy.arguments = py.arguments
+    return copy
+
+
 def test_what_goes_on_meets_the_stages_behind(tmp_path):
     path = tmp_path / "policy.py"
     path.write_text("def update(m):\n    return [m, m.update.replace(attrs={'MED': 1})]\n")

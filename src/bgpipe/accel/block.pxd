@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
-from .octets cimport Reader, reader, take
+from .octets cimport Reader, reader, sub, take, u32
 
 
 cdef enum:
@@ -16,6 +16,7 @@ cdef enum:
     CHECKED = 64
     MALFORMED = 128
     TOLD = 256
+    OWN_PEER = 512
 
 
 cdef enum:
@@ -33,7 +34,7 @@ cdef struct Entry:
     uint32_t peer
     uint16_t length
     uint16_t flags
-    uint32_t spare
+    uint32_t tags
 
 
 cdef inline bint next_entry(Reader* index, Entry* entry) noexcept nogil:
@@ -61,6 +62,12 @@ cdef inline Reader message_of(const uint8_t* octets, size_t size, const Entry* e
     if end > size or entry.length < MESSAGE_HEADER:
         return reader(octets, 1, 0)
     return reader(octets, entry.offset, end)
+
+
+cdef inline Reader tags_of(const uint8_t* tags, size_t size, const Entry* entry) noexcept nogil:
+    """The text of an entry's tags (bgpipe.wire.tags); a failed reader if it isn't inside the `size` octets of `tags`."""
+    cdef Reader r = reader(tags, <size_t> entry.tags - 1, size) if entry.tags else reader(tags, 1, 0)
+    return sub(&r, u32(&r))
 
 
 cdef inline Reader peer_of(const uint8_t* octets, size_t size, const Entry* entry) noexcept nogil:

@@ -72,7 +72,7 @@ def frame(
             entries[count].peer = peer
             entries[count].length = <uint16_t> length
             entries[count].flags = flags
-            entries[count].spare = 0
+            entries[count].tags = 0
             count += 1
             end = r.pos
     PyByteArray_Resize(index, count * sizeof(Entry))

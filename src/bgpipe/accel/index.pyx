@@ -88,7 +88,7 @@ cdef inline Kind read_record(Reader* r, Entry* entry) noexcept nogil:
     entry.offset = <uint32_t> body.pos
     entry.length = <unsigned short> left(&body)
     entry.flags = flags
-    entry.spare = 0
+    entry.tags = 0
     return MESSAGE
 
 

@@ -512,7 +512,7 @@ cdef inline uint8_t* get_line(uint8_t* p, Reader* r, Clock* clock, Entry* entry)
     entry.offset = 0
     entry.peer = <uint32_t> (p - start)
     entry.length = <uint16_t> (p - start)
-    entry.spare = 0
+    entry.tags = 0
     if width.octets == 2:
         entry.flags ^= AS4
     if match(r, b"]") or match(r, b",null]"):

@@ -2,7 +2,8 @@
 
 Text is written without looking at how much room is left, because `encode` has asked for enough before each message:
 no octet of a message becomes more than TEXT_PER_OCTET octets of text (a default route "0.0.0.0/0", is the worst), and
-what there is once in a message (envelope, tags, the heads of at most 17 attributes) stays below TEXT_PER_MESSAGE.
+what there is once in a message (envelope, the peer's tags, the heads of at most 17 attributes) stays below
+TEXT_PER_MESSAGE. Tags of its own come as they are in the block, and count in full.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -10,7 +11,9 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset, strlen
 
-from .block cimport AS4, LEFT, MESSAGE_HEADER, PEER_AS4, RIGHT, NO_PEER, Entry, message_of, next_entry, octets_of, peer_of
+from .block cimport (
+    AS4, LEFT, MESSAGE_HEADER, PEER_AS4, RIGHT, NO_PEER, Entry, message_of, next_entry, octets_of, peer_of, tags_of,
+)
 from .octets cimport (
     Reader, Writer, close_writer, left, open_writer, reader, room, skip, sub, take, u8, u16, u32, wrote,
 )
@@ -547,7 +550,7 @@ cdef struct State:
     Peer peers[PEERS]
 
 
-cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader message, Reader header) noexcept nogil:
+cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader message, Reader header, Reader tags) noexcept nogil:
     """One message as a line; NULL declines."""
     cdef unsigned both = entry.flags & (LEFT | RIGHT)
     cdef Reader r = message
@@ -573,6 +576,15 @@ cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader m
         p = put(p, b'","KEEPALIVE",null')
     else:
         return NULL
+    if entry.tags:
+        if tags.failed:
+            return NULL
+        p = put(p, b",{")
+        memcpy(p, tags.base + tags.pos, left(&tags))
+        p += left(&tags)
+        if tell_width:
+            return put(put_wire(put_char(p, c",") if left(&tags) else p, as4), b"]\n")
+        return put(p, b"}]\n")
     if entry.peer == NO_PEER and not tell_width:
         return put(p, b",{}]\n")
     if entry.peer == NO_PEER:
@@ -589,17 +601,19 @@ cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader m
     return put(p, b"]\n")
 
 
-def encode(bytes octets not None, index not None, Py_ssize_t position, bint short=False):
+def encode(bytes octets not None, index not None, Py_ssize_t position, bint short=False, bytes tags=b""):
     """(lines, position): the messages of a block from `position` to before the first one that is declined, or the end.
 
-    octets, index: a block's. short: times in milliseconds. Raises MemoryError.
+    octets, index, tags: a block's. short: times in milliseconds. Raises MemoryError.
     """
     cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
     cdef size_t size = PyBytes_GET_SIZE(octets)
     cdef Py_buffer view
     cdef Writer w
     cdef State state
-    cdef Reader entries, message
+    cdef const uint8_t* tags_base = <const uint8_t*> PyBytes_AS_STRING(tags)
+    cdef size_t tags_size = PyBytes_GET_SIZE(tags)
+    cdef Reader entries, message, text
     cdef Entry entry
     cdef uint8_t* p
     cdef size_t i
@@ -614,10 +628,11 @@ def encode(bytes octets not None, index not None, Py_ssize_t position, bint shor
         with nogil:
             while next_entry(&entries, &entry):
                 message = message_of(base, size, &entry)
-                p = room(&w, TEXT_PER_OCTET * left(&message) + TEXT_PER_MESSAGE)
+                text = tags_of(tags_base, tags_size, &entry)
+                p = room(&w, TEXT_PER_OCTET * left(&message) + TEXT_PER_MESSAGE + left(&text))
                 if p == NULL:
                     break
-                p = put_message(p, &state, &entry, message, peer_of(base, size, &entry))
+                p = put_message(p, &state, &entry, message, peer_of(base, size, &entry), text)
                 if p == NULL:
                     break
                 wrote(&w, p)

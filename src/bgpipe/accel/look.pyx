@@ -13,7 +13,7 @@ from types import MemberDescriptorType
 
 from .block cimport (
     CHECKED, GUESS_AS, LEFT, MALFORMED, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIGHT, TOLD, Entry, message_of, next_entry,
-    peer_of,
+    peer_of, tags_of,
 )
 from .octets cimport Reader, left, reader, skip, take, u8, u16, u32
 from .update cimport AS4_PATH, AS_PATH, AS_SEQUENCE, MP_REACH, MP_UNREACH, Mp, Update, has, locate_body, value_of
@@ -64,8 +64,11 @@ cdef class Opener:
         self.action, self.body, self.context, self.direction, self.peer = slots[:5]
         self.seq, self.tags, self.time, self.type_code, self.value, self.verdict = slots[5:]
 
-    def open(self, bytes octets not None, bytes index not None, Py_ssize_t start, Py_ssize_t stop):
-        """The messages at the positions `start` to before `stop`. Raises ValueError if an entry leads out of `octets`."""
+    def open(self, bytes octets not None, bytes index not None, Py_ssize_t start, Py_ssize_t stop, bytes tags=b""):
+        """The messages at the positions `start` to before `stop`. Raises ValueError if an entry leads out of `octets`.
+
+        tags: the block's.
+        """
         cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
         cdef size_t size = PyBytes_GET_SIZE(octets)
         cdef Py_ssize_t count = PyBytes_GET_SIZE(index) // <Py_ssize_t> sizeof(Entry)
@@ -73,6 +76,7 @@ cdef class Opener:
         cdef Entry entry
         cdef unsigned flags = 0xFFFF, type_code
         cdef list messages = []
+        cdef dict fragments = {}
         cdef object context = None
         cdef object message
         start = max(start, 0)
@@ -95,7 +99,7 @@ cdef class Opener:
             set_slot(self.time, message, entry.time)
             set_slot(self.context, message, context)
             set_slot(self.action, message, 0)
-            set_slot(self.tags, message, None)
+            set_slot(self.tags, message, fragment(tags, &entry, fragments) if entry.tags else None)
             set_slot(self.peer, message, None if entry.peer == NO_PEER else self.header(base, size, &entry))
             set_slot(self.value, message, None)
             set_slot(self.verdict, message, entry.flags & (CHECKED | MALFORMED | TOLD))
@@ -135,6 +139,18 @@ cdef class Opener:
             known = PyBytes_FromStringAndSize(<const char*> header, size)
             self.peers[hash] = known
         return known
+
+
+cdef bytes fragment(bytes tags, const Entry* entry, dict known):
+    """The text of an entry's tags; messages with the same share the object."""
+    cdef Reader r
+    found = known.get(entry.tags)
+    if found is None:
+        r = tags_of(<const uint8_t*> PyBytes_AS_STRING(tags), PyBytes_GET_SIZE(tags), entry)
+        if r.failed:
+            raise ValueError("an entry's tags are not in the block")
+        found = known[entry.tags] = PyBytes_FromStringAndSize(<const char*> r.base + r.pos, left(&r))
+    return <bytes> found
 
 
 cdef class Looker:

@@ -461,7 +461,7 @@ cdef class Bundler:
         entry.peer = bundle.header
         entry.length = <uint16_t> size
         entry.flags = bundle.flags | (PEER_AS4 if number < self.table else 0)
-        entry.spare = 0
+        entry.tags = 0
         p = room(&self.octets, MESSAGE_HEADER + 4)
         if p == NULL:
             return False

@@ -10,7 +10,9 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
-from .block cimport LEFT, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIGHT, Entry, message_of, next_entry, octets_of, peer_of
+from .block cimport (
+    LEFT, MESSAGE_HEADER, NO_PEER, OWN_PEER, PEER_AS4, RIGHT, Entry, message_of, next_entry, octets_of, peer_of,
+)
 from .octets cimport Reader, left, reader, skip, take, u8, u16, u32
 from .program cimport (
     ABSENT, ACCEPT, Answer, CLOSING, COLON, COMMA, DECLINE, END, EQUAL, GREATER, GREATER_OR_EQUAL, LESS,
@@ -400,6 +402,8 @@ cdef inline Answer run(
         step = &program.steps[at]
         answer = look_at_entry(entry, kind, step)
         if answer == DECLINE and LOOK_PEER_AS <= step.look <= LOOK_LOCAL_IP:
+            if entry.flags & OWN_PEER:
+                return DECLINE
             if entry.peer == NO_PEER:
                 answer = NO if step.operator == PRESENT else ABSENT
             else:

@@ -42,7 +42,7 @@ class Filter:
             index, undecided = bytearray(block.index), list(range(len(block)))
         else:
             index, undecided = _select.select(block.octets, block.index, self.program, keep)
-        selected = Block(block.octets, index)
+        selected = block.with_index(index)
         wrong = [position for position in undecided if self(selected.message(position)) != keep]
         return selected.without(wrong) if wrong else selected
 
@@ -56,7 +56,7 @@ class Filter:
             narrowed, undecided = block, range(len(block))
         else:
             octets, index, undecided = _select.narrow(block.octets, block.index, self.program, keep)
-            narrowed = Block(octets, index)
+            narrowed = Block(octets, index, block.tags)
         bodies = {}
         for position in undecided:
             message = narrowed.message(position)

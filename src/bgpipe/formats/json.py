@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from .. import accel
@@ -59,7 +59,7 @@ class Encoder(base.Encoder):
 
     def encode(self, item: Item) -> bytes:
         if isinstance(item, Block) and _json_out is not None:
-            return encode_block(item, _json_out.encode, self.encode_message)
+            return encode_block(item, partial(_json_out.encode, tags=item.tags), self.encode_message)
         return super().encode(item)
 
     def encode_one(self, message: Message) -> bytes:

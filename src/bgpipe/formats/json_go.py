@@ -7,6 +7,7 @@ not give back, is the string of its octets in hexadecimal; an unknown message ty
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, Final
 
 from .. import accel
@@ -38,7 +39,7 @@ class GoEncoder(json.Encoder):
 
     def encode(self, item: Item) -> bytes:
         if isinstance(item, Block) and _json_out is not None:
-            return encode_block(item, _encode_short, self.encode_message)
+            return encode_block(item, partial(_json_out.encode, short=True, tags=item.tags), self.encode_message)
         return super().encode(item)
 
     def encode_one(self, message: Message) -> bytes:
@@ -51,8 +52,3 @@ class GoEncoder(json.Encoder):
         kind = f'"{message.type}"' if message.type_code in TYPE_NAMES else str(message.type_code)
         time = json.format_time(message.time - message.time % 1000)
         return f'["{message.direction}",{message.seq},"{time}",{kind},{body},{format_meta(message, body)}]\n'.encode()
-
-
-def _encode_short(octets: bytes, index: bytearray, position: int) -> tuple[bytes, int]:
-    lines: tuple[bytes, int] = _json_out.encode(octets, index, position, True)
-    return lines

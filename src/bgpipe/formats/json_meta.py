@@ -18,11 +18,7 @@ from ..wire.errors import TextError
 from ..wire.family import IPV4_UNICAST, Family, parse_family
 from ..wire.message import UPDATE, Message
 from ..wire.peer import peer_tags
-
-try:
-    from _json import encode_basestring_ascii as quote  # without all of json, which takes its time to load
-except ImportError:
-    from json.encoder import encode_basestring_ascii as quote
+from ..wire.tags import format_tags
 
 BORROW, DROP, ACCEPT = 1, 2, 4
 ACTIONS: Final = {"BORROW": BORROW, "DROP": DROP, "ACCEPT": ACCEPT}
@@ -40,7 +36,7 @@ def format_meta(message: Message, body: str) -> str:
     peer = message.peer
     if peer is not None and not message.action and not wire:
         return _format_peer(peer)
-    text = _format_tags(message.tags)
+    text = format_tags(message.tags)
     if wire:
         text += f'{"," if text else ""}"WIRE":"{wire}"'
     if message.action:
@@ -63,15 +59,9 @@ def _sorted(families: Container[Family]) -> list[Family]:
     return sorted(families) if isinstance(families, frozenset | set) else []
 
 
-def _format_tags(tags: Mapping[str, str]) -> str:
-    return ",".join(
-        f"{quote(key)}:{quote(value)}" for key, value in tags.items() if value and key not in ("ACTION", "WIRE")
-    )
-
-
 @lru_cache(maxsize=8192)
 def _format_peer(peer: bytes) -> str:
-    return "{" + _format_tags(peer_tags(peer)) + "}"
+    return "{" + format_tags(peer_tags(peer)) + "}"
 
 
 def parse_action(text: str) -> int:

@@ -167,7 +167,7 @@ class OutputWriter:
     def put_block(self, block: Block) -> None:
         """A block is encoded when a thread has time. Nobody changes it any more."""
         self.flush()
-        self._put(block, len(block.octets))
+        self._put(block, block.weight)
 
     def flush(self) -> None:
         """Nothing stays behind to wait for more messages."""
@@ -269,7 +269,7 @@ class OutputWriter:
             with self._turn:
                 self.written += 1
                 self._turn.notify_all()
-            size = len(item.octets) if isinstance(item, Block) else len(octets)
+            size = item.weight if isinstance(item, Block) else len(octets)
             self._tell(self._on_written, size, error, again, tuple(unwritten))
             unwritten.clear()
         self._tell(self._on_exit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from typing import Any
 
 from ..pipeline.errors import ConfigError, StageError
@@ -14,9 +15,13 @@ from ..wire import treatment
 from ..wire.block import Block
 from ..wire.errors import WireError
 from ..wire.item import Item
-from ..wire.message import UPDATE, Message
+from ..wire.message import HEADER, OPEN, UPDATE, Message
+from ..wire.tags import TagTable
 from ..wire.update import Update
 from .base.policy import Answer, Policy, PolicyError, describe, place_of, read_policy
+
+MAX_BODY = 0xFFFF - HEADER
+"""Octets of the longest body that a message can have, and a block can say."""
 
 
 class Py(Consuming):
@@ -118,25 +123,30 @@ class Py(Consuming):
             return self._failed(message, error)
 
     def on_block(self, block: Block) -> Block | list[Item]:
-        """What nobody has changed stays in its block."""
-        items: list[Item] = []
+        """What goes on as one message stays in its block, with another body or other tags where it has got these."""
         bodies: dict[int, bytes | None] = {}
-        start = 0
+        tags: dict[int, tuple[int, bool]] = {}
+        others: dict[int, list[Message]] = {}
+        table = TagTable(block.tags)
         for position, message in enumerate(block):
             before = message.body
             left = self.on_message(message)
-            if left is True and not message.action and not message.has_own_tags:
-                if message.body is not before:
-                    bodies[position - start] = message.body
-            elif left is False or message.action & DROP:
-                bodies[position - start] = None
-            else:
-                items.append(block.part(start, position).edited(bodies))
-                items += [inherit(each, message) for each in left] if isinstance(left, list) else [message]
-                start, bodies = position + 1, {}
-        if start:
-            return [*items, block.part(start, len(block)).edited(bodies)]
-        return block.edited(bodies) if bodies else block
+            if left is False or message.action & DROP:
+                bodies[position] = None
+                continue
+            if left is not True or message.action or len(message.body) > MAX_BODY:
+                others[position] = [inherit(each, message) for each in left] if isinstance(left, list) else [message]
+                continue
+            asked = message.asked_tags
+            if asked is not None:
+                entry = table.enter(asked, message.header)
+                if entry is None:
+                    others[position] = [message]
+                    continue
+                tags[position] = entry
+            if message.body is not before:
+                bodies[position] = message.body
+        return _assemble(block.tagged(tags, table) if tags else block, bodies, others)
 
     # errors
 
@@ -150,12 +160,16 @@ class Py(Consuming):
         self.event("error", message, place, error=error)
         if self.on_error == "pass":
             return True
-        if self.on_error == "kill":
+        # without an OPEN the peers would wait for each other until their timers end
+        if self.on_error == "kill" or (message.type_code == OPEN and self._in_session()):
             self.killed = True
             self.pipeline.fail(StageError(f"{self}: {describe(error, self.path)}"))
         elif self.on_error == "withdraw" and message.type_code == UPDATE:
             return _withdrawn(message)
         return False
+
+    def _in_session(self) -> bool:
+        return any(inlet.session for stage in self.pipeline.stages for inlet in stage.inputs)
 
     def _explain(self, error: BaseException) -> None:
         self.pipeline.log.debug("traceback", stage=str(self), exc_info=error.__cause__ or error)
@@ -168,3 +182,21 @@ def _withdrawn(message: Message) -> Answer:
     except WireError:
         return False
     return [Message(UPDATE, body, context=message.context, tags=dict(message.tags)) for body in bodies]
+
+
+def _assemble(block: Block, bodies: dict[int, bytes | None], others: dict[int, list[Message]]) -> Block | list[Item]:
+    """The block with other bodies, and with messages in the place of some of its own. All edits are made at once: each
+    makes new octets."""
+    if not others:
+        return block.edited(bodies) if bodies else block
+    block = block.edited({position: body for position, body in bodies.items() if body is not None})
+    gone = [position for position, body in bodies.items() if body is None]
+    items: list[Item] = []
+    start = 0
+    for position, messages in [*others.items(), (len(block), [])]:
+        first, last = bisect_left(gone, start), bisect_left(gone, position)
+        part = block.part(start, position)
+        items.append(part.without([each - start for each in gone[first:last]]) if first < last else part)
+        items += messages
+        start = position + 1
+    return items

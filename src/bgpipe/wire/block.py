@@ -10,7 +10,7 @@ The index is an array of ENTRY structs in native byte order:
     peer      uint32  where its per-peer header starts in `octets`, NO_PEER if it has none
     length    uint16  octets of the message, header included
     flags     uint16  FLAG_AS4 ... FLAG_TOLD below
-    spare     uint32  0
+    tags      uint32  place of the message's tags in `tags` (see wire.tags) + 1; 0: as its per-peer header says
 
 For the per-peer header see wire.peer; its AS numbers have 4 octets each with PEER_AS4, else 2.
 """
@@ -30,6 +30,7 @@ from .message import FLAG_MALFORMED as FLAG_MALFORMED
 from .message import FLAG_TOLD as FLAG_TOLD
 from .message import Message
 from .peer import read_peer
+from .tags import TagTable, read_fragment
 
 ENTRY: Final = Struct("=qqIIHHI")
 NO_PEER: Final = 0xFFFFFFFF
@@ -58,6 +59,7 @@ OFFSET: Final = Column("I", 4)
 PEER: Final = Column("I", 5)
 LENGTH: Final = Column("H", 12)
 FLAGS: Final = Column("H", 13)
+TAGS: Final = Column("I", 7)
 
 FLAG_AS4: Final = 1
 """AS numbers inside the message have 4 octets."""
@@ -70,6 +72,8 @@ FLAG_LEFT: Final = 16
 """Direction: none, one or both."""
 FLAG_GUESS_AS: Final = 32
 """The message is to be read with WireContext.guess_as."""
+FLAG_OWN_PEER: Final = 512
+"""The tags say something else of the peer than the per-peer header."""
 VERDICT_FLAGS: Final = FLAG_CHECKED | FLAG_MALFORMED | FLAG_TOLD
 
 DIRECTION_FLAGS: Final = {"?": 0, "R": FLAG_RIGHT, "L": FLAG_LEFT, "LR": FLAG_LEFT | FLAG_RIGHT}
@@ -85,13 +89,22 @@ OPENED_TOGETHER: Final = 256
 
 
 class Block:
-    """`len(block)` messages; see the module's text for the index. Iterating opens it into messages."""
+    """`len(block)` messages; see the module's text for the index. Iterating opens it into messages.
 
-    __slots__ = ("index", "octets")
+    Octets and tags never change. An index does not change once a stage has seen it: others may have the same block.
+    """
 
-    def __init__(self, octets: bytes, index: bytearray) -> None:
+    __slots__ = ("index", "octets", "tags")
+
+    def __init__(self, octets: bytes, index: bytearray, tags: bytes = b"") -> None:
         self.octets = octets
         self.index = index
+        self.tags = tags
+
+    @property
+    def weight(self) -> int:
+        """Octets of memory that it takes, for those who keep it."""
+        return len(self.octets) + len(self.tags) + len(self.index)
 
     def __len__(self) -> int:
         return len(self.index) // ENTRY.size
@@ -115,9 +128,9 @@ class Block:
         if opener is not None:
             index = bytes(entries)
             for start in range(0, len(index) // ENTRY.size, OPENED_TOGETHER):
-                yield from opener.open(octets, index, start, start + OPENED_TOGETHER)
+                yield from opener.open(octets, index, start, start + OPENED_TOGETHER, self.tags)
             return
-        for seq, time, offset, peer, length, flags, _ in ENTRY.iter_unpack(entries):
+        for seq, time, offset, peer, length, flags, tags in ENTRY.iter_unpack(entries):
             yield Message(
                 octets[offset + 18],
                 octets[offset + HEADER : offset + length],
@@ -127,11 +140,12 @@ class Block:
                 context=_CONTEXTS[flags & _CONTEXT_FLAGS],
                 verdict=flags & VERDICT_FLAGS,
                 peer=read_peer(octets, peer, bool(flags & FLAG_PEER_AS4)) if peer != NO_PEER else None,
+                fragment=read_fragment(self.tags, tags - 1) if tags else None,
             )
 
     def with_index(self, index: bytearray) -> Block:
         """A block on the same octets; `index` has entries of this one's."""
-        return Block(self.octets, index)
+        return Block(self.octets, index, self.tags)
 
     def guess_as(self) -> None:
         """Lets every message be read with WireContext.guess_as; for the decoder that has made the block."""
@@ -162,7 +176,7 @@ class Block:
 
     def part(self, start: int, stop: int) -> Block:
         """The messages from position `start` to before `stop`, on the same octets."""
-        return Block(self.octets, self.index[start * ENTRY.size : stop * ENTRY.size])
+        return self.with_index(self.index[start * ENTRY.size : stop * ENTRY.size])
 
     def without(self, positions: Iterable[int]) -> Block:
         """The messages but those at these positions, which ascend, on the same octets."""
@@ -171,27 +185,37 @@ class Block:
         for position in positions:
             index += self.index[start * ENTRY.size : position * ENTRY.size]
             start = position + 1
-        return Block(self.octets, index + self.index[start * ENTRY.size :])
+        return self.with_index(index + self.index[start * ENTRY.size :])
 
     def edited(self, bodies: Mapping[int, bytes | None]) -> Block:
         """A block in which the messages at these positions, which ascend, have another body, or None: are left out."""
         pieces = [self.octets]
         end = len(self.octets)
-        index = bytearray()
-        start = 0
+        index = bytearray(self.index)
+        offsets, lengths, flags = OFFSET.of(index), LENGTH.of(index), FLAGS.of(index)
+        gone = []
         for position, body in bodies.items():
-            index += self.index[start * ENTRY.size : position * ENTRY.size]
-            start = position + 1
-            if body is not None:
-                seq, time, offset, peer, _, flags, spare = ENTRY.unpack_from(self.index, position * ENTRY.size)
-                length = HEADER + len(body)
-                marker, type_code = self.octets[offset : offset + 16], self.octets[offset + 18 : offset + HEADER]
-                pieces += marker, length.to_bytes(2, "big"), type_code, body
-                flags &= ~(FLAG_CHECKED | FLAG_MALFORMED)
-                index += ENTRY.pack(seq, time, end, peer, length, flags, spare)
-                end += length
-        index += self.index[start * ENTRY.size :]
-        return Block(b"".join(pieces), index)
+            if body is None:
+                gone.append(position)
+                continue
+            offset, length = offsets[position], HEADER + len(body)
+            marker, type_code = self.octets[offset : offset + 16], self.octets[offset + 18 : offset + HEADER]
+            pieces += marker, length.to_bytes(2, "big"), type_code, body
+            offsets[position], lengths[position] = end, length
+            flags[position] &= ~(FLAG_CHECKED | FLAG_MALFORMED)
+            end += length
+        block = Block(b"".join(pieces) if len(pieces) > 1 else self.octets, index, self.tags)
+        return block.without(gone) if gone else block
+
+    def tagged(self, entries: Mapping[int, tuple[int, bool]], table: TagTable) -> Block:
+        """A block in which the messages at these positions have other tags, as `table` has entered them."""
+        index = bytearray(self.index)
+        tags, flags = TAGS.of(index), FLAGS.of(index)
+        for position, (place, own_peer) in entries.items():
+            tags[position] = place
+            if own_peer != bool(flags[position] & FLAG_OWN_PEER):
+                flags[position] ^= FLAG_OWN_PEER
+        return Block(self.octets, index, table.octets)
 
 
 @lru_cache(maxsize=64)

@@ -20,6 +20,7 @@ from .context import AS4, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, WireContext
 from .context import HEADER as HEADER
 from .errors import TextError, WireError
 from .peer import peer_tags
+from .tags import parse_tags
 
 if TYPE_CHECKING:
     from .elem import Elem
@@ -54,7 +55,7 @@ class Message:
     type_code: the message type of RFC 4271; `type` is its name.
     body: the octets after the header.
     context: how the body is to be read.
-    tags: text about the message, by name (PEER_AS, PEER_IP, ...).
+    tags: text about the message, by name (PEER_AS, PEER_IP, ...). fragment: the same as wire.tags has it.
     action: what the JSON form calls ACTION: 0, or the sum of 1 BORROW, 2 DROP, 4 ACCEPT.
     verdict: what the line has found out, the sum of FLAG_CHECKED, FLAG_MALFORMED and FLAG_TOLD.
     """
@@ -86,6 +87,7 @@ class Message:
         peer: bytes | None = None,
         action: int = 0,
         verdict: int = 0,
+        fragment: bytes | None = None,
     ) -> None:
         self.type_code = type_code
         self.body = body
@@ -95,7 +97,7 @@ class Message:
         self.context = context
         self.action = action
         self.verdict = verdict
-        self._tags = tags
+        self._tags: dict[str, str] | bytes | None = fragment if tags is None else tags
         self._peer = peer
         self._value: object = None
 
@@ -119,6 +121,8 @@ class Message:
         tags = self._tags
         if tags is None:
             tags = self._tags = dict(peer_tags(self._peer)) if self._peer is not None else {}
+        elif isinstance(tags, bytes):
+            tags = self._tags = parse_tags(tags)
         return tags
 
     @tags.setter
@@ -131,9 +135,15 @@ class Message:
         return self._peer if self._tags is None else None
 
     @property
-    def has_own_tags(self) -> bool:
-        """Whether it has other tags than its per-peer header says."""
-        return self._tags is not None and self._tags != (peer_tags(self._peer) if self._peer is not None else {})
+    def asked_tags(self) -> dict[str, str] | None:
+        """Its tags if somebody has asked for them, and may have changed them; None if nobody has."""
+        tags = self._tags
+        return tags if isinstance(tags, dict) else None
+
+    @property
+    def header(self) -> bytes | None:
+        """The MRT per-peer header that the message came with, whatever its tags are now."""
+        return self._peer
 
     @property
     def update(self) -> Update:

@@ -13,7 +13,7 @@ from ...pipeline.line import Input
 from ...pipeline.options import FLAG, Option, choice
 from ...pipeline.stage import Consuming, Producing
 from ...runtime.runner import pause
-from ...wire.block import NO_PEER, PEER, SEQ, TIME
+from ...wire.block import NO_PEER, PEER, SEQ, TAGS, TIME
 from ...wire.context import WireContext
 from ...wire.errors import TextError
 from ...wire.item import Item
@@ -98,6 +98,7 @@ class Reading(Producing):
                     TIME.fill(block.index, 0)
                 if self.no_tags:
                     PEER.fill(block.index, NO_PEER)
+                    TAGS.fill(block.index, 0)
                 yield block
 
 
