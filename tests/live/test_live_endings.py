@@ -14,6 +14,7 @@ import pytest
 from peers import (
     ALIVE,
     Peer,
+    Router,
     announcement,
     bgpipe,
     greeting,
@@ -28,7 +29,8 @@ from peers import (
     wait_until,
 )
 
-from bgpipe.wire.message import UPDATE
+from bgpipe.wire.message import NOTIFICATION, UPDATE, Message
+from bgpipe.wire.notification import Notification
 
 SESSIONS = 20
 
@@ -163,3 +165,76 @@ def test_silence_where_tls_is_wanted(tmp_path: Path) -> None:
             peer.hear_end(10)
         assert time.monotonic() - start < 6
         assert not re.search("unexpected", running.log)
+
+
+# a NOTIFICATION is delivered, and says who ended the session
+
+
+@pytest.mark.parametrize("closes", [True, False], ids=["closes", "waits"])
+@pytest.mark.parametrize("where", ["listen", "drop"])
+def test_a_notification_does_not_wait_for_a_limit_of_rate(where: str, closes: bool) -> None:
+    """500 UPDATEs at 5 a second would take 100 s, and the session would be forgotten before."""
+    router = Router()
+    host, port = place()
+    limit = ("--rate-limit", "5")
+    words = ["listen", *(limit if where == "listen" else ()), f"{host}:{port}"]
+    middle = ["drop", *limit, "as_origin == 65009", "--"] if where == "drop" else []
+    with bgpipe("--", *words, "--", *middle, "connect", "--wait", "listen", router.address, fails=True) as running:
+        left, right = running.session(router)
+        left.say(*(announcement(f"10.{number}.{low}.0/24") for number in range(2) for low in range(250)), RESET)
+        if closes:
+            left.close()
+        heard = right.hear_until(RESET, 15)
+        for peer in (right, left):
+            peer.close()
+        assert 0 < len(heard) < 100
+        assert all(kind(each) == UPDATE for each in heard)
+        running.wait(10)
+        assert "[1] listen: peer sent Cease/Administrative Reset" in running.log.splitlines()[-1]
+        assert "messages that waited before a NOTIFICATION were dropped" in running.log
+    router.close()
+
+
+RESET = Message(NOTIFICATION, Notification.shutdown("", 4).encode()).octets
+
+
+@pytest.mark.parametrize("first", ["left", "right"])
+@pytest.mark.parametrize("teller", ["left", "right"])
+def test_who_sent_the_first_notification_ended_the_session(teller: str, first: str) -> None:
+    """Whichever side closes its connection first, and though the side that was told answers with one of its own."""
+    with proxy(options=("--log-format", "json")) as (running, router):
+        left, right = running.session(router)
+        peers = {"left": left, "right": right}
+        told = peers["right" if teller == "left" else "left"]
+        peers[teller].say(RESET)
+        assert told.hear() == RESET
+        told.say(Message(NOTIFICATION, Notification(6, 5).encode()).octets)
+        peers[first].close()
+        (ended,) = running.waits_for_log(r'"message":"session ended: ([^"]+)"')
+        stage = "[1] listen" if teller == "left" else "[2] connect"
+        assert ended == f"{stage}: peer sent Cease/Administrative Reset"
+
+
+@pytest.mark.parametrize("policy", ["auto", "withdraw", "drop"])
+def test_the_option_alone_is_a_firewall(policy: str) -> None:
+    """No stage looks: --malformed, given on the stage where it comes in, is enough (RFC 7606)."""
+    good = announcement("10.1.0.0/16")
+    bad = good.replace(bytes.fromhex("40010100"), bytes.fromhex("40010109"))
+    for options, expected in (((), bad), (("--malformed", policy), None)):
+        router = Router()
+        host, port = place()
+        with bgpipe(
+            "--", "listen", *options, f"{host}:{port}", "--", "connect", "-W", "listen", router.address
+        ) as running:
+            left, right = running.session(router)
+            left.say(bad, sentinel())
+            heard = right.hear_until(sentinel())
+            if expected is not None:
+                assert heard == [expected]
+            elif policy == "drop":
+                assert heard == []
+            else:
+                (withdrawn,) = heard
+                assert prefixes(withdrawn) == 1
+                assert withdrawn[19:24] == bytes.fromhex("0003100a01")
+        router.close()

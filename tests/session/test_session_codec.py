@@ -222,3 +222,50 @@ def test_add_path_by_family_and_direction() -> None:
 
 def _each(item: Message | Block) -> list[Message]:
     return [item] if isinstance(item, Message) else list(item)
+
+
+@pytest.mark.parametrize("given_out", [1, 2])
+def test_a_notification_is_found_before_what_is_to_come_before_it(given_out: int) -> None:
+    """Its facts are known then, though the messages before it were never given out."""
+    codec = SessionCodec()
+    cease = Message(NOTIFICATION, b"\6\4")
+    items = codec.feed(updates(2), 1)
+    for _ in range(given_out):
+        next(items)
+    ahead = Message(KEEPALIVE).octets + cease.octets
+    assert not codec.has_notification(b"")
+    assert not codec.has_notification(ahead[:-1]), "it is not whole"
+    assert codec.has_notification(ahead)
+    found, before = codec.take_notification(ahead, 5)
+    assert found is not None
+    assert found.body == cease.body
+    assert before == 4 - given_out + 1
+    assert codec.received[NOTIFICATION] == 1
+    assert codec.facts.first_notification is not None
+    assert codec.facts.first_notification.side == "peer"
+
+
+def test_there_is_no_notification_behind_a_header_that_cannot_be() -> None:
+    codec = SessionCodec()
+    octets = b"\0" * HEADER + Message(NOTIFICATION, b"\6\4").octets
+    assert codec.take_notification(octets, 1) == (None, 0)
+
+
+def test_one_that_was_made_too_long_withdraws_its_routes() -> None:
+    """An edit has added more than the peer can take: the route that it has must not stay (RFC 7606 section 2)."""
+    prefixes = ["10.1.0.0/16", "10.2.0.0/16"]
+    attrs = {"ORIGIN": "IGP", "ASPATH": [1], "NEXTHOP": "192.0.2.1", "COMMUNITY": [f"1:{n}" for n in range(1100)]}
+    long = Message(UPDATE, Update.make(reach=prefixes, attrs=attrs).body)
+    codec = SessionCodec()
+    agree(codec, greeting(IPV4, AS4), greeting(IPV4, AS4))
+    (withdrawal,) = SessionCodec().feed(codec.encode(long), 1)
+    assert isinstance(withdrawal, Message)
+    assert [str(prefix) for prefix in withdrawal.update.withdrawn] == prefixes
+    assert withdrawal.update.reach == []
+    (unsent,) = codec.unsent
+    assert unsent.message is long
+    assert unsent.withdrawn
+    codec.unsent.clear()
+    without_routes = Message(UPDATE, Update.make(attrs=attrs).body)
+    assert codec.encode(without_routes) == b"", "a withdrawal of nothing would be End-of-RIB"
+    assert not codec.unsent[0].withdrawn

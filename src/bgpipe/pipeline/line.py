@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..wire.block import FLAG_CHECKED, FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT, FLAG_TOLD, FLAGS, Block
 from ..wire.item import Item
-from ..wire.message import Message
+from ..wire.message import NOTIFICATION, Message
 from .callback import Callback
 from .errors import ConfigError, StageError, nearest
 from .lifecycle import Kind
@@ -200,6 +200,10 @@ class Input:
     def cancel(self) -> int:
         """Cuts off what is under way. Returns how many messages are lost by that."""
         self.open = False
+        return self.cut()
+
+    def cut(self) -> int:
+        """As `cancel`, but more may be fed after that."""
         if self._feed is None:
             return 0
         self._feed.end()
@@ -223,7 +227,7 @@ class Input:
                 return
             if not isinstance(item, Message):
                 yield from self._take_block(item)
-            elif self.bucket is not None:
+            elif self.bucket is not None and item.type_code != NOTIFICATION:  # which ends the session: it never waits
                 yield from self._take_limited(item)
             elif self._enter(item):
                 yield from self._travel_message(item, self.chains[item.direction], 0)
@@ -294,7 +298,7 @@ class Input:
             if callback.bucket is not None and (wait := callback.bucket.take()):
                 if callback.samples:
                     continue
-                if patient:
+                if patient and message.type_code != NOTIFICATION:
                     self._wait = wait
                     return number
             try:

@@ -19,7 +19,7 @@ from ..wire.context import AS4, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, NO_FAMILIES, 
 from ..wire.errors import TextError, WireError
 from ..wire.family import IPV4_UNICAST
 from ..wire.item import Item
-from ..wire.message import HEADER, MARKER, UPDATE, Message, check_header
+from ..wire.message import HEADER, MARKER, NOTIFICATION, UPDATE, Message, check_header, split_messages
 from ..wire.peer import make_peer
 from ..wire.update import Update
 from .facts import Facts
@@ -52,6 +52,8 @@ class SessionCodec:
         self.unsent: list[Unsent] = []
         """what `encode` could not write; whoever tells of it clears the list"""
         self._rest = b""
+        self._fed, self._at, self._end = b"", 0, 0
+        """what `feed` works on, and from where to where in it nothing has been given out yet"""
         self._flags: int | None = None
 
     def _peer_header(self) -> bytes:
@@ -70,14 +72,15 @@ class SessionCodec:
         pos, end = 0, len(octets)
         peer = self._peer_header()
         octets += peer
+        self._fed, self._end = octets, end
         while end - pos >= HEADER and self.fault is None:
             if accel.AVAILABLE and (flags := self._block_flags()) is not None:
                 index, stop = accel.frame.frame(octets, pos, end, flags, time, self._limit, bool(peer))
                 if stop > pos:
                     block = Block(octets, index)
                     self.received[UPDATE] += len(block)
+                    self._at = pos = stop
                     yield block
-                    pos = stop
                     continue
             try:
                 length, type_code = check_header(octets, pos, self._limit)
@@ -86,9 +89,25 @@ class SessionCodec:
                 break
             if pos + length > end:
                 break
-            yield self._receive(type_code, octets[pos + HEADER : pos + length], time)
-            pos += length
+            body = octets[pos + HEADER : pos + length]
+            self._at = pos = pos + length
+            yield self._receive(type_code, body, time)
+        self._fed, self._at, self._end = b"", 0, 0
         self._rest = octets[pos:end] if self.fault is None else b""
+
+    def take_notification(self, more: bytes, time: int) -> tuple[Message | None, int]:
+        """The NOTIFICATION that is still to come of what was fed and of `more` behind it, and how many messages were to
+        come before it. These must not be asked for any more.
+        """
+        octets = self._fed[self._at : self._end] + more
+        count, pos, length = _find_notification(octets)
+        if not length:
+            return None, 0
+        return self._receive(NOTIFICATION, octets[pos + HEADER : pos + length], time), count
+
+    def has_notification(self, more: bytes) -> bool:
+        """Whether `take_notification` would give one."""
+        return _find_notification(self._fed[self._at : self._end] + more)[2] > 0
 
     def lost(self) -> int:
         """Octets of a message that never came whole."""
@@ -164,6 +183,17 @@ class SessionCodec:
         read, write = message.context, self.facts.sending
         same = read.as4 == write.as4 and (read.add_path is write.add_path or read.add_path == write.add_path)
         return (same or read.assumed) and len(message.body) + HEADER <= write.max_message
+
+
+def _find_notification(octets: bytes) -> tuple[int, int, int]:
+    """How many messages are before the first NOTIFICATION, where it starts, and its length, 0 if there is none."""
+    try:
+        for count, (pos, length, type_code) in enumerate(split_messages(octets)):
+            if type_code == NOTIFICATION:
+                return count, pos, length
+    except WireError:
+        pass  # nothing can be told of what is behind a header that can't be
+    return 0, 0, 0
 
 
 def _frame(type_code: int, body: bytes) -> bytes:

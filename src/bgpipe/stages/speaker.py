@@ -220,8 +220,8 @@ class Speaker(Producing):
 
     def _excuse(self, now: float) -> None:
         """A peer that nobody listens to, since an output is full, has not been silent."""
-        for connection in self._connections():
-            self.session.receiving_paused(now if connection.paused else connection.resumed_at)
+        if self.peer is not None and self.peer.connection is not None:
+            self.session.receiving_paused(now if self.peer.incoming.holds_back else self.peer.connection.resumed_at)
 
     def _peer_takes(self) -> bool:
         """Whether the peer has taken octets since the last call, or there are none for it (RFC 9687)."""

@@ -10,7 +10,6 @@ import asyncio
 import ipaddress
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from ...net.connection import Connection
@@ -19,7 +18,7 @@ from ...net.tcp import TcpOptions, check_keys
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, SessionLost, StageError
 from ...pipeline.lifecycle import Kind
-from ...pipeline.line import Feed, Input
+from ...pipeline.line import Input
 from ...pipeline.metrics import SIDES, Histogram, Metrics
 from ...pipeline.options import DURATION, FLAG, INTEGER, TEXT, Option, choice
 from ...pipeline.stage import Producing, Stage
@@ -34,6 +33,7 @@ from ...wire.family import Family
 from ...wire.item import Item
 from ...wire.message import Message
 from ...wire.notification import Notification
+from .peer_input import PeerInput
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -97,10 +97,10 @@ class PeerStage(Producing):
         self.codec = SessionCodec(self.facts)
         self.error_handler = ErrorHandler(self.malformed, self.facts)
         self.inlet = self.feed_into(session=True)
+        self.incoming = PeerInput(self)
         self.pipeline.lines[self.side].outputs.append(self.send)
         self._pending: list[Item] = []
         self._out: list[bytes] = []
-        self._feeding: Feed | None = None
         self._holding = False
         self._over = asyncio.Event()
         self.latency = Histogram()
@@ -109,7 +109,6 @@ class PeerStage(Producing):
         """how many malformed UPDATEs of each stage that reads were logged"""
         self._families_told: set[Family] = set()
         self.family_filter = FamilyFilter(self.facts) if self.pipeline.originates_session else None
-        self._read_at = 0.0
         self.pipeline.bus.on((events.ESTABLISHED,), self._on_established)
 
     def _check_options(self) -> None:
@@ -163,7 +162,7 @@ class PeerStage(Producing):
         except (OSError, ValueError) as error:
             raise StageError(f"{self}: {explain_error(error)}") from error
         connection.pause()  # until the callbacks of all stages are on
-        connection.on_octets = self._on_octets
+        connection.on_octets = self.incoming.on_octets
         connection.on_closed = self._on_closed
         connection.on_full = self._on_full
         connection.on_room = self._on_room
@@ -194,7 +193,7 @@ class PeerStage(Producing):
         early, self.early = self.early, b""
         if early:
             await asyncio.sleep(0)  # until the other stages run too
-            self._on_octets(early)
+            self.incoming.on_octets(early)
         else:
             self.connection.resume()
         timer = asyncio.get_running_loop().call_later(
@@ -306,34 +305,7 @@ class PeerStage(Producing):
 
     # from the peer
 
-    def _on_octets(self, octets: bytes) -> None:
-        if not self.inlet.open:
-            return  # the last message that was let in may have left others of its read behind: the rest is no sequel
-        self._read_at = monotonic()
-        items = self.codec.feed(octets, self.pipeline.now())
-        self._feeding = self.inlet.feed(self._handled(items))
-        self._advance()
-
-    def _advance(self) -> None:
-        """Feeds what was read, as far as the lines take it; the peer waits for the rest."""
-        assert self.connection is not None
-        assert self._feeding is not None
-        if (seconds := self._feeding.step()) is not None:
-            self.pipeline.flush()
-            self.connection.pause()
-            if seconds == math.inf:
-                self.pipeline.when_released(self._advance)
-            else:
-                asyncio.get_running_loop().call_later(seconds, self._advance)
-            return
-        self.pipeline.flush()
-        self.latency.observe(monotonic() - self._read_at)
-        if self.codec.fault is not None and self.inlet.open:
-            self._refuse(self.codec.fault)
-        else:
-            self.connection.resume()
-
-    def _handled(self, items: Iterator[Item]) -> Iterator[Item]:
+    def handled(self, items: Iterator[Item]) -> Iterator[Item]:
         """Malformed UPDATEs are treated before any stage sees them (RFC 7606), if one will look at them or --malformed
         is given."""
         decodes = any(self.inlet.chains.values()) or self.pipeline.originates_session or "malformed" in self.explicit
@@ -394,12 +366,13 @@ class PeerStage(Producing):
             what = "sent as it is" if self.malformed == "forward" else "treated" if verdict.item else "left out"
             self.pipeline.log.warning(f"malformed UPDATE: {what}", stage=str(source), error=str(error))
 
-    def _refuse(self, fault: WireError) -> None:
+    def refuse(self, fault: WireError) -> None:
         """What the peer sent ends the session: it is told why."""
         self.send(Message(message.NOTIFICATION, Notification.of(fault).encode()))
         self._end("refused", "us", f"{fault}: sent {Notification.of(fault)}")
 
     def _on_closed(self, error: Exception | None) -> None:
+        self.incoming.hurry()
         if not self.pipeline.stopping:
             self.pipeline.lost = True
         if error is not None:

@@ -1,0 +1,131 @@
+"""The way of octets from a connection into the lines, with the waiting that full lines and limits of rate want."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterator
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from ...wire.item import Item
+from ...wire.message import NOTIFICATION, Message
+
+if TYPE_CHECKING:
+    from ...pipeline.line import Feed
+    from .peer import PeerStage
+
+MAX_AHEAD: Final = 256 << 10
+"""Octets that are read while a limit of rate makes what came before wait."""
+LAST_WORD_TIMEOUT: Final = 3.0
+"""Seconds that messages may delay a NOTIFICATION behind them by a limit of rate."""
+
+
+class PeerInput:
+    """Feeds what the peer of a stage sends.
+
+    A line that is full makes the peer wait: nothing more is read. A limit of rate does so only after MAX_AHEAD octets,
+    so that a NOTIFICATION behind many UPDATEs is seen. It takes the place of what waits after LAST_WORD_TIMEOUT, or
+    when the peer closes the connection.
+    """
+
+    def __init__(self, stage: PeerStage) -> None:
+        self._stage = stage
+        self._feed: Feed | None = None
+        self._ahead = b""
+        """what was read while a limit of rate makes other messages wait"""
+        self._limited = self._hurried = False
+        self._next: Item | None = None
+        """what waits to be let in first"""
+        self._read_at = 0.0
+
+    def on_octets(self, octets: bytes) -> None:
+        if not self._stage.inlet.open:
+            return  # the last message that was let in may have left others of its read behind: the rest is no sequel
+        if self._limited:
+            self._read_ahead(octets)
+            return
+        self._begin(octets)
+        self._advance()
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether something that the peer has sent waits for us, so that its silence says nothing."""
+        connection = self._stage.connection
+        return self._limited or (connection is not None and connection.paused)
+
+    def _begin(self, octets: bytes) -> None:
+        stage = self._stage
+        self._read_at = monotonic()
+        self._feed = stage.inlet.feed(self._noted(stage.handled(stage.codec.feed(octets, stage.pipeline.now()))))
+
+    def _noted(self, items: Iterator[Item]) -> Iterator[Item]:
+        for item in items:
+            self._next = item
+            yield item
+        self._next = None
+
+    def _advance(self) -> None:
+        """Feeds what was read, as far as the lines take it."""
+        stage = self._stage
+        assert stage.connection is not None
+        self._limited = False
+        while True:
+            if self._feed is not None and (seconds := self._feed.step()) is not None:
+                stage.pipeline.flush()
+                self._wait(seconds)
+                return
+            self._feed = None
+            stage.pipeline.flush()
+            stage.latency.observe(monotonic() - self._read_at)
+            if not self._ahead or stage.codec.fault is not None or not stage.inlet.open:
+                break
+            octets, self._ahead = self._ahead, b""
+            self._begin(octets)
+        if stage.codec.fault is not None and stage.inlet.open:
+            stage.refuse(stage.codec.fault)
+        else:
+            stage.connection.resume()
+
+    def _wait(self, seconds: float) -> None:
+        """The lines take no more for so many seconds, or until they are released."""
+        assert self._stage.connection is not None
+        if seconds == math.inf:
+            self._stage.connection.pause()
+            self._stage.pipeline.when_released(self._advance)
+        else:
+            self._limited = True
+            asyncio.get_running_loop().call_later(seconds, self._advance)
+            self._read_ahead(b"")
+
+    def _read_ahead(self, octets: bytes) -> None:
+        """A limit of rate makes others wait. What comes is kept, and a NOTIFICATION in it is noticed."""
+        assert self._stage.connection is not None
+        self._ahead += octets
+        if len(self._ahead) >= MAX_AHEAD:
+            self._stage.connection.pause()
+        if not self._hurried and self._stage.codec.has_notification(self._ahead):
+            self._hurried = True
+            asyncio.get_running_loop().call_later(LAST_WORD_TIMEOUT, self.hurry)
+
+    def hurry(self) -> None:
+        """Lets in the NOTIFICATION that waits behind other messages, if there is one, in their place."""
+        stage = self._stage
+        if stage.inlet.ended:
+            return
+        if isinstance(self._next, Message) and self._next.type_code == NOTIFICATION:
+            found, left_out = self._next, 0  # it waits for a line that is held
+        else:
+            message, left_out = stage.codec.take_notification(self._ahead, stage.pipeline.now())
+            if message is None:
+                return
+            found = message
+            left_out += stage.inlet.cut() or 1
+        stage.inlet.cut()
+        self._feed, self._next, self._ahead = None, None, b""
+        if left_out:
+            text = "messages that waited before a NOTIFICATION were dropped"
+            stage.pipeline.log.warning(text, stage=str(stage), messages=left_out)
+            stage.drops["waiting"] += left_out
+        stage.inlet.put(found)
+        stage.pipeline.flush()
