@@ -7,6 +7,7 @@ import bz2
 import gc
 import gzip
 import io
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ import pytest
 import bgpipe
 from bgpipe import library
 from bgpipe.sample import write_sample
-from bgpipe.wire.block import Block
+from bgpipe.wire.block import FLAG_RIB, Block
+from bgpipe.wire.context import AS2
 
 MESSAGES = 3000
 
@@ -173,6 +175,42 @@ def test_elems(updates):
             assert update.origin_as is None or elem.origin_asns == [update.origin_as]
             assert set(elem.fields) == {"prefix", "next-hop", "as-path", "communities"}
             assert elem.to_dict()["prefix"] == elem.prefix
+
+
+def test_elems_of_a_rib(made):
+    elems = [elem for message in bgpipe.read(made[1]) for elem in message.elems()]
+    assert {elem.elem_type for elem in elems} == {"R"}
+    assert all(re.fullmatch(r"TABLE_DUMP2(_AP)?\|\d+\|B\|.*", str(elem)) for elem in elems)
+    assert not any(message.from_rib for message in bgpipe.read(made[0]))
+    narrowed = bgpipe.read(made[1], filter="prefix < 128.0.0.0/1", narrow=True)
+    assert {elem.elem_type for message in narrowed for elem in message.elems()} == {"R"}
+    message = next(bgpipe.read(made[1]))
+    message.update = message.update.replace(attrs={"MED": 5})
+    assert message.from_rib
+
+
+def test_elems_of_an_old_rib_have_its_name():
+    message = bgpipe.Message(2, bgpipe.Update.make(reach=["192.0.2.0/24"]).body, context=AS2, verdict=FLAG_RIB, time=5)
+    assert str(next(message.elems())).startswith("TABLE_DUMP|0.000005|B|")
+
+
+def test_elems_of_one_message_share_nothing():
+    attrs = {
+        "ASPATH": [64500, 64501],
+        "COMMUNITY": ["64500:1"],
+        "EXT_COMMUNITY": [{"type": "TARGET", "value": "64500:7"}],
+        "OTC": 64500,
+    }
+    update = bgpipe.Update.make(reach=["192.0.2.0/24", "198.51.100.0/24"], withdrawn=["203.0.113.0/24"], attrs=attrs)
+    message = bgpipe.Message(2, update.body, tags={"COLLECTOR": "rrc00"})
+    withdrawn, first, second = message.elems()
+    for name in ("communities", "ext_communities", "origin_asns"):
+        assert len(getattr(first, name)) == 1
+        getattr(first, name).clear()
+        assert len(getattr(second, name)) == 1
+    assert second.to_dict()["ext_communities"] == update.ext_communities
+    assert (second.otc, withdrawn.otc) == (64500, None)
+    assert [elem.collector for elem in (withdrawn, first, second)] == ["rrc00"] * 3
 
 
 def test_elem_without_attributes():

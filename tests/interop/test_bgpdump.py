@@ -53,14 +53,12 @@ def same_text(line: str) -> str:
 
     bgpdump shortens a single group of zeros in IPv6 addresses too, which RFC 5952 section 4.2.2 rules out; it writes
     an absent next hop as 255.255.255.255, and we the unspecified one that an entry of a RIB without a next hop gets.
-    That a line comes from a RIB an element does not say: it is from an UPDATE that was made of the entry.
     """
     if "::" in line or ":0:" in line:
         line = IPV6.sub(lambda found: str(ip_address(found[0])), line)
     kind, time, letter, peer, rest = line.split("|", 4)
-    kind = kind.replace("TABLE_DUMP2", "BGP4MP").replace("TABLE_DUMP", "BGP4MP")
     rest = rest.replace("|255.255.255.255|", "||").replace("|::|", "||")
-    return "|".join((kind, time, "A" if letter == "B" else letter, peer.replace("0.0.0.0", "::"), rest))
+    return "|".join((kind, time, letter, peer.replace("0.0.0.0", "::"), rest))
 
 
 def bgpdump(path: Path) -> Counter[str]:

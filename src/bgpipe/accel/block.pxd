@@ -17,6 +17,7 @@ cdef enum:
     MALFORMED = 128
     TOLD = 256
     OWN_PEER = 512
+    RIB = 1024
 
 
 cdef enum:

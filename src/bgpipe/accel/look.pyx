@@ -12,8 +12,8 @@ from libc.string cimport memcmp, memcpy, memset
 from types import MemberDescriptorType
 
 from .block cimport (
-    CHECKED, GUESS_AS, LEFT, MALFORMED, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIGHT, TOLD, Entry, message_of, next_entry,
-    peer_of, tags_of,
+    CHECKED, GUESS_AS, LEFT, MALFORMED, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIB, RIGHT, TOLD, Entry, message_of,
+    next_entry, peer_of, tags_of,
 )
 from .octets cimport Reader, left, reader, skip, take, u8, u16, u32
 from .update cimport AS4_PATH, AS_PATH, AS_SEQUENCE, MP_REACH, MP_UNREACH, Mp, Update, has, locate_body, value_of
@@ -102,7 +102,7 @@ cdef class Opener:
             set_slot(self.tags, message, fragment(tags, &entry, fragments) if entry.tags else None)
             set_slot(self.peer, message, None if entry.peer == NO_PEER else self.header(base, size, &entry))
             set_slot(self.value, message, None)
-            set_slot(self.verdict, message, entry.flags & (CHECKED | MALFORMED | TOLD))
+            set_slot(self.verdict, message, entry.flags & (CHECKED | MALFORMED | TOLD | RIB))
             messages.append(message)
         return messages
 

@@ -7,7 +7,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy, memset
 
-from .block cimport ADD_PATH, AS4, MESSAGE_HEADER, PEER_AS4, Entry
+from .block cimport ADD_PATH, AS4, MESSAGE_HEADER, PEER_AS4, RIB, Entry
 from .octets cimport (
     Reader, Writer, bytes_start, close_writer, left, open_writer, reader, room, skip, sub, take, u8, u16, u32, wrote
 )
@@ -460,7 +460,7 @@ cdef class Bundler:
         entry.offset = <uint32_t> self.octets.used
         entry.peer = bundle.header
         entry.length = <uint16_t> size
-        entry.flags = bundle.flags | (PEER_AS4 if number < self.table else 0)
+        entry.flags = bundle.flags | RIB | (PEER_AS4 if number < self.table else 0)
         entry.tags = 0
         p = room(&self.octets, MESSAGE_HEADER + 4)
         if p == NULL:

@@ -11,7 +11,8 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from .block cimport (
-    LEFT, MESSAGE_HEADER, NO_PEER, OWN_PEER, PEER_AS4, RIGHT, Entry, message_of, next_entry, octets_of, peer_of,
+    CHECKED, LEFT, MALFORMED, MESSAGE_HEADER, NO_PEER, OWN_PEER, PEER_AS4, RIGHT, Entry, message_of, next_entry,
+    octets_of, peer_of,
 )
 from .octets cimport Reader, left, reader, skip, take, u8, u16, u32
 from .program cimport (
@@ -642,6 +643,7 @@ def narrow(bytes octets not None, index not None, bytes program not None, bint k
             if answer == ABSENT and size + output.size <= NO_PEER:
                 entry.offset = <uint32_t> (size + start)
                 entry.length = <uint16_t> (output.size - start)
+                entry.flags &= ~(CHECKED | MALFORMED)
             else:
                 output.size = start
                 if answer == ABSENT:

@@ -22,7 +22,7 @@ from ..wire.context import MAX_EXTENDED_MESSAGE, WireContext
 from ..wire.cursor import Cursor
 from ..wire.errors import WireError
 from ..wire.family import IPV4_UNICAST, Family
-from ..wire.message import HEADER, UPDATE, Message
+from ..wire.message import FLAG_RIB, HEADER, UPDATE, Message
 
 ESTIMATE: Final = 3800
 """Octets that a bundle may have by its estimate: header, fixed fields, attributes, 64 for MP_REACH_NLRI, prefixes."""
@@ -112,7 +112,7 @@ class _Bundle:
             attributes += (b"\x90\x0e" + size.to_bytes(2, "big") if size > 255 else b"\x80\x0e%c" % size) + value + tail
             nlri = b""
         body = b"\0\0" + len(attributes).to_bytes(2, "big") + attributes + nlri
-        return Message(UPDATE, body, time=self.time, context=self.route.context, peer=peer)
+        return Message(UPDATE, body, time=self.time, context=self.route.context, peer=peer, verdict=FLAG_RIB)
 
 
 class Bundler:

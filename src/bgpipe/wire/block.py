@@ -27,6 +27,7 @@ from typing import Any, Final, Literal, NamedTuple
 from .context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, HEADER, WireContext
 from .message import FLAG_CHECKED as FLAG_CHECKED
 from .message import FLAG_MALFORMED as FLAG_MALFORMED
+from .message import FLAG_RIB as FLAG_RIB
 from .message import FLAG_TOLD as FLAG_TOLD
 from .message import Message
 from .peer import read_peer
@@ -74,7 +75,7 @@ FLAG_GUESS_AS: Final = 32
 """The message is to be read with WireContext.guess_as."""
 FLAG_OWN_PEER: Final = 512
 """The tags say something else of the peer than the per-peer header."""
-VERDICT_FLAGS: Final = FLAG_CHECKED | FLAG_MALFORMED | FLAG_TOLD
+VERDICT_FLAGS: Final = FLAG_CHECKED | FLAG_MALFORMED | FLAG_TOLD | FLAG_RIB
 
 DIRECTION_FLAGS: Final = {"?": 0, "R": FLAG_RIGHT, "L": FLAG_LEFT, "LR": FLAG_LEFT | FLAG_RIGHT}
 FLAG_DIRECTIONS: Final = {flags: direction for direction, flags in DIRECTION_FLAGS.items()}

@@ -7,7 +7,7 @@ The attributes have the names of bgpkit's elements, `fields` the keys of pybgpst
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from . import attrs
 from .attrs.as_path import AS_CONFED_SEQUENCE, AS_CONFED_SET, AS_SEQUENCE, AS_SET, AsPath
@@ -16,7 +16,6 @@ from .message import UPDATE, Message
 from .peer import peer_tags
 from .prefix import Prefix
 from .state import StateChange
-from .update import Update
 
 _SEGMENT_FORMS: Final = {
     AS_SEQUENCE: ("%s", " "),
@@ -35,26 +34,30 @@ _NAMED_COMMUNITIES: Final = {
 class Elem:
     """One prefix of a message, with the path attributes that go with it; or one change of a session's state.
 
-    elem_type: "A" (announced), "W" (withdrawn), or "S" (state change). An entry of a RIB is an announcement.
+    elem_type: "A" (announced), "W" (withdrawn), "R" (an entry of a RIB dump), or "S" (state change).
     timestamp: seconds since 1970 (UTC).
     peer_ip, peer_asn: who sent it; None where the input doesn't say.
     prefix: its text, without the path identifier, which is `path_id` (RFC 7911) or None.
     next_hop, as_path, origin, local_pref, med, aggr_asn, aggr_ip: None where the attribute is absent or unreadable.
     as_path: as bgpdump writes it: `65001 65002 {65003,65004}`.
     origin_asns: the AS that the path ends with, all of them if that is an AS_SET.
-    communities: `65001:100`, and large ones `65001:1:2`.
+    communities: `65001:100`, and large ones `65001:1:2`. ext_communities: the JSON text of each.
+    otc: ONLY_TO_CUSTOMER. collector: the tag COLLECTOR. Both None where there is none.
     atomic: ATOMIC_AGGREGATE is there.
     old_state, new_state: of a state change, numbers of RFC 6396, else None.
     """
 
     __slots__ = (
+        "_as2",
         "_micros",
         "aggr_asn",
         "aggr_ip",
         "as_path",
         "atomic",
+        "collector",
         "communities",
         "elem_type",
+        "ext_communities",
         "local_pref",
         "med",
         "new_state",
@@ -62,6 +65,7 @@ class Elem:
         "old_state",
         "origin",
         "origin_asns",
+        "otc",
         "path_id",
         "peer_asn",
         "peer_ip",
@@ -76,6 +80,7 @@ class Elem:
         peer_asn: int | None,
         prefix: str | None = None,
         path_id: int | None = None,
+        collector: str | None = None,
     ) -> None:
         self.elem_type = elem_type
         self._micros = micros
@@ -83,6 +88,7 @@ class Elem:
         self.peer_asn = peer_asn
         self.prefix = prefix
         self.path_id = path_id
+        self.collector = collector
         self.next_hop: str | None = None
         self.as_path: str | None = None
         self.origin_asns: list[int] = []
@@ -90,6 +96,9 @@ class Elem:
         self.local_pref: int | None = None
         self.med: int | None = None
         self.communities: list[str] = []
+        self.ext_communities: list[str] = []
+        self.otc: int | None = None
+        self._as2 = False
         self.atomic = False
         self.aggr_asn: int | None = None
         self.aggr_ip: str | None = None
@@ -122,7 +131,12 @@ class Elem:
     def __str__(self) -> str:
         """The line of `bgpdump -m`: fields between bars, an absent one empty or 0."""
         seconds, micros = divmod(self._micros, 1_000_000)
-        kind, time = ("BGP4MP_ET", f"{seconds}.{micros:06}") if micros else ("BGP4MP", str(seconds))
+        kind, letter = "BGP4MP", self.elem_type
+        time = f"{seconds}.{micros:06}" if micros else str(seconds)
+        if letter == "R":
+            kind, letter = "TABLE_DUMP" if self._as2 else "TABLE_DUMP2", "B"
+        elif micros:
+            kind = "BGP4MP_ET"
         peer = f"{self.peer_ip or '0.0.0.0'}|{self.peer_asn or 0}"
         if self.elem_type == "S":
             return f"{kind}|{time}|STATE|{peer}|{self.old_state}|{self.new_state}"
@@ -130,7 +144,7 @@ class Elem:
         if self.path_id is not None:
             kind += "_AP"
             prefix = f"{prefix}|{self.path_id}"
-        line = f"{kind}|{time}|{self.elem_type}|{peer}|{prefix}"
+        line = f"{kind}|{time}|{letter}|{peer}|{prefix}"
         if self.elem_type == "W":
             return line
         communities = " ".join(
@@ -159,7 +173,7 @@ def elems(message: Message) -> Iterator[Elem]:
     An UPDATE whose prefixes can't be decoded has none: `message.update.errors` says why.
     """
     if isinstance(message, StateChange):
-        elem = Elem("S", *_source(message))
+        elem = _elem(_source(message), "S")
         elem.old_state, elem.new_state = message.old, message.new
         yield elem
     elif message.type_code == UPDATE:
@@ -170,39 +184,59 @@ def elems(message: Message) -> Iterator[Elem]:
             return
         source = _source(message)
         for prefix in withdrawn:
-            yield Elem("W", *source, _text(prefix), prefix.path_id)
+            yield _elem(source, "W", prefix)
         if reach:
-            yield from _announced(source, update, nlri, reach[len(nlri) :])
+            yield from _announced(message, source, nlri, reach[len(nlri) :])
 
 
-def _source(message: Message) -> tuple[int, str | None, int | None]:
+class _Source(NamedTuple):
     """When, and from whom."""
+
+    micros: int
+    peer_ip: str | None
+    peer_asn: int | None
+    collector: str | None
+
+
+def _source(message: Message) -> _Source:
     tags = peer_tags(message.peer) if message.peer is not None else message.tags
     asn = tags.get("PEER_AS", "")
-    return message.time, tags.get("PEER_IP"), int(asn) if asn.isdecimal() else None
+    number = int(asn) if asn.isdecimal() else None
+    return _Source(message.time, tags.get("PEER_IP"), number, tags.get("COLLECTOR"))
 
 
-def _announced(
-    source: tuple[int, str | None, int | None], update: Update, nlri: list[Prefix], mp_reach: list[Prefix]
-) -> Iterator[Elem]:
+def _elem(source: _Source, elem_type: str, prefix: Prefix | None = None) -> Elem:
+    path_id = prefix.path_id if prefix is not None else None
+    text = _text(prefix) if prefix is not None else None
+    return Elem(elem_type, source.micros, source.peer_ip, source.peer_asn, text, path_id, source.collector)
+
+
+def _announced(message: Message, source: _Source, nlri: list[Prefix], mp_reach: list[Prefix]) -> Iterator[Elem]:
+    """Each element has lists of its own."""
+    update = message.update
     path = update.as_path
     as_path = format_path(path) if path is not None else None
     origin_asns = _origins(path)
     communities = update.communities + update.large_communities
+    ext_communities = update.ext_communities
     aggregator = update.aggregator
     atomic = attrs.ATOMIC_AGGREGATE in update.attrs
-    origin, local_pref, med = update.origin, update.local_pref, update.med
+    origin, local_pref, med, otc = update.origin, update.local_pref, update.med, update.otc
+    elem_type = "R" if message.from_rib else "A"
     for prefixes, next_hop in ((nlri, update.value(attrs.NEXT_HOP)), (mp_reach, update.next_hop)):
         for prefix in prefixes:
-            elem = Elem("A", *source, _text(prefix), prefix.path_id)
+            elem = _elem(source, elem_type, prefix)
             elem.next_hop = next_hop
             elem.as_path = as_path
-            elem.origin_asns = origin_asns
+            elem.origin_asns = list(origin_asns)
             elem.origin = origin
             elem.local_pref = local_pref
             elem.med = med
-            elem.communities = communities
+            elem.communities = list(communities)
+            elem.ext_communities = list(ext_communities)
+            elem.otc = otc
             elem.atomic = atomic
+            elem._as2 = not message.context.as4
             if aggregator is not None:
                 elem.aggr_asn, elem.aggr_ip = aggregator
             yield elem

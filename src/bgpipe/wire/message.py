@@ -37,6 +37,8 @@ FLAG_MALFORMED: Final = 128
 """It is, as the event PARSE means it."""
 FLAG_TOLD: Final = 256
 """The event was emitted, of this message or of what it was before an edit."""
+FLAG_RIB: Final = 1024
+"""The message is made of entries of a RIB dump: nobody sent it like this (RFC 6396 section 4.3)."""
 
 _TYPES: Final = {name: code for code, name in TYPE_NAMES.items()} | {
     "NOTIFICATION": NOTIFICATION,
@@ -57,7 +59,7 @@ class Message:
     context: how the body is to be read.
     tags: text about the message, by name (PEER_AS, PEER_IP, ...). fragment: the same as wire.tags has it.
     action: what the JSON form calls ACTION: 0, or the sum of 1 BORROW, 2 DROP, 4 ACCEPT.
-    verdict: what the line has found out, the sum of FLAG_CHECKED, FLAG_MALFORMED and FLAG_TOLD.
+    verdict: what is known of it, the sum of FLAG_CHECKED, FLAG_MALFORMED, FLAG_TOLD and FLAG_RIB.
     """
 
     __slots__ = (
@@ -117,6 +119,11 @@ class Message:
         return MARKER + (len(self.body) + HEADER).to_bytes(2, "big") + bytes((self.type_code,)) + self.body
 
     @property
+    def from_rib(self) -> bool:
+        """Whether it is made of entries of a RIB dump. JSON does not say this."""
+        return bool(self.verdict & FLAG_RIB)
+
+    @property
     def tags(self) -> dict[str, str]:
         tags = self._tags
         if tags is None:
@@ -159,7 +166,7 @@ class Message:
     def update(self, update: Update) -> None:
         self._want(UPDATE)
         self.body = update.encode(self.context)
-        self.verdict &= FLAG_TOLD
+        self.verdict &= FLAG_TOLD | FLAG_RIB
         self._value = None
 
     @property
