@@ -422,8 +422,9 @@ class Pipeline:
         return [stage for stage in self.stages if stage.callbacks and not is_fed(stage)]
 
     def flush(self) -> None:
-        """A piece of input is through; no stage should keep octets back for the next one."""
-        for stage in self.stages:
+        """A piece of input is through; no stage should keep octets back for the next one. What goes to a peer or a
+        program goes before what is only written down: its writer's thread takes time."""
+        for stage in sorted(self.stages, key=_only_copies):
             if stage.running:
                 stage.flush()
 
@@ -446,6 +447,10 @@ class Pipeline:
             self.log.debug("unexpected error", stage=str(stage or "pipeline"), exc_info=error)
             self.fail(failure(stage or "pipeline", error))
             return None
+
+
+def _only_copies(stage: Stage) -> bool:
+    return not stage.inputs
 
 
 def _exit(reason: str) -> NoReturn:

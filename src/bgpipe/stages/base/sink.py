@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from ...formats.base import Format
 from ...net.errors import StreamError, explain_error
@@ -13,10 +13,14 @@ from ...pipeline import events
 from ...pipeline.errors import ConfigError, DamagedInput, StageError
 from ...pipeline.options import DURATION, LIST, TEXT, Option
 from ...wire.block import Block
+from ...wire.item import Item
 from ...wire.message import Message
 from .coding import FORMAT_SWITCHES, Writing, find_format
 from .types import chosen_types
 from .watchdog import StallWatchdog
+
+MAX_KEPT: Final = 1 << 18
+"""Octets of messages that wait for a flush at most."""
 
 
 class Sink(Writing):
@@ -57,6 +61,8 @@ class Sink(Writing):
     def attach(self) -> None:
         if self.stall_timeout < 0:
             raise ConfigError("--stall-timeout can't be negative")
+        self._kept: list[Item] = []
+        self._kept_octets = 0
         self.output_format = self.choose_format()
         self.check_encoder(self.output_format)
         self.watch(
@@ -110,24 +116,48 @@ class Sink(Writing):
         assert self.writer is not None
         if self.trouble:
             self._missed += 1
+        elif self._live and self.hidden:  # it is the last of the line: nobody changes the message any more
+            self._keep(message, len(message.body))
         else:
+            self._put_kept()
             self.writer.put_message(message)
 
     def on_block(self, block: Block) -> Block:
         assert self.writer is not None
         if self.trouble:
             self._missed += len(block)
+        elif self._live:
+            self._keep(block, len(block.octets))
         else:
             self.writer.put_block(block)
         return block
 
+    def _keep(self, item: Item, size: int) -> None:
+        """In a session an item is put at flush, when the peer has it: the writer's thread would take time from that."""
+        self._kept.append(item)
+        self._kept_octets += size
+        if self._kept_octets >= MAX_KEPT:
+            self._put_kept()
+
+    def _put_kept(self) -> None:
+        if self._kept and self.writer is not None:
+            for item in self._kept:
+                if isinstance(item, Message):
+                    self.writer.put_message(item)
+                else:
+                    self.writer.put_block(item)
+            self._kept.clear()
+            self._kept_octets = 0
+
     def flush(self) -> None:
         if self.writer is not None:
+            self._put_kept()
             self.writer.flush()
 
     async def stop(self) -> None:
         if self.watchdog is not None:
             self.watchdog.close()
+        self._put_kept()
         if self.writer is not None:
             self.writer.complete &= self._live or not self._has_failed()
             await self.pipeline.shared.give_back(self._key)
