@@ -56,6 +56,7 @@ class Terminal:
                 os.close(reader)
         out, err = self._capfd.readouterr()
         assert b"Traceback" not in err
+        assert b"unexpected error" not in err, err.decode()
         return Done(code, out, err.decode())
 
 
@@ -85,6 +86,7 @@ def sample_json(sample) -> list[Any]:
 def spawn(*words: str | Path, **settings: Any) -> Done:
     """Runs a command line in a process of its own."""
     done = subprocess.run(command(words), capture_output=True, timeout=60, check=False, **settings)
+    assert b"unexpected error" not in done.stderr, done.stderr.decode()
     return Done(done.returncode, done.stdout, done.stderr.decode())
 
 

@@ -204,12 +204,15 @@ def built(words: str) -> list[str]:
     [
         ("out.json", ["[1] read L", "stdout RL"]),
         ("-o out.json", ["[1] read L", "stdout RL"]),
-        ("read out.json -- head", ["[1] read R", "[2] head R"]),
+        ("read out.json -- head", ["[1] read R", "[2] head R", "stdout RL"]),
         ("head", ["[1] head L", "stdout RL"]),
-        ("stdin", ["[1] stdin L"]),
+        ("stdin", ["[1] stdin L", "stdout RL"]),
         ("stdout", ["[1] stdout L"]),
+        ("read out.json -- exec cat", ["[1] read R", "[2] exec L", "stdout RL"]),
+        ("read out.json -- exec --write cat", ["[1] read R", "[2] exec R"]),
+        ("connect 192.0.2.1 -- grep update -- connect 192.0.2.2", ["[1] connect R", "[2] grep R", "[3] connect L"]),
         ("-io head", ["stdin RL", "[1] head RL", "stdout RL"]),
-        ("-I head -- head", ["stdin RL", "[1] head RL", "[2] head RL"]),
+        ("-I head -- head", ["stdin RL", "[1] head RL", "[2] head RL", "stdout RL"]),
         ("-O read out.json -- write -", ["[1] read R", "[2] write R", "stdout RL"]),
     ],
 )

@@ -61,6 +61,8 @@ def test_explain_events_and_empty_directions(bgpipe):
         "",
         "<-- MESSAGES FLOWING LEFT <--",
         "  (none)",
+        "",
+        "what leaves the pipeline is printed to standard output",
     ]
 
 

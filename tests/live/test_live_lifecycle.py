@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import time
@@ -476,3 +477,46 @@ def test_text_of_the_other_side_is_one_line():
         running.waits_for_log("session ended")
         assert "\x1b" not in running.log
         assert "bye\\n\\x1b[31m2026 ERR" in running.log.replace("\\\\", "\\")
+
+
+# SIGHUP
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_a_hangup_ends_nothing(many, tmp_path):
+    """Neither before a session, nor in one, nor after it; with nothing to reload, and with something."""
+    policy = tmp_path / "policy.py"
+    policy.write_text("def update(m): return True\n")
+    with proxy("py", "-LR", str(policy), many=many) as (running, router):
+        running.waits_for_log("listening on")
+        running.signal(signal.SIGHUP)
+        running.waits_for_log("there is nothing to reload|loaded .* anew")
+        left, right = running.session(router)
+        running.signal(signal.SIGHUP)
+        running.waits_for_log(r"loaded .*policy.py anew")
+        policy.write_text("def update(m: return True\n")
+        running.signal(signal.SIGHUP)
+        running.waits_for_log("not loaded, the old one stays")
+        left.say(sentinel())
+        assert right.hear_until(sentinel()) == []
+        running.signal()
+        assert running.wait(5) == 0
+
+
+# Standard output that nobody reads
+
+
+def test_a_session_goes_on_without_the_reader_of_its_log():
+    reader, writer = os.pipe()
+    with proxy(options=("-o",), stdout=writer) as (running, router):
+        os.close(writer)
+        left, right = running.session(router)
+        left.say(sentinel())
+        assert right.hear_until(sentinel()) == []
+        os.close(reader)
+        for message in updates(30)[:3]:
+            left.say(message, sentinel())
+            assert right.hear_until(sentinel()) == [message]
+        running.waits_for_log("nobody reads the output any more: it misses messages")
+        running.signal()
+        assert running.wait(5) == 0

@@ -37,8 +37,8 @@ def build(line: CommandLine, log: StderrLog) -> Pipeline:
     wants_stdout = options.stdout or options.stdout_wait
     for name in uses & {"stdin" if wants_stdin else "", "stdout" if wants_stdout else ""} - {""}:
         raise ConfigError(f"--{name} and a stage {name} exclude each other")
-    if len(line.stages) == 1 and uses == {""}:
-        wants_stdout = True
+    if not any(stage.takes for stage in line.stages):
+        wants_stdout = True  # nobody else would have a use for the messages
     if wants_stdin:
         pipeline.add(hidden("stdin", options.stdin_wait and "ESTABLISHED"), index=0, hidden=True)
     for stage in line.stages:

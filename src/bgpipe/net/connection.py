@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final, cast
 
 from .. import accel
@@ -118,15 +119,16 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.close()
         taken = LEAST_TAKEN
-        while taken >= LEAST_TAKEN:
-            waiting = self.waiting
-            try:
-                async with asyncio.timeout(timeout):
-                    await self.closed.wait()
-                    return
-            except TimeoutError:
+        try:
+            while taken >= LEAST_TAKEN:
+                waiting = self.waiting
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(timeout):
+                        await self.closed.wait()
+                        return
                 taken = waiting - self.waiting
-        self.abort()
+        finally:
+            self.abort()  # also where nobody waits for us any longer
         await self.closed.wait()
 
     def abort(self) -> None:

@@ -196,7 +196,7 @@ class OutputWriter:
             self._queue.put(None)
         await self._tasks.close()
         await self._closed.wait()
-        if self.error is not None and not self._users:
+        if self.error is not None and not self._users and not isinstance(self.error, BrokenPipeError):
             raise StageError(str(self.error)) from self.error
 
     def _put(self, item: Item, size: int) -> None:

@@ -42,6 +42,7 @@ HELP: Final = {
     "bgpipe_dropped_messages_total": "Messages that ended at a stage, by reason.",
     "bgpipe_events_total": "Events by name.",
     "bgpipe_loop_lag_seconds": "How much later than due the event loop has called.",
+    "bgpipe_unexpected_errors_total": "Errors that nobody has foreseen. There should be none: please report them.",
     "bgpipe_tasks": "Asyncio tasks at the moment: those of sessions go when the sessions do.",
     "process_cpu_seconds_total": "User and system CPU time.",
     "process_resident_memory_bytes": "Resident memory.",

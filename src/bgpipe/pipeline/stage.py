@@ -95,7 +95,7 @@ class Stage(Options):
     """whether its work can be seen from outside: it writes, counts, remembers, or tells events"""
     ends_input: ClassVar[bool] = False
     """whether it may end the input of the pipeline, as `head` does"""
-    takes: ClassVar[bool] = False
+    takes: bool = False
     """whether messages have a use when they come to it: it writes them, or gives them to a peer or a program"""
     own_events: tuple[str, ...] = ()
     """its own events, besides those that every stage has"""

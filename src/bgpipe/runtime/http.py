@@ -19,6 +19,7 @@ from .dashboard import page
 from .log import StderrLog
 from .options import GlobalOptions
 from .status import Overview
+from .unexpected import Unexpected
 
 REFUSALS: Final = 5
 """Refused requests that are logged in a second; more are counted."""
@@ -30,6 +31,7 @@ class StatusServer:
     """The HTTP server of a bgpipe, through which the overview can be seen. Raises ConfigError."""
 
     def __init__(self, options: GlobalOptions, overview: Overview, log: StderrLog) -> None:
+        self.unexpected: Unexpected | None = None
         self._overview = overview
         self._log = log
         try:
@@ -112,6 +114,7 @@ class StatusServer:
     async def _metrics(self, request: web.Request) -> web.Response:
         metrics = self._overview.metrics()
         metrics.add("bgpipe_tasks", len(asyncio.all_tasks()))
+        metrics.add("bgpipe_unexpected_errors_total", self.unexpected.count if self.unexpected else 0)
         return web.Response(body=metrics.text().encode(), headers={"Content-Type": CONTENT_TYPE})
 
     async def _sessions(self, request: web.Request) -> web.Response:

@@ -1,39 +1,39 @@
-"""SIGHUP: who wants to read something anew."""
+"""SIGHUP: what was read from files is read anew, and nothing ends.
+
+Whoever has read something that may change registers a function with `on_reload`; `run` has the signal handler from the
+first moment to the last. Each part reloads for itself: where that fails, it keeps what it had, and says so.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import signal
 from collections.abc import Callable
-from contextlib import suppress
 from weakref import WeakKeyDictionary
 
-_calls: WeakKeyDictionary[asyncio.AbstractEventLoop, list[Callable[[], None]]] = WeakKeyDictionary()
-_IMPOSSIBLE = (NotImplementedError, RuntimeError, ValueError)
-"""What an event loop says that can't have signals: on this system, or in this thread."""
+from ..pipeline.pipeline import Log
+
+_reloads: WeakKeyDictionary[asyncio.AbstractEventLoop, list[Callable[[], None]]] = WeakKeyDictionary()
 
 
-def on_hangup(call: Callable[[], None]) -> None:
-    """Calls at each SIGHUP, in the event loop, from now on. Where that is impossible nothing is ever called."""
-    loop = asyncio.get_running_loop()
-    calls = _calls.setdefault(loop, [])
-    if not calls:
-        with suppress(*_IMPOSSIBLE):
-            loop.add_signal_handler(signal.SIGHUP, _tell, loop)
-    calls.append(call)
+def on_reload(reload: Callable[[], None]) -> None:
+    """Calls `reload` at each SIGHUP, in the event loop, from now on."""
+    _reloads.setdefault(asyncio.get_running_loop(), []).append(reload)
 
 
-def off_hangup(call: Callable[[], None]) -> None:
-    """Calls no more."""
-    loop = asyncio.get_running_loop()
-    calls = _calls.get(loop, [])
-    if call in calls:
-        calls.remove(call)
-        if not calls:
-            with suppress(*_IMPOSSIBLE):
-                loop.remove_signal_handler(signal.SIGHUP)
+def off_reload(reload: Callable[[], None]) -> None:
+    """Calls it no more."""
+    reloads = _reloads.get(asyncio.get_running_loop(), [])
+    if reload in reloads:
+        reloads.remove(reload)
 
 
-def _tell(loop: asyncio.AbstractEventLoop) -> None:
-    for call in _calls[loop].copy():
-        call()
+def reload_all(log: Log) -> None:
+    """What SIGHUP does."""
+    reloads = _reloads.get(asyncio.get_running_loop(), []).copy()
+    if not reloads:
+        log.info("SIGHUP: there is nothing to reload")
+    for reload in reloads:
+        try:
+            reload()
+        except Exception as error:
+            log.error(f"not reloaded: {type(error).__name__}: {error}")

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 from .. import accel
 from ..pipeline.pipeline import Pipeline
 from .log import StderrLog
+from .reload import reload_all
 from .report import progress, show_progress, summary, wants_progress
 from .runner import Runner
+from .unexpected import Unexpected, caught
 
 if TYPE_CHECKING:
     from .http import StatusServer
@@ -34,15 +36,20 @@ def run_pipeline(pipeline: Pipeline, make: Callable[[], Pipeline], options: Glob
     else:
         log.info("running without the compiled part: archives take many times longer", why=accel.WHY_NOT)
     start = time.monotonic()
+    unexpected = Unexpected(log)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # outside the event loop too it ends nothing
     try:
-        asyncio.run(_run(pipeline, make, options, log))
+        with caught(unexpected):
+            asyncio.run(_run(pipeline, make, options, log, unexpected))
     finally:
         # who stops early, as `head` does, has asked for a few messages and not for counts
         if any(each.records for each in progress(pipeline)) and (pipeline.errors or pipeline.cause is None):
             log.info("done", **summary(pipeline, time.monotonic() - start))
 
 
-async def _run(pipeline: Pipeline, make: Callable[[], Pipeline], options: GlobalOptions, log: StderrLog) -> None:
+async def _run(
+    pipeline: Pipeline, make: Callable[[], Pipeline], options: GlobalOptions, log: StderrLog, unexpected: Unexpected
+) -> None:
     runner: Runner | Sessions
     if any(stage.accepts_many for stage in pipeline.stages):
         from .sessions import Sessions
@@ -62,10 +69,13 @@ async def _run(pipeline: Pipeline, make: Callable[[], Pipeline], options: Global
             server.stopping()
         runner.interrupt()
 
+    loop.set_exception_handler(unexpected.in_loop)
+    loop.add_signal_handler(signal.SIGHUP, reload_all, log)
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal)
     if options.http:
-        server = await _open_window(pipeline, runner, options, log)
+        server = await _open_status_server(pipeline, runner, options, log)
+        server.unexpected = unexpected
     showing = asyncio.create_task(show_progress(pipeline)) if wants_progress(pipeline) else None
     try:
         await runner.run()
@@ -75,9 +85,11 @@ async def _run(pipeline: Pipeline, make: Callable[[], Pipeline], options: Global
             await asyncio.wait((showing,))
         if server is not None:
             await server.close()
+        loop.remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
-async def _open_window(
+async def _open_status_server(
     pipeline: Pipeline, runner: Runner | Sessions, options: GlobalOptions, log: StderrLog
 ) -> StatusServer:
     """Lets what runs be seen over HTTP. Raises ConfigError, StageError."""

@@ -10,7 +10,7 @@ from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.line import DROP, inherit
 from ..pipeline.options import Option, choice
 from ..pipeline.stage import Consuming
-from ..runtime.reload import off_hangup, on_hangup
+from ..runtime.reload import off_reload, on_reload
 from ..wire import treatment
 from ..wire.block import Block
 from ..wire.errors import WireError
@@ -68,7 +68,7 @@ class Py(Consuming):
         except PolicyError as error:
             self._explain(error)
             raise StageError(f"{self}: {error}") from error
-        on_hangup(self.reload)
+        on_reload(self.reload)
 
     def _load(self, policy: Policy) -> Policy:
         """Tells a new policy that it begins. Raises PolicyError."""
@@ -104,7 +104,7 @@ class Py(Consuming):
         self.pipeline.log.info(f"loaded {self.arguments[0]} anew", stage=str(self))
 
     async def stop(self) -> None:
-        off_hangup(self.reload)
+        off_reload(self.reload)
         if self.policy is not None:
             self._unload(self.policy)
         if failed := sum(self.failures.values()):

@@ -63,6 +63,10 @@ class ExternalFilter(LinkAttempts, Reading, Writing):
     def produces(self) -> bool:  # type: ignore[override]
         return not self.only_write
 
+    @property
+    def takes(self) -> bool:  # type: ignore[override]
+        return self.only_write or self.copy
+
     tunnel = False
     """whether it stands for the router at an end of a live session: what is lost here, nobody sends again"""
     end_reason = ""

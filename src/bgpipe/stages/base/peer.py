@@ -69,6 +69,7 @@ class PeerStage(Producing):
         "what to do with a malformed UPDATE; auto is RFC 7606. If not given, only what a stage looks at is checked",
     )
 
+    takes = True
     connection: Connection | None = None
     server = False
     """whether the peer called us"""

@@ -31,6 +31,7 @@ class Sink(Writing):
     """
 
     both = True
+    takes = True
 
     format = Option(TEXT, "json", "format of the output", metavar="FORMAT", switches=FORMAT_SWITCHES)
     type = Option(LIST, (), "write only messages of these types", metavar="TYPES")
@@ -224,13 +225,15 @@ class Sink(Writing):
     def on_error(self, error: Exception) -> None:
         """The output takes no more. A live session goes on without it: its routers need no archive."""
         failure = StageError(f"{self}: {explain_error(error)}")
-        if self._live and not isinstance(error, BrokenPipeError):
-            self._failure = failure
-            self.trouble = "the output has failed, and misses messages"
-            self.pipeline.log.error(self.trouble, stage=str(self), error=explain_error(error))
+        reader_gone = isinstance(error, BrokenPipeError)
+        if self._live:
+            self._failure = None if reader_gone else failure
+            self.trouble = "nobody reads the output any more" if reader_gone else "the output has failed"
+            log = self.pipeline.log.warning if reader_gone else self.pipeline.log.error
+            log(f"{self.trouble}: it misses messages", stage=str(self), error=explain_error(error))
             return
         self.pipeline.end(self)
-        if isinstance(error, BrokenPipeError):
+        if reader_gone:
             self.pipeline.end_input()  # who reads has seen enough, as `head` does: that is no failure
         else:
             self.pipeline.fail(failure)

@@ -1,0 +1,83 @@
+"""Errors that nobody has foreseen, and warnings of libraries: they go to our log, not to standard error as they are.
+
+Tasks, timers and threads have owners (tasks.py), so none of these should ever be called. What comes anyway is one line
+of the log, a few times a minute at most, and is counted for the metrics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from ..pipeline.pipeline import Log
+
+MAX_IN_A_MINUTE: Final = 10
+"""Lines in the log; more is only counted."""
+_LIBRARIES: Final = ("asyncio", "aiohttp", "websockets", "py.warnings")
+
+
+class Unexpected(logging.Handler):
+    """Takes what nobody has caught. count: so far."""
+
+    def __init__(self, log: Log, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(logging.WARNING)
+        self.count = 0
+        self._log = log
+        self._clock = clock
+        self._minute = -1.0
+        self._told = 0
+
+    def tell(self, where: str, error: BaseException | None, text: str = "") -> None:
+        self.count += 1
+        minute = self._clock() // 60
+        if minute != self._minute:
+            self._minute, self._told = minute, 0
+        self._told += 1
+        if self._told <= MAX_IN_A_MINUTE:
+            what = f"{type(error).__name__}: {error}" if error is not None else text
+            self._log.error(f"unexpected error: {what}", where=where, count=self.count)
+            if error is not None:
+                self._log.debug("unexpected error", exc_info=error)
+
+    def in_loop(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """The exception handler of the event loop."""
+        self.tell("event loop", context.get("exception"), str(context.get("message", "")))
+
+    def in_thread(self, arguments: threading.ExceptHookArgs) -> None:
+        self.tell(f"thread {arguments.thread.name if arguments.thread else ''}".strip(), arguments.exc_value)
+
+    def unraisable(self, arguments: Any) -> None:
+        self.tell("destructor", arguments.exc_value, str(arguments.err_msg or ""))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """What a library logs."""
+        error = record.exc_info[1] if record.exc_info else None
+        self.tell(record.name, error, record.getMessage())
+
+
+@contextmanager
+def caught(unexpected: Unexpected) -> Iterator[None]:
+    """Catches all that reaches the hooks of the interpreter meanwhile; a command's process does nothing else."""
+    hooks = threading.excepthook, sys.unraisablehook
+    threading.excepthook, sys.unraisablehook = unexpected.in_thread, unexpected.unraisable
+    loggers = [logging.getLogger(name) for name in _LIBRARIES]
+    raising, logging.raiseExceptions = logging.raiseExceptions, False
+    logging.captureWarnings(True)
+    for logger in loggers:
+        logger.addHandler(unexpected)
+        logger.propagate = False
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(unexpected)
+            logger.propagate = True
+        logging.captureWarnings(False)
+        logging.raiseExceptions = raising
+        threading.excepthook, sys.unraisablehook = hooks
