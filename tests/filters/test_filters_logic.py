@@ -6,27 +6,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bgpipe.filters.conditions import BoundCondition, Look, Step
 from bgpipe.filters.logic import closure, reduce
-from bgpipe.filters.nodes import Look, Step, Term
 from bgpipe.filters.program import make_program
-from bgpipe.filters.syntax import All, Any, Group, Not
+from bgpipe.filters.syntax import AndNode, GroupNode, NotNode, OrNode
 from bgpipe.wire.message import KEEPALIVE, Message
 
 MESSAGE = Message(KEEPALIVE)
 
 
-def leaf(value: bool | None, updates_only: bool) -> Term:
-    return Term(lambda message: value, updates_only)
+def leaf(value: bool | None, updates_only: bool) -> BoundCondition:
+    return BoundCondition(lambda message: value, updates_only)
 
 
 LEAVES = st.builds(leaf, st.sampled_from([True, False, None]), st.booleans())
 TREES = st.recursive(
     LEAVES,
     lambda trees: st.one_of(
-        st.builds(Not, trees),
-        st.builds(Group, trees),
-        st.builds(All, st.lists(trees, min_size=1, max_size=3).map(tuple)),
-        st.builds(Any, st.lists(trees, min_size=1, max_size=3).map(tuple)),
+        st.builds(NotNode, trees),
+        st.builds(GroupNode, trees),
+        st.builds(AndNode, st.lists(trees, min_size=1, max_size=3).map(tuple)),
+        st.builds(OrNode, st.lists(trees, min_size=1, max_size=3).map(tuple)),
     ),
     max_leaves=12,
 )
@@ -34,16 +34,16 @@ TREES = st.recursive(
 
 def value_of(node, updates: bool) -> bool | None:
     """What the documentation says, with three values."""
-    if isinstance(node, Term):
+    if isinstance(node, BoundCondition):
         return None if node.updates_only and not updates else node.predicate(MESSAGE)
-    if isinstance(node, Not):
+    if isinstance(node, NotNode):
         value = value_of(node.node, updates)
         return None if value is None else not value
-    if isinstance(node, Group):
+    if isinstance(node, GroupNode):
         value = value_of(node.node, updates)
         return bool(value) if updates else value
     values = [value_of(one, updates) for one in node.nodes]
-    settled = isinstance(node, Any)
+    settled = isinstance(node, OrNode)
     if settled in values:
         return settled
     return None if None in values else not settled
@@ -62,21 +62,21 @@ NO_UPDATE = leaf(True, True)
     ("node", "on_updates", "on_others"),
     [
         (ABSENT, False, False),
-        (Not(ABSENT), False, False),
-        (Group(ABSENT), False, False),
-        (Not(Group(ABSENT)), True, False),
-        (Not(Not(Group(ABSENT))), False, False),
-        (Group(Not(ABSENT)), False, False),
-        (Not(Group(Not(ABSENT))), True, False),
-        (Any((ABSENT, TRUE)), True, True),
-        (All((ABSENT, TRUE)), False, False),
-        (Not(Group(All((ABSENT, FALSE)))), True, True),
-        (Not(Group(Any((ABSENT, FALSE)))), True, False),
+        (NotNode(ABSENT), False, False),
+        (GroupNode(ABSENT), False, False),
+        (NotNode(GroupNode(ABSENT)), True, False),
+        (NotNode(NotNode(GroupNode(ABSENT))), False, False),
+        (GroupNode(NotNode(ABSENT)), False, False),
+        (NotNode(GroupNode(NotNode(ABSENT))), True, False),
+        (OrNode((ABSENT, TRUE)), True, True),
+        (AndNode((ABSENT, TRUE)), False, False),
+        (NotNode(GroupNode(AndNode((ABSENT, FALSE)))), True, True),
+        (NotNode(GroupNode(OrNode((ABSENT, FALSE)))), True, False),
         (NO_UPDATE, True, False),
-        (Not(NO_UPDATE), False, False),
-        (Not(Group(NO_UPDATE)), False, False),
-        (Any((NO_UPDATE, FALSE)), True, False),
-        (Any((NO_UPDATE, TRUE)), True, True),
+        (NotNode(NO_UPDATE), False, False),
+        (NotNode(GroupNode(NO_UPDATE)), False, False),
+        (OrNode((NO_UPDATE, FALSE)), True, False),
+        (OrNode((NO_UPDATE, TRUE)), True, True),
     ],
 )
 def test_the_rules_one_by_one(node, on_updates, on_others):
@@ -85,19 +85,19 @@ def test_the_rules_one_by_one(node, on_updates, on_others):
 
 
 def test_what_is_settled_disappears():
-    always = Term(lambda message: True, updates_only=False, on_updates=True)
-    assert reduce(Any((always, TRUE)), updates=True) is True
-    assert reduce(All((always, TRUE)), updates=True) == reduce(TRUE, updates=True)
-    assert reduce(Not(always), updates=True) is False
-    assert reduce(All((NO_UPDATE, TRUE)), updates=False) is False
-    assert reduce(Group(Any((NO_UPDATE,))), updates=False) is False
+    always = BoundCondition(lambda message: True, updates_only=False, on_updates=True)
+    assert reduce(OrNode((always, TRUE)), updates=True) is True
+    assert reduce(AndNode((always, TRUE)), updates=True) == reduce(TRUE, updates=True)
+    assert reduce(NotNode(always), updates=True) is False
+    assert reduce(AndNode((NO_UPDATE, TRUE)), updates=False) is False
+    assert reduce(GroupNode(OrNode((NO_UPDATE,))), updates=False) is False
 
 
 def test_python_is_asked_last():
-    known = Term(lambda message: True, step=Step(Look.MED))
-    unknown = Term(lambda message: True)
+    known = BoundCondition(lambda message: True, step=Step(Look.MED))
+    unknown = BoundCondition(lambda message: True)
     for nodes in ((known, unknown), (unknown, known)):
-        for kind in (All, Any):
+        for kind in (AndNode, OrNode):
             program = make_program(reduce(kind(nodes), updates=True), False)
             assert program is not None
             assert program[2:4] == b"\0\0"

@@ -7,31 +7,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpipe.filters import FilterError, compile_filter
-from bgpipe.filters.nodes import Term
-from bgpipe.filters.syntax import MAX_DEPTH, All, Any, Condition, Group, Not, parse
+from bgpipe.filters.conditions import BoundCondition
+from bgpipe.filters.syntax import MAX_DEPTH, AndNode, Condition, GroupNode, NotNode, OrNode, parse
 
 
 def show(node) -> str:
     """A tree with parentheses around everything that has parts, and brackets around groups."""
     match node:
-        case Not(inner):
+        case NotNode(inner):
             return f"!{show(inner)}"
-        case Group(inner):
+        case GroupNode(inner):
             return f"[{show(inner)}]"
-        case All(nodes):
+        case AndNode(nodes):
             return "(" + " & ".join(map(show, nodes)) + ")"
-        case Any(nodes):
+        case OrNode(nodes):
             return "(" + " | ".join(map(show, nodes)) + ")"
     return node.predicate
 
 
 def tree(text: str) -> str:
-    return show(parse(text, lambda condition: Term(condition.name + condition.operator + condition.value)))
+    return show(parse(text, lambda condition: BoundCondition(condition.name + condition.operator + condition.value)))
 
 
 def condition(text: str) -> Condition:
     found = []
-    parse(text, lambda one: found.append(one) or Term(None))
+    parse(text, lambda one: found.append(one) or BoundCondition(None))
     assert len(found) == 1
     return found[0]
 

@@ -1,7 +1,7 @@
 """Filters over blocks: the program of bgpipe.filters.program run over each message of an index.
 
-What a step says of a message is what the closures of bgpipe.filters say, or nothing: an UPDATE that `locate` doesn't
-take, a path that AS4_PATH belongs to and whatever a step doesn't know are declined, and Python judges the message.
+A step gives the answer that the closures of bgpipe.filters give, or declines: an UPDATE that `locate` declines, a path
+to be merged with AS4_PATH, and what no step can answer are left to Python.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -393,7 +393,13 @@ cdef inline bint meets(Answer answer, unsigned want) noexcept nogil:
 
 
 cdef inline Answer run(
-    const Program* program, const uint8_t* octets, size_t size, const Entry* entry, unsigned kind, Update* u, bint located
+    const Program* program,
+    const uint8_t* octets,
+    size_t size,
+    const Entry* entry,
+    unsigned kind,
+    Update* u,
+    bint located,
 ) noexcept nogil:
     """YES, NO or DECLINE. kind: the message's type. located: whether `u` is filled; else it is where that is needed."""
     cdef unsigned at = program.header.first_update if kind == UPDATE else program.header.first_other

@@ -1,9 +1,9 @@
-"""Patterns over the texts of AS paths and communities, as tables for accel.
+"""Regular expressions over AS paths and communities as tables of deterministic finite automata (DFA), for accel.
 
 The text of a path, as in `1,2,[3,4]`, and of communities, as in `"1:2","3:4"`, is made of 15 letters. Over so small an
-alphabet the patterns that people write become small deterministic automata (DFA). Accel runs one letter by letter
-while it spells out a value, and never has the text. RE2 stays the judge of what a pattern is: whatever is not plain
-here (flags, Unicode classes, more than 253 states) has no table, and then Python judges with RE2.
+alphabet the patterns that people write become small automata. Accel runs one letter by letter while it spells out a
+value, without ever making the text. RE2 decides what a pattern means: one that is not plain (flags, Unicode classes,
+more than 253 states) has no table, and is left to Python and RE2.
 
 A table has 16 octets for each state: the state that follows on each letter, and on END, the end of the text. State 0
 is "no match whatever follows", 1 "a match whatever follows", and 2 the start.
@@ -75,9 +75,9 @@ def pattern_table(pattern: str) -> bytes:
 
 def text_table(text: str) -> bytes:
     """The table that matches this text alone, or b""."""
-    dfa: list[_Piece] = [_letter(character) for character in text]
+    letters: list[_Piece] = [_letter(character) for character in text]
     try:
-        return _table(_Sequence([_Edge("^"), *dfa, _Edge("$")]))
+        return _table(_Sequence([_Edge("^"), *letters, _Edge("$")]))
     except _NotPlain:
         return b""
 
@@ -288,9 +288,9 @@ def _table(piece: _Piece) -> bytes:
     while waiting:
         found, before = waiting.pop(0)
         row = [MISS] * ROW
-        for after, dfa in ((_DIGIT, range(10)), (_OTHER, range(10, END)), (_AT_END, (END,))):
+        for after, letters in ((_DIGIT, range(10)), (_OTHER, range(10, END)), (_AT_END, (END,))):
             here = nodes.reachable(found, before, after)
-            for letter in dfa:
+            for letter in letters:
                 if 0 in here:
                     row[letter] = MATCH
                 elif letter != END:

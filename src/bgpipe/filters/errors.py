@@ -40,7 +40,7 @@ class FilterError(ValueError):
 
 
 class Fault(Exception):
-    """A reason on its way to the place that knows the filter's text.
+    """What is wrong with a condition; the parser, which knows the filter's text, makes a FilterError of it.
 
     part: which part of the condition is at fault, "name", "index", "operator" or "value"; offset: where in the value.
     """

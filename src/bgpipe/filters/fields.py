@@ -1,6 +1,4 @@
-"""What filters can ask about: the one table of fields. docs/filters.md tells it to users, and a test holds the two
-together.
-"""
+"""The table of fields that filters can ask about. docs/filters.md describes them, and a test compares the two."""
 
 from __future__ import annotations
 
@@ -10,8 +8,8 @@ from ..wire.attrs.community import parse_community
 from ..wire.attrs.large_community import parse_large_community
 from ..wire.family import IPV4_UNICAST, IPV6_UNICAST
 from ..wire.message import KEEPALIVE, NOTIFICATION, OPEN, ROUTE_REFRESH, UPDATE
+from .conditions import BoundCondition, Look
 from .errors import Fault, nearest
-from .nodes import Look, Term
 from .of_message import (
     Binder,
     bind_attribute,
@@ -108,8 +106,8 @@ FIELDS: Final = tuple(
 _BY_NAME: Final = {name: field for field in FIELDS for name in field.names}
 
 
-def bind(condition: Condition) -> Term:
-    """The term of a condition. Raises Fault."""
+def bind(condition: Condition) -> BoundCondition:
+    """Binds a condition to its field. Raises Fault."""
     name = condition.name.lower().replace("-", "_")
     field = _BY_NAME.get(name)
     if field is None:

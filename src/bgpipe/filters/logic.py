@@ -1,13 +1,13 @@
-"""From three values to two: a tree whose leaves are true, false or absent, to plain and/or of leaves.
+"""From three values to two: a filter whose conditions are true, false or absent becomes plain "and" and "or".
 
 Absent is neither true nor false, and so is its negation: a message without MED matches neither `med > 5` nor
-`med != 5`. Two rules end it. A condition without an operator asks whether the thing is there, so it is never absent.
-And what is in parentheses is, about an UPDATE, either true or not: `!(med > 5)` matches an UPDATE without MED. (About
+`med != 5`. Two rules turn absent into false. A condition without an operator asks whether the thing is there, so it is
+never absent. And what is in parentheses is true or false of an UPDATE: `!(med > 5)` matches an UPDATE without MED. (Of
 other messages conditions on UPDATEs stay absent even in parentheses, so `drop !(prefix ~ 10.0.0.0/8)` drops no
 KEEPALIVE.)
 
-At the top only "true" counts. So one walk from the top that says what is wanted of each node (true, false, not true,
-not false) moves all negations into the leaves, and nothing has three values any more when messages come.
+A message matches if the whole filter is true. `reduce` walks down from there and says what is wanted of each node:
+true, false, not true, not false. That moves all negations into the leaves, and absent is no value of its own any more.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from ..wire.message import Message
-from .nodes import Predicate, Term
-from .syntax import All, Group, Node, Not
+from .conditions import BoundCondition, Predicate
+from .syntax import AndNode, GroupNode, Node, NotNode
 
 
 class Want(IntEnum):
-    """What of a leaf's three values counts as yes. accel/program.pxd has the same numbers."""
+    """Which of the three values of a condition count as yes. accel/program.pxd has the same numbers."""
 
     TRUE = 0
     FALSE = 1
@@ -31,7 +31,7 @@ class Want(IntEnum):
 
 
 class Leaf(NamedTuple):
-    term: Term
+    condition: BoundCondition
     want: Want
 
 
@@ -64,27 +64,27 @@ _IN_GROUP = {
 
 
 def reduce(node: Node, updates: bool, want: Want = Want.TRUE) -> Expression:
-    """When the node is what is wanted, about UPDATEs or about messages of the other types."""
-    if isinstance(node, Term):
+    """The expression that is true where the node has the wanted value. updates: of UPDATEs, else of all other types."""
+    if isinstance(node, BoundCondition):
         return _leaf(node, updates, want)
-    if isinstance(node, Not):
+    if isinstance(node, NotNode):
         return reduce(node.node, updates, _OPPOSITE[want])
-    if isinstance(node, Group):
+    if isinstance(node, GroupNode):
         return reduce(node.node, updates, _IN_GROUP[want] if updates else want)
     parts = [reduce(part, updates, want) for part in node.nodes]
-    return _join(parts, every=isinstance(node, All) == (want in (Want.TRUE, Want.NOT_FALSE)))
+    return _join(parts, every=isinstance(node, AndNode) == (want in (Want.TRUE, Want.NOT_FALSE)))
 
 
-def _leaf(term: Term, updates: bool, want: Want) -> Expression:
-    if updates and term.on_updates is not None:
-        return term.on_updates == (want in (Want.TRUE, Want.NOT_FALSE))
-    if not updates and term.updates_only:
+def _leaf(condition: BoundCondition, updates: bool, want: Want) -> Expression:
+    if updates and condition.on_updates is not None:
+        return condition.on_updates == (want in (Want.TRUE, Want.NOT_FALSE))
+    if not updates and condition.updates_only:
         return want in (Want.NOT_TRUE, Want.NOT_FALSE)
-    return Leaf(term, want)
+    return Leaf(condition, want)
 
 
 def _join(parts: list[Expression], every: bool) -> Expression:
-    """The conjunction or disjunction of the parts, without those that are settled."""
+    """The conjunction (every) or disjunction of the parts, without those that are constant."""
     if (not every) in parts:
         return not every
     kind = And if every else Or
@@ -100,11 +100,11 @@ def _join(parts: list[Expression], every: bool) -> Expression:
 
 
 def closure(expression: Expression) -> Predicate:
-    """The expression as a function, whose answer is yes where it is true in Python's sense."""
+    """The expression as a function: a message matches where it returns something true."""
     if isinstance(expression, bool):
         return (lambda message: True) if expression else (lambda message: False)
     if isinstance(expression, Leaf):
-        return _wanted(expression.term.predicate, expression.want)
+        return _wanted(expression.condition.predicate, expression.want)
     parts = [closure(part) for part in expression.parts]
     if isinstance(expression, And):
         return lambda message: all(part(message) for part in parts)

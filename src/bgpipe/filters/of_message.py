@@ -1,7 +1,8 @@
 """Conditions on what every message has: type, direction, number, time, tags, and its body as JSON.
 
-A binder turns a condition into a term. The field has already agreed to the operator and the index (fields.py); a
-value that makes no sense raises Fault. Values are parsed here, once; what is left for each message is in a closure.
+A binder turns a parsed condition into a bound one. fields.py has checked before that the field takes the operator and
+the index. The binder parses the value, once, and raises Fault if it makes no sense. A closure does the rest for each
+message.
 """
 
 from __future__ import annotations
@@ -20,15 +21,15 @@ from ..wire.message import TYPE_NAMES, UPDATE, Message, parse_type
 from ..wire.peer import peer_tags
 from ..wire.prefix import AFI_BITS, Prefix
 from ..wire.state import STATE
+from .conditions import BoundCondition, Look, Predicate, Step
 from .errors import Fault, nearest
-from .nodes import Look, Predicate, Step, Term
 from .pattern import compile_pattern
 from .predicates import COMPARE, any_matches, compares, matches, prefix_match, present
 from .spelling import parse_asn
 from .syntax import Condition
 from .values import integer_of, number_of, parse_address_or_prefix, parse_time, parse_unsigned
 
-Binder = Callable[[Condition], Term]
+Binder = Callable[[Condition], BoundCondition]
 
 PEER_TAGS: Final = ("PEER_AS", "PEER_IP", "LOCAL_AS", "LOCAL_IP", "INTERFACE")
 """What block.peer_tags finds in a per-peer header."""
@@ -39,11 +40,11 @@ _decode_list: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_string: Final = msgspec.json.Decoder(str).decode
 
 
-def bind_type(condition: Condition) -> Term:
+def bind_type(condition: Condition) -> BoundCondition:
     if condition.value.upper() == "STATE":
-        return _type_term(STATE)
+        return _type_condition(STATE)
     try:
-        return _type_term(parse_type(condition.value))
+        return _type_condition(parse_type(condition.value))
     except TextError:
         hint = nearest(condition.value.upper(), TYPE_NAMES.values())
         raise Fault("value", f"invalid BGP message type: {condition.value}{hint}") from None
@@ -51,11 +52,11 @@ def bind_type(condition: Condition) -> Term:
 
 def type_is(code: int) -> Binder:
     """For a field that stands for one type."""
-    return lambda condition: _type_term(code)
+    return lambda condition: _type_condition(code)
 
 
-def _type_term(code: int) -> Term:
-    return Term(
+def _type_condition(code: int) -> BoundCondition:
+    return BoundCondition(
         lambda message: message.type_code == code,
         updates_only=False,
         on_updates=code == UPDATE,
@@ -63,41 +64,41 @@ def _type_term(code: int) -> Term:
     )
 
 
-def bind_direction(condition: Condition) -> Term:
+def bind_direction(condition: Condition) -> BoundCondition:
     def get(message: Message) -> str | None:
         return message.direction if message.direction != "?" else None
 
     if not condition.operator:
-        return Term(present(get), updates_only=False, step=Step(Look.DIRECTION))
+        return BoundCondition(present(get), updates_only=False, step=Step(Look.DIRECTION))
     direction = {"L": "L", "R": "R", "LR": "LR", "RL": "LR"}.get(condition.value.upper())
     if direction is None:
         raise Fault("value", f"invalid direction: {condition.value} (expected L, R, or LR)")
     step = Step(Look.DIRECTION, "==", DIRECTION_FLAGS[direction])
-    return Term(compares(get, "==", direction), updates_only=False, step=step)
+    return BoundCondition(compares(get, "==", direction), updates_only=False, step=step)
 
 
-def bind_seq(condition: Condition) -> Term:
+def bind_seq(condition: Condition) -> BoundCondition:
     def get(message: Message) -> int | None:
         return message.seq or None
 
     if not condition.operator:
-        return Term(present(get), updates_only=False, step=Step(Look.SEQ))
+        return BoundCondition(present(get), updates_only=False, step=Step(Look.SEQ))
     number = parse_unsigned(condition.value, 63)
     step = Step(Look.SEQ, condition.operator, number)
-    return Term(compares(get, condition.operator, number), updates_only=False, step=step)
+    return BoundCondition(compares(get, condition.operator, number), updates_only=False, step=step)
 
 
-def bind_time(condition: Condition) -> Term:
+def bind_time(condition: Condition) -> BoundCondition:
     def get(message: Message) -> int | None:
         return message.time or None
 
     if condition.operator == "~":
-        return Term(matches(_time_text, compile_pattern(condition.value)), updates_only=False)
+        return BoundCondition(matches(_time_text, compile_pattern(condition.value)), updates_only=False)
     if not condition.operator:
-        return Term(present(get), updates_only=False, step=Step(Look.TIME))
+        return BoundCondition(present(get), updates_only=False, step=Step(Look.TIME))
     time = parse_time(condition.value)
     step = Step(Look.TIME, condition.operator, time)
-    return Term(compares(get, condition.operator, time), updates_only=False, step=step)
+    return BoundCondition(compares(get, condition.operator, time), updates_only=False, step=step)
 
 
 def _time_text(message: Message) -> str | None:
@@ -112,7 +113,7 @@ def _time_text(message: Message) -> str | None:
         return None
 
 
-def bind_tag(condition: Condition) -> Term:
+def bind_tag(condition: Condition) -> BoundCondition:
     """An empty tag is none. Without a key, any tag will do. Keys of the peer's own tags may be in small letters."""
     condition = _peer_tag(condition)
     test: Callable[[str], bool]
@@ -127,7 +128,7 @@ def bind_tag(condition: Condition) -> Term:
     else:
         predicate = matches(lambda message: _tags(message).get(key) or None, test)
     step = _peer_step(condition)
-    return Term(
+    return BoundCondition(
         predicate if condition.operator else lambda message: bool(predicate(message)), updates_only=False, step=step
     )
 
@@ -143,7 +144,7 @@ def _peer_tag(condition: Condition) -> Condition:
     return condition._replace(subscript=key, value=value)
 
 
-def bind_peer_asn(condition: Condition) -> Term:
+def bind_peer_asn(condition: Condition) -> BoundCondition:
     """`peer_asn`: the number in the tag PEER_AS."""
 
     def get(message: Message) -> int | None:
@@ -152,12 +153,12 @@ def bind_peer_asn(condition: Condition) -> Term:
 
     sign = condition.operator
     if not sign:
-        return Term(present(get), updates_only=False, step=Step(Look.PEER_AS))
+        return BoundCondition(present(get), updates_only=False, step=Step(Look.PEER_AS))
     number = parse_asn(condition.value)
-    return Term(compares(get, sign, number), updates_only=False, step=Step(Look.PEER_AS, sign, number))
+    return BoundCondition(compares(get, sign, number), updates_only=False, step=Step(Look.PEER_AS, sign, number))
 
 
-def bind_peer_ip(condition: Condition) -> Term:
+def bind_peer_ip(condition: Condition) -> BoundCondition:
     """`peer_ip`: the address in the tag PEER_IP."""
 
     def get(message: Message) -> Prefix | None:
@@ -168,14 +169,14 @@ def bind_peer_ip(condition: Condition) -> Term:
             return None
 
     if not condition.operator:
-        return Term(present(get), updates_only=False, step=Step(Look.PEER_IP))
+        return BoundCondition(present(get), updates_only=False, step=Step(Look.PEER_IP))
     reference = parse_address_or_prefix(condition.value)
     if condition.operator == "==" and reference.length != AFI_BITS[reference.afi]:
         raise Fault("value", f"invalid value {condition.value}: peer_ip ~ PREFIX asks for a prefix")
     octets = reference.address.to_bytes(AFI_BITS[reference.afi] // 8, "big")
     step = Step(Look.PEER_IP, condition.operator, reference.afi, octets, reference.length)
     sign = "<=" if condition.operator == "~" else "=="
-    return Term(matches(get, prefix_match(sign, reference)), updates_only=False, step=step)
+    return BoundCondition(matches(get, prefix_match(sign, reference)), updates_only=False, step=step)
 
 
 def _peer_step(condition: Condition) -> Step | None:
@@ -203,11 +204,11 @@ def _tags(message: Message) -> Mapping[str, str]:
     return message.tags if peer is None else peer_tags(peer)
 
 
-def bind_json(condition: Condition) -> Term:
-    return _json_term(condition, (condition.subscript or "").split("."), updates_only=False)
+def bind_json(condition: Condition) -> BoundCondition:
+    return _json_condition(condition, (condition.subscript or "").split("."), updates_only=False)
 
 
-def bind_attribute(condition: Condition) -> Term:
+def bind_attribute(condition: Condition) -> BoundCondition:
     """`attr[NAME.PATH]` is `json[attrs.NAME.value.PATH]`."""
     name, *path = (condition.subscript or "").split(".")
     try:
@@ -215,10 +216,10 @@ def bind_attribute(condition: Condition) -> Term:
     except TextError:
         hint = nearest(name.upper(), [row.name for row in TABLE if not row.name.startswith("ATTR_")])
         raise Fault("index", f"unknown attribute: {name}{hint}") from None
-    return _json_term(condition, ["attrs", TABLE[code].name, "value", *path], updates_only=True)
+    return _json_condition(condition, ["attrs", TABLE[code].name, "value", *path], updates_only=True)
 
 
-def _json_term(condition: Condition, path: list[str], updates_only: bool) -> Term:
+def _json_condition(condition: Condition, path: list[str], updates_only: bool) -> BoundCondition:
     sign, value = condition.operator, condition.value
     number = number_of(value)
     match: Callable[[str], bool]
@@ -240,7 +241,7 @@ def _json_term(condition: Condition, path: list[str], updates_only: bool) -> Ter
     def get(message: Message) -> str | None:
         return _find(message.format_json(), path)
 
-    return Term(matches(get, match) if sign else present(get), updates_only)
+    return BoundCondition(matches(get, match) if sign else present(get), updates_only)
 
 
 def _find(text: str, path: list[str]) -> str | None:

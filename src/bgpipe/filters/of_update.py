@@ -22,8 +22,8 @@ from ..wire.errors import TextError
 from ..wire.family import Family, parse_afi, parse_family, parse_safi
 from ..wire.message import Message
 from ..wire.prefix import AFI_BITS, Prefix
+from .conditions import BoundCondition, Look, Step
 from .errors import Fault
-from .nodes import Look, Step, Term
 from .of_message import Binder
 from .pattern import compile_pattern
 from .predicates import COMPARE, any_matches, compares, matches, of_update, prefix_match, present
@@ -61,23 +61,23 @@ _TEXTS: Final = {
 _ORIGINS: Final = {"IGP": 0, "I": 0, "0": 0, "EGP": 1, "E": 1, "1": 1, "INCOMPLETE": 2, "?": 2, "2": 2}
 
 
-def bind_family(condition: Condition) -> Term:
-    return _family_term(_parse_family(condition.value))
+def bind_family(condition: Condition) -> BoundCondition:
+    return _family_condition(_parse_family(condition.value))
 
 
 def family_is(family: Family) -> Binder:
     """For a field that stands for one family."""
-    return lambda condition: _family_term(family)
+    return lambda condition: _family_condition(family)
 
 
-def _family_term(wanted: Family) -> Term:
+def _family_condition(wanted: Family) -> BoundCondition:
     """Of AFI and SAFI, 0 is any."""
 
     def match(family: Family) -> bool:
         return wanted.afi in (0, family.afi) and wanted.safi in (0, family.safi)
 
     step = Step(Look.FAMILY, "==", wanted.afi << 8 | wanted.safi)
-    return Term(of_update(matches(attrgetter("update.family"), match)), step=step)
+    return BoundCondition(of_update(matches(attrgetter("update.family"), match)), step=step)
 
 
 def _parse_family(text: str) -> Family:
@@ -98,13 +98,13 @@ def prefixes(look: Look) -> Binder:
     """For a field that is a list of prefixes, of all families that have any."""
     get = _PREFIXES[look]
 
-    def bind(condition: Condition) -> Term:
+    def bind(condition: Condition) -> BoundCondition:
         if not condition.operator:
-            return Term(of_update(lambda message: bool(get(message))), step=Step(look))
+            return BoundCondition(of_update(lambda message: bool(get(message))), step=Step(look))
         reference = parse_address_or_prefix(condition.value)
         every = condition.subscript == "*"
         predicate = any_matches(get, prefix_match(condition.operator, reference), every)
-        return Term(of_update(predicate), step=_prefix_step(look, condition.operator, reference, every))
+        return BoundCondition(of_update(predicate), step=_prefix_step(look, condition.operator, reference, every))
 
     return bind
 
@@ -114,9 +114,9 @@ def _prefix_step(look: Look, operator: str, reference: Prefix, every: bool = Fal
     return Step(look, operator, reference.afi, address, reference.length, every=every)
 
 
-def bind_next_hop(condition: Condition) -> Term:
+def bind_next_hop(condition: Condition) -> BoundCondition:
     if not condition.operator:
-        return Term(of_update(present(_get_next_hop)), step=Step(Look.NEXT_HOP))
+        return BoundCondition(of_update(present(_get_next_hop)), step=Step(Look.NEXT_HOP))
     reference = parse_address_or_prefix(condition.value)
     afi, address, length, _ = reference
     bits = AFI_BITS[afi]
@@ -132,19 +132,19 @@ def bind_next_hop(condition: Condition) -> Term:
         return len(octets) * 8 == bits and compare(int.from_bytes(octets, "big") >> shift, address >> shift)
 
     step = _prefix_step(Look.NEXT_HOP, condition.operator, reference)
-    return Term(of_update(matches(_get_next_hop, match)), step=step)
+    return BoundCondition(of_update(matches(_get_next_hop, match)), step=step)
 
 
-def bind_path(condition: Condition) -> Term:
+def bind_path(condition: Condition) -> BoundCondition:
     """`aspath`: with a number any hop, or the one that the index names; with text or a pattern all of the path."""
     index = integer_of(condition.subscript or "*")
     sign, value = condition.operator, condition.value
     if sign and sign != "~" and is_asn(value):
-        return _hop_term(sign, parse_asn(value), index)
+        return _hop_condition(sign, parse_asn(value), index)
     if index is not None:
         raise Fault("index", f"invalid index: [{index}] goes with == < <= > >= and an AS number")
     if not sign:
-        return Term(of_update(lambda message: bool(_get_path(message))), step=Step(Look.PATH))
+        return BoundCondition(of_update(lambda message: bool(_get_path(message))), step=Step(Look.PATH))
     from .dfa import text_table  # here, because few filters need it
 
     text = path_text(value)
@@ -160,12 +160,12 @@ def bind_path(condition: Condition) -> Term:
         path = _get_path(message)
         return match(str(path)) if path else None
 
-    return Term(of_update(predicate), step=Step(Look.PATH_TEXT, sign, table=table) if table else None)
+    return BoundCondition(of_update(predicate), step=Step(Look.PATH_TEXT, sign, table=table) if table else None)
 
 
 def hop_at(index: int) -> Binder:
     """For a field that is one hop of the path."""
-    return lambda condition: _hop_term(condition.operator, parse_asn(condition.value), index)
+    return lambda condition: _hop_condition(condition.operator, parse_asn(condition.value), index)
 
 
 def _compile(pattern: str, translate: Callable[[str], str]) -> tuple[Callable[[str], bool], bytes]:
@@ -177,7 +177,7 @@ def _compile(pattern: str, translate: Callable[[str], str]) -> tuple[Callable[[s
     return compile_pattern(translated), pattern_table(translated)
 
 
-def _hop_term(sign: str, number: int, index: int | None) -> Term:
+def _hop_condition(sign: str, number: int, index: int | None) -> BoundCondition:
     """A set matches if any of its members does; a hop that isn't there doesn't match."""
     compare = COMPARE[sign]
 
@@ -193,21 +193,21 @@ def _hop_term(sign: str, number: int, index: int | None) -> Term:
             return any(map(match, hops))
         return -len(hops) <= index < len(hops) and match(hops[index])
 
-    return Term(of_update(predicate), step=Step(Look.HOP, sign, number, hop=index or 0, every=index is None))
+    return BoundCondition(of_update(predicate), step=Step(Look.HOP, sign, number, hop=index or 0, every=index is None))
 
 
-def bind_path_length(condition: Condition) -> Term:
-    return _length_term(condition, Look.PATH_LEN, lambda path: len(path.hops))
+def bind_path_length(condition: Condition) -> BoundCondition:
+    return _length_condition(condition, Look.PATH_LEN, lambda path: len(path.hops))
 
 
-def bind_path_hops(condition: Condition) -> Term:
-    return _length_term(condition, Look.PATH_HOPS, _count_hops)
+def bind_path_hops(condition: Condition) -> BoundCondition:
+    return _length_condition(condition, Look.PATH_HOPS, _count_hops)
 
 
-def _length_term(condition: Condition, look: Look, count: Callable[[AsPath], int]) -> Term:
+def _length_condition(condition: Condition, look: Look, count: Callable[[AsPath], int]) -> BoundCondition:
     """An empty path has no length: it is absent."""
     if not condition.operator:
-        return Term(of_update(lambda message: bool(_get_path(message))), step=Step(look))
+        return BoundCondition(of_update(lambda message: bool(_get_path(message))), step=Step(look))
     number = integer_of(condition.value)
     if number is None or not 0 <= number < 1 << 32:
         raise Fault("value", f"invalid value: {condition.value} (expected non-negative integer)")
@@ -216,7 +216,9 @@ def _length_term(condition: Condition, look: Look, count: Callable[[AsPath], int
         path = _get_path(message)
         return count(path) if path else None
 
-    return Term(of_update(compares(get, condition.operator, number)), step=Step(look, condition.operator, number))
+    return BoundCondition(
+        of_update(compares(get, condition.operator, number)), step=Step(look, condition.operator, number)
+    )
 
 
 def _count_hops(path: AsPath) -> int:
@@ -229,27 +231,27 @@ def _count_hops(path: AsPath) -> int:
     return count
 
 
-def bind_origin(condition: Condition) -> Term:
+def bind_origin(condition: Condition) -> BoundCondition:
     get = _value(attrs.ORIGIN)
     if not condition.operator:
-        return Term(of_update(present(get)), step=Step(Look.ORIGIN))
+        return BoundCondition(of_update(present(get)), step=Step(Look.ORIGIN))
     code = _ORIGINS.get(condition.value.upper())
     if code is None:
         hint = "; as_origin is the AS" if is_asn(condition.value) else ""
         raise Fault("value", f"invalid origin value: {condition.value} (use igp/egp/incomplete{hint})")
-    return Term(of_update(compares(get, "==", code)), step=Step(Look.ORIGIN, "==", code))
+    return BoundCondition(of_update(compares(get, "==", code)), step=Step(Look.ORIGIN, "==", code))
 
 
 def number(look: Look) -> Binder:
     """For an attribute that is one number of 32 bits."""
     get = _value(_CODES[look])
 
-    def bind(condition: Condition) -> Term:
+    def bind(condition: Condition) -> BoundCondition:
         if not condition.operator:
-            return Term(of_update(present(get)), step=Step(look))
+            return BoundCondition(of_update(present(get)), step=Step(look))
         reference = (parse_asn if look is Look.OTC else partial(parse_unsigned, bits=32))(condition.value)
         predicate = compares(get, condition.operator, reference)
-        return Term(of_update(predicate), step=Step(look, condition.operator, reference))
+        return BoundCondition(of_update(predicate), step=Step(look, condition.operator, reference))
 
     return bind
 
@@ -260,9 +262,9 @@ def communities(look: Look, parse: Callable[[str], Any]) -> Binder:
     get = _value(code)
     codec = attrs.TABLE[code].codec
 
-    def bind(condition: Condition) -> Term:
+    def bind(condition: Condition) -> BoundCondition:
         if not condition.operator:
-            return Term(of_update(lambda message: bool(get(message))), step=Step(look))
+            return BoundCondition(of_update(lambda message: bool(get(message))), step=Step(look))
         glob = community_glob(condition.value) if look in _TEXTS else None
         if condition.operator == "~" or glob:
             translate = community_pattern if look in _TEXTS else str
@@ -273,14 +275,14 @@ def communities(look: Look, parse: Callable[[str], Any]) -> Binder:
                 return search((codec.format_json(value) or "")[1:-1]) if value else None
 
             step = Step(_TEXTS[look], "~", table=table) if look in _TEXTS and table else None
-            return Term(of_update(predicate), step=step)
+            return BoundCondition(of_update(predicate), step=step)
         try:
             known = WELL_KNOWN_COMMUNITIES.get(condition.value.lower()) if look is Look.COMMUNITY else None
             wanted = parse(known or condition.value)
         except (TextError, ValueError) as error:
             raise Fault("value", f"invalid value: {error}") from None
         step = Step(look, "==", address=codec.encode((wanted,), AS4))
-        return Term(of_update(any_matches(get, wanted.__eq__)), step=step)
+        return BoundCondition(of_update(any_matches(get, wanted.__eq__)), step=step)
 
     return bind
 

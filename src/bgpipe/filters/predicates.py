@@ -1,4 +1,4 @@
-"""Judges: functions that say of a message true, false, or (None) that there is nothing to say it of."""
+"""Predicates: functions that return True or False for a message, or None where what they ask about is absent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 from ..wire.errors import WireError
 from ..wire.message import Message
 from ..wire.prefix import AFI_BITS, Prefix
-from .nodes import Predicate
+from .conditions import Predicate
 
 COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "==": operator.eq,
@@ -21,7 +21,7 @@ COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
 
 
 def of_update(predicate: Predicate) -> Predicate:
-    """For UPDATEs: octets that can't be decoded have nothing to judge, and never raise."""
+    """A predicate for UPDATEs that returns None, and raises nothing, where octets can't be decoded."""
 
     def guarded(message: Message) -> bool | None:
         try:
@@ -37,7 +37,7 @@ def present(get: Callable[[Message], object]) -> Predicate:
 
 
 def matches(get: Callable[[Message], Any], match: Callable[[Any], bool]) -> Predicate:
-    """Whether what `get` finds matches; it gives None for absent."""
+    """Whether what `get` finds matches. `get` returns None for what is absent."""
 
     def predicate(message: Message) -> bool | None:
         value = get(message)
@@ -55,7 +55,7 @@ def compares(get: Callable[[Message], Any], sign: str, reference: object) -> Pre
 def any_matches(
     get: Callable[[Message], Iterable[Any]], match: Callable[[Any], bool], every: bool = False
 ) -> Predicate:
-    """Whether one of many matches, or every one; an empty many is absent."""
+    """Whether one of the values matches, or (every) all of them. No values: absent."""
     quantifier = all if every else any
 
     def predicate(message: Message) -> bool | None:

@@ -1,14 +1,13 @@
-"""Filters as programs for accel: steps that look at a message and say which step is next, as in BPF.
+"""Filters as programs for accel: each step looks at a message and says which step is next, as in BPF.
 
     header   steps uint16, first step for UPDATEs uint16, for other types uint16, 0 uint16
     step     look, operator, want, every uint8; step if yes, if no uint16; hop int32; size uint32; table's start
              uint32, its size uint32; number int64; address 16 octets
-    tables   of steps that look at a text (letters.py)
+    tables   of steps that match a pattern with a text (dfa.py)
 
-Numbers are in native byte order. A step leads to later ones only, so a program ends. Instead of a step stand ACCEPT
-and REJECT. A step that looks at nothing (Look.ASK) hands the message to Python. These come last where the order is
-free, so that Python sees only what accel couldn't settle: of `json[x] == 1 && prefix ~ 10.0.0.0/8` the prefixes
-that match.
+Numbers are in native byte order. A step leads to later steps only, so every program ends. ACCEPT and REJECT stand where
+a program has its answer. A step Look.ASK leaves the message to Python. Such steps come last where the order is free, so
+that Python gets few messages: of `json[x] == 1 && prefix ~ 10.0.0.0/8` those with such a prefix.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
+from .conditions import OPERATOR_CODES, Look, Step
 from .logic import And, Expression, Leaf, Or
-from .nodes import OPERATOR_CODES, Look, Step
 
 HEADER: Final = Struct("=HHHH")
 STEP: Final = Struct("=BBBBHHiIIIq16s")
@@ -70,7 +69,7 @@ def _knows(expression: Expression) -> bool:
     if isinstance(expression, bool):
         return False
     if isinstance(expression, Leaf):
-        return expression.term.step is not None
+        return expression.condition.step is not None
     return any(map(_knows, expression.parts))
 
 
@@ -79,7 +78,7 @@ def _asks(expression: Expression) -> bool:
     if isinstance(expression, bool):
         return False
     if isinstance(expression, Leaf):
-        return expression.term.step is None
+        return expression.condition.step is None
     return any(map(_asks, expression.parts))
 
 
@@ -93,7 +92,7 @@ class _Writer:
         if isinstance(expression, bool):
             return yes if expression else no
         if isinstance(expression, Leaf):
-            step = expression.term.step or _ASK
+            step = expression.condition.step or _ASK
             self.steps.append((step, expression.want, yes, no, len(self.tables)))
             self.tables += step.table
             return len(self.steps) - 1

@@ -20,8 +20,8 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from .conditions import BoundCondition
 from .errors import Fault, FilterError
-from .nodes import Term
 
 MAX_DEPTH: Final = 100
 """Parentheses inside each other."""
@@ -67,28 +67,28 @@ class Condition(NamedTuple):
     starts: dict[str, int]
 
 
-class Not(NamedTuple):
+class NotNode(NamedTuple):
     node: Node
 
 
-class Group(NamedTuple):
+class GroupNode(NamedTuple):
     """What stands in parentheses."""
 
     node: Node
 
 
-class All(NamedTuple):
+class AndNode(NamedTuple):
     nodes: tuple[Node, ...]
 
 
-class Any(NamedTuple):
+class OrNode(NamedTuple):
     nodes: tuple[Node, ...]
 
 
-Node = Term | Not | Group | All | Any
+Node = BoundCondition | NotNode | GroupNode | AndNode | OrNode
 
 
-def parse(text: str, bind: Callable[[Condition], Term]) -> Node:
+def parse(text: str, bind: Callable[[Condition], BoundCondition]) -> Node:
     """A filter's tree, whose leaves are what `bind` makes of the conditions. Raises FilterError."""
     parser = _Parser(text, bind)
     if parser.at_end():
@@ -100,7 +100,7 @@ def parse(text: str, bind: Callable[[Condition], Term]) -> Node:
 
 
 class _Parser:
-    def __init__(self, text: str, bind: Callable[[Condition], Term]) -> None:
+    def __init__(self, text: str, bind: Callable[[Condition], BoundCondition]) -> None:
         self.text = text
         self.bind = bind
         self.pos = 0
@@ -139,13 +139,13 @@ class _Parser:
             self.pos -= len(word)
             hint = {"and": "; write && for and", "or": "; write || for or"}.get(word.lower(), "")
             raise self.error(f"expecting logical operator: && or ||{hint}")
-        return nodes[0] if len(nodes) == 1 else Any(tuple(nodes))
+        return nodes[0] if len(nodes) == 1 else OrNode(tuple(nodes))
 
     def all(self, depth: int) -> Node:
         nodes = [self.unary(depth)]
         while self.accept("&&"):
             nodes.append(self.unary(depth))
-        return nodes[0] if len(nodes) == 1 else All(tuple(nodes))
+        return nodes[0] if len(nodes) == 1 else AndNode(tuple(nodes))
 
     def unary(self, depth: int) -> Node:
         negated = False
@@ -155,12 +155,12 @@ class _Parser:
         if self.accept("("):
             if depth == MAX_DEPTH:
                 raise self.error(f"more than {MAX_DEPTH} parentheses inside each other", start)
-            node: Node = Group(self.any(depth + 1))
+            node: Node = GroupNode(self.any(depth + 1))
             if not self.accept(")"):
                 raise self.error("unmatched parentheses: this one is never closed", start)
         else:
             node = self.condition()
-        return Not(node) if negated else node
+        return NotNode(node) if negated else node
 
     def condition(self) -> Node:
         starts = {"name": self.pos}
@@ -183,25 +183,26 @@ class _Parser:
         if not value:
             raise self.error("operator needs value", starts["value"])
         quoted = self.text[starts["value"]] in "\"'"
-        term = self.bound(Condition(name, index, operator, value, quoted, starts))
-        return Not(term) if negated else term
+        condition = self.bound(Condition(name, index, operator, value, quoted, starts))
+        return NotNode(condition) if negated else condition
 
-    def bound(self, condition: Condition) -> Term:
+    def bound(self, condition: Condition) -> BoundCondition:
+        """What `bind` makes of a condition. Raises FilterError, with the place in the filter."""
         try:
-            term = self.bind(condition)
+            found = self.bind(condition)
         except Fault as fault:
             start = condition.starts[fault.part]
             if fault.offset is not None:
                 start = min(start + condition.quoted + fault.offset, len(self.text))
             raise self.error(fault.reason, start) from None
         self.conditions += 1
-        self.slow_conditions += term.step is None
+        self.slow_conditions += found.step is None
         if self.conditions > MAX_CONDITIONS:
             raise self.error(f"more than {MAX_CONDITIONS} conditions: {_INSTEAD}", condition.starts["name"])
         if self.slow_conditions > MAX_SLOW_CONDITIONS:
             reason = f"more than {MAX_SLOW_CONDITIONS} conditions that the compiled part can't answer: {_INSTEAD}"
             raise self.error(reason, condition.starts["name"])
-        return term
+        return found
 
     def index(self) -> str:
         start = self.pos

@@ -1,4 +1,4 @@
-"""What the leaf of a filter is: a judge in Python and, where accel knows the like, a step of its program."""
+"""The conditions of a filter: each a predicate in Python and, where accel can answer it, a step of its program."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Final, NamedTuple
 from ..wire.message import Message
 
 Predicate = Callable[[Message], bool | None]
-"""True, False, or None: the thing is absent, so nothing can be said of it."""
+"""Says of a message True, False, or None: what the condition asks about is absent."""
 
 
 class Look(IntEnum):
     """What a step of a program for accel looks at. accel/program.pxd has the same numbers."""
 
     ASK = 0
-    """nothing: Python is to judge the message"""
+    """nothing: the message is left to Python"""
     TYPE = 1
     FAMILY = 2
     PREFIX = 3
@@ -50,11 +50,11 @@ OPERATOR_CODES: Final = {"": 0, "==": 1, "<": 2, "<=": 3, ">": 4, ">=": 5, "~": 
 
 
 class Step(NamedTuple):
-    """One look of accel at a message, and what it compares with.
+    """What accel looks at in a message, and what it compares that with.
 
     every: each prefix must match ([*]), or each hop is looked at (no index). hop: else which one.
     number: an integer, an AS number; AFI and SAFI as afi << 8 | safi, either 0 for any.
-    address: up to 16 octets (a prefix, a community); size: its bits. table: of ..._TEXT, see letters.py.
+    address: up to 16 octets (a prefix, a community); size: its bits. table: of ..._TEXT, see dfa.py.
     """
 
     look: Look
@@ -67,11 +67,11 @@ class Step(NamedTuple):
     table: bytes = b""
 
 
-class Term(NamedTuple):
+class BoundCondition(NamedTuple):
     """A condition, bound to its field.
 
-    updates_only: it says nothing about messages of other types. on_updates: what it says about every UPDATE, if that
-    is always the same. step: for accel; None if it doesn't know the like.
+    updates_only: it is absent in messages of other types. on_updates: its value for every UPDATE, if that is always the
+    same. step: the same for accel; None if accel can't answer it.
     """
 
     predicate: Predicate
