@@ -268,8 +268,10 @@ async def test_there_is_no_second_request():
 
 async def test_too_many_connections_are_closed():
     async with serving(most=3) as (client, server, _):
-        inside = [await client.connect() for _ in range(3)]
-        assert await client.talk(b"GET / HTTP/1.1\r\n\r\n") == b""
+        oldest, *inside = [await client.connect() for _ in range(3)]
+        assert (await client.get("/"))[0] == 200
+        assert await oldest[0].read() == b""
+        oldest[1].close()
         assert server.refused == 1
         for reader, writer in inside:
             writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -289,7 +291,18 @@ async def test_500_slow_ones_and_a_quick_one():
                 assert await reader.read() == b""
             writer.close()
         assert server.refused >= 500 - 2 * http.MAX_CONNECTIONS
+
+
+async def test_connections_that_say_nothing_keep_nobody_out():
+    """Nor do requests of which only a half comes: whoever comes next is answered."""
+    async with serving() as (client, server, _):
+        held = [await client.connect() for _ in range(70)]
+        for _, writer in held[::2]:
+            writer.write(b"GET /livez HTTP/1.1\r\nHo")
         assert (await client.get("/"))[0] == 200
+        assert server.refused >= 70 - http.MAX_PER_ADDRESS
+        for _, writer in held:
+            writer.close()
 
 
 async def test_who_does_not_read_the_answer_holds_nothing_up():

@@ -13,7 +13,8 @@ from bgpipe.app.build import build
 from bgpipe.app.grammar import parse
 from bgpipe.pipeline.errors import StageError
 from bgpipe.runtime.sessions import Sessions
-from bgpipe.wire.message import KEEPALIVE, OPEN, UPDATE, Message
+from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message
+from bgpipe.wire.notification import Notification
 from bgpipe.wire.update import Update
 from conversation import ALIVE, CLOSE_TIMEOUT, Peer, Records, opening, place, router
 
@@ -163,3 +164,96 @@ async def test_what_ends_by_itself_is_not_tried_again(tmp_path: Path) -> None:
         await peer.establish()
         assert (await peer.fault())[:2] == (6, 2)
         await asyncio.wait_for(run.task, CLOSE_TIMEOUT)
+
+
+async def test_a_second_connection_of_a_peer_is_a_collision() -> None:
+    """The one that is up stays, and the other router never hears of the second (RFC 4271 section 6.8)."""
+    async with (
+        router() as (address, peers),
+        many(f"-- listen --many {place()} -- connect --wait listen {address}") as run,
+    ):
+        left = await run.dial()
+        right = await join(left, peers, 65001)
+        second = await run.dial()
+        await second.say(opening(65001))
+        assert (await second.fault())[:2] == (6, 7)
+        await run.told("has a session already")
+        await left.say(route("10.0.0.0/8"))
+        await right.expect(UPDATE)
+        assert peers.empty()
+        await left.close()
+        await run.told("session ended")
+        again = await run.dial()
+        await join(again, peers, 65001)
+
+
+async def test_silent_strangers_are_no_sessions() -> None:
+    async with (
+        router() as (address, peers),
+        many(f"-- listen --many=2 {place()} -- connect --wait listen {address}") as run,
+    ):
+        strangers = [await run.dial("127.83.254.99") for _ in range(20)]
+        for number in range(2):
+            await join(await run.dial(), peers, 65001 + number)
+        assert run.sessions.count == 2
+        assert strangers[-1].writer.is_closing() is False
+
+
+async def test_the_router_that_connect_calls_must_not_call() -> None:
+    async with (
+        router("127.83.254.77") as (address, peers),
+        many(f"-- listen --many {place()} -- connect --wait listen {address}") as run,
+    ):
+        itself = await run.dial("127.83.254.77")
+        await itself.say(opening(65000))
+        assert (await itself.fault())[:2] == (6, 5)
+        await run.told("connect calls this router, so it must be passive")
+        await join(await run.dial("127.83.254.1"), peers, 65001)
+
+
+async def test_who_comes_around_a_signal_is_refused() -> None:
+    """No session begins after it, so the process ends in time."""
+    async with (
+        router() as (address, _peers),
+        many(f"-- listen --many {place()} -- connect --wait listen {address}") as run,
+    ):
+        late = [await run.dial() for _ in range(5)]
+        run.sessions.interrupt()
+        for peer in late:
+            with suppress(OSError):
+                await peer.say(opening(65001))
+        await asyncio.wait_for(run.task, 3)
+        assert run.sessions.count == 0
+
+
+async def test_the_end_of_a_session_is_told_in_one_line() -> None:
+    async with (
+        router() as (address, peers),
+        many(f"-- listen --many {place()} -- connect --wait listen {address}") as run,
+    ):
+        left = await run.dial()
+        right = await join(left, peers, 65001)
+        cease = Message(NOTIFICATION, Notification.shutdown("upgrade").encode())
+        await right.say(cease)
+        await right.close()
+        await run.told("session ended")
+        (line,) = [line for line in run.log.lines if "session ended" in line]
+        assert "connect: peer sent Cease/Administrative Shutdown: upgrade" in line
+        assert "reason=notification side=right" in line
+        assert f"right={address} AS65000" in line
+        assert " AS65001" in line
+        assert "established_for=" in line
+
+
+async def test_a_prefix_limit_that_kills_is_told_to_the_peers() -> None:
+    """Cease / Maximum Number of Prefixes Reached with family and limit to the one that is over it (RFC 4486)."""
+    words = f"--kill limit/session -- listen --many {place()} -- limit -LR --session 2 -- connect --wait listen"
+    async with router() as (address, peers), many(f"{words} {address}") as run:
+        left = await run.dial()
+        right = await join(left, peers, 65001)
+        await left.say(*(route(f"10.{number}.0.0/16") for number in range(50)))
+        assert await left.fault() == (6, 1, bytes.fromhex("0001 01 00000002"))
+        assert (await right.fault())[:2] == (6, 2)
+        await run.told("session killed by event")
+        (line,) = [line for line in run.log.lines if "killed by event" in line]
+        assert "side=left peer=127." in line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import socket
 
@@ -10,6 +11,7 @@ import pytest
 
 from bgpipe.app.build import build
 from bgpipe.app.grammar import parse
+from bgpipe.net.secret import without_secrets
 from bgpipe.net.tls import server_context
 from bgpipe.pipeline.errors import ConfigError
 from bgpipe.wire import caps
@@ -255,3 +257,46 @@ async def test_malformed_kill() -> None:
         await left.say(Message(UPDATE, body))
         assert (await left.fault())[:2] == (3, 6)
         assert [each.type_code for each in await right.all()] == [NOTIFICATION]
+
+
+async def test_rate_sample_drops_no_session_messages() -> None:
+    """Only UPDATEs; without the others there would be no session."""
+    words = f"-- listen --rate-sample 1 {place()} -- connect --wait listen --rate-sample 1"
+    async with router() as (address, peers), running(f"{words} {address}") as run:
+        left, right = await pair(run, peers)
+        await left.say(*(update(f"10.{number}.0.0/16") for number in range(20)))
+        cease = Message(NOTIFICATION, Notification.shutdown().encode())
+        await left.say(cease)
+        await left.close()
+        heard = await right.all()
+        assert heard[-1].octets == cease.octets
+        assert len(heard) < 5
+        await run.told("--rate-sample drops UPDATEs")
+
+
+def test_keys_from_variables_and_files(tmp_path, monkeypatch) -> None:
+    """As --auth takes them; each @name has variables of its own. Programs that we start don't get them."""
+    path = tmp_path / "key"
+    path.write_text("from file\nmore\n")
+    monkeypatch.setenv("SITE_KEY", "from variable")
+    monkeypatch.setenv("BGPIPE_CONNECT_MD5", "for all")
+    monkeypatch.setenv("BGPIPE_EAST_MD5", "for east")
+    monkeypatch.setenv("OTHER", "stays")
+
+    def key(words: str) -> str:
+        line = parse(["--", "speaker", "--", *words.split()], dict(os.environ))
+        pipeline = build(line, Records())  # type: ignore[arg-type]
+        return pipeline.stages[1].tcp_options().md5  # type: ignore[attr-defined]
+
+    assert key("connect --md5 $SITE_KEY 192.0.2.1") == "from variable"
+    assert key(f"connect --md5 {path} 192.0.2.1") == "from file"
+    assert key("connect --md5 plain 192.0.2.1") == "plain"
+    assert key("connect 192.0.2.1") == "for all"
+    assert key("@east connect 192.0.2.1") == "for east"
+    left = without_secrets()
+    assert left["OTHER"] == "stays"
+    assert not {"SITE_KEY", "BGPIPE_CONNECT_MD5", "BGPIPE_EAST_MD5"} & left.keys()
+    with pytest.raises(ConfigError, match="--md5: the variable \\$NO_SUCH is not set"):
+        key("connect --md5 $NO_SUCH 192.0.2.1")
+    with pytest.raises(ValueError, match=f"--md5: {tmp_path}/none: No such file"):
+        key(f"connect --md5 {tmp_path}/none 192.0.2.1")

@@ -27,7 +27,7 @@ MAX_LOGGED = 10
 def build(line: CommandLine, log: StderrLog) -> Pipeline:
     """Raises ConfigError."""
     options = line.options
-    if not options.http and (options.http_auth or options.http_open):
+    if not options.http and options.explicit & {"http-auth", "http-open"}:  # in the environment they may be for others
         raise ConfigError("--http-auth and --http-open need --http")
     capabilities = parse_capabilities(options.caps) if options.caps else ()
     pipeline = Pipeline(log=log, context=make_context(options, capabilities), capabilities=capabilities)
@@ -49,7 +49,7 @@ def build(line: CommandLine, log: StderrLog) -> Pipeline:
     told = expand_all(options.events, stage_events)
     pipeline.bus.on(told, log_event(pipeline))
     kills = expand_all(options.kill, ("STOP",))
-    pipeline.bus.on(kills, lambda event: pipeline.kill(event.name))
+    pipeline.bus.on(kills, lambda event: pipeline.kill(event.name, event))
     pipeline.want(kills)
     if options.events != GlobalOptions.events.default:
         pipeline.want(told)

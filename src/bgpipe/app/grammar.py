@@ -80,6 +80,8 @@ def _read_stage(
     stage.index = index
     try:
         stage.take_environment(environment, f"{PREFIX}{command}_")
+        if own := re.sub("[^A-Za-z0-9]+", "_", name).strip("_"):
+            stage.take_environment(environment, f"{PREFIX}{own}_")
         rest = stage.scan(words)
     except UsageError as error:
         raise UsageError(f"{stage.name}: {error}{_misplaced(error)}") from None
@@ -88,7 +90,7 @@ def _read_stage(
         return stage, []
     count = len(rest) if stage.take_all else 1 if stage.argument else 0
     if stage.argument and not rest:
-        raise ConfigError(f"{stage.name}: needs an argument: {stage.argument}")
+        raise UsageError(f"{stage.name}: needs an argument: {stage.argument}")
     stage.arguments = rest[:count]
     stage.words = words[: len(words) - len(rest) + count]
     return stage, rest[count:]

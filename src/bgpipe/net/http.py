@@ -16,10 +16,13 @@ from typing import Final
 from aiohttp import web
 
 from .basic_auth import CHALLENGE, authorized, explain_refusal
-from .tcp import TcpOptions, listen, parse_endpoint
+from .secret import read_secret
+from .tcp import TcpOptions, listen, parse_endpoint, plain_address
 
 MAX_CONNECTIONS: Final = 64
-"""Connections that may be open at the same time; more are closed at once."""
+"""Connections that may be open at the same time; the oldest one makes room for the next."""
+MAX_PER_ADDRESS: Final = 16
+"""The same for one address."""
 REQUEST_TIMEOUT: Final = 10.0
 """Seconds that a connection lives at most, from its first octet to the last of the answer."""
 CLOSING: Final = 0.5
@@ -64,20 +67,7 @@ def read_credentials(text: str, environment: Mapping[str, str] = os.environ) -> 
 
     Raises ValueError, whose text tells no secret.
     """
-    found, where = text, "it"
-    if text.startswith("$"):
-        where = f"the variable {text}"
-        if text[1:] not in environment:
-            raise ValueError(f"{where} is not set")
-        found = environment[text[1:]]
-    elif text.startswith("/"):
-        where = f"the first line of {text}"
-        try:
-            with open(text, encoding="utf-8") as file:
-                found = file.readline().rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-            raise ValueError(f"{text}: {reason}") from None
+    found, where = read_secret(text, environment)
     if ":" not in found:
         raise ValueError(f"{where} must be user:password, with a colon between them")
     return found
@@ -103,6 +93,8 @@ class HttpServer:
     ) -> None:
         self.refused = 0
         """connections closed because there were too many"""
+        self._open: dict[_Connection, str] = {}
+        """those that are open, with the addresses of their clients, the oldest first"""
         self._expected = credentials.encode() if credentials is not None else None
         self._on_error = on_error
         self._on_refused = on_refused
@@ -138,10 +130,27 @@ class HttpServer:
     def _accept(self) -> asyncio.Protocol:
         """What takes the next connection."""
         server = self._runner.server
-        if server is None or len(server.connections) >= self._most:
-            self.refused += 1
-            return _Refusal()
-        return _Connection(server(), self._timeout)
+        assert server is not None
+        return _Connection(server(), self._timeout, self._enter, self._leave)
+
+    def _enter(self, connection: _Connection, host: str) -> None:
+        """The oldest connection makes room, first of those from the same address: requests take milliseconds, so it is
+        idle, or sends its request too slowly."""
+        same = [each for each, address in self._open.items() if address == host]
+        if len(same) >= MAX_PER_ADDRESS:
+            oldest = same[0]
+        elif len(self._open) >= self._most:
+            oldest = next(iter(self._open))
+        else:
+            self._open[connection] = host
+            return
+        self.refused += 1
+        self._on_refused(self._open.pop(oldest), "too many connections: the oldest one is closed")
+        oldest.abort()
+        self._open[connection] = host
+
+    def _leave(self, connection: _Connection) -> None:
+        self._open.pop(connection, None)
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Answer) -> web.StreamResponse:
@@ -171,9 +180,17 @@ class HttpServer:
 class _Connection(asyncio.Protocol):
     """Gives `inner` what comes, until time or octets are used up."""
 
-    def __init__(self, inner: asyncio.Protocol, timeout: float) -> None:
+    def __init__(
+        self,
+        inner: asyncio.Protocol,
+        timeout: float,
+        on_made: Callable[[_Connection, str], None],
+        on_lost: Callable[[_Connection], None],
+    ) -> None:
         self._inner = inner
         self._timeout = timeout
+        self._on_made = on_made
+        self._on_lost = on_lost
         self._room = MAX_REQUEST
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -181,6 +198,10 @@ class _Connection(asyncio.Protocol):
         self._transport = transport
         self._timer = asyncio.get_running_loop().call_later(self._timeout, transport.abort)
         self._inner.connection_made(transport)
+        self._on_made(self, plain_address(transport.get_extra_info("peername") or ("",)))
+
+    def abort(self) -> None:
+        self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         self._room -= len(data)
@@ -200,12 +221,5 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()
+        self._on_lost(self)
         self._inner.connection_lost(exc)
-
-
-class _Refusal(asyncio.Protocol):
-    """Closes the connection at once."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.abort()

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from .pipes import Reader, Writer
+from .secret import without_secrets
 
 MAX_LINE: Final = 4096
 """Octets of a line of standard error that are told; more is a new line."""
@@ -76,6 +77,7 @@ class Process:
                 stdout=theirs[1] if writes else asyncio.subprocess.DEVNULL,
                 stderr=theirs[2],
                 start_new_session=True,
+                env=without_secrets(),
             )
         except BaseException as error:
             _close(ours)

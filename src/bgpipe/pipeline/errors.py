@@ -18,11 +18,15 @@ class ConfigError(ValueError):
 
 
 class StageError(Exception):
-    """A stage that can't go on (exit code 1). reason: in one word, for counting."""
+    """A stage that can't go on (exit code 1).
 
-    def __init__(self, text: str = "", *, reason: str = "error") -> None:
+    reason: in one word, for counting. side: "L" or "R" of the peer that it is about, "" for none.
+    """
+
+    def __init__(self, text: str = "", *, reason: str = "error", side: str = "") -> None:
         super().__init__(text)
         self.reason = reason
+        self.side = side
 
 
 class DamagedInput(StageError):

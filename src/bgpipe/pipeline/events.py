@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from ..wire.message import Message
+    from ..wire.notification import Notification
 
 START: Final = "bgpfix/pipe.START"
 STOP: Final = "bgpfix/pipe.STOP"
@@ -53,6 +54,8 @@ class Event:
     error: Exception | None = None
     stage: str = ""
     values: tuple[Any, ...] = field(default=())
+    notification: Notification | None = None
+    """what the peer is told that sent the message, if somebody ends the session because of this"""
 
 
 Handler = Callable[[Event], object]

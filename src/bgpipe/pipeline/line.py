@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..wire.block import FLAG_CHECKED, FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT, FLAG_TOLD, FLAGS, Block
 from ..wire.item import Item
-from ..wire.message import NOTIFICATION, Message
+from ..wire.message import NOTIFICATION, UPDATE, Message
 from .callback import Callback
 from .errors import ConfigError, StageError, nearest
 from .lifecycle import Kind
@@ -272,7 +272,12 @@ class Input:
         """One message into a line whose rate is limited here."""
         assert self.bucket is not None
         while wait := self.bucket.take():
+            if self.stage.rate_sample and self.session and message.type_code != UPDATE:
+                break  # without OPENs, KEEPALIVEs and NOTIFICATIONs there is no session
             if self.stage.rate_sample:
+                if self.session and not self.stage.drops["rate"]:
+                    text = "--rate-sample drops UPDATEs of this session: routes will be missing or stay too long"
+                    self.pipeline.log.warning(text, stage=str(self.stage))
                 self.stage.drops["rate"] += 1
                 return
             yield wait

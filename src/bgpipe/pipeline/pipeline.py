@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ..wire.context import AS4, WireContext
+from ..wire.notification import Notification
 from . import events, wiring
 from .errors import StageError, nearest
 from .events import Bus, Event
 from .lifecycle import Action, Cause, Kind, Record, State, next_step
 from .line import Line, failure
+from .metrics import SIDES
 from .shared import Shared
 from .tracker import Tracker
 from .verdict import Verdicts
@@ -153,6 +155,7 @@ class Pipeline:
         values: tuple[Any, ...] = (),
         error: Exception | None = None,
         stage: str = "",
+        notification: Notification | None = None,
     ) -> None:
         """Tells an event to all who want it. Those stages that it starts are prepared together."""
         self.events[name] += 1
@@ -169,6 +172,7 @@ class Pipeline:
                 error=error,
                 stage=stage,
                 values=values,
+                notification=notification,
             )
         )
         started, self._starting = self._starting, outer
@@ -428,12 +432,22 @@ class Pipeline:
             if stage.running:
                 stage.flush()
 
-    def kill(self, reason: str) -> None:
-        """Ends the process at once; of many sessions in one, only this one. The first reason counts."""
+    def kill(self, reason: str, event: Event | None = None) -> None:
+        """Ends the process at once; of many sessions in one, only this one. The first reason counts.
+
+        event: the one that is the reason. If it has a NOTIFICATION, the peers hear of the end before.
+        """
         if self.killed:
             return
         self.killed = True
-        self.log.error("session killed by event", event=reason)
+        if event is None or event.notification is None or event.message is None:
+            self.log.error("session killed by event", event=reason)
+        else:
+            side = "R" if event.message.direction == "L" else "L"
+            peer = self.values.get(f"{side}_REMOTE_ADDR", "")
+            self.log.error("session killed by event", event=reason, side=SIDES[side], peer=peer)
+            for stage in self.stages:
+                stage.notify(event.notification if stage.side == side else Notification.shutdown())
         self.on_kill(reason)
 
     def _on_handler_error(self, owner: object, error: Exception) -> None:

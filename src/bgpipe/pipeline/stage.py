@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ..wire.block import Block
     from ..wire.item import Item
     from ..wire.message import Message
+    from ..wire.notification import Notification
     from .metrics import Metrics
     from .pipeline import Pipeline
 
@@ -274,9 +275,27 @@ class Stage(Options):
         self.inputs.append(new_input)
         return new_input
 
-    def event(self, what: str, message: Message | None = None, *values: Any, error: Exception | None = None) -> None:
-        """Emits the event `<name>/<what>`."""
-        self.pipeline.emit(f"{self.name}/{what}", message=message, values=values, error=error, stage=str(self))
+    def notify(self, notification: Notification) -> None:
+        """Sends the last message to the peer, if the stage has one, past the lines."""
+
+    def event(
+        self,
+        what: str,
+        message: Message | None = None,
+        *values: Any,
+        error: Exception | None = None,
+        notification: Notification | None = None,
+    ) -> None:
+        """Emits the event `<name>/<what>`. notification: what the sender of the message is told if that ends its
+        session."""
+        self.pipeline.emit(
+            f"{self.name}/{what}",
+            message=message,
+            values=values,
+            error=error,
+            stage=str(self),
+            notification=notification,
+        )
 
     # where its options mean something to the lines
 

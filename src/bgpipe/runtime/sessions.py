@@ -10,13 +10,15 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from ..net.acceptor import Acceptor, Arrival
 from ..net.errors import explain_error
 from ..pipeline import events
 from ..pipeline.errors import ConfigError, SessionLost, StageError
 from ..pipeline.events import Event
-from ..pipeline.metrics import Metrics
+from ..pipeline.metrics import SIDES, Metrics
+from ..pipeline.options import format_duration
 from ..pipeline.pipeline import Log, Pipeline
 from ..pipeline.stage import ListenSpec, Stage
 from ..session.damping import Damping
@@ -25,6 +27,7 @@ from ..tasks import Tasks
 from ..wire.notification import CEASE, COLLISION, Notification
 from .log import StderrLog
 from .runner import Runner
+from .status import peers
 
 
 class _Inside:
@@ -111,7 +114,8 @@ class Sessions:
                 if self._interrupted.is_set():
                     return
                 wait = damping.failed(_since(established))
-                self._log.warning(f"{error}; next session in {wait:.0f} s")
+                fields = session_fields(pipeline, _since(established), error)
+                self._log.warning(f"{error}; next session in {wait:.0f} s", **fields)
                 pipeline.emit(events.RECONNECT, error=error, values=(damping.failures,))
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._interrupted.wait(), wait)
@@ -189,8 +193,12 @@ class Sessions:
                     break
             pipeline.on_kill = lambda reason: pipeline.fail(StageError(f"killed by {reason}", reason="killed"))
             await self._run(pipeline)
-        except (StageError, ConfigError) as error:
-            log.info(f"session ended: {error}")
+            log.info("session ended", **session_fields(pipeline, _since(established)))
+        except StageError as error:
+            tell = log.info if self._interrupted.is_set() else log.warning
+            tell(f"session ended: {error}", **session_fields(pipeline, _since(established), error))
+        except ConfigError as error:
+            log.warning(f"session ended: {error}", peer=arrival.endpoint)
         except Exception as error:
             log.error(f"session ended: unexpected {type(error).__name__}: {error}")
             log.debug("unexpected error", exc_info=error)
@@ -217,6 +225,20 @@ class Sessions:
             self.on_end(pipeline)
             self._runners.discard(runner)
             del self.active[pipeline.number]
+
+
+def session_fields(pipeline: Pipeline, seconds: float, error: StageError | None = None) -> dict[str, Any]:
+    """For the log: both peers with their AS numbers, how long the session was established, and who ended it and why."""
+    fields: dict[str, Any] = {}
+    if error is not None:
+        fields["reason"] = error.reason
+        if error.side:
+            fields["side"] = SIDES[error.side]
+    for side, peer in peers(pipeline).items():
+        if "remote" in peer:
+            fields[side] = peer["remote"] + (f" AS{peer['peer']['asn']}" if "peer" in peer else "")
+    fields["established_for"] = format_duration(round(seconds)) if seconds else "0s"
+    return fields
 
 
 def _note_time(times: list[float], event: Event) -> None:

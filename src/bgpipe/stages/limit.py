@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from functools import cached_property
 from typing import Any
 
@@ -35,6 +36,7 @@ from ..wire.block import Block
 from ..wire.errors import WireError
 from ..wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_MULTICAST, IPV6_UNICAST, Family
 from ..wire.message import UPDATE, Message
+from ..wire.notification import CEASE, MAX_PREFIXES, Notification
 from ..wire.prefix import Prefix
 from ..wire.update import Update
 
@@ -221,7 +223,8 @@ class Limit(Consuming):
         self.removed[what] += 1
         if self._wanted(what):  # in a flood the text of each costs most
             limits = [most] if what & COUNTED else []
-            self.event(NAMES[what], message, str(prefix), origin, *limits)
+            notification = _cease(_family(message.update, field), most) if limits else None
+            self.event(NAMES[what], message, str(prefix), origin, *limits, notification=notification)
 
     def _tell_near(self, message: Message, limit: int, prefix: Prefix) -> None:
         """A limit has come near: of the session, of all, of an origin AS or a block."""
@@ -241,6 +244,11 @@ class Limit(Consuming):
         side = "R" if message.direction == "L" else "L"
         peer = self.pipeline.values.get(f"{side}_REMOTE_ADDR")
         return {"side": SIDES[side]} | ({"peer": peer} if peer else {})
+
+
+def _cease(family: Family, most: int) -> Notification:
+    """Maximum Number of Prefixes Reached, with the family and the limit (RFC 4486 section 4)."""
+    return Notification(CEASE, MAX_PREFIXES, struct.pack("!HBI", family.afi, family.safi, most))
 
 
 def _family(update: Update, field: int) -> Family:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from ssl import SSLContext
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from ..net.errors import explain_error
 from ..net.pipes import Link
+from ..net.secret import read_secret
 from ..net.tls import client_context, server_context
 from ..net.tunnel import TunnelLink
 from ..net.tunnel_client import TunnelClient
@@ -300,7 +300,10 @@ class Websocket(ExternalFilter):
 def read_credentials(text: str) -> tuple[str, str]:
     """User and password, from $ENV or the first line of a file. Raises ValueError."""
     if text.startswith("$"):
-        line = os.environ.get(text[1:], "")
+        try:
+            line = read_secret(text)[0]
+        except ValueError:
+            line = ""
         if not line:
             raise ValueError(f"--auth: there is no {text} in the environment")
     else:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...net.connection import Connection
 from ...net.errors import explain_error
+from ...net.secret import read_secret
 from ...net.tcp import TcpOptions, check_keys
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, SessionLost, StageError
@@ -50,8 +51,16 @@ MAX_UNSENT_TOLD: Final = 10
 class PeerStage(Producing):
     """One peer, over TCP."""
 
-    md5 = Option(TEXT, "", "sign the session with TCP MD5 (RFC 2385)", metavar="KEY", secret=True)
-    ao = Option(TEXT, "", "authenticate the session with TCP-AO (RFC 5925)", metavar="ID:KEY", secret=True)
+    md5 = Option(
+        TEXT, "", "sign the session with TCP MD5 (RFC 2385): the key, $VARIABLE or /file", metavar="KEY", secret=True
+    )
+    ao = Option(
+        TEXT,
+        "",
+        "authenticate the session with TCP-AO (RFC 5925): ID:KEY, $VARIABLE or /file that says so",
+        metavar="ID:KEY",
+        secret=True,
+    )
     transparent = Option(FLAG, False, "use the addresses of others (IP_TRANSPARENT)")
     ttl = Option(INTEGER, 0, "TTL of what we send; 0 leaves it to the system", metavar="N")
     min_ttl = Option(
@@ -121,18 +130,37 @@ class PeerStage(Producing):
             if self.values.get(name) == "":  # such as that of a variable that isn't set: no reason to speak unsigned
                 raise ConfigError(f"--{name}: the key is empty")
         try:
-            check_keys(self.md5, self.ao)
+            check_keys(*("" if key.startswith("/") else self._key(name) for name, key in self._keys))
         except ValueError as error:
             raise ConfigError(str(error)) from None
         unused = [f"--{name}" for name in ("cert", "key", "ca", "insecure") if name in self.explicit]
         if unused and not self.tls:
             raise ConfigError(f"{', '.join(unused)}: only with --tls, which is not there")
 
+    @property
+    def _keys(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        return ("md5", self.md5), ("ao", self.ao)
+
+    def _key(self, name: str) -> str:
+        """The key that an option says, or names a variable or a file for. Raises ValueError."""
+        text: str = self.values.get(name, "")
+        if not text:
+            return ""
+        try:
+            key, where = read_secret(text)
+        except ValueError as error:
+            raise ValueError(f"--{name}: {error}") from None
+        if not key:
+            raise ValueError(f"--{name}: the key is empty: {where} says nothing")
+        return key
+
     def tcp_options(self) -> TcpOptions:
-        """Raises OSError, ValueError where a file for TLS can't be used."""
+        """Raises OSError, ValueError where a file for TLS, or one with a key, can't be used."""
+        md5, ao = self._key("md5"), self._key("ao")
+        check_keys(md5, ao)
         return TcpOptions(
-            md5=self.md5,
-            ao=self.ao,
+            md5=md5,
+            ao=ao,
             ttl=self.ttl,
             min_ttl=self.min_ttl,
             transparent=self.transparent,
@@ -261,6 +289,11 @@ class PeerStage(Producing):
         else:
             about = {"stage": str(self)}
         self.pipeline.log.info("negotiated session capabilities", **about, caps=ours.agreement.json)
+
+    def notify(self, notification: Notification) -> None:
+        if self.connected and self.facts.first_notification is None and self.codec.sent[message.OPEN]:
+            self.send(Message(message.NOTIFICATION, notification.encode()))
+            self.flush()
 
     # what an operator may want to see
 
@@ -399,10 +432,10 @@ class PeerStage(Producing):
         """Why the session ended: because of the peer that sent the first NOTIFICATION, whichever connection is closed
         first; else because of this connection."""
         told = [(stage.facts.first_notification, stage) for stage in self.peers]
-        sent = [(first.time, str(stage), first) for first, stage in told if first is not None and first.side == "peer"]
-        for _, stage, first in sorted(sent)[:1]:
-            return SessionLost(f"{stage}: peer sent {first.notification}", reason="notification")
-        return SessionLost(f"{self}: {text}", reason=cause)
+        sent = [(first.time, stage, first) for first, stage in told if first is not None and first.side == "peer"]
+        for _, stage, first in sorted(sent, key=lambda each: (each[0], each[1].index))[:1]:
+            return SessionLost(f"{stage}: peer sent {first.notification}", reason="notification", side=stage.side)
+        return SessionLost(f"{self}: {text}", reason=cause, side=self.side)
 
     @property
     def peers(self) -> list[PeerStage]:
