@@ -110,6 +110,11 @@ RESPELLED = [
          '"flags":"OT"}},"unreach":["10.0.0.0/8"],"reach":["10.0.0.0/8"]}'),
     line('{"attrs":{"AGGREGATOR":{"flags":"OT","value":{"addr":"192.0.2.1","asn":1}}}}'),
     line('{"attrs": {"ASPATH": {"flags": "T", "value": [1, 2, [3, 4], 5]}, "MED": {"value": 5, "flags": "O"}}}'),
+    line(tags='{"OTHER":"1"}'),
+    line(tags='{"rov/status":"VALID","PEER_AS":"1","x y":"#:,{}[]~"}'),
+    line(tags='{"PEER_AS":"1","a":"1","b":"2","WIRE":"AS2"}'),
+    line(tags='{ "b" : "2" , "WIRE" : "AS4" , "a" : "1" , "LOCAL_IP" : "192.0.2.2" }'),
+    line(tags="{" + ",".join(f'"T{n}":"1"' for n in range(20)) + "}"),
     line(tags='{"INTERFACE":"1","LOCAL_IP":"192.0.2.2","LOCAL_AS":"2","PEER_IP":"192.0.2.1","PEER_AS":"1"}'),
     line('{"attrs":{"ASPATH":{"flags":"T","value":[1,23456]}}}', tags='{"WIRE":"AS2","PEER_AS":"1"}'),
     line('{"attrs": {"ASPATH": {"flags": "T", "value": [1, 23456]}}}', tags='{"WIRE": "AS2"}'),
@@ -210,8 +215,21 @@ DECLINED = [
     line(tags='{"PEER_IP":"::1.2.3.4"}'),
     line(tags='{"PEER_IP":"192.0.2.1","LOCAL_IP":"2001:db8::1"}'),
     line(tags='{"INTERFACE":"65536"}'),
-    line(tags='{"OTHER":"1"}'),
     line(tags='{"ACTION":"DROP"}'),
+    line(tags='{"a":"1","ACTION":"DROP"}'),
+    line(tags='{"a":"1","a":"2"}'),
+    line(tags='{"a":"1","b":"2", "a":"1"}'),
+    line(tags='{"a":""}'),
+    line(tags='{"":"a"}'),
+    line(tags='{"a":1}'),
+    line(tags='{"a":null}'),
+    line(tags='{"a":"\\u0041"}'),
+    line(tags='{"a":"\u00e9"}'),
+    line(tags='{"a":"\x7f"}'),
+    line(tags='{"a":"1"'),
+    line(tags='{"a":"1}'),
+    line(tags='{"PEER_AS":"0","a":"1"}'),
+    line(tags='{"value":"1"}'),
     line(tags='{"WIRE":"AS3"}'),
     line(tags='{"WIRE":"as2"}'),
     line(tags='{"WIRE":"AS2|ADDPATH"}'),
@@ -269,7 +287,7 @@ def encode(records: bytes) -> bytes:
 
 @pytest.mark.parametrize("text", TAKEN + RESPELLED, ids=lambda text: text.decode()[:120])
 def test_our_own_lines_are_taken(text, monkeypatch):
-    octets, index, end = accel.json_in.decode(b"#\n" + text, 2)
+    octets, index, end, _ = accel.json_in.decode(b"#\n" + text, 2)
     assert end == len(text) + 2
     assert len(Block(octets, index)) == 1
     assert octets.startswith(MARKER)
@@ -278,10 +296,27 @@ def test_our_own_lines_are_taken(text, monkeypatch):
 
 @pytest.mark.parametrize("text", DECLINED, ids=lambda text: text.decode()[:120])
 def test_other_lines_are_left_to_python(text, monkeypatch):
-    assert accel.json_in.decode(text, 0) == (b"", bytearray(), 0)
+    assert accel.json_in.decode(text, 0) == (b"", bytearray(), 0, b"")
     assert accel.json_in.decode(line() + text + line(), 0)[2] == len(line())
     around = line() + text + b"\n" + line()
     assert decode(around) == decode_in_python(around, monkeypatch)
+
+
+def test_equal_tags_share_their_text():
+    lines = b"".join(line(tags=f'{{"PEER_AS":"{1 + n % 3}","a":"{n % 2}"}}') for n in range(600))
+    octets, index, end, tags = accel.json_in.decode(lines, 0)
+    assert end == len(lines)
+    assert len(tags) == 6 * (4 + len('"PEER_AS":"1","a":"0"'))
+    block = Block(octets, index, tags)
+    assert [message.tags for message in block] == [{"PEER_AS": str(1 + n % 3), "a": str(n % 2)} for n in range(600)]
+    assert json.Encoder().encode(block) == lines
+
+
+def test_many_different_tags():
+    lines = b"".join(line(tags=f'{{"PEER_AS":"1","note":"{n}{"x" * (n % 90)}"}}') for n in range(3000))
+    octets, index, end, tags = accel.json_in.decode(lines, 0)
+    assert end == len(lines)
+    assert json.Encoder().encode(Block(octets, index, tags)) == lines
 
 
 @pytest.mark.parametrize("records", [sample_records, rare_records])
@@ -305,7 +340,7 @@ def test_all_updates_of_the_sample_are_taken():
     lines = b"".join(line for line in every if b'"UPDATE"' in line and b'"#' not in line)
     pos = declined = 0
     while pos < len(lines):
-        _, _, pos = accel.json_in.decode(lines, pos)
+        pos = accel.json_in.decode(lines, pos)[2]
         if pos < len(lines):
             declined += 1
             pos = lines.index(b"\n", pos) + 1
@@ -324,7 +359,7 @@ def test_broken_lines(monkeypatch):
 @given(st.integers(0, 253402300799_999_999))
 def test_times(time):
     text = json.format_time(time)
-    octets, index, _ = accel.json_in.decode(line(time=text), 0)
+    octets, index, *_ = accel.json_in.decode(line(time=text), 0)
     assert [message.time for message in Block(octets, index)] == [time]
 
 
@@ -336,7 +371,7 @@ def test_ipv6_addresses(words):
     address = b"".join(word.to_bytes(2, "big") for word in words)
     text = format_address(address)
     update = MP_REACH % ('{"af":"IPV6/UNICAST","nexthop":"2001:db8::1","prefixes":["%s/128"]}' % text)
-    octets, index, _ = accel.json_in.decode(line(update), 0)
+    octets, index, *_ = accel.json_in.decode(line(update), 0)
     if "." in text:
         assert not index
     else:
@@ -346,7 +381,7 @@ def test_ipv6_addresses(words):
 @given(st.text("0123456789abcf:", max_size=24))
 def test_other_ipv6_texts(text):
     update = MP_REACH % ('{"af":"IPV6/UNICAST","nexthop":"2001:db8::1","prefixes":["%s/128"]}' % text)
-    octets, index, _ = accel.json_in.decode(line(update), 0)
+    octets, index, *_ = accel.json_in.decode(line(update), 0)
     for message in Block(octets, index):
         assert format_address(message.body[-16:]) == text
 
@@ -354,5 +389,5 @@ def test_other_ipv6_texts(text):
 def test_only_from_inside():
     with pytest.raises(ValueError, match="before the first"):
         accel.json_in.decode(line(), -1)
-    assert accel.json_in.decode(b"", 0) == (b"", bytearray(), 0)
-    assert accel.json_in.decode(line(), 10_000) == (b"", bytearray(), 10_000)
+    assert accel.json_in.decode(b"", 0) == (b"", bytearray(), 0, b"")
+    assert accel.json_in.decode(line(), 10_000) == (b"", bytearray(), 10_000, b"")

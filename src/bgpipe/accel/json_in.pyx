@@ -1,7 +1,7 @@
 """JSON lines to blocks: the messages that bgpipe.formats.json reads from them, or a place where it must go on.
 
 Taken are lines that say it as our own encoder does: no spaces, keys in its order, numbers without leading zeros,
-addresses in the form of RFC 5952, tags that a per-peer header can say in the same words. A line with blanks, or with
+addresses in the form of RFC 5952, tags of printable ASCII. A line with blanks, or with
 keys in another order, is put into that form first (see `canonical`). Everything else is declined.
 
 Octets are written without looking at how much room is left, because `decode` has asked for enough before each line:
@@ -15,8 +15,8 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 from .block cimport AS4, LEFT, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIGHT, Entry
-from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, sub, take, wrote
-from .spelling cimport canonical
+from .octets cimport Reader, Writer, bytes_start, close_writer, left, open_writer, reader, room, sub, take, u8, wrote
+from .spelling cimport OTHER_RANK, canonical, rank_of
 from .text cimport get_ipv4, get_ipv6, get_number, get_prefixes, match, put_u16, put_u32, read_digits, read_number
 from .update cimport (
     AGGREGATOR, AS4_AGGREGATOR, AS4_PATH, AS_PATH, AS_SEQUENCE, AS_SET, ATOMIC_AGGREGATE, CLUSTER_LIST, COMMUNITY,
@@ -35,6 +35,8 @@ cdef enum:
     KEEPALIVE = 4
     MAX_SEGMENT = 255
     PEER_HEADER = 44  # octets of the longest
+    MAX_OTHER_TAGS = 32
+    FRAGMENTS = 256   # slots of the cache of texts of tags
 
 
 cdef struct Width:
@@ -441,14 +443,62 @@ cdef inline size_t get_address(uint8_t* address, Reader* r) noexcept nogil:
     return size
 
 
-cdef inline uint8_t* get_tags(uint8_t* p, Reader* r) noexcept nogil:
-    """The per-peer header that says these tags, with AS numbers of 4 octets (see bgpipe.wire.block)."""
+cdef inline bint skip_text(Reader* r) noexcept nogil:
+    """Passes over a string of printable ASCII without escapes that is not empty, and its quotes."""
+    cdef uint8_t char
+    cdef size_t start
+    if not match(r, b'"'):
+        return False
+    start = r.pos
+    while True:
+        char = u8(r)
+        if char == c'"':
+            return r.pos > start + 1
+        if char < c" " or char > c"~" or char == c"\\":
+            return False
+
+
+cdef inline bint skip_other_tags(Reader* r, bint* first) noexcept nogil:
+    """Passes over the tags that a per-peer header has no place for, none of which may come twice; False declines."""
+    cdef Reader keys[MAX_OTHER_TAGS]
+    cdef Reader again
+    cdef unsigned count = 0, i
+    cdef size_t size
+    while count < MAX_OTHER_TAGS:
+        again = r[0]
+        if not first[0] and not match(r, b","):
+            return True
+        keys[count] = reader(r.base, r.pos, r.end)
+        if not skip_text(r):
+            r[0] = again
+            return True
+        size = r.pos - keys[count].pos
+        keys[count].end = r.pos
+        if rank_of(r.base + keys[count].pos, size) != OTHER_RANK or memcmp(r.base + keys[count].pos, b'"ACTION"', 8) == 0:
+            r[0] = again
+            return True
+        for i in range(count):
+            if left(&keys[i]) == size and memcmp(r.base + keys[i].pos, r.base + keys[count].pos, size) == 0:
+                return False
+        if not match(r, b":") or not skip_text(r):
+            return False
+        first[0] = False
+        count += 1
+    return False
+
+
+cdef inline uint8_t* get_tags(uint8_t* p, Reader* r, Reader* members) noexcept nogil:
+    """The per-peer header that says these tags, with AS numbers of 4 octets (see bgpipe.wire.peer).
+
+    members: the text of all tags if the header doesn't say them all, else nothing.
+    """
     cdef uint8_t address[16]
     cdef uint64_t number = 1
-    cdef size_t size = 4, peer_size = 0
+    cdef size_t size = 4, peer_size = 0, start
     cdef bint first = True
     if not match(r, b"{"):
         return NULL
+    members[0] = reader(r.base, r.pos, r.pos)
     memset(p, 0, PEER_HEADER)
     if match_member(r, b'"PEER_AS":"', &first):
         if not read_number(r, 0xFFFFFFFF, &number) or number == 0 or not match(r, b'"'):
@@ -471,14 +521,22 @@ cdef inline uint8_t* get_tags(uint8_t* p, Reader* r) noexcept nogil:
         if not read_number(r, 0xFFFF, &number) or number == 0 or not match(r, b'"'):
             return NULL
         put_u16(p + 8, <uint32_t> number)
+    start = r.pos
+    if not skip_other_tags(r, &first):
+        return NULL
+    if r.pos > start:
+        members.end = r.pos
     if match_member(r, b'"WIRE":"AS2"', &first) or match_member(r, b'"WIRE":"AS4"', &first):
         pass  # read_width has seen it
     p[11] = 1 if size == 4 else 2
     return p + 12 + 2 * size if match(r, b"}") else NULL
 
 
-cdef inline uint8_t* get_line(uint8_t* p, Reader* r, Clock* clock, Entry* entry) noexcept nogil:
-    """A message, and its per-peer header behind it; fills the entry, with offsets from `p`."""
+cdef inline uint8_t* get_line(uint8_t* p, Reader* r, Clock* clock, Entry* entry, Reader* members) noexcept nogil:
+    """A message, and its per-peer header behind it; fills the entry, with offsets from `p`, but not its tags.
+
+    members: the text of the tags if the header doesn't say them all, else nothing.
+    """
     cdef uint8_t* start = p
     cdef uint64_t seq
     cdef unsigned kind
@@ -513,6 +571,7 @@ cdef inline uint8_t* get_line(uint8_t* p, Reader* r, Clock* clock, Entry* entry)
     entry.peer = <uint32_t> (p - start)
     entry.length = <uint16_t> (p - start)
     entry.tags = 0
+    members[0] = reader(r.base, 0, 0)
     if width.octets == 2:
         entry.flags ^= AS4
     if match(r, b"]") or match(r, b",null]"):
@@ -520,8 +579,44 @@ cdef inline uint8_t* get_line(uint8_t* p, Reader* r, Clock* clock, Entry* entry)
         return p if left(r) == 0 else NULL
     if not match(r, b","):
         return NULL
-    p = get_tags(p, r)
+    p = get_tags(p, r, members)
     return p if p != NULL and match(r, b"]") and left(r) == 0 else NULL
+
+
+cdef struct Fragment:
+    uint32_t hash
+    uint32_t place  # behind its length; 0 is a free slot
+    uint32_t size
+
+
+cdef inline uint32_t put_fragment(Writer* tags, Fragment* known, Reader members) noexcept nogil:
+    """The column `tags` of an entry whose tags have this text (bgpipe.wire.tags); 0 if memory ran out."""
+    cdef const uint8_t* text = members.base + members.pos
+    cdef uint32_t size = <uint32_t> left(&members)
+    cdef uint32_t hash = 2166136261
+    cdef uint32_t i
+    cdef Fragment* slot
+    cdef uint8_t* p
+    for i in range(size):
+        hash = (hash ^ text[i]) * 16777619
+    slot = &known[hash % FRAGMENTS]
+    if (
+        slot.place
+        and slot.hash == hash
+        and slot.size == size
+        and memcmp(bytes_start(tags.octets) + slot.place, text, size) == 0
+    ):
+        return slot.place - 3
+    slot.hash = hash
+    slot.size = size
+    slot.place = <uint32_t> tags.used + 4
+    p = room(tags, 4 + size)
+    if p == NULL:
+        return 0
+    p = put_u32(p, size)
+    memcpy(p, text, size)
+    wrote(tags, p + size)
+    return slot.place - 3
 
 
 cdef inline Reader next_line(Reader* r) noexcept nogil:
@@ -539,14 +634,15 @@ cdef inline Reader next_line(Reader* r) noexcept nogil:
 
 
 def decode(bytes lines not None, Py_ssize_t start):
-    """(octets, index, end): a block of the messages from `start` to before the first line that is declined.
+    """(octets, index, end, tags): a block of the messages from `start` to before the first line that is declined.
 
     A line without an end is. `end` may also come where enough has been read. Raises MemoryError.
     """
     cdef Py_ssize_t size = PyBytes_GET_SIZE(lines)
-    cdef Writer octets, entries, scratch
+    cdef Writer octets, entries, scratch, tags
+    cdef Fragment known[FRAGMENTS]
     cdef size_t offset
-    cdef Reader r, line, text
+    cdef Reader r, line, text, members
     cdef uint8_t* start_of
     cdef Clock clock
     cdef Entry entry
@@ -557,6 +653,8 @@ def decode(bytes lines not None, Py_ssize_t start):
     open_writer(&octets, 1 << 12)  # not more, since the first line may be declined already
     open_writer(&entries, 64 * sizeof(Entry))
     open_writer(&scratch, 64)
+    open_writer(&tags, 64)
+    memset(known, 0, sizeof(known))
     memcpy(clock.text, b"1970-01-01T00:00:00", 19)
     clock.second = 0
     with nogil:
@@ -570,13 +668,17 @@ def decode(bytes lines not None, Py_ssize_t start):
                 break
             offset = octets.used
             start_of = p
-            p = get_line(start_of, &line, &clock, &entry)
+            p = get_line(start_of, &line, &clock, &entry, &members)
             if p == NULL:
                 line = canonical(&scratch, text)
-                p = get_line(start_of, &line, &clock, &entry)
+                p = get_line(start_of, &line, &clock, &entry, &members)
             if p == NULL:
                 break
             wrote(&octets, p)
+            if left(&members):
+                entry.tags = put_fragment(&tags, known, members)
+                if entry.tags == 0:
+                    break
             entry.offset += <uint32_t> offset
             entry.peer += <uint32_t> offset
             p = room(&entries, sizeof(Entry))
@@ -586,5 +688,6 @@ def decode(bytes lines not None, Py_ssize_t start):
             wrote(&entries, p + sizeof(Entry))
             start = r.pos
     close_writer(&scratch)
+    fragments = close_writer(&tags)
     index = close_writer(&entries)
-    return close_writer(&octets), bytearray(index), start
+    return close_writer(&octets), bytearray(index), start, fragments

@@ -144,9 +144,9 @@ class Decoder(base.Decoder):
         pos, end = 0, len(lines)
         while pos < end:
             if json_in is not None:
-                octets, index, stop = json_in.decode(lines, pos)
+                octets, index, stop, tags = json_in.decode(lines, pos)
                 if stop > pos:
-                    block = Block(octets, index)
+                    block = Block(octets, index, tags)
                     self._line += len(block)
                     self.counts.records += len(block)
                     self.counts.messages += len(block)
