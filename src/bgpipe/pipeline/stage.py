@@ -101,13 +101,15 @@ class Stage(Options):
     own_events: tuple[str, ...] = ()
     """its own events, besides those that every stage has"""
 
-    left = Option(FLAG, False, "work in the L direction, from right to left", short="L")
-    right = Option(FLAG, False, "work in the R direction, from left to right", short="R")
+    left = Option(FLAG, False, "work on messages that travel to the left", short="L")
+    right = Option(FLAG, False, "work on messages that travel to the right", short="R")
     take_all = Option(FLAG, False, "take all words up to the next -- as arguments", short="A", name="args")
     wait_for = Option(LIST, (), "start on any of these events", short="W", name="wait", metavar="EVENTS")
     stop_on = Option(LIST, (), "stop on any of these events", short="S", name="stop", metavar="EVENTS")
-    rate_limit = Option(NUMBER, 0.0, "wait where there are more than F messages a second")
-    rate_sample = Option(NUMBER, 0.0, "pass by what is more than F messages a second; drop it on input")
+    rate_limit = Option(NUMBER, 0.0, "let F messages a second through, and let others wait")
+    rate_sample = Option(
+        NUMBER, 0.0, "work on F messages a second; others pass by, or are dropped by a stage that makes messages"
+    )
 
     def __init__(self, name: str = "", arguments: Sequence[str] = ()) -> None:
         super().__init__()
@@ -334,7 +336,7 @@ class Producing(Stage):
         metavar="TARGET",
         old=("inject",),
     )
-    of = Option(TEXTS, (), "drop own messages that don't match; may be repeated", short="O", metavar="FILTER")
+    of = Option(TEXTS, (), "drop messages of this stage that don't match; may be repeated", short="O", metavar="FILTER")
 
     def output_conditions(self) -> list[Filter]:
         return compile_filters(self.of)

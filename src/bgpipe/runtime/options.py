@@ -10,8 +10,10 @@ LEVELS = ("trace", "debug", "info", "warn", "error", "fatal", "panic", "disabled
 class GlobalOptions(Options):
     """What is said of the whole pipeline."""
 
-    version = Option(FLAG, False, "show the version and what is built in", short="v", env=False)
-    explain = Option(FLAG, False, "show what the pipeline would do, and touch nothing", short="n", env=False)
+    version = Option(FLAG, False, "show the version, and whether the compiled part is there", short="v", env=False)
+    explain = Option(
+        FLAG, False, "show what the pipeline would do; open no file and no connection", short="n", env=False
+    )
     log = Option(
         choice(*LEVELS, aliases={"warning": "warn"}),
         "info",
@@ -19,24 +21,28 @@ class GlobalOptions(Options):
         short="l",
         metavar="LEVEL",
     )
-    log_format = Option(choice("text", "json"), "text", "log for people, or for programs: one JSON object a line")
-    http = Option(TEXT, "", "show what goes on over HTTP, at this address: HOST:PORT or :PORT", metavar="ADDR")
+    log_format = Option(choice("text", "json"), "text", "format of the log: text, or one JSON object a line")
+    http = Option(
+        TEXT, "", "serve status pages and metrics over HTTP at this address: HOST:PORT or :PORT", metavar="ADDR"
+    )
     http_auth = Option(
         TEXT, "", "who may see it: user:password, $VARIABLE or /file that says so", metavar="AUTH", secret=True
     )
-    http_open = Option(FLAG, False, "everybody may see it")
+    http_open = Option(FLAG, False, "serve --http without a password")
     events = Option(
         LIST,
         ("PARSE", "ESTABLISHED", "EOR"),
-        "log these events instead; all for every event",
+        "log these events; all means every event",
         short="e",
         metavar="EVENTS",
     )
     kill = Option(LIST, (), "end the process at once on any of these events", short="k", metavar="EVENTS")
     stdin = Option(FLAG, False, "read messages from standard input too", short="i")
-    stdin_wait = Option(FLAG, False, "the same, when the session is established", short="I")
-    stdout = Option(FLAG, False, "write what is left to standard output", short="o")
-    stdout_wait = Option(FLAG, False, "the same, from the End-of-RIB on", short="O")
-    short_asn = Option(FLAG, False, "AS numbers have 2 octets", short="2")
-    guess_asn = Option(FLAG, False, "where AS numbers of 4 octets can't be read, try 2", short="g")
-    caps = Option(TEXT, "", "capabilities that messages are read with: JSON as in an OPEN, or @FILE", metavar="JSON")
+    stdin_wait = Option(FLAG, False, "like --stdin, but start when the session is established", short="I")
+    stdout = Option(FLAG, False, "print the messages that have passed all stages", short="o")
+    stdout_wait = Option(FLAG, False, "like --stdout, but start at the End-of-RIB", short="O")
+    short_asn = Option(FLAG, False, "read AS numbers of 2 octets, not 4", short="2")
+    guess_asn = Option(FLAG, False, "if an AS path can't be read with AS numbers of 4 octets, try 2", short="g")
+    caps = Option(
+        TEXT, "", "read messages as if these capabilities were agreed: JSON as in an OPEN, or @FILE", metavar="JSON"
+    )

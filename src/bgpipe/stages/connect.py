@@ -34,11 +34,11 @@ class Connect(PeerStage):
     argument = "ADDR"
 
     bind = Option(TEXT, "", "connect from this address", metavar="IP[:PORT]")
-    timeout = Option(DURATION, 15.0, "wait so long for the peer to answer; 0 for ever")
+    timeout = Option(DURATION, 15.0, "wait this long for the peer to answer; 0 waits for ever")
     retry = Option(FLAG, False, "try again when the peer refuses or does not answer, and after the session is lost")
-    retry_max = Option(INTEGER, 0, "give up after so many attempts; 0 never", metavar="N")
-    insecure = Option(FLAG, False, "with --tls, take any certificate")
-    no_ipv6 = Option(FLAG, False, "use no IPv6 addresses of names")
+    retry_max = Option(INTEGER, 0, "give up after N attempts; 0 never gives up", metavar="N")
+    insecure = Option(FLAG, False, "with --tls, accept any certificate")
+    no_ipv6 = Option(FLAG, False, "don't use IPv6 addresses of a host name")
 
     @property
     def accepts_many(self) -> bool:

@@ -26,8 +26,8 @@ class Exec(ExternalFilter):
     own_events = ("EXIT",)
     gone = "the program has ended"
 
-    keep_stdin = Option(FLAG, False, "it is no failure that the program closes its standard input")
-    keep_stdout = Option(FLAG, False, "it is no failure that the program closes its standard output")
+    keep_stdin = Option(FLAG, False, "don't fail if the program closes its standard input")
+    keep_stdout = Option(FLAG, False, "don't fail if the program closes its standard output")
 
     def attach(self) -> None:
         if not self.arguments or not self.arguments[0]:

@@ -18,7 +18,7 @@ class Grep(Consuming):
     both = True
     keeps_matches = True
 
-    keep = Option(FLAG, False, "drop nothing: only the events count")
+    keep = Option(FLAG, False, "drop nothing; only emit the events")
     narrow = Option(FLAG, False, "keep only the routes that match, not all of their UPDATE")
     event_match = Option(TEXT, "", "emit this event for each message that matches", metavar="NAME")
     event_fail = Option(TEXT, "", "emit this event for each message that doesn't match", metavar="NAME")

@@ -60,19 +60,23 @@ class Limit(Consuming):
     both = True
     own_events = ("near", *NAMES.values())
 
-    ipv4 = Option(FLAG, False, "limit IPv4 prefixes; so it is if neither -4 nor -6 is given", short="4")
+    ipv4 = Option(FLAG, False, "limit IPv4 prefixes; the default if neither -4 nor -6 is given", short="4")
     ipv6 = Option(FLAG, False, "limit IPv6 prefixes", short="6")
-    multicast = Option(FLAG, False, "limit multicast prefixes of these too")
-    permanent = Option(FLAG, False, "what was announced counts for ever, withdrawn or not")
-    min_length = Option(INTEGER, 0, "remove shorter prefixes; 0 none", short="m", metavar="BITS")
-    max_length = Option(INTEGER, 0, "remove longer prefixes; 0 none", short="M", metavar="BITS")
-    session = Option(INTEGER, 0, "let N prefixes be announced; 0 any number", short="s", metavar="N")
-    origin = Option(INTEGER, 0, "let N prefixes be announced for each origin AS; 0 any number", short="o", metavar="N")
-    block = Option(INTEGER, 0, "let N prefixes be announced in each block; 0 any number", short="b", metavar="N")
+    multicast = Option(FLAG, False, "limit multicast prefixes too")
+    permanent = Option(FLAG, False, "count prefixes for ever, also after they are withdrawn")
+    min_length = Option(INTEGER, 0, "remove prefixes that are shorter; 0 removes none", short="m", metavar="BITS")
+    max_length = Option(INTEGER, 0, "remove prefixes that are longer; 0 removes none", short="M", metavar="BITS")
+    session = Option(INTEGER, 0, "let N prefixes be announced; 0 sets no limit", short="s", metavar="N")
+    origin = Option(
+        INTEGER, 0, "let N prefixes be announced for each origin AS; 0 sets no limit", short="o", metavar="N"
+    )
+    block = Option(INTEGER, 0, "let N prefixes be announced in each block; 0 sets no limit", short="b", metavar="N")
     block_length = Option(
         INTEGER, 0, "length of a block, to 64; 0: 16 for IPv4, 32 for IPv6", short="B", metavar="BITS"
     )
-    total = Option(INTEGER, 0, "let N prefixes be announced in all sessions of this process; 0 any number", metavar="N")
+    total = Option(
+        INTEGER, 0, "let N prefixes be announced in all sessions of this process; 0 sets no limit", metavar="N"
+    )
 
     def attach(self) -> None:
         self.rules = self._rules()

@@ -56,14 +56,14 @@ class Listen(PeerStage):
     argument = "ADDR"
     server = True
 
-    timeout = Option(DURATION, 0.0, "wait so long for a peer; 0 for ever")
-    open_timeout = Option(DURATION, 10.0, "close a connection on which no OPEN has come for so long; 0 never")
-    allow = Option(LIST, (), "take only peers with these addresses", metavar="CIDR")
+    timeout = Option(DURATION, 0.0, "wait this long for a peer; 0 waits for ever")
+    open_timeout = Option(DURATION, 10.0, "close a connection if no OPEN comes within this time; 0 never does")
+    allow = Option(LIST, (), "accept only peers with these addresses", metavar="CIDR")
     many = Option(
         Kind("N", parse_many, flag=True), -1, "take many peers, with =N so many at the same time", metavar="N"
     )
     again = Option(FLAG, False, "take the next peer when the session ends")
-    damp = Option(FLAG, False, "refuse a peer whose sessions fail for 5 s, then each time for twice as long")
+    damp = Option(FLAG, False, "refuse a peer after a failed session: for 5 s, then twice as long each time")
 
     arrival: Arrival | None = None
     """a peer that somebody else has let in"""

@@ -73,12 +73,14 @@ class Speaker(Producing):
         metavar="IP",
     )
     hold = Option(INTEGER, 90, "our hold time, in seconds", metavar="N")
-    remote_asn = Option(INTEGER, -1, "take only a peer with this AS number; -1 any", metavar="ASN")
-    remote_hold = Option(INTEGER, 0, "take only a peer with at least this hold time, in seconds", metavar="N")
-    require = Option(LIST, (), "take only a peer that offers these capabilities", metavar="CAPS")
-    text = Option(TEXT, "", "what to say when we shut down (RFC 9003)", metavar="TEXT")
-    open_wait = Option(DURATION, 240.0, "wait so long for the peer's OPEN")
-    send_hold = Option(DURATION, 0.0, "give up a peer that takes nothing for so long; 0: 8 minutes or more (RFC 9687)")
+    remote_asn = Option(INTEGER, -1, "accept only a peer with this AS number; -1 accepts any", metavar="ASN")
+    remote_hold = Option(INTEGER, 0, "accept only a peer that offers at least this hold time, in seconds", metavar="N")
+    require = Option(LIST, (), "accept only a peer that offers these capabilities", metavar="CAPS")
+    text = Option(TEXT, "", "text that the peer gets with our Cease (RFC 9003)", metavar="TEXT")
+    open_wait = Option(DURATION, 240.0, "wait this long for the peer's OPEN")
+    send_hold = Option(
+        DURATION, 0.0, "end the session if the peer reads nothing for this time (RFC 9687); 0 means 8 minutes or more"
+    )
     linger = Option(FLAG, True, "keep the session up when all input is through; this is the default")
     no_linger = Option(FLAG, False, "end the session when all input is through")
 

@@ -44,19 +44,19 @@ class Websocket(ExternalFilter):
     framed = True
     gone = "the connection is closed"
 
-    listen = Option(FLAG, False, "be the server; a URL without a host means all our addresses")
+    listen = Option(FLAG, False, "be the server; a URL without a host listens on all addresses")
     auth = Option(
         TEXT, "", "USER:PASSWORD that a server asks for and a client gives: the first line of FILE", metavar="$ENV|FILE"
     )
-    open_ = Option(FLAG, False, "with --listen: let in everybody, without user and password", name="open")
+    open_ = Option(FLAG, False, "with --listen, let clients in without a password", name="open")
     cert = Option(TEXT, "", "our certificate, as a PEM file", metavar="FILE")
     key = Option(TEXT, "", "the key of our certificate, as a PEM file", metavar="FILE")
-    ca = Option(TEXT, "", "take only who has a certificate of these authorities, a PEM file", metavar="FILE")
-    insecure = Option(FLAG, False, "take any certificate of the server")
-    header = Option(TEXTS, (), "a header of our request; may be repeated", metavar="NAME:VALUE", secret=True)
-    timeout = Option(DURATION, 10.0, "wait so long for a connection to be open")
+    ca = Option(TEXT, "", "accept only certificates of these authorities: a PEM file", metavar="FILE")
+    insecure = Option(FLAG, False, "accept any certificate of the server")
+    header = Option(TEXTS, (), "send this header with the request; may be repeated", metavar="NAME:VALUE", secret=True)
+    timeout = Option(DURATION, 10.0, "wait this long for a connection to open")
     retry = Option(FLAG, False, "try again when the server can't be reached, and after a connection is lost")
-    retry_max = Option(INTEGER, 0, "give up after so many attempts in vain; 0 never", metavar="N")
+    retry_max = Option(INTEGER, 0, "give up after N failed attempts; 0 never gives up", metavar="N")
 
     own_events = ("OPEN",)
     server: WebSocketServer | TunnelServer | None = None

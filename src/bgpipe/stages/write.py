@@ -29,7 +29,7 @@ class Write(Sink):
         metavar="FORMAT",
         switches=FORMAT_SWITCHES,
     )
-    append = Option(FLAG, False, "write behind what the file has")
+    append = Option(FLAG, False, "write at the end of the file, and keep what it has")
     create = Option(FLAG, False, "fail if the file exists")
     compress = Option(
         choice("auto", "gz", "bzip2", "zstd", "none", aliases=NAMES),

@@ -28,10 +28,10 @@ MAX_LOGGED: Final = 10
 class Reading(Producing):
     """Reads messages of a format into the pipeline."""
 
-    pardon = Option(FLAG, False, "damaged input is no failure: the exit code says nothing of it")
-    no_seq = Option(FLAG, False, "number the messages anew")
-    no_time = Option(FLAG, False, "let the messages have the time of their reading")
-    no_tags = Option(FLAG, False, "drop the tags of the messages")
+    pardon = Option(FLAG, False, "exit with code 0 even if some of the input can't be read")
+    no_seq = Option(FLAG, False, "ignore the numbers in the input, and number the messages anew")
+    no_time = Option(FLAG, False, "ignore the times in the input, and use the time at which messages are read")
+    no_tags = Option(FLAG, False, "ignore the tags in the input")
 
     damages = 0
     """pieces of the input that could not be read"""

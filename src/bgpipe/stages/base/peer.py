@@ -57,21 +57,21 @@ class PeerStage(Producing):
     ao = Option(
         TEXT,
         "",
-        "authenticate the session with TCP-AO (RFC 5925): ID:KEY, $VARIABLE or /file that says so",
+        "authenticate the session with TCP-AO (RFC 5925): ID:KEY, $VARIABLE or /file",
         metavar="ID:KEY",
         secret=True,
     )
-    transparent = Option(FLAG, False, "use the addresses of others (IP_TRANSPARENT)")
-    ttl = Option(INTEGER, 0, "TTL of what we send; 0 leaves it to the system", metavar="N")
+    transparent = Option(FLAG, False, "use the addresses of the routers as our own (IP_TRANSPARENT)")
+    ttl = Option(INTEGER, 0, "TTL of the packets that we send; 0 leaves it to the system", metavar="N")
     min_ttl = Option(
         INTEGER, 0, "take only what has at least this TTL (GTSM, RFC 5082); 255 for neighbours", metavar="N"
     )
-    closed_timeout = Option(DURATION, 1.0, "wait so long for the last octets to be sent")
-    keepalive = Option(DURATION, 15.0, "time between TCP keepalives; none if not above 0")
-    tls = Option(FLAG, False, "TLS inside the connection")
+    closed_timeout = Option(DURATION, 1.0, "at the end, wait this long until the peer has taken the last octets")
+    keepalive = Option(DURATION, 15.0, "time between TCP keepalives; 0 or less sends none")
+    tls = Option(FLAG, False, "use TLS")
     cert = Option(TEXT, "", "our certificate, as a PEM file", metavar="FILE")
     key = Option(TEXT, "", "the key of our certificate, as a PEM file", metavar="FILE")
-    ca = Option(TEXT, "", "take only peers with a certificate of these authorities, a PEM file", metavar="FILE")
+    ca = Option(TEXT, "", "accept only certificates of these authorities: a PEM file", metavar="FILE")
     malformed = Option(
         choice(*POLICIES),
         "auto",

@@ -39,7 +39,7 @@ class Sink(Writing):
     stall_timeout = Option(
         DURATION,
         10.0,
-        "between two routers, an output that takes nothing for so long misses messages; 0 lets them wait",
+        "between two routers, leave messages out if the output takes nothing for this time; 0 lets the routers wait",
     )
 
     flush_every: float = 0
