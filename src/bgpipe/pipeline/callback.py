@@ -73,7 +73,8 @@ class Callback:
         if rate := self.stage.rate_sample or self.stage.rate_limit:
             self.bucket = TokenBucket(rate, clock)
         # what one message at a time must decide can't be decided for a block; a stage that only copies sees a part
-        if self.bucket or (not self.passive and not self.selects and (conditions or self.types is not None)):
+        chooses = bool(conditions) or self.types is not None
+        if chooses and (self.bucket or not (self.passive or self.selects)):
             self.on_block = None
         elif self.passive and self.on_block and self.types is not None:
             self.conditions = [*conditions, type_filter(self.types)]

@@ -345,6 +345,7 @@ class Input:
             left -= len(part)
             self._behind = left
             line = self.lines[direction]
+            part = part.with_index(bytearray(part.index))  # who made the block may keep it, or give it to other lines
             line.next_seq = part.stamp(direction, line.next_seq, self.pipeline.now())
             line.entered += len(part)
             yield from self._travel_block(part, line, 0)
@@ -375,8 +376,9 @@ class Input:
             yield direction, block if stop - start == count else block.part(start, stop)
             start = stop
 
-    def _travel_block(self, block: Block, line: Line, start: int) -> Iterator[float]:
-        """Takes a block past the callbacks from number `start` on."""
+    def _travel_block(self, block: Block, line: Line, start: int, *, allowed: bool = False) -> Iterator[float]:
+        """Takes a block past the callbacks from number `start` on. allowed: the limit of rate of the first one has let
+        it through."""
         chain = self.chains[line.direction]
         judged = None
         for number in range(start, len(chain)):
@@ -385,7 +387,8 @@ class Input:
                 return
             if not callback.stage.running:
                 continue
-            if callback.on_block is None or callback.stage.opens(block):
+            limited = callback.bucket is not None and not (allowed and number == start)
+            if callback.on_block is None or (limited and callback.ending) or callback.stage.opens(block):
                 yield from self._open_block(block, chain, number)
                 return
             if callback.decodes and block is not judged:
@@ -393,6 +396,9 @@ class Input:
                     yield from self._open_block(block, chain, number)  # the input may end before they are met
                     return
                 block = judged = self.pipeline.verdicts.judge_block(block, self.stage.kind is Kind.TRANSFORMER)
+            if limited:
+                yield from self._limit_block(block, line, number)
+                return
             try:
                 left = callback.pass_block(block)
             except Exception as error:
@@ -412,6 +418,30 @@ class Input:
             output(block)
         if self.tracked:
             self.pipeline.tracker.see_block(block, line.direction)
+
+    def _limit_block(self, block: Block, line: Line, number: int) -> Iterator[float]:
+        """Takes a block past a callback with a limit of rate, in parts as large as that allows at the moment, and past
+        those behind it. With --rate-sample, what is above the rate passes by the callback."""
+        callback = self.chains[line.direction][number]
+        assert callback.bucket is not None
+        behind, start, count = self._behind, 0, len(block)
+        while start < count:
+            if self.held:
+                self._waiting = behind + count - start
+                while self.held:
+                    yield math.inf
+            taken, wait = callback.bucket.take_many(count - start)
+            if taken:
+                self._behind = behind + count - start - taken
+                yield from self._travel_block(block.part(start, start + taken), line, number, allowed=True)
+                start += taken
+            elif callback.samples:
+                self._behind = behind
+                yield from self._travel_block(block.part(start, count), line, number + 1)
+                return
+            else:
+                self._waiting = behind + count - start
+                yield wait
 
     def _mark(self, block: Block, chain: list[Callback]) -> Block:
         """A block that is to be opened: of what is beyond doubt well-formed, no stage asks again."""

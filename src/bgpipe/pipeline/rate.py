@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Final
+
+ROUNDING: Final = 1e-9
+"""Of a token: who has waited as long as told must not be told to wait again."""
 
 
 class TokenBucket:
@@ -26,10 +30,18 @@ class TokenBucket:
         now = self._clock()
         self._tokens = min(self._full, self._tokens + (now - self._seen) * self.rate)
         self._seen = now
-        if self._tokens >= 1:
+        if self._tokens >= 1 - ROUNDING:
             self._tokens -= 1
             return 0.0
         return (1 - self._tokens) / self.rate
+
+    def take_many(self, wanted: int) -> tuple[int, float]:
+        """Takes as many tokens as there are, at most `wanted`: how many, and if none the seconds until there is one."""
+        if wait := self.take():
+            return 0, wait
+        more = min(wanted - 1, int(self._tokens))
+        self._tokens -= more
+        return 1 + more, 0.0
 
 
 class Throttle:
