@@ -221,3 +221,14 @@ def bgpipe_null(sample):
     """Devices can be read and written by many."""
     words = ["read", "/dev/null", "--", "write", "--json", "/dev/null", "--", "write", "--json", "/dev/null"]
     return subprocess.run(command(words), capture_output=True, timeout=60, check=False).returncode
+
+
+def test_what_the_format_has_no_form_for_is_no_success(bgpipe, tmp_path):
+    source, out = tmp_path / "a.json", tmp_path / "a.mrt"
+    late = '["R",1,"2190-01-02T03:04:05.000","KEEPALIVE"]\n'
+    source.write_text(late + '["R",2,"2026-01-02T03:04:05.000","KEEPALIVE"]\n' + late)
+    done = bgpipe(source, "--", "write", out)
+    assert done.code == 1
+    assert done.err.count("message not written") == 2
+    assert done.err.endswith("write: 2 messages that mrt has no form for\n")
+    assert bgpipe("-o", out).err.count("records=1 messages=1") == 1

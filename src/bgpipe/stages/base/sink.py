@@ -169,6 +169,9 @@ class Sink(Writing):
         self._catch_up()
         if self._failure is not None:
             raise self._failure
+        if self.refused and not self._live:  # a session does not end for what its archive has no form for
+            messages = "1 message" if self.refused == 1 else f"{self.refused} messages"
+            raise DamagedInput(f"{self}: {messages} that {self.output_format.name} has no form for")
 
     def _has_failed(self) -> bool:
         """Whether something has failed, here or elsewhere, so that messages did not come here."""
