@@ -225,12 +225,18 @@ class Input:
                 yield math.inf
             if not self.open:
                 return
+            if self.pipeline.cause is not None and self._leads_nowhere():
+                continue
             if not isinstance(item, Message):
                 yield from self._take_block(item)
             elif self.bucket is not None and item.type_code != NOTIFICATION:  # which ends the session: it never waits
                 yield from self._take_limited(item)
             elif self._enter(item):
                 yield from self._travel_message(item, self.chains[item.direction], 0)
+
+    def _leads_nowhere(self) -> bool:
+        """Whether all that enters here comes to a stage that is shut: then nobody before that sees it either."""
+        return all(any(callback.stage.is_shut for callback in chain) for chain in self.chains.values())
 
     def _travel_message(self, message: Message, chain: list[Callback], start: int) -> Iterator[float]:
         at = self._meet(message, chain, start)
@@ -458,7 +464,7 @@ class Input:
                 self._waiting = behind + left
                 while self.held:
                     yield math.inf
-            if ending and not self.open and any(callback.stage.is_shut for callback in ending):
+            if ending and any(callback.stage.is_shut for callback in ending):
                 return  # as if it had never been let in: without blocks the input would have ended before it
             left -= 1
             at = self._meet(message, chain, start)
