@@ -31,6 +31,7 @@ from peers import (
 
 from bgpipe.wire.message import NOTIFICATION, UPDATE, Message
 from bgpipe.wire.notification import Notification
+from bgpipe.wire.update import Update
 
 SESSIONS = 20
 
@@ -238,3 +239,37 @@ def test_the_option_alone_is_a_firewall(policy: str) -> None:
                 assert prefixes(withdrawn) == 1
                 assert withdrawn[19:24] == bytes.fromhex("0003100a01")
         router.close()
+
+
+@pytest.mark.parametrize("family", ["IPv4", "IPv6"])
+def test_an_update_that_an_edit_made_too_long_withdraws_its_routes(family: str, tmp_path: Path) -> None:
+    """The router on the other side has an older route, which must not stay. It is told and counted, and the exit code
+    says that something could not be sent."""
+    script = tmp_path / "edit.py"
+    script.write_text(
+        "def update(m):\n"
+        "    if m.update.med == 7:\n"
+        "        return [m.update.replace(attrs={'COMMUNITY': [f'65000:{number}' for number in range(1200)]})]\n"
+    )
+    prefix, next_hop = ("10.1.0.0/16", "192.0.2.1") if family == "IPv4" else ("2001:db8:1::/48", "2001:db8::1")
+
+    def route(med: int) -> bytes:
+        attrs = {"ORIGIN": "IGP", "ASPATH": [65001], "MED": med}
+        return Message(UPDATE, Update.make(reach=[prefix], attrs=attrs, next_hop=next_hop).body).octets
+
+    router = Router()
+    host, port = place()
+    words = ("listen", f"{host}:{port}", "--", "py", "-R", str(script), "--", "connect", "-W", "listen", router.address)
+    with bgpipe("--", *words, fails=True) as running:
+        left, right = running.session(router)
+        left.say(route(1), route(7), sentinel())
+        old, withdrawal = right.hear_until(sentinel())
+        assert old == route(1)
+        update = Update.decode(withdrawal[19:])
+        assert [str(each) for each in update.withdrawn] == [prefix]
+        assert not update.reach
+        running.waits_for_log("UPDATE can't be sent: its routes are withdrawn instead")
+        running.signal()
+        assert running.wait(10) == 1
+        assert "1 UPDATE could not be sent" in running.log
+    router.close()

@@ -322,6 +322,9 @@ class PeerStage(Producing):
             status["peer"] = {"asn": peer.asn, "id": peer.bgp_id, "hold": peer.hold_time}
         if self.facts.agreement is not None:
             status["capabilities"] = self.facts.agreement.json
+            status["hold"] = self.facts.hold_time
+        if self.facts.end is not None:
+            status["end"] = {"side": self.facts.end.side, "cause": self.facts.end.cause, "text": self.facts.end.text}
         return status
 
     def measure(self, metrics: Metrics) -> None:
