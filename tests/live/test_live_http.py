@@ -43,12 +43,12 @@ def test_a_full_disk_ends_no_session():
     """Routers go on without their archive; who looks sees it, and the exit code says it."""
     with watched("write", "--format", "json", "/dev/full") as (running, router, server):
         left, right = running.session(router)
-        running.waits_for_log("the output has failed, and misses messages .*no space left on the device")
+        running.waits_for_log("the output has failed: it misses messages .*no space left on the device")
         talk(left, right, *updates(1000), number=1)
         talk(right, left, sentinel(2), number=3)
         health = server.json("hc")
         assert health["status"] == "degraded"
-        assert health["trouble"] == ["[2] write: the output has failed, and misses messages"]
+        assert health["trouble"] == ["[2] write: the output has failed"]
         talk(*running.session(router), number=4)
         running.signal()
         for peer in running.peers + router.peers:
@@ -121,6 +121,9 @@ def test_metrics_are_what_was_sent():
         assert server.number('bgpipe_sessions{state="established"}') == 1
         assert server.number("bgpipe_sessions_started_total") == 2
         assert server.number('bgpipe_sessions_ended_total{reason="notification"}') == 1
+        for peer in (f'side="right",peer="{router.host}",asn="65002"', 'side="left",peer="127.0.0.1",asn="65001"'):
+            assert server.number(f"bgpipe_session_up{{{peer}}}") == 1
+            assert server.number(f'bgpipe_session_last_end{{{peer},reason="notification"}}') == 1
         assert server.number('bgpipe_events_total{event="bgpfix/pipe.ESTABLISHED"}') == 2
         assert server.number('bgpipe_latency_seconds_count{side="left"}') >= 6
         assert 0 < server.number('bgpipe_latency_seconds_sum{side="left"}') < 10

@@ -67,6 +67,7 @@ def test_text():
         "# TYPE bgpipe_queue_bytes gauge\n"
         'bgpipe_queue_bytes{side="left"} 3\n'
         'bgpipe_queue_bytes{side="right"} 2.5\n'
+        "# HELP bgpipe_x_y_total Counted by the stage x: y.\n"
         "# TYPE bgpipe_x_y_total counter\n"
         "bgpipe_x_y_total 1152921504606846976\n"
     )
@@ -119,7 +120,7 @@ def test_lines_and_drops():
     metrics = measured(pipeline)
     assert metrics.get("bgpipe_line_entered_total", dir="right") == 5
     assert metrics.get("bgpipe_line_left_total", dir="right") == 0
-    assert metrics.get("bgpipe_dropped_messages_total", stage="@no", reason="dropped") == 5
+    assert metrics.get("bgpipe_dropped_messages_total", stage="no", reason="dropped") == 5
     assert metrics.get("bgpipe_line_held", dir="right") == 0
     pipeline.hold("R")
     assert measured(pipeline).get("bgpipe_line_held", dir="right") == 1
@@ -132,14 +133,16 @@ def test_drops_of_blocks():
     metrics = measured(pipeline)
     assert metrics.get("bgpipe_dropped_messages_total", stage="counter", reason="dropped") == 2
     assert metrics.get("bgpipe_line_left_total", dir="right") == 2
-    assert metrics.get("bgpipe_counter_messages_total") == 4
+    assert metrics.get("bgpipe_counter_messages_total", stage="counter") == 4
 
 
 def test_taken_is_not_dropped():
     feeder, swallower = stage(Feeder), stage(Swallower)
     pipeline = begin(feeder, swallower, stage(Looker))
     feed(feeder.inlet, update(), update())
-    assert measured(pipeline).get("bgpipe_dropped_messages_total", stage="swallower", reason="taken") == 2
+    metrics = measured(pipeline)
+    assert metrics.get("bgpipe_taken_messages_total", stage="swallower") == 2
+    assert metrics.get("bgpipe_dropped_messages_total", stage="swallower", reason="taken") == 0
 
 
 def test_what_is_not_let_in():
@@ -175,11 +178,15 @@ def test_malformed():
     assert measured(pipeline).get("bgpipe_malformed_messages_total") == 1
 
 
-def test_stages_of_the_same_name_count_together():
+def test_stages_of_the_same_name_have_series_of_their_own():
     feeder, one, other = stage(Feeder), stage(Counter), stage(Counter)
     pipeline = begin(feeder, one, other)
     feed(feeder.inlet, update())
-    assert measured(pipeline).get("bgpipe_counter_messages_total") == 2
+    metrics = measured(pipeline)
+    for slug in slugs(pipeline):
+        if slug.startswith("counter"):
+            assert metrics.get("bgpipe_counter_messages_total", stage=slug) == 1
+    assert metrics.text().count("bgpipe_counter_messages_total{") == 2
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ def test_a_pipeline_without_ends_is_no_session(sample):
     metrics = overview.metrics()
     assert metrics.get("bgpipe_sessions_started_total") == 0
     assert metrics.get("bgpipe_sessions", state="connecting") == 0
-    assert "bgpipe_read_messages_total 0" in metrics.text()
+    assert 'bgpipe_read_messages_total{stage="read"} 0' in metrics.text()
 
 
 def test_stages():
@@ -217,8 +217,33 @@ def test_limits_tell_how_many_prefixes_there_are():
     assert limit.on_message(Message(UPDATE, body, direction="R"))
     assert overview.stage("limit")["prefixes"] == 2
     assert overview.stage("limit")["total"] == 2
-    assert overview.metrics().get("bgpipe_limit_prefixes") == 2
-    assert "bgpipe_limit_removed_session_total 0" in overview.metrics().text()
+    assert overview.metrics().get("bgpipe_limit_prefixes", stage="limit") == 2
+    assert 'bgpipe_limit_removed_total{stage="limit",reason="session"} 0' in overview.metrics().text()
+
+
+NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+def test_names_and_help_as_promtool_wants_them():
+    """Each metric has HELP and TYPE; no name ends in _total twice; two limits are two series."""
+    words = (
+        "speaker --active -- limit -4 --session 9 -- limit -6 --session 9 -- @own limit -4 --total 3 -- listen :18421"
+    )
+    pipeline = make(*words.split())
+    overview = Overview(pipeline)
+    overview.begin(pipeline)
+    lines = overview.metrics().text().splitlines()
+    names = {line.split()[2] for line in lines if line.startswith("# TYPE")}
+    assert names == {line.split()[2] for line in lines if line.startswith("# HELP")}
+    for name in names:
+        assert NAME.fullmatch(name)
+        assert "total_total" not in name
+    samples = [line.rpartition(" ")[0] for line in lines if not line.startswith("#")]
+    assert len(samples) == len(set(samples))
+    for stage in ("limit", "limit-3"):
+        assert f'bgpipe_limit_removed_total{{stage="{stage}",reason="total"}}' in samples
+        assert f'bgpipe_limit_prefixes{{stage="{stage}"}}' in samples
+    assert 'bgpipe_own_removed_total{stage="own",reason="total"}' in samples
 
 
 # the page

@@ -597,7 +597,7 @@ def test_what_nobody_hears_is_taken_out_alike(make, seed):
     ]
     bodies = [each.body for each in sent]
     loud, quiet = Bench(words), make(words)
-    quiet.pipeline.bus = Bus()
+    quiet.pipeline.bus = Bus(quiet.pipeline._on_handler_error)
     expected = [each.body for each in loud.send(*sent)]
     assert [each.body for each in quiet.send(*(Message(UPDATE, body, direction="R") for body in bodies))] == expected
     assert quiet.limit.removed == loud.limit.removed

@@ -40,6 +40,9 @@ HELP: Final = {
     "bgpipe_line_held": "How many have asked the inputs of a line to wait, at the moment.",
     "bgpipe_malformed_messages_total": "Messages that could not be decoded in full.",
     "bgpipe_dropped_messages_total": "Messages that ended at a stage, by reason.",
+    "bgpipe_taken_messages_total": "Messages that a stage took which makes messages itself, and may give them back.",
+    "bgpipe_session_up": "Whether the session with a peer is established, by side, address and AS number of the peer.",
+    "bgpipe_session_last_end": "1 for the reason why the last session with a peer ended.",
     "bgpipe_events_total": "Events by name.",
     "bgpipe_loop_lag_seconds": "How much later than due the event loop has called.",
     "bgpipe_unexpected_errors_total": "Errors that nobody has foreseen. There should be none: please report them.",
@@ -116,9 +119,17 @@ class Metrics:
 
 
 def _head(name: str, kind: str) -> Iterator[str]:
-    if help := HELP.get(name):
+    if help := HELP.get(name) or _help_of_stage(name):
         yield f"# HELP {name} {help}"
     yield f"# TYPE {name} {kind}"
+
+
+def _help_of_stage(name: str) -> str:
+    """What a stage counts has the name that it has in /stage/NAME, where its page in the documentation explains it."""
+    if not name.startswith("bgpipe_"):
+        return ""
+    words = name.removeprefix("bgpipe_").removesuffix("_total").split("_")
+    return f"Counted by the stage {words[0]}: {' '.join(words[1:]) or 'its number'}."
 
 
 def _buckets(name: str, labels: Labels, histogram: Histogram) -> Iterator[str]:
@@ -153,12 +164,19 @@ def measure(pipeline: Pipeline, metrics: Metrics) -> None:
     metrics.add("bgpipe_malformed_messages_total", pipeline.malformed_messages)
     for event, count in pipeline.events.items():
         metrics.add("bgpipe_events_total", count, event=event)
+    names = {stage: slug for slug, stage in slugs(pipeline).items()}
     for stage in pipeline.stages:
+        slug = names.get(stage, stage.name)
         for reason, count in stage.drops.items():
-            metrics.add("bgpipe_dropped_messages_total", count, stage=stage.name, reason=reason)
+            if reason == "taken":  # by a stage that may give them back: they are not lost
+                metrics.add("bgpipe_taken_messages_total", count, stage=slug)
+            else:
+                metrics.add("bgpipe_dropped_messages_total", count, stage=slug, reason=reason)
         counted = stage.status().get("metrics", {})
         for name, value in counted.items():
-            metrics.add(f"{metric_prefix(stage)}{name}_total", value)
+            for reason, count in value.items() if isinstance(value, dict) else [("", value)]:
+                labels = {"stage": slug} | ({"reason": reason} if reason else {})
+                metrics.add(f"{metric_prefix(stage)}{name}_total", count, **labels)
         stage.measure(metrics)
 
 
@@ -177,3 +195,8 @@ def slugs(pipeline: Pipeline) -> Mapping[str, Stage]:
         slug = re.sub(r"[^A-Za-z0-9_.-]+", "-", stage.name.removeprefix("@")) or f"stage-{stage.index}"
         found[slug if slug not in found else f"{slug}-{stage.index}"] = stage
     return found
+
+
+def slug_of(stage: Stage) -> str:
+    """The name of a stage in URLs and in the label `stage`."""
+    return next((slug for slug, each in slugs(stage.pipeline).items() if each is stage), stage.name)

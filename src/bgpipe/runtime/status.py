@@ -20,6 +20,10 @@ MAX_ENDED_SESSIONS: Final = 50
 """Sessions that are over and still shown."""
 
 
+MAX_ENDED_PEERS: Final = 1000
+"""Peers without a session that the metrics know of."""
+
+
 class Overview:
     """first: the pipeline that the command line has made."""
 
@@ -36,6 +40,8 @@ class Overview:
         self._active: dict[int, tuple[Pipeline, float]] = {}
         self._ended: deque[dict[str, Any]] = deque(maxlen=MAX_ENDED_SESSIONS)
         self._totals = Metrics()
+        self._last_ends: dict[tuple[tuple[str, str], ...], str] = {}
+        """the reason why the last session with a peer ended, by the peer's labels; the oldest first"""
         self._started = time.time()
         self._clock = time.monotonic()
 
@@ -53,6 +59,11 @@ class Overview:
         self._totals.add_lasting(metrics)
         if ends(pipeline):
             self._totals.add("bgpipe_sessions_ended_total", 1, reason=pipeline.outcome)
+            for labels in peer_labels(pipeline):
+                self._last_ends.pop(labels, None)
+                self._last_ends[labels] = pipeline.outcome
+            while len(self._last_ends) > MAX_ENDED_PEERS:
+                del self._last_ends[next(iter(self._last_ends))]
             told = str(pipeline.errors[0]) if pipeline.errors else pipeline.outcome
             shown = {"session": pipeline.number, "began": iso(begun), "ended": iso(time.time()), "reason": told}
             self._ended.appendleft(shown | peers(pipeline))
@@ -132,6 +143,7 @@ class Overview:
         for name in ("connecting", "connected", "established"):
             metrics.add("bgpipe_sessions", states[name], state=name)
         metrics.add("bgpipe_sessions_started_total", 0)
+        self._measure_peers(metrics)
         metrics.add("bgpipe_ready", not self.why_not_ready())
         metrics.add("bgpipe_info", 1, version=__version__, accel="true" if accel.AVAILABLE else "false")
         metrics.add("bgpipe_uptime_seconds", round(time.monotonic() - self._clock, 3))
@@ -140,6 +152,27 @@ class Overview:
             measure_other(metrics)
         add_process(metrics, self._started)
         return metrics
+
+    def _measure_peers(self, metrics: Metrics) -> None:
+        """Whether there is a session with each peer, and why the last one ended."""
+        up: dict[tuple[tuple[str, str], ...], bool] = dict.fromkeys(self._last_ends, False)
+        for pipeline, _ in self._active.values():
+            for labels in peer_labels(pipeline):
+                up[labels] = up.get(labels, False) or pipeline.tracker.established
+        for labels, established in up.items():
+            metrics.add("bgpipe_session_up", established, **dict(labels))
+        for labels, reason in self._last_ends.items():
+            metrics.add("bgpipe_session_last_end", 1, **dict(labels), reason=reason)
+
+
+def peer_labels(pipeline: Pipeline) -> list[tuple[tuple[str, str], ...]]:
+    """For each end whose peer has sent its OPEN: side, address and AS number."""
+    found: list[tuple[tuple[str, str], ...]] = []
+    for side, shown in peers(pipeline).items():
+        if "peer" in shown and "remote" in shown:
+            host = shown["remote"].rpartition(":")[0].strip("[]")
+            found.append((("side", side), ("peer", host), ("asn", str(shown["peer"]["asn"]))))
+    return found
 
 
 def ends(pipeline: Pipeline) -> list[Stage]:

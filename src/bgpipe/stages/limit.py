@@ -8,7 +8,7 @@ from typing import Any
 
 from .. import accel
 from ..pipeline.errors import ConfigError
-from ..pipeline.metrics import Metrics, metric_prefix
+from ..pipeline.metrics import Metrics, metric_prefix, slug_of
 from ..pipeline.options import FLAG, INTEGER, Option
 from ..pipeline.stage import Consuming
 from ..routes.prefix_limits import (
@@ -143,11 +143,11 @@ class Limit(Consuming):
         status: dict[str, Any] = {"removed": removed}
         if self.rules.counts:
             status = {"prefixes": self.routes.count, "total": self._total.count} | status
-        return status | {"metrics": {f"removed_{name}": count for name, count in removed.items()}}
+        return status | {"metrics": {"removed": removed}}
 
     def measure(self, metrics: Metrics) -> None:
         if self.rules.counts:
-            metrics.add(f"{metric_prefix(self)}prefixes", self.routes.count)
+            metrics.add(f"{metric_prefix(self)}prefixes", self.routes.count, stage=slug_of(self))
 
     def on_message(self, message: Message) -> bool:
         if message.type_code != UPDATE:
