@@ -533,6 +533,15 @@ def test_names_of_communities(name, community):
     assert not says(f"community == {name}")
 
 
+def test_json_is_that_of_the_message_as_it_is_now():
+    message = update({"MED": 5}, reach=["10.1.0.0/16"])
+    chosen = compile_filter("json[attrs.MED.value] == 5 && json[reach.0] == 10.1.0.0/16")
+    assert chosen(message)
+    message.update = message.update.replace(attrs={"MED": 6})
+    assert not chosen(message)
+    assert chosen(update({"MED": 5}, reach=["10.1.0.0/16"]))
+
+
 def test_without_a_peer_there_is_nothing_to_say_of_it():
     message = Message(KEEPALIVE)
     for filter in ("peer_asn", "peer_asn == 1", "peer_asn != 1", "peer_ip", "peer_ip == 192.0.2.1", "peer_ip !~ ::/0"):

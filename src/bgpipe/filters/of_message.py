@@ -222,6 +222,7 @@ def bind_attribute(condition: Condition) -> BoundCondition:
 def _json_condition(condition: Condition, path: list[str], updates_only: bool) -> BoundCondition:
     sign, value = condition.operator, condition.value
     number = number_of(value)
+    key = ".".join(path)
     match: Callable[[str], bool]
     if sign == "~":
         match = compile_pattern(value)
@@ -239,14 +240,30 @@ def _json_condition(condition: Condition, path: list[str], updates_only: bool) -
             return found is not None and compare(found, number)
 
     def get(message: Message) -> str | None:
-        return _find(message.format_json(), path)
+        return _find_in(message, key, path)
 
     return BoundCondition(matches(get, match) if sign else present(get), updates_only)
 
 
-def _find(text: str, path: list[str]) -> str | None:
-    """What stands at a path in JSON text, as it is there; strings without quotes; None for nothing and for null."""
-    found = text.encode()
+_last: tuple[Message | None, bytes, bytes, dict[str, str | None]] = (None, b"", b"", {})
+"""The message whose JSON was asked for last, its body, the JSON, and what was found at paths: a filter may have many
+conditions about one message."""
+
+
+def _find_in(message: Message, path: str, steps: list[str]) -> str | None:
+    """What stands at a path in the body of a message as JSON; `steps` are its parts."""
+    global _last
+    known, body, text, found = _last  # one object, so that another thread can't come between
+    if known is not message or body is not message.body:
+        body, text, found = message.body, message.format_json().encode(), {}
+        _last = message, body, text, found
+    if path not in found:
+        found[path] = _find(text, steps)
+    return found[path]
+
+
+def _find(found: bytes, path: list[str]) -> str | None:
+    """What stands at a path in JSON, as it is there; strings without quotes; None for nothing and for null."""
     try:
         for step in path:
             found = bytes(_decode_list(found)[int(step)] if found[:1] == b"[" else _decode_object(found)[step])

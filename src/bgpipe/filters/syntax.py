@@ -26,7 +26,7 @@ from .errors import Fault, FilterError
 MAX_DEPTH: Final = 100
 """Parentheses inside each other."""
 MAX_CONDITIONS: Final = 4096
-MAX_SLOW_CONDITIONS: Final = 512
+MAX_SLOW_CONDITIONS: Final = 256
 """Conditions of one filter, and those of them that only Python can answer: each costs time for every message, and a
 block of messages is filtered in one go."""
 
