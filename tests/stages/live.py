@@ -159,6 +159,10 @@ class Session:
         """Which is called when the left one has sent its OPEN."""
         return self._called.result()
 
+    async def called(self) -> Peer:
+        """The right one, when it is called."""
+        return await asyncio.wait_for(asyncio.shield(self._called), CLOSE_TIMEOUT)
+
     async def establish(self, left: Message, right: Message) -> None:
         """Both send their OPEN, and a KEEPALIVE when they have that of the other."""
         self.left.send(left)

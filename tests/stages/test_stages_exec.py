@@ -309,7 +309,7 @@ async def test_a_program_edits_a_session():
     edit = '/"OPEN"/{ s/65001/64999/g; s/65002/65001/g }'
     async with between("exec", "-LR", "--args", "sed", "-ure", edit) as session:
         session.left.send(OPENS[0])
-        assert (await session.right.next()).open.asn == 64999
+        assert (await (await session.called()).next()).open.asn == 64999
         session.right.send(OPENS[1])
         assert (await session.left.next()).open.asn == 65001
 

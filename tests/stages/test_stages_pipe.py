@@ -74,7 +74,7 @@ async def test_a_session_through_fifos(fifo):
         program = await shell('exec sed -u "s/65001/64999/g" <"$1" >"$1.reply"', fifo)
         try:
             session.left.send(OPENS[0])
-            assert (await session.right.next()).open.asn == 64999
+            assert (await (await session.called()).next()).open.asn == 64999
             session.right.send(OPENS[1])
             assert (await session.left.next()).open.asn == 65002
         finally:
@@ -215,7 +215,7 @@ async def test_kill(tmp_path):
     path = tmp_path / "socket"
     async with echo(path, limit=2), between("pipe", "-LR", "--on-exit", "kill", str(path)) as session:
         session.left.send(OPENS[0])
-        await session.right.next()
+        await (await session.called()).next()
         session.left.send(Message(KEEPALIVE))
         with pytest.raises(StageError, match="the other end has closed the connection"):
             await session.pipeline.ended()
