@@ -34,8 +34,8 @@ def format_meta(message: Message, body: str) -> str:
     if message.type_code == UPDATE and not (context.as4 and not context.add_path and "AS4" not in body):
         wire = format_wire(context, body)
     peer = message.peer
-    if peer is not None and not message.action and not wire:
-        return _format_peer(peer)
+    if peer is not None and not message.action:
+        return _format_peer(peer, wire)
     text = format_tags(message.tags)
     if wire:
         text += f'{"," if text else ""}"WIRE":"{wire}"'
@@ -60,8 +60,11 @@ def _sorted(families: Container[Family]) -> list[Family]:
 
 
 @lru_cache(maxsize=8192)
-def _format_peer(peer: bytes) -> str:
-    return "{" + format_tags(peer_tags(peer)) + "}"
+def _format_peer(peer: bytes, wire: str) -> str:
+    text = format_tags(peer_tags(peer))
+    if wire:
+        text += f'{"," if text else ""}"WIRE":"{wire}"'
+    return "{" + text + "}"
 
 
 def parse_action(text: str) -> int:
