@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bgpipe import accel
@@ -9,7 +11,7 @@ from bgpipe.session.codec import SessionCodec
 from bgpipe.wire import caps
 from bgpipe.wire.block import Block
 from bgpipe.wire.caps import Capability, add_path, mp
-from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST
+from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from bgpipe.wire.message import HEADER, KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message
 from bgpipe.wire.open import Open
 from bgpipe.wire.prefix import parse_prefix
@@ -269,3 +271,25 @@ def test_one_that_was_made_too_long_withdraws_its_routes() -> None:
     without_routes = Message(UPDATE, Update.make(attrs=attrs).body)
     assert codec.encode(without_routes) == b"", "a withdrawal of nothing would be End-of-RIB"
     assert not codec.unsent[0].withdrawn
+
+
+@pytest.mark.skipif(not accel.AVAILABLE, reason="blocks come from accel")
+@pytest.mark.parametrize("family", [IPV4_UNICAST, IPV6_UNICAST], ids=str)
+def test_add_path_for_one_family_alone_needs_no_single_messages(family: Family) -> None:
+    codec = SessionCodec()
+    opens = greeting(IPV4, IPV6, AS4, *add_paths(family))
+    agree(codec, opens, opens)
+    for _ in range(2):
+        list(codec.feed(Message(KEEPALIVE).octets, 1))
+        codec.encode(Message(KEEPALIVE))
+    path_id = b"\0\0\0\7" if family == IPV4_UNICAST else b""
+    nlri = path_id + b"\x18\x0a\0\1"
+    attributes = bytes.fromhex("400101004002060201" + "0000fde9" + "400304c0000201")
+    update = Message(UPDATE, b"\0\0" + len(attributes).to_bytes(2, "big") + attributes + nlri).octets
+    (items,) = codec.feed(update * 3, 1)
+    assert isinstance(items, Block)
+    assert [message.context for message in items] == [replace(codec.facts.receiving, extended_message=False)] * 3
+    assert [[str(prefix) for prefix in message.update.reach] for message in items] == [
+        ["#7#10.0.1.0/24" if path_id else "10.0.1.0/24"]
+    ] * 3
+    assert codec.encode(items) == update * 3

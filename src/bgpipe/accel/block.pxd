@@ -18,6 +18,8 @@ cdef enum:
     TOLD = 256
     OWN_PEER = 512
     RIB = 1024
+    ADD_PATH_IPV4 = 2048
+    ADD_PATH_IPV6 = 4096
 
 
 cdef enum:

@@ -333,7 +333,7 @@ cdef inline uint8_t* put_next_hop(uint8_t* p, Reader* r, const char* name, size_
     return NULL if p == NULL else put_char(p, c'"')
 
 
-cdef inline uint8_t* put_mp(uint8_t* p, const Mp* mp, bint add_path) noexcept nogil:
+cdef inline uint8_t* put_mp(uint8_t* p, const Mp* mp) noexcept nogil:
     cdef Reader r = mp.next_hop
     p = put(p, b'{"af":"IPV4/' if mp.afi == 1 else b'{"af":"IPV6/')
     p = put(p, b'UNICAST"' if mp.safi == 1 else b'MULTICAST"')
@@ -343,7 +343,7 @@ cdef inline uint8_t* put_mp(uint8_t* p, const Mp* mp, bint add_path) noexcept no
         p = put_next_hop(p, &r, b',"link-local":"', 16)
     if p == NULL:
         return NULL
-    p = put_prefixes(put(p, b',"prefixes":['), mp.nlri, mp.afi == 2, add_path)
+    p = put_prefixes(put(p, b',"prefixes":['), mp.nlri, mp.afi == 2, mp.add_path)
     return NULL if p == NULL else put_char(close_with(p, c"]"), c"}")
 
 
@@ -368,9 +368,9 @@ cdef inline uint8_t* put_value(uint8_t* p, const Update* u, const Attribute* att
     if code == CLUSTER_LIST:
         return put_addresses(p, r)
     if code == MP_REACH:
-        return put_mp(p, &u.reach, u.add_path)
+        return put_mp(p, &u.reach)
     if code == MP_UNREACH:
-        return put_mp(p, &u.unreach, u.add_path)
+        return put_mp(p, &u.unreach)
     if code == EXT_COMMUNITY:
         return put_ext_communities(p, r)
     if code == AS4_PATH:

@@ -362,7 +362,7 @@ cdef class Table:
         put_length(start, p - start - 2)
         nothing = p == start + 2
         reaches = self.leaves(u.nlri, u.add_path, NLRI) or has(u, MP_REACH) and (
-            not self.notes(MP_NLRI) or self.leaves(u.reach.nlri, u.add_path, MP_NLRI)
+            not self.notes(MP_NLRI) or self.leaves(u.reach.nlri, u.reach.add_path, MP_NLRI)
         )
         mark = p
         p += 2
@@ -381,6 +381,7 @@ cdef class Table:
         """An attribute with what is left of its prefixes; nothing where none are left of some."""
         cdef Reader value = attribute.value
         cdef Reader nlri
+        cdef bint add_path
         cdef Field field = MP_NLRI if attribute.code == MP_REACH else MP_WITHDRAWN
         cdef size_t header = 4 if attribute.flags & EXTENDED else 3
         cdef size_t size = left(&value)
@@ -390,11 +391,12 @@ cdef class Table:
             end = p + header + size
         else:
             nlri = u.reach.nlri if attribute.code == MP_REACH else u.unreach.nlri
-            if not self.leaves(nlri, u.add_path, field):
+            add_path = u.reach.add_path if attribute.code == MP_REACH else u.unreach.add_path
+            if not self.leaves(nlri, add_path, field):
                 return p
             size -= left(&nlri)
             memcpy(p + header, value.base + value.pos, size)
-            end = self.put_left(p + header + size, nlri, u.add_path, field)
+            end = self.put_left(p + header + size, nlri, add_path, field)
             size = end - p - header
         p[0] = attribute.flags
         p[1] = attribute.code
@@ -451,12 +453,12 @@ cdef class Table:
         if not self.permanent:
             self.read_field(u.withdrawn, 1, 1, u.add_path, WITHDRAWN, 0, side)
             if has(u, MP_UNREACH):
-                self.read_field(u.unreach.nlri, u.unreach.afi, u.unreach.safi, u.add_path, MP_WITHDRAWN, 0, side)
+                self.read_field(u.unreach.nlri, u.unreach.afi, u.unreach.safi, u.unreach.add_path, MP_WITHDRAWN, 0, side)
         if left(&u.nlri) or has(u, MP_REACH):
             origin = origin_of(u)
             self.read_field(u.nlri, 1, 1, u.add_path, NLRI, origin, side)
             if has(u, MP_REACH):
-                self.read_field(u.reach.nlri, u.reach.afi, u.reach.safi, u.add_path, MP_NLRI, origin, side)
+                self.read_field(u.reach.nlri, u.reach.afi, u.reach.safi, u.reach.add_path, MP_NLRI, origin, side)
         return 0
 
     cdef int read_field(

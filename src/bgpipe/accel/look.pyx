@@ -12,7 +12,7 @@ from libc.string cimport memcmp, memcpy, memset
 from types import MemberDescriptorType
 
 from .block cimport (
-    CHECKED, GUESS_AS, LEFT, MALFORMED, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIB, RIGHT, TOLD, Entry, message_of,
+    ADD_PATH_IPV4, ADD_PATH_IPV6, CHECKED, GUESS_AS, LEFT, MALFORMED, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIB, RIGHT, TOLD, Entry, message_of,
     next_entry, peer_of, tags_of,
 )
 from .octets cimport Reader, left, reader, skip, take, u8, u16, u32
@@ -33,7 +33,7 @@ cdef extern from *:
 
 
 cdef enum:
-    CONTEXT = 3 | GUESS_AS  # the flags that say how to read a message
+    CONTEXT = 3 | GUESS_AS | ADD_PATH_IPV4 | ADD_PATH_IPV6  # the flags that say how to read a message
     PEER_HEADER = 44        # octets of the longest
     PEERS = 256             # slots for per-peer headers that are remembered, so that messages share the object
 
@@ -187,7 +187,7 @@ cdef class Looker:
             return None
         self.append(prefixes, u.nlri, 1, u.add_path)
         if has(&u, MP_REACH):
-            self.append(prefixes, u.reach.nlri, u.reach.afi, u.add_path)
+            self.append(prefixes, u.reach.nlri, u.reach.afi, u.reach.add_path)
         return prefixes
 
     def withdrawn(self, bytes body not None, object context):
@@ -198,7 +198,7 @@ cdef class Looker:
             return None
         self.append(prefixes, u.withdrawn, 1, u.add_path)
         if has(&u, MP_UNREACH):
-            self.append(prefixes, u.unreach.nlri, u.unreach.afi, u.add_path)
+            self.append(prefixes, u.unreach.nlri, u.unreach.afi, u.unreach.add_path)
         return prefixes
 
     def origin_as(self, bytes body not None, object context):

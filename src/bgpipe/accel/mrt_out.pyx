@@ -5,7 +5,10 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
-from .block cimport ADD_PATH, AS4, NO_PEER, OWN_PEER, PEER_AS4, Entry, message_of, next_entry, octets_of, peer_of
+from .block cimport (
+    ADD_PATH, ADD_PATH_IPV4, ADD_PATH_IPV6, AS4, NO_PEER, OWN_PEER, PEER_AS4, Entry, message_of, next_entry, octets_of,
+    peer_of,
+)
 from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, skip, take, u16, u32, wrote
 
 
@@ -41,7 +44,7 @@ cdef inline uint8_t* put_record(uint8_t* p, const Entry* entry, Reader message, 
     """One message as a record (RFC 6396 section 4.4, RFC 8050 section 3); NULL declines.
 
     A message without a per-peer header gets one that says nothing. Declined are a time that 32 bits of seconds
-    can't hold, and tags that say something else of the peer.
+    can't hold, path identifiers in some families only, and tags that say something else of the peer.
     """
     cdef bint as4 = (entry.flags & AS4) != 0
     cdef bint add_path = (entry.flags & ADD_PATH) != 0
@@ -50,7 +53,7 @@ cdef inline uint8_t* put_record(uint8_t* p, const Entry* entry, Reader message, 
     cdef size_t rest
     cdef uint32_t peer_as, local_as
     cdef const uint8_t* start
-    if message.failed or entry.flags & OWN_PEER or entry.time < 0 or (entry.time // 1000000) >> 32 != 0:
+    if message.failed or entry.flags & (OWN_PEER | ADD_PATH_IPV4 | ADD_PATH_IPV6) or entry.time < 0 or (entry.time // 1000000) >> 32 != 0:
         return NULL
     if entry.peer == NO_PEER:
         peer = reader(NOBODY, 0, 20)

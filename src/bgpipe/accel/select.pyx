@@ -99,7 +99,7 @@ cdef inline void tally_prefixes(Tally* tally, Reader r, unsigned afi, bint add_p
 
 cdef inline void tally_mp(Tally* tally, const Update* u, int code, const Mp* mp, const Step* step) noexcept nogil:
     if has(u, code):
-        tally_prefixes(tally, mp.nlri, mp.afi, u.add_path, step)
+        tally_prefixes(tally, mp.nlri, mp.afi, mp.add_path, step)
 
 
 cdef inline Answer look_at_prefixes(const Update* u, const Step* step) noexcept nogil:
@@ -522,13 +522,15 @@ cdef inline void put_length(Output* output, size_t at, size_t size, unsigned wid
     output.octets[at] = <uint8_t> size
 
 
-cdef inline void put_routes(Narrowing* n, Update* alone, Reader* field, Reader routes, Output* output) noexcept nogil:
+cdef inline void put_routes(
+    Narrowing* n, Update* alone, Reader* field, Reader routes, bint add_path, Output* output
+) noexcept nogil:
     """Writes those of `routes` for which the program says what is wanted. field: where each is put alone in `alone`."""
     cdef size_t start
     cdef Answer answer
     while left(&routes) and not n.declined:
         start = routes.pos
-        if alone.add_path:
+        if add_path:
             skip(&routes, 4)
         skip(&routes, (u8(&routes) + 7) >> 3)
         field[0] = reader(routes.base, start, routes.pos)
@@ -551,7 +553,7 @@ cdef inline void put_mp(
     cdef size_t header = attribute.value.pos - 2 - width  # flags, code and length stand before the value
     put(output, attribute.value.base + header, routes.pos - header)
     alone.seen |= <uint64_t> 1 << attribute.code
-    put_routes(n, alone, &mp.nlri, routes, output)
+    put_routes(n, alone, &mp.nlri, routes, mp.add_path, output)
     alone.seen &= ~(<uint64_t> MP_BITS)
     if n.kept == before:
         output.size = start
@@ -586,13 +588,13 @@ cdef inline Answer narrow_update(Narrowing* n, Reader message, Output* output) n
     n.routes = n.kept = 0
     n.declined = False
     put(output, message.base + message.pos, MESSAGE_HEADER + 2)
-    put_routes(n, &alone, &alone.withdrawn, u.withdrawn, output)
+    put_routes(n, &alone, &alone.withdrawn, u.withdrawn, u.add_path, output)
     put_length(output, start + MESSAGE_HEADER, output.size - start - MESSAGE_HEADER - 2, 2)
     attributes = output.size
     put(output, message.base + message.pos, 2)  # room for their length
     put_attributes(n, &alone, &u, output)
     put_length(output, attributes, output.size - attributes - 2, 2)
-    put_routes(n, &alone, &alone.nlri, u.nlri, output)
+    put_routes(n, &alone, &alone.nlri, u.nlri, u.add_path, output)
     put_length(output, start + 16, output.size - start, 2)
     if n.declined:
         return DECLINE

@@ -8,7 +8,7 @@ next hops of 4, 16 or 32 octets. Anything else is for the Python codec, which al
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
-from .block cimport ADD_PATH, AS4, MESSAGE_HEADER
+from .block cimport ADD_PATH, ADD_PATH_IPV4, ADD_PATH_IPV6, AS4, MESSAGE_HEADER
 from .octets cimport Reader, left, reader, skip, sub, take, u8, u16, u32
 
 
@@ -54,13 +54,15 @@ cdef struct Attribute:
 cdef struct Mp:
     uint16_t afi
     uint8_t safi
+    bint add_path
     Reader next_hop  # empty in MP_UNREACH
     Reader nlri
 
 
 cdef struct Update:
     bint as4        # AS numbers have 4 octets
-    bint add_path   # prefixes follow a path identifier
+    unsigned flags  # of its entry
+    bint add_path   # prefixes of withdrawn routes and NLRI follow a path identifier
     Reader withdrawn
     Reader nlri
     uint64_t seen   # bit n: attribute n is there
@@ -131,7 +133,14 @@ cdef inline bint sound_path(Reader r, unsigned width) noexcept nogil:
     return not r.failed
 
 
-cdef inline bint locate_mp(Mp* mp, Reader r, bint is_reach, bint add_path) noexcept nogil:
+cdef inline bint has_path_ids(unsigned flags, unsigned afi, unsigned safi) noexcept nogil:
+    """Whether prefixes of a family follow a path identifier, by the flags of an entry."""
+    if flags & ADD_PATH:
+        return True
+    return safi == 1 and (flags & (ADD_PATH_IPV4 if afi == 1 else ADD_PATH_IPV6)) != 0
+
+
+cdef inline bint locate_mp(Mp* mp, Reader r, bint is_reach, unsigned flags) noexcept nogil:
     """MP_REACH_NLRI or MP_UNREACH_NLRI (RFC 4760 sections 3 and 4, next hops of RFC 2545 and RFC 8950)."""
     cdef size_t size = 0
     mp.afi = u16(&r)
@@ -148,7 +157,8 @@ cdef inline bint locate_mp(Mp* mp, Reader r, bint is_reach, bint add_path) noexc
     if r.failed:
         return False
     mp.nlri = r
-    return sound_prefixes(r, 32 if mp.afi == 1 else 128, add_path)
+    mp.add_path = has_path_ids(flags, mp.afi, mp.safi)
+    return sound_prefixes(r, 32 if mp.afi == 1 else 128, mp.add_path)
 
 
 cdef inline bint sound_value(Update* u, int code, Reader value) noexcept nogil:
@@ -175,9 +185,9 @@ cdef inline bint sound_value(Update* u, int code, Reader value) noexcept nogil:
     if code == AS4_AGGREGATOR:
         return size == 8
     if code == MP_REACH:
-        return locate_mp(&u.reach, value, True, u.add_path)
+        return locate_mp(&u.reach, value, True, u.flags)
     if code == MP_UNREACH:
-        return locate_mp(&u.unreach, value, False, u.add_path)
+        return locate_mp(&u.unreach, value, False, u.flags)
     return False
 
 
@@ -219,7 +229,8 @@ cdef inline bint locate_body(Update* u, Reader r, unsigned flags) noexcept nogil
     """Fills `u` from an UPDATE without its message header (RFC 4271 section 4.3); False declines."""
     cdef Reader attributes
     u.as4 = (flags & AS4) != 0
-    u.add_path = (flags & ADD_PATH) != 0
+    u.flags = flags
+    u.add_path = has_path_ids(flags, 1, 1)
     u.withdrawn = sub(&r, u16(&r))
     attributes = sub(&r, u16(&r))
     u.nlri = r

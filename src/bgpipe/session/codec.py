@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 from .. import accel
 from ..wire import treatment
-from ..wire.block import FLAG_ADD_PATH, FLAG_AS4, Block
+from ..wire.block import ADD_PATH_FLAGS, CONTEXT_FLAGS, FLAG_ADD_PATH, FLAG_AS4, FLAG_GUESS_AS, Block
 from ..wire.context import AS4, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, NO_FAMILIES, WireContext
 from ..wire.errors import TextError, WireError
 from ..wire.family import IPV4_UNICAST
@@ -148,7 +148,7 @@ class SessionCodec:
         return b"".join(map(self._encode_message, item))
 
     def _block_fits(self, every: int, some: int) -> bool:
-        mask = FLAG_AS4 | FLAG_ADD_PATH
+        mask = CONTEXT_FLAGS & ~FLAG_GUESS_AS
         return every & mask == some & mask == _flags(self.facts.sending, self.facts)
 
     def _encode_message(self, message: Message) -> bytes:
@@ -204,13 +204,17 @@ _MIXED: Final = -1
 
 
 def _flags(context: WireContext, facts: Facts) -> int:
-    """The flags of blocks for a context, _MIXED where they can't say it: ADD-PATH holds for a part of the families, or
-    the context is only assumed."""
+    """The flags of blocks for a context, _MIXED where they can't say it: ADD-PATH holds for a part of the families
+    that is not IPv4 unicast, IPv6 unicast or both, or the context is only assumed."""
     if context.assumed:
         return _MIXED
     flags = FLAG_AS4 if context.as4 else 0
     if context.add_path == NO_FAMILIES:
         return flags
-    families = facts.families or [IPV4_UNICAST]
-    covered = [family in context.add_path for family in families if family.address_bits]
-    return flags | FLAG_ADD_PATH if all(covered) else _MIXED
+    families = [family for family in facts.families or [IPV4_UNICAST] if family.address_bits]
+    covered = {family for family in families if family in context.add_path}
+    if len(covered) == len(families):
+        return flags | FLAG_ADD_PATH
+    if not covered <= set(ADD_PATH_FLAGS.values()):
+        return _MIXED
+    return flags | sum(flag for flag, family in ADD_PATH_FLAGS.items() if family in covered)

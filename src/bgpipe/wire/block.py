@@ -25,6 +25,7 @@ from struct import Struct, calcsize
 from typing import Any, Final, Literal, NamedTuple
 
 from .context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, HEADER, WireContext
+from .family import IPV4_UNICAST, IPV6_UNICAST
 from .message import FLAG_CHECKED as FLAG_CHECKED
 from .message import FLAG_MALFORMED as FLAG_MALFORMED
 from .message import FLAG_RIB as FLAG_RIB
@@ -75,16 +76,28 @@ FLAG_GUESS_AS: Final = 32
 """The message is to be read with WireContext.guess_as."""
 FLAG_OWN_PEER: Final = 512
 """The tags say something else of the peer than the per-peer header."""
+FLAG_ADD_PATH_IPV4: Final = 2048
+"""Without FLAG_ADD_PATH: NLRI of IPv4 unicast carry path identifiers."""
+FLAG_ADD_PATH_IPV6: Final = 4096
+"""The same of IPv6 unicast."""
 VERDICT_FLAGS: Final = FLAG_CHECKED | FLAG_MALFORMED | FLAG_TOLD | FLAG_RIB
 
 DIRECTION_FLAGS: Final = {"?": 0, "R": FLAG_RIGHT, "L": FLAG_LEFT, "LR": FLAG_LEFT | FLAG_RIGHT}
 FLAG_DIRECTIONS: Final = {flags: direction for direction, flags in DIRECTION_FLAGS.items()}
-_SURE: Final = (AS2, AS4, AS2_ADD_PATH, AS4_ADD_PATH)
-_CONTEXTS: Final[dict[int, WireContext]] = dict(enumerate(_SURE)) | {
-    FLAG_GUESS_AS | flags: replace(context, guess_as=True) for flags, context in enumerate(_SURE)
+ADD_PATH_FLAGS: Final = {FLAG_ADD_PATH_IPV4: IPV4_UNICAST, FLAG_ADD_PATH_IPV6: IPV6_UNICAST}
+_SURE: Final = dict(enumerate((AS2, AS4, AS2_ADD_PATH, AS4_ADD_PATH)))
+_SOME: Final = {
+    as4 | sum(flags): replace((AS2, AS4)[as4], add_path=frozenset(map(ADD_PATH_FLAGS.__getitem__, flags)))
+    for as4 in (0, FLAG_AS4)
+    for flags in ((FLAG_ADD_PATH_IPV4,), (FLAG_ADD_PATH_IPV6,), (FLAG_ADD_PATH_IPV4, FLAG_ADD_PATH_IPV6))
+}
+_CONTEXTS: Final[dict[int, WireContext]] = {
+    guess | flags: replace(context, guess_as=guess > 0) if guess else context
+    for guess in (0, FLAG_GUESS_AS)
+    for flags, context in (_SURE | _SOME).items()
 }
 _FLAGS: Final = {context: flags for flags, context in _CONTEXTS.items()}
-_CONTEXT_FLAGS: Final = FLAG_AS4 | FLAG_ADD_PATH | FLAG_GUESS_AS
+CONTEXT_FLAGS: Final = FLAG_AS4 | FLAG_ADD_PATH | FLAG_GUESS_AS | FLAG_ADD_PATH_IPV4 | FLAG_ADD_PATH_IPV6
 OPENED_TOGETHER: Final = 256
 """Messages that accel makes at once."""
 
@@ -138,7 +151,7 @@ class Block:
                 direction=FLAG_DIRECTIONS[flags & (FLAG_LEFT | FLAG_RIGHT)],
                 seq=seq,
                 time=time,
-                context=_CONTEXTS[flags & _CONTEXT_FLAGS],
+                context=_CONTEXTS[flags & CONTEXT_FLAGS],
                 verdict=flags & VERDICT_FLAGS,
                 peer=read_peer(octets, peer, bool(flags & FLAG_PEER_AS4)) if peer != NO_PEER else None,
                 fragment=read_fragment(self.tags, tags - 1) if tags else None,
@@ -221,7 +234,7 @@ class Block:
 
 @lru_cache(maxsize=64)
 def context_flags(context: WireContext) -> int | None:
-    """The flags that say how messages are to be read, None if they can't: ADD-PATH holds for some families only."""
+    """The flags that say how messages are to be read, None if they can't: ADD-PATH holds for other families."""
     return _FLAGS.get(replace(context, extended_message=False))
 
 
