@@ -12,8 +12,9 @@ import pytest
 from bgpipe.app.build import build
 from bgpipe.app.grammar import parse
 from bgpipe.net.secret import without_secrets
+from bgpipe.net.tcp import TcpOptions, dial, format_endpoint, plain_address
 from bgpipe.net.tls import server_context
-from bgpipe.pipeline.errors import ConfigError
+from bgpipe.pipeline.errors import ConfigError, UsageError
 from bgpipe.wire import caps
 from bgpipe.wire.caps import Capability
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message
@@ -300,3 +301,30 @@ def test_keys_from_variables_and_files(tmp_path, monkeypatch) -> None:
         key("connect --md5 $NO_SUCH 192.0.2.1")
     with pytest.raises(ValueError, match=f"--md5: {tmp_path}/none: No such file"):
         key(f"connect --md5 {tmp_path}/none 192.0.2.1")
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("connect fe80::b", "fe80::b is a link-local address: say the interface too, as in fe80::b%eth0"),
+        ("connect 10.0.0.0/8", "10.0.0.0/8 is a network"),
+        ("connect 192.0.2.1:99999", "not a port: '99999'"),
+        ("listen 10.0.0.0/8", "10.0.0.0/8 is a network, not an address; --allow 10.0.0.0/8 says"),
+        ("listen :bgp", "not a port: 'bgp'"),
+        ("listen :179 --again", "--again: options of a stage stand before its argument"),
+        ("listen", "needs an argument: ADDR"),
+    ],
+)
+def test_arguments_that_can_not_be_read(words: str, error: str) -> None:
+    """Exit code 2, as for options."""
+    with pytest.raises(UsageError, match=re.escape(error)):
+        build(parse(["--", "speaker", "--", *words.split()], {}), Records())  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
+async def test_a_zone_is_kept() -> None:
+    """The address to connect from goes to the system with the number of its interface."""
+    with pytest.raises(OSError, match="--bind fe80::d%lo"):
+        await dial("::1", 179, TcpOptions(bind="fe80::d%lo"), 1)
+    assert plain_address(("fe80::d", 179, 0, socket.if_nametoindex("lo"))) == "fe80::d%lo"
+    assert format_endpoint(("fe80::d", 179, 0, socket.if_nametoindex("lo"))) == "[fe80::d%lo]:179"

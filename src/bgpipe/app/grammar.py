@@ -124,6 +124,8 @@ def resolve(words: list[str]) -> tuple[str, list[str]]:
         return word, words[1:]
     if os.path.exists(word) and not os.path.isdir(word):
         return "read", words
+    if word.startswith("-"):
+        raise UsageError(f"{word}: options of a stage stand before its argument, as in: listen --again :179")
     what = "is a folder" if os.path.isdir(word) else "no such stage or file"
     raise ConfigError(f"{word}: {what}{nearest(word, stages.known())}")
 

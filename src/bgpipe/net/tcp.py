@@ -83,6 +83,15 @@ def parse_bind(text: str) -> tuple[str, int]:
     return host, port
 
 
+def needs_zone(host: str) -> bool:
+    """Whether it is a link-local IPv6 address that doesn't say on which link (RFC 4007)."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return isinstance(address, ipaddress.IPv6Address) and address.is_link_local and address.scope_id is None
+
+
 def format_endpoint(address: Sequence[Any]) -> str:
     """`host:port`, or `[v6]:port`, of an address as sockets give it."""
     host = plain_address(address)
@@ -107,10 +116,15 @@ async def dial(host: str, port: int, options: TcpOptions, timeout: float | None)
     timeout: seconds for each address, None waits as long as the kernel does.
     """
     loop = asyncio.get_running_loop()
-    place = parse_bind(options.bind) if options.bind else None
+    place: tuple[Any, ...] | None = None
     family = socket.AF_UNSPEC if options.ipv6 else socket.AF_INET
-    if place is not None:
-        family = socket.AF_INET6 if ":" in place[0] else socket.AF_INET
+    if options.bind:  # with the number of the interface, if it is link-local
+        bind_host, bind_port = parse_bind(options.bind)
+        try:
+            found = socket.getaddrinfo(bind_host, bind_port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        except socket.gaierror as failed:
+            raise ValueError(f"--bind {options.bind}: {failed.strerror}") from None
+        family, place = found[0][0], found[0][4]
     found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
     error: OSError | None = None
     for family, _, _, _, address in found:

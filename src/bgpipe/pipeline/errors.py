@@ -17,6 +17,10 @@ class ConfigError(ValueError):
     """Words that can be read but make no pipeline (exit code 1)."""
 
 
+class ArgumentError(UsageError, ConfigError):
+    """The argument of a stage that can't be read (exit code 2)."""
+
+
 class StageError(Exception):
     """A stage that can't go on (exit code 1).
 

@@ -25,7 +25,7 @@ def attach(pipeline: Pipeline) -> None:
         try:
             stage.attach()
         except ConfigError as error:
-            raise ConfigError(f"{stage.name}: {error}") from None
+            raise type(error)(f"{stage.name}: {error}") from None
     for direction, line in pipeline.lines.items():
         ordered = sorted(row, key=lambda stage: stage.index, reverse=direction == "L")
         ordered += [stage for stage in pipeline.stages if stage.hidden]
@@ -37,7 +37,7 @@ def attach(pipeline: Pipeline) -> None:
             for inlet in stage.inputs:
                 inlet.connect(pipeline)
         except ConfigError as error:
-            raise ConfigError(f"{stage.name}: {error}") from None
+            raise type(error)(f"{stage.name}: {error}") from None
     for line in pipeline.lines.values():
         _open_blocks_before_head(line.callbacks)
 

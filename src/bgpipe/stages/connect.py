@@ -12,10 +12,10 @@ from typing import Final
 
 from ..net.connection import Connection, adopt
 from ..net.errors import explain_error
-from ..net.tcp import BGP_PORT, dial, format_endpoint, parse_bind, parse_endpoint
+from ..net.tcp import BGP_PORT, dial, format_endpoint, needs_zone, parse_bind, parse_endpoint
 from ..net.tls import client_context
 from ..pipeline import events
-from ..pipeline.errors import ConfigError, StageError
+from ..pipeline.errors import ArgumentError, ConfigError, StageError
 from ..pipeline.options import DURATION, FLAG, INTEGER, TEXT, Option
 from .base.peer import PeerStage
 
@@ -53,10 +53,14 @@ class Connect(PeerStage):
         try:
             self.host, self.port = parse_endpoint(self.arguments[0])
         except ValueError as error:
-            raise ConfigError(str(error)) from None
+            raise ArgumentError(str(error)) from None
+        if "/" in self.host:
+            raise ArgumentError(f"{self.host} is a network, ADDR is one address or a name")
+        if needs_zone(self.host):
+            raise ArgumentError(f"{self.host} is a link-local address: say the interface too, as in {self.host}%eth0")
         try:
-            if self.bind:
-                parse_bind(self.bind)
+            if self.bind and needs_zone(parse_bind(self.bind)[0]):
+                raise ValueError(f"{self.bind} is a link-local address: say the interface too, as in fe80::1%eth0")
         except ValueError as error:
             raise ConfigError(f"--bind: {error}") from None
         if self.retry_max < 0 or (self.retry_max and not self.retry):

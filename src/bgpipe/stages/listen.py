@@ -11,7 +11,7 @@ from ..net.acceptor import Acceptor, Arrival, Greeting
 from ..net.connection import Connection
 from ..net.tcp import Network, parse_endpoint, parse_networks
 from ..net.tls import server_context
-from ..pipeline.errors import ConfigError, StageError
+from ..pipeline.errors import ArgumentError, ConfigError, StageError
 from ..pipeline.options import DURATION, FLAG, LIST, Kind, Option
 from ..pipeline.stage import ListenSpec
 from ..session.greeting import read_open, say
@@ -116,10 +116,12 @@ class Listen(PeerStage):
         try:
             self.host, self.port = parse_endpoint(self.arguments[0])
         except ValueError as error:
-            raise ConfigError(str(error)) from None
+            raise ArgumentError(str(error)) from None
+        if "/" in self.host:
+            raise ArgumentError(f"{self.host} is a network, not an address; --allow {self.host} says who may connect")
         if self.host.isdecimal():
             hint = f"a port is :{self.host}, a number of sessions --many={self.host}"
-            raise ConfigError(f"not an address: {self.host!r}; {hint}")
+            raise ArgumentError(f"not an address: {self.host!r}; {hint}")
         try:
             self.networks: list[Network] = parse_networks(self.allow)
         except ValueError as error:

@@ -200,7 +200,7 @@ class PeerStage(Producing):
         if any(stage.listens() is not None for stage in self.pipeline.stages):
             # many sessions may write to one output: tags tell them apart
             addresses = (self.pipeline.values[f"{self.side}_{name}_ADDR"] for name in ("REMOTE", "LOCAL"))
-            self.codec.addresses = tuple(map(parse_address, addresses))
+            self.codec.addresses = tuple(parse_address(each.partition("%")[0]) for each in addresses)
         pending, self._pending = self._pending, []
         if self._holding:
             self._holding = False
