@@ -105,6 +105,8 @@ class Neighbor:
     add_path: bool = False
     extended_message: bool = False
     graceful_restart: bool = False
+    families: tuple[str, ...] = ("ipv4-unicast", "ipv6-unicast")
+    """GoBGP only"""
     ttl_security: bool = False
     """GTSM (RFC 5082): what has come over a router is dropped. BIRD only"""
 
@@ -329,7 +331,7 @@ class GoBgp(Daemon):
                 + "[neighbors.ebgp-multihop.config]\nenabled = true\nmultihop-ttl = 5\n"
                 + ("[neighbors.graceful-restart.config]\nenabled = true\n" if each.graceful_restart else "")
             )
-            for family in ("ipv4-unicast", "ipv6-unicast"):
+            for family in each.families:
                 text += f'[[neighbors.afi-safis]]\n[neighbors.afi-safis.config]\nafi-safi-name = "{family}"\n'
                 if each.add_path:
                     text += "[neighbors.afi-safis.add-paths.config]\nreceive = true\nsend-max = 8\n"

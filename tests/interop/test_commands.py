@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import trustme
-from daemons import NEXT_HOP4, PORT, Bird, Daemon, Frr, Installed, Neighbor, mortal, wait_until
+from daemons import NEXT_HOP4, PORT, Bird, Daemon, Frr, GoBgp, Installed, Neighbor, mortal, wait_until
 from processes import Run
 
 import bgpipe
@@ -38,7 +38,7 @@ def lab(installed: Installed, tmp_path) -> Iterator[SimpleNamespace]:
     started: list[Daemon] = []
 
     def start(
-        kind: type[Daemon], number: int, asn: int, other: int, prefixes: list[str], *, calls: bool = False, **more: str
+        kind: type[Daemon], number: int, asn: int, other: int, prefixes: list[str], *, calls: bool = False, **more: Any
     ) -> Daemon:
         peer = Neighbor(made.here if calls else LOCAL, other, passive=not calls, **more)  # type: ignore[arg-type]
         folder = tmp_path / f"{kind.name}{number}"
@@ -154,6 +154,32 @@ def test_archive_into_a_session(lab: SimpleNamespace, tmp_path, run: Run) -> Non
     (sent,) = re.findall(r" sent=(\{.*\})", whole.log)
     assert json.loads(sent)["UPDATE"] > 1900
     assert json.loads(sent)["NOTIFY"] == 1
+
+
+@pytest.mark.parametrize("suffix", ["json", "mrt"])
+def test_an_archive_for_a_router_that_cannot_take_all_of_it(lab: SimpleNamespace, tmp_path, run: Run, suffix) -> None:
+    """GoBGP resets a session in which a family comes that was not agreed, or an UPDATE that is malformed: all routes
+    would go. The last route proves that everything before it was taken."""
+    text = tmp_path / "routes.json"
+    malformed = bytes.fromhex("0000000e 40010109 400200 400304c0000202 18cb0071".replace(" ", ""))
+    cut = bytes.fromhex("00000030 40010100".replace(" ", ""))
+    attrs = {"ORIGIN": "IGP", "ASPATH": [65002], "MP_REACH": {"af": "IPV6/UNICAST", "nexthop": "2001:db8::1"}}
+    shown = [{"attrs": attrs | {"MP_REACH": attrs["MP_REACH"] | {"prefixes": ["2001:db8:9::/48"]}}}]  # type: ignore[operator]
+    octets = [f"0x{each.hex()}" for each in (malformed, cut)]
+    others = [json.dumps(["R", 0, None, "UPDATE", each]) + "\n" for each in (*shown, *octets)]
+    text.write_text(line("198.51.100.0/24", 65002) + "".join(others) + line("198.51.101.0/24", 65002))
+    path = tmp_path / f"routes.{suffix}"
+    if suffix != "json":
+        assert run("read", text, "--", "write", path).process.wait(30) == 0
+    router = lab.start(GoBgp, 2, 65003, 65002, [], families=("ipv4-unicast",))
+    speaker = ("speaker", "--active", "--asn", 65002, "--id", "192.0.2.7")
+    playing = run("--", *speaker, "--", "read", path, "--", "connect", "--retry", lab.at(2))
+    wait_until("the last route", lambda: "198.51.101.0/24" in router.routes(), 60)
+    assert router.routes() == {"198.51.100.0/24", "198.51.101.0/24"}
+    assert up(router)
+    assert "routes of a family that was not agreed are not sent" in playing.log
+    assert playing.log.count("malformed UPDATE: ") == 2
+    assert playing.finish() == 0
 
 
 def test_numbers_rewritten_by_sed(lab: SimpleNamespace, run: Run) -> None:
