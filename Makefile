@@ -62,6 +62,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/api.py --check
 	BGPIPE_ACCEL=0 $(PYTEST) $(addprefix --ignore=, $(ABOVE_ACCEL))
 	$(BIN)/python tests/accel/differential.py --mutants 200
 
