@@ -327,13 +327,53 @@ async def test_one_peer_of_two_octets():
     edit = r's/,"AS4":65002//'
     async with between("exec", "-L", "-A", "sed", "-u", edit) as session:
         session.left.send(OPENS[0])
-        session.right.send(OPENS[1])
+        (await session.called()).send(OPENS[1])
         assert not (await session.left.next()).open.has(AS4)
         assert (await session.right.next()).open.has(AS4)
         session.left.send(Message(KEEPALIVE))
         session.right.send(Message(KEEPALIVE), make_update(5))
         assert (await session.left.next()).type_code == KEEPALIVE
         assert (await session.left.next()).octets == make_update(5, as4=False).octets
+
+
+@pytest.mark.parametrize("how", ["json", "raw", "mrt"])
+@pytest.mark.parametrize("side", ["-L", "-R"])
+@pytest.mark.parametrize(("as4", "add_path"), [(False, False), (True, True), (False, True)])
+async def test_octets_as_they_came(how, side, as4, add_path):
+    """In every format and in both directions, whatever the session has agreed on (RFC 6793, 7911, 8050)."""
+    given = [Capability(ADD_PATH, b"\0\1\1\3")] if add_path else []
+    opens = make_open(65001, *given, as4=as4), make_open(65002, *given, as4=as4)
+    path_id = 7 if add_path else None
+    async with between("exec", side, "--format", how, "cat") as session:
+        await session.establish(*opens)
+        sent = [make_update(number, as4=as4, path_id=path_id) for number in range(20)]
+        if not as4:
+            path = b"\x40\x01\x01\x00\x40\x02\x06\x02\x02\xfd\xe9\x5b\xa0\x40\x03\x04\xc0\x00\x02\x01"
+            as4_path = b"\xc0\x11\x0a\x02\x02\0\0\xfd\xe9\xfa\x56\xea\x01"
+            as4_aggregator = b"\xc0\x12\x08\xfa\x56\xea\x01\xc0\0\2\1"
+            aggregator = b"\xc0\x07\x06\x5b\xa0\xc0\0\2\1"
+            attributes = path + aggregator + as4_path + as4_aggregator
+            prefix = (b"\0\0\0\7" if add_path else b"") + b"\x18\x0a\x63\x00"
+            sent.append(Message(UPDATE, b"\0\0" + len(attributes).to_bytes(2, "big") + attributes + prefix))
+        for one, other in ((session.left, session.right), (session.right, session.left)):
+            one.send(*sent)
+            await other.until(sent[-1])
+            assert [m.octets for m in other.got if m.type_code == UPDATE] == [m.octets for m in sent]
+
+
+@pytest.mark.parametrize("old", ["left", "right"])
+async def test_between_two_and_four_octets(old):
+    """AS4_PATH and AS4_AGGREGATOR of a path with an AS number of 4 octets pass as they came (RFC 6793 section 4.2)."""
+    async with between("exec", "-LR", "cat") as session:
+        await session.establish(make_open(65001, as4=old != "left"), make_open(65002, as4=old != "right"))
+        path = b"\x40\x01\x01\x00\x40\x02\x06\x02\x02\xfd\xe9\x5b\xa0\x40\x03\x04\xc0\x00\x02\x01"
+        aggregators = b"\xc0\x07\x06\x5b\xa0\xc0\0\2\1\xc0\x12\x08\xfa\x56\xea\x01\xc0\0\2\1"
+        attributes = path + aggregators + b"\xc0\x11\x0a\x02\x02\0\0\xfd\xe9\xfa\x56\xea\x01"
+        update = Message(UPDATE, b"\0\0" + len(attributes).to_bytes(2, "big") + attributes + b"\x18\x0a\x63\x00")
+        session.left.send(update)
+        session.right.send(update)
+        await session.right.until(update)
+        await session.left.until(update)
 
 
 async def test_path_identifiers():

@@ -16,7 +16,7 @@ from bgpipe.stages.base import pace, watchdog
 from bgpipe.stages.base.watchdog import StallWatchdog
 from bgpipe.wire.block import ENTRY, FLAG_AS4, NO_PEER, Block
 from bgpipe.wire.message import KEEPALIVE, Message
-from live import make_update
+from live import make_open, make_update
 
 
 def block(*messages: Message) -> Block:
@@ -77,6 +77,7 @@ def test_singled_out():
     for messages, shape in (
         ([plain, plain], [2]),
         ([alive], ["KEEPALIVE"]),
+        ([make_open(65001), plain, plain], ["OPEN", 2]),
         ([plain, plain, alive, plain], [2, "KEEPALIVE", 1]),
         ([alive, alive, plain], ["KEEPALIVE", "KEEPALIVE", 1]),
     ):

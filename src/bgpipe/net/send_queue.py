@@ -9,7 +9,7 @@ from typing import Final
 
 from ..wire.block import LENGTH, OFFSET, Block
 from ..wire.item import Item
-from ..wire.message import Message
+from ..wire.message import HEADER, UPDATE, Message
 
 PIECE: Final = 1 << 18
 """Octets that are given to a partner together, about."""
@@ -95,14 +95,20 @@ def single_out(item: Item) -> Iterator[Item]:
     if isinstance(item, Message):
         yield item
         return
-    lengths = LENGTH.of(item.index).tolist()
+    octets = item.octets
+    alone = [
+        position
+        for position, (length, offset) in enumerate(
+            zip(LENGTH.of(item.index).tolist(), OFFSET.of(item.index).tolist(), strict=True)
+        )
+        if length <= SHORT or octets[offset + HEADER - 1] != UPDATE
+    ]
     start = 0
-    for position, length in enumerate(lengths) if min(lengths) <= SHORT else ():
-        if length <= SHORT:
-            if position > start:
-                yield item.part(start, position)
-            yield item.message(position)
-            start = position + 1
+    for position in alone:
+        if position > start:
+            yield item.part(start, position)
+        yield item.message(position)
+        start = position + 1
     if start < len(item):
         yield item if not start else item.part(start, len(item))
 
