@@ -225,3 +225,35 @@ def test_compat_goes_with_write_and_the_library(tmp_path: Path, capfd: pytest.Ca
     assert "the format mrt has no dialect 'go'" in capfd.readouterr().err
     with bgpipe.read(out) as messages:
         assert [message.type for message in messages] == ["UPDATE", "NOTIFY"]
+
+
+# The same answer before and after
+
+NARROW = bytes.fromhex(
+    "0000 001d 40010100 40020602 02fde95ba0 400304c0000201 c0110a0202 0000fde9 fa56ea00 18c63364".replace(" ", "")
+)
+"""An UPDATE of a session without 4-octet AS numbers: AS_PATH 65001 23456, AS4_PATH 65001 4200000000."""
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.mrt", "a.json.gz"])
+def test_a_path_of_two_attributes_is_the_same_after_a_file(tmp_path: Path, name: str) -> None:
+    body = NARROW[:2] + (len(NARROW) - 8).to_bytes(2, "big") + NARROW[4:]
+    message = Message(UPDATE, body, context=AS2)
+    assert message.update.origin_as == 4200000000
+    assert bgpipe.write(tmp_path / name, [message]) == 1
+    (back,) = bgpipe.read(tmp_path / name, filter="as_origin == 4200000000")
+    assert (back.body, back.context.as4) == (body, False)
+    assert list(bgpipe.read(tmp_path / name, filter="as_origin == 23456")) == []
+
+
+@pytest.mark.parametrize("form", ["json", "mrt", "raw"])
+def test_a_path_of_two_attributes_is_the_same_after_a_program(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], form: str
+) -> None:
+    body = NARROW[:2] + (len(NARROW) - 8).to_bytes(2, "big") + NARROW[4:]
+    bgpipe.write(tmp_path / "a.mrt", [Message(UPDATE, body, context=AS2)] * 3)
+    words = ["exec", "-R", "--format", form, "cat", "--", "grep", "as_origin == 4200000000"]
+    assert main(["-o", "read", "-R", str(tmp_path / "a.mrt"), "--", *words]) == 0
+    (first, *others) = map(json.loads, capfd.readouterr().out.splitlines())
+    assert len(others) == 2
+    assert first[4]["attrs"]["AS4PATH"]["value"] == [65001, 4200000000]
