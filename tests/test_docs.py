@@ -32,7 +32,17 @@ PIP = """pip() { python -m pip -q --disable-pip-version-check install --no-deps 
 """
 """What pip is on a page: it installs a folder beside the page's files."""
 TIMEOUT = 120
-SLOW = {"docs/stages/exec.md", "docs/recipes.md", "examples/bgpdump.py", "examples/flaps.py"}
+SLOW = {
+    "docs/proxy.md",
+    "docs/recipes.md",
+    "docs/stages/exec.md",
+    "docs/stages/limit.md",
+    "docs/stages/speaker.md",
+    "docs/writing-a-format.md",
+    "docs/writing-a-stage.md",
+    "examples/bgpdump.py",
+    "examples/flaps.py",
+}
 """Pages and examples that take long: make test-all."""
 
 

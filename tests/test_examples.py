@@ -292,6 +292,7 @@ def test_program(filter_by_program):
     assert left(filter_by_program(*ANNOUNCED, roas=roas)) == LEFT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prefix", "path", "valid"),
     [
