@@ -249,3 +249,27 @@ async def test_what_the_peer_sends_first_waits_for_the_stages() -> None:
         peer = await run.dial()
         await peer.say(opening())
         assert (await peer.expect(OPEN)).open.asn == 65001
+
+
+async def test_a_failed_handshake_is_told_to_the_client(tmp_path) -> None:
+    """By an alert (RFC 8446 section 6.2), and to us in one line with address and reason."""
+    authority = Authority(tmp_path, "authority")
+    where = place()
+    cert, key = authority.issue("server", where.partition(":")[0])
+    words = f"listen --tls --cert {cert} --key {key} --ca {authority.cert} {where}"
+    async with running(f"{SPEAKER} -- {words}") as run:
+        await run.told("listening on ")
+        host, _, port = where.rpartition(":")
+        context = client_context(ca=str(authority.cert))
+
+        def dial() -> str:
+            with socket.create_connection((host, int(port)), 5) as plain:
+                try:
+                    with context.wrap_socket(plain, server_hostname=host) as client:
+                        return repr(client.recv(1))
+                except OSError as error:
+                    return str(error).lower().replace("_", " ")
+
+        assert "alert certificate required" in await asyncio.to_thread(dial)
+        line = await run.told("connection refused: TLS: peer did not return a certificate")
+        assert "remote=127." in line

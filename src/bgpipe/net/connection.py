@@ -6,11 +6,14 @@ import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from .. import accel
 from .tcp import TcpOptions, format_endpoint
-from .tls import explain_tls
+from .tls import AlertTap, explain_tls
+
+if TYPE_CHECKING:
+    import ssl
 
 HIGH_WATER: Final = 4 << 20
 """Octets that may wait for the peer to read them before the senders are asked to wait."""
@@ -153,8 +156,10 @@ async def adopt(
     """
     made = connection or Connection()
     loop = asyncio.get_running_loop()
-    tls = options.tls
+    tap = AlertTap(options.tls) if options.tls is not None else None
+    tls = cast("ssl.SSLContext | None", tap)
     timeout = timeout if timeout and timeout > 0 and tls is not None else None
+    spare = connected.dup() if tap is not None else None
     try:
         if server:
             await loop.connect_accepted_socket(lambda: made, connected, ssl=tls, ssl_handshake_timeout=timeout)
@@ -168,10 +173,14 @@ async def adopt(
             )
     except OSError as error:
         connected.close()
-        if tls is not None:
+        if tap is not None and spare is not None:
+            tap.send_alert(spare)
             error.strerror = explain_tls(error)
         raise
     except BaseException:
         connected.close()
         raise
+    finally:
+        if spare is not None:
+            spare.close()
     return made

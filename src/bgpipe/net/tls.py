@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+from contextlib import suppress
+from typing import Any
 
 
 def client_context(*, cert: str = "", key: str = "", ca: str = "", insecure: bool = False) -> ssl.SSLContext:
@@ -43,6 +46,41 @@ def explain_tls(error: Exception) -> str:
     if isinstance(error, ConnectionError):
         return f"TLS: {error.strerror or str(error) or 'the peer has closed the connection'}"
     return f"TLS: {error or type(error).__name__}"
+
+
+class AlertTap:
+    """Stands for a context in one handshake, to know what asyncio leaves unsent when it fails: the alert, by which the
+    peer learns why (RFC 8446 section 6.2)."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self._alert = b""
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, **settings: Any) -> ssl.SSLObject:
+        """What asyncio calls."""
+        made = self._context.wrap_bio(incoming, outgoing, **settings)
+        shake_hands = made.do_handshake
+
+        def do_handshake() -> None:
+            try:
+                shake_hands()
+            except (ssl.SSLWantReadError, ssl.SSLSyscallError):
+                raise
+            except ssl.SSLError:
+                self._alert = outgoing.read()  # asyncio would throw it away
+                raise
+
+        setattr(made, "do_handshake", do_handshake)  # noqa: B010
+        return made
+
+    def send_alert(self, connected: socket.socket) -> None:
+        """Sends what is left on a socket that asyncio has not closed, a duplicate of its own."""
+        with suppress(OSError):
+            connected.setblocking(False)
+            connected.send(self._alert)
+            connected.shutdown(socket.SHUT_WR)
+            while connected.recv(1 << 16):  # with unread octets the system would reset the connection, alert and all
+                pass
 
 
 def _context(purpose: ssl.Purpose, ca: str) -> ssl.SSLContext:
