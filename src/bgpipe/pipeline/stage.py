@@ -211,6 +211,9 @@ class Stage(Options):
     async def stop(self) -> None:
         """Finishes what was begun and closes. Raises StageError."""
 
+    async def conclude(self) -> None:
+        """Called once all stages of the pipeline have stopped, and it is known whether anything has failed."""
+
     def opens(self, block: Block) -> bool:
         """Whether its callback must see the messages of this block one by one, although it can work on blocks."""
         return False

@@ -43,6 +43,8 @@ class Runner:
                     pipeline.log.warning("never started", stage=str(stage), wait=",".join(stage.wait_for))
             pipeline.finish()
             await self._stop_ended()
+            for stage in pipeline.stages:
+                await self._wait(self._task(stage, stage.conclude()), self._interrupted)
         finally:
             for task in self._tasks:
                 task.cancel()

@@ -90,6 +90,9 @@ class Write(Sink):
         if self.every and self.writer is not None:
             self._timer.cancel()
         await super().stop()
+
+    async def _close(self) -> None:
+        await super()._close()
         output = self.writer.output if self.writer is not None else None
         if isinstance(output, OutputFile) and output.empty:
             self.pipeline.log.info("no messages were written: the file is empty", stage=str(self), file=output.path)

@@ -9,13 +9,16 @@ from ...net.errors import StreamError, explain_error
 from ...net.files import open_output
 from ...net.files_in_use import FilesInUse, Use
 from ...net.output_writer import OutputStream, OutputWriter
+from ...net.standard_output import StandardOutput
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, DamagedInput, StageError
+from ...pipeline.lifecycle import Cause
 from ...pipeline.options import DURATION, LIST, TEXT, Option
 from ...wire.block import Block
 from ...wire.item import Item
 from ...wire.message import Message
 from .coding import FORMAT_SWITCHES, Writing, find_format
+from .source import Source
 from .types import chosen_types
 from .watchdog import StallWatchdog
 
@@ -52,6 +55,9 @@ class Sink(Writing):
     """whether others have to wait for the output"""
     held = False
     """whether the output has to wait for us, which it never has"""
+    deserted = False
+    """whether the input was ended because nobody reads this output any more"""
+    _closed = False
     _failure: StageError | None = None
     """why the output can't be written"""
     _live = False
@@ -160,12 +166,10 @@ class Sink(Writing):
             self.watchdog.close()
         self._put_kept()
         if self.writer is not None:
-            self.writer.complete &= self._live or not self._has_failed()
-            await self.pipeline.shared.give_back(self._key)
-            self.writer.leave(self)
-            if kept := self.writer.output.kept:
-                text = f"the output is not complete: what was written is in {kept}"
-                self.pipeline.log.warning(text, stage=str(self))
+            if self.pipeline.finishing and not self.pipeline.shared.keep:
+                await self.writer.finish()  # whether the output is complete is known when all stages have stopped
+            else:
+                await self._close()
         self._catch_up()
         if self._failure is not None:
             raise self._failure
@@ -173,9 +177,36 @@ class Sink(Writing):
             messages = "1 message" if self.refused == 1 else f"{self.refused} messages"
             raise DamagedInput(f"{self}: {messages} that {self.output_format.name} has no form for")
 
-    def _has_failed(self) -> bool:
-        """Whether something has failed, here or elsewhere, so that messages did not come here."""
-        return not all(isinstance(error, DamagedInput) for error in self.pipeline.errors)
+    async def conclude(self) -> None:
+        if self.writer is not None and not self._closed:
+            await self._close()
+
+    async def _close(self) -> None:
+        """Publishes the output; one that is not complete keeps what was written. Raises StageError."""
+        assert self.writer is not None
+        self._closed = True
+        complete = self._live or not self._is_cut()
+        self.writer.complete &= complete
+        await self.pipeline.shared.give_back(self._key)
+        self.writer.leave(self)
+        output = self.writer.output
+        if not complete and output.path != StandardOutput.path:
+            kept = f"what was written is in {output.kept}" if output.kept else "nothing was written"
+            text = f"{output.path} is not complete: {kept}"
+            if not self.pipeline.errors:
+                raise StageError(f"{self}: {text}")
+            self.pipeline.log.warning(text, stage=str(self))
+
+    def _is_cut(self) -> bool:
+        """Whether messages that were to come here did not: something has failed, here or elsewhere; who reads standard
+        output has seen enough; or a signal came before the end of a file was reached."""
+        pipeline = self.pipeline
+        if pipeline.lost_messages or not all(isinstance(error, DamagedInput) for error in pipeline.errors):
+            return True
+        unread = [stage for stage in pipeline.stages if isinstance(stage, Source) and stage.unread]
+        if pipeline.cause is Cause.SIGNAL:
+            return any(stage.stream is not None and stage.stream.total is not None for stage in unread)
+        return bool(unread) and any(isinstance(stage, Sink) and stage.deserted for stage in pipeline.stages)
 
     def on_full(self) -> None:
         if self.holding:
@@ -237,6 +268,7 @@ class Sink(Writing):
             return
         self.pipeline.end(self)
         if reader_gone:
+            self.deserted = self.pipeline.cause is None
             self.pipeline.end_input()  # who reads has seen enough, as `head` does: that is no failure
         else:
             self.pipeline.fail(failure)

@@ -43,6 +43,8 @@ class Source(Reading):
     """why the stream could not be read to its end"""
     named_format: Format | None = None
     """what the name of the input tells, and its content may contradict"""
+    unread = False
+    """whether there is more in the stream than was read"""
     in_order = False
     """whether it is read only when all such inputs that are named before it are through"""
     input_name = ""
@@ -83,6 +85,7 @@ class Source(Reading):
             self.stream = self.open()
             files = self.pipeline.shared.setdefault(FilesInUse, FilesInUse)
             files.add(self.stream.name, self.stream.source.identity, Use.READ)
+            self.unread = True
         except StreamError as error:
             raise StageError(f"{self}: {error}") from None
 
@@ -126,6 +129,7 @@ class Source(Reading):
         try:
             return await anext(self.stream)
         except StopAsyncIteration:
+            self.unread = False
             return b""
         except StreamError as error:
             self.failure = StageError(f"{self}: {error}")
