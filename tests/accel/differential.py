@@ -156,7 +156,9 @@ def give_tags(item: Item) -> Item:
     def change(message: Message) -> Message:
         message.tags["n"] = str(message.seq % 7)
         if message.seq % 5 == 0:
-            message.tags["long"] = "\u00e9" * (message.seq % 1000)
+            message.tags["long"] = "\u00e9" * (
+                1 + message.seq % 1000
+            )  # an empty tag is none, and does not stay in a block
         return message
 
     if not isinstance(item, Block):
