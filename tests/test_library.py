@@ -377,3 +377,11 @@ def test_what_is_read_is_not_appended_to(updates, tmp_path, how):
     messages = list(bgpipe.read(path))
     assert bgpipe.write(path, messages, append=True) == len(messages)
     assert len(list(bgpipe.read(path))) == 2 * len(messages)
+
+
+@pytest.mark.parametrize("ending", ["gz", "bz2", "zst"])
+def test_a_plain_file_with_the_name_of_a_packed_one_is_read(tmp_path, ending):
+    message = bgpipe.Message(4, time=1_700_000_000_000_000)
+    bgpipe.write(tmp_path / "a.mrt", [message] * 3)
+    path = (tmp_path / "a.mrt").rename(tmp_path / f"a.mrt.{ending}")
+    assert [each.type for each in bgpipe.read(path)] == ["KEEPALIVE"] * 3

@@ -131,7 +131,9 @@ class InputStream:
                     break
             compression = found or "none"
             if compression == "none" and not getattr(self.source, "encoded", False):
-                compression = self._promise if start else "none"
+                from ..formats import sniff  # where the octets already are of a format, the name is wrong
+
+                compression = self._promise if start and sniff(start) is None else "none"
         return decompress(compression, _chain(start, raw), self._damage)
 
     def _raw(self) -> Iterator[bytes]:
