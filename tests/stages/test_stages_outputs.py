@@ -49,7 +49,7 @@ FAILURES = {
     "another file, packed, is full at its end": Failure(
         after=("--", "head", "-n", "1", "--", "write", "--format", "json", "--compress", "bz2", "/dev/full")
     ),
-    "a program dies": Failure(after=("--", "exec", "-R", "--on-exit", "kill", sys.executable, "DIES")),
+    "a program dies": Failure(after=("--", "exec", "-R", "--on-exit", "kill", "DIES")),
     "a program can't be started": Failure(after=("--", "exec", "-R", "/no/such/program")),
     "a policy raises": Failure(after=("--", "py", "POLICY")),
     "another input is missing": Failure(reads=("read", "SAMPLE", "--", "read", "-R", "/no/such/file.mrt")),
@@ -71,7 +71,8 @@ def run(big, tmp_path) -> Callable[[Failure, str, Sequence[str]], int]:
     policy = tmp_path / "policy.py"
     policy.write_text("def on_message(message):\n    if message.seq > 9:\n        raise ValueError('no')\n")
     dies = tmp_path / "dies.py"
-    dies.write_text(DIES)
+    dies.write_text(f"#!{sys.executable}\n{DIES}\n")
+    dies.chmod(0o700)
     names = {"DIES": str(dies), "SAMPLE": str(big), "POLICY": str(policy), "SAMPLE/out.json": f"{big}/out.json"}
 
     def run(failure: Failure, path: str, options: Sequence[str]) -> int:
