@@ -72,6 +72,12 @@ def greeting(asn: int = 65001, hold_time: int = 90, bgp_id: str = "192.0.2.1", *
     return Message(OPEN, Open(asn if asn <= 0xFFFF else AS_TRANS, hold_time, bgp_id, capabilities).encode()).octets
 
 
+def another_id() -> str:
+    """A BGP identifier that no other peer has: a second connection with the same one is refused (RFC 4271 6.8)."""
+    number = next(_routers)
+    return f"192.0.{number // 250 % 250}.{number % 250 + 1}"
+
+
 def announcement(*prefixes: str, asn: int = 65001) -> bytes:
     attrs = {"ORIGIN": "IGP", "ASPATH": [asn, 64999], "NEXTHOP": "192.0.2.1"}
     return Message(UPDATE, Update.make(reach=list(prefixes), attrs=attrs).body).octets
@@ -365,7 +371,7 @@ class Bgpipe:
 
     def session(self, router: Router, left: bytes = b"", right: bytes = b"") -> tuple[Peer, Peer]:
         """Both ends of a session that is up: the peer that called, and the router that was called."""
-        left = left or greeting(65001, 90, f"192.0.2.{next(_routers) % 250 + 1}")
+        left = left or greeting(65001, 90, another_id())
         right = right or greeting(65002)
         one = self.dial()
         one.say(left)
@@ -471,16 +477,16 @@ def bgpipe(*words: str, fails: bool = False, stdout: int | None = None, stdin: P
 def proxy(
     *stages: str,
     options: tuple[str, ...] = (),
-    policy: str = "auto",
+    policy: str = "",
     many: bool = True,
     buffer: int = 0,
     stdout: int | None = None,
 ) -> Iterator[tuple[Bgpipe, Router]]:
-    """`listen --many`, what is between, and `connect` to a router that is there. policy: for what is malformed.
+    """`listen --many`, what is between, and `connect` to a router that is there. policy: what --malformed says.
     many: else `listen` takes one peer. buffer: octets of the router's receive buffers. stdout: where output goes."""
     router = Router(buffer)
     host, port = place()
-    listen = ["listen", *(["--many"] if many else []), "--malformed", policy, f"{host}:{port}"]
+    listen = ["listen", *(["--many"] if many else []), *(["--malformed", policy] if policy else []), f"{host}:{port}"]
     middle = ["--", *stages] if stages else []
     try:
         words = (*options, "--", *listen, *middle, "--", "connect", "--wait", "listen", router.address)

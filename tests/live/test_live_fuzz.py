@@ -21,6 +21,7 @@ from peers import (
     Router,
     Yardstick,
     announcement,
+    another_id,
     greeting,
     kind,
     proxy,
@@ -126,7 +127,7 @@ class Attacker:
         self.harmless, self.fatal = mutants(count)
         while self.read.total() < count:
             left = self.running.dial()
-            left.say(greeting(self.rng.choice((65001, 65002))), ALIVE)
+            left.say(greeting(self.rng.choice((65001, 65002)), 90, another_id()), ALIVE)
             right = self.router.accept()
             try:
                 if self.rng.randrange(16):  # else the first message, where an OPEN should be, is a mutant too

@@ -133,8 +133,9 @@ def test_a_stalled_partner_holds_up_nobody_else(kind: str, tmp_path: Path) -> No
         ]
         assert stampede(pairs[1], TABLE) > 0
         before = beside.resident
-        stuck, silent = beside.dial(), other.accept()
+        stuck = beside.dial()
         stuck.say(greeting(65001, 90, STUCK))
+        silent = other.accept()
         assert silent.hear() == greeting(65001, 90, STUCK)
         pouring = pour(stuck, TABLE * 200)
         beside.waits_for_log(r"event bgpfix/pipe\.SLOW")

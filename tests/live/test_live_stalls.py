@@ -18,6 +18,7 @@ from peers import (
     CLOSE_TIMEOUT,
     Bgpipe,
     StatusServer,
+    another_id,
     as_fast,
     bgpipe,
     greeting,
@@ -321,7 +322,7 @@ def test_half_open_peer() -> None:
     ) as running:
         peers = [running.dial() for _ in range(5)]
         for peer in peers:
-            peer.say(greeting(65001, 3))
+            peer.say(greeting(65001, 3, another_id()))
             assert kind(peer.hear()) == OPEN
             peer.say(ALIVE)
             assert peer.hear() == ALIVE

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from peers import ALIVE, Bgpipe, Peer, Router, greeting, kind, notification, proxy, sentinel
+from peers import ALIVE, Bgpipe, Peer, Router, another_id, greeting, kind, notification, proxy, sentinel
 
 from bgpipe.wire.context import AS4
 from bgpipe.wire.errors import WireError
@@ -46,7 +46,9 @@ def between(request) -> Iterator[tuple[Bgpipe, Router]]:
 def session(between: tuple[Bgpipe, Router], kind_of_peer: str) -> tuple[Peer, Peer]:
     """OPENs say whether the peer is internal; one of another AS of the same company (OAD) counts as such."""
     running, router = between
-    return running.session(router, greeting(65001), greeting(65002 if kind_of_peer == "ebgp" else 65001))
+    return running.session(
+        router, greeting(65001, 90, another_id()), greeting(65002 if kind_of_peer == "ebgp" else 65001)
+    )
 
 
 def sent(row: Row) -> bytes:
