@@ -524,11 +524,12 @@ def test_signals(tmp_path):
                 break
         import socket
 
-        with socket.create_connection((host, int(port))):
+        with socket.create_connection((host, int(port))) as router:
+            router.sendall(make_open(65001).octets)
             for line in running.stderr:
                 if "connected" in line:
                     break
-            while not pid.exists() or not pid.read_text():
+            while (not pid.exists() or not pid.read_text()) and running.poll() is None:
                 pass
             running.send_signal(signal.SIGTERM)
             assert running.wait(10) == 0
