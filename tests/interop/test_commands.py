@@ -93,18 +93,18 @@ def test_begin_the_session(lab: SimpleNamespace, run: Run, kind: type[Daemon]) -
     shown = run("-o", "--", "speaker", "--active", "--asn", 65001, "--", "connect", "--retry", lab.at(2))
     wait_until("its routes", lambda: set(ROUTES) <= shown.prefixes("L"))
     first = shown.messages()[0]
-    assert (first[0], first[3], first[4]["asn"], first[4]["id"]) == ("R", "OPEN", 65001, "0.0.0.1")
+    assert (first[0], first[3], first[4]["asn"], first[4]["id"]) == ("R", "OPEN", 65001, "0.0.0.2")
     assert up(router)
     assert shown.finish() == 0
     wait_until("the session is over", lambda: not up(router))
 
 
 def test_standard_input_and_output(lab: SimpleNamespace, tmp_path) -> None:
-    """`cat input.json | bgpipe -io speaker ADDR | tee output.json` sends all of it, and ends."""
+    """`cat input.json | bgpipe -io speaker --no-linger ADDR | tee output.json` sends all of it, and ends."""
     bird = lab.bird(2, 65002, 65002)
     given, kept = tmp_path / "input.json", tmp_path / "output.json"
     given.write_text("".join(line(f"100.64.{number}.0/24", 65009) for number in range(200)))
-    command = f"{sys.executable} -W error -m bgpipe -io speaker {lab.at(2)}"
+    command = f"{sys.executable} -W error -m bgpipe -io speaker --no-linger {lab.at(2)}"
     done = subprocess.run(
         f"cat {given} | {command} | tee {kept}", shell=True, capture_output=True, text=True, timeout=30, check=False
     )

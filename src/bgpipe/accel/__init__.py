@@ -14,7 +14,9 @@ MODULES = ("frame", "index", "json_in", "json_out", "limit", "look", "memory", "
 AVAILABLE = False
 WHY_NOT = ""
 
-if os.environ.get("BGPIPE_ACCEL", os.environ.get("BGPIPE_KERNEL")) == "0":
+SWITCHED_OFF = os.environ.get("BGPIPE_ACCEL", os.environ.get("BGPIPE_KERNEL")) == "0"
+
+if SWITCHED_OFF:
     WHY_NOT = "switched off by BGPIPE_ACCEL=0"
 else:
     try:  # compiled modules: mypy doesn't see them

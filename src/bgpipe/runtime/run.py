@@ -33,7 +33,7 @@ def run_pipeline(pipeline: Pipeline, make: Callable[[], Pipeline], options: Glob
         log.warning(f"nobody tells the event {name}")
     if accel.AVAILABLE:
         accel.memory.keep_pages()
-    else:
+    elif not accel.SWITCHED_OFF:  # who has switched it off knows
         log.info("running without the compiled part: archives take many times longer", why=accel.WHY_NOT)
     start = time.monotonic()
     unexpected = Unexpected(log)
