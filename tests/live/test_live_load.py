@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from peers import ALIVE, Peer, StatusServer, bgpipe, greeting, kind, place, prefixes, updates
+from peers import ALIVE, Peer, StatusServer, another_id, bgpipe, greeting, kind, place, prefixes, updates
 
 from bgpipe.wire.message import OPEN
 
@@ -30,9 +30,10 @@ def test_hold_timers_hold_under_load(tmp_path: Path) -> None:
     assert 20 * sum(map(prefixes, each)) >= 200_000
     octets = b"".join(each)
     with bgpipe(*options, "--", *words, *output, "speaker", "--asn", "65055", "--hold", str(HOLD_TIME)) as running:
-        peers = [running.dial() for _ in range(20)]
-        for peer in peers:
-            peer.say(greeting(65001, HOLD_TIME))
+        peers = []
+        for _ in range(20):
+            peers.append(peer := running.dial())
+            peer.say(greeting(65001, HOLD_TIME, another_id()))
             assert kind(peer.hear()) == OPEN
             peer.say(ALIVE)
             assert peer.hear() == ALIVE
