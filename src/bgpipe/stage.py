@@ -27,7 +27,7 @@ from .pipeline.errors import ConfigError, StageError
 from .pipeline.line import Input
 from .pipeline.options import DURATION, FLAG, INTEGER, LIST, NUMBER, TEXT, TEXTS, Kind, Option, choice
 from .pipeline.stage import API, Consuming, Producing, Stage, compile_filters
-from .runtime.runner import pause
+from .runtime import runner
 from .wire.block import Block
 from .wire.errors import TextError, WireError
 from .wire.item import Item
@@ -78,19 +78,11 @@ async def feed(stage: Stage, way_in: Input, items: Iterable[Item]) -> None:
 
     It waits while the line stands still, and as --rate-limit says. `way_in` is what `stage.feed_into()` returned.
     """
-    feeding = way_in.feed(items)
-    try:
-        while (seconds := feeding.step()) is not None:
-            stage.pipeline.flush()
-            await pause(stage.pipeline, seconds)
-    finally:
-        feeding.end()
+    await runner.feed(stage.pipeline, way_in, items)
     stage.pipeline.flush()
     await asyncio.sleep(0)  # others have their turn, however fast the items come
 
 
 async def session_up(stage: Stage) -> None:
     """Waits until UPDATEs can be sent: at once, unless the pipeline has a `speaker` whose session is not up yet."""
-    up = asyncio.Event()
-    stage.pipeline.when_up(up.set)
-    await up.wait()
+    await runner.session_up(stage.pipeline)

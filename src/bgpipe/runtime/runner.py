@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, Final
 
 from ..pipeline.errors import StageError
 from ..pipeline.lifecycle import Action, Kind
-from ..pipeline.line import failure
+from ..pipeline.line import Input, failure
 from ..pipeline.pipeline import Pipeline
 from ..pipeline.stage import Stage
+from ..wire.item import Item
 
 STOP_TIMEOUT: Final = 3.0
 """Seconds that what is under way gets after a failure, and that all together gets after a signal."""
@@ -175,3 +176,21 @@ async def pause(pipeline: Pipeline, seconds: float) -> None:
     released = asyncio.Event()
     pipeline.when_released(released.set)
     await released.wait()
+
+
+async def feed(pipeline: Pipeline, inlet: Input, items: Iterable[Item]) -> None:
+    """Lets items into the lines as these take them; returns when all are through, or nothing more is let in."""
+    feeding = inlet.feed(items)
+    try:
+        while (seconds := feeding.step()) is not None:
+            pipeline.flush()
+            await pause(pipeline, seconds)
+    finally:
+        feeding.end()
+
+
+async def session_up(pipeline: Pipeline) -> None:
+    """Waits until UPDATEs can be sent: at once, unless a stage originates a session that is not up yet."""
+    up = asyncio.Event()
+    pipeline.when_up(up.set)
+    await up.wait()

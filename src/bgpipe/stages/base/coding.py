@@ -12,7 +12,7 @@ from ...pipeline.errors import ConfigError, DamagedInput, StageError
 from ...pipeline.line import Input
 from ...pipeline.options import FLAG, Option, choice
 from ...pipeline.stage import Consuming, Producing
-from ...runtime.runner import pause
+from ...runtime.runner import feed
 from ...wire.block import NO_PEER, PEER, SEQ, TAGS, TIME
 from ...wire.context import WireContext
 from ...wire.errors import TextError
@@ -56,13 +56,7 @@ class Reading(Producing):
 
     async def feed_items(self, inlet: Input, items: Iterable[Item]) -> None:
         """Feeds what was decoded, as the lines take it."""
-        feed = inlet.feed(items if self.plain else self._prepared(items))
-        try:
-            while (seconds := feed.step()) is not None:
-                self.pipeline.flush()
-                await pause(self.pipeline, seconds)
-        finally:
-            feed.end()
+        await feed(self.pipeline, inlet, items if self.plain else self._prepared(items))
 
     def on_note(self, text: str) -> None:
         self.pipeline.log.warning(text, stage=str(self))

@@ -14,6 +14,7 @@ from ...pipeline.errors import StageError
 from ...pipeline.line import Input
 from ...pipeline.options import FLAG, LIST, TEXT, Option
 from ...pipeline.stage import Progress
+from ...runtime.runner import session_up
 from ...wire.errors import TextError
 from ...wire.item import Item
 from ...wire.message import ROUTE_REFRESH, UPDATE
@@ -90,9 +91,7 @@ class Source(Reading):
             raise StageError(f"{self}: {error}") from None
 
     async def run(self) -> None:
-        up = asyncio.Event()
-        self.pipeline.when_up(up.set)
-        await up.wait()
+        await session_up(self.pipeline)
         for earlier in self._before():
             await earlier.through.wait()
         await self._read_all()
