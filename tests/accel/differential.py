@@ -115,7 +115,8 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
                 matches += [message.seq for message in matching]
             seen.extend(map(look, item if isinstance(item, Block) else [item]))
             if isinstance(item, Block):
-                item = pipeline.verdicts.judge_block(item, returned=False)
+                item, unknown = pipeline.verdicts.mark(item)
+                pipeline.verdicts.judge_block(item, unknown, returned=False)
             else:
                 pipeline.verdicts.judge(item)
             verdicts.extend(str(message.verdict) for message in (item if isinstance(item, Block) else [item]))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from ..wire.block import FLAG_CHECKED, FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT, FLAG_TOLD, FLAGS, Block
-from ..wire.item import Item
+from ..wire.item import Item, count
 from ..wire.message import NOTIFICATION, UPDATE, Message
 from .callback import Callback
 from .errors import ConfigError, StageError, nearest
@@ -398,10 +398,12 @@ class Input:
                 yield from self._open_block(block, chain, number)
                 return
             if callback.decodes and block is not judged:
-                if callback.ending and self.pipeline.verdicts.mark(block)[1]:
+                block, unknown = self.pipeline.verdicts.mark(block)
+                if callback.ending and unknown:
                     yield from self._open_block(block, chain, number)  # the input may end before they are met
                     return
-                block = judged = self.pipeline.verdicts.judge_block(block, self.stage.kind is Kind.TRANSFORMER)
+                self.pipeline.verdicts.judge_block(block, unknown, self.stage.kind is Kind.TRANSFORMER)
+                judged = block
             if limited:
                 yield from self._limit_block(block, line, number)
                 return
@@ -493,7 +495,7 @@ class Input:
 def _count(left: Block | list[Item] | None) -> int:
     """How many messages are left of a block."""
     if isinstance(left, list):
-        return sum(1 if isinstance(item, Message) else len(item) for item in left)
+        return count(left)
     return len(left) if left is not None else 0
 
 

@@ -49,16 +49,13 @@ class Verdicts:
             unknown = [at for at, flags in enumerate(FLAGS.of(index)) if not flags & FLAG_CHECKED]
         return block.with_index(index), unknown
 
-    def judge_block(self, block: Block, returned: bool) -> Block:
-        """The block with a verdict on every message. returned: as in `judge`."""
-        block, unknown = self.mark(block)
-        if unknown:
-            flags = FLAGS.of(block.index)
-            for position in unknown:
-                message = block.message(position)
-                self.judge(message, returned)
-                flags[position] |= message.verdict
-        return block
+    def judge_block(self, block: Block, unknown: list[int], returned: bool) -> None:
+        """Gives their verdict to the messages that `mark` left without one. returned: as in `judge`."""
+        flags = FLAGS.of(block.index)
+        for position in unknown:
+            message = block.message(position)
+            self.judge(message, returned)
+            flags[position] |= message.verdict
 
     def judge(self, message: Message, returned: bool = False) -> None:
         """Gives a message its verdict. returned: it comes from a stage that had it before, and may have told of it."""

@@ -11,7 +11,7 @@ from ...pipeline.callback import Callback
 from ...pipeline.line import Feed, Input
 from ...pipeline.pipeline import Pipeline
 from ...pipeline.stage import Stage
-from ...wire.item import Item
+from ...wire.item import Item, count
 from ...wire.message import Message
 
 
@@ -64,7 +64,7 @@ class Bypass(Input):
         """What comes here has been let in before: it goes on until the stage is over."""
 
     def cancel(self) -> int:
-        lost = super().cancel() + sum(1 if isinstance(item, Message) else len(item) for item in self._items)
+        lost = super().cancel() + count(self._items)
         self._items.clear()
         self._feeding, self.blocked = None, False
         return lost

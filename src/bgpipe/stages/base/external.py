@@ -23,7 +23,7 @@ from ...pipeline.line import failure
 from ...pipeline.stage import compile_filters
 from ...wire.block import Block
 from ...wire.context import AS4, WireContext
-from ...wire.item import Item
+from ...wire.item import Item, count
 from ...wire.message import KEEPALIVE, NOTIFICATION, OPEN, Message
 from .bypass import Bypass
 from .coding import Reading, Writing, find_format
@@ -228,7 +228,7 @@ class ExternalFilter(LinkAttempts, Reading, Writing):
     def abort(self) -> int:
         if self._task is not None:
             self._task.cancel()
-        return sum(1 if isinstance(item, Message) else len(item) for item in self._queue.clear())
+        return count(self._queue.clear())
 
     async def stop(self) -> None:
         task = self._task
@@ -482,7 +482,7 @@ class ExternalFilter(LinkAttempts, Reading, Writing):
         opens = [message for message in self._opens.values() if not self._queue.holds(message)]
         items = [*opens, *self._queue.clear()]
         self._opens.clear()
-        self._lost += sum(1 if isinstance(item, Message) else len(item) for item in items)
+        self._lost += count(items)
         if self.bypass is not None:
             self.bypass.take(item for item in items if self._passes(item))
         self._wake.set()
