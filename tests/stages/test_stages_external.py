@@ -111,6 +111,9 @@ class Watched:
         self.stalls = 0
         self.said: list[str] = []
 
+    def call_later(self, seconds: float, function: object) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(seconds, function)
+
     def on_stall(self) -> None:
         self.stalls += 1
         self.waiting = 0

@@ -27,7 +27,8 @@ class Connection(asyncio.Protocol):
     """An open connection. It reads nothing before the first `resume`.
 
     on_octets is called with what the peer sent, on_closed once when the connection is gone, with the error if there
-    was one; on_full and on_room when what waits for the peer grows too much and when it has shrunk again.
+    was one; on_full and on_room when what waits for the peer grows too much and when it has shrunk again. What one of
+    these raises goes to on_error: asyncio would close the connection, and the peer would not hear why.
     """
 
     def __init__(self) -> None:
@@ -35,6 +36,7 @@ class Connection(asyncio.Protocol):
         self.on_closed: Callable[[Exception | None], None] = lambda error: None
         self.on_full: Callable[[], None] = lambda: None
         self.on_room: Callable[[], None] = lambda: None
+        self.on_error: Callable[[Exception], object] = _raise
         self.octets_read = 0
         self.octets_written = 0
         self.full = False
@@ -57,25 +59,34 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.octets_read += len(data)
-        self.on_octets(data)
+        try:
+            self.on_octets(data)
+        except Exception as error:
+            self.on_error(error)
 
     def eof_received(self) -> bool:
         return False  # a BGP speaker that sends no more has ended the session: the transport closes
 
     def pause_writing(self) -> None:
         self.full = True
-        self.on_full()
+        self._call(self.on_full)
 
     def resume_writing(self) -> None:
         self.full = False
-        self.on_room()
+        self._call(self.on_room)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self.closed.set()
         if self.full:
             self.resume_writing()
-        self.on_closed(exc)
+        self._call(lambda: self.on_closed(exc))
+
+    def _call(self, callback: Callable[[], object]) -> None:
+        try:
+            callback()
+        except Exception as error:
+            self.on_error(error)
 
     @property
     def is_open(self) -> bool:
@@ -138,6 +149,10 @@ class Connection(asyncio.Protocol):
         """Closes at once; what was not sent is lost."""
         if self._transport is not None:
             self._transport.abort()
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 async def adopt(

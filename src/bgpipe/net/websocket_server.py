@@ -7,10 +7,12 @@ import contextlib
 import errno
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from ..tasks import Tasks
 from .basic_auth import CHALLENGE, authorized, explain_refusal
 from .tcp import format_endpoint
 from .websocket import GOING_AWAY, MAX_FRAME, SILENT, frames_of, in_pieces, quiet, remote_of
@@ -167,6 +169,12 @@ class WebSocketServer(WebSocketListener):
         self._someone = asyncio.Event()
         self._room = asyncio.Event()
         self._ending: asyncio.Task[None] | None = None
+        self.tasks = Tasks(self._on_error)
+
+    def _on_error(self, error: Exception) -> None:
+        """Something has failed that concerns all clients: none of them is kept waiting for it."""
+        self.on_client(f"all clients dropped: {type(error).__name__}: {error}", "")
+        self.abort()
 
     async def someone(self) -> None:
         """Returns when there is a client."""
@@ -196,6 +204,7 @@ class WebSocketServer(WebSocketListener):
                 seat.task.cancel()  # it may wait for who reads here no more
         self.abort()
         await self._server.wait_closed()
+        await self.tasks.close()
 
     async def _handle(self, connection: ServerConnection) -> None:
         """A client's stay."""
@@ -205,7 +214,7 @@ class WebSocketServer(WebSocketListener):
         self._seats.add(seat)
         self._someone.set()
         self.on_client("connected", seat.remote)
-        sending = asyncio.create_task(self._send(seat))
+        sending = self.tasks.spawn(f"send to {seat.remote}", self._send(seat), partial(self._on_send_error, seat))
         try:
             while True:
                 octets = await connection.recv(decode=False)
@@ -222,6 +231,10 @@ class WebSocketServer(WebSocketListener):
                 self._someone.clear()
                 self._news.set()
             self.on_client("disconnected", seat.remote)
+
+    def _on_send_error(self, seat: _Seat, error: Exception) -> None:
+        self.on_client(f"client dropped: {type(error).__name__}: {error}", seat.remote)
+        self._drop(seat)
 
     async def _receive(self, octets: bytes, remote: str) -> None:
         """Keeps a frame for who reads; waits when there are many."""
@@ -291,7 +304,7 @@ class WebSocketServer(WebSocketListener):
 
     def end(self) -> None:
         if self._ending is None:
-            self._ending = asyncio.create_task(self._end())
+            self._ending = self.tasks.spawn("drain the clients", self._end())
 
     async def _end(self) -> None:
         await self.flush()
@@ -335,7 +348,12 @@ class SharedServer:
         self._given = 0
         self._over = asyncio.Event()
         self._ending: asyncio.Task[None] | None = None
-        self._deserted = asyncio.create_task(self._wait())
+        self._deserted = server.tasks.spawn("wait for the last client", self._wait(), self._on_error)
+
+    def _on_error(self, error: Exception) -> None:
+        """Who reads here has to hear of the end all the same."""
+        self._server.on_client(f"link ended: {type(error).__name__}: {error}", "")
+        self._over.set()
 
     async def _wait(self) -> None:
         await self._server.nobody()
@@ -359,7 +377,7 @@ class SharedServer:
 
     def end(self) -> None:
         if self._ending is None:
-            self._ending = asyncio.create_task(self._end())
+            self._ending = self._server.tasks.spawn("drain", self._end(), self._on_error)
 
     async def _end(self) -> None:
         await self._server.flush()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ..wire.context import AS4, WireContext
@@ -36,6 +36,26 @@ class Log(Protocol):
     def info(self, text: str, /, **fields: Any) -> None: ...
     def warning(self, text: str, /, **fields: Any) -> None: ...
     def error(self, text: str, /, **fields: Any) -> None: ...
+
+
+class Timer(Protocol):
+    """A call that is still to come."""
+
+    def cancel(self) -> None: ...
+
+
+class Scope(Protocol):
+    """What creates the tasks and timers of one session (bgpipe.tasks.Tasks)."""
+
+    def spawn(self, name: str, coroutine: Coroutine[Any, Any, Any], on_error: OnError | None = None) -> Any: ...
+    def begin(self, name: str, coroutine: Coroutine[Any, Any, Any]) -> Any: ...
+    def call_soon(self, name: str, function: Callable[[], object], on_error: OnError | None = None) -> Timer: ...
+    def call_later(
+        self, name: str, delay: float, function: Callable[[], object], on_error: OnError | None = None
+    ) -> Timer: ...
+
+
+OnError = Callable[[Exception], object]
 
 
 class NullLog:
@@ -105,12 +125,14 @@ class Pipeline:
         self.errors: list[StageError] = []
         self.on_change: Callable[[], None] = lambda: None
         """called when there is something to hand out"""
+        self.tasks: Scope
+        """set by who runs it"""
         self.on_kill: Callable[[str], object] = _exit
         self._states: dict[Stage, State] = {}
         self._due: deque[list[Stage]] = deque()
         self._ended: list[Stage] = []
         self._draining: list[Stage] = []
-        self._released: list[Callable[[], None]] = []
+        self._released: list[tuple[Stage | None, Callable[[], None]]] = []
         self._speaking = False
         self._when_up: list[Callable[[], None]] = []
         self._starting: list[Stage] = []
@@ -205,13 +227,13 @@ class Pipeline:
                 self.holds[direction] -= 1
         if not all(self.holds[direction] for direction in directions):
             waiting, self._released = self._released, []
-            for call in waiting:
-                self._guard(None, call)
+            for stage, call in waiting:
+                self._guard(stage, call)
 
-    def when_released(self, call: Callable[[], None]) -> None:
+    def when_released(self, call: Callable[[], None], stage: Stage | None = None) -> None:
         """Calls once, when a line is held no more; at once if none is."""
         if any(self.holds.values()) or self.full:
-            self._released.append(call)
+            self._released.append((stage, call))
         else:
             call()
 

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .callback import Callback, OnBlock, OnMessage
 from .errors import ConfigError
 from .lifecycle import Kind
-from .line import Input
+from .line import Input, failure
 from .options import FLAG, LIST, NUMBER, TEXT, TEXTS, Option, Options
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..wire.message import Message
     from ..wire.notification import Notification
     from .metrics import Metrics
-    from .pipeline import Pipeline
+    from .pipeline import Pipeline, Timer
 
 
 API: Final = 1
@@ -245,6 +245,23 @@ class Stage(Options):
         """Adds what it counts under names that it shares with other stages."""
 
     # what it says to the pipeline
+
+    def on_failure(self, error: Exception) -> None:
+        """Something that it has begun (a task, a timer, a callback) has failed: the pipeline ends, and names it."""
+        self.pipeline.log.debug("unexpected error", stage=str(self), exc_info=error)
+        self.pipeline.fail(failure(self, error))
+
+    def call_later(self, seconds: float, function: Callable[[], object]) -> Timer:
+        """Calls in so many seconds, if the session is still there; what the function raises is this stage's error."""
+        return self.pipeline.tasks.call_later(str(self), seconds, function, self.on_failure)
+
+    def call_soon(self, function: Callable[[], object]) -> Timer:
+        """Calls in the next turn of the event loop, as `call_later` does."""
+        return self.pipeline.tasks.call_soon(str(self), function, self.on_failure)
+
+    def spawn(self, what: str, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Begins a task, an asyncio.Task, that ends with the session; what it raises is this stage's error."""
+        return self.pipeline.tasks.spawn(f"{self} {what}", coroutine, self.on_failure)
 
     def shut(self) -> None:
         """Lets nothing pass any more: all that reaches it is dropped. What reaches a stopped stage passes by."""

@@ -6,10 +6,12 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .. import accel
 from ..pipeline.pipeline import Pipeline
+from ..tasks import Tasks
 from .log import StderrLog
 from .reload import reload_all
 from .report import progress, show_progress, summary, wants_progress
@@ -76,13 +78,13 @@ async def _run(
     if options.http:
         server = await _open_status_server(pipeline, runner, options, log)
         server.unexpected = unexpected
-    showing = asyncio.create_task(show_progress(pipeline)) if wants_progress(pipeline) else None
+    tasks = Tasks(partial(unexpected.tell, "process"))
+    if wants_progress(pipeline):
+        tasks.spawn("progress", show_progress(pipeline))
     try:
         await runner.run()
     finally:
-        if showing is not None:
-            showing.cancel()
-            await asyncio.wait((showing,))
+        await tasks.close()
         if server is not None:
             await server.close()
         loop.remove_signal_handler(signal.SIGHUP)

@@ -12,6 +12,7 @@ from ..pipeline.lifecycle import Action, Kind
 from ..pipeline.line import Input, failure
 from ..pipeline.pipeline import Pipeline
 from ..pipeline.stage import Stage
+from ..tasks import Tasks
 from ..wire.item import Item
 
 STOP_TIMEOUT: Final = 3.0
@@ -23,9 +24,13 @@ MIN_STOP_TIMEOUT: Final = 0.25
 class Runner:
     """One run of an attached pipeline."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, parent: Tasks | None = None) -> None:
+        """parent: the tasks of the process."""
         self.pipeline = pipeline
-        self._tasks: dict[asyncio.Task[bool], Stage] = {}
+        self.tasks = parent.child(self._on_error) if parent is not None else Tasks(self._on_error)
+        pipeline.tasks = self.tasks
+        self._stages: dict[asyncio.Task[bool | None], Stage] = {}
+        """which stage a task belongs to"""
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
         self._interrupted = asyncio.Event()
@@ -47,8 +52,8 @@ class Runner:
             for stage in pipeline.stages:
                 await self._wait(self._task(stage, stage.conclude()), self._interrupted)
         finally:
-            for task in self._tasks:
-                task.cancel()
+            if left := await self.tasks.close():
+                pipeline.log.warning("tasks have not ended", tasks=",".join(left))
         if pipeline.lost_messages and not pipeline.errors:
             raise StageError(f"{pipeline.lost_messages} messages were lost at the end: there was no time for them")
         if pipeline.errors:
@@ -61,6 +66,9 @@ class Runner:
             self._deadline = min(self._deadline, self._now + STOP_TIMEOUT)
         self.pipeline.stop()
         self._on_change()
+
+    def _on_error(self, error: Exception) -> None:
+        self.pipeline.fail(failure("session", error))
 
     @property
     def _now(self) -> float:
@@ -129,19 +137,21 @@ class Runner:
         """Stops stages side by side, so that none waits for another one's peer; the hidden ones after all others."""
         while ended := list(iter(self.pipeline.take_ended, None)):
             for hidden in (False, True):
-                await asyncio.gather(*(self._stop(stage) for stage in ended if stage.hidden is hidden))
+                together = [stage for stage in ended if stage.hidden is hidden]
+                if stopping := [self.tasks.spawn(f"{stage} stops", self._stop(stage)) for stage in together]:
+                    await asyncio.wait(stopping)
 
     async def _stop(self, stage: Stage) -> None:
-        for task in [task for task, owner in self._tasks.items() if owner is stage]:
+        for task in [task for task, owner in self._stages.items() if owner is stage]:
             task.cancel()
             await self._wait(task, self._interrupted)
         await self._wait(self._task(stage, stage.stop()), self._interrupted)
         self.pipeline.stopped(stage)
 
-    def _task(self, stage: Stage, doing: Coroutine[Any, Any, None]) -> asyncio.Task[bool]:
-        task = asyncio.create_task(self._guard(stage, doing), name=str(stage))
-        self._tasks[task] = stage
-        task.add_done_callback(self._tasks.pop)
+    def _task(self, stage: Stage, doing: Coroutine[Any, Any, None]) -> asyncio.Task[bool | None]:
+        task = self.tasks.spawn(str(stage), self._guard(stage, doing))
+        self._stages[task] = stage
+        task.add_done_callback(self._stages.pop)
         return task
 
     async def _guard(self, stage: Stage, doing: Coroutine[Any, Any, None]) -> bool:
@@ -156,16 +166,16 @@ class Runner:
             return False
         return True
 
-    async def _wait(self, task: asyncio.Task[bool], hurry: asyncio.Event) -> bool:
+    async def _wait(self, task: asyncio.Task[bool | None], hurry: asyncio.Event) -> bool:
         """Waits for a task as long as it takes; after a signal what is left of STOP_TIMEOUT, hurried otherwise no more.
         Returns whether it has done what it was to do."""
-        hurrying = asyncio.create_task(hurry.wait())
+        hurrying = self.tasks.begin("hurry", hurry.wait())
         await asyncio.wait((task, hurrying), return_when=asyncio.FIRST_COMPLETED)
         hurrying.cancel()
         if not task.done() and hurry is self._interrupted:
             await asyncio.wait((task,), timeout=max(MIN_STOP_TIMEOUT, self._deadline - self._now))
         task.cancel()
-        return task.done() and not task.cancelled() and task.result()
+        return task.done() and not task.cancelled() and task.result() is True
 
 
 async def pause(pipeline: Pipeline, seconds: float) -> None:

@@ -12,7 +12,7 @@ from ..net.connection import Connection
 from ..pipeline.errors import ConfigError, SessionLost
 from ..pipeline.events import Event
 from ..pipeline.lifecycle import Kind
-from ..pipeline.line import Input, failure
+from ..pipeline.line import Input
 from ..pipeline.options import DURATION, FLAG, INTEGER, LIST, TEXT, Option
 from ..pipeline.stage import Producing
 from ..routes.adj_rib_out import AdjRibOut
@@ -261,7 +261,7 @@ class Speaker(Producing):
             self.adj_rib_out.add(item)
             if self.adj_rib_out.full and not self._digesting:
                 self._digesting = True
-                loop.call_soon(self._digest)
+                self.call_soon(self._digest)
 
     # what was announced is kept while `connect --retry` makes new sessions
 
@@ -284,7 +284,7 @@ class Speaker(Producing):
         self._digesting = self.adj_rib_out.digest()
         self._tell_unreadable()
         if self._digesting:
-            asyncio.get_running_loop().call_soon(self._digest)
+            self.call_soon(self._digest)
 
     def _act(self) -> None:
         """Does what the session wants."""
@@ -322,13 +322,7 @@ class Speaker(Producing):
         """Repeats routes in a task; one for each family, so that a peer that asks twice is answered once."""
         if family in self._replays:
             self._replays.pop(family).cancel()
-        self._replays[family] = asyncio.create_task(self._guard(replaying))
-
-    async def _guard(self, replaying: Coroutine[Any, Any, None]) -> None:
-        try:
-            await replaying
-        except Exception as error:
-            self.pipeline.fail(failure(self, error))
+        self._replays[family] = self.spawn("replays", replaying)
 
     def _say(self, inlet: Input, message: Message) -> None:
         message.direction = self.directions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 from .. import formats
@@ -84,7 +83,7 @@ class Write(Sink):
         assert self.writer is not None
         self.writer.rotate()
         rest = self.every - time.time() % self.every
-        self._timer = asyncio.get_running_loop().call_later(rest, self._rotate)
+        self._timer = self.call_later(rest, self._rotate)
 
     async def stop(self) -> None:
         if self.every and self.writer is not None:

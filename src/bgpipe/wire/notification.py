@@ -22,6 +22,7 @@ ADMINISTRATIVE_SHUTDOWN: Final = 2
 ADMINISTRATIVE_RESET: Final = 4
 CONNECTION_REJECTED: Final = 5
 COLLISION: Final = 7
+OUT_OF_RESOURCES: Final = 8
 HARD_RESET: Final = 9
 
 NAMES: Final[dict[int, tuple[str, dict[int, str]]]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -86,6 +85,6 @@ class Bypass(Input):
             self.pipeline.flush()
             self.pipeline.on_change()
         elif seconds == math.inf:
-            self.pipeline.when_released(self._advance)
+            self.pipeline.when_released(self._advance, self.stage)
         else:
-            asyncio.get_running_loop().call_later(seconds, self._advance)
+            self.stage.call_later(seconds, self._advance)

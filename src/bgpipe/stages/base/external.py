@@ -205,7 +205,7 @@ class ExternalFilter(LinkAttempts, Reading, Writing):
             self._tell_attempt(error, 1)
         if self.link is None:
             self._wait_for_link()
-        self._task = asyncio.create_task(self._keep(), name=str(self))
+        self._task = self.pipeline.tasks.begin(str(self), self._keep())
         self._task.add_done_callback(self._on_done)
 
     async def begin(self) -> Link | None:
@@ -412,8 +412,9 @@ class ExternalFilter(LinkAttempts, Reading, Writing):
 
     async def _serve(self, link: Link) -> str:
         """Reads and writes until either is over. Returns how the link has failed, "" if it has not."""
-        reader = asyncio.create_task(self._read(link), name=f"{self} reads")
-        writer = asyncio.create_task(self._write(link), name=f"{self} writes") if not self.only_read else None
+        begin = self.pipeline.tasks.begin
+        reader = begin(f"{self} reads", self._read(link))
+        writer = begin(f"{self} writes", self._write(link)) if not self.only_read else None
         tasks = {reader} if writer is None else {reader, writer}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

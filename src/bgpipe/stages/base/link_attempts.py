@@ -44,7 +44,11 @@ class LinkAttempts(ExternalOptions):
         while self.retries:
             if await self._drained_within(self.delay(attempt)):
                 return False
-            connecting, drained = asyncio.create_task(self.connect()), asyncio.create_task(self._drained())
+            begin = self.pipeline.tasks.begin
+            connecting, drained = (
+                begin(f"{self} connects", self.connect()),
+                begin(f"{self} is drained", self._drained()),
+            )
             try:
                 await asyncio.wait((connecting, drained), return_when=asyncio.FIRST_COMPLETED)
                 if not connecting.done():

@@ -33,7 +33,7 @@ from ...wire.errors import WireError
 from ...wire.family import Family
 from ...wire.item import Item
 from ...wire.message import Message
-from ...wire.notification import Notification
+from ...wire.notification import CEASE, OUT_OF_RESOURCES, Notification
 from .peer_input import PeerInput
 
 if TYPE_CHECKING:
@@ -192,6 +192,7 @@ class PeerStage(Producing):
             raise StageError(f"{self}: {explain_error(error)}") from error
         connection.pause()  # until the callbacks of all stages are on
         connection.on_octets = self.incoming.on_octets
+        connection.on_error = self.on_failure
         connection.on_closed = self._on_closed
         connection.on_full = self._on_full
         connection.on_room = self._on_room
@@ -225,9 +226,7 @@ class PeerStage(Producing):
             self.incoming.on_octets(early)
         else:
             self.connection.resume()
-        timer = asyncio.get_running_loop().call_later(
-            self.open_timeout if self.open_timeout > 0 else math.inf, self._on_open_timeout
-        )
+        timer = self.call_later(self.open_timeout if self.open_timeout > 0 else math.inf, self._on_open_timeout)
         try:
             await self._over.wait()
         finally:
@@ -289,6 +288,11 @@ class PeerStage(Producing):
         else:
             about = {"stage": str(self)}
         self.pipeline.log.info("negotiated session capabilities", **about, caps=ours.agreement.json)
+
+    def end_session(self) -> None:
+        """Something has failed that is not the peer's fault: it hears so at once, behind what has left the line."""
+        if not self.pipeline.lost and not isinstance(self.pipeline.errors[0], SessionLost):
+            self.notify(Notification(CEASE, OUT_OF_RESOURCES))
 
     def notify(self, notification: Notification) -> None:
         if self.connected and self.facts.first_notification is None and self.codec.sent[message.OPEN]:
@@ -473,7 +477,7 @@ class PeerStage(Producing):
         if not octets:
             return
         if not self._out:
-            asyncio.get_running_loop().call_soon(self.flush)
+            self.call_soon(self.flush)
         self._out.append(octets)
 
     def _tell_left_out(self, filtered: FamilyFilter) -> None:

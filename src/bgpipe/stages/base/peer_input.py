@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Iterator
 from time import monotonic
@@ -92,10 +91,10 @@ class PeerInput:
         assert self._stage.connection is not None
         if seconds == math.inf:
             self._stage.connection.pause()
-            self._stage.pipeline.when_released(self._advance)
+            self._stage.pipeline.when_released(self._advance, self._stage)
         else:
             self._limited = True
-            asyncio.get_running_loop().call_later(seconds, self._advance)
+            self._stage.call_later(seconds, self._advance)
             self._read_ahead(b"")
 
     def _read_ahead(self, octets: bytes) -> None:
@@ -106,7 +105,7 @@ class PeerInput:
             self._stage.connection.pause()
         if not self._hurried and self._stage.codec.has_notification(self._ahead):
             self._hurried = True
-            asyncio.get_running_loop().call_later(LAST_WORD_TIMEOUT, self.hurry)
+            self._stage.call_later(LAST_WORD_TIMEOUT, self.hurry)
 
     def hurry(self) -> None:
         """Lets in the NOTIFICATION that waits behind other messages, if there is one, in their place."""

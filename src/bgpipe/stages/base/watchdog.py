@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from ...pipeline.line import Line
-from ...pipeline.pipeline import Pipeline
+from ...pipeline.pipeline import Pipeline, Timer
 
 STEPS: Final = 6
 """How often one looks within the shortest time that counts."""
@@ -44,6 +45,8 @@ class Watched(Protocol):
     def holding(self) -> bool:
         """Whether others have to wait for the partner."""
 
+    def call_later(self, seconds: float, function: Callable[[], object]) -> Timer: ...
+
     def on_stall(self) -> None: ...
 
     def on_silence(self, direction: str) -> None:
@@ -67,13 +70,13 @@ class StallWatchdog:
         self._answered = 0.0
         """when it has given something back last"""
         self._owed = {direction: _Owed(stage.pipeline.lines[direction]) for direction in stage.watched}
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: Timer | None = None
 
     def begin(self) -> None:
         """Something waits for the partner."""
         if self._timer is None:
             self._progress = self._looked = self._loop.time()
-            self._timer = self._loop.call_later(self._step, self._look)
+            self._timer = self._stage.call_later(self._step, self._look)
 
     def close(self) -> None:
         if self._timer is not None:
@@ -139,7 +142,7 @@ class StallWatchdog:
             self.restart()
             stage.on_stall()
         if stage.waiting or stage.holding or self._asked or any(owed.since for owed in self._owed.values()):
-            self._timer = self._timer or self._loop.call_later(self._step, self._look)
+            self._timer = self._timer or self._stage.call_later(self._step, self._look)
 
     def _is_stalled(self, now: float) -> bool:
         if now - self._progress >= self._timeout:
