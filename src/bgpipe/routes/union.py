@@ -1,0 +1,46 @@
+"""Exact union: the shortest list of prefixes that covers the same addresses as a set of prefixes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from ..wire.prefix import AFI_BITS
+from .prefixes import HOST, LENGTH_BITS, PrefixSet
+
+SHORTEST: Final = 1
+"""A default route is never made of its halves."""
+
+
+def unite(prefixes: PrefixSet, shortest: int = SHORTEST) -> PrefixSet:
+    """The fewest prefixes that cover the same addresses.
+
+    shortest: no prefix shorter than this is made; those that are shorter already stay.
+    """
+    return PrefixSet(united(prefixes.ipv4, 1, shortest), united(prefixes.ipv6, 2, shortest))
+
+
+def united(numbers: Iterable[int], afi: int, shortest: int = SHORTEST) -> list[int]:
+    """The same for sorted numbers of one AFI. A million of them take a fifth of a second."""
+    hosts = HOST[afi]
+    upper = _UPPER_HALVES[afi] if shortest == SHORTEST else _upper_halves(AFI_BITS[afi], shortest)
+    out: list[int] = []
+    covered = -1
+    for number in numbers:
+        if number <= covered:
+            continue
+        covered = number | hosts[number & 0xFF]
+        bit = upper[number & 0xFF]
+        while number & bit and out and out[-1] == number ^ bit:
+            number = out.pop() - 1  # the lower half: with a length of one less it is both
+            bit = upper[number & 0xFF]
+        out.append(number)
+    return out
+
+
+def _upper_halves(bits: int, shortest: int) -> tuple[int, ...]:
+    """By length, the bit of a number that is set in the upper one of two siblings; 0 where they shall not be united."""
+    return tuple(1 << bits - length + LENGTH_BITS if shortest < length <= bits else 0 for length in range(256))
+
+
+_UPPER_HALVES: Final = {afi: _upper_halves(bits, SHORTEST) for afi, bits in AFI_BITS.items()}
