@@ -203,7 +203,7 @@ class FilteredDecoder:
         try:
             found = self._format or formats.detect(self._start, self._named, last=last)
         except TextError as error:
-            raise TextError(f"{error}: say it with format=") from None
+            raise TextError(f"{error}: give format=") from None
         if found is None:
             return False
         self._decoder = found.open_decoder(DecoderOptions(self._tell, states=self._states))
@@ -358,7 +358,7 @@ def write(
     output = open_output(name, compress, append=append)
     if append and output.identity and any(reader.identity == output.identity for reader in list(_readers)):
         output.abort()
-        raise StreamError(name, "is being read: what is read must not be appended to the same file")
+        raise StreamError(name, "is being read; the same file can't be appended to")
     count = 0
     try:
         for octets, number in _pieces(encoder, messages):
@@ -375,7 +375,7 @@ def _encoder(path: str, format: str) -> Encoder:
     if format == "auto":
         found = formats.find("json") if path == "-" else formats.detect_by_name(path)
         if found is None:
-            raise TextError(f"can't tell the format by the name {path!r}: say it with format=")
+            raise TextError(f"can't tell the format from the name {path!r}: give format=")
     else:
         found = formats.find(format)
     return found.open_encoder()

@@ -227,10 +227,10 @@ def test_an_update_ends_where_the_time_changes(monkeypatch):
 def test_add_refuses_what_python_does_not_know():
     made = bundler()
     route = mrt_rib.read_route(ORIGIN + OTHER_PATH + NEXT_HOP, mrt_rib.IPV4_UNICAST, mrt_rib.AS4)
-    with pytest.raises(ValueError, match="no peer has the index 3"):
+    with pytest.raises(ValueError, match="no peer with index 3"):
         made.add(3, 0, route, NET)
     long = mrt_rib.read_route(attribute(0xD0, 99, bytes(65500)), mrt_rib.IPV4_UNICAST, mrt_rib.AS4)
-    with pytest.raises(ValueError, match="too long"):
+    with pytest.raises(ValueError, match="does not fit"):
         made.add(0, 0, long, NET)
     assert made.take() == (b"", bytearray())
 

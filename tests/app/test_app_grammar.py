@@ -116,21 +116,21 @@ def test_pipelines(words, shown):
     ("words", "error", "text"),
     [
         ("--lgo debug read x", UsageError, "unknown option --lgo, did you mean --log?"),
-        ("-l loud read x", UsageError, "-l: invalid value 'loud': want one of trace, debug, .*"),
+        ("-l loud read x", UsageError, "-l: invalid value 'loud': one of trace, debug, .*"),
         ("read --fromat mrt x", UsageError, "read: unknown option --fromat, did you mean --format?"),
         ("read x -- @b grep --iff x", UsageError, r"@b: unknown option --iff, did you mean --if\?"),
         ("read -o x", UsageError, r"read: unknown option -o \(it belongs before the first stage\)"),
         ("read --stdin x", UsageError, r"read: unknown option --stdin \(it belongs before the first stage\)"),
         ("head -n", UsageError, r"head: -n needs a value \(N\)"),
-        ("head --rate-limit 1x", UsageError, "head: --rate-limit: invalid value '1x': want a number"),
+        ("head --rate-limit 1x", UsageError, "head: --rate-limit: invalid value '1x': a number is expected"),
         ("raed x", ConfigError, "raed: no such stage or file, did you mean read?"),
         ("folder", ConfigError, "folder: is a folder"),
         ("missing.mrt", ConfigError, "missing.mrt: no such stage or file"),
         ("read", UsageError, "read: needs an argument: PATH"),
         ("read -- grep x", UsageError, "read: needs an argument: PATH"),
         ("grep -A", UsageError, "grep: needs an argument: FILTER"),
-        ("@name", ConfigError, "@name names a stage, but no stage follows"),
-        ("read x -- @name", ConfigError, "@name names a stage, but no stage follows"),
+        ("@name", ConfigError, "@name: a stage must follow this name"),
+        ("read x -- @name", ConfigError, "@name: a stage must follow this name"),
         ("read x y.missing", ConfigError, "y.missing: no such stage or file"),
     ],
 )
@@ -187,7 +187,7 @@ def test_options_from_the_environment():
 
 
 def test_a_wrong_value_in_the_environment_names_its_variable():
-    with pytest.raises(UsageError, match="head: BGPIPE_HEAD_COUNT: invalid value 'many': want a whole number"):
+    with pytest.raises(UsageError, match="head: BGPIPE_HEAD_COUNT: invalid value 'many': a whole number is expected"):
         parse(["head"], {"BGPIPE_HEAD_COUNT": "many"})
 
 
@@ -233,7 +233,7 @@ def test_hidden_stages_and_directions(words, stages):
         ("read --format xml out.json", "read: unknown format 'xml'"),
         ("read --type UPDAET out.json", "read: unknown message type 'UPDAET'"),
         ("write --format xml x", "write: unknown format 'xml'"),
-        ("write x.pdf", "write: could not detect the target data format by the name x.pdf"),
+        ("write x.pdf", "write: can't tell the format from the name x.pdf"),
         ("read out.json head -S haed", "head: no stage is called 'haed'"),
         ("--caps nonsense out.json", "--caps: "),
         ("--caps @missing out.json", "--caps: .*No such file"),

@@ -281,7 +281,7 @@ def test_an_event_that_nobody_tells(bgpipe, sample):
         "odd",
         "ipv4",
     )
-    assert re.findall("nobody tells the event (.*)", done.err) == [
+    assert re.findall("no stage emits the event (.*)", done.err) == [
         "bgpfix/pipe.ESTABLISHD, did you mean bgpfix/pipe.ESTABLISHED?",
         "limit/sesion, did you mean limit/session?",
     ]

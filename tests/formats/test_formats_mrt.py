@@ -164,7 +164,7 @@ def test_what_the_fields_of_a_record_cannot_hold() -> None:
     far = Message(KEEPALIVE, context=AS2, tags={"PEER_AS": "4200000000", "LOCAL_AS": "7"}, time=last)
     assert encode(far)[:24] == b"\xff\xff\xff\xff" + encode(far)[4:16] + b"\x5b\xa0\0\7\0\0\0\1"  # AS_TRANS
     for time in (-1, last + 1, 1 << 60):
-        with pytest.raises(TextError, match="between 1970 and 2106"):
+        with pytest.raises(TextError, match="from 1970 to 2106"):
             encode(Message(KEEPALIVE, time=time))
 
 

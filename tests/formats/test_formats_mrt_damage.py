@@ -136,7 +136,7 @@ def test_500_random_damages_cost_hardly_more_than_the_records_they_hit(
     assert recovered >= 0.99 * 9500
     assert len(found) <= 10_000 + 50  # nothing is read twice
     assert 1 <= len(damage) <= 700  # one that hits a route may be told for its record and again for the next
-    both = sum("behind the message" in each.text for each in damage)  # records that are read, and damaged
+    both = sum("after the message" in each.text for each in damage)  # records that are read, and damaged
     assert counts.records == len(found) + len(damage) - both + counts.skipped + len(start)
 
 
@@ -160,7 +160,7 @@ def test_octets_behind_a_message_cost_only_themselves() -> None:
             found, damage, counts = decode(first + longer + third, size)
             assert [identity(each) for each in found] == [identity(decode(each)[0][0]) for each in messages(3)]
             assert [each.offset for each in damage] == [len(first)]
-            assert f"{len(more)} octets behind the message in its record" in damage[0].text
+            assert f"{len(more)} octets after the message in its record" in damage[0].text
             assert (counts.records, counts.messages, counts.damaged) == (3, 3, 1)
 
 
@@ -188,7 +188,7 @@ def test_a_record_that_is_too_long_for_its_type_is_damage() -> None:
     first, second = messages(2)
     found, damage, counts = decode(first + record(16, 4, bytes(66_000)) + second)
     assert (len(found), len(damage), counts.skipped) == (2, 1, 0)
-    assert "BGP4MP/4 of 66000 octets, which it can't have" in damage[0].text
+    assert "BGP4MP/4 with an impossible length of 66000 octets" in damage[0].text
 
 
 def test_noise_is_one_damage() -> None:
@@ -221,10 +221,10 @@ def test_a_length_that_runs_past_the_end_is_told_from_a_cut() -> None:
 @pytest.mark.parametrize(
     ("octets", "text"),
     [
-        (b"\0", "octets after the last record"),
-        (bytes.fromhex("00000000001000010000000a0102"), "no record"),
+        (b"\0", "octets are left over after the last record"),
+        (bytes.fromhex("00000000001000010000000a0102"), "not the header of an MRT record"),
         (record(16, 1, bytes(6) + b"\0\3" + bytes(8) + b"\xff" * 16 + b"\0\x13\4"), "AFI 3"),
-        (record(16, 1, bytes(6) + b"\0\1" + bytes(8) + bytes(16) + b"\0\x13\4"), "without a marker"),
+        (record(16, 1, bytes(6) + b"\0\1" + bytes(8) + bytes(16) + b"\0\x13\4"), "does not start with a marker"),
         (record(16, 1, bytes(6) + b"\0\1" + bytes(8) + b"\xff" * 16 + b"\0\x14\4"), "says that it has 20 octets"),
         (record(16, 0, bytes(6) + b"\0\1" + bytes(8) + b"\0\1\0\2\0\0"), "after a state change"),
         (record(13, 1, TABLE + b"\0"), "after the last entry"),

@@ -188,7 +188,7 @@ def test_a_wrong_checksum_costs_nothing(name: str, size: int) -> None:
     packed[-8 if name == "gz" else -1] ^= 1
     long = "gzip" if name == "gz" else name
     member = "member" if name == "gz" else "frame"
-    told = f"damaged {long} data: wrong checksum of a {member}, whose data counts all the same"
+    told = f"damaged {long} data: wrong checksum of a {member}; its data is used all the same"
     assert unpack(name, bytes(packed), size) == (text, [told])
     assert unpack(name, bytes(packed) + pack(name, b"more"), size) == (text + b"more", [told])
 
@@ -197,7 +197,7 @@ def test_a_wrong_checksum_costs_nothing(name: str, size: int) -> None:
 def test_a_wrong_length_costs_nothing() -> None:
     packed = bytearray(pack("gz", TEXT))
     packed[-1] ^= 1
-    told = "damaged gzip data: wrong length of a member, whose data counts all the same"
+    told = "damaged gzip data: wrong length of a member; its data is used all the same"
     assert unpack("gz", bytes(packed)) == (TEXT, [told])
 
 
@@ -210,8 +210,8 @@ def bit_flipped(octets: bytes, bit: int) -> bytes:
 def test_a_wrong_checksum_of_bzip2_costs_nothing(size: int) -> None:
     text = (random.Random(4).randbytes(size // 2) + TEXT)[:size]
     packed = bz2.compress(text, 1)
-    block = "wrong checksum of a block of the bzip2 data, which counts all the same"
-    stream = "wrong checksum of a bzip2 stream, whose data counts all the same"
+    block = "wrong checksum of a block of the bzip2 data; the block is used all the same"
+    stream = "wrong checksum of a bzip2 stream; its data is used all the same"
     found, damage = unpack("bzip2", bit_flipped(packed, 4 * 8 + 48 + 9))
     assert (found, damage) == (text, [block])
     found, damage = unpack("bzip2", bit_flipped(packed, len(packed) * 8 - 20))
@@ -223,7 +223,7 @@ def test_a_checksum_of_bzip2_that_is_gone() -> None:
     """The stream's checksum says that the octets of its last block are right."""
     packed = bytearray(bz2.compress(TEXT[:5000]))
     packed[10:14] = bytes(4)
-    block = "wrong checksum of a block of the bzip2 data, which counts all the same"
+    block = "wrong checksum of a block of the bzip2 data; the block is used all the same"
     assert unpack("bzip2", bytes(packed)) == (TEXT[:5000], [block])
 
 

@@ -125,7 +125,7 @@ def test_create(path: Path) -> None:
     write(path, TEXT, create=True)
     with pytest.raises(StreamError) as caught:
         open_output(str(path), create=True)
-    assert str(caught.value) == f"{path}: exists already, and --create wants a new file"
+    assert str(caught.value) == f"{path}: exists already, and --create needs a new file"
     assert contents(path) == TEXT
     with pytest.raises(StreamError, match="--append and --create exclude each other"):
         open_output(str(path), create=True, append=True)

@@ -92,10 +92,10 @@ async def test_retry_has_its_limit() -> None:
         ("--ao 256:k", "ID:KEY is expected"),
         ("--bind nonsense", "--bind: not an IP address: 'nonsense'"),
         ("--bind 127.0.0.1:99999", "--bind: not a port"),
-        ("--ttl 256", "--ttl is from 1 to 255"),
-        ("--min-ttl -1", "--min-ttl is from 1 to 255"),
-        ("--retry-max 3", "--retry-max: a number of attempts, with --retry"),
-        ("--retry --retry-max -1", "--retry-max: a number of attempts"),
+        ("--ttl 256", "--ttl: 0 to 255"),
+        ("--min-ttl -1", "--min-ttl: 0 to 255"),
+        ("--retry-max 3", "--retry-max needs --retry, and can't be negative"),
+        ("--retry --retry-max -1", "--retry-max needs --retry"),
         ("--insecure", "--insecure: only with --tls"),
         ("--cert a --key b --ca c", "--cert, --key, --ca: only with --tls"),
         ("--new nowhere", "invalid value 'nowhere' for the --new option"),
@@ -165,7 +165,7 @@ async def test_tls_with_who_speaks_none() -> None:
 
     server = await asyncio.start_server(answer, "127.83.252.8", 18390)
     async with server, running(f"{SPEAKER} -- connect --tls 127.83.252.8:18390") as run:
-        assert "TLS: the peer does not speak it" in await run.end()
+        assert "the peer does not speak TLS" in await run.end()
 
 
 async def test_tls_with_a_stranger(tmp_path) -> None:
@@ -311,7 +311,7 @@ def test_keys_from_variables_and_files(tmp_path, monkeypatch) -> None:
         ("connect 192.0.2.1:99999", "not a port: '99999'"),
         ("listen 10.0.0.0/8", "10.0.0.0/8 is a network, not an address; --allow 10.0.0.0/8 says"),
         ("listen :bgp", "not a port: 'bgp'"),
-        ("listen :179 --again", "--again: options of a stage stand before its argument"),
+        ("listen :179 --again", "--again: the options of a stage come before its argument"),
         ("listen", "needs an argument: ADDR"),
     ],
 )

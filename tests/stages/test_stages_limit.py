@@ -370,7 +370,7 @@ def test_the_total_is_of_all_sessions(make):
     [
         ("--session=-1", "--session: a number of prefixes from 1 to 4294967295"),
         ("--total=4294967296", "--total: a number of prefixes"),
-        ("-m 128", "from 1 to 127 bits"),
+        ("-m 128", "0 to 127 bits"),
         ("-m 24 -M 8", "--min-length is more than --max-length"),
         ("-B 65", "--block-length"),
     ],

@@ -104,7 +104,7 @@ def test_what_nothing_tells(bgpipe, tmp_path):
     path.write_bytes(b"no routing data at all")
     done = bgpipe("read", path, "stdout")
     assert (done.code, done.out) == (1, b"")
-    assert done.err == "bgpipe: [1] read: can't tell the format of the input: say it with --format\n"
+    assert done.err == "bgpipe: [1] read: can't tell the format of the input: use --format\n"
 
 
 def test_what_is_said_counts_more_than_name_and_content(bgpipe, sample, tmp_path):

@@ -303,16 +303,16 @@ def test_options_that_can_not_be(options: str) -> None:
 def test_a_speaker_wants_somebody_to_speak_with() -> None:
     from conversation import Records
 
-    with pytest.raises(ConfigError, match="nobody is there to speak with"):
+    with pytest.raises(ConfigError, match="there is no peer to speak with"):
         build(parse(["-o", "speaker"], {}), Records())  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="nobody is there at the left to speak with"):
+    with pytest.raises(ConfigError, match="there is no peer at the left to speak with"):
         build(parse(["--", "speaker", "-L", "--", "connect", "192.0.2.1"], {}), Records())  # type: ignore[arg-type]
 
 
 def test_a_long_number_is_not_shortened() -> None:
     from conversation import Records
 
-    with pytest.raises(ConfigError, match="more than 16 bits"):
+    with pytest.raises(ConfigError, match="at most 16 bits"):
         build(parse(["-2", "--", "speaker", "--asn", "65536", "--", ":179"], {}), Records())  # type: ignore[arg-type]
 
 

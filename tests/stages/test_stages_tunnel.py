@@ -231,5 +231,5 @@ async def test_a_client_that_is_no_bgpipe():
 @pytest.mark.parametrize("how", ["pass", "drop"])
 def test_an_end_has_nobody_behind_it(how):
     words = ["listen", ":1", "--", "websocket", "--on-exit", how, "ws://127.0.0.1:1/"]
-    with pytest.raises(ConfigError, match="behind an end of the session"):
+    with pytest.raises(ConfigError, match="this stage is an end of the session"):
         build(parse(words), Recorder())  # type: ignore[arg-type]

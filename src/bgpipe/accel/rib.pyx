@@ -256,9 +256,9 @@ cdef class Bundler:
         cdef uint8_t mp[MP_HEAD]
         cdef Route own
         if number >= self.count:
-            raise ValueError(f"no peer has the index {number}")
+            raise ValueError(f"the PEER_INDEX_TABLE has no peer with index {number}")
         if FIXED + len(head) + len(tail) + len(next_hop) + len(nlri) > 65535:
-            raise ValueError("route is too long for a message")
+            raise ValueError("the route does not fit in one message")
         own.flags = (AS4 if route.context.as4 else 0) | (ADD_PATH if route.family in route.context.add_path else 0)
         own.before = whole(head)
         own.after = whole(tail)

@@ -71,7 +71,7 @@ def _read_stage(
     if words[0].startswith("@") and len(words[0]) > 1:
         name, words = words[0], words[1:]
         if not words:
-            raise ConfigError(f"{name} names a stage, but no stage follows")
+            raise ConfigError(f"{name}: a stage must follow this name")
     command, words = resolve(words)
     found = stages.find(command)
     if found is None:
@@ -125,7 +125,7 @@ def resolve(words: list[str]) -> tuple[str, list[str]]:
     if os.path.exists(word) and not os.path.isdir(word):
         return "read", words
     if word.startswith("-"):
-        raise UsageError(f"{word}: options of a stage stand before its argument, as in: listen --again :179")
+        raise UsageError(f"{word}: the options of a stage come before its argument, as in: listen --again :179")
     what = "is a folder" if os.path.isdir(word) else "no such stage or file"
     raise ConfigError(f"{word}: {what}{nearest(word, stages.known())}")
 

@@ -18,8 +18,9 @@ WIDTH = 34
 USAGE = """\
 Usage: bgpipe [OPTIONS] [--] [@NAME] STAGE [OPTIONS] [ARGUMENT] [--] [@NAME] STAGE ...
 
-Reads, filters, converts and writes BGP messages: a pipeline of stages, which messages travel to the right (R) and to
-the left (L). A file or URL is short for `read` with it; one stage alone prints JSON.
+Reads, filters, converts and writes BGP messages. A command line is a pipeline of stages, through which messages travel
+to the right (R) or to the left (L). A file or URL means `read`, an address `connect`, and :PORT `listen`. Where no
+stage takes the messages, they are printed as JSON.
 
   bgpipe updates.20190101.0000.bz2 | head -3
   bgpipe read a.mrt.gz -- grep 'prefix ~ 8.0.0.0/8' -- write b.json
@@ -28,11 +29,11 @@ the left (L). A file or URL is short for `read` with it; one stage alone prints 
 
 def program_help() -> str:
     lines = [USAGE, "Options:", *describe(GlobalOptions.declared()), ""]
-    lines.append("Stages (`bgpipe STAGE -h` tells their options):")
+    lines.append("Stages (`bgpipe STAGE -h` shows their options):")
     for name in stages.known():
         lines += lay_out(f"  {name}", stages.summary(name))
-    lines += ["", "Exit codes: 0 all is well, 1 something failed, 2 the options can't be read."]
-    lines += ["An option may come from the environment: BGPIPE_LOG=debug, BGPIPE_READ_FORMAT=mrt."]
+    lines += ["", "Exit codes: 0 success, 1 failure, 2 wrong command line."]
+    lines += ["Every option may be set in the environment: BGPIPE_LOG=debug, BGPIPE_READ_FORMAT=mrt."]
     return "\n".join(lines) + "\n"
 
 
@@ -49,7 +50,7 @@ def stage_help(name: str, stage: type[Stage]) -> str:
 
 
 def describe(options: Mapping[str, Option[Any]]) -> list[str]:
-    """Lines with the names of options, and what they are for."""
+    """The lines of help for these options."""
     lines = []
     for option in options.values():
         short = f"-{option.short}, " if option.short else "    "
@@ -59,7 +60,7 @@ def describe(options: Mapping[str, Option[Any]]) -> list[str]:
 
 
 def lay_out(name: str, text: str) -> list[str]:
-    """A name and what is to be said of it, in two columns."""
+    """A name and its description in two columns."""
     from textwrap import wrap
 
     first, *more = wrap(text, 118 - WIDTH) or [""]
@@ -69,7 +70,7 @@ def lay_out(name: str, text: str) -> list[str]:
 
 def default(option: Option[Any]) -> str:
     value = option.default
-    if not value:
+    if not value or option.kind.flag:  # a switch that is on by default says so
         return ""
     if isinstance(value, tuple):
         return f" (default {','.join(map(str, value))})"

@@ -1,6 +1,6 @@
 """The command `bgpipe`.
 
-Exit codes: 0 all is well, 1 something failed, 2 the options can't be read.
+Exit codes: 0 success, 1 failure, 2 wrong command line.
 """
 
 from __future__ import annotations

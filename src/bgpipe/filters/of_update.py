@@ -142,7 +142,7 @@ def bind_path(condition: Condition) -> BoundCondition:
     if sign and sign != "~" and is_asn(value):
         return _hop_condition(sign, parse_asn(value), index)
     if index is not None:
-        raise Fault("index", f"invalid index: [{index}] goes with == < <= > >= and an AS number")
+        raise Fault("index", f"invalid index: [{index}] needs one of == < <= > >= and an AS number")
     if not sign:
         return BoundCondition(of_update(lambda message: bool(_get_path(message))), step=Step(Look.PATH))
     from .dfa import text_table  # here, because few filters need it

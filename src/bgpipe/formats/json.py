@@ -226,7 +226,9 @@ class Decoder(base.Decoder):
         """What we don't know, others may: it is no damage, but it is told once."""
         if not self._told and (key := self._unknown_key(type_code, body)):
             self._told = True
-            self.on_note(f"line {self._line}: unknown key {key!r} in a body is ignored, here and further on")
+            self.on_note(
+                f"line {self._line}: unknown key {key!r} in a body is ignored; further unknown keys are not reported"
+            )
 
     def _parse_time(self, text: str) -> int:
         """As parse_time, faster within one second."""

@@ -161,7 +161,7 @@ class Decoder(base.Decoder):
                 wanted = pos + RECORD_HEADER.size
                 if not last:
                     break
-                self._lose(f"{end - pos} octets after the last record")
+                self._lose(f"{end - pos} octets are left over after the last record")
                 continue
             seconds, kind, subtype, length = RECORD_HEADER.unpack_from(octets, pos)
             stop = pos + RECORD_HEADER.size + length
@@ -183,7 +183,7 @@ class Decoder(base.Decoder):
                     wanted = stop + RECORD_HEADER.size
                     break
                 if not framed or overlaps_record(octets, max(0, pos - _BACK), pos, stop):
-                    self._lose(f"no record: type {kind}, subtype {subtype}, length {length}")
+                    self._lose(f"not the header of an MRT record: type {kind}, subtype {subtype}, length {length}")
                     continue
                 self._skip(kind, subtype, length)
             self.counts.records += 1
@@ -252,13 +252,13 @@ class Decoder(base.Decoder):
         if subtype in STATES:
             return self._state(Cursor(octets, start, stop), AS4 if as4 else AS2, time, peer)
         if octets[start : start + 16] != MARKER:
-            raise WireError("message without a marker")
+            raise WireError("the BGP message does not start with a marker")
         length = int.from_bytes(octets[start + 16 : start + 18], "big")
         end = start + length
         if end > stop or length < HEADER or (end < stop and holds_record(octets, end, stop)):
             raise WireError(f"message says that it has {length} octets, but the record holds {stop - start}")
         if end < stop:
-            self.damage(f"{stop - end} octets behind the message in its record are left out", offset=self._pos)
+            self.damage(f"{stop - end} octets after the message in its record are left out", offset=self._pos)
         body = octets[start + HEADER : end]
         return (Message(octets[start + 18], body, time=time, context=self._contexts[subtype], peer=peer),)
 
@@ -286,7 +286,7 @@ class Decoder(base.Decoder):
         """A record that is framed, but not one that we read."""
         name = record_name(kind, subtype)
         if is_known(kind, subtype):
-            self.damage(f"{name} of {length} octets, which it can't have", offset=self._pos)
+            self.damage(f"{name} with an impossible length of {length} octets", offset=self._pos)
         else:
             self.counts.skip(name)
 
@@ -357,7 +357,7 @@ class Encoder(base.Encoder):
             subtype, content = (4 if as4 else 1), message.octets
         seconds, micros = divmod(message.time, 1_000_000)
         if not 0 <= seconds <= 0xFFFFFFFF:
-            raise TextError("the time is not one between 1970 and 2106, as MRT has them")
+            raise TextError("MRT can only say times from 1970 to 2106")
         return _RECORD.pack(seconds, BGP4MP_ET, subtype, 4 + len(peer) + len(content), micros) + peer + content
 
 
@@ -373,7 +373,7 @@ def _has_path_ids(message: Message) -> bool:
         return False
     having = {family in add_path for family in _families(message.body)}
     if len(having) > 1:
-        raise TextError("path identifiers in one family and none in another: MRT can't say that of one message")
+        raise TextError("path identifiers in one family and none in another: MRT has no form for that")
     return having.pop()
 
 

@@ -89,7 +89,7 @@ def _next_hop(mp: bytes) -> bytes:
         cursor.take(3)
     next_hop = cursor.take(cursor.u8())
     if not next_hop or (cursor.left and mp[0]):
-        raise WireError("MP_REACH_NLRI of a RIB entry is neither a next hop nor whole")
+        raise WireError("MP_REACH_NLRI of a RIB entry is neither a next hop alone nor a complete attribute")
     return next_hop
 
 
@@ -143,10 +143,10 @@ class Bundler:
     def add(self, number: int, time: int, route: Route, nlri: bytes) -> None:
         """One entry: its peer's number, microseconds since 1970, and its prefix as NLRI. Raises WireError."""
         if number >= len(self._peers):
-            raise WireError(f"no peer has the index {number}")
+            raise WireError(f"the PEER_INDEX_TABLE has no peer with index {number}")
         estimate = route.estimate + len(nlri)
         if estimate + len(route.next_hop or b"") > MAX_EXTENDED_MESSAGE:
-            raise WireError("route is too long for a message")
+            raise WireError("the route does not fit in one message")
         bundle = self._bundles.get(number)
         joins = bundle is not None and bundle.time == time and bundle.route == route
         if bundle is not None and joins and estimate + len(bundle.nlri) <= ESTIMATE:

@@ -199,7 +199,7 @@ class Acceptor:
                 connected, address = await loop.sock_accept(listening)
             except OSError as error:
                 if error.errno in _NO_RESOURCES:  # those who are inside go on
-                    self.refusals.note("resources", "no connection can be taken", "", error=explain_error(error))
+                    self.refusals.note("resources", "can't accept connections", "", error=explain_error(error))
                     for oldest in tuple(self._oldest)[:1]:
                         self._displace(oldest)
                     await asyncio.sleep(0.1)
@@ -237,7 +237,7 @@ class Acceptor:
             return "not_allowed", "not in --allow"
         _, until = self._damped.get(host, (None, 0.0))
         if (wait := until - asyncio.get_running_loop().time()) > 0:
-            return "damped", f"sessions from there have failed, none for {wait:.0f} s"
+            return "damped", f"sessions with this address have failed, so it is refused for {wait:.0f} s"
         text = self.objection(host)
         return ("objection", text) if text else ("", "")
 
@@ -254,7 +254,7 @@ class Acceptor:
         self._waiting.setdefault(arrival.host, {})[arrival] = None
 
     def _displace(self, oldest: Arrival) -> None:
-        text = f"connection closed: it was the oldest of too many without {self._greeting.name}"
+        text = f"connection closed: too many connections without {self._greeting.name}, and this was the oldest"
         self.refusals.note("displaced", text, oldest.host, oldest.endpoint)
         self.leave(oldest)
         oldest.abort()

@@ -42,7 +42,7 @@ class AtomicFile:
         if os.path.isdir(path):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if create and exists:
-            raise FileExistsError(errno.EEXIST, "exists already, and --create wants a new file")
+            raise FileExistsError(errno.EEXIST, "exists already, and --create needs a new file")
         self.identity = _identity(self._path) if exists and not self._device else None
         self.in_place = append or self._device
         self._target = self._path if self.in_place else self._path + ".tmp"
@@ -159,7 +159,7 @@ class AtomicFile:
             try:
                 status = os.fstat(fd)
                 if not stat.S_ISREG(status.st_mode):
-                    self._in_the_way("is no plain file")
+                    self._in_the_way("is not a regular file")
                 if not self.in_place and status.st_nlink > 1:
                     self._in_the_way("has another name too (a hard link)")
                 _lock(fd)
@@ -198,7 +198,7 @@ class AtomicFile:
                 raise
             except OSError:  # a file system without hard links
                 if os.path.lexists(self._path):
-                    raise FileExistsError(errno.EEXIST, "has come to exist meanwhile") from None
+                    raise FileExistsError(errno.EEXIST, "was created by somebody else meanwhile") from None
                 os.replace(self._target, self._path)
             else:
                 os.unlink(self._target)

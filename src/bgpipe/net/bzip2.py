@@ -180,7 +180,7 @@ class _Totals:
         self._total = self._with(checksum)
         if block.total is not None:
             if self._known and self._total != block.total:
-                self._on_damage("wrong checksum of a bzip2 stream, whose data counts all the same")
+                self._on_damage("wrong checksum of a bzip2 stream; its data is used all the same")
             self._total, self._known = 0, True
 
     def miss(self, block: _Block) -> None:
@@ -204,7 +204,7 @@ def _next(waiting: deque[tuple[_Block, Future[_Result]]], totals: _Totals, on_da
             block, result = joined, again
     if result.checksum is not None:
         if totals.fits(block, result) or block.is_near(result):
-            on_damage("wrong checksum of a block of the bzip2 data, which counts all the same")
+            on_damage("wrong checksum of a block of the bzip2 data; the block is used all the same")
         else:
             result = _Result(None)
     if result.octets:

@@ -149,9 +149,9 @@ class _GzipMember:
         self.ended = True
         self.rest = self._tail[8:]
         if checksum != self._checksum:
-            self.fault = "wrong checksum of a member, whose data counts all the same"
+            self.fault = "wrong checksum of a member; its data is used all the same"
         elif size != self._size & 0xFFFFFFFF:
-            self.fault = "wrong length of a member, whose data counts all the same"
+            self.fault = "wrong length of a member; its data is used all the same"
 
 
 def _header_size(octets: bytes) -> int:

@@ -45,7 +45,9 @@ class OutputFile:
         if every and every < MIN_EVERY:
             raise StreamError(path, f"--every must be at least {MIN_EVERY:.0f}s")
         if every and not has_time(path):
-            raise StreamError(path, "with --every, $TIME or ${LAYOUT} must be in the path, or all files had one name")
+            raise StreamError(
+                path, "with --every, $TIME or ${LAYOUT} must be in the path: each file needs its own name"
+            )
         self._path = path
         self._compression = compression
         self._append = append

@@ -41,7 +41,7 @@ def explain_tls(error: Exception) -> str:
         return f"TLS: certificate verify failed: {error.verify_message}"
     if isinstance(error, ssl.SSLError) and error.reason:
         if error.reason == "WRONG_VERSION_NUMBER":
-            return "TLS: the peer does not speak it"
+            return "the peer does not speak TLS"
         return f"TLS: {error.reason.lower().replace('_', ' ')}"
     if isinstance(error, ConnectionError):
         return f"TLS: {error.strerror or str(error) or 'the peer has closed the connection'}"

@@ -163,7 +163,9 @@ class TunnelLink:
                     self._unread += len(octets)
                     self._news.set()
                     if self._unread > 2 * WINDOW:
-                        raise StreamBroken("the other side sends more than was agreed")
+                        raise StreamBroken(
+                            f"the other side sends more than {2 * WINDOW} octets without an acknowledgement"
+                        )
         except ConnectionClosed:
             return
         except StreamBroken as error:

@@ -60,21 +60,23 @@ class TunnelClient:
     async def _redial(self, link: TunnelLink) -> ClientConnection | None:
         """Another connection for a stream. Raises StreamBroken."""
         if not self._retries:
-            raise StreamBroken("the connection is lost (--retry makes another one)")
+            raise StreamBroken("the connection is lost (--retry would make another one)")
         received = str(link.stream.received)
         timeout = min(self._timeout or REDIAL_TIMEOUT, REDIAL_TIMEOUT)
         try:
             connection = await self._dial(timeout, (SESSION, link.name), (RECEIVED, received))
         except StatusError as error:
             if error.status in FINAL_ANSWERS:
-                raise StreamBroken(f"the other side has no such session any more: {explain_error(error)}") from error
+                raise StreamBroken(
+                    f"the other side does not know this session any more: {explain_error(error)}"
+                ) from error
             return None
         except OSError:
             return None
         told = connection.response.headers.get(RECEIVED, "") if connection.response is not None else ""
         if connection.subprotocol != PROTOCOL or not told.isdecimal():
             connection.transport.abort()
-            raise StreamBroken("the other side is not the bgpipe any more that it was")
+            raise StreamBroken("the other side was restarted, and does not know this session")
         link.attach(connection, int(told))
         return connection
 

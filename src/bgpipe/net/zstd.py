@@ -128,7 +128,7 @@ class _Frame:
         try:
             self._decompress(checksum)
         except DataError:
-            self.fault = "wrong checksum of a frame, whose data counts all the same"
+            self.fault = "wrong checksum of a frame; its data is used all the same"
 
 
 def _header_size(descriptor: int) -> int:

@@ -48,23 +48,23 @@ def parse_flag(text: str) -> bool:
         return True
     if text.lower() in ("0", "f", "false"):
         return False
-    raise ValueError("want true or false")
+    raise ValueError("true or false is expected")
 
 
 def parse_integer(text: str) -> int:
     try:
         return int(text, 0)
     except ValueError:
-        raise ValueError("want a whole number") from None
+        raise ValueError("a whole number is expected") from None
 
 
 def parse_number(text: str) -> float:
     try:
         value = float(text)
     except ValueError:
-        raise ValueError("want a number") from None
+        raise ValueError("a number is expected") from None
     if value != value or value in (float("inf"), float("-inf")):
-        raise ValueError("want a finite number")
+        raise ValueError("a finite number is expected")
     return value
 
 
@@ -81,7 +81,7 @@ def parse_duration(text: str) -> float:
     if not parts or "".join(number + unit for number, unit in parts) != rest:
         if re.fullmatch(r"[0-9.]+", rest):
             raise ValueError(f"a duration needs a unit, as in {text}s")
-        raise ValueError("want a duration, as in 15s or 1h30m")
+        raise ValueError("a duration such as 15s or 1h30m is expected")
     return sign * sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
@@ -120,7 +120,7 @@ def choice(*words: str, aliases: Mapping[str, str] | None = None) -> Kind[str]:
         try:
             return names[text.lower()]
         except KeyError:
-            raise ValueError(f"want one of {', '.join(words)}{nearest(text, names)}") from None
+            raise ValueError(f"one of {', '.join(words)} is expected{nearest(text, names)}") from None
 
     return Kind("|".join(words), parse, words=tuple(names))
 

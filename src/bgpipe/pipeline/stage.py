@@ -106,9 +106,9 @@ class Stage(Options):
     take_all = Option(FLAG, False, "take all words up to the next -- as arguments", short="A", name="args")
     wait_for = Option(LIST, (), "start on any of these events", short="W", name="wait", metavar="EVENTS")
     stop_on = Option(LIST, (), "stop on any of these events", short="S", name="stop", metavar="EVENTS")
-    rate_limit = Option(NUMBER, 0.0, "let F messages a second through, and let others wait")
+    rate_limit = Option(NUMBER, 0.0, "let at most F messages a second through; the others wait")
     rate_sample = Option(
-        NUMBER, 0.0, "work on F messages a second; others pass by, or are dropped by a stage that makes messages"
+        NUMBER, 0.0, "work on at most F messages a second; the others pass by, or are dropped if this stage makes them"
     )
 
     def __init__(self, name: str = "", arguments: Sequence[str] = ()) -> None:

@@ -17,7 +17,7 @@ class GlobalOptions(Options):
     log = Option(
         choice(*LEVELS, aliases={"warning": "warn"}),
         "info",
-        "log messages of this level and above",
+        "write log lines of this level and above",
         short="l",
         metavar="LEVEL",
     )
@@ -26,7 +26,7 @@ class GlobalOptions(Options):
         TEXT, "", "serve status pages and metrics over HTTP at this address: HOST:PORT or :PORT", metavar="ADDR"
     )
     http_auth = Option(
-        TEXT, "", "who may see it: user:password, $VARIABLE or /file that says so", metavar="AUTH", secret=True
+        TEXT, "", "user and password for --http: user:password, $VARIABLE or /file", metavar="AUTH", secret=True
     )
     http_open = Option(FLAG, False, "serve --http without a password")
     events = Option(

@@ -32,7 +32,7 @@ def run_pipeline(pipeline: Pipeline, make: Callable[[], Pipeline], options: Glob
         text = f"nobody produces messages in direction {'/'.join(stage.directions)} (missing -L/-R/-LR somewhere?)"
         log.warning(text, stage=str(stage))
     for name in pipeline.unknown_events():
-        log.warning(f"nobody tells the event {name}")
+        log.warning(f"no stage emits the event {name}")
     if accel.AVAILABLE:
         accel.memory.keep_pages()
     elif not accel.SWITCHED_OFF:  # who has switched it off knows

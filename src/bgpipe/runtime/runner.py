@@ -55,7 +55,7 @@ class Runner:
             if left := await self.tasks.close():
                 pipeline.log.warning("tasks have not ended", tasks=",".join(left))
         if pipeline.lost_messages and not pipeline.errors:
-            raise StageError(f"{pipeline.lost_messages} messages were lost at the end: there was no time for them")
+            raise StageError(f"{pipeline.lost_messages} messages were lost at the end: they were not through in time")
         if pipeline.errors:
             raise pipeline.errors[0]
 
@@ -96,7 +96,7 @@ class Runner:
                 return
             if action is Action.WAIT and not await self._change():
                 if lost := pipeline.give_up():
-                    pipeline.log.warning("messages are lost at the end: there is no time for them", lost=lost)
+                    pipeline.log.warning("messages are lost at the end: they were not through in time", lost=lost)
                 await self._stop_ended()
                 return
 

@@ -36,7 +36,7 @@ class Connect(PeerStage):
     bind = Option(TEXT, "", "connect from this address", metavar="IP[:PORT]")
     timeout = Option(DURATION, 15.0, "wait this long for the peer to answer; 0 waits for ever")
     retry = Option(FLAG, False, "try again when the peer refuses or does not answer, and after the session is lost")
-    retry_max = Option(INTEGER, 0, "give up after N attempts; 0 never gives up", metavar="N")
+    retry_max = Option(INTEGER, 0, "with --retry, give up after N attempts; 0 never gives up", metavar="N")
     insecure = Option(FLAG, False, "with --tls, accept any certificate")
     no_ipv6 = Option(FLAG, False, "don't use IPv6 addresses of a host name")
 
@@ -55,7 +55,7 @@ class Connect(PeerStage):
         except ValueError as error:
             raise ArgumentError(str(error)) from None
         if "/" in self.host:
-            raise ArgumentError(f"{self.host} is a network, ADDR is one address or a name")
+            raise ArgumentError(f"{self.host} is a network; ADDR must be one address or a host name")
         if needs_zone(self.host):
             raise ArgumentError(f"{self.host} is a link-local address: say the interface too, as in {self.host}%eth0")
         try:
@@ -64,7 +64,7 @@ class Connect(PeerStage):
         except ValueError as error:
             raise ConfigError(f"--bind: {error}") from None
         if self.retry_max < 0 or (self.retry_max and not self.retry):
-            raise ConfigError("--retry-max: a number of attempts, with --retry")
+            raise ConfigError("--retry-max needs --retry, and can't be negative")
         self.anywhere = self.host in ("", "0.0.0.0", "::")
         if self.anywhere and not self.transparent:
             raise ConfigError("an address to connect to is needed; only --transparent takes it from the other side")

@@ -18,7 +18,7 @@ class Head(Consuming):
     observable = False
     ends_input = True
 
-    count = Option(INTEGER, 10, "pass N messages, of both directions together", short="n", metavar="N")
+    count = Option(INTEGER, 10, "pass N messages, counting both directions together", short="n", metavar="N")
 
     def attach(self) -> None:
         if self.count < 1:

@@ -66,16 +66,22 @@ class Limit(Consuming):
     permanent = Option(FLAG, False, "count prefixes for ever, also after they are withdrawn")
     min_length = Option(INTEGER, 0, "remove prefixes that are shorter; 0 removes none", short="m", metavar="BITS")
     max_length = Option(INTEGER, 0, "remove prefixes that are longer; 0 removes none", short="M", metavar="BITS")
-    session = Option(INTEGER, 0, "let N prefixes be announced; 0 sets no limit", short="s", metavar="N")
+    session = Option(INTEGER, 0, "allow N announced prefixes; 0 sets no limit", short="s", metavar="N")
     origin = Option(
-        INTEGER, 0, "let N prefixes be announced for each origin AS; 0 sets no limit", short="o", metavar="N"
+        INTEGER, 0, "allow N announced prefixes for each origin AS; 0 sets no limit", short="o", metavar="N"
     )
-    block = Option(INTEGER, 0, "let N prefixes be announced in each block; 0 sets no limit", short="b", metavar="N")
+    block = Option(
+        INTEGER, 0, "allow N announced prefixes in each block of addresses; 0 sets no limit", short="b", metavar="N"
+    )
     block_length = Option(
-        INTEGER, 0, "length of a block, to 64; 0: 16 for IPv4, 32 for IPv6", short="B", metavar="BITS"
+        INTEGER,
+        0,
+        "prefix length of a block, at most 64; 0 means 16 for IPv4 and 32 for IPv6",
+        short="B",
+        metavar="BITS",
     )
     total = Option(
-        INTEGER, 0, "let N prefixes be announced in all sessions of this process; 0 sets no limit", metavar="N"
+        INTEGER, 0, "allow N announced prefixes in all sessions of this process together; 0 sets no limit", metavar="N"
     )
 
     def attach(self) -> None:
@@ -104,13 +110,13 @@ class Limit(Consuming):
     def _rules(self) -> Rules:
         for name in ("session", "origin", "block", "total"):
             if not 0 <= self.values.get(name, 0) <= MOST:
-                raise ConfigError(f"--{name}: a number of prefixes from 1 to {MOST}, or 0")
+                raise ConfigError(f"--{name}: a number of prefixes from 1 to {MOST}, or 0, is expected")
         if not 0 <= self.min_length <= 127 or not 0 <= self.max_length <= 127:
-            raise ConfigError("the length of a prefix is from 1 to 127 bits, or 0")
+            raise ConfigError("--min-length, --max-length: 0 to 127 bits are expected")
         if 0 < self.max_length < self.min_length:
             raise ConfigError("--min-length is more than --max-length")
         if not 0 <= self.block_length <= 64:
-            raise ConfigError("--block-length: from 1 to 64 bits, or 0")
+            raise ConfigError("--block-length: 0 to 64 bits are expected")
         families = {IPV6_UNICAST, IPV6_MULTICAST} if self.ipv6 else set()
         if self.ipv4 or not self.ipv6:
             families |= {IPV4_UNICAST, IPV4_MULTICAST}

@@ -42,7 +42,7 @@ def parse_many(text: str) -> int:
     if text.lower() == "false":
         return -1
     if not text.isdecimal():
-        raise ValueError("want a number of sessions")
+        raise ValueError("a number of sessions is expected")
     return int(text)
 
 
@@ -60,10 +60,14 @@ class Listen(PeerStage):
     open_timeout = Option(DURATION, 10.0, "close a connection if no OPEN comes within this time; 0 never does")
     allow = Option(LIST, (), "accept only peers with these addresses", metavar="CIDR")
     many = Option(
-        Kind("N", parse_many, flag=True), -1, "take many peers, with =N so many at the same time", metavar="N"
+        Kind("N", parse_many, flag=True), -1, "accept many peers; with =N, at most N at the same time", metavar="N"
     )
-    again = Option(FLAG, False, "take the next peer when the session ends")
-    damp = Option(FLAG, False, "refuse a peer after a failed session: for 5 s, then twice as long each time")
+    again = Option(FLAG, False, "accept the next peer when the session has ended")
+    damp = Option(
+        FLAG,
+        False,
+        "after a failed session, refuse the peer for 5 s, then each time for twice as long, up to 4 minutes",
+    )
 
     arrival: Arrival | None = None
     """a peer that somebody else has let in"""
@@ -112,7 +116,7 @@ class Listen(PeerStage):
         if self.again and self.most >= 0:
             raise ConfigError("--many and --again exclude each other")
         if self.damp and not self.accepts_many:
-            raise ConfigError("--damp needs --many or --again: it is about those who come again")
+            raise ConfigError("--damp needs --many or --again")
         try:
             self.host, self.port = parse_endpoint(self.arguments[0])
         except ValueError as error:
@@ -120,7 +124,7 @@ class Listen(PeerStage):
         if "/" in self.host:
             raise ArgumentError(f"{self.host} is a network, not an address; --allow {self.host} says who may connect")
         if self.host.isdecimal():
-            hint = f"a port is :{self.host}, a number of sessions --many={self.host}"
+            hint = f"write :{self.host} for a port, or --many={self.host} for a number of sessions"
             raise ArgumentError(f"not an address: {self.host!r}; {hint}")
         try:
             self.networks: list[Network] = parse_networks(self.allow)

@@ -1,4 +1,4 @@
-"""Let who is at the other end of a FIFO or Unix socket filter the messages."""
+"""Let a program at the other end of a FIFO or Unix socket filter the messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REPLY = ".reply"
 
 
 class Pipe(ExternalFilter):
-    """Let who is at the other end of a FIFO or Unix socket filter the messages.
+    """Let a program at the other end of a FIFO or Unix socket filter the messages.
 
     PATH is a Unix stream socket that somebody listens at, or a FIFO. A FIFO goes one way: messages go out by PATH and
     come back by PATH.reply, which is made if need be; with --read they come by PATH.
@@ -28,7 +28,8 @@ class Pipe(ExternalFilter):
     on_exit = Option(
         ExternalFilter.on_exit.kind,
         "restart",
-        "when the other end is gone or stalled: let messages pass by, drop them, end the pipeline, or wait for another",
+        "when the other program has ended or is stalled: let messages pass by, drop them, end the pipeline, or "
+        "wait for another one",
     )
 
     @property

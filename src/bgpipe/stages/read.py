@@ -18,7 +18,7 @@ class Read(Source):
     decompress = Option(
         choice("auto", "gz", "bzip2", "zstd", "none", aliases=NAMES),
         "auto",
-        "how the input is compressed; auto goes by its content, then by its name",
+        "compression of the input; auto goes by the content, then by the name",
         metavar="HOW",
     )
 

@@ -1,4 +1,4 @@
-"""Speak BGP: open the session, keep it alive, announce again what was announced, end it with the right words."""
+"""Run our end of a BGP session: OPEN, KEEPALIVE, ROUTE-REFRESH, NOTIFICATION."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ReplayInput(Input):
 
 
 class Speaker(Producing):
-    """Speak BGP: open the session, keep it alive, announce again what was announced, end it with the right words.
+    """Run our end of a BGP session: OPEN, KEEPALIVE, ROUTE-REFRESH, NOTIFICATION.
 
     Messages of the speaker travel in its own direction; the peer is at the end of that line. Without --active it
     waits for the peer's OPEN, and takes the AS number and an identifier from there unless told which.
@@ -69,20 +69,20 @@ class Speaker(Producing):
     id = Option(
         TEXT,
         "",
-        f"our BGP identifier; by default the one before the peer's, or {DEFAULT_ID} with --active",
+        f"our BGP identifier; by default the peer's minus 1, or {DEFAULT_ID} with --active",
         metavar="IP",
     )
     hold = Option(INTEGER, 90, "our hold time, in seconds", metavar="N")
     remote_asn = Option(INTEGER, -1, "accept only a peer with this AS number; -1 accepts any", metavar="ASN")
     remote_hold = Option(INTEGER, 0, "accept only a peer that offers at least this hold time, in seconds", metavar="N")
     require = Option(LIST, (), "accept only a peer that offers these capabilities", metavar="CAPS")
-    text = Option(TEXT, "", "text that the peer gets with our Cease (RFC 9003)", metavar="TEXT")
+    text = Option(TEXT, "", "shutdown communication that we send with Cease (RFC 9003)", metavar="TEXT")
     open_wait = Option(DURATION, 240.0, "wait this long for the peer's OPEN")
     send_hold = Option(
         DURATION, 0.0, "end the session if the peer reads nothing for this time (RFC 9687); 0 means 8 minutes or more"
     )
-    linger = Option(FLAG, True, "keep the session up when all input is through; this is the default")
-    no_linger = Option(FLAG, False, "end the session when all input is through")
+    linger = Option(FLAG, True, "keep the session up when all input has been sent; this is the default")
+    no_linger = Option(FLAG, False, "end the session with Cease when all input has been sent")
 
     @property
     def kind(self) -> Kind:
@@ -98,11 +98,11 @@ class Speaker(Producing):
 
     def attach(self) -> None:
         if not any(stage.produces for stage in self.pipeline.stages if stage is not self):
-            raise ConfigError("nobody is there to speak with: add connect ADDR or listen ADDR")
+            raise ConfigError("there is no peer to speak with: add connect ADDR or listen ADDR")
         row = [stage for stage in self.pipeline.stages if not stage.hidden]
         if self is row[0 if self.directions == "L" else -1] and len(row) > 1:
             side, option = ("right", "--left") if self.directions == "R" else ("left", "--right")
-            raise ConfigError(f"nobody is there at the {side} to speak with: add connect ADDR there, or say {option}")
+            raise ConfigError(f"there is no peer at the {side} to speak with: add connect ADDR there, or use {option}")
         self.inlet = self.feed_into(session=True)
         self.replay = ReplayInput(self, session=True)
         self.inputs.append(self.replay)
@@ -130,14 +130,14 @@ class Speaker(Producing):
         """Raises ConfigError."""
         for name, asn in (("asn", self.asn), ("remote-asn", self.remote_asn)):
             if not -1 <= asn <= 0xFFFFFFFF:
-                raise ConfigError(f"--{name}: an AS number, which has at most 32 bits, or -1")
+                raise ConfigError(f"--{name}: an AS number of at most 32 bits, or -1, is expected")
         if self.asn > 0xFFFF and not self.pipeline.context.as4:
-            raise ConfigError("--asn: an AS number of more than 16 bits can't be said with --short-asn")
+            raise ConfigError("--asn: with --short-asn, an AS number has at most 16 bits")
         for name, hold in (("hold", self.hold), ("remote-hold", self.remote_hold)):
             if not 0 <= hold <= 0xFFFF:
-                raise ConfigError(f"--{name}: seconds from 0 to 65535")
+                raise ConfigError(f"--{name}: 0 to 65535 seconds are expected")
         if self.open_wait <= 0 or self.send_hold < 0:
-            raise ConfigError("--open-wait must be above 0, --send-hold can't be below")
+            raise ConfigError("--open-wait must be more than 0, and --send-hold can't be negative")
         try:
             if self.id and (self.id == "0.0.0.0" or not is_ipv4(self.id)):
                 raise TextError(f"--id: not a BGP identifier: {self.id!r}; one looks like 192.0.2.1")

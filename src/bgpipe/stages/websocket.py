@@ -1,4 +1,4 @@
-"""Let who is at the other end of a WebSocket filter the messages."""
+"""Let a program at the other end of a WebSocket filter the messages, or be one end of a tunnel."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ REMOTE: Final = "websocket/remote"
 
 
 class Websocket(ExternalFilter):
-    """Let who is at the other end of a WebSocket filter the messages.
+    """Let a program at the other end of a WebSocket filter the messages, or be one end of a tunnel.
 
     Each message is one frame: binary ones go out, binary and text come in. With --listen we are the server at URL, for
     any number of clients: each is sent all messages, and what any of them sends is taken.
@@ -44,11 +44,14 @@ class Websocket(ExternalFilter):
     framed = True
     gone = "the connection is closed"
 
-    listen = Option(FLAG, False, "be the server; a URL without a host listens on all addresses")
+    listen = Option(FLAG, False, "be the server; a URL without a host means all local addresses")
     auth = Option(
-        TEXT, "", "USER:PASSWORD that a server asks for and a client gives: the first line of FILE", metavar="$ENV|FILE"
+        TEXT,
+        "",
+        "user:password that the server demands and the client sends: a variable, or the first line of FILE",
+        metavar="$ENV|FILE",
     )
-    open_ = Option(FLAG, False, "with --listen, let clients in without a password", name="open")
+    open_ = Option(FLAG, False, "with --listen, accept clients without a password", name="open")
     cert = Option(TEXT, "", "our certificate, as a PEM file", metavar="FILE")
     key = Option(TEXT, "", "the key of our certificate, as a PEM file", metavar="FILE")
     ca = Option(TEXT, "", "accept only certificates of these authorities: a PEM file", metavar="FILE")
@@ -56,7 +59,7 @@ class Websocket(ExternalFilter):
     header = Option(TEXTS, (), "send this header with the request; may be repeated", metavar="NAME:VALUE", secret=True)
     timeout = Option(DURATION, 10.0, "wait this long for a connection to open")
     retry = Option(FLAG, False, "try again when the server can't be reached, and after a connection is lost")
-    retry_max = Option(INTEGER, 0, "give up after N failed attempts; 0 never gives up", metavar="N")
+    retry_max = Option(INTEGER, 0, "with --retry, give up after N failed attempts; 0 never gives up", metavar="N")
 
     own_events = ("OPEN",)
     server: WebSocketServer | TunnelServer | None = None
@@ -78,11 +81,13 @@ class Websocket(ExternalFilter):
         if not self.listen and not parts.hostname:
             raise ConfigError(f"no host in {place(self.url)!r}")
         if self.listen and parts.username is not None:
-            raise ConfigError("a server takes no user from its URL: --auth says who may come in")
+            raise ConfigError("a server takes no user and password from its URL: use --auth")
         if self.timeout < 0 or self.retry_max < 0:
             raise ConfigError("--timeout and --retry-max can't be negative")
         if self.listen and (self.retry or self.header or self.insecure):
-            raise ConfigError("--retry, --header and --insecure are a client's: not with --listen")
+            raise ConfigError(
+                "--retry, --header and --insecure are options of a client: they can't be used with --listen"
+            )
         if self.listen and self.secure and not self.cert:
             raise ConfigError("a server at wss:// needs --cert, and --key if the key is in another file")
         if not self.secure and (self.cert or self.key or self.ca or self.insecure):
@@ -112,7 +117,7 @@ class Websocket(ExternalFilter):
     def _check_access(self) -> None:
         """A server says who may come in: what a client sends goes into the session. Raises ConfigError."""
         if self.open_ and not self.listen:
-            raise ConfigError("--open is a server's: only with --listen")
+            raise ConfigError("--open needs --listen")
         if self.open_ and self.auth:
             raise ConfigError("--auth and --open exclude each other")
         if self.listen and not self.only_write and not (self.auth or self.ca or self.open_):
@@ -235,7 +240,8 @@ class Websocket(ExternalFilter):
             self._on_client("connected", link.remote)
         if not isinstance(link, TunnelLink):
             self.pipeline.log.info(
-                "the other side is no bgpipe with tunnels: the session ends with the connection", stage=str(self)
+                "the other side does not offer a tunnel: the session will end when the connection is lost",
+                stage=str(self),
             )
         return link
 
@@ -305,7 +311,7 @@ def read_credentials(text: str) -> tuple[str, str]:
         except ValueError:
             line = ""
         if not line:
-            raise ValueError(f"--auth: there is no {text} in the environment")
+            raise ValueError(f"--auth: {text} is not set in the environment")
     else:
         try:
             with open(text, encoding="utf-8") as file:

@@ -24,7 +24,7 @@ class Write(Sink):
     format = Option(
         TEXT,
         "auto",
-        "format of the output; auto goes by the name",
+        "format of the output; auto goes by the file name",
         metavar="FORMAT",
         switches=FORMAT_SWITCHES,
     )
@@ -33,22 +33,24 @@ class Write(Sink):
     compress = Option(
         choice("auto", "gz", "bzip2", "zstd", "none", aliases=NAMES),
         "auto",
-        "how to compress the output; auto goes by the name",
+        "compression of the output; auto goes by the file name",
         metavar="HOW",
         bare="auto",
     )
-    every = Option(DURATION, 0.0, "begin a new file after this time, 60s at least; the path must have $TIME in it")
+    every = Option(
+        DURATION, 0.0, "begin a new file each time this duration has passed, at least 60s; the path must contain $TIME"
+    )
     time_format = Option(
         TEXT,
         "20060102.1504",
-        "what $TIME in the path stands for: how 2006-01-02 15:04:05 would look",
+        "layout of $TIME in the path: how the time 2006-01-02 15:04:05 would look",
         metavar="LAYOUT",
     )
 
     flush_every = Option(
         DURATION,
         5.0,
-        "for how long compression may hold octets back, which would be lost in a crash; 0: as long as it likes",
+        "longest time that compression may hold octets back, which a crash would lose; 0 sets no limit",
         name="flush",
     )
 
@@ -60,7 +62,7 @@ class Write(Sink):
             return find_format(self.format)
         found = formats.find("json") if self.path == "-" else formats.detect_by_name(self.path)
         if found is None:
-            raise ConfigError(f"could not detect the target data format by the name {self.path}: say it with --format")
+            raise ConfigError(f"can't tell the format from the name {self.path}: use --format")
         return found
 
     def open(self) -> OutputStream:

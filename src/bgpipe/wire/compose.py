@@ -191,7 +191,7 @@ def replace(
         if others:
             mp_hop = hop if hop and (by_ipv6 or family.afi == 1) else mp_reach.hop if mp_reach else None
             if mp_hop is None:
-                raise TextError("IPv6 prefixes want an IPv6 next_hop")
+                raise TextError("IPv6 prefixes need an IPv6 next_hop")
             wide = family in context.add_path
             mp_reach = MpReach(family, mp_hop, encode_prefixes(others, family.afi, wide), wide)
             _set_mp(attributes, table.MP_REACH, mp_reach, context)

@@ -100,7 +100,10 @@ class Writing(Consuming):
     """Writes messages in a format."""
 
     compat = Option(
-        choice("own", "go"), "own", "write the JSON that another program reads: go for the Go bgpipe", metavar="WHOSE"
+        choice("own", "go"),
+        "own",
+        "dialect of the JSON to write: own, or go for what the Go bgpipe reads",
+        metavar="WHOSE",
     )
 
     refused = 0

@@ -511,7 +511,7 @@ class ExternalFilter(LinkAttempts, Reading, Writing):
 
     def on_stall(self) -> None:
         if self.link is None and self.tunnel:
-            self.pipeline.fail(session_lost(self, f"nobody is at the other end for {self.stall_timeout:g} s"))
+            self.pipeline.fail(session_lost(self, f"nobody has been at the other end for {self.stall_timeout:g} s"))
             return
         if self.link is None:
             self._give_up()

@@ -64,9 +64,14 @@ class PeerStage(Producing):
     transparent = Option(FLAG, False, "use the addresses of the routers as our own (IP_TRANSPARENT)")
     ttl = Option(INTEGER, 0, "TTL of the packets that we send; 0 leaves it to the system", metavar="N")
     min_ttl = Option(
-        INTEGER, 0, "take only what has at least this TTL (GTSM, RFC 5082); 255 for neighbours", metavar="N"
+        INTEGER,
+        0,
+        "accept only packets with at least this TTL (GTSM, RFC 5082); 255: only from direct neighbours",
+        metavar="N",
     )
-    closed_timeout = Option(DURATION, 1.0, "at the end, wait this long until the peer has taken the last octets")
+    closed_timeout = Option(
+        DURATION, 1.0, "when closing, wait at most this long until the peer has taken the last octets"
+    )
     keepalive = Option(DURATION, 15.0, "time between TCP keepalives; 0 or less sends none")
     tls = Option(FLAG, False, "use TLS")
     cert = Option(TEXT, "", "our certificate, as a PEM file", metavar="FILE")
@@ -75,7 +80,8 @@ class PeerStage(Producing):
     malformed = Option(
         choice(*POLICIES),
         "auto",
-        "what to do with a malformed UPDATE; auto is RFC 7606. If not given, only what a stage looks at is checked",
+        "what to do with a malformed UPDATE; auto follows RFC 7606. If not given, only UPDATEs that a stage decodes "
+        "are checked",
     )
 
     takes = True
@@ -125,7 +131,7 @@ class PeerStage(Producing):
         """Raises ConfigError."""
         for name, ttl in (("ttl", self.ttl), ("min-ttl", self.min_ttl)):
             if not 0 <= ttl < 256:
-                raise ConfigError(f"--{name} is from 1 to 255, or 0")
+                raise ConfigError(f"--{name}: 0 to 255 is expected")
         for name in ("md5", "ao"):
             if self.values.get(name) == "":  # such as that of a variable that isn't set: no reason to speak unsigned
                 raise ConfigError(f"--{name}: the key is empty")
@@ -135,7 +141,7 @@ class PeerStage(Producing):
             raise ConfigError(str(error)) from None
         unused = [f"--{name}" for name in ("cert", "key", "ca", "insecure") if name in self.explicit]
         if unused and not self.tls:
-            raise ConfigError(f"{', '.join(unused)}: only with --tls, which is not there")
+            raise ConfigError(f"{', '.join(unused)}: only with --tls")
 
     @property
     def _keys(self) -> tuple[tuple[str, str], tuple[str, str]]:
@@ -151,7 +157,7 @@ class PeerStage(Producing):
         except ValueError as error:
             raise ValueError(f"--{name}: {error}") from None
         if not key:
-            raise ValueError(f"--{name}: the key is empty: {where} says nothing")
+            raise ValueError(f"--{name}: the key is empty: {where} is empty")
         return key
 
     def tcp_options(self) -> TcpOptions:

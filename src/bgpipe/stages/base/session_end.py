@@ -25,7 +25,9 @@ def is_session_end(stage: ExternalFilter, directions: str) -> bool:
 def check_session_end(on_exit: str) -> None:
     """Raises ConfigError."""
     if on_exit in ("pass", "drop"):
-        raise ConfigError(f"--on-exit {on_exit}: behind an end of the session, nobody is there to take messages")
+        raise ConfigError(
+            f"--on-exit {on_exit}: this stage is an end of the session, so messages can't go on without it"
+        )
 
 
 def session_lost(stage: ExternalFilter, reason: str) -> SessionLost:

@@ -30,7 +30,7 @@ class Source(Reading):
     format = Option(
         TEXT,
         "auto",
-        "format of the input; auto goes by the content, and by the name where that doesn't tell",
+        "format of the input; auto goes by the content, then by the name",
         metavar="FORMAT",
         switches=FORMAT_SWITCHES,
     )
@@ -173,7 +173,7 @@ class Source(Reading):
             try:
                 found = formats.detect(octets, self.named_format, last=last)
             except TextError as error:
-                raise StageError(f"{self}: {error}: say it with --format") from None
+                raise StageError(f"{self}: {error}: use --format") from None
         if found is None:
             return False
         self.decoder = self.make_decoder(found, states=self.state)
