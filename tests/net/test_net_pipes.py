@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bgpipe.net.pipes import Fifos, Reader, UnixSocket, Writer
+from bgpipe.net.pipes import Fifos, PipeReader, PipeWriter, UnixSocket
 
 
 @pytest.fixture(autouse=True)
@@ -18,9 +18,9 @@ def nothing_is_left():
     assert len(os.listdir("/proc/self/fd")) == len(before)
 
 
-def ends() -> tuple[Reader, Writer]:
+def ends() -> tuple[PipeReader, PipeWriter]:
     reading, writing = os.pipe()
-    return Reader(reading), Writer(writing)
+    return PipeReader(reading), PipeWriter(writing)
 
 
 async def test_more_than_a_pipe_holds():

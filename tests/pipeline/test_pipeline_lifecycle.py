@@ -6,12 +6,16 @@ from itertools import product
 
 import pytest
 
-from bgpipe.pipeline.lifecycle import Action, Kind, Record, State, next_step
+from bgpipe.pipeline.lifecycle import Action, Kind, Record, StageState, next_step
 
 LETTERS = {"S": Kind.SOURCE, "B": Kind.BACKGROUND, "T": Kind.TRANSFORMER, "P": Kind.PASSIVE}
-STATES = {"w": State.WAITING, "i": State.STARTING, "r": State.RUNNING, "d": State.DRAINING, "s": State.STOPPING} | {
-    "e": State.ENDED
-}
+STATES = {
+    "w": StageState.WAITING,
+    "i": StageState.STARTING,
+    "r": StageState.RUNNING,
+    "d": StageState.DRAINING,
+    "s": StageState.STOPPING,
+} | {"e": StageState.ENDED}
 
 
 def record(text: str) -> Record:
@@ -85,33 +89,37 @@ def test_what_enters_from_the_right_is_drained_from_the_right():
 
 def all_records() -> list[Record]:
     flags = (True, False)
-    return [Record(*each) for each in product(Kind, State, flags, flags)]
+    return [Record(*each) for each in product(Kind, StageState, flags, flags)]
 
 
 def test_rules_for_all_combinations_of_two_stages():
     for pair in product(all_records(), repeat=2):
         action, place = next_step(pair)
-        if any(each.busy or each.state in (State.STARTING, State.STOPPING) for each in pair):
+        if any(each.busy or each.state in (StageState.STARTING, StageState.STOPPING) for each in pair):
             assert action is Action.WAIT, pair
-        if any(each.kind is Kind.SOURCE and each.open and each.state is State.RUNNING for each in pair):
+        if any(each.kind is Kind.SOURCE and each.open and each.state is StageState.RUNNING for each in pair):
             assert action is Action.WAIT, pair
-        if all(each.state is State.ENDED and not each.busy for each in pair):
+        if all(each.state is StageState.ENDED and not each.busy for each in pair):
             assert action is Action.FINISH, pair
         if action is Action.DRAIN:
-            assert (pair[place].kind, pair[place].state) == (Kind.TRANSFORMER, State.RUNNING), pair
+            assert (pair[place].kind, pair[place].state) == (Kind.TRANSFORMER, StageState.RUNNING), pair
 
 
 def test_it_comes_to_an_end_whatever_the_combination():
     """Where what is under way comes through, programs end when drained, and inputs are shut, it is over at last."""
-    for triple in product([each for each in all_records() if each.state is not State.WAITING], repeat=3):
+    for triple in product([each for each in all_records() if each.state is not StageState.WAITING], repeat=3):
         records = [each._replace(open=each.open and each.kind is Kind.TRANSFORMER, busy=False) for each in triple]
-        settled = {State.STARTING: State.RUNNING, State.STOPPING: State.ENDED, State.DRAINING: State.ENDED}
+        settled = {
+            StageState.STARTING: StageState.RUNNING,
+            StageState.STOPPING: StageState.ENDED,
+            StageState.DRAINING: StageState.ENDED,
+        }
         for _ in range(6):
             records = [each._replace(state=settled.get(each.state, each.state)) for each in records]
-            records = [each._replace(open=each.open and each.state is not State.ENDED) for each in records]
+            records = [each._replace(open=each.open and each.state is not StageState.ENDED) for each in records]
             action, place = next_step(records)
             if action is Action.DRAIN:
-                records[place] = records[place]._replace(state=State.DRAINING)
+                records[place] = records[place]._replace(state=StageState.DRAINING)
             elif action is Action.WAIT:
                 assert all(each.kind is Kind.TRANSFORMER for each in records if each.open), triple
                 records = [each._replace(open=False) for each in records]  # programs alone end by themselves

@@ -246,7 +246,7 @@ cdef class Bundler:
         return number
 
     def add(self, size_t number, int64_t time, route not None, bytes nlri not None):
-        """One entry: its peer's number, microseconds since 1970, its mrt_bundle.Route, and its prefix as NLRI.
+        """One entry: its peer's number, microseconds since 1970, its mrt_bundle.RouteAttributes, and its prefix as NLRI.
 
         Raises ValueError if there is no such peer, or no message that holds the route.
         """

@@ -31,7 +31,7 @@ NEXT_HOP: Final = 3
 MP_REACH: Final = 14
 
 
-class Route(NamedTuple):
+class RouteAttributes(NamedTuple):
     """What entries of one bundle have in common.
 
     next_hop is None where the prefixes go into the NLRI field: then all attributes are in `head`. Otherwise
@@ -49,7 +49,7 @@ class Route(NamedTuple):
         return HEADER + 4 + len(self.head) + len(self.tail) + 64
 
 
-def read_route(octets: bytes, family: Family, context: WireContext) -> Route:
+def read_route(octets: bytes, family: Family, context: WireContext) -> RouteAttributes:
     """The path attributes of an entry. Raises WireError if they are cut short, or MP_REACH_NLRI is."""
     walked = list(attributes_of(octets))
     codes = [code for code, _, _ in walked]
@@ -58,9 +58,11 @@ def read_route(octets: bytes, family: Family, context: WireContext) -> Route:
         next_hop = _next_hop(walked[at][2])
         if family == IPV4_UNICAST and len(next_hop) == 4:
             walked[at] = (MP_REACH, b"\x40\x03\x04" + next_hop, next_hop)
-            return Route(family, b"".join(whole for code, whole, _ in walked if code != NEXT_HOP), None, b"", context)
+            return RouteAttributes(
+                family, b"".join(whole for code, whole, _ in walked if code != NEXT_HOP), None, b"", context
+            )
     elif family == IPV4_UNICAST:
-        return Route(family, octets, None, b"", context)
+        return RouteAttributes(family, octets, None, b"", context)
     elif family.afi == 1 and NEXT_HOP in codes:
         at = codes.index(NEXT_HOP)
         next_hop = walked[at][2]
@@ -69,7 +71,7 @@ def read_route(octets: bytes, family: Family, context: WireContext) -> Route:
         next_hop = b""
     head = b"".join(whole for _, whole, _ in walked[:at])
     tail = b"".join(whole for _, whole, _ in walked[at + 1 :])
-    return Route(family, head, next_hop, tail, context)
+    return RouteAttributes(family, head, next_hop, tail, context)
 
 
 def attributes_of(octets: bytes) -> Iterator[tuple[int, bytes, bytes]]:
@@ -97,7 +99,7 @@ def _next_hop(mp: bytes) -> bytes:
 class _Bundle:
     """A pending UPDATE."""
 
-    route: Route
+    route: RouteAttributes
     time: int
     nlri: bytearray
 
@@ -140,7 +142,7 @@ class Bundler:
             self._peers.append(peer)
         return number
 
-    def add(self, number: int, time: int, route: Route, nlri: bytes) -> None:
+    def add(self, number: int, time: int, route: RouteAttributes, nlri: bytes) -> None:
         """One entry: its peer's number, microseconds since 1970, and its prefix as NLRI. Raises WireError."""
         if number >= len(self._peers):
             raise WireError(f"the PEER_INDEX_TABLE has no peer with index {number}")

@@ -18,7 +18,7 @@ from ..wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_MULTICAST, IPV6_UNI
 from ..wire.item import Item
 from ..wire.peer import NOBODY, make_peer
 from ..wire.prefix import AFI_BITS
-from .mrt_bundle import Bundler, Route, read_route
+from .mrt_bundle import Bundler, RouteAttributes, read_route
 from .mrt_record import TABLE_DUMP
 
 _accel: Any = getattr(accel, "rib", None)
@@ -51,7 +51,7 @@ class RibDecoder:
             replace(context, guess_as=guess_as) for context in (AS2, AS4, AS4_ADD_PATH)
         )
         self._bundler: Any = _accel.Bundler() if _accel else Bundler()
-        self._routes: dict[tuple[bytes, Family, bool], Route] = {}
+        self._routes: dict[tuple[bytes, Family, bool], RouteAttributes] = {}
         self._has_table = False
         self._unknown = 0
         """Peers that stand for those of a missing PEER_INDEX_TABLE."""
@@ -145,7 +145,7 @@ class RibDecoder:
         if bad:
             self._on_bad(f"{bad} of {len(entries)} RIB entries left out: {why}")
 
-    def _route(self, attributes: bytes, family: Family, context: WireContext) -> Route:
+    def _route(self, attributes: bytes, family: Family, context: WireContext) -> RouteAttributes:
         """read_route, remembered: prefixes that stand together often have the same attributes. Raises WireError."""
         key = (attributes, family, context is self._as4_add_path)
         route = self._routes.get(key)

@@ -44,7 +44,7 @@ class Link(Protocol):
         """Ends it at once: a read that waits comes to its end."""
 
 
-class Reader:
+class PipeReader:
     """The end of a pipe, or a socket, that is read. The file descriptor is ours from now on.
 
     reads: how often there was something.
@@ -100,7 +100,7 @@ class Reader:
             self._fd = -1
 
 
-class Writer:
+class PipeWriter:
     """The end of a pipe, or a socket, that is written. The file descriptor is ours from now on."""
 
     def __init__(self, fd: int, unread: int = termios.FIONREAD) -> None:
@@ -185,20 +185,20 @@ class Fifos:
         """Paths, "" for none. Of two, the second is made if it isn't there, and removed at the end. Raises OSError."""
         self._made: list[str] = []
         self._kept: list[int] = []
-        self._reader: Reader | None = None
-        self._writer: Writer | None = None
+        self._reader: PipeReader | None = None
+        self._writer: PipeWriter | None = None
         self._closed = asyncio.Event()
         try:
             if incoming:
                 if outgoing:
                     self._make(incoming)
-                self._reader = Reader(self._open(incoming, os.O_RDONLY))
+                self._reader = PipeReader(self._open(incoming, os.O_RDONLY))
                 self._kept.append(self._open(incoming, os.O_WRONLY))
             if (
                 outgoing
             ):  # last: a shell that waits for it in `program <FIFO >FIFO.reply` would make a file of the other
                 self._kept.append(self._open(outgoing, os.O_RDWR))
-                self._writer = Writer(self._open(outgoing, os.O_WRONLY))
+                self._writer = PipeWriter(self._open(outgoing, os.O_WRONLY))
         except BaseException:
             self.abort()
             raise
@@ -263,8 +263,8 @@ class UnixSocket:
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
-        self._reader = Reader(os.dup(connected.fileno()))
-        self._writer = Writer(os.dup(connected.fileno()), termios.TIOCOUTQ)
+        self._reader = PipeReader(os.dup(connected.fileno()))
+        self._writer = PipeWriter(os.dup(connected.fileno()), termios.TIOCOUTQ)
 
     @classmethod
     async def connect(cls, path: str) -> UnixSocket:

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from .pipes import Reader, Writer
+from .pipes import PipeReader, PipeWriter
 from .secret import without_secrets
 
 MAX_LINE: Final = 4096
@@ -32,9 +32,9 @@ class Process:
     def __init__(
         self,
         process: asyncio.subprocess.Process,
-        stdin: Writer | None,
-        stdout: Reader | None,
-        stderr: Reader,
+        stdin: PipeWriter | None,
+        stdout: PipeReader | None,
+        stderr: PipeReader,
         on_line: Callable[[str], None],
         keep_stdout: bool,
     ) -> None:
@@ -90,9 +90,9 @@ class Process:
         stdin, stdout, stderr = ours
         return cls(
             process,
-            Writer(stdin) if reads else None,
-            Reader(stdout) if writes else None,
-            Reader(stderr, STDERR_READ),
+            PipeWriter(stdin) if reads else None,
+            PipeReader(stdout) if writes else None,
+            PipeReader(stderr, STDERR_READ),
             on_line,
             keep_stdout,
         )

@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 
-class State(Enum):
+class StageState(Enum):
     """Where a stage is in its life."""
 
     WAITING = "waiting"
@@ -54,7 +54,7 @@ class Record(NamedTuple):
     """What one stage is doing."""
 
     kind: Kind
-    state: State
+    state: StageState
     open: bool
     busy: bool
 
@@ -74,7 +74,7 @@ class Step(NamedTuple):
 
 WAIT: Final = Step(Action.WAIT)
 FINISH: Final = Step(Action.FINISH)
-_LETS_IN: Final = (State.RUNNING, State.DRAINING)
+_LETS_IN: Final = (StageState.RUNNING, StageState.DRAINING)
 
 
 def next_step(records: Sequence[Record], flow: str = "R") -> Step:
@@ -83,7 +83,7 @@ def next_step(records: Sequence[Record], flow: str = "R") -> Step:
     flow: "L" if all that enters goes to the left, else "R": the order in which transformers are drained, so that each
     still gets what those before it give.
     """
-    if any(record.state in (State.STARTING, State.STOPPING) or record.busy for record in records):
+    if any(record.state in (StageState.STARTING, StageState.STOPPING) or record.busy for record in records):
         return WAIT
     makers = [record for record in records if record.kind in (Kind.SOURCE, Kind.BACKGROUND)]
     alone = not makers
@@ -93,7 +93,7 @@ def next_step(records: Sequence[Record], flow: str = "R") -> Step:
     if letting_in and (
         any(record.kind is Kind.SOURCE for record in letting_in)
         or not any(record.kind is Kind.SOURCE for record in makers)  # a speaker alone with its peer
-        or any(record.state is State.WAITING for record in makers)  # the session may start it yet
+        or any(record.state is StageState.WAITING for record in makers)  # the session may start it yet
     ):
         return WAIT
     if not alone:
@@ -101,5 +101,5 @@ def next_step(records: Sequence[Record], flow: str = "R") -> Step:
         for place in places:
             record = records[place]
             if record.kind is Kind.TRANSFORMER and record.open and record.state in _LETS_IN:
-                return Step(Action.DRAIN, place) if record.state is State.RUNNING else WAIT
+                return Step(Action.DRAIN, place) if record.state is StageState.RUNNING else WAIT
     return FINISH

@@ -16,7 +16,7 @@ from ..wire.notification import Notification
 from . import events, wiring
 from .errors import StageError, nearest
 from .events import Bus, Event
-from .lifecycle import Action, Cause, Kind, Record, State, next_step
+from .lifecycle import Action, Cause, Kind, Record, StageState, next_step
 from .line import Line, failure
 from .metrics import SIDES
 from .shared import Shared
@@ -128,7 +128,7 @@ class Pipeline:
         self.tasks: Scope
         """set by who runs it"""
         self.on_kill: Callable[[str], object] = _exit
-        self._states: dict[Stage, State] = {}
+        self._states: dict[Stage, StageState] = {}
         self._due: deque[list[Stage]] = deque()
         self._ended: list[Stage] = []
         self._draining: list[Stage] = []
@@ -156,7 +156,7 @@ class Pipeline:
 
     def attach(self) -> None:
         """Gives each stage its directions and attaches it, and connects the inputs. Raises ConfigError."""
-        self._states = dict.fromkeys(self.stages, State.WAITING)
+        self._states = dict.fromkeys(self.stages, StageState.WAITING)
         wiring.attach(self)
 
     # events
@@ -265,8 +265,8 @@ class Pipeline:
 
     def wake(self, stage: Stage) -> None:
         """An event that the stage has waited for is on its way: it is prepared with the others that wait for that."""
-        if self._states[stage] is State.WAITING and self.cause is None:
-            self._states[stage] = State.STARTING
+        if self._states[stage] is StageState.WAITING and self.cause is None:
+            self._states[stage] = StageState.STARTING
             self._starting.append(stage)
 
     def take_due(self) -> list[Stage] | None:
@@ -284,8 +284,8 @@ class Pipeline:
     def started(self, stages: list[Stage]) -> None:
         """All stages of a batch are prepared: their callbacks are on, and they are to be run."""
         for stage in stages:
-            if self._states[stage] is State.STARTING:
-                self._states[stage] = State.RUNNING
+            if self._states[stage] is StageState.STARTING:
+                self._states[stage] = StageState.RUNNING
                 stage.running = True
         for stage in stages:
             if stage.running:
@@ -294,14 +294,14 @@ class Pipeline:
 
     def drain(self, stage: Stage) -> None:
         """A transformer gets no more messages: it gives what it still has, and then its run returns."""
-        self._states[stage] = State.DRAINING
+        self._states[stage] = StageState.DRAINING
         stage.drain()
 
     def stop_stage(self, stage: Stage) -> None:
         """What --stop says: the stage takes no further part. What it has let in goes on; a program is drained first,
         and what comes meanwhile waits behind that."""
         state = self._states[stage]
-        if state is State.RUNNING and stage.kind is Kind.TRANSFORMER and stage.drains_first():
+        if state is StageState.RUNNING and stage.kind is Kind.TRANSFORMER and stage.drains_first():
             self.drain(stage)
             self.on_change()
         else:
@@ -311,15 +311,15 @@ class Pipeline:
         """A stage has come to its end: it lets nothing in any more, and its callbacks are off. `stop` is due when what
         it has let in is through."""
         state = self._states[stage]
-        if state in (State.STOPPING, State.ENDED):
+        if state in (StageState.STOPPING, StageState.ENDED):
             return
-        if state in (State.RUNNING, State.DRAINING) and not self.finishing:
+        if state in (StageState.RUNNING, StageState.DRAINING) and not self.finishing:
             self._guard(stage, stage.before_stop)
         for inlet in stage.inputs:
             inlet.shut()
         stage.running = False
-        self._states[stage] = State.ENDED if state is State.WAITING else State.STOPPING
-        if state is not State.WAITING:
+        self._states[stage] = StageState.ENDED if state is StageState.WAITING else StageState.STOPPING
+        if state is not StageState.WAITING:
             self._ended.append(stage)
             self.on_change()
 
@@ -327,7 +327,7 @@ class Pipeline:
         """The run of a stage that makes messages has returned."""
         for inlet in stage.inputs:
             inlet.shut()
-        if stage.inputs and (not stage.callbacks or self._states[stage] is State.DRAINING):
+        if stage.inputs and (not stage.callbacks or self._states[stage] is StageState.DRAINING):
             self.end(stage)
 
     def take_ended(self) -> Stage | None:
@@ -339,17 +339,17 @@ class Pipeline:
         return None
 
     def stopped(self, stage: Stage) -> None:
-        self._states[stage] = State.ENDED
+        self._states[stage] = StageState.ENDED
         for inlet in stage.inputs:
             inlet.end()
         self.emit(f"{stage.name}/STOP", stage=str(stage))
 
-    def state(self, stage: Stage) -> State:
+    def state(self, stage: Stage) -> StageState:
         return self._states[stage]
 
     def is_running(self, stage: Stage) -> bool:
         """Whether it takes part: callbacks may be off and inputs shut, but `stop` is not due."""
-        return self._states[stage] in (State.RUNNING, State.DRAINING)
+        return self._states[stage] in (StageState.RUNNING, StageState.DRAINING)
 
     @property
     def stopping(self) -> bool:
@@ -416,7 +416,7 @@ class Pipeline:
         """The time for what is under way is over: it is cut off. Returns how many messages are lost by that."""
         lost = 0
         for stage in self.stages:
-            if self._states[stage] in (State.RUNNING, State.DRAINING, State.STOPPING):
+            if self._states[stage] in (StageState.RUNNING, StageState.DRAINING, StageState.STOPPING):
                 lost += sum(inlet.cancel() for inlet in stage.inputs)
                 if stage.kind is Kind.TRANSFORMER:
                     lost += stage.abort()
@@ -436,7 +436,7 @@ class Pipeline:
 
     def idle(self) -> list[Stage]:
         """Stages that were never started: what they waited for did not happen."""
-        return [stage for stage, state in self._states.items() if state is State.WAITING]
+        return [stage for stage, state in self._states.items() if state is StageState.WAITING]
 
     def unfed_stages(self) -> list[Stage]:
         """Stages that look at messages in a direction in which nobody makes any."""

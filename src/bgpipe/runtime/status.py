@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from .. import __version__, accel
 from ..pipeline.explain import explain
-from ..pipeline.lifecycle import State
+from ..pipeline.lifecycle import StageState
 from ..pipeline.metrics import Histogram, Metrics, measure, slugs
 from ..pipeline.options import format_duration
 from ..pipeline.pipeline import Pipeline
@@ -86,7 +86,7 @@ class Overview:
             return "no session"
         for pipeline, _ in self._active.values():
             for stage in pipeline.stages:
-                if not stage.wait_for and pipeline.state(stage) in (State.WAITING, State.STARTING):
+                if not stage.wait_for and pipeline.state(stage) in (StageState.WAITING, StageState.STARTING):
                     return f"{stage} is not up"
             if ends(pipeline) and not pipeline.tracker.established:
                 return "the session is not established"

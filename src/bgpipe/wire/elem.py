@@ -173,7 +173,7 @@ def elems(message: Message) -> Iterator[Elem]:
     An UPDATE whose prefixes can't be decoded has none: `message.update.errors` says why.
     """
     if isinstance(message, StateChange):
-        elem = _elem(_source(message), "S")
+        elem = _elem(_sender(message), "S")
         elem.old_state, elem.new_state = message.old, message.new
         yield elem
     elif message.type_code == UPDATE:
@@ -182,14 +182,14 @@ def elems(message: Message) -> Iterator[Elem]:
             withdrawn, nlri, reach = update.withdrawn, update.nlri, update.reach
         except WireError:
             return
-        source = _source(message)
+        sender = _sender(message)
         for prefix in withdrawn:
-            yield _elem(source, "W", prefix)
+            yield _elem(sender, "W", prefix)
         if reach:
-            yield from _announced(message, source, nlri, reach[len(nlri) :])
+            yield from _announced(message, sender, nlri, reach[len(nlri) :])
 
 
-class _Source(NamedTuple):
+class _Sender(NamedTuple):
     """When, and from whom."""
 
     micros: int
@@ -198,20 +198,20 @@ class _Source(NamedTuple):
     collector: str | None
 
 
-def _source(message: Message) -> _Source:
+def _sender(message: Message) -> _Sender:
     tags = peer_tags(message.peer) if message.peer is not None else message.tags
     asn = tags.get("PEER_AS", "")
     number = int(asn) if asn.isdecimal() else None
-    return _Source(message.time, tags.get("PEER_IP"), number, tags.get("COLLECTOR"))
+    return _Sender(message.time, tags.get("PEER_IP"), number, tags.get("COLLECTOR"))
 
 
-def _elem(source: _Source, elem_type: str, prefix: Prefix | None = None) -> Elem:
+def _elem(sender: _Sender, elem_type: str, prefix: Prefix | None = None) -> Elem:
     path_id = prefix.path_id if prefix is not None else None
     text = _text(prefix) if prefix is not None else None
-    return Elem(elem_type, source.micros, source.peer_ip, source.peer_asn, text, path_id, source.collector)
+    return Elem(elem_type, sender.micros, sender.peer_ip, sender.peer_asn, text, path_id, sender.collector)
 
 
-def _announced(message: Message, source: _Source, nlri: list[Prefix], mp_reach: list[Prefix]) -> Iterator[Elem]:
+def _announced(message: Message, sender: _Sender, nlri: list[Prefix], mp_reach: list[Prefix]) -> Iterator[Elem]:
     """Each element has lists of its own."""
     update = message.update
     path = update.as_path
@@ -225,7 +225,7 @@ def _announced(message: Message, source: _Source, nlri: list[Prefix], mp_reach: 
     elem_type = "R" if message.from_rib else "A"
     for prefixes, next_hop in ((nlri, update.value(attrs.NEXT_HOP)), (mp_reach, update.next_hop)):
         for prefix in prefixes:
-            elem = _elem(source, elem_type, prefix)
+            elem = _elem(sender, elem_type, prefix)
             elem.next_hop = next_hop
             elem.as_path = as_path
             elem.origin_asns = list(origin_asns)
