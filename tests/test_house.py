@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import re
@@ -61,6 +62,112 @@ def test_imports_go_downward_only():
         [str(Path(sys.executable).with_name("lint-imports"))], cwd=HERE, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
+
+
+CREATED_IN_TASKS = {
+    "add_reader",
+    "add_writer",
+    "as_completed",
+    "call_at",
+    "call_later",
+    "call_soon",
+    "call_soon_threadsafe",
+    "create_task",
+    "ensure_future",
+    "fork",
+    "gather",
+    "new_event_loop",
+    "run_coroutine_threadsafe",
+    "run_forever",
+    "run_in_executor",
+    "run_until_complete",
+    "shield",
+    "start_new_thread",
+    "start_server",
+    "start_unix_server",
+    "to_thread",
+    "ProcessPoolExecutor",
+    "SelectorEventLoop",
+    "TaskGroup",
+    "Thread",
+    "ThreadPoolExecutor",
+}
+"""What creates tasks, timers, threads and event loops."""
+CREATED_BY = {
+    "asyncio": {"run", "Runner", "Task", "wait_for"},
+    "threading": {"Thread", "Timer"},
+    "multiprocessing": {"Process", "Pool"},
+}
+"""The same, for names that mean something else elsewhere."""
+SCOPES = {"self", "stage", "_stage", "scope", "tasks", "_tasks"}
+"""Who has functions `call_soon` and `call_later` that are those of a scope: Tasks, and Stage, which asks it."""
+
+
+def creations(path: Path) -> list[str]:
+    """The calls in a module that create what has no owner."""
+    found = []
+    tree = ast.parse(path.read_text())
+    annotations = [getattr(node, name, None) for node in ast.walk(tree) for name in ("annotation", "returns")]
+    types = {inside for each in annotations if each is not None for inside in ast.walk(each)}
+    for node in ast.walk(tree):
+        if node in types:
+            continue
+        called = node.func if isinstance(node, ast.Call) else None
+        receiver = name = ""
+        if isinstance(node, ast.ImportFrom) and node.module in CREATED_BY:
+            words = CREATED_IN_TASKS | CREATED_BY[node.module]
+            found += [f"{node.lineno}: import of {each.name}" for each in node.names if each.name in words]
+        elif isinstance(node, ast.Attribute) and node.attr in CREATED_IN_TASKS - {"call_soon", "call_later"}:
+            name = node.attr  # also where it is only handed on, as to `partial`
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            receiver, name = node.value.id, node.attr
+            if name not in CREATED_BY.get(receiver, ()):
+                name = ""
+        if isinstance(called, ast.Attribute) and called.attr in ("call_soon", "call_later"):
+            receiver = getattr(called.value, "id", getattr(called.value, "attr", ""))
+            name = "" if receiver in SCOPES else called.attr
+        elif isinstance(called, ast.Name) and called.id in CREATED_IN_TASKS:
+            name = called.id
+        if name:
+            found.append(f"{node.lineno}: {receiver}.{name}")
+    return found
+
+
+def test_one_module_alone_creates_tasks_timers_and_threads():
+    """So each has a name, an owner and an error handler. There are no exceptions."""
+    tasks = HERE / "src/bgpipe/tasks.py"
+    found = {path: creations(path) for path in SOURCES if path.suffix == ".py" and path != tasks}
+    assert {str(path.relative_to(HERE)): calls for path, calls in found.items() if calls} == {}
+    assert len(creations(tasks)) > 8  # it finds them where they are
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "asyncio.create_task(work())",
+        "asyncio.get_running_loop().call_later(1, print)",
+        "self._loop.call_soon(print)",
+        "partial(loop.call_soon_threadsafe, print)",
+        "await asyncio.gather(one(), two())",
+        "asyncio.run(main())",
+        "threading.Timer(1, print).start()",
+        "from threading import Thread",
+        "from asyncio import run",
+    ],
+)
+def test_what_has_no_owner_is_found(line, tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text("async def function(self):\n    " + line + "\n")
+    assert creations(path)
+
+
+@pytest.mark.parametrize(
+    "line", ["self._tasks.call_later('name', 1, print)", "stage.call_soon(print)", "timers.Timer.HOLD"]
+)
+def test_what_has_an_owner_is_not(line, tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text("async def function(self):\n    " + line + "\n")
+    assert creations(path) == []
 
 
 @pytest.mark.parametrize("name", stages.builtin())

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import threading
+import time
 
 import pytest
 
-from bgpipe.tasks import Stopped, Tasks, thread
+from bgpipe.tasks import PrivateLoop, Readiness, Stopped, Tasks, ThreadEvent, in_thread, run, thread
 
 
 async def fail() -> None:
@@ -117,3 +120,95 @@ def test_an_exception_in_a_thread():
     heard = threading.Event()
     thread("worker", lambda: [].pop(), lambda error: heard.set()).join()
     assert heard.is_set()
+
+
+async def test_who_names_no_error_handler_leaves_it_to_the_loop():
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(str(context["exception"])))
+    await Tasks().spawn("one", fail())
+    assert told == ["no"]
+
+
+async def test_side_by_side():
+    tasks, errors = scope()
+    both = asyncio.Barrier(2)
+
+    async def meet() -> None:
+        await both.wait()
+
+    await tasks.together("meet", meet(), meet(), fail())
+    await tasks.together("nobody")
+    assert errors == ["no"]
+    ended: list[str] = []
+    waiting = tasks.begin("waits", tasks.together("sleep", sleep_for_ever(ended), sleep_for_ever(ended)))
+    await asyncio.sleep(0.001)
+    waiting.cancel()
+    await asyncio.sleep(0.001)
+    assert ended == ["cancelled", "cancelled"]
+    assert len(tasks) == 0
+
+
+async def test_what_a_thread_gives():
+    assert await in_thread("one", lambda: threading.current_thread().name) == "one"
+    with pytest.raises(IndexError):
+        await in_thread("two", lambda: [].pop())
+
+
+async def test_an_event_that_a_thread_sets():
+    event = ThreadEvent()
+    thread("sets", event.set, lambda error: None)
+    await event.wait()
+
+
+async def test_waiting_for_a_descriptor():
+    reader, writer = os.pipe()
+    readable, woken = Readiness(), Readiness()
+    os.set_blocking(reader, False)
+    asyncio.get_running_loop().call_later(0.001, os.write, writer, b"x")
+    await readable.wait(reader)
+    assert os.read(reader, 9) == b"x"
+    asyncio.get_running_loop().call_later(0.001, woken.wake)
+    assert not woken.waiting
+    await woken.wait(reader)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.001):
+            await readable.wait(reader)
+    assert not readable.waiting
+    room = Readiness(writes=True)
+    await room.wait(writer)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_the_end_of_a_command_waits_for_no_resolver(monkeypatch):
+    """asyncio would wait for its own threads without a limit."""
+    hung = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *words, **more: hung.wait(60))
+
+    async def main() -> str:
+        loop = asyncio.get_running_loop()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await loop.getaddrinfo("router.example", 179)
+        assert await loop.run_in_executor(None, str.upper, "done") == "DONE"
+        return "done"
+
+    begun = time.monotonic()
+    assert run(main()) == "done"
+    assert time.monotonic() - begun < 30  # not the minute of the resolver
+    hung.set()
+
+
+def test_a_loop_of_one_thread():
+    async def double() -> int:
+        return 2
+
+    with PrivateLoop() as loop:
+        assert loop.run(double) == 2
+        thread("cancels", lambda: (time.sleep(0.01), loop.cancel()), lambda error: None)
+        with pytest.raises(asyncio.CancelledError):
+            loop.run(asyncio.Event().wait)
+        with pytest.raises(asyncio.CancelledError):
+            loop.run(double)
+        assert loop.run(double, always=True) == 2
+    loop.cancel()

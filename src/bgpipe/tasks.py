@@ -1,4 +1,5 @@
-"""Tasks, timers and threads: this module alone creates them, so that each has a name, an owner and an error handler.
+"""Tasks, timers, threads and event loops: this module alone creates them (tests/test_house.py holds it), so that each
+has a name, an owner and an error handler.
 
 An exception in a task, a timer or a thread goes to `on_error`, once; asyncio never sees it. A scope ends with its
 owner, a process or a session: then its tasks are cancelled, its timers don't call any more, and nothing new begins.
@@ -8,9 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 OnError = Callable[[Exception], object]
@@ -50,13 +55,14 @@ class Timer:
 class Tasks:
     """The tasks and timers of one owner, in the event loop that runs when it is made.
 
-    on_error: what to do with an exception for which nobody else was named. parent: the scope that ends after this one.
+    on_error: what to do with an exception for which nobody else was named; without it the handler of the event loop is
+    told. parent: the scope that ends after this one.
     """
 
-    def __init__(self, on_error: OnError, parent: Tasks | None = None) -> None:
+    def __init__(self, on_error: OnError | None = None, parent: Tasks | None = None) -> None:
         self.loop = asyncio.get_running_loop()
         self.closing = False
-        self._on_error = on_error
+        self._on_error = on_error or self._tell_loop
         self._tasks: set[asyncio.Task[Any]] = set()
         self._timers: set[Timer] = set()
         self._children: set[Tasks] = set()
@@ -86,6 +92,15 @@ class Tasks:
     def begin(self, name: str, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """A task that the caller awaits, and whose exception is the caller's. Raises Stopped as `spawn` does."""
         return self._add(name, coroutine, coroutine)
+
+    async def together(self, name: str, *coroutines: Coroutine[Any, Any, object]) -> None:
+        """Runs them side by side, and returns when all have ended. Exceptions go to the error handler of the scope."""
+        if running := [self.spawn(name, each) for each in coroutines]:
+            try:
+                await asyncio.wait(running)
+            finally:
+                for task in running:
+                    task.cancel()
 
     def _add(self, name: str, running: Coroutine[Any, Any, T], coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[T]:
         if self.closing:
@@ -129,6 +144,13 @@ class Tasks:
         except Exception as error:
             self._on_error(error)
 
+    def fail(self, error: Exception) -> None:
+        """Gives an exception to the error handler."""
+        self._on_error(error)
+
+    def _tell_loop(self, error: Exception) -> None:
+        self.loop.call_exception_handler({"message": "nobody else was to hear of it", "exception": error})
+
     async def close(self, deadline: float = 1.0) -> list[str]:
         """Cancels all tasks and timers, and waits for them.
 
@@ -137,7 +159,7 @@ class Tasks:
         self.closing = True
         for timer in tuple(self._timers):
             timer.cancel()
-        left = []
+        left: list[str] = []
         for child in tuple(self._children):
             left += await child.close(deadline)
         others = self._tasks - {asyncio.current_task()}
@@ -166,6 +188,151 @@ def thread(name: str, function: Callable[[], object], on_error: OnError) -> thre
     started = threading.Thread(target=run, name=name, daemon=True)
     started.start()
     return started
+
+
+def thread_pool(name: str, workers: int) -> ThreadPoolExecutor:
+    """Threads for work that ends by itself and whose results, and exceptions, somebody asks for."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(workers, thread_name_prefix=name)
+
+
+async def in_thread(name: str, function: Callable[[], T]) -> T:
+    """What a function gives that may block for ever, such as the resolver, a FIFO or a file over a network.
+
+    It runs in a thread of its own, which is left to itself where nobody waits any more. Raises what the function does.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(setting: Callable[[], None]) -> None:
+        if not future.done():
+            setting()
+
+    def tell(setting: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop has ended: nobody waits
+            loop.call_soon_threadsafe(settle, setting)
+
+    def work() -> None:
+        result = function()
+        tell(lambda: future.set_result(result))
+
+    thread(name, work, lambda error: tell(lambda: future.set_exception(error)))
+    return await future
+
+
+class ThreadEvent:
+    """An event of the running loop that any thread may set. `set` returns False where the loop has ended."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._event = asyncio.Event()
+
+    def set(self) -> bool:
+        try:
+            self._loop.call_soon_threadsafe(self._event.set)
+        except RuntimeError:
+            return False
+        return True
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+
+class Readiness:
+    """Waits until a file descriptor can be read, or written if `writes`. `wake` ends a wait before."""
+
+    def __init__(self, *, writes: bool = False) -> None:
+        self._writes = writes
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def waiting(self) -> bool:
+        return self._waiter is not None
+
+    async def wait(self, fd: int) -> None:
+        """The descriptor must stay open until it returns, or `wake` is called."""
+        loop = asyncio.get_running_loop()
+        self._waiter = waiter = loop.create_future()
+        (loop.add_writer if self._writes else loop.add_reader)(fd, _wake, waiter)
+        self._fd = fd
+        try:
+            await waiter
+        finally:
+            self._forget()
+
+    def wake(self) -> None:
+        if self._waiter is not None:
+            _wake(self._waiter)
+            self._forget()
+
+    def _forget(self) -> None:
+        if self._waiter is not None:
+            self._waiter = None
+            loop = asyncio.get_running_loop()
+            (loop.remove_writer if self._writes else loop.remove_reader)(self._fd)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+class PrivateLoop:
+    """An event loop for one thread, which drives it step by step. `cancel` may be called by any thread."""
+
+    def __init__(self) -> None:
+        self._runner: asyncio.Runner | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._cancelled = False
+
+    def __enter__(self) -> PrivateLoop:
+        self._runner = asyncio.Runner(loop_factory=_Loop).__enter__()
+        return self
+
+    def __exit__(self, *about: Any) -> None:
+        assert self._runner is not None
+        self._runner.__exit__(*about)
+
+    def run(self, work: Callable[[], Awaitable[T]], *, always: bool = False) -> T:
+        """What the work gives. always: also after `cancel`, and it can't be cancelled. Raises asyncio.CancelledError
+        after `cancel`."""
+        assert self._runner is not None
+        return self._runner.run(self._drive(work, always))
+
+    async def _drive(self, work: Callable[[], Awaitable[T]], always: bool) -> T:
+        self._task = asyncio.current_task() if not always else None
+        try:
+            if self._cancelled and not always:
+                raise asyncio.CancelledError
+            return await work()
+        finally:
+            self._task = None
+
+    def cancel(self) -> None:
+        """What runs, and what would run after it, is cancelled."""
+        self._cancelled = True
+        if (task := self._task) is not None:
+            with suppress(RuntimeError):  # the loop may just have ended
+                task.get_loop().call_soon_threadsafe(task.cancel)
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """An event loop of ours. What asyncio and libraries hand to the default executor (names that are resolved)
+    runs in threads of ours: asyncio would wait for its own ones at the end, without a limit."""
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> Any:
+        if executor is None:
+            return self.create_task(in_thread(getattr(func, "__name__", "executor"), partial(func, *args)))
+        return super().run_in_executor(executor, func, *args)
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Runs the event loop of a command until `main` returns, as asyncio.run does; no thread is waited for."""
+    with asyncio.Runner(loop_factory=_Loop) as runner:
+        return runner.run(main)
 
 
 async def _guard(coroutine: Coroutine[Any, Any, T], on_error: OnError) -> T | None:

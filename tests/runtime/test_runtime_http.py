@@ -17,6 +17,7 @@ from bgpipe.runtime.dashboard import ROWS, page
 from bgpipe.runtime.http import StatusServer
 from bgpipe.runtime.log import StderrLog
 from bgpipe.runtime.status import Overview
+from bgpipe.tasks import Tasks
 from bgpipe.wire.message import UPDATE, Message
 from playbook import settle
 
@@ -307,7 +308,7 @@ async def test_the_window_opens_and_closes():
     overview = Overview(make(*PROXY))
     before = asyncio.all_tasks()
     server = StatusServer(options, overview, StderrLog("error"))
-    await server.open()
+    await server.open(Tasks())
     reader, writer = await asyncio.open_connection("127.84.2.1", 18422)
     writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n")
     server.stopping()

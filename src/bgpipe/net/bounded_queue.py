@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from threading import Condition
 from typing import Generic, TypeVar
+
+from ..tasks import ThreadEvent
 
 Item = TypeVar("Item")
 
@@ -23,7 +24,7 @@ class BoundedQueue(Generic[Item]):
         self._items: deque[Item] = deque()
         self._change = Condition()
         self._closed = False
-        self._wake: Callable[[], object] | None = None
+        self._wake: Callable[[], bool] | None = None
 
     def put(self, item: Item) -> None:
         """Waits for room. Raises Closed once the consumer has closed."""
@@ -46,17 +47,14 @@ class BoundedQueue(Generic[Item]):
 
     async def get_async(self) -> Item:
         """As `get`, for a coroutine."""
-        import asyncio
-
-        loop = asyncio.get_running_loop()
         while True:
             with self._change:
                 if self._items:
                     return self._take()
                 if self._closed:
                     raise Closed
-                woken = asyncio.Event()
-                self._wake = partial(loop.call_soon_threadsafe, woken.set)
+                woken = ThreadEvent()
+                self._wake = woken.set
             await woken.wait()
 
     def finish(self) -> None:
@@ -80,8 +78,5 @@ class BoundedQueue(Generic[Item]):
     def _notify(self) -> None:
         self._change.notify_all()
         wake, self._wake = self._wake, None
-        if wake is not None:
-            try:
-                wake()
-            except RuntimeError:
-                self._closed = True  # the consumer's event loop is closed
+        if wake is not None and not wake():
+            self._closed = True  # the consumer's event loop is closed

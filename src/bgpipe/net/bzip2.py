@@ -14,9 +14,10 @@ import os
 import zlib
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Final, NamedTuple
 
+from ..tasks import thread_pool
 from .members import CHUNK
 
 BLOCK_MAGIC: Final = 0x314159265359
@@ -143,7 +144,7 @@ def _checksum(octets: bytes) -> int:
 def decompress_bzip2(chunks: Iterable[bytes], on_damage: OnDamage, workers: int = 0) -> Iterator[bytes]:
     """The octets of a bzip2 stream, or of several one after the other; workers: threads, 0 for one per core."""
     workers = workers or _cores()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="bzip2")
+    pool = thread_pool("bzip2", workers)
     waiting: deque[tuple[_Block, Future[_Result]]] = deque()
     totals = _Totals(on_damage)
     try:

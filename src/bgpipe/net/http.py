@@ -11,10 +11,11 @@ import ipaddress
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 from aiohttp import web
 
+from ..tasks import Tasks
 from .basic_auth import CHALLENGE, authorized, explain_refusal
 from .secret import read_secret
 from .tcp import TcpOptions, listen, parse_endpoint, plain_address
@@ -32,6 +33,7 @@ MAX_LINE: Final = 4096
 MAX_REQUEST: Final = 64 << 10
 """Octets of a request with its body; a connection on which more come is cut off."""
 
+T = TypeVar("T")
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _HEADERS: Final = {
@@ -101,6 +103,7 @@ class HttpServer:
         self._most = most
         self._timeout = timeout
         self._servers: list[asyncio.Server] = []
+        self._tasks: Tasks | None = None
         application = web.Application(middlewares=[self._guard], client_max_size=MAX_REQUEST)
         for path, answer in answers.items():
             application.router.add_get(path, answer)
@@ -114,8 +117,9 @@ class HttpServer:
             shutdown_timeout=CLOSING,
         )
 
-    async def start(self, host: str, port: int) -> None:
-        """Raises OSError."""
+    async def start(self, host: str, port: int, tasks: Tasks | None = None) -> None:
+        """tasks: the scope that ends after it. Raises OSError."""
+        self._tasks = Tasks(lambda error: self._on_error("", error), tasks)
         await self._runner.setup()
         loop = asyncio.get_running_loop()
         self._servers = [
@@ -126,12 +130,15 @@ class HttpServer:
         for server in self._servers:
             server.close()
         await self._runner.cleanup()
+        if self._tasks is not None:
+            await self._tasks.close()
 
     def _accept(self) -> asyncio.Protocol:
         """What takes the next connection."""
         server = self._runner.server
         assert server is not None
-        return _Connection(server(), self._timeout, self._enter, self._leave)
+        assert self._tasks is not None
+        return _Connection(server(), self._timeout, self._tasks, self._enter, self._leave)
 
     def _enter(self, connection: _Connection, host: str) -> None:
         """The oldest connection makes room, first of those from the same address: requests take milliseconds, so it is
@@ -178,17 +185,19 @@ class HttpServer:
 
 
 class _Connection(asyncio.Protocol):
-    """Gives `inner` what comes, until time or octets are used up."""
+    """Gives `inner` what comes, until time or octets are used up. tasks: hears of what the callbacks raise."""
 
     def __init__(
         self,
         inner: asyncio.Protocol,
         timeout: float,
+        tasks: Tasks,
         on_made: Callable[[_Connection, str], None],
         on_lost: Callable[[_Connection], None],
     ) -> None:
         self._inner = inner
         self._timeout = timeout
+        self._tasks = tasks
         self._on_made = on_made
         self._on_lost = on_lost
         self._room = MAX_REQUEST
@@ -196,9 +205,17 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._timer = asyncio.get_running_loop().call_later(self._timeout, transport.abort)
-        self._inner.connection_made(transport)
+        self._timer = self._tasks.call_later("too slow", self._timeout, transport.abort)
+        self._guarded(self._inner.connection_made, transport)
         self._on_made(self, plain_address(transport.get_extra_info("peername") or ("",)))
+
+    def _guarded(self, callback: Callable[..., T], *arguments: object) -> T | None:
+        try:
+            return callback(*arguments)
+        except Exception as error:
+            self._tasks.fail(error)
+            self._transport.abort()
+            return None
 
     def abort(self) -> None:
         self._transport.abort()
@@ -208,18 +225,18 @@ class _Connection(asyncio.Protocol):
         if self._room < 0:
             self._transport.abort()
         else:
-            self._inner.data_received(data)
+            self._guarded(self._inner.data_received, data)
 
     def eof_received(self) -> bool | None:
-        return self._inner.eof_received()
+        return self._guarded(self._inner.eof_received)
 
     def pause_writing(self) -> None:
-        self._inner.pause_writing()
+        self._guarded(self._inner.pause_writing)
 
     def resume_writing(self) -> None:
-        self._inner.resume_writing()
+        self._guarded(self._inner.resume_writing)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()
         self._on_lost(self)
-        self._inner.connection_lost(exc)
+        self._guarded(self._inner.connection_lost, exc)

@@ -13,6 +13,8 @@ import sys
 import termios
 from typing import Final, Protocol
 
+from ..tasks import Readiness
+
 READ: Final = 1 << 18
 """Octets read at once."""
 
@@ -55,7 +57,7 @@ class PipeReader:
         self._fd = fd
         self._size = size
         os.set_blocking(fd, False)
-        self._waiter: asyncio.Future[None] | None = None
+        self._ready = Readiness()
         self.reads = 0
 
     @property
@@ -65,7 +67,7 @@ class PipeReader:
     @property
     def blocked(self) -> bool:
         """Whether a read waits because there is nothing."""
-        return self._waiter is not None
+        return self._ready.waiting
 
     async def read(self) -> bytes:
         """What is there, as soon as there is any; b"" at the end. Raises OSError."""
@@ -73,29 +75,16 @@ class PipeReader:
             try:
                 octets = os.read(self._fd, self._size)
             except BlockingIOError:
-                await self._readable()
+                await self._ready.wait(self._fd)
             else:
                 self.reads += 1
                 return octets
         return b""
 
-    async def _readable(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._waiter = waiter = loop.create_future()
-        loop.add_reader(self._fd, _wake, waiter)
-        try:
-            await waiter
-        finally:
-            self._waiter = None
-            if self._fd >= 0:
-                loop.remove_reader(self._fd)
-
     def close(self) -> None:
         """A read that waits comes to its end."""
         if self._fd >= 0:
-            if self._waiter is not None:
-                asyncio.get_running_loop().remove_reader(self._fd)
-                _wake(self._waiter)
+            self._ready.wake()
             os.close(self._fd)
             self._fd = -1
 
@@ -108,7 +97,7 @@ class PipeWriter:
         self._fd = fd
         self._request = unread
         os.set_blocking(fd, False)
-        self._waiter: asyncio.Future[None] | None = None
+        self._ready = Readiness(writes=True)
         self._unwritten = 0
         self._written = 0
         self._taken = 0
@@ -141,37 +130,19 @@ class PipeWriter:
             try:
                 count = os.write(self._fd, view)
             except BlockingIOError:
-                await self._writable()
+                await self._ready.wait(self._fd)
             else:
                 self._written += count
                 view = view[count:]
         self._unwritten = 0
 
-    async def _writable(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._waiter = waiter = loop.create_future()
-        loop.add_writer(self._fd, _wake, waiter)
-        try:
-            await waiter
-        finally:
-            self._waiter = None
-            if self._fd >= 0:
-                loop.remove_writer(self._fd)
-
     def close(self) -> None:
         """A write that waits fails."""
         if self._fd >= 0:
             self._taken = self.taken
-            if self._waiter is not None:
-                asyncio.get_running_loop().remove_writer(self._fd)
-                _wake(self._waiter)
+            self._ready.wake()
             os.close(self._fd)
             self._fd = -1
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
 
 
 class Fifos:

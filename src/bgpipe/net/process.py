@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from ..tasks import Tasks
 from .pipes import PipeReader, PipeWriter
 from .secret import without_secrets
 
@@ -37,6 +38,7 @@ class Process:
         stderr: PipeReader,
         on_line: Callable[[str], None],
         keep_stdout: bool,
+        tasks: Tasks,
     ) -> None:
         self._process = process
         self._stdin = stdin
@@ -44,8 +46,9 @@ class Process:
         self._keep_stdout = keep_stdout
         self._stderr = stderr
         self._ended = False
-        self._telling = asyncio.create_task(self._tell(on_line))
-        self._exited = asyncio.create_task(self._exit())
+        self._tasks = tasks
+        self._telling = tasks.spawn("standard error", self._tell(on_line))
+        self._exited = tasks.spawn("wait for the program", self._exit())
 
     @classmethod
     async def start(
@@ -56,11 +59,13 @@ class Process:
         writes: bool = True,
         keep_stdout: bool = False,
         on_line: Callable[[str], None] = lambda line: None,
+        tasks: Tasks | None = None,
     ) -> Process:
         """Runs a program; no shell sees its words.
 
         reads, writes: whether it has a standard input, or output, which is with us. keep_stdout: that it closes its
-        output is no end. on_line: called with each line that it writes to standard error. Raises OSError.
+        output is no end. on_line: called with each line that it writes to standard error. tasks: the scope that owns
+        it. Raises OSError.
         """
         program = find_program(words[0])
         ours: list[int] = []
@@ -95,6 +100,7 @@ class Process:
             PipeReader(stderr, STDERR_READ),
             on_line,
             keep_stdout,
+            tasks or Tasks(),
         )
 
     @property
@@ -163,7 +169,10 @@ class Process:
         """Waits for its end. If somebody whom it has started still holds its output, and is silent, that ends too."""
         await self._process.wait()
         if self._stdout is not None:
-            asyncio.get_running_loop().call_later(STRAGGLER, self._look_behind, self._stdout.reads)
+            self._look_behind_later(self._stdout.reads)
+
+    def _look_behind_later(self, reads: int) -> None:
+        self._tasks.call_later("standard output left open", STRAGGLER, lambda: self._look_behind(reads))
 
     def _look_behind(self, reads: int) -> None:
         assert self._stdout is not None
@@ -173,7 +182,7 @@ class Process:
             self._signal(signal.SIGTERM)
             self._stdout.close()
         else:
-            asyncio.get_running_loop().call_later(STRAGGLER, self._look_behind, self._stdout.reads)
+            self._look_behind_later(self._stdout.reads)
 
     def _signal(self, number: signal.Signals) -> None:
         """To all of its group."""

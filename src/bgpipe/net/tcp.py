@@ -18,6 +18,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ..tasks import in_thread
+
 BGP_PORT: Final = 179
 _TCP_MD5SIG_EXT: Final = 32
 _TCP_AO_ADD_KEY: Final = 38
@@ -125,7 +127,7 @@ async def dial(host: str, port: int, options: TcpOptions, timeout: float | None)
         except socket.gaierror as failed:
             raise ValueError(f"--bind {options.bind}: {failed.strerror}") from None
         family, place = found[0][0], found[0][4]
-    found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+    found = await resolve(host, port, family)
     error: OSError | None = None
     for family, _, _, _, address in found:
         connection = _new_socket(family)
@@ -151,6 +153,13 @@ async def dial(host: str, port: int, options: TcpOptions, timeout: float | None)
             tune(connection, options)
             return connection
     raise error or OSError(f"{host}: no address")
+
+
+async def resolve(host: str, port: int, family: int = socket.AF_UNSPEC) -> list[Any]:
+    """The addresses of a host, as socket.getaddrinfo gives them. Raises OSError. A resolver may take for ever."""
+    return await in_thread(
+        f"resolve {host}", lambda: socket.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+    )
 
 
 def listen(host: str, port: int, options: TcpOptions, queue: int = 128) -> list[socket.socket]:

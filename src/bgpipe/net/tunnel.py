@@ -50,10 +50,12 @@ class TunnelLink:
 
     name: of the stream. patience: seconds that it lives without a connection. dial: makes a new connection for it when
     one is lost, None where the other side does; it returns None if it can't now, and raises StreamBroken if it never
-    can. partner_lost: the other side has lost its router without a NOTIFICATION.
+    can. tasks: the scope that ends after it. partner_lost: the other side has lost its router without a NOTIFICATION.
     """
 
-    def __init__(self, name: str, *, patience: float = PATIENCE, dial: Dial | None = None) -> None:
+    def __init__(
+        self, name: str, *, patience: float = PATIENCE, dial: Dial | None = None, tasks: Tasks | None = None
+    ) -> None:
         self.name = name
         self.stream = ReliableStream()
         self.remote = ""
@@ -69,7 +71,7 @@ class TunnelLink:
         self._patience = patience or math.inf
         self._dial = dial
         self._connection: Connection | None = None
-        self._tasks = Tasks(lambda error: self.give_up(f"{type(error).__name__}: {error}"))
+        self._tasks = Tasks(lambda error: self.give_up(f"{type(error).__name__}: {error}"), tasks)
         self._serving: asyncio.Task[None] | None = None
         self._deadline: Timer | None = None
         self._received: deque[bytes] = deque()

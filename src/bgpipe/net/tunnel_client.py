@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Final, cast
 
+from ..tasks import Tasks
 from .errors import explain_error
 from .reliable_stream import StreamBroken
 from .tunnel import PROTOCOL, RECEIVED, SESSION, TunnelLink
@@ -25,7 +26,7 @@ FINAL_ANSWERS: Final = (404, 409, 410)
 class TunnelClient:
     """Calls a server. retries: whether another connection is made when one is lost. patience: seconds in all for that.
 
-    lines: whether for a server that is no bgpipe each line is to be a frame.
+    lines: whether for a server that is no bgpipe each line is to be a frame. tasks: the owner of the connections.
     """
 
     def __init__(
@@ -38,8 +39,10 @@ class TunnelClient:
         retries: bool = True,
         patience: float = 10.0,
         lines: bool = True,
+        tasks: Tasks | None = None,
     ) -> None:
         self._url = url
+        self._tasks = tasks
         self._tls = tls
         self._headers = list(headers)
         self._timeout = timeout
@@ -52,8 +55,8 @@ class TunnelClient:
         name = os.urandom(16).hex()
         connection = await self._dial(self._timeout, (SESSION, name))
         if connection.subprotocol != PROTOCOL:
-            return WebSocketClient(connection, lines=self._lines, answers=True)
-        link = TunnelLink(name, patience=self._patience, dial=self._redial)
+            return WebSocketClient(connection, lines=self._lines, answers=True, tasks=self._tasks)
+        link = TunnelLink(name, patience=self._patience, dial=self._redial, tasks=self._tasks)
         link.attach(connection, 0)
         return link
 
@@ -87,4 +90,5 @@ class TunnelClient:
             headers=[*self._headers, *headers],
             subprotocols=[cast("Subprotocol", PROTOCOL)],
             timeout=timeout,
+            tasks=self._tasks,
         )

@@ -63,6 +63,7 @@ class TunnelServer(WebSocketListener):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._server.wait_closed()
+        await self.tasks.close()
 
     def _objection(self, request: Request) -> tuple[int, str]:
         status, reason = super()._objection(request)
@@ -98,7 +99,7 @@ class TunnelServer(WebSocketListener):
         if connection.subprotocol == PROTOCOL:
             await self._serve(connection, headers[SESSION], headers.get(RECEIVED, "0"))
         elif self._link is None:
-            self._link = link = WebSocketClient(connection, lines=self._lines, answers=True)
+            self._link = link = WebSocketClient(connection, lines=self._lines, answers=True, tasks=self.tasks)
             self.on_client("connected", link.remote)
             self._arrived.set()
             await connection.wait_closed()
@@ -110,7 +111,7 @@ class TunnelServer(WebSocketListener):
         """A client that is a bgpipe, as long as this connection lasts."""
         link = self._link
         if link is None:
-            self._link = link = TunnelLink(name, patience=self.patience)
+            self._link = link = TunnelLink(name, patience=self.patience, tasks=self.tasks)
             self._arrived.set()
         if not isinstance(link, TunnelLink) or link.name != name:
             await connection.close(TRY_AGAIN, "another client has a session")

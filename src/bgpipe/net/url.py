@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from ..tasks import PrivateLoop
 from .bounded_queue import Closed
 from .errors import StreamError
 from .files_in_use import Identity
@@ -51,16 +51,13 @@ class UrlSource:
         self.encoded = False
         """Whether the answer came compressed by HTTP itself, of which nothing is left here."""
         self._url = url
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._task: asyncio.Task[object] | None = None
-        self._closed = False
+        self._loop = PrivateLoop()
 
     def __iter__(self) -> Iterator[bytes]:
-        with asyncio.Runner() as runner:
-            self._loop = runner.get_loop()
-            session, response = runner.run(self._watched(self._open))
+        with self._loop:
+            session, response = self._run(self._open)
             try:
-                while octets := runner.run(self._watched(response.content.readany)):
+                while octets := self._run(response.content.readany):
                     self.position += len(octets)
                     yield octets
             except StreamError as error:
@@ -72,14 +69,10 @@ class UrlSource:
                 raise
             finally:
                 response.close()
-                runner.run(session.close())
+                self._loop.run(session.close, always=True)
 
     def close(self) -> None:
-        self._closed = True
-        loop, task = self._loop, self._task
-        if loop is not None and task is not None:
-            with contextlib.suppress(RuntimeError):  # the loop may just have ended
-                loop.call_soon_threadsafe(task.cancel)
+        self._loop.cancel()
 
     async def _open(self) -> tuple[ClientSession, ClientResponse]:
         from aiohttp import ClientSession, ClientTimeout
@@ -99,15 +92,12 @@ class UrlSource:
             self.total = response.content_length
         return session, response
 
-    async def _watched(self, work: Callable[[], Awaitable[T]]) -> T:
+    def _run(self, work: Callable[[], Awaitable[T]]) -> T:
         """What `work` gives, which `close` can cancel, with errors that a person understands."""
         from aiohttp import ClientError, ClientPayloadError, InvalidURL
 
-        self._task = asyncio.current_task()
         try:
-            if self._closed:
-                raise Closed
-            return await work()
+            return self._loop.run(work)
         except asyncio.CancelledError:
             raise Closed from None
         except InvalidURL as error:
@@ -120,8 +110,6 @@ class UrlSource:
             raise
         except (ClientError, OSError) as error:
             raise StreamError(self.name, f"{error}" or type(error).__name__) from error
-        finally:
-            self._task = None
 
 
 def _arrived(response: ClientResponse) -> bytes:

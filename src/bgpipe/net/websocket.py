@@ -15,6 +15,7 @@ from ssl import SSLContext, SSLError
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urlsplit
 
+from ..tasks import OnError, Tasks, Timer
 from .tcp import explain_failure, format_endpoint
 from .tls import explain_tls
 
@@ -46,22 +47,23 @@ class PieceFeeder:
     """Gives a connection what has come in pieces, and others a turn between two of them.
 
     A read of 256 KiB can hold 40,000 frames, which would take a second in one go. `transport` is not read while pieces
-    wait, or while the connection itself wants no more.
+    wait, or while the connection itself wants no more. tasks: the owner of the turns.
     """
 
-    def __init__(self, transport: _Pausable, receive: Callable[[bytes], None]) -> None:
+    def __init__(self, transport: _Pausable, receive: Callable[[bytes], None], tasks: Tasks) -> None:
+        self._tasks = tasks
         self._transport = transport
         self._receive = receive
         self._pieces: deque[bytes] = deque()
         self._wanted = True
-        self._handle: asyncio.Handle | None = None
+        self._turn: Timer | None = None
 
     def feed(self, octets: bytes) -> None:
         if len(octets) <= PIECE and not self._pieces:
             self._receive(octets)
             return
         self._pieces.extend(octets[at : at + PIECE] for at in range(0, len(octets), PIECE))
-        if self._handle is None:
+        if self._turn is None:
             self._transport.pause_reading()
             self._next()
 
@@ -72,8 +74,8 @@ class PieceFeeder:
 
     def close(self) -> None:
         self._pieces.clear()
-        if self._handle is not None:
-            self._handle.cancel()
+        if self._turn is not None:
+            self._turn.cancel()
 
     def pause(self) -> None:
         self._wanted = False
@@ -82,42 +84,55 @@ class PieceFeeder:
     def resume(self) -> None:
         self._wanted = True
         if self._pieces:
-            if self._handle is None:
-                self._handle = asyncio.get_running_loop().call_soon(self._next)
+            if self._turn is None:
+                self._turn = self._tasks.call_soon("next frames", self._next)
         else:
             self._transport.resume_reading()
 
     def _next(self) -> None:
-        self._handle = None
+        self._turn = None
         if self._pieces:
             self._receive(self._pieces.popleft())
         if not self._wanted:
             return
         if self._pieces:
-            self._handle = asyncio.get_running_loop().call_soon(self._next)
+            self._turn = self._tasks.call_soon("next frames", self._next)
         else:
             self._transport.resume_reading()
 
 
-def in_pieces(kind: type[Any]) -> type[Any]:
-    """A class of connections like `kind` of the library websockets, which take what comes in pieces."""
+def in_pieces(kind: type[Any], tasks: Tasks, on_error: OnError) -> type[Any]:
+    """A class of connections like `kind` of the library websockets, which take what comes in pieces.
+
+    tasks: their owner. on_error: hears of what a callback of asyncio raises; the connection is closed then.
+    """
 
     class InPieces(kind):  # type: ignore[misc]
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            super().connection_made(transport)
-            self.feeder = feeder = PieceFeeder(self.transport, super().data_received)
+            self.guarded(super().connection_made, transport)
+            self.feeder = feeder = PieceFeeder(self.transport, self.take, tasks)
             self.recv_messages.pause, self.recv_messages.resume = feeder.pause, feeder.resume
+
+        def guarded(self, callback: Callable[..., object], *arguments: object) -> None:
+            try:
+                callback(*arguments)
+            except Exception as error:
+                on_error(error)
+                self.transport.abort()
+
+        def take(self, piece: bytes) -> None:
+            self.guarded(super().data_received, piece)
 
         def data_received(self, data: bytes) -> None:
             self.feeder.feed(data)
 
         def eof_received(self) -> None:
             self.feeder.flush()
-            super().eof_received()
+            self.guarded(super().eof_received)
 
         def connection_lost(self, exc: Exception | None) -> None:
             self.feeder.close()
-            super().connection_lost(exc)
+            self.guarded(super().connection_lost, exc)
 
     return InPieces
 
@@ -142,15 +157,17 @@ async def dial(
     headers: Sequence[tuple[str, str]] = (),
     subprotocols: Sequence[Subprotocol] = (),
     timeout: float = 10.0,
+    tasks: Tasks | None = None,
 ) -> ClientConnection:
     """A connection to a server.
 
     url: ws:// or wss://. subprotocols: offered, the best first. timeout: seconds until the connection must be open, 0
-    for any time. Raises OSError.
+    for any time. tasks: the owner of the connection. Raises OSError.
     """
     from websockets.asyncio.client import ClientConnection, connect
     from websockets.exceptions import InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
 
+    tasks = tasks or Tasks()
     try:
         connection = await connect(
             url,
@@ -161,7 +178,7 @@ async def dial(
             compression=None,
             subprotocols=list(subprotocols) or None,
             logger=SILENT,
-            create_connection=in_pieces(ClientConnection),
+            create_connection=in_pieces(ClientConnection, tasks, tasks.fail),
         )
     except InvalidStatus as error:
         status = error.response.status_code
@@ -181,10 +198,12 @@ class WebSocketClient:
     """A connection that we have made.
 
     lines: whether each line is to be a frame. answers: whether something may still come after the last that we send.
+    tasks: its owner.
     """
 
-    def __init__(self, connection: Connection, *, lines: bool, answers: bool) -> None:
+    def __init__(self, connection: Connection, *, lines: bool, answers: bool, tasks: Tasks | None = None) -> None:
         self.remote = remote_of(connection)
+        self._tasks = tasks or Tasks()
         self._connection = connection
         self._lines = lines
         self._answers = answers
@@ -203,9 +222,11 @@ class WebSocketClient:
         timeout: float = 10.0,
         lines: bool = True,
         answers: bool = True,
+        tasks: Tasks | None = None,
     ) -> WebSocketClient:
         """As `dial`, whose connection it is then. Raises OSError."""
-        return cls(await dial(url, tls=tls, headers=headers, timeout=timeout), lines=lines, answers=answers)
+        connection = await dial(url, tls=tls, headers=headers, timeout=timeout, tasks=tasks)
+        return cls(connection, lines=lines, answers=answers, tasks=tasks)
 
     @property
     def waiting(self) -> int:
@@ -245,7 +266,7 @@ class WebSocketClient:
 
     def end(self) -> None:
         if self._ending is None:
-            self._ending = asyncio.create_task(self._end())
+            self._ending = self._tasks.spawn("drain the WebSocket", self._end())
 
     async def _end(self) -> None:
         """WebSocket has no half-closed connections, so that the last answers have to be waited for."""

@@ -57,6 +57,7 @@ class WebSocketListener:
         """called with the address of a client that may not come in, and why"""
         self.on_client: Callable[[str, str], object] = lambda what, remote: None
         """called with "connected" or "disconnected", and the client's address"""
+        self.tasks = Tasks(self._on_error)
         self._server: Any = None
         self._starting = asyncio.Lock()
         self._path = ""
@@ -90,8 +91,16 @@ class WebSocketListener:
                 max_size=MAX_FRAME,
                 compression=None,
                 logger=SILENT,
-                create_connection=in_pieces(ServerConnection),
+                create_connection=in_pieces(ServerConnection, self.tasks, self._on_failure),
             )
+
+    def _on_failure(self, error: Exception) -> None:
+        """A connection has failed: it alone is closed."""
+        self.on_client(f"client dropped: {type(error).__name__}: {error}", "")
+
+    def _on_error(self, error: Exception) -> None:
+        """Something has failed that concerns more than one client."""
+        self._on_failure(error)
 
     @property
     def addresses(self) -> list[str]:
@@ -169,7 +178,6 @@ class WebSocketServer(WebSocketListener):
         self._someone = asyncio.Event()
         self._room = asyncio.Event()
         self._ending: asyncio.Task[None] | None = None
-        self.tasks = Tasks(self._on_error)
 
     def _on_error(self, error: Exception) -> None:
         """Something has failed that concerns all clients: none of them is kept waiting for it."""
@@ -309,10 +317,11 @@ class WebSocketServer(WebSocketListener):
     async def _end(self) -> None:
         await self.flush()
         with contextlib.suppress(Exception):
-            await asyncio.gather(*[await seat.connection.ping() for seat in self._seats])
+            for pong in [await seat.connection.ping() for seat in self._seats]:
+                await pong
             if self._answers:
                 await quiet(lambda: self._heard)
-        await asyncio.gather(*[seat.connection.close() for seat in self._seats])
+        await self.tasks.together("close", *[seat.connection.close() for seat in self._seats])
 
     async def close(self, timeout: float) -> str:
         """Without its clients, it waits for others."""

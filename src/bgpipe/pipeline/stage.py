@@ -19,6 +19,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from .callback import Callback, OnBlock, OnMessage
@@ -262,6 +263,11 @@ class Stage(Options):
     def spawn(self, what: str, coroutine: Coroutine[Any, Any, Any]) -> Any:
         """Begins a task, an asyncio.Task, that ends with the session; what it raises is this stage's error."""
         return self.pipeline.tasks.spawn(f"{self} {what}", coroutine, self.on_failure)
+
+    @cached_property
+    def tasks(self) -> Any:
+        """A scope (bgpipe.tasks.Tasks) for what it has made, which ends with the session. Errors are this stage's."""
+        return self.pipeline.tasks.child(self.on_failure)
 
     def shut(self) -> None:
         """Lets nothing pass any more: all that reaches it is dropped. What reaches a stopped stage passes by."""

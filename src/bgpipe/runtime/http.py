@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
 from time import monotonic
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from ..net.http import HttpServer, is_loopback, parse_http_address, read_credent
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.metrics import CONTENT_TYPE
 from ..pipeline.rate import Throttle
+from ..tasks import Tasks
 from .dashboard import page
 from .log import StderrLog
 from .options import GlobalOptions
@@ -61,24 +61,23 @@ class StatusServer:
             answers, credentials=credentials, on_error=self._on_error, on_refused=self._on_refused
         )
 
-    async def open(self) -> None:
-        """Raises StageError."""
+    async def open(self, tasks: Tasks) -> None:
+        """tasks: those of the process. Raises StageError."""
+        self._tasks = tasks.child()
         try:
-            await self._server.start(self._host, self._port)
+            await self._server.start(self._host, self._port, self._tasks)
         except OSError as error:
             raise StageError(f"--http: can't listen on {self._host}:{self._port}: {explain(error)}") from error
         self._log.info(f"http on {self._host}:{self._port}")
-        self._watch = asyncio.create_task(self._watch_loop())
+        self._tasks.spawn("watch the event loop", self._watch_loop())
 
     def stopping(self) -> None:
         """A signal has come: no longer ready."""
         self._overview.stopping = True
 
     async def close(self) -> None:
-        self._watch.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._watch
         await self._server.close()
+        await self._tasks.close()
 
     async def _watch_loop(self) -> None:
         loop = asyncio.get_running_loop()

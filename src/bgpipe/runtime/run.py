@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .. import accel
 from ..pipeline.pipeline import Pipeline
-from ..tasks import Tasks
+from ..tasks import Tasks, run
 from .log import StderrLog
 from .reload import reload_all
 from .report import progress, show_progress, summary, wants_progress
@@ -42,7 +42,7 @@ def run_pipeline(pipeline: Pipeline, make: Callable[[], Pipeline], options: Glob
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # outside the event loop too it ends nothing
     try:
         with caught(unexpected):
-            asyncio.run(_run(pipeline, make, options, log, unexpected))
+            run(_run(pipeline, make, options, log, unexpected))
     finally:
         # who stops early, as `head` does, has asked for a few messages and not for counts
         if any(each.records for each in progress(pipeline)) and (pipeline.errors or pipeline.cause is None):
@@ -52,13 +52,14 @@ def run_pipeline(pipeline: Pipeline, make: Callable[[], Pipeline], options: Glob
 async def _run(
     pipeline: Pipeline, make: Callable[[], Pipeline], options: GlobalOptions, log: StderrLog, unexpected: Unexpected
 ) -> None:
+    tasks = Tasks(partial(unexpected.tell, "process"))
     runner: Runner | Sessions
     if any(stage.accepts_many for stage in pipeline.stages):
         from .sessions import Sessions
 
-        runner = Sessions(pipeline, make, log)
+        runner = Sessions(pipeline, make, log, tasks)
     else:
-        runner = Runner(pipeline)
+        runner = Runner(pipeline, tasks)
     loop = asyncio.get_running_loop()
     server: StatusServer | None = None
 
@@ -76,23 +77,22 @@ async def _run(
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal)
     if options.http:
-        server = await _open_status_server(pipeline, runner, options, log)
+        server = await _open_status_server(pipeline, runner, options, log, tasks)
         server.unexpected = unexpected
-    tasks = Tasks(partial(unexpected.tell, "process"))
     if wants_progress(pipeline):
         tasks.spawn("progress", show_progress(pipeline))
     try:
         await runner.run()
     finally:
-        await tasks.close()
         if server is not None:
             await server.close()
+        await tasks.close()
         loop.remove_signal_handler(signal.SIGHUP)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 async def _open_status_server(
-    pipeline: Pipeline, runner: Runner | Sessions, options: GlobalOptions, log: StderrLog
+    pipeline: Pipeline, runner: Runner | Sessions, options: GlobalOptions, log: StderrLog, tasks: Tasks
 ) -> StatusServer:
     """Lets what runs be seen over HTTP. Raises ConfigError, StageError."""
     from .http import StatusServer
@@ -100,7 +100,7 @@ async def _open_status_server(
 
     overview = Overview(pipeline)
     server = StatusServer(options, overview, log)
-    await server.open()
+    await server.open(tasks)
     if isinstance(runner, Runner):
         overview.begin(pipeline)
     else:

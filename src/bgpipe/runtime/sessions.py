@@ -56,9 +56,12 @@ class _Inside:
 
 
 class Sessions:
-    """make: a new pipeline from the command line, attached. first: one that is made already."""
+    """make: a new pipeline from the command line, attached. first: one that is made already. tasks: the scope that
+    ends after all sessions, that of the process."""
 
-    def __init__(self, first: Pipeline, make: Callable[[], Pipeline], log: StderrLog) -> None:
+    def __init__(
+        self, first: Pipeline, make: Callable[[], Pipeline], log: StderrLog, tasks: Tasks | None = None
+    ) -> None:
         self.active: dict[int, Pipeline] = {}
         """by their number, from 1"""
         self.count = 0
@@ -73,7 +76,7 @@ class Sessions:
         """where peers come in, if many may"""
         self._interrupted = asyncio.Event()
         self._running: dict[asyncio.Task[None], _Inside] = {}
-        self._tasks: Tasks | None = None
+        self._tasks = Tasks(self._on_error, tasks)
         self._listen = next((stage for stage in first.stages if stage.listens() is not None), None)
 
     async def run(self) -> None:
@@ -86,6 +89,7 @@ class Sessions:
                 await self._repeat()
         finally:
             await self._shared.close()
+            await self._tasks.close()
 
     def interrupt(self) -> None:
         """Ends all sessions, as a signal does."""
@@ -118,7 +122,8 @@ class Sessions:
                 self._log.warning(f"{error}; next session in {wait:.0f} s", **fields)
                 pipeline.emit(events.RECONNECT, error=error, values=(damping.failures,))
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._interrupted.wait(), wait)
+                    async with asyncio.timeout(wait):
+                        await self._interrupted.wait()
 
     async def _serve(self, first: Stage) -> None:
         """A session for each peer that comes."""
@@ -131,16 +136,13 @@ class Sessions:
         acceptor.damps = spec.damp
         acceptor.on_arrival = partial(self._on_arrival, acceptor, spec)
         self.acceptor = acceptor
-        tasks = Tasks(self._on_error)
-        self._tasks = tasks
-        acceptor.start(tasks)
+        acceptor.start(self._tasks)
         try:
             await self._interrupted.wait()
         finally:
             await acceptor.close()
             while self._running:
                 await asyncio.wait(set(self._running))
-            await tasks.close()
 
     def _on_error(self, error: Exception) -> None:
         self._log.error(f"unexpected {type(error).__name__}: {error}")
@@ -160,7 +162,6 @@ class Sessions:
         elif spec.again and here:
             arrival.refuse("full", "a session is up already")
         else:
-            assert self._tasks is not None
             inside = _Inside(arrival)
             before = set(self._running) if spec.again else set()
             task = self._tasks.begin("session", self._session(acceptor, inside, before))
@@ -215,7 +216,7 @@ class Sessions:
         return pipeline
 
     async def _run(self, pipeline: Pipeline) -> None:
-        runner = Runner(pipeline)
+        runner = Runner(pipeline, self._tasks)
         self._runners.add(runner)
         self.active[pipeline.number] = pipeline
         self.on_begin(pipeline)

@@ -45,6 +45,7 @@ class Exec(ExternalFilter):
             writes=not self.only_write,
             keep_stdout=self.keep_stdout,
             on_line=self._on_line,
+            tasks=self.tasks,
         )
         self.pipeline.log.debug("program started", stage=str(self), pid=process.pid)
         return process

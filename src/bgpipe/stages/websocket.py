@@ -168,6 +168,7 @@ class Websocket(ExternalFilter):
                 retries=self.retry,
                 patience=self.stall_timeout,
                 lines=self.format_.text,
+                tasks=self.tasks,
             )
             return await self.connect()
         self.server = server = self.pipeline.shared.take(
@@ -215,6 +216,7 @@ class Websocket(ExternalFilter):
             timeout=self.timeout,
             lines=self.format_.text,
             answers=not self.passive,
+            tasks=self.tasks,
         )
         self._on_client("connected", client.remote)
         return client
