@@ -39,7 +39,9 @@ def test_both_directions_together(bgpipe):
     assert [line[0] for line in done.lines] == ["R", "L", "R"]
 
 
-def test_what_was_written_before_the_end_is_kept(bgpipe, sample, tmp_path):
+@pytest.mark.parametrize("directions", [(), ("-LR",)])
+def test_what_stands_before_it_sees_no_more_than_passes(bgpipe, sample, tmp_path, directions):
+    """Also a stage in both directions, whose callback stands on a line without a head too."""
     out = tmp_path / "out.json"
-    assert bgpipe("read", sample, "write", out, "head", "-n", "5").code == 0
-    assert len(out.read_bytes().splitlines()) >= 5
+    assert bgpipe("read", sample, "write", *directions, out, "head", "-n", "5").code == 0
+    assert len(out.read_bytes().splitlines()) == 5

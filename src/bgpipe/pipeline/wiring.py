@@ -44,10 +44,13 @@ def attach(pipeline: Pipeline) -> None:
 
 def _open_blocks_before_head(callbacks: list[Callback]) -> None:
     """Before a stage that ends the input, such as `head`, those whose work can be seen from outside get messages one by
-    one: of a block they would see more messages than pass."""
+    one: of a block they would see more messages than pass.
+
+    Called for each line. A stage with -LR has one callback on both, and a head on either line ends the input of both.
+    """
     ending: list[Callback] = []
     for callback in reversed(callbacks):
-        callback.ending = ending
+        callback.ending = [*callback.ending, *(each for each in ending if each not in callback.ending)]
         if ending and callback.stage.observable:
             callback.on_block = None
         if callback.stage.ends_input:
