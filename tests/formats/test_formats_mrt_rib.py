@@ -7,7 +7,7 @@ import json
 import pytest
 from test_formats_mrt_damage import decode, record
 
-from bgpipe.formats.mrt_bundle import Bundler, Route, read_route
+from bgpipe.formats.mrt_bundle import Bundler, RouteAttributes, read_route
 from bgpipe.wire.attrs.mp_reach import MpReach
 from bgpipe.wire.body import body_from_json
 from bgpipe.wire.context import AS2, AS4, AS4_ADD_PATH
@@ -257,7 +257,7 @@ def test_entries_without_a_table_still_count() -> None:
 
 def test_read_route_and_the_bundler_by_themselves() -> None:
     route = read_route(ORIGIN + SHORT + MED, IPV6_UNICAST, AS4)
-    assert route == Route(IPV6_UNICAST, ORIGIN, V6, MED, AS4)
+    assert route == RouteAttributes(IPV6_UNICAST, ORIGIN, V6, MED, AS4)
     assert route.estimate == 19 + 4 + 64 + len(ORIGIN + MED)
     with pytest.raises(WireError):
         read_route(b"\x40\1\2\0", IPV4_UNICAST, AS4)
