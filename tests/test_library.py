@@ -340,7 +340,7 @@ async def test_reading_inside_a_running_loop(updates, web):
 
 def test_names():
     assert {"read", "read_async", "write", "Message", "Prefix", "WireError", "__version__"} <= set(dir(bgpipe))
-    assert set(bgpipe.__all__) == {"__version__", *bgpipe._HOME}
+    assert set(bgpipe.__all__) == set(bgpipe._HOME)
     for name in bgpipe.__all__:
         assert getattr(bgpipe, name) is not None
     with pytest.raises(AttributeError, match="nothing"):

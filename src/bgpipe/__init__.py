@@ -1,4 +1,4 @@
-"""BGP messages from archives and streams: read, filter, look, write.
+"""BGP messages from archives and streams: read, filter, look, write; and pipelines that run in a program.
 
     import bgpipe
 
@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
+    from .app.run import Control, Result, run, run_async
     from .filters import Filter, FilterError, compile_filter
     from .formats.base import Counts, Damage
     from .library import AsyncReader, Reader, read, read_async, write
+    from .pipeline.errors import ConfigError, StageError, UsageError
+    from .pipeline.events import Event
+    from .version import __version__
     from .wire.attrs.as_path import AsPath, make_path
     from .wire.attrs.attribute import Attribute
     from .wire.block import Block
@@ -34,9 +36,13 @@ if TYPE_CHECKING:
     from .wire.update import Update
 
 _HOMES = {
+    "app.run": ("Control", "Result", "run", "run_async"),
     "library": ("AsyncReader", "Reader", "read", "read_async", "write"),
     "filters": ("Filter", "FilterError", "compile_filter"),
     "formats.base": ("Counts", "Damage"),
+    "pipeline.errors": ("ConfigError", "StageError", "UsageError"),
+    "pipeline.events": ("Event",),
+    "version": ("__version__",),
     "wire.attrs.as_path": ("AsPath", "make_path"),
     "wire.attrs.attribute": ("Attribute",),
     "wire.block": ("Block",),
@@ -60,9 +66,12 @@ __all__ = [
     "AsyncReader",
     "Attribute",
     "Block",
+    "ConfigError",
+    "Control",
     "Counts",
     "Damage",
     "Elem",
+    "Event",
     "Family",
     "Filter",
     "FilterError",
@@ -72,10 +81,13 @@ __all__ = [
     "Prefix",
     "Reaction",
     "Reader",
+    "Result",
     "RouteRefresh",
+    "StageError",
     "StateChange",
     "TextError",
     "Update",
+    "UsageError",
     "WireContext",
     "WireError",
     "__version__",
@@ -85,6 +97,8 @@ __all__ = [
     "parse_prefix",
     "read",
     "read_async",
+    "run",
+    "run_async",
     "write",
 ]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bgpipe.app.build import build
-from bgpipe.app.grammar import CommandLine, is_address, parse
+from bgpipe.app.grammar import is_address, parse
+from bgpipe.app.spec import PipelineSpec
 from bgpipe.pipeline.errors import ConfigError, UsageError
 from bgpipe.runtime.log import StderrLog
 
@@ -30,7 +31,7 @@ def split(text: str) -> list[str]:
     return words
 
 
-def show(line: CommandLine) -> str:
+def show(line: PipelineSpec) -> str:
     """`options | index name values arguments | ...`"""
     parts = [" ".join(f"{name}={value}" for name, value in line.options.values.items())]
     for stage in line.stages:

@@ -107,11 +107,11 @@ def test_no_stages(bgpipe):
     ("words", "code", "text"),
     [
         ("--lgo x", 2, "bgpipe: unknown option --lgo, did you mean --log? (bgpipe -h shows the options)"),
-        ("read --fromat x y", 2, "bgpipe: read: unknown option --fromat, did you mean --format? (bgpipe -h shows"),
+        ("read --fromat x y", 2, "bgpipe: [1] read: unknown option --fromat, did you mean --format? (bgpipe -h shows"),
         ("raed x", 1, "bgpipe: raed: no such stage or file, did you mean read?"),
         ("read /no/such/file", 1, "bgpipe: [1] read: /no/such/file: no such file or directory"),
         ("read /", 1, "bgpipe: [1] read: /: is a directory"),
-        ("grep x==", 1, "bgpipe: grep: filter 'x==': parse error"),
+        ("grep x==", 1, "bgpipe: [1] grep: filter 'x==': parse error"),
         ("read --format json /dev/null write --format raw /no/such/dir\0/x", 1, "bgpipe: [2] write: "),
     ],
 )

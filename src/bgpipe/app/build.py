@@ -1,21 +1,18 @@
-"""From what the command line says to a pipeline that is attached and ready to run."""
+"""From what is asked for to a pipeline that is attached and ready to run."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from ..pipeline import events
 from ..pipeline.errors import ConfigError
 from ..pipeline.events import Event, expand_all
-from ..pipeline.pipeline import Pipeline
+from ..pipeline.pipeline import Log, Pipeline
 from ..pipeline.stage import Stage
-from ..runtime.log import StderrLog
 from ..runtime.options import GlobalOptions
 from ..wire.context import AS4, WireContext
-from .grammar import CommandLine
+from .spec import PipelineSpec
 
 if TYPE_CHECKING:
     from ..wire.caps import Capability
@@ -24,30 +21,30 @@ MAX_LOGGED = 10
 """How many malformed messages are told of in full."""
 
 
-def build(line: CommandLine, log: StderrLog) -> Pipeline:
-    """Raises ConfigError."""
-    options = line.options
+def build(spec: PipelineSpec, log: Log) -> Pipeline:
+    """A new pipeline each time. Raises ConfigError."""
+    options = spec.options
     if not options.http and options.explicit & {"http-auth", "http-open"}:  # in the environment they may be for others
         raise ConfigError("--http-auth and --http-open need --http")
     capabilities = parse_capabilities(options.caps) if options.caps else ()
     pipeline = Pipeline(log=log, context=make_context(options, capabilities), capabilities=capabilities)
-    pipeline.on_kill = exit_at_once
-    uses = {stage.uses for stage in line.stages}
+    uses = {stage.uses for stage in spec.stages}
     wants_stdin = options.stdin or options.stdin_wait
     wants_stdout = options.stdout or options.stdout_wait
     for name in uses & {"stdin" if wants_stdin else "", "stdout" if wants_stdout else ""} - {""}:
         raise ConfigError(f"--{name} and a stage {name} exclude each other")
-    if not any(stage.takes for stage in line.stages):
+    if not any(stage.takes for stage in (*spec.stages, *spec.observers)):
         wants_stdout = True  # nobody else would have a use for the messages
     if wants_stdin:
         pipeline.add(hidden("stdin", options.stdin_wait and "ESTABLISHED"), index=0, hidden=True)
-    for stage in line.stages:
-        pipeline.add(stage, index=stage.index)
+    for stage in spec.stages:
+        pipeline.add(stage.duplicate(), index=stage.index)
     if wants_stdout:
         pipeline.add(hidden("stdout", options.stdout_wait and "EOR"), index=0, hidden=True)
-    stage_events = events.STAGE_EVENTS
-    told = expand_all(options.events, stage_events)
-    pipeline.bus.on(told, log_event(pipeline))
+    for observer in spec.observers:
+        pipeline.add(observer.duplicate(), index=0, hidden=True)
+    told = expand_all(options.events, events.STAGE_EVENTS)
+    pipeline.bus.on(told, spec.on_event or log_event(pipeline))
     kills = expand_all(options.kill, ("STOP",))
     pipeline.bus.on(kills, lambda event: pipeline.kill(event.name, event))
     pipeline.want(kills)
@@ -139,9 +136,3 @@ def describe(event: Event) -> str:
 
     assert event.message is not None
     return Encoder().encode_message(event.message).decode().rstrip()
-
-
-def exit_at_once(reason: str) -> NoReturn:
-    """What --kill does: nothing is finished, nothing flushed."""
-    sys.stderr.flush()
-    os._exit(1)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from .. import stages
 from ..pipeline.errors import ConfigError, UsageError, nearest
 from ..runtime.options import GlobalOptions
+from .spec import PipelineSpec
 
 if TYPE_CHECKING:
     from ..pipeline.stage import Stage
@@ -22,32 +23,23 @@ PREFIX = "BGPIPE_"
 """Of names in the environment that say options."""
 
 
-class CommandLine:
-    """What the words say. help: the name of what help is wanted of, "" for the program, None for no help."""
-
-    def __init__(self) -> None:
-        self.options = GlobalOptions()
-        self.stages: list[Stage] = []
-        self.help: str | None = None
-
-
-def parse(words: Sequence[str], environment: Mapping[str, str] | None = None) -> CommandLine:
+def parse(words: Sequence[str], environment: Mapping[str, str] | None = None) -> PipelineSpec:
     """Reads a command line, without the program's name. Raises UsageError, ConfigError."""
     environment = environment or {}
-    line = CommandLine()
-    line.options.take_environment(environment, PREFIX)
-    rest = line.options.scan(words)
-    if line.options.help:
-        line.help = ""
-        return line
+    spec = PipelineSpec()
+    spec.options.take_environment(environment, PREFIX)
+    rest = spec.options.scan(words)
+    if spec.options.help:
+        spec.help = ""
+        return spec
     if rest[:1] == ["--"]:
         rest = rest[1:]
     elif rest[:1] == ["help"]:
-        line.help = rest[1] if len(rest) > 1 else ""
-        return line
+        spec.help = rest[1] if len(rest) > 1 else ""
+        return spec
     elif rest[:1] == ["version"]:
-        line.options.version = True
-        return line
+        spec.options.version = True
+        return spec
     index = 0
     while rest:
         index += 1
@@ -55,45 +47,49 @@ def parse(words: Sequence[str], environment: Mapping[str, str] | None = None) ->
             rest = rest[1:]
             continue
         end = rest.index("--") if "--" in rest else len(rest)
-        stage, left = _read_stage(rest[:end], index, line, environment)
-        if line.help is not None:
-            return line
-        line.stages.append(stage)
+        stage, left = read_stage(rest[:end], index, environment)
+        if stage.help:
+            spec.help = stage.command
+            return spec
+        spec.stages.append(stage)
         rest = left + rest[end:] if left else rest[end + 1 :]
-    return line
+    return spec
 
 
-def _read_stage(
-    words: list[str], index: int, line: CommandLine, environment: Mapping[str, str]
-) -> tuple[Stage, list[str]]:
-    """The stage that `words` start with, and the words after it."""
+def read_stage(words: Sequence[str], index: int, environment: Mapping[str, str]) -> tuple[Stage, list[str]]:
+    """The stage that `words` start with, and the words after it. Raises UsageError, ConfigError."""
     name = ""
     if words[0].startswith("@") and len(words[0]) > 1:
         name, words = words[0], words[1:]
         if not words:
-            raise ConfigError(f"{name}: a stage must follow this name")
-    command, words = resolve(words)
-    found = stages.find(command)
-    if found is None:
-        raise ConfigError(f"unknown stage {command!r}{nearest(command, stages.known())}")
-    stage = found(name or command)
-    stage.index = index
+            raise ConfigError(f"{name}: a stage must follow this name", stage=index)
+    command, rest = resolve(list(words), index)
+    stage = new_stage(command, index, name)
     try:
         stage.take_environment(environment, f"{PREFIX}{command}_")
         if own := re.sub("[^A-Za-z0-9]+", "_", name).strip("_"):
             stage.take_environment(environment, f"{PREFIX}{own}_")
-        rest = stage.scan(words)
+        words, rest = rest, stage.scan(rest)
+        if stage.help:
+            return stage, []
+        if stage.argument and not rest:
+            raise UsageError(f"needs an argument: {stage.argument}")
     except UsageError as error:
-        raise UsageError(f"{stage.name}: {error}{_misplaced(error)}") from None
-    if stage.help:
-        line.help = command
-        return stage, []
+        raise UsageError(f"{error}{_misplaced(error)}", option=error.option).inside(stage, index) from None
     count = len(rest) if stage.take_all else 1 if stage.argument else 0
-    if stage.argument and not rest:
-        raise UsageError(f"{stage.name}: needs an argument: {stage.argument}")
     stage.arguments = rest[:count]
     stage.words = words[: len(words) - len(rest) + count]
     return stage, rest[count:]
+
+
+def new_stage(command: str, index: int, name: str = "") -> Stage:
+    """A stage without options. Raises ConfigError."""
+    found = stages.find(command)
+    if found is None:
+        raise ConfigError(f"unknown stage {command!r}{nearest(command, stages.known())}", stage=index)
+    stage = found(name or command)
+    stage.command, stage.index = command, index
+    return stage
 
 
 _ADDRESS = re.compile(
@@ -105,10 +101,10 @@ _STAGE = re.compile(r"[a-z][a-z0-9_-]*")
 _PORT = re.compile(r":(\d{1,5})")
 
 
-def resolve(words: list[str]) -> tuple[str, list[str]]:
-    """(command, words after it) of a stage; a bare word that is no command is the argument of one.
+def resolve(words: list[str], index: int) -> tuple[str, list[str]]:
+    """(command, words after it) of the stage of this number; a bare word that is no command is the argument of one.
 
-    Raises ConfigError.
+    Raises UsageError, ConfigError.
     """
     word = words[0]
     if is_address(word):
@@ -125,9 +121,10 @@ def resolve(words: list[str]) -> tuple[str, list[str]]:
     if os.path.exists(word) and not os.path.isdir(word):
         return "read", words
     if word.startswith("-"):
-        raise UsageError(f"{word}: the options of a stage come before its argument, as in: listen --again :179")
+        text = f"{word}: the options of a stage come before its argument, as in: listen --again :179"
+        raise UsageError(text, stage=index)
     what = "is a folder" if os.path.isdir(word) else "no such stage or file"
-    raise ConfigError(f"{word}: {what}{nearest(word, stages.known())}")
+    raise ConfigError(f"{word}: {what}{nearest(word, stages.known())}", stage=index)
 
 
 def is_address(word: str) -> bool:

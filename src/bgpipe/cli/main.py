@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 
 from ..pipeline.errors import ConfigError, StageError, UsageError
 from ..runtime.log import StderrLog, printable
@@ -55,19 +56,19 @@ def open_standard_streams() -> None:
 
 
 def run(words: Sequence[str], log: StderrLog) -> int:
-    from ..app.grammar import parse
+    from ..app import compose
 
-    line = parse(words, os.environ)
-    log.level, log.format = line.options.log, line.options.log_format
-    if line.options.version:
+    spec = compose(words, environment=os.environ)
+    log.level, log.format = spec.options.log, spec.options.log_format
+    if spec.options.version:
         from .version import version_text
 
         sys.stderr.write(version_text())
         return 0
-    if line.help is not None:
-        show(help_text(line.help))
+    if spec.help is not None:
+        show(help_text(spec.help))
         return 0
-    if not line.stages:
+    if not spec.stages:
         from .help import program_help
 
         sys.stderr.write(program_help())
@@ -75,15 +76,14 @@ def run(words: Sequence[str], log: StderrLog) -> int:
         return 1
     from ..app.build import build
 
-    pipeline = build(line, log)
-    if line.options.explain:
+    if spec.options.explain:
         from ..pipeline.explain import explain
 
-        show(explain(pipeline, colours=sys.stdout.isatty()))
+        show(explain(build(spec, log), colours=sys.stdout.isatty()))
         return 0
-    from ..runtime.run import run_pipeline
+    from ..runtime.run import run_command
 
-    run_pipeline(pipeline, lambda: build(parse(words, os.environ), log), line.options, log)
+    run_command(partial(build, spec, log), spec.options, log)
     return 0
 
 

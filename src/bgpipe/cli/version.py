@@ -5,7 +5,8 @@ from __future__ import annotations
 import platform
 from importlib.util import find_spec
 
-from .. import __version__, accel
+from .. import accel
+from ..version import __version__
 
 EXTRAS = {"isal": "quicker gzip"}
 

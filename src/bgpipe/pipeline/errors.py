@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Self
 
 
-class UsageError(ValueError):
-    """Words that can't be read: an unknown option, a bad value (exit code 2). option: the name of an unknown one."""
+class PipelineError(ValueError):
+    """What was asked for is no pipeline.
 
-    def __init__(self, text: str, *, option: str = "") -> None:
+    stage: the number of the stage that is wrong, from 1, and 0 for the options of the whole pipeline. option: its name,
+    "" where it is not about one.
+    """
+
+    def __init__(self, text: str, *, option: str = "", stage: int = 0) -> None:
         super().__init__(text)
         self.option = option
+        self.stage = stage
+
+    def inside(self, stage: object, index: int) -> Self:
+        """The same error, with the stage in which it was found."""
+        return type(self)(f"{stage}: {self}", option=self.option, stage=index)
 
 
-class ConfigError(ValueError):
-    """Words that can be read but make no pipeline (exit code 1)."""
+class UsageError(PipelineError):
+    """An option or an argument that can't be read (exit code 2)."""
+
+
+class ConfigError(PipelineError):
+    """Stages and options that can be read, and don't fit together (exit code 1)."""
 
 
 class ArgumentError(UsageError, ConfigError):
@@ -39,6 +53,15 @@ class DamagedInput(StageError):
 
 class SessionLost(StageError):
     """The session is over, whoever ended it: the stage can't go on, but another session may go better."""
+
+
+def failure(stage: object, error: Exception) -> StageError:
+    """What ends the pipeline when something of a stage raises; it names the stage."""
+    if isinstance(error, StageError):
+        return error
+    failed = StageError(f"{stage}: {type(error).__name__}: {error}")
+    failed.__cause__ = error
+    return failed
 
 
 def nearest(word: str, known: Iterable[str], prefix: str = "") -> str:

@@ -14,7 +14,7 @@ from ..wire.block import FLAG_CHECKED, FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT, F
 from ..wire.item import Item, count
 from ..wire.message import NOTIFICATION, UPDATE, Message
 from .callback import Callback
-from .errors import ConfigError, StageError, nearest
+from .errors import ConfigError, failure, nearest
 from .lifecycle import Kind
 from .rate import TokenBucket
 
@@ -506,10 +506,3 @@ def inherit(message: Message, old: Message) -> Message:
     message.verdict |= old.verdict & FLAG_TOLD
     message.time = message.time or old.time
     return message
-
-
-def failure(stage: object, error: Exception) -> StageError:
-    """What ends the pipeline when a stage's callback raises; it names the stage."""
-    if isinstance(error, StageError):
-        return error
-    return StageError(f"{stage}: {type(error).__name__}: {error}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from os import PathLike, fspath
 from typing import Any, Generic, TypeVar, overload
 
 from .errors import UsageError, nearest
@@ -198,11 +199,11 @@ class Options:
         return options
 
     def take(self, option: Option[T], text: str, explicit: str) -> None:
-        """Gives the option the value that `text` says; `said` is how it was named there. Raises UsageError."""
+        """Gives the option the value that `text` says; `explicit` is how it was named there. Raises UsageError."""
         try:
             value = option.kind.parse(text)
         except ValueError as error:
-            raise UsageError(f"{explicit}: invalid value {text!r}: {error}") from None
+            raise UsageError(f"{explicit}: invalid value {text!r}: {error}", option=option.name) from None
         self._give(option, value)
 
     def _give(self, option: Option[T], value: T) -> None:
@@ -210,6 +211,25 @@ class Options:
             value = self.values[option.name] + value
         self.values[option.name] = value
         self.explicit.add(option.name)
+
+    def set(self, key: str, value: object) -> None:
+        """Gives the option of this name a value of a record: text as on the command line, a number (of a duration:
+        seconds), true or false, or a list of these. "_" may stand for "-". Raises UsageError."""
+        name = key.rstrip("_").replace("_", "-")
+        options = {each: option for option in self.declared().values() for each in (option.name, *option.old)}
+        option = options.get(name)
+        if option is None or not option.env:
+            known = [each.name for each in self.declared().values() if each.env]
+            raise UsageError(f"unknown option {key!r}{nearest(name, known)}", option=key)
+        if value is None:
+            raise UsageError(f"{key}: needs a value ({option.metavar or 'true or false'})", option=key)
+        if option.bare is not None and isinstance(value, bool):
+            if value:
+                self._give(option, option.bare)
+            return
+        several = option.kind.adds and isinstance(value, list | tuple)
+        for each in value if several and isinstance(value, list | tuple) else (value,):
+            self.take(option, _as_text(option, key, each), key)
 
     def take_environment(self, environment: Mapping[str, str], prefix: str) -> None:
         """Values from the environment: BGPIPE_LOG for --log, BGPIPE_READ_FORMAT for --format of read."""
@@ -271,7 +291,7 @@ class Options:
         elif option.bare is not None and (not rest or not self._speaks_for(option, rest[0])):
             self._give(option, option.bare)
         elif not rest:
-            raise UsageError(f"{explicit} needs a value ({option.metavar})")
+            raise UsageError(f"{explicit} needs a value ({option.metavar})", option=option.name)
         else:
             self.take(option, rest.pop(0), explicit)
 
@@ -280,3 +300,21 @@ class Options:
         """Whether a word is meant as the value of an option that can do without: it is one, or one misspelt."""
         plain = word.isalnum() and word.islower()
         return word.lower() in option.kind.words or (plain and bool(nearest(word, option.kind.words)))
+
+
+def _as_text(option: Option[Any], key: str, value: object) -> str:
+    """A value of a record as the command line would have it. Raises UsageError."""
+    if isinstance(value, bool):
+        text = "true" if value else "false"
+        if not option.kind.flag:
+            raise UsageError(f"{key}: invalid value {text}: want {option.metavar}", option=option.name)
+        return text
+    if isinstance(value, int | float):
+        return f"{value:.9f}s" if option.kind is DURATION else str(value)
+    if isinstance(value, str | PathLike):
+        return fspath(value)
+    if option.kind is TEXT and isinstance(value, Mapping | list):
+        import json
+
+        return json.dumps(value)  # capabilities, for example
+    raise UsageError(f"{key}: invalid value {value!r}: want {option.metavar or 'true or false'}", option=option.name)

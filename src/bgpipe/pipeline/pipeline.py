@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from ..wire.context import AS4, WireContext
 from ..wire.notification import Notification
 from . import events, wiring
-from .errors import StageError, nearest
+from .errors import StageError, failure, nearest
 from .events import Bus, Event
-from .lifecycle import Action, Cause, Kind, Record, StageState, next_step
-from .line import Line, failure
+from .lifecycle import Action, Cause, Kind, Record, State, next_step
+from .line import Line
 from .metrics import SIDES
 from .shared import Shared
 from .tracker import Tracker

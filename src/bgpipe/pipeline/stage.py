@@ -19,13 +19,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from .callback import Callback, OnBlock, OnMessage
-from .errors import ConfigError
+from .errors import ConfigError, failure
 from .lifecycle import Kind
-from .line import Input, failure
+from .line import Input
 from .options import FLAG, LIST, NUMBER, TEXT, TEXTS, Option, Options
 
 if TYPE_CHECKING:
@@ -115,6 +114,8 @@ class Stage(Options):
     def __init__(self, name: str = "", arguments: Sequence[str] = ()) -> None:
         super().__init__()
         self.name = name
+        self.command = name
+        """the word for stages of its class"""
         self.arguments = list(arguments)
         self.words: list[str] = []
         """its words on the command line, options and arguments, for explain"""
@@ -135,6 +136,13 @@ class Stage(Options):
         self.pipeline: Pipeline
         self.callbacks: list[Callback] = []
         self.inputs: list[Input] = []
+
+    def duplicate(self) -> Self:
+        """Another stage of the same class, number, name, options and arguments, for a pipeline of its own."""
+        copied = type(self)(self.name, self.arguments)
+        copied.values, copied.explicit = dict(self.values), set(self.explicit)
+        copied.words, copied.command, copied.index = self.words, self.command, self.index
+        return copied
 
     def __str__(self) -> str:
         return self.name if self.hidden else f"[{self.index}] {self.name}"

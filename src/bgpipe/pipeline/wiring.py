@@ -25,7 +25,7 @@ def attach(pipeline: Pipeline) -> None:
         try:
             stage.attach()
         except ConfigError as error:
-            raise type(error)(f"{stage.name}: {error}") from None
+            raise error.inside(stage, stage.index) from None
     for direction, line in pipeline.lines.items():
         ordered = sorted(row, key=lambda stage: stage.index, reverse=direction == "L")
         ordered += [stage for stage in pipeline.stages if stage.hidden]
@@ -37,7 +37,7 @@ def attach(pipeline: Pipeline) -> None:
             for inlet in stage.inputs:
                 inlet.connect(pipeline)
         except ConfigError as error:
-            raise type(error)(f"{stage.name}: {error}") from None
+            raise error.inside(stage, stage.index) from None
     for line in pipeline.lines.values():
         _open_blocks_before_head(line.callbacks)
 
@@ -59,12 +59,12 @@ def _open_blocks_before_head(callbacks: list[Callback]) -> None:
 
 def _directions(pipeline: Pipeline, stage: Stage, row: list[Stage], only_hidden_input: bool) -> str:
     if stage.rate_limit < 0 or stage.rate_sample < 0:
-        raise ConfigError(f"{stage.name}: a rate can't be negative")
+        raise ConfigError("a rate can't be negative").inside(stage, stage.index)
     if stage.rate_limit and stage.rate_sample:
-        raise ConfigError(f"{stage.name}: --rate-limit and --rate-sample exclude each other")
+        raise ConfigError("--rate-limit and --rate-sample exclude each other").inside(stage, stage.index)
     if stage.left and stage.right:
         if not stage.both:
-            raise ConfigError(f"{stage.name}: select either --left or --right, not both")
+            raise ConfigError("select either --left or --right, not both").inside(stage, stage.index)
         return "RL"
     if stage.left or stage.right:
         return "L" if stage.left else "R"

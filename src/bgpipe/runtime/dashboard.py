@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any, Final
 
-from .. import __version__
+from ..version import __version__
 from .status import Overview
 
 ROWS: Final = 200

@@ -13,10 +13,10 @@ from ..net.errors import explain
 from ..net.http import HttpServer, is_loopback, parse_http_address, read_credentials
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.metrics import CONTENT_TYPE
+from ..pipeline.pipeline import Log
 from ..pipeline.rate import Throttle
 from ..tasks import Tasks
 from .dashboard import page
-from .log import StderrLog
 from .options import GlobalOptions
 from .status import Overview
 from .unexpected import Unexpected
@@ -30,7 +30,7 @@ TICK: Final = 0.1
 class StatusServer:
     """The HTTP server of a bgpipe, through which the overview can be seen. Raises ConfigError."""
 
-    def __init__(self, options: GlobalOptions, overview: Overview, log: StderrLog) -> None:
+    def __init__(self, options: GlobalOptions, overview: Overview, log: Log) -> None:
         self.unexpected: Unexpected | None = None
         self._overview = overview
         self._log = log

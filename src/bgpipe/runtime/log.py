@@ -16,14 +16,21 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+from ..pipeline.pipeline import Log
 from .options import LEVELS
 
 _GET_PIPE_SIZE: Final = getattr(fcntl, "F_GETPIPE_SZ", 1032)
 _RANKS: Final = {level: rank for rank, level in enumerate(LEVELS)}
 _TAGS: Final = {"debug": "DBG", "info": "INF", "warn": "WRN", "error": "ERR"}
 _COLOURS: Final = {"debug": "\x1b[2m", "info": "\x1b[32m", "warn": "\x1b[33m", "error": "\x1b[31m"}
+
+
+class BindableLog(Log, Protocol):
+    """A log of which each session has its own, that says on every line which it is."""
+
+    def bind(self, **fields: Any) -> BindableLog: ...
 
 
 class StderrLog:

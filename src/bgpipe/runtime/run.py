@@ -1,33 +1,127 @@
-"""Runs a pipeline from the command line: signals, progress, the summary."""
+"""Runs what was asked for, a pipeline or session after session, as the service of a process."""
 
 from __future__ import annotations
 
-import asyncio
-import signal
+import os
+import sys
 import time
 from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from .. import accel
 from ..pipeline.pipeline import Pipeline
-from ..tasks import Tasks, run
-from .log import StderrLog
+from .process import Process, serve
 from .reload import reload_all
 from .report import progress, show_progress, summary, wants_progress
 from .runner import Runner
-from .unexpected import Unexpected, caught
 
 if TYPE_CHECKING:
     from .http import StatusServer
+    from .log import BindableLog
     from .options import GlobalOptions
     from .sessions import Sessions
+    from .status import Overview
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+Make = Callable[[], Pipeline]
 
 
-def run_pipeline(pipeline: Pipeline, make: Callable[[], Pipeline], options: GlobalOptions, log: StderrLog) -> None:
-    """Returns when the pipeline has ended, and those that `make` makes after it. Raises StageError, ConfigError."""
+class PipelineService:
+    """A pipeline, and those that are made after it or beside it, as `listen --many` and `connect --retry` ask.
+
+    on_end: called with each pipeline that has run.
+    """
+
+    def __init__(self, first: Pipeline, make: Make, options: GlobalOptions, log: BindableLog) -> None:
+        self.first = first
+        self.on_end: Callable[[Pipeline], object] = lambda pipeline: None
+        self._make = make
+        self._options = options
+        self._log = log
+        self._overview: Overview | None = None
+        self._server: StatusServer | None = None
+        self._runner: Runner | Sessions
+
+    async def start(self, process: Process) -> None:
+        """Lets what runs be seen over HTTP, if that is wanted. Raises ConfigError, StageError."""
+        if any(stage.accepts_many for stage in self.first.stages):
+            from .sessions import Sessions
+
+            self._runner = Sessions(self.first, self._make, self._log, process.tasks)
+            self._runner.on_begin, self._runner.on_end = self._begin, self._end
+        else:
+            self._runner = Runner(self.first, process.tasks)
+        if not self._options.http:
+            return
+        from .http import StatusServer
+        from .status import Overview
+
+        self._overview = Overview(self.first)
+        if not isinstance(self._runner, Runner):
+            self._overview.others.append(self._runner.measure)
+        server = StatusServer(self._options, self._overview, self._log)
+        server.unexpected = process.unexpected
+        await server.open(process.tasks)
+        self._server = server
+
+    async def run(self) -> None:
+        if not isinstance(self._runner, Runner):
+            await self._runner.run()
+            return
+        self._begin(self.first)
+        try:
+            await self._runner.run()
+        finally:
+            self._end(self.first)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            await self._server.close()
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.stopping()
+        self._runner.interrupt()
+
+    def end_input(self) -> None:
+        """Lets nothing more in; what is under way takes its time."""
+        self._runner.end_input()
+
+    def reload(self) -> None:
+        reload_all(self._log)
+
+    def health(self) -> str:
+        active = (self.first,) if isinstance(self._runner, Runner) else self._runner.active.values()
+        stages = [stage for pipeline in active for stage in pipeline.stages if stage.trouble]
+        return "; ".join(sorted({f"{stage}: {stage.trouble}" for stage in stages}))
+
+    def _begin(self, pipeline: Pipeline) -> None:
+        if self._overview is not None:
+            self._overview.begin(pipeline)
+
+    def _end(self, pipeline: Pipeline) -> None:
+        if self._overview is not None:
+            self._overview.end(pipeline)
+        self.on_end(pipeline)
+
+
+class _Command(PipelineService):
+    """The same for a command: with progress on a terminal."""
+
+    async def start(self, process: Process) -> None:
+        await super().start(process)
+        if wants_progress(self.first):
+            process.tasks.spawn("progress", show_progress(self.first))
+
+
+def run_command(make: Make, options: GlobalOptions, log: BindableLog) -> None:
+    """Runs pipelines as the command bgpipe does, and returns when all have ended. Raises StageError, ConfigError."""
+
+    def make_killable() -> Pipeline:
+        pipeline = make()
+        pipeline.on_kill = exit_at_once
+        return pipeline
+
+    pipeline = make_killable()
     for stage in pipeline.unfed_stages():
         text = f"nobody produces messages in direction {'/'.join(stage.directions)} (missing -L/-R/-LR somewhere?)"
         log.warning(text, stage=str(stage))
@@ -38,72 +132,15 @@ def run_pipeline(pipeline: Pipeline, make: Callable[[], Pipeline], options: Glob
     elif not accel.SWITCHED_OFF:  # who has switched it off knows
         log.info("running without the compiled part: archives take many times longer", why=accel.WHY_NOT)
     start = time.monotonic()
-    unexpected = Unexpected(log)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # outside the event loop too it ends nothing
     try:
-        with caught(unexpected):
-            run(_run(pipeline, make, options, log, unexpected))
+        serve(_Command(pipeline, make_killable, options, log), log)
     finally:
         # who stops early, as `head` does, has asked for a few messages and not for counts
         if any(each.records for each in progress(pipeline)) and (pipeline.errors or pipeline.cause is None):
             log.info("done", **summary(pipeline, time.monotonic() - start))
 
 
-async def _run(
-    pipeline: Pipeline, make: Callable[[], Pipeline], options: GlobalOptions, log: StderrLog, unexpected: Unexpected
-) -> None:
-    tasks = Tasks(partial(unexpected.tell, "process"))
-    runner: Runner | Sessions
-    if any(stage.accepts_many for stage in pipeline.stages):
-        from .sessions import Sessions
-
-        runner = Sessions(pipeline, make, log, tasks)
-    else:
-        runner = Runner(pipeline, tasks)
-    loop = asyncio.get_running_loop()
-    server: StatusServer | None = None
-
-    def on_signal() -> None:
-        log.info("signal received, stopping...")
-        for number in SIGNALS:  # the next one ends the process at once
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
-        if server is not None:
-            server.stopping()
-        runner.interrupt()
-
-    loop.set_exception_handler(unexpected.in_loop)
-    loop.add_signal_handler(signal.SIGHUP, reload_all, log)
-    for number in SIGNALS:
-        loop.add_signal_handler(number, on_signal)
-    if options.http:
-        server = await _open_status_server(pipeline, runner, options, log, tasks)
-        server.unexpected = unexpected
-    if wants_progress(pipeline):
-        tasks.spawn("progress", show_progress(pipeline))
-    try:
-        await runner.run()
-    finally:
-        if server is not None:
-            await server.close()
-        await tasks.close()
-        loop.remove_signal_handler(signal.SIGHUP)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-
-async def _open_status_server(
-    pipeline: Pipeline, runner: Runner | Sessions, options: GlobalOptions, log: StderrLog, tasks: Tasks
-) -> StatusServer:
-    """Lets what runs be seen over HTTP. Raises ConfigError, StageError."""
-    from .http import StatusServer
-    from .status import Overview
-
-    overview = Overview(pipeline)
-    server = StatusServer(options, overview, log)
-    await server.open(tasks)
-    if isinstance(runner, Runner):
-        overview.begin(pipeline)
-    else:
-        runner.on_begin, runner.on_end = overview.begin, overview.end
-        overview.others.append(runner.measure)
-    return server
+def exit_at_once(reason: str) -> NoReturn:
+    """What --kill does: nothing is finished, nothing flushed."""
+    sys.stderr.flush()
+    os._exit(1)

@@ -7,9 +7,9 @@ import math
 from collections.abc import Coroutine, Iterable
 from typing import Any, Final
 
-from ..pipeline.errors import StageError
+from ..pipeline.errors import StageError, failure
 from ..pipeline.lifecycle import Action, Kind
-from ..pipeline.line import Input, failure
+from ..pipeline.line import Input
 from ..pipeline.pipeline import Pipeline
 from ..pipeline.stage import Stage
 from ..tasks import Tasks
@@ -66,6 +66,10 @@ class Runner:
             self._deadline = min(self._deadline, self._now + STOP_TIMEOUT)
         self.pipeline.stop()
         self._on_change()
+
+    def end_input(self) -> None:
+        """Lets nothing more in; what is under way takes its time."""
+        self.pipeline.end_input()
 
     def _on_error(self, error: Exception) -> None:
         self.pipeline.fail(failure("session", error))

@@ -25,7 +25,7 @@ from ..session.damping import Damping
 from ..session.greeting import say
 from ..tasks import Tasks
 from ..wire.notification import CEASE, COLLISION, Notification
-from .log import StderrLog
+from .log import BindableLog
 from .runner import Runner
 from .status import peers
 
@@ -59,9 +59,7 @@ class Sessions:
     """make: a new pipeline from the command line, attached. first: one that is made already. tasks: the scope that
     ends after all sessions, that of the process."""
 
-    def __init__(
-        self, first: Pipeline, make: Callable[[], Pipeline], log: StderrLog, tasks: Tasks | None = None
-    ) -> None:
+    def __init__(self, first: Pipeline, make: Callable[[], Pipeline], log: BindableLog, tasks: Tasks) -> None:
         self.active: dict[int, Pipeline] = {}
         """by their number, from 1"""
         self.count = 0
@@ -96,6 +94,12 @@ class Sessions:
         self._interrupted.set()
         for runner in self._runners:
             runner.interrupt()
+
+    def end_input(self) -> None:
+        """Begins no more sessions, and lets nothing more into those that there are."""
+        self._interrupted.set()
+        for runner in self._runners:
+            runner.end_input()
 
     def measure(self, metrics: Metrics) -> None:
         """Adds what is counted of connections that are no sessions."""

@@ -8,13 +8,14 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final
 
-from .. import __version__, accel
+from .. import accel
 from ..pipeline.explain import explain
 from ..pipeline.lifecycle import StageState
 from ..pipeline.metrics import Histogram, Metrics, measure, slugs
 from ..pipeline.options import format_duration
 from ..pipeline.pipeline import Pipeline
 from ..pipeline.stage import Stage
+from ..version import __version__
 
 MAX_ENDED_SESSIONS: Final = 50
 """Sessions that are over and still shown."""

@@ -17,9 +17,8 @@ from ...net.pipes import Link
 from ...net.send_queue import SendQueue, rest, single_out
 from ...pipeline import events
 from ...pipeline.callback import type_filter
-from ...pipeline.errors import ConfigError, StageError
+from ...pipeline.errors import ConfigError, StageError, failure
 from ...pipeline.lifecycle import Kind
-from ...pipeline.line import failure
 from ...pipeline.stage import compile_filters
 from ...wire.block import Block
 from ...wire.context import AS4, WireContext

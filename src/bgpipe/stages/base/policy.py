@@ -60,22 +60,27 @@ class Policy:
         hook = self.hooks.get(message.type_code, self.any)
         if hook is None:
             return True
-        answer = hook(message)
-        if answer is None or answer is True or answer is message:
-            return True
-        if answer is False:
-            return False
-        if isinstance(answer, Update):
-            message.update = answer
-            return True
-        if isinstance(answer, Message):
-            return [answer]
-        if isinstance(answer, list | tuple):
-            return [_as_message(each, message) for each in answer]
-        raise TypeError(f"{getattr(hook, '__name__', 'a function')}() returned {answer!r}")
+        return ask(hook, message)
 
     def unload(self) -> None:
         sys.modules.pop(self.name, None)
+
+
+def ask(hook: Callable[[Any], Any], message: Message) -> Answer:
+    """What a function decides about a message, as `Policy.call`. Raises whatever it raises, and TypeError."""
+    answer = hook(message)
+    if answer is None or answer is True or answer is message:
+        return True
+    if answer is False:
+        return False
+    if isinstance(answer, Update):
+        message.update = answer
+        return True
+    if isinstance(answer, Message):
+        return [answer]
+    if isinstance(answer, list | tuple):
+        return [_as_message(each, message) for each in answer]
+    raise TypeError(f"{getattr(hook, '__name__', 'a function')}() returned {answer!r}")
 
 
 def _as_message(item: object, old: Message) -> Message:
