@@ -16,7 +16,7 @@ from ..wire.notification import Notification
 from . import events, wiring
 from .errors import StageError, failure, nearest
 from .events import Bus, Event
-from .lifecycle import Action, Cause, Kind, Record, State, next_step
+from .lifecycle import Action, Cause, Kind, Record, StageState, next_step
 from .line import Line
 from .metrics import SIDES
 from .shared import Shared
