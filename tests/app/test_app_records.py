@@ -84,11 +84,11 @@ def test_classes_functions_and_messages_are_stages():
     [
         ({"limit": {"sesion": 3}}, "[2] limit: unknown option 'sesion', did you mean session?", "sesion"),
         ("limit --sesion 3", "[2] limit: unknown option --sesion, did you mean --session?", "sesion"),
-        ({"limit": {"session": "x"}}, "[2] limit: session: invalid value 'x': want a whole number", "session"),
-        ({"limit": {"session": True}}, "[2] limit: session: invalid value true: want N", "session"),
+        ({"limit": {"session": "x"}}, "[2] limit: session: invalid value 'x': a whole number is expected", "session"),
+        ({"limit": {"session": True}}, "[2] limit: session: invalid value true: N is expected", "session"),
         ({"limit": {"session": None}}, "[2] limit: session: needs a value (N)", "session"),
-        ({"limit": {"session": {"a": 1}}}, "[2] limit: session: invalid value {'a': 1}: want N", "session"),
-        ({"limit": {"ipv6": "perhaps"}}, "[2] limit: ipv6: invalid value 'perhaps': want true or false", "ipv6"),
+        ({"limit": {"session": {"a": 1}}}, "[2] limit: session: invalid value {'a': 1}: N is expected", "session"),
+        ({"limit": {"ipv6": "perhaps"}}, "[2] limit: ipv6: invalid value 'perhaps': true or false is expected", "ipv6"),
         ({"limit": {"help": True}}, "[2] limit: unknown option 'help'", "help"),
         ({"limit": 5}, "[2] limit: takes no argument, and '5' is given", ""),
         ({"grep": None}, "[2] grep: needs an argument: FILTER", ""),
@@ -96,7 +96,7 @@ def test_classes_functions_and_messages_are_stages():
         ("nope", "nope: no such stage or file", ""),
         ({"limit": {}, "grep": "x"}, "[2]: a stage is written as {NAME: OPTIONS}, with one name", ""),
         ({}, "[2]: a stage is written as {NAME: OPTIONS}, with one name", ""),
-        (("limit",), "[2]: a pair of stage and options is wanted", ""),
+        (("limit",), "[2]: a pair of stage and options is expected", ""),
         ("", "[2]: a stage without words", ""),
         ("head -n 3 grep", "[2] head: takes no more words, and 'grep' follows", ""),
         ("head 'x", '[2]: "head \'x": No closing quotation', ""),
@@ -124,7 +124,7 @@ def test_what_is_found_when_the_stages_are_put_together_names_the_stage_too():
 
 @pytest.mark.parametrize("stages", ["head", {"head": None}, 5])
 def test_a_list_of_stages_is_wanted(stages):
-    with pytest.raises(UsageError, match="want a list of stages"):
+    with pytest.raises(UsageError, match="a list of stages is expected"):
         compose(stages=stages)
 
 

@@ -40,7 +40,7 @@ def read_records(records: Sequence[StageRecord]) -> PipelineSpec:
     """Raises UsageError, ConfigError."""
     spec = PipelineSpec()
     if isinstance(records, str | Mapping) or not isinstance(records, Sequence):
-        raise UsageError(f"stages: want a list of stages, not {records!r}")
+        raise UsageError(f"stages: a list of stages is expected, not {records!r}")
     for index, record in enumerate(records, 1):
         spec.stages.append(_read(record, index))
     return spec
@@ -58,7 +58,7 @@ def _read(record: StageRecord, index: int) -> Stage:
         ((what, settings),) = record.items()
     elif isinstance(record, tuple):
         if len(record) != 2:
-            raise UsageError(f"[{index}]: a pair of stage and options is wanted, not {record!r}", stage=index)
+            raise UsageError(f"[{index}]: a pair of stage and options is expected, not {record!r}", stage=index)
         what, settings = record
     stage = _new(what, index)
     try:

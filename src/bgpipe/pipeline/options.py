@@ -307,7 +307,7 @@ def _as_text(option: Option[Any], key: str, value: object) -> str:
     if isinstance(value, bool):
         text = "true" if value else "false"
         if not option.kind.flag:
-            raise UsageError(f"{key}: invalid value {text}: want {option.metavar}", option=option.name)
+            raise UsageError(f"{key}: invalid value {text}: {option.metavar} is expected", option=option.name)
         return text
     if isinstance(value, int | float):
         return f"{value:.9f}s" if option.kind is DURATION else str(value)
@@ -317,4 +317,6 @@ def _as_text(option: Option[Any], key: str, value: object) -> str:
         import json
 
         return json.dumps(value)  # capabilities, for example
-    raise UsageError(f"{key}: invalid value {value!r}: want {option.metavar or 'true or false'}", option=option.name)
+    raise UsageError(
+        f"{key}: invalid value {value!r}: {option.metavar or 'true or false'} is expected", option=option.name
+    )

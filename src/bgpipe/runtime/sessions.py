@@ -59,7 +59,9 @@ class Sessions:
     """make: a new pipeline from the command line, attached. first: one that is made already. tasks: the scope that
     ends after all sessions, that of the process."""
 
-    def __init__(self, first: Pipeline, make: Callable[[], Pipeline], log: BindableLog, tasks: Tasks) -> None:
+    def __init__(
+        self, first: Pipeline, make: Callable[[], Pipeline], log: BindableLog, tasks: Tasks | None = None
+    ) -> None:
         self.active: dict[int, Pipeline] = {}
         """by their number, from 1"""
         self.count = 0
