@@ -1,7 +1,7 @@
 """An HTTP server for what operators and their programs want to see or say.
 
 It runs in the event loop that also serves BGP sessions, so everything about it is bounded: a connection carries one
-request of MAX_REQUEST octets and lives PATIENCE seconds at most, and MOST of them are open at a time.
+request of MAX_REQUEST octets and lives REQUEST_TIMEOUT seconds at most, and MAX_CONNECTIONS are open at a time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ipaddress
 import logging
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from aiohttp import web
 
@@ -75,9 +75,22 @@ def read_credentials(text: str, environment: Mapping[str, str] = os.environ) -> 
     return found
 
 
-class HttpServer:
-    """Answers to GET, by path (as aiohttp's router takes it). Everything else is refused.
+class Failure(Protocol):
+    """How a request that can't be answered is answered."""
 
+    def __call__(self, status: int, reason: str, headers: Mapping[str, str]) -> web.StreamResponse: ...
+
+
+def plain_failure(status: int, reason: str, headers: Mapping[str, str]) -> web.StreamResponse:
+    """One line of text."""
+    return web.Response(status=status, text=f"{reason.lower()}\n", headers=headers)
+
+
+class HttpServer:
+    """Answers to GET, by path, or to the method that stands before the path (`POST /peers`; paths are those of
+    aiohttp's router). Everything else is refused.
+
+    max_request: octets of a request with its body. failure: how what goes wrong is answered.
     credentials: `user:password` that every request must have (RFC 7617), None if anybody may ask.
     on_error: told of an answer that failed, which the client sees as 500. on_refused: called with the address of a
     client whose credentials are wrong or not there, and what is wrong with them.
@@ -92,6 +105,8 @@ class HttpServer:
         on_refused: Callable[[str, str], object] = lambda remote, reason: None,
         most: int = MAX_CONNECTIONS,
         timeout: float = REQUEST_TIMEOUT,
+        max_request: int = MAX_REQUEST,
+        failure: Failure = plain_failure,
     ) -> None:
         self.refused = 0
         """connections closed because there were too many"""
@@ -102,11 +117,17 @@ class HttpServer:
         self._on_refused = on_refused
         self._most = most
         self._timeout = timeout
+        self._max_request = max_request
+        self._failure = failure
         self._servers: list[asyncio.Server] = []
         self._tasks: Tasks | None = None
-        application = web.Application(middlewares=[self._guard], client_max_size=MAX_REQUEST)
-        for path, answer in answers.items():
-            application.router.add_get(path, answer)
+        application = web.Application(middlewares=[self._guard], client_max_size=max_request)
+        for place, answer in answers.items():
+            method, _, path = place.rpartition(" ")
+            if method in ("", "GET"):
+                application.router.add_get(path, answer)
+            else:
+                application.router.add_route(method, path, answer)
         self._runner = web.AppRunner(
             application,
             access_log=None,
@@ -138,7 +159,7 @@ class HttpServer:
         server = self._runner.server
         assert server is not None
         assert self._tasks is not None
-        return _Connection(server(), self._timeout, self._tasks, self._enter, self._leave)
+        return _Connection(server(), self._timeout, self._max_request, self._tasks, self._enter, self._leave)
 
     def _enter(self, connection: _Connection, host: str) -> None:
         """The oldest connection makes room, first of those from the same address: requests take milliseconds, so it is
@@ -166,19 +187,19 @@ class HttpServer:
         response: web.StreamResponse
         if len(fields) > 1:
             self._on_refused(request.remote or "", f"the header Authorization is there {len(fields)} times")
-            response = web.Response(status=400, text="bad request\n")
+            response = self._failure(400, "Bad request", {})
         elif self._expected is not None and not authorized("".join(fields), self._expected):
             self._on_refused(request.remote or "", explain_refusal("".join(fields)))
-            response = web.Response(status=401, text="unauthorized\n", headers={"WWW-Authenticate": CHALLENGE})
+            response = self._failure(401, "Unauthorized", {"WWW-Authenticate": CHALLENGE})
         else:
             try:
                 response = await handler(request)
             except web.HTTPException as error:
                 allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-                response = web.Response(status=error.status, text=f"{error.reason.lower()}\n", headers=allow)
+                response = self._failure(error.status, error.reason, allow)
             except Exception as error:
                 self._on_error(request.path, error)
-                response = web.Response(status=500, text="internal server error\n")
+                response = self._failure(500, "Internal server error", {})
         response.headers.update(_HEADERS)
         response.force_close()
         return response
@@ -191,6 +212,7 @@ class _Connection(asyncio.Protocol):
         self,
         inner: asyncio.Protocol,
         timeout: float,
+        room: int,
         tasks: Tasks,
         on_made: Callable[[_Connection, str], None],
         on_lost: Callable[[_Connection], None],
@@ -200,7 +222,7 @@ class _Connection(asyncio.Protocol):
         self._tasks = tasks
         self._on_made = on_made
         self._on_lost = on_lost
-        self._room = MAX_REQUEST
+        self._room = room
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
