@@ -103,6 +103,11 @@ class Connection(asyncio.Protocol):
             self.octets_written += len(octets)
             self._transport.write(octets)
 
+    def limit_waiting(self, octets: int) -> None:
+        """Calls on_full when so many octets wait for the peer, instead of HIGH_WATER."""
+        if self._transport is not None:
+            self._transport.set_write_buffer_limits(high=octets)
+
     def pause(self) -> None:
         """Reads no more, until `resume`."""
         if self._transport is not None and self._transport.is_reading():

@@ -290,16 +290,18 @@ class Speaker(Producing):
         """Does what the session wants."""
         for output in self.session.outputs():
             if isinstance(output, Send):
-                self._say(self.inlet, output.message)
+                self.say(self.inlet, output.message)
             elif isinstance(output, Established):
-                self._on_established()
+                self.on_established()
             elif isinstance(output, Deliver) and output.message.type_code == ROUTE_REFRESH:
-                self._on_refresh(output.message.refresh)
+                self.on_refresh(output.message.refresh)
             elif isinstance(output, Down):
                 self._down = output
         self._changed.set()
 
-    def _on_established(self) -> None:
+    # what a stage that has its own table of routes does in another way
+
+    def on_established(self) -> None:
         """Announces the routes that there are; then others may send theirs."""
         sent = self.session.facts.sent_open
         self._keeps = self.outlives_session or (sent is not None and sent.has(caps.ROUTE_REFRESH))
@@ -316,7 +318,7 @@ class Speaker(Producing):
 
     def _announced(self) -> None:
         self.pipeline.session_up()
-        self._end_ribs()
+        self.end_ribs()
 
     def _spawn(self, family: Family | None, replaying: Coroutine[Any, Any, None]) -> None:
         """Repeats routes in a task; one for each family, so that a peer that asks twice is answered once."""
@@ -324,27 +326,27 @@ class Speaker(Producing):
             self._replays.pop(family).cancel()
         self._replays[family] = self.spawn("replays", replaying)
 
-    def _say(self, inlet: Input, message: Message) -> None:
+    def say(self, inlet: Input, message: Message) -> None:
         message.direction = self.directions
         inlet.put(message)
 
     # End-of-RIB (RFC 4724)
 
     def _on_source_stop(self, event: Event) -> None:
-        self._end_ribs()
+        self.end_ribs()
 
-    def _end_ribs(self) -> None:
+    def end_ribs(self) -> None:
         """Sends the End-of-RIB of each family, when all that is to be read into our direction has been read."""
         sources = [stage for stage in self.pipeline.stages if isinstance(stage, Source)]
         ours = [inlet for stage in sources for inlet in stage.inputs if self.directions in inlet.lines]
         if not any(inlet.open or inlet.busy for inlet in ours) and not self.pipeline.stopping and self._down is None:
             for family in self._families:
                 if family not in self._ended:
-                    self._say(self.replay, end_of_rib_message(family))
+                    self.say(self.replay, end_of_rib_message(family))
 
     # ROUTE-REFRESH (RFC 2918, RFC 7313)
 
-    def _on_refresh(self, refresh: RouteRefresh) -> None:
+    def on_refresh(self, refresh: RouteRefresh) -> None:
         """The peer wants to hear again what it was told. For families that are not agreed, that is ignored."""
         family = refresh.family
         sent = self.session.facts.sent_open
@@ -384,7 +386,7 @@ class Speaker(Producing):
 
     def _repeat(self, message: Message) -> None:
         self._repeating = True
-        self._say(self.replay, message)
+        self.say(self.replay, message)
         self._repeating = False
 
 

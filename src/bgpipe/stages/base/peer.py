@@ -94,6 +94,8 @@ class PeerStage(Producing):
     """called when the peer's OPEN is there"""
     early = b""
     """what the peer has sent before the connection was ours"""
+    says_goodbye = True
+    """whether the peer is told that we stop; one that is not keeps our routes, if that was agreed (RFC 4724)"""
     own_events = ("OPEN",)
 
     @property
@@ -247,7 +249,8 @@ class PeerStage(Producing):
         if connection is None:
             return
         told = self.facts.first_notification
-        if connection.is_open and self.codec.sent[message.OPEN] and told is None and not self.pipeline.lost:
+        silent = told is not None or self.pipeline.lost or not self.says_goodbye
+        if connection.is_open and self.codec.sent[message.OPEN] and not silent:
             self.send(Message(message.NOTIFICATION, Notification.shutdown().encode()))
         self.flush()
         await connection.close(max(0.0, self.closed_timeout))
