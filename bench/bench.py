@@ -1,9 +1,11 @@
 """The speed table: bgpipe on this machine, beside the other tools found on it.
 
-    python bench/bench.py [--runs N] [--json] [--only TEXT]
+    python bench/bench.py [--runs N] [--json] [--only TEXT] [--against FOLDER]
 
 Every figure is a whole process by the wall clock, output to /dev/null: the median of N runs, in which ours and the
 others take turns, so that a ratio compares like with like. It prints; a slow machine is not a failure.
+
+FOLDER is a checkout of another version, with its compiled part built in place. It is measured beside this one.
 
 The archive is RouteViews' updates.20190101.0000, 15 times over, where ../shared/data has it, and else the sample.
 Other tools: bgpdump, bgpgrep (ubgpsuite), and the Go bgpipe, as `bgpipe-go` on PATH or named by BGPIPE_GO.
@@ -21,7 +23,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from struct import Struct
@@ -31,7 +33,7 @@ DATA = Path(os.environ.get("BGPIPE_SHARED", HERE.parent / "shared")) / "data"
 WORK = HERE / "build" / "bench"
 """Prepared files, kept for the next time."""
 PYTHON = sys.executable
-BGPIPE = str(Path(PYTHON).with_name("bgpipe"))
+SOURCES = HERE / "src"
 COPIES = 15
 FILES = {
     name: WORK / file
@@ -40,6 +42,9 @@ FILES = {
         "gz": "updates.mrt.gz",
         "bz2": "updates.mrt.bz2",
         "json": "updates.json",
+        "dumps": "dumps.json",
+        "looks": "looks.py",
+        "tags": "tags.py",
         "once": "once.mrt",
         "few": "few.mrt",
         "rib": "rib.mrt",
@@ -56,6 +61,10 @@ for message in bgpipe.read(sys.argv[1]):
         update = message.update
         total += len(update.reach) + len(update.withdrawn) + (update.origin_as or 0)
 """
+POLICIES = {
+    "looks": "def update(m):\n    m.update.origin_as, m.update.reach\n",
+    "tags": "def update(m):\n    m.tags['seen'] = 'yes'\n",
+}
 INFLATE = {  # what decompression alone costs with the libraries that we use, on two cores
     "gz": """
 import sys
@@ -159,17 +168,45 @@ def prepare() -> None:
         print(f"preparing {FILES[name].name} ...", file=sys.stderr)
         FILES[name].write_bytes(compress(updates * COPIES, 6))
     with FILES["json"].open("wb") as out:
-        subprocess.run([BGPIPE, "-o", "read", str(FILES["mrt"])], stdout=out, stderr=subprocess.DEVNULL, check=True)
+        subprocess.run(
+            [*command_of(SOURCES), "-o", "read", str(FILES["mrt"])], stdout=out, stderr=subprocess.DEVNULL, check=True
+        )
+    with FILES["json"].open() as lines, FILES["dumps"].open("w") as out:
+        out.writelines(json.dumps(json.loads(line)) + "\n" for line in lines)
+    for name, policy in POLICIES.items():
+        FILES[name].write_text(policy)
     counts = {"messages": scan(updates)[0] * COPIES, "entries": scan(rib)[1], "real": real.exists()}
     COUNTS.write_text(json.dumps(counts))
 
 
 def prepared() -> dict[str, int]:
     """What is in the files, which are made if they are not there."""
-    if not COUNTS.exists() or json.loads(COUNTS.read_text())["real"] != (DATA / "updates.20190101.0000.bz2").exists():
+    missing = [file for file in (COUNTS, *FILES.values()) if not file.exists()]
+    if missing or json.loads(COUNTS.read_text())["real"] != (DATA / "updates.20190101.0000.bz2").exists():
         subprocess.run([PYTHON, __file__, "--prepare"], check=True)
     counts: dict[str, int] = json.loads(COUNTS.read_text())
     return counts
+
+
+def command_of(sources: Path) -> list[str]:
+    """How the version whose sources these are is started."""
+    return [*python_of(sources), "-m", "bgpipe"]
+
+
+def python_of(sources: Path) -> list[str]:
+    """A Python that imports the version whose sources these are."""
+    return ["env", f"PYTHONPATH={sources.resolve()}", PYTHON]
+
+
+def with_version(row: Row, sources: Path) -> Row:
+    """The row with each run of ours also by another version, behind it."""
+    runs = []
+    for run in row.runs:
+        runs.append(run)
+        if f"PYTHONPATH={SOURCES}" in run.argv:
+            argv = [f"PYTHONPATH={sources.resolve()}" if word.startswith("PYTHONPATH=") else word for word in run.argv]
+            runs.append(replace(run, name=f"{run.name} of {sources.parent.name}"[:20], argv=argv, seconds=[], cpu=[]))
+    return replace(row, runs=runs)
 
 
 def others() -> dict[str, str]:
@@ -191,7 +228,7 @@ def rows(peers: dict[str, str]) -> Iterator[Row]:
         return [Run(name, [peers[name], *given]) for name, given in words.items() if given and name in peers]
 
     def ours(*words: str, **env: str) -> Run:
-        return Run("bgpipe", [BGPIPE, *words], env)
+        return Run("bgpipe", [*command_of(SOURCES), *words], env)
 
     for name, work in (("mrt", "MRT to JSON"), ("gz", "the same from .gz"), ("bz2", "the same from .bz2")):
         file = path[name]
@@ -215,9 +252,16 @@ def rows(peers: dict[str, str]) -> Iterator[Row]:
     )
     words = ["read", path["json"], "--", "write", "--format", "mrt", "-"]
     yield Row("JSON to MRT", messages, "messages", [ours(*words), *beside(go=words)])
+    words = ["read", path["dumps"], "--", "write", "--format", "mrt", "-"]
+    yield Row("JSON as json.dumps spells it, to MRT", messages, "messages", [ours(*words), *beside(go=words)])
+    words = ["read", path["mrt"], "--", "grep", "ipv6", "--", "write", "--format", "mrt", "-"]
+    yield Row("MRT, ipv6, MRT", messages, "messages", [ours(*words), *beside(go=words)])
+    for work, policy in (("looks", "looks"), ("sets a tag", "tags")):
+        words = ["-o", "read", path["mrt"], "--", "py", path[policy]]
+        yield Row(f"MRT, a policy in Python that {work}, JSON", messages, "messages", [ours(*words)])
     words = ["-o", "read", path["once"]]
     yield Row("plain Python: MRT to JSON", messages // COPIES, "messages", [ours(*words, **WITHOUT_ACCEL)])
-    looks = [Run("bgpipe.read", [PYTHON, "-c", LOOK, path["mrt"]])]
+    looks = [Run("bgpipe.read", [*python_of(SOURCES), "-c", LOOK, path["mrt"]])]
     yield Row("for m in bgpipe.read(...): origin AS, prefixes", messages, "messages", looks)
     yield Row("bgpipe -h", 0, "", [ours("-h"), *beside(go=["-h"])])
     words = ["-o", "read", path["few"]]
@@ -226,7 +270,7 @@ def rows(peers: dict[str, str]) -> Iterator[Row]:
         "import bgpipe",
         0,
         "",
-        [Run("python", [PYTHON, "-c", "import bgpipe"]), Run("python alone", [PYTHON, "-c", ""])],
+        [Run("python", [*python_of(SOURCES), "-c", "import bgpipe"]), Run("python alone", [PYTHON, "-c", ""])],
     )
 
 
@@ -250,6 +294,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3, help="runs of each command (3)")
     parser.add_argument("--only", default="", help="only the rows whose name contains this")
     parser.add_argument("--json", action="store_true", help="one JSON object per row")
+    parser.add_argument("--against", type=Path, help="a checkout of another version, to be measured beside this one")
     parser.add_argument("--prepare", action="store_true", help="only make the files to work on, in build/bench")
     options = parser.parse_args()
     if options.prepare:
@@ -257,6 +302,8 @@ def main() -> None:
     for row in [] if options.prepare else rows(others()):
         if options.only not in row.work:
             continue
+        if options.against:
+            row = with_version(row, options.against / "src")
         for _ in range(options.runs):
             for run in row.runs:
                 measure(run)

@@ -1,11 +1,13 @@
 """The live table: bgpipe between two peers on loopback, beside a plain TCP relay and what else is found.
 
-    python bench/bench_live.py [--runs N] [--json] [--only TEXT]
+    python bench/bench_live.py [--runs N] [--json] [--only TEXT] [--against FOLDER]
 
 The peers are sockets of this process: one sends 325,000 real UPDATEs (of ../shared/data where it is, else of the
 sample) as fast as they are taken, the other one waits for the last octet. A relay in Python that does nothing but
 receive and send is the limit of such a measurement. The Go bgpipe runs beside ours as `bgpipe-go` on PATH or named by
-BGPIPE_GO. Figures are medians of N runs. It prints; a slow machine is not a failure.
+BGPIPE_GO. Figures are medians of N runs, in which the tools take turns. It prints; a slow machine is not a failure.
+
+FOLDER is a checkout of another version, with its compiled part built in place. It is measured beside this one.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,7 +42,6 @@ HERE = Path(__file__).resolve().parent.parent
 ARCHIVE = Path(os.environ.get("BGPIPE_SHARED", HERE.parent / "shared")) / "data" / "updates.20190101.0000.bz2"
 COUNT = 325_000
 HOST = "127.88.0.1"
-OURS = str(Path(sys.executable).with_name("bgpipe"))
 GO = os.environ.get("BGPIPE_GO") or shutil.which("bgpipe-go")
 IPV4, IPV6 = Capability(caps.MP, b"\0\1\0\1"), Capability(caps.MP, b"\0\2\0\1")
 ALIVE = Message(KEEPALIVE).octets
@@ -174,10 +175,15 @@ def between(argv: list[str], outgoing: socket.socket, port: int, stdout: int | N
             process.wait()
 
 
-def command(tool: str, port: int, out: int, *stages: str, options: tuple[str, ...] = ()) -> list[str]:
+def version(folder: Path) -> list[str]:
+    """How the version of a checkout is started."""
+    return ["env", f"PYTHONPATH={folder.resolve() / 'src'}", sys.executable, "-m", "bgpipe"]
+
+
+def command(tool: list[str], port: int, out: int, *stages: str, options: tuple[str, ...] = ()) -> list[str]:
     middle = [word for stage in stages for word in ("--", *stage.split(" "))]
     ends = ["listen", f"{HOST}:{port}"], ["connect", "--wait", "listen", f"{HOST}:{out}"]
-    return [tool, *options, "--", *ends[0], *middle, "--", *ends[1]]
+    return [*tool, *options, "--", *ends[0], *middle, "--", *ends[1]]
 
 
 def throughput(argv: list[str], port: int, outgoing: socket.socket, octets: bytes) -> float:
@@ -236,12 +242,14 @@ def resident(process: subprocess.Popen[bytes]) -> int:
     return 0
 
 
-def many_sessions(count: int = 200, prefixes: int = 1000, hold_time: int = 3, seconds: float = 12.0) -> list[Figure]:
+def many_sessions(
+    name: str, tool: list[str], count: int = 200, prefixes: int = 1000, hold_time: int = 3, seconds: float = 12.0
+) -> list[Figure]:
     """Sessions side by side that announce at the same time, with the shortest hold time that there is."""
     port = free_port()
     outgoing = socket.create_server((HOST, 0), backlog=count)
     window = f"{HOST}:{free_port()}"
-    words = [OURS, "--http", window, "--http-open", "--", "listen", "--many", f"{HOST}:{port}", "--", "connect"]
+    words = [*tool, "--http", window, "--http-open", "--", "listen", "--many", f"{HOST}:{port}", "--", "connect"]
     argv = [*words, "-W", "listen", f"{HOST}:{outgoing.getsockname()[1]}"]
     pairs: list[tuple[socket.socket, socket.socket]] = []
     with between(argv, outgoing, port) as first:
@@ -278,10 +286,10 @@ def many_sessions(count: int = 200, prefixes: int = 1000, hold_time: int = 3, se
     outgoing.close()
     work = f"{count} sessions, {prefixes} prefixes each, hold time {hold_time} s"
     return [
-        Figure(work, "expired", expired, ""),
-        Figure(work, "longest gap between KEEPALIVEs", gap, "s"),
-        Figure(work, "event loop lag, p99: at most", lag * 1000, "ms"),
-        Figure(work, "memory of an idle session", idle / 1024, "KiB"),
+        Figure(work + ": expired", name, expired, ""),
+        Figure(work + ": longest gap between KEEPALIVEs", name, gap, "s"),
+        Figure(work + ": event loop lag, p99: at most", name, lag * 1000, "ms"),
+        Figure(work + ": memory of an idle session", name, idle / 1024, "KiB"),
     ]
 
 
@@ -336,11 +344,11 @@ def exchange(
     return longest, expired
 
 
-def table_memory(octets: bytes) -> Figure:
+def table_memory(name: str, tool: list[str], octets: bytes) -> Figure:
     """How much memory a full table needs on its way, above an idle session."""
     port = free_port()
     with socket.create_server((HOST, 0)) as outgoing:
-        argv = command(OURS, port, outgoing.getsockname()[1])
+        argv = command(tool, port, outgoing.getsockname()[1])
         with between(argv, outgoing, port) as peers:
             peers.greet()
             before = resident(peers.process)
@@ -351,7 +359,7 @@ def table_memory(octets: bytes) -> Figure:
                 left -= peers.right.recv_into(buffer)
                 most = max(most, resident(peers.process))
             sender.join()
-    return Figure("a full table on its way, above idle", "bgpipe", (most - before) / (1 << 20), "MiB")
+    return Figure("a full table on its way, above idle", name, (most - before) / (1 << 20), "MiB")
 
 
 def rows(policy: str) -> list[tuple[str, list[str], tuple[str, ...]]]:
@@ -368,57 +376,84 @@ def rows(policy: str) -> list[tuple[str, list[str], tuple[str, ...]]]:
     ]
 
 
-def measure(runs: int, only: str) -> Iterator[Figure]:
+Tools = dict[str, list[str]]
+"""How each tool is started, by its name."""
+
+
+def compare_throughput(
+    work: str, commands: Callable[[str, int, int], list[str]], tools: Iterable[str], runs: int, octets: bytes
+) -> Iterator[Figure]:
+    """The rates of the tools, which take turns. commands: how a tool is started."""
+    seconds: dict[str, list[float]] = {name: [] for name in tools}
+    with socket.create_server((HOST, 0)) as outgoing:
+        out = int(outgoing.getsockname()[1])
+        for _ in range(runs):
+            for name in list(seconds):
+                port = free_port()
+                argv = commands(name, port, out)
+                try:
+                    seconds[name].append(throughput(argv, port, outgoing, octets))
+                except OSError as error:
+                    print(f"{work}: {name}: {error}", file=sys.stderr)
+                    del seconds[name]
+    for name, found in seconds.items():
+        if found:
+            yield Figure(work, name, COUNT / median(found), "UPDATE/s")
+
+
+def compare_latency(tools: Tools, runs: int, updates: list[bytes], options: tuple[str, ...] = ()) -> Iterator[Figure]:
+    """What a relay and the tools, which take turns, add to a direct connection."""
+    found: dict[str, list[list[float]]] = {"limit: plain TCP relay": [], **{name: [] for name in tools}}
+    with socket.create_server((HOST, 0)) as outgoing:
+        out = int(outgoing.getsockname()[1])
+        for _ in range(runs):
+            for name, added in found.items():
+                port = free_port()
+                argv = command(tools[name], port, out, options=options) if name in tools else relay(port, out)
+                direct = percentiles(delays(None, updates))
+                with between(argv, outgoing, port) as peers:
+                    peers.greet()
+                    through = percentiles(delays(peers, updates))
+                added.append([one - other for one, other in zip(through, direct, strict=True)])
+    work = " ".join(("added latency at 200 UPDATE/s", *options))
+    for name, added in found.items():
+        for word, values in zip(("p50", "p99"), zip(*added, strict=True), strict=True):
+            yield Figure(f"{work}, {word}", name, median(values), "ms")
+
+
+def relay(port: int, out: int) -> list[str]:
+    return [sys.executable, "-c", RELAY, HOST, str(port), str(out)]
+
+
+def measure(runs: int, only: str, tools: Tools) -> Iterator[Figure]:
     updates = real_updates()
     octets = b"".join(updates)
+    ours = {name: tool for name, tool in tools.items() if name != "Go bgpipe"}
     with tempfile.TemporaryDirectory() as folder:
         policy = Path(folder) / "policy.py"
         policy.write_text(POLICY)
-        with socket.create_server((HOST, 0)) as outgoing:
-            out = int(outgoing.getsockname()[1])
-            if only in "plain TCP relay":
-                seconds = []
-                for _ in range(runs):
-                    port = free_port()
-                    argv = [sys.executable, "-c", RELAY, HOST, str(port), str(out)]
-                    seconds.append(throughput(argv, port, outgoing, octets))
-                yield Figure("plain TCP relay", "limit", COUNT / median(seconds), "UPDATE/s")
-            for work, stages, options in rows(str(policy)):
-                if only not in work:
-                    continue
-                for name, tool in (("bgpipe", OURS), ("Go bgpipe", GO)):
-                    if tool is None or (name != "bgpipe" and "py policy" in work):
-                        continue
-                    seconds = []
-                    for _ in range(runs):
-                        port = free_port()
-                        argv = command(tool, port, out, *stages, options=options)
-                        try:
-                            seconds.append(throughput(argv, port, outgoing, octets))
-                        except OSError as error:
-                            print(f"{work}: {name}: {error}", file=sys.stderr)
-                            break
-                    if seconds:
-                        yield Figure(work, name, COUNT / median(seconds), "UPDATE/s")
-            if only in "added latency":
-                for name, tool in (("limit: plain TCP relay", sys.executable), ("bgpipe", OURS), ("Go bgpipe", GO)):
-                    if tool is not None:
-                        added = []
-                        for _ in range(runs):
-                            port = free_port()
-                            relay = [tool, "-c", RELAY, HOST, str(port), str(out)]
-                            argv = relay if tool is sys.executable else command(tool, port, out)
-                            direct = percentiles(delays(None, updates))
-                            with between(argv, outgoing, port) as peers:
-                                peers.greet()
-                                through = percentiles(delays(peers, updates))
-                            added.append([one - other for one, other in zip(through, direct, strict=True)])
-                        for word, values in zip(("p50", "p99"), zip(*added, strict=True), strict=True):
-                            yield Figure(f"added latency at 200 UPDATE/s, {word}", name, median(values), "ms")
-    if only in "sessions":
-        yield from many_sessions()
-    if only in "full table":
-        yield table_memory(octets)
+        if only in "plain TCP relay":
+            limit = "plain TCP relay"
+            yield from compare_throughput(limit, lambda _, port, out: relay(port, out), ["limit"], runs, octets)
+        for work, stages, options in rows(str(policy)):
+            if only not in work:
+                continue
+            takes = ours if "py policy" in work else tools
+
+            def commands(
+                name: str, port: int, out: int, stages: list[str] = stages, options: tuple[str, ...] = options
+            ) -> list[str]:
+                return command(tools[name], port, out, *stages, options=options)
+
+            yield from compare_throughput(work, commands, takes, runs, octets)
+        if only in "added latency":
+            for flags in (), ("-o",):
+                yield from compare_latency(tools, runs, updates, flags)
+    for name, tool in ours.items():
+        if only in "sessions":
+            yield from many_sessions(name, tool)
+        if only in "full table":
+            yield table_memory(name, tool, octets)
 
 
 def main() -> None:
@@ -426,13 +461,19 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--only", default="", help="only work whose name holds this text")
+    parser.add_argument("--against", type=Path, help="a checkout of another version, to be measured beside this one")
     arguments = parser.parse_args()
-    for figure in measure(max(1, arguments.runs), arguments.only):
+    tools = {"bgpipe": version(HERE)}
+    if arguments.against:
+        tools[f"bgpipe of {arguments.against.resolve().name}"] = version(arguments.against)
+    if GO:
+        tools["Go bgpipe"] = [GO]
+    for figure in measure(max(1, arguments.runs), arguments.only, tools):
         if arguments.json:
             print(json.dumps(asdict(figure)), flush=True)
         else:
             value = f"{figure.value:,.0f}" if figure.value >= 100 else f"{figure.value:.3g}"
-            print(f"{figure.work:58} {figure.tool:32} {value:>12} {figure.unit}", flush=True)
+            print(f"{figure.work:74} {figure.tool:24} {value:>12} {figure.unit}", flush=True)
 
 
 if __name__ == "__main__":
