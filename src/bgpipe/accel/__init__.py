@@ -9,7 +9,8 @@ import os
 from importlib import import_module
 from typing import Any
 
-MODULES = ("frame", "index", "json_in", "json_out", "limit", "look", "memory", "mrt_out", "raw_out", "rib", "select")
+_WRITERS = ("json_out", "mrt_out", "raw_out")
+MODULES = ("attributes", "frame", "index", "json_in", "limit", "look", "memory", "rib", "select", *_WRITERS)
 """Each is loaded when it is first asked for: most command lines need a few."""
 AVAILABLE = False
 WHY_NOT = ""

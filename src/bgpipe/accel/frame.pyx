@@ -6,9 +6,10 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t
 from libc.string cimport memcmp
 
+from .attributes cimport MP_REACH, MP_UNREACH
 from .block cimport CHECKED, MESSAGE_HEADER, NO_PEER, PEER_AS4, Entry, message_of, next_entry
 from .octets cimport Reader, left, reader, skip, sub, take, u8, u16, u32
-from .update cimport MP_REACH, MP_UNREACH, Update, has, locate, locate_body, plausible
+from .update cimport Update, has, locate, locate_body, plausible
 
 
 cdef enum:

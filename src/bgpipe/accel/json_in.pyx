@@ -14,15 +14,19 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
+from .attributes cimport (
+    AGGREGATOR, AS4_AGGREGATOR, AS4_PATH, AS_PATH, ATOMIC_AGGREGATE, CLUSTER_LIST, COMMUNITY, EXTENDED,
+    EXT_COMMUNITY, KNOWN_ATTRIBUTES, LARGE_COMMUNITY, LOCAL_PREF, MED, MP_REACH, MP_UNREACH, NEXT_HOP, OPTIONAL,
+    ORIGIN, ORIGINATOR_ID, OTC, PARTIAL, TRANSITIVE,
+)
 from .block cimport AS4, LEFT, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIGHT, Entry
 from .octets cimport Reader, Writer, bytes_start, close_writer, left, open_writer, reader, room, sub, take, u8, wrote
 from .spelling cimport OTHER_RANK, canonical, rank_of
 from .text cimport get_ipv4, get_ipv6, get_number, get_prefixes, match, put_u16, put_u32, read_digits, read_number
-from .update cimport (
-    AGGREGATOR, AS4_AGGREGATOR, AS4_PATH, AS_PATH, AS_SEQUENCE, AS_SET, ATOMIC_AGGREGATE, CLUSTER_LIST, COMMUNITY,
-    EXTENDED, EXT_COMMUNITY, KNOWN_ATTRIBUTES, LARGE_COMMUNITY, LOCAL_PREF, MED, MP_REACH, MP_UNREACH, NEXT_HOP,
-    OPTIONAL, ORIGIN, ORIGINATOR_ID, OTC, PARTIAL, TRANSITIVE,
-)
+from .update cimport AS_SEQUENCE, AS_SET
+
+from .attributes import NAMES as ATTRIBUTE_NAMES
+
 
 
 cdef enum:
@@ -255,14 +259,9 @@ cdef Name NAMES[KNOWN_ATTRIBUTES]
 
 
 cdef fill_names():
-    names = [
-        (ORIGIN, b"ORIGIN"), (AS_PATH, b"ASPATH"), (NEXT_HOP, b"NEXTHOP"), (MED, b"MED"), (LOCAL_PREF, b"LOCALPREF"),
-        (ATOMIC_AGGREGATE, b"AGGREGATE"), (AGGREGATOR, b"AGGREGATOR"), (COMMUNITY, b"COMMUNITY"),
-        (ORIGINATOR_ID, b"ORIGINATOR"), (CLUSTER_LIST, b"CLUSTER_LIST"), (MP_REACH, b"MP_REACH"),
-        (MP_UNREACH, b"MP_UNREACH"), (EXT_COMMUNITY, b"EXT_COMMUNITY"), (AS4_PATH, b"AS4PATH"),
-        (AS4_AGGREGATOR, b"AS4AGGREGATOR"), (LARGE_COMMUNITY, b"LARGE_COMMUNITY"), (OTC, b"OTC"),
-    ]  # fmt: skip
-    for place, (code, name) in enumerate(names):
+    if not ATTRIBUTE_NAMES:
+        raise ImportError("accel has not been told of path attributes: import bgpipe.wire.attrs first")
+    for place, (code, name) in enumerate(ATTRIBUTE_NAMES.items()):
         NAMES[place] = Name(code, len(name) + 1, list((name + b'"').ljust(30)))
 
 

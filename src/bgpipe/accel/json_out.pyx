@@ -11,17 +11,19 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset, strlen
 
+from .attributes cimport (
+    AGGREGATOR, AS4_AGGREGATOR, AS4_PATH, AS_PATH, ATOMIC_AGGREGATE, CLUSTER_LIST, COMMUNITY, EXT_COMMUNITY,
+    LARGE_COMMUNITY, LOCAL_PREF, MED, MP_REACH, MP_UNREACH, NEXT_HOP, ORIGIN, ORIGINATOR_ID, OTC,
+)
 from .block cimport (
     AS4, LEFT, MESSAGE_HEADER, PEER_AS4, RIGHT, NO_PEER, Entry, message_of, next_entry, octets_of, peer_of, tags_of,
 )
 from .octets cimport (
     Reader, Writer, close_writer, left, open_writer, reader, room, skip, sub, take, u8, u16, u32, wrote,
 )
-from .update cimport (
-    AGGREGATOR, AS4_AGGREGATOR, AS4_PATH, AS_PATH, AS_SET, ATOMIC_AGGREGATE, CLUSTER_LIST, COMMUNITY, EXT_COMMUNITY,
-    LARGE_COMMUNITY, LOCAL_PREF, MED, MP_REACH, MP_UNREACH, NEXT_HOP, ORIGIN, ORIGINATOR_ID, OTC,
-    Attribute, Mp, Update, has, locate,
-)
+from .update cimport AS_SET, Attribute, Mp, Update, has, locate
+
+from .attributes import NAMES
 
 
 cdef enum:
@@ -62,14 +64,9 @@ cdef fill_tables():
             if size >= 2:
                 runs.append((start, size))
         ZERO_RUN[number] = max(runs, key=lambda run: run[1])
-    names = {
-        ORIGIN: b"ORIGIN", AS_PATH: b"ASPATH", NEXT_HOP: b"NEXTHOP", MED: b"MED", LOCAL_PREF: b"LOCALPREF",
-        ATOMIC_AGGREGATE: b"AGGREGATE", AGGREGATOR: b"AGGREGATOR", COMMUNITY: b"COMMUNITY",
-        ORIGINATOR_ID: b"ORIGINATOR", CLUSTER_LIST: b"CLUSTER_LIST", MP_REACH: b"MP_REACH", MP_UNREACH: b"MP_UNREACH",
-        EXT_COMMUNITY: b"EXT_COMMUNITY", AS4_PATH: b"AS4PATH", AS4_AGGREGATOR: b"AS4AGGREGATOR",
-        LARGE_COMMUNITY: b"LARGE_COMMUNITY", OTC: b"OTC",
-    }  # fmt: skip
-    for code, name in names.items():
+    if not NAMES:
+        raise ImportError("accel has not been told of path attributes: import bgpipe.wire.attrs first")
+    for code, name in NAMES.items():
         for flags in range(16):
             letters = bytes(letter for bit, letter in zip((8, 4, 2, 1), b"OTPX") if flags & bit)
             text = b'"%s":{"flags":"%s","value":' % (name, letters)

@@ -10,9 +10,10 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
+from .attributes cimport AS4_PATH, AS_PATH, EXTENDED, MP_REACH, MP_UNREACH
 from .block cimport LEFT, MESSAGE_HEADER, Entry, message_of, next_entry
 from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, skip, take, u8, u16, u32, wrote
-from .update cimport AS4_PATH, AS_PATH, AS_SEQUENCE, EXTENDED, MP_REACH, MP_UNREACH, Attribute, Update, has, locate, value_of
+from .update cimport AS_SEQUENCE, Attribute, Update, has, locate, value_of
 
 from os import urandom
 

@@ -11,12 +11,13 @@ from libc.string cimport memcmp, memcpy, memset
 
 from types import MemberDescriptorType
 
+from .attributes cimport AS4_PATH, AS_PATH, MP_REACH, MP_UNREACH
 from .block cimport (
     ADD_PATH_IPV4, ADD_PATH_IPV6, CHECKED, GUESS_AS, LEFT, MALFORMED, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIB, RIGHT, TOLD, Entry, message_of,
     next_entry, peer_of, tags_of,
 )
 from .octets cimport Reader, left, reader, skip, take, u8, u16, u32
-from .update cimport AS4_PATH, AS_PATH, AS_SEQUENCE, MP_REACH, MP_UNREACH, Mp, Update, has, locate_body, value_of
+from .update cimport AS_SEQUENCE, Mp, Update, has, locate_body, value_of
 
 
 cdef extern from *:

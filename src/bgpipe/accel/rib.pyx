@@ -7,11 +7,11 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy, memset
 
+from .attributes cimport EXTENDED, MP_REACH, OPTIONAL
 from .block cimport ADD_PATH, AS4, MESSAGE_HEADER, PEER_AS4, RIB, Entry
 from .octets cimport (
     Reader, Writer, bytes_start, close_writer, left, open_writer, reader, room, skip, sub, take, u8, u16, u32, wrote
 )
-from .update cimport EXTENDED, MP_REACH, OPTIONAL
 
 
 cdef enum:

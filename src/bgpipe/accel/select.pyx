@@ -10,6 +10,10 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
+from .attributes cimport (
+    AS4_PATH, AS_PATH, COMMUNITY, EXTENDED, EXT_COMMUNITY, LARGE_COMMUNITY, LOCAL_PREF, MED, MP_REACH, MP_UNREACH,
+    NEXT_HOP, ORIGIN, OTC,
+)
 from .block cimport (
     CHECKED, LEFT, MALFORMED, MESSAGE_HEADER, NO_PEER, OWN_PEER, PEER_AS4, RIGHT, Entry, message_of, next_entry,
     octets_of, peer_of,
@@ -24,10 +28,7 @@ from .program cimport (
     OPENING, PRESENT, Program, QUOTE, REJECT, ROW, START, Step, UPDATE, WANT_FALSE, WANT_NOT_TRUE, WANT_TRUE, YES,
     load,
 )
-from .update cimport (
-    AS4_PATH, AS_PATH, AS_SET, COMMUNITY, EXTENDED, EXT_COMMUNITY, LARGE_COMMUNITY, LOCAL_PREF, MED, MP_REACH,
-    MP_UNREACH, NEXT_HOP, ORIGIN, OTC, Attribute, Mp, Update, has, locate, value_of,
-)
+from .update cimport AS_SET, Attribute, Mp, Update, has, locate, value_of
 
 
 # ---------------------------------------------------------------------------------------------------------------------

@@ -1,48 +1,24 @@
 """An UPDATE located in one pass: where its sections and attributes are, and that they are well-formed and common.
 
-`locate` says yes only where every later read is without doubt: known attributes with their usual flags (RFC 4271
-section 4.3, extended length allowed), each at most once, with a length that their value can have; AS_PATH segments
+`locate` says yes only where every later read is without doubt: known attributes with the flags that the table says
+(RFC 4271 section 4.3, extended length allowed), each at most once, with a length that it says; AS_PATH segments
 and prefixes that end where their section ends; MP_REACH and MP_UNREACH of IPv4 and IPv6 unicast and multicast with
 next hops of 4, 16 or 32 octets. Anything else is for the Python codec, which alone judges.
 """
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from .attributes cimport (
+    AGGREGATOR, AS4_AGGREGATOR, AS4_PATH, AS_PATH, EXTENDED, KNOWN_ATTRIBUTES, MP_REACH, MP_UNREACH, NEXT_HOP, OPTIONAL,
+    ORIGIN, OTC, PARTIAL, RULES, TRANSITIVE, Rule, sound_length,
+)
 from .block cimport ADD_PATH, ADD_PATH_IPV4, ADD_PATH_IPV6, AS4, MESSAGE_HEADER
 from .octets cimport Reader, left, reader, skip, sub, take, u8, u16, u32
 
 
 cdef enum:
-    ORIGIN = 1
-    AS_PATH = 2
-    NEXT_HOP = 3
-    MED = 4
-    LOCAL_PREF = 5
-    ATOMIC_AGGREGATE = 6
-    AGGREGATOR = 7
-    COMMUNITY = 8
-    ORIGINATOR_ID = 9
-    CLUSTER_LIST = 10
-    MP_REACH = 14
-    MP_UNREACH = 15
-    EXT_COMMUNITY = 16
-    AS4_PATH = 17
-    AS4_AGGREGATOR = 18
-    LARGE_COMMUNITY = 32
-    OTC = 35
-    KNOWN_ATTRIBUTES = 17
-
-
-cdef enum:
     AS_SET = 1
     AS_SEQUENCE = 2
-
-
-cdef enum:
-    OPTIONAL = 0x80
-    TRANSITIVE = 0x40
-    PARTIAL = 0x20
-    EXTENDED = 0x10
 
 
 cdef struct Attribute:
@@ -85,25 +61,6 @@ cdef inline Reader value_of(const Update* u, int code) noexcept nogil:
     return u.attributes[u.where[code]].value
 
 
-cdef inline uint8_t usual_flags(int code) noexcept nogil:
-    """O and T as the attribute's RFC has them; 0 for an attribute that accel doesn't know."""
-    if code == ORIGIN or code == AS_PATH or code == NEXT_HOP or code == LOCAL_PREF or code == ATOMIC_AGGREGATE:
-        return TRANSITIVE
-    if code == MED or code == ORIGINATOR_ID or code == CLUSTER_LIST or code == MP_REACH or code == MP_UNREACH:
-        return OPTIONAL
-    if (
-        code == AGGREGATOR
-        or code == COMMUNITY
-        or code == EXT_COMMUNITY
-        or code == AS4_PATH
-        or code == AS4_AGGREGATOR
-        or code == LARGE_COMMUNITY
-        or code == OTC
-    ):
-        return OPTIONAL | TRANSITIVE
-    return 0
-
-
 cdef inline bint sound_prefixes(Reader r, unsigned bits, bint add_path) noexcept nogil:
     """Whether the octets are prefixes of at most `bits` bits, to the last (RFC 4271 section 4.3, RFC 7911)."""
     cdef unsigned length
@@ -140,6 +97,14 @@ cdef inline bint has_path_ids(unsigned flags, unsigned afi, unsigned safi) noexc
     return safi == 1 and (flags & (ADD_PATH_IPV4 if afi == 1 else ADD_PATH_IPV6)) != 0
 
 
+cdef inline void put_reader(Reader* to, const uint8_t* base, size_t pos, size_t end) noexcept nogil:
+    """Field by field: to copy a whole reader, the processor would wait until its fields, just written, are in memory."""
+    to.base = base
+    to.pos = pos
+    to.end = end
+    to.failed = False
+
+
 cdef inline bint locate_mp(Mp* mp, Reader r, bint is_reach, unsigned flags) noexcept nogil:
     """MP_REACH_NLRI or MP_UNREACH_NLRI (RFC 4760 sections 3 and 4, next hops of RFC 2545 and RFC 8950)."""
     cdef size_t size = 0
@@ -156,66 +121,64 @@ cdef inline bint locate_mp(Mp* mp, Reader r, bint is_reach, unsigned flags) noex
         return False
     if r.failed:
         return False
-    mp.nlri = r
+    put_reader(&mp.nlri, r.base, r.pos, r.end)
     mp.add_path = has_path_ids(flags, mp.afi, mp.safi)
-    return sound_prefixes(r, 32 if mp.afi == 1 else 128, mp.add_path)
+    return sound_prefixes(mp.nlri, 32 if mp.afi == 1 else 128, mp.add_path)
 
 
 cdef inline bint sound_value(Update* u, int code, Reader value) noexcept nogil:
-    """Whether a value has a length (and for lists a structure) that its attribute can have."""
-    cdef size_t size = left(&value)
+    """Whether a value has the structure that its attribute must have; for those whose length doesn't say it all."""
     if code == ORIGIN:
-        return size == 1 and u8(&value) <= 2
+        return u8(&value) <= 2
     if code == AS_PATH:
         return sound_path(value, 4 if u.as4 else 2)
-    if code == NEXT_HOP or code == MED or code == LOCAL_PREF or code == ORIGINATOR_ID or code == OTC:
-        return size == 4
-    if code == ATOMIC_AGGREGATE:
-        return size == 0
-    if code == AGGREGATOR:
-        return size == (8 if u.as4 else 6)
-    if code == COMMUNITY or code == CLUSTER_LIST:
-        return size != 0 and size & 3 == 0
-    if code == EXT_COMMUNITY:
-        return size != 0 and size & 7 == 0
-    if code == LARGE_COMMUNITY:
-        return size != 0 and size % 12 == 0
-    if code == AS4_PATH:
-        return size != 0 and sound_path(value, 4)
-    if code == AS4_AGGREGATOR:
-        return size == 8
     if code == MP_REACH:
         return locate_mp(&u.reach, value, True, u.flags)
     if code == MP_UNREACH:
         return locate_mp(&u.unreach, value, False, u.flags)
-    return False
+    return code == AS4_PATH and sound_path(value, 4)
 
 
 cdef inline bint locate_attributes(Update* u, Reader r) noexcept nogil:
     """Attributes, to the last octet of `r`."""
     cdef Attribute* attribute
-    cdef int code
-    cdef unsigned flags, usual, odd
-    u.seen = 0
-    u.count = 0
+    cdef const Rule* rules = &RULES[1 if u.as4 else 0][0]
+    cdef const Rule* rule
+    cdef const uint8_t* header
+    cdef uint64_t seen = 0
+    cdef uint32_t count = 0, size
+    cdef size_t start
+    cdef unsigned code, flags, odd
     while left(&r):
-        flags = u8(&r)
-        code = u8(&r)
-        usual = usual_flags(code)
-        odd = (flags & ~(<unsigned> EXTENDED)) ^ usual
-        if odd == PARTIAL and usual == (OPTIONAL | TRANSITIVE):
-            odd = 0
-        if usual == 0 or odd != 0 or (u.seen >> code) & 1:
+        header = take(&r, 3)
+        if header == NULL:
             return False
-        attribute = &u.attributes[u.count]
-        attribute.code = code
-        attribute.flags = flags
-        attribute.value = sub(&r, u16(&r) if flags & EXTENDED else u8(&r))
-        if r.failed or not sound_value(u, code, attribute.value):
+        flags = header[0]
+        code = header[1]
+        size = header[2]
+        if flags & EXTENDED:
+            size = size << 8 | u8(&r)
+        rule = &rules[code]
+        if flags != rule.flags:
+            odd = (flags & ~(<unsigned> EXTENDED)) ^ rule.flags
+            if odd != 0 and (odd != PARTIAL or rule.flags != (OPTIONAL | TRANSITIVE)):
+                return False
+        if not sound_length(rule, size) or (seen >> code) & 1:
             return False
-        u.where[code] = u.count
-        u.seen |= <uint64_t> 1 << code
-        u.count += 1
+        attribute = &u.attributes[count]
+        attribute.code = <uint8_t> code
+        attribute.flags = <uint8_t> flags
+        start = r.pos
+        if not skip(&r, size):
+            return False
+        put_reader(&attribute.value, r.base, start, r.pos)
+        if rule.looks and not sound_value(u, code, reader(r.base, start, r.pos)):
+            return False
+        u.where[code] = <uint8_t> count
+        seen |= <uint64_t> 1 << code
+        count += 1
+    u.seen = seen
+    u.count = count
     return not r.failed
 
 
@@ -233,12 +196,12 @@ cdef inline bint locate_body(Update* u, Reader r, unsigned flags) noexcept nogil
     u.add_path = has_path_ids(flags, 1, 1)
     u.withdrawn = sub(&r, u16(&r))
     attributes = sub(&r, u16(&r))
-    u.nlri = r
+    put_reader(&u.nlri, r.base, r.pos, r.end)
     return (
         not r.failed
         and locate_attributes(u, attributes)
         and sound_prefixes(u.withdrawn, 32, u.add_path)
-        and sound_prefixes(r, 32, u.add_path)
+        and sound_prefixes(u.nlri, 32, u.add_path)
     )
 
 

@@ -24,6 +24,7 @@ from functools import lru_cache
 from struct import Struct, calcsize
 from typing import Any, Final, Literal, NamedTuple
 
+from . import attrs as attrs  # which accel has to know before it is given a block
 from .context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, HEADER, WireContext
 from .family import IPV4_UNICAST, IPV6_UNICAST
 from .message import FLAG_CHECKED as FLAG_CHECKED

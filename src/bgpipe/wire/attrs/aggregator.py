@@ -21,17 +21,8 @@ class Aggregator(NamedTuple):
 
 
 def decode(octets: bytes, context: WireContext) -> Aggregator:
-    size = len(octets)
-    if size != (8 if context.as4 else 6) and not (context.guess_as and size in (6, 8)):
-        raise WireError(f"length is {size}, not {8 if context.as4 else 6}", subcode=5)
+    """The AS number has two octets or four, as the length says."""
     return Aggregator(int.from_bytes(octets[:-4], "big"), format_address(octets[-4:]))
-
-
-def decode_as4(octets: bytes, context: WireContext) -> Aggregator:
-    """AS4_AGGREGATOR has four octets for the AS number whatever the session has."""
-    if len(octets) != 8:
-        raise WireError(f"length is {len(octets)}, not 8", subcode=5)
-    return Aggregator(int.from_bytes(octets[:4], "big"), format_address(octets[4:]))
 
 
 def check(value: Aggregator, context: WireContext) -> WireError | None:
@@ -63,4 +54,4 @@ def from_json(value: object) -> Aggregator:
 
 
 CODEC = Codec(decode, encode, format_json, from_json, check)
-AS4_CODEC = Codec(decode_as4, encode_as4, format_json, from_json, check)
+AS4_CODEC = Codec(decode, encode_as4, format_json, from_json, check)

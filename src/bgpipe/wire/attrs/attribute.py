@@ -48,6 +48,8 @@ class Attribute:
         if self._value is None:
             row = TABLE[self.code]
             try:
+                if row.lengths is not None:
+                    row.lengths.check(len(self.octets), self._context)
                 self._value = row.codec.decode(self.octets, self._context)
             except WireError as error:
                 raise self._blame(error, _reaction(error, row)) from None

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from ..address import format_address
 from ..context import WireContext
-from ..errors import TextError, WireError
+from ..errors import TextError
 from . import ipv4
 from .codec import Codec
 
 
 def decode(octets: bytes, context: WireContext) -> tuple[str, ...]:
-    if len(octets) % 4:
-        raise WireError(f"length {len(octets)} is no multiple of 4", subcode=5)
     return tuple(format_address(octets[pos : pos + 4]) for pos in range(0, len(octets), 4))
 
 

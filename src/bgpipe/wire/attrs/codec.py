@@ -12,7 +12,7 @@ from ..errors import WireError
 class Codec(NamedTuple):
     """Functions for the value of a path attribute, its header taken off.
 
-    decode: octets to value; raises WireError, to which the table adds the reaction.
+    decode: octets, in number as the table says, to value; raises WireError, to which the table adds the reaction.
     encode: value to octets.
     format_json: value to JSON text; None if that would not give the same octets back.
     from_json: parsed JSON to value; raises TextError.

@@ -5,13 +5,11 @@ from __future__ import annotations
 from struct import unpack
 
 from ..context import WireContext
-from ..errors import TextError, WireError
+from ..errors import TextError
 from .codec import Codec
 
 
 def decode(octets: bytes, context: WireContext) -> tuple[int, ...]:
-    if len(octets) % 4:
-        raise WireError(f"length {len(octets)} is no multiple of 4", subcode=5)
     return unpack(f">{len(octets) // 4}I", octets)
 
 

@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from ..address import format_address, parse_address
 from ..context import WireContext
-from ..errors import TextError, WireError
+from ..errors import TextError
 from .codec import Codec
 from .u32 import parse_number
 
@@ -32,8 +32,6 @@ class _Form(NamedTuple):
 
 
 def decode(octets: bytes, context: WireContext) -> tuple[int, ...]:
-    if len(octets) % 8:
-        raise WireError(f"length {len(octets)} is no multiple of 8", subcode=5)
     return unpack(f">{len(octets) // 8}Q", octets)
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from ..address import format_address, parse_address
 from ..context import WireContext
-from ..errors import TextError, WireError
+from ..errors import TextError
 from .codec import Codec
 
 
 def decode(octets: bytes, context: WireContext) -> str:
-    if len(octets) != 4:
-        raise WireError(f"length is {len(octets)}, not 4", subcode=5)
     return format_address(octets)
 
 

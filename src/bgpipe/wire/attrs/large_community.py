@@ -5,7 +5,7 @@ from __future__ import annotations
 from struct import iter_unpack, pack
 
 from ..context import WireContext
-from ..errors import TextError, WireError
+from ..errors import TextError
 from .codec import Codec
 from .community import parse_parts
 
@@ -13,8 +13,6 @@ LargeCommunity = tuple[int, int, int]
 
 
 def decode(octets: bytes, context: WireContext) -> tuple[LargeCommunity, ...]:
-    if len(octets) % 12:
-        raise WireError(f"length {len(octets)} is no multiple of 12", subcode=5)
     return tuple(iter_unpack(">3I", octets))
 
 

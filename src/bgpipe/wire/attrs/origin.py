@@ -13,8 +13,6 @@ NAMES: Final = ("IGP", "EGP", "INCOMPLETE")
 
 
 def decode(octets: bytes, context: WireContext) -> int:
-    if len(octets) != 1:
-        raise WireError(f"length is {len(octets)}, not 1", subcode=5)
     return octets[0]
 
 

@@ -5,7 +5,7 @@ Some have a check of their structure all the same, so far as the reaction to err
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Final
 
 from ..context import WireContext
 from ..errors import TextError, WireError
@@ -56,10 +56,11 @@ def check_tlvs(type_size: int, header_counts: bool = False, lengths: dict[int, i
     return CODEC._replace(check=check)
 
 
-def check_length(possible: Callable[[int], bool]) -> Codec:
-    """A value whose length `possible` accepts."""
+def _check_bfd(value: bytes, context: WireContext) -> WireError | None:
+    """Mode, discriminator and the first octets of a TLV are always there (RFC 9026 section 3.1.6)."""
+    return None if len(value) >= 11 else WireError(f"length {len(value)} is not possible", subcode=5)
 
-    def check(value: bytes, context: WireContext) -> WireError | None:
-        return None if possible(len(value)) else WireError(f"length {len(value)} is not possible", subcode=5)
 
-    return CODEC._replace(check=check)
+LINK_STATE: Final = check_tlvs(2)
+AIGP: Final = check_tlvs(1, header_counts=True, lengths={1: 8})
+BFD_DISCRIMINATOR: Final = CODEC._replace(check=_check_bfd)

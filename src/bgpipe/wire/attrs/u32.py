@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from ..context import WireContext
-from ..errors import TextError, WireError
+from ..errors import TextError
 from .codec import Codec
 
 
 def decode(octets: bytes, context: WireContext) -> int:
-    if len(octets) != 4:
-        raise WireError(f"length is {len(octets)}, not 4", subcode=5)
     return int.from_bytes(octets, "big")
 
 
