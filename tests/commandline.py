@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import fork_server
 from bgpipe.cli.main import main
 from bgpipe.sample import grow, updates
 
@@ -84,13 +84,14 @@ def sample_json(sample) -> list[Any]:
 
 
 def spawn(*words: str | Path, **settings: Any) -> Done:
-    """Runs a command line in a process of its own."""
-    done = subprocess.run(command(words), capture_output=True, timeout=60, check=False, **settings)
-    assert b"unexpected error" not in done.stderr, done.stderr.decode()
-    return Done(done.returncode, done.stdout, done.stderr.decode())
+    """Runs a command line in a process of its own. settings: those of `fork_server.run`."""
+    code, out, err = fork_server.run(words, **settings)
+    assert b"unexpected error" not in err, err.decode()
+    return Done(code, out, err.decode())
 
 
 def command(words: Sequence[str | Path]) -> list[str]:
+    """The argv of a command line, for an interpreter of its own."""
     return [sys.executable, "-W", "error", "-m", "bgpipe", *map(str, words)]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from commandline import bgpipe, sample, sample_json  # noqa: F401  (fixtures)
 from vectors import SHARED
 
 settings.register_profile(

@@ -30,6 +30,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import fork_server
 from bgpipe import sample
 from bgpipe.wire import caps
 from bgpipe.wire.caps import Capability
@@ -327,9 +328,8 @@ class Bgpipe:
     ) -> None:
         self.output = output
         self.errors = errors
-        argv = [sys.executable, "-W", "error", "-m", "bgpipe", *words]
         with output.open("wb") as out, errors.open("wb") as err, open(stdin or os.devnull, "rb") as given:
-            self.process = subprocess.Popen(argv, stdin=given, stdout=stdout or out, stderr=err)
+            self.process = fork_server.Process(words, stdin=given, stdout=stdout or out, stderr=err)
         self.peers: list[Peer] = []
 
     @property
@@ -407,7 +407,7 @@ class Bgpipe:
     @property
     def children(self) -> list[str]:
         """Processes that it has started and not waited for, zombies too."""
-        return Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return fork_server.children(self.process.pid)
 
     @property
     def seconds(self) -> float:

@@ -11,6 +11,7 @@ import pytest
 
 from bgpipe.net import process
 from bgpipe.net.process import Process, explain_code, find_program
+from fork_server import children
 
 CLOSE_TIMEOUT = 20
 
@@ -50,7 +51,7 @@ def nothing_is_left():
     before = descriptors()
     yield
     assert descriptors() == before
-    assert Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text() == ""
+    assert children() == []
 
 
 async def test_in_and_out():

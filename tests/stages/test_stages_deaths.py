@@ -7,7 +7,6 @@ import asyncio
 import os
 import re
 import signal
-import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Callable
@@ -19,6 +18,8 @@ import pytest
 
 from bgpipe.stages.base import link_attempts
 from bgpipe.wire.message import KEEPALIVE, Message
+from commandline import spawn
+from fork_server import children
 from live import Session, address, between, make_open, make_update
 
 NEXT = 30.0
@@ -36,10 +37,6 @@ WAYS = [
 
 def open_files() -> int:
     return len(os.listdir("/proc/self/fd"))
-
-
-def children() -> str:
-    return Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text()
 
 
 class Backoffs:
@@ -89,11 +86,11 @@ async def test_a_program_that_dies(times: int, monkeypatch: pytest.MonkeyPatch, 
         await session.establish(make_open(65001), make_open(65002))
         await survive(session, deaths, times)
         assert open_files() - before <= 8, "those of one program"
-        assert len(children().split()) <= 4, "it, and what it has started"
+        assert len(children()) <= 4, "it, and what it has started"
         assert backoffs.attempts[:times] == list(range(1, times + 1))
         codes = {event.values[0] for event in session.pipeline.happened("exec/EXIT")}
         assert {3, -signal.SIGKILL, -signal.SIGTERM, 0} <= codes
-    assert children() == ""
+    assert children() == []
 
 
 @pytest.mark.parametrize("times", DEATHS)
@@ -158,14 +155,10 @@ def test_no_shell_is_involved(tmp_path: Path) -> None:
     program, seen = tmp_path / "program", tmp_path / "seen"
     program.write_text(f"#!{sys.executable}\nimport sys\nopen({str(seen)!r}, 'w').write(repr(sys.argv[1:]))\n")
     program.chmod(0o755)
-    ran = subprocess.run(
-        [sys.executable, "-m", "bgpipe", "exec", "--read", "-A", str(program), *words], cwd=tmp_path, check=False
-    )
-    assert ran.returncode == 0
+    assert spawn("exec", "--read", "-A", program, *words, cwd=tmp_path).code == 0
     assert seen.read_text() == repr(words)
     for word in words[:5]:
-        command = [sys.executable, "-m", "bgpipe", "exec", "--read", f"true {word}"]
-        ran = subprocess.run(command, cwd=tmp_path, check=False, capture_output=True, text=True)
-        assert ran.returncode == 1
-        assert "no such program" in ran.stderr
+        done = spawn("exec", "--read", f"true {word}", cwd=tmp_path)
+        assert done.code == 1
+        assert "no such program" in done.err
     assert not (tmp_path / "spoilt").exists()

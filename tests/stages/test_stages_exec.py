@@ -17,7 +17,9 @@ from bgpipe.pipeline.errors import StageError
 from bgpipe.stages.base import external, link_attempts
 from bgpipe.wire.caps import ADD_PATH, AS4, Capability
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, UPDATE, Message
-from commandline import command, spawn
+from commandline import spawn
+from fork_server import Process as CommandProcess
+from fork_server import children
 from live import Session, address, between, make_open, make_update
 
 NOWHERE = ("--", "write", "--format", "json", "/dev/null")
@@ -33,10 +35,6 @@ def script(folder: Path, text: str) -> Path:
     path.write_text(f"#!/bin/sh\n{text}\n")
     path.chmod(0o755)
     return path
-
-
-def children() -> list[str]:
-    return Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
 
 
 def descriptors() -> int:
@@ -516,18 +514,18 @@ def test_signals(tmp_path):
     program = script(tmp_path, f"echo $$ > {pid}; trap '' TERM; while :; do cat || :; sleep 0.1; done")
     ours = address()
     words = ("--", "listen", ours, "--", "exec", "-LR", program)
-    running = subprocess.Popen(command(words), stderr=subprocess.PIPE, text=True)
+    running = CommandProcess(words, stderr=subprocess.PIPE)
     try:
         host, _, port = ours.partition(":")
         for line in running.stderr:
-            if "listening" in line:
+            if b"listening" in line:
                 break
         import socket
 
         with socket.create_connection((host, int(port))) as router:
             router.sendall(make_open(65001).octets)
             for line in running.stderr:
-                if "connected" in line:
+                if b"connected" in line:
                     break
             while (not pid.exists() or not pid.read_text()) and running.poll() is None:
                 pass

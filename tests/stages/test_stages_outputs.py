@@ -4,7 +4,6 @@ code. Nothing takes the place of a file unless all that there was has arrived ev
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -15,7 +14,8 @@ from typing import NamedTuple
 import pytest
 
 from bgpipe.net.files import open_input
-from commandline import command
+from commandline import spawn
+from fork_server import Process
 
 OUTPUTS = {
     "json": ("out.json", ()),
@@ -78,16 +78,16 @@ def run(big, tmp_path) -> Callable[[Failure, str, Sequence[str]], int]:
     def run(failure: Failure, path: str, options: Sequence[str]) -> int:
         words = [*failure.before, *failure.reads, "--", "write", *options, path, *failure.after]
         words = [names.get(word, word) for word in words]
-        return _run(command(words), failure)
+        return _run(words, failure)
 
     return run
 
 
-def _run(words: list[str], failure: Failure) -> int:
+def _run(words: Sequence[str | Path], failure: Failure) -> int:
     reader, writer = os.pipe()
     if failure.stdout != "head":
         os.dup2(os.open(f"/dev/{failure.stdout}", os.O_WRONLY), writer)
-    with subprocess.Popen(words, stdout=writer, stderr=subprocess.PIPE) as process:
+    with Process(words, stdout=writer, stderr=subprocess.PIPE) as process:
         os.close(writer)
         if failure.stdout == "head":
             os.read(reader, 100)
@@ -172,7 +172,7 @@ def test_what_was_written_before_a_failure_is_kept(run, tmp_path, sample_json):
 def test_nobody_reads_and_there_is_no_file(big, sample, words):
     """As with other programs: `| head` ends it, quietly."""
     for name in (big, sample):
-        assert _run(command(["-o", "read", name, *words]), Failure(stdout="head")) == 0
+        assert _run(["-o", "read", name, *words], Failure(stdout="head")) == 0
 
 
 @pytest.mark.parametrize("compress", ["none", "gz", "bzip2", "zstd"])
@@ -180,7 +180,7 @@ def test_nobody_reads_and_there_is_no_file(big, sample, words):
 def test_a_packed_stream_that_nobody_reads_to_its_end(big, compress, octets):
     reader, writer = os.pipe()
     words = ["read", big, "--", "write", "--format", "json", "--compress", compress, "-"]
-    with subprocess.Popen(command(words), stdout=writer, stderr=subprocess.PIPE) as process:
+    with Process(words, stdout=writer, stderr=subprocess.PIPE) as process:
         os.close(writer)
         while octets > 0:
             octets -= len(os.read(reader, octets))
@@ -194,14 +194,9 @@ def test_a_packed_stream_that_nobody_reads_to_its_end(big, compress, octets):
 def test_a_file_that_may_not_grow(sample, tmp_path, options, suffix):
     """As on a full disk, or beyond a quota."""
     path = tmp_path / f"out.json{suffix}"
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-
-    words = command(["read", sample, "--", "write", *options, path])
-    done = subprocess.run(words, capture_output=True, preexec_fn=limit, timeout=60, check=False)
-    assert done.returncode == 1
-    assert b"file too large" in done.stderr
+    done = spawn("read", sample, "--", "write", *options, path, largest=20_000)
+    assert done.code == 1
+    assert "file too large" in done.err
     if not options or options == ("--create",):
         assert not path.exists()
     for name in files(tmp_path):

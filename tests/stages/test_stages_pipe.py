@@ -17,7 +17,7 @@ from bgpipe.pipeline import events
 from bgpipe.pipeline.errors import StageError
 from bgpipe.stages.base import link_attempts
 from bgpipe.wire.message import KEEPALIVE, Message
-from commandline import command
+from commandline import spawn
 from live import between, make_open, make_update, running
 
 OPENS = make_open(65001), make_open(65002)
@@ -129,10 +129,9 @@ def test_the_end_of_the_input_is_told(fifo, tmp_path, sample, sample_json):
     out = tmp_path / "out.json"
     os.mkfifo(f"{fifo}.reply")
     with subprocess.Popen(["sh", "-c", 'exec cat <"$1" >"$1.reply"', "sh", str(fifo)]) as program:
-        words = command(["read", sample, "--", "pipe", fifo, "--", "write", out])
-        done = subprocess.run(words, timeout=60, check=False, stderr=subprocess.DEVNULL)
+        done = spawn("read", sample, "--", "pipe", fifo, "--", "write", out)
         assert program.wait(10) == 0
-    assert done.returncode == 0
+    assert done.code == 0
     assert len(out.read_text().splitlines()) == len(sample_json)
     assert Path(f"{fifo}.reply").exists(), "it was there before"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,7 +18,7 @@ from bgpipe.stages.py import Py
 from bgpipe.wire.message import KEEPALIVE, OPEN, UPDATE, Message
 from bgpipe.wire.open import Open
 from bgpipe.wire.update import Update
-from commandline import command, spawn
+from commandline import spawn
 from playbook import Feeder, begin, block, feed, stage
 
 MODES = ["messages", pytest.param("blocks", marks=pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT))]
@@ -466,6 +465,5 @@ def test_kill_ends_the_process(sample, tmp_path):
 def test_the_traceback_is_for_those_who_ask(sample, tmp_path):
     path = tmp_path / "policy.py"
     path.write_text("def update(m):\n    deeper()\ndef deeper():\n    raise ValueError('bad')\n")
-    words = command(["-l", "debug", sample, "--", "py", path, "--", "write", "-"])
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
-    assert "in deeper" in done.stderr
+    done = spawn("-l", "debug", sample, "--", "py", path, "--", "write", "-")
+    assert "in deeper" in done.err

@@ -6,11 +6,10 @@ import gzip
 import json
 import os
 import re
-import subprocess
 
 import pytest
 
-from commandline import command
+from commandline import spawn
 
 
 def test_what_passes_is_copied(bgpipe, sample, sample_json, tmp_path):
@@ -171,24 +170,15 @@ def test_what_is_read_is_not_appended_to(bgpipe, sample, tmp_path, how, name):
     assert bgpipe("read", path, "--", "write", path).code == 0, "another file takes its place"
 
 
-WATCHED = {"stderr": subprocess.PIPE, "timeout": 60, "check": False}
-
-
 def test_standard_output_behind_what_is_read(sample, tmp_path):
     path = tmp_path / "a.mrt"
     path.write_bytes(sample.read_bytes())
     with open(path, "ab") as file:
-        done = subprocess.run(
-            command(["-o", "read", path]), stdout=file, stderr=subprocess.PIPE, timeout=60, check=False
-        )
-        assert done.returncode == 1
+        assert spawn("-o", "read", path, stdout=file).code == 1
         with open(path, "rb") as again:
-            words = ["stdin", "--", "stdout", "--format", "mrt"]
-            done = subprocess.run(
-                command(words), stdin=again, stdout=file, stderr=subprocess.PIPE, timeout=60, check=False
-            )
-        assert done.returncode == 1
-        assert b"would read what it writes" in done.stderr
+            done = spawn("stdin", "--", "stdout", "--format", "mrt", stdin=again, stdout=file)
+        assert done.code == 1
+        assert "would read what it writes" in done.err
     assert path.read_bytes() == sample.read_bytes()
 
 
@@ -210,17 +200,14 @@ def test_two_outputs_do_not_write_one_file(bgpipe, sample, tmp_path, first, seco
 def test_a_file_behind_standard_output_is_not_replaced(sample, tmp_path):
     path = tmp_path / "a.json"
     with open(path, "wb") as file:
-        words = ["-o", "read", sample, "--", "write", path]
-        done = subprocess.run(command(words), stdout=file, **WATCHED)
-    assert (done.returncode, path.read_bytes()) == (1, b"")
-    assert b"is written twice" in done.stderr
-    assert bgpipe_null(sample) == 0
+        done = spawn("-o", "read", sample, "--", "write", path, stdout=file)
+    assert (done.code, path.read_bytes()) == (1, b"")
+    assert "is written twice" in done.err
 
 
-def bgpipe_null(sample):
-    """Devices can be read and written by many."""
-    words = ["read", "/dev/null", "--", "write", "--json", "/dev/null", "--", "write", "--json", "/dev/null"]
-    return subprocess.run(command(words), capture_output=True, timeout=60, check=False).returncode
+def test_devices_can_be_read_and_written_by_many(bgpipe):
+    write = ("--", "write", "--json", "/dev/null")
+    assert bgpipe("read", "/dev/null", *write, *write).code == 0
 
 
 def test_what_the_format_has_no_form_for_is_no_success(bgpipe, tmp_path):

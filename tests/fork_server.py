@@ -1,0 +1,297 @@
+"""The command in a process of its own, without the start of an interpreter, which costs ten times what a short command
+line does: a server imports all of bgpipe once, and forks a process for each command line.
+
+Such a process has its own streams, directory, environment, signals and exit code, as any other. Tests of the start
+itself, and those of streams that are closed, start an interpreter.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import resource
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+LENGTH = 4
+"""Octets before a request that say how long it is."""
+
+
+class Process:
+    """A command line that runs, with the members of `subprocess.Popen` that tests use.
+
+    stdin, stdout, stderr: a file, a descriptor, PIPE or None (DEVNULL). env: its whole environment, None for ours.
+    largest: octets that a file may have that it writes, 0 for any number.
+    """
+
+    def __init__(
+        self,
+        words: Iterable[str | Path],
+        *,
+        stdin: int | IO[Any] | None = None,
+        stdout: int | IO[Any] | None = None,
+        stderr: int | IO[Any] | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | Path | None = None,
+        largest: int = 0,
+    ) -> None:
+        environment = dict(os.environ if env is None else env)
+        ours, theirs = socket.socketpair()
+        closing = [theirs.fileno()]
+        given: list[int] = []
+        pipes: list[IO[bytes] | None] = []
+        for stream, mode in ((stdin, "wb"), (stdout, "rb"), (stderr, "rb")):
+            pipes.append(None)
+            if stream == subprocess.PIPE:
+                reader, writer = os.pipe()
+                mine, its = (writer, reader) if mode == "wb" else (reader, writer)
+                pipes[-1] = open(mine, mode)  # noqa: SIM115
+                given.append(its)
+                closing.append(its)
+            elif stream is None or stream == subprocess.DEVNULL:
+                given.append(os.open(os.devnull, os.O_RDWR))
+                closing.append(given[-1])
+            else:
+                given.append(stream if isinstance(stream, int) else stream.fileno())
+        self.stdin, self.stdout, self.stderr = pipes
+        self.args = [str(word) for word in words]
+        self.returncode: int | None = None
+        self._status = ours
+        request = {"words": self.args, "env": environment, "cwd": str(cwd or os.getcwd()), "largest": largest}
+        octets = json.dumps(request).encode()
+        control = _server(_interpreter_settings(environment))
+        socket.send_fds(control, [len(octets).to_bytes(LENGTH, "big")], [*given, theirs.fileno()])
+        control.sendall(octets)
+        theirs.detach()
+        for number in closing:
+            os.close(number)
+        self.pid = int.from_bytes(_read(ours, 4), "big")
+
+    def poll(self) -> int | None:
+        if self.returncode is None and select.select([self._status], [], [], 0)[0]:
+            self._end()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        if self.returncode is None:
+            if not select.select([self._status], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            self._end()
+        assert self.returncode is not None
+        return self.returncode
+
+    def _end(self) -> None:
+        self.returncode = os.waitstatus_to_exitcode(int.from_bytes(_read(self._status, 4), "big"))
+        self._status.close()
+
+    def communicate(self, input: bytes = b"", timeout: float | None = None) -> tuple[bytes, bytes]:
+        """Writes the input, and reads its streams to their ends; what came from stdout and stderr."""
+        if self.stdin is not None and not input:
+            self.stdin.close()
+        rest = memoryview(input)
+        found: dict[IO[bytes] | None, list[bytes]] = {self.stdout: [], self.stderr: []}
+        reading = {each for each in found if each is not None}
+        while reading or rest:
+            readable, writable, _ = select.select(reading, [self.stdin] if rest else [], [], timeout)
+            if not readable and not writable:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            for each in readable:
+                found[each].append(os.read(each.fileno(), 1 << 16))
+                if not found[each][-1]:
+                    reading.remove(each)
+                    each.close()
+            if writable:
+                try:
+                    rest = rest[os.write(writable[0].fileno(), rest[: select.PIPE_BUF]) :]
+                except BrokenPipeError:
+                    rest = rest[:0]
+                if not rest:
+                    writable[0].close()
+        self.wait(timeout)
+        return b"".join(found[self.stdout] if self.stdout else ()), b"".join(found[self.stderr] if self.stderr else ())
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def __enter__(self) -> Process:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.kill()
+        for each in (self.stdin, self.stdout, self.stderr):
+            if each is not None:
+                with suppress(BrokenPipeError):
+                    each.close()
+        self.wait()
+
+
+def run(
+    words: Iterable[str | Path], input: bytes = b"", timeout: float = 60, **settings: Any
+) -> tuple[int, bytes, bytes]:
+    """Exit code, standard output and standard error of a command line. settings: those of Process."""
+    streams = {"stdin": subprocess.PIPE if input else None, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with Process(words, **(streams | settings)) as process:
+        out, err = process.communicate(input, timeout)
+    return process.wait(), out, err
+
+
+def children(pid: int = 0) -> list[str]:
+    """Processes that a process has started and not waited for, zombies too. Ours are those of this process, without the
+    servers."""
+    pid = pid or os.getpid()
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [each for each in found if int(each) not in _servers]
+
+
+# The server
+
+_servers: list[int] = []
+
+
+def _interpreter_settings(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """What an interpreter reads when it starts, or bgpipe when it is imported: each such set has a server."""
+    names = [name for name in environment if name.startswith("PYTHON") or name in ("BGPIPE_ACCEL", "BGPIPE_KERNEL")]
+    return tuple((name, environment[name]) for name in sorted(names))
+
+
+@cache
+def _server(settings: tuple[tuple[str, str], ...]) -> socket.socket:
+    """Where a server takes requests that has this in its environment."""
+    ours, theirs = socket.socketpair()
+    others = {name: value for name, value in os.environ.items() if not _interpreter_settings({name: value})}
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-W", "error", __file__, str(theirs.fileno())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            env=others | dict(settings),
+            cwd="/",
+        )
+    _servers.append(process.pid)
+
+    def stop() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(stop)
+    return ours
+
+
+def _read(connection: socket.socket, count: int) -> bytes:
+    octets = b""
+    while len(octets) < count:
+        piece = connection.recv(count - len(octets))
+        if not piece:
+            raise EOFError("the other end is gone")
+        octets += piece
+    return octets
+
+
+def serve(control: socket.socket) -> dict[str, Any]:
+    """Forks a process for each request until there are no more. Returns in such a process: what it is to do."""
+    running: dict[int, socket.socket] = {}
+    woken, waker = socket.socketpair()
+    waker.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    signal.set_wakeup_fd(waker.fileno())
+    while True:
+        readable = select.select([control, woken], [], [])[0]
+        if woken in readable:
+            woken.recv(1000)
+            _tell_ends(running)
+        if control not in readable:
+            continue
+        length, descriptors, _, _ = socket.recv_fds(control, LENGTH, 4)
+        if not length:
+            sys.exit()
+        request: dict[str, Any] = json.loads(_read(control, int.from_bytes(length, "big")))
+        pid = os.fork()
+        if pid == 0:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for each in (control, woken, waker, *running.values()):
+                each.close()
+            for number, descriptor in enumerate(descriptors[:3]):
+                os.dup2(descriptor, number)
+            for descriptor in descriptors:
+                os.close(descriptor)
+            return request
+        for descriptor in descriptors[:3]:
+            os.close(descriptor)
+        running[pid] = socket.socket(fileno=descriptors[3])
+        running[pid].sendall(pid.to_bytes(4, "big"))
+
+
+def _tell_ends(running: dict[int, socket.socket]) -> None:
+    for pid in list(running):
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            with running.pop(pid) as connection, suppress(OSError):  # whoever asked may be gone
+                connection.sendall(status.to_bytes(4, "big"))
+
+
+LATE = ("aiohttp.web", "rich.progress", "websockets.asyncio.client", "websockets.asyncio.server")
+"""What bgpipe imports when it is needed."""
+
+
+def _import_everything() -> None:
+    import bgpipe
+    from bgpipe import accel
+
+    names = [module.name for module in pkgutil.walk_packages(bgpipe.__path__, "bgpipe.")]
+    for name in [*names, *LATE]:
+        if name != "bgpipe.__main__" and (accel.AVAILABLE or not name.startswith("bgpipe.accel.")):
+            importlib.import_module(name)
+
+
+def main() -> None:
+    _import_everything()
+    gc.collect()
+    gc.freeze()  # what is never looked at again needs no copy in each process
+    request = serve(socket.socket(fileno=int(sys.argv[1])))
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    sys.path.insert(0, os.getcwd())  # as with python -m
+    sys.argv = ["bgpipe", *request["words"]]
+    if request["largest"]:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest"], request["largest"]))
+    from bgpipe.cli.main import main
+
+    code = main()
+    # An interpreter waits for threads, and tells of what was never closed. To take it apart costs more than all else.
+    threading._shutdown()  # type: ignore[attr-defined]
+    gc.collect()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()
