@@ -167,6 +167,14 @@ def children(pid: int = 0) -> list[str]:
     return [each for each in found if int(each) not in _servers]
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process runs: it is neither gone nor something that its parent has to look at."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
+    except OSError:
+        return False
+
+
 # The server
 
 _servers: list[int] = []

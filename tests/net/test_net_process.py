@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
 from bgpipe.net import process
 from bgpipe.net.process import Process, explain_code, find_program
-from fork_server import children
+from fork_server import children, is_alive
 
 CLOSE_TIMEOUT = 20
 
@@ -33,13 +32,6 @@ async def gone(pid: int) -> None:
     async with asyncio.timeout(CLOSE_TIMEOUT):
         while is_alive(pid):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
-    except OSError:
-        return False
 
 
 def descriptors() -> int:

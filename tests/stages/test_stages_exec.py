@@ -19,7 +19,7 @@ from bgpipe.wire.caps import ADD_PATH, AS4, Capability
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, UPDATE, Message
 from commandline import spawn
 from fork_server import Process as CommandProcess
-from fork_server import children
+from fork_server import children, is_alive
 from live import Session, address, between, make_open, make_update
 
 NOWHERE = ("--", "write", "--format", "json", "/dev/null")
@@ -531,8 +531,9 @@ def test_signals(tmp_path):
                 pass
             running.send_signal(signal.SIGTERM)
             assert running.wait(10) == 0
-        with pytest.raises(ProcessLookupError):
-            os.kill(int(pid.read_text()), 0)
+        deadline = time.monotonic() + CLOSE_TIMEOUT
+        while is_alive(int(pid.read_text())):
+            assert time.monotonic() < deadline
     finally:
         running.kill()
         running.wait()

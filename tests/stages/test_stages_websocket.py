@@ -588,6 +588,7 @@ async def test_one_server_for_many_sessions():
             await eventually(lambda: len(peers) == len(near))
 
         await begin()
+        await eventually(lambda: sum("listening on" in text for text in log.texts) == 2)
         async with asyncio.timeout(CLOSE_TIMEOUT), connect(url) as client:
             await eventually(
                 lambda: any("websocket" in f.get("stage", "") for _, t, f in log.lines if t == "connected")
