@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from typing import Final
 
 from hypothesis import strategies as st
 
@@ -41,6 +42,16 @@ IPV4 = st.one_of(_dense("10.0.0.0", 32), _dense("255.255.255.192", 32), _dense("
 IPV6 = st.one_of(_dense("2001:db8::", 128), _dense("::", 128), _wide(128))
 TEXTS = st.lists(st.one_of(IPV4, IPV6), max_size=20)
 SETS = TEXTS.map(PrefixSet.parse)
+
+
+CLOSE: Final = [f"10.0.0.{low}/{length}" for length in range(28, 33) for low in range(0, 16, 1 << 32 - length)]
+"""Sixteen addresses: prefixes of these meet each other often."""
+
+
+def close(**sizes: int) -> st.SearchStrategy[PrefixSet]:
+    """Sets of prefixes that meet each other often, and a few of IPv6."""
+    some = st.sampled_from([*CLOSE, "10.0.0.0/27", "2001:db8::/127", "2001:db8::/128", "2001:db8::1/128", "0.0.0.0/0"])
+    return st.lists(some, unique=True, **sizes).map(PrefixSet.parse)
 
 
 def networks(prefixes: Iterable[str]) -> list[Network]:

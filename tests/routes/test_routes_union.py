@@ -28,7 +28,7 @@ def test_union_adds_and_loses_no_address(prefixes):
 
 @given(SETS, st.integers(0, 32))
 def test_union_makes_nothing_shorter_than_it_may(prefixes, shortest):
-    found = unite(prefixes, shortest)
+    found = unite(prefixes, shortest, shortest)
     lengths = {ipaddress.ip_network(text).prefixlen for text in prefixes}
     assert min((ipaddress.ip_network(text).prefixlen for text in found), default=shortest) >= min({shortest, *lengths})
     assert collapse(found) == collapse(prefixes)

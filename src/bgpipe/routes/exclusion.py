@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from ..wire.prefix import AFI_BITS
-from .prefixes import FEW, HOST, LENGTH_BITS, PrefixSet, cut_out, merged, without
+from .prefixes import FEW, HOST, LENGTH_BITS, PrefixSet, common, cut_out, merged, without
 from .union import united
 
 
@@ -96,3 +96,15 @@ def _apart_by_numbers(numbers: Sequence[int], cuts: Sequence[int], afi: int) -> 
         if number < start:
             (kept if number | hosts[number & 0xFF] < start else around).append(number)
     return kept, around
+
+
+def touching(numbers: Sequence[int], keys: Sequence[int], afi: int) -> list[int]:
+    """The numbers that lie inside one of some prefixes, which do not lie in each other, or around one of them."""
+    hosts = HOST[afi]
+    found: list[int] = []
+    wider: set[int] = set()
+    for key in keys:
+        place = bisect_left(numbers, key)
+        found += numbers[place : bisect_right(numbers, key | hosts[key & 0xFF], place)]
+        wider.update((key & ~hosts[length]) | length for length in range(key & 0xFF))
+    return merged((found, common(sorted(wider), numbers)))

@@ -100,7 +100,7 @@ class PrefixSet:
     def digest(self) -> str:
         """Names the contents: two sets with the same one are equal. 32 hexadecimal digits."""
         if not self._digest:
-            content = blake2b(_little_endian(self.ipv4), digest_size=16)
+            content = blake2b(little_endian(self.ipv4), digest_size=16)
             content.update(b"".join(number.to_bytes(17, "big") for number in self.ipv6))
             self._digest = content.hexdigest()
         return self._digest
@@ -152,10 +152,10 @@ class PrefixSet:
         return f"<PrefixSet of {len(self.ipv4)} IPv4 and {len(self.ipv6)} IPv6 prefixes>"
 
     def __getstate__(self) -> tuple[bytes, tuple[int, ...]]:
-        return _little_endian(self.ipv4), self.ipv6
+        return little_endian(self.ipv4), self.ipv6
 
     def __setstate__(self, state: tuple[bytes, tuple[int, ...]]) -> None:
-        self.ipv4 = _from_little_endian(state[0])
+        self.ipv4 = from_little_endian(state[0])
         self.ipv6 = state[1]
         self._digest = ""
 
@@ -282,7 +282,7 @@ def _parse_ipv4(piece: bytes, lines: int) -> Iterable[int] | None:
     wide[0::8] = lengths
     for place in range(4):
         wide[4 - place :: 8] = octets[place::width]
-    return map(and_, _from_little_endian(wide), map(NETWORK[1].__getitem__, lengths))
+    return map(and_, from_little_endian(wide), map(NETWORK[1].__getitem__, lengths))
 
 
 def _parse_each(piece: bytes, line: int, ipv4: list[int], ipv6: list[int], others: list[tuple[int, str]]) -> None:
@@ -302,14 +302,14 @@ def _parse_each(piece: bytes, line: int, ipv4: list[int], ipv6: list[int], other
             (ipv4 if prefix.afi == 1 else ipv6).append(prefix.address << LENGTH_BITS | prefix.length)
 
 
-def _little_endian(numbers: array[int]) -> bytes:
+def little_endian(numbers: array[int]) -> bytes:
     if sys.byteorder == "big":
         numbers = array("Q", numbers)
         numbers.byteswap()
     return numbers.tobytes()
 
 
-def _from_little_endian(octets: bytes | bytearray) -> array[int]:
+def from_little_endian(octets: bytes | bytearray) -> array[int]:
     numbers = array("Q")
     numbers.frombytes(octets)
     if sys.byteorder == "big":

@@ -12,12 +12,12 @@ SHORTEST: Final = 1
 """A default route is never made of its halves."""
 
 
-def unite(prefixes: PrefixSet, shortest: int = SHORTEST) -> PrefixSet:
+def unite(prefixes: PrefixSet, shortest_ipv4: int = SHORTEST, shortest_ipv6: int = SHORTEST) -> PrefixSet:
     """The fewest prefixes that cover the same addresses.
 
-    shortest: no prefix shorter than this is made; those that are shorter already stay.
+    shortest_ipv4, shortest_ipv6: no prefix shorter than this is made; those that are shorter already stay.
     """
-    return PrefixSet(united(prefixes.ipv4, 1, shortest), united(prefixes.ipv6, 2, shortest))
+    return PrefixSet(united(prefixes.ipv4, 1, shortest_ipv4), united(prefixes.ipv6, 2, shortest_ipv6))
 
 
 def united(numbers: Iterable[int], afi: int, shortest: int = SHORTEST) -> list[int]:

@@ -1,0 +1,182 @@
+"""Prefixes as UPDATEs that are filled to the last octet, in blocks that many peers can be given.
+
+The prefixes of a message stand by how many octets they have, then in the order of addresses: so octets are made of
+columns instead of one prefix after the other. The order of NLRI means nothing in BGP.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import compress
+from typing import Final, NamedTuple
+
+from ..wire import attrs
+from ..wire.attrs.attribute import encode_header
+from ..wire.attrs.mp_reach import encode_family
+from ..wire.block import ENTRY, FLAG_CHECKED, NO_PEER, Block, context_flags
+from ..wire.context import HEADER, WireContext
+from ..wire.errors import TextError
+from ..wire.message import MARKER, UPDATE
+from ..wire.prefix import AFI_BITS
+from .attributes import FAMILIES, Head
+from .prefixes import little_endian
+
+MAX_BLOCK: Final = 256 << 10
+"""Octets of a block: a connection takes about so many ahead."""
+ADDRESS_OCTETS: Final = bytes(min(length + 7 >> 3, 16) for length in range(256))
+"""By length, octets of the address in NLRI."""
+
+
+class Packed(NamedTuple):
+    """Messages, and which prefixes are in each.
+
+    blocks: the messages. firsts: the place, in the order of packing, of the first prefix of each message, and behind
+    that the number of all prefixes.
+    """
+
+    blocks: tuple[Block, ...]
+    firsts: Sequence[int]
+
+    @property
+    def weight(self) -> int:
+        """Octets of memory, about."""
+        return sum(block.weight for block in self.blocks) + 4 * len(self.firsts)
+
+    def cut(self, block: Block, start: int, wrong: Sequence[int]) -> tuple[Block, list[int]]:
+        """(a block without the messages that hold the prefixes at some places, the places of all others in these).
+
+        start: the number of the block's first message.
+        """
+        messages = sorted({bisect_right(self.firsts, place) - 1 for place in wrong})
+        left_out = set(wrong)
+        kept = [
+            place
+            for message in messages
+            for place in range(self.firsts[message], self.firsts[message + 1])
+            if place not in left_out
+        ]
+        return block.without(message - start for message in messages), kept
+
+
+def packing_order(numbers: Sequence[int], afi: int) -> tuple[Sequence[int], tuple[int, ...]]:
+    """(sorted numbers in the order of packing, how many have addresses of 0, 1, 2 ... octets)."""
+    sizes = bytes(number & 0xFF for number in numbers).translate(ADDRESS_OCTETS)
+    counts = tuple(map(sizes.count, range(AFI_BITS[afi] // 8 + 1)))
+    ordered: list[int] = []
+    for size, count in enumerate(counts):
+        if count == len(numbers):
+            return numbers, counts
+        if count:
+            ordered += compress(numbers, sizes.translate(_ONLY[size]))
+    return (array("Q", ordered) if afi == 1 else tuple(ordered)), counts
+
+
+_ONLY: Final = tuple(bytes(octet == size for octet in range(256)) for size in range(17))
+
+
+def place_of(number: int, order: Sequence[int], counts: Sequence[int]) -> int:
+    """Where a number stands in the order of packing, -1 if it does not."""
+    size = ADDRESS_OCTETS[number & 0xFF]
+    start = sum(counts[:size])
+    end = start + counts[size] if size < len(counts) else start
+    place = bisect_left(order, number, start, end)
+    return place if place < end and order[place] == number else -1
+
+
+def encode_nlri(order: Sequence[int], counts: Sequence[int], afi: int) -> Iterator[tuple[int, bytes]]:
+    """(octets of one prefix, octets of all that have so many), of numbers in the order of packing."""
+    width = 8 if afi == 1 else 17
+    start = 0
+    for size, count in enumerate(counts):
+        if not count:
+            continue
+        run = order[start : start + count]
+        start += count
+        if afi == 1:
+            raw = little_endian(run if isinstance(run, array) else array("Q", run))
+            columns = [raw[0::8], *(raw[4 - place :: 8] for place in range(size))]
+        else:
+            raw = b"".join([number.to_bytes(width, "big") for number in run])
+            columns = [raw[16::17], *(raw[place::17] for place in range(size))]
+        octets = bytearray((size + 1) * count)
+        for place, column in enumerate(columns):
+            octets[place :: size + 1] = column
+        yield size + 1, bytes(octets)
+
+
+def pieces(runs: Iterable[tuple[int, bytes]], room: int) -> Iterator[tuple[int, bytes]]:
+    """(number of prefixes, octets) of pieces that are as long as `room` allows.
+
+    Raises TextError if not even one prefix has a place.
+    """
+    held, count = b"", 0
+    for size, octets in runs:
+        pos = 0
+        while pos < len(octets):
+            fit = (room - len(held)) // size
+            if fit <= 0:
+                if not held:
+                    raise TextError(f"the path attributes leave {room} octets of an UPDATE, a prefix needs {size}")
+                yield count, held
+                held, count = b"", 0
+                continue
+            more = octets[pos : pos + fit * size]
+            held, count = held + more if held else more, count + len(more) // size
+            pos += fit * size
+    if held:
+        yield count, held
+
+
+def announce(numbers: Sequence[int], afi: int, head: Head) -> Packed:
+    """UPDATEs that announce prefixes (sorted numbers). Raises TextError if attributes leave no place for them."""
+    return announce_ordered(*packing_order(numbers, afi), afi, head)
+
+
+def announce_ordered(order: Sequence[int], counts: Sequence[int], afi: int, head: Head) -> Packed:
+    """The same of numbers in the order of packing."""
+    firsts = array("I", [0])
+    bodies = []
+    for count, nlri in pieces(encode_nlri(order, counts, afi), head.room):
+        firsts.append(firsts[-1] + count)
+        bodies.append(head.body(nlri))
+    return Packed(tuple(blocks(bodies, head.context)), firsts)
+
+
+def withdraw(numbers: Sequence[int], afi: int, context: WireContext, multiprotocol: bool = False) -> list[Block]:
+    """UPDATEs that withdraw prefixes (sorted numbers). multiprotocol: IPv4 too by MP_UNREACH_NLRI."""
+    family = encode_family(FAMILIES[afi])
+    by_attribute = afi != 1 or multiprotocol
+    room = context.max_message - HEADER - 4 - (4 + len(family) if by_attribute else 0)
+    bodies = []
+    for _, nlri in pieces(encode_nlri(*packing_order(numbers, afi), afi), room):
+        if by_attribute:
+            value = family + nlri
+            attribute = encode_header(attrs.OPTIONAL, attrs.MP_UNREACH, len(value)) + value
+            bodies.append(b"\0\0" + len(attribute).to_bytes(2, "big") + attribute)
+        else:
+            bodies.append(len(nlri).to_bytes(2, "big") + nlri + b"\0\0")
+    return list(blocks(bodies, context))
+
+
+def blocks(bodies: Iterable[bytes], context: WireContext) -> Iterator[Block]:
+    """UPDATEs with these bodies, in blocks of at most MAX_BLOCK octets."""
+    flags = context_flags(context)
+    assert flags is not None  # only ADD-PATH can't be said, and we send none
+    octets: list[bytes] = []
+    index = bytearray()
+    offset = 0
+    for body in bodies:
+        length = HEADER + len(body)
+        if octets and offset + length > MAX_BLOCK:
+            yield Block(b"".join(octets), index)
+            octets, index, offset = [], bytearray(), 0
+        octets += MARKER, length.to_bytes(2, "big"), _UPDATE, body
+        index += ENTRY.pack(0, 0, offset, NO_PEER, length, flags | FLAG_CHECKED, 0)
+        offset += length
+    if octets:
+        yield Block(b"".join(octets), index)
+
+
+_UPDATE: Final = bytes((UPDATE,))

@@ -1,0 +1,214 @@
+"""Sets of prefixes, parted by which of them each prefix is in: parts that many peers have in common.
+
+A peer that has chosen some of the sets gets every part that is in one of them, whole. So a part is encoded once.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from . import packing
+from .attributes import Head
+from .packing import Packed
+from .prefixes import EMPTY, PrefixSet, common, merged, without
+
+AFIS: Final = (1, 2)
+MAX_ENCODED: Final = 64 << 20
+"""Octets of messages that are kept for the next peer of the same form."""
+_ANEW: Final = 4
+"""If more than one of so many prefixes changes, all are parted anew."""
+
+
+class Part:
+    """Prefixes of one AFI that are in the same sets. It never changes. Two with the same prefixes may be two.
+
+    order: their numbers in the order of packing. counts: see packing.packing_order.
+    """
+
+    __slots__ = ("afi", "counts", "order")
+
+    def __init__(self, numbers: Sequence[int], afi: int) -> None:
+        self.afi = afi
+        self.order, self.counts = packing.packing_order(numbers, afi)
+        if afi == 1 and not isinstance(self.order, array):
+            self.order = array("Q", self.order)
+
+    @property
+    def numbers(self) -> list[int]:
+        """Their numbers, sorted."""
+        return sorted(self.order)
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def place(self, number: int) -> int:
+        """Where a number stands in the order of packing, -1 if it does not."""
+        return packing.place_of(number, self.order, self.counts)
+
+    def __repr__(self) -> str:
+        return f"<Part of {len(self)} IPv{4 if self.afi == 1 else 6} prefixes>"
+
+
+class Encodings:
+    """Messages of parts, kept for the next peer, at most `limit` octets; what was used least lately goes first."""
+
+    def __init__(self, limit: int = MAX_ENCODED) -> None:
+        self.limit = limit
+        self.octets = 0
+        self._kept: OrderedDict[tuple[Part, Head], Packed] = OrderedDict()
+
+    def of(self, part: Part, head: Head) -> Packed:
+        """Raises TextError if the path attributes leave no place for prefixes."""
+        key = part, head
+        packed = self._kept.get(key)
+        if packed is not None:
+            self._kept.move_to_end(key)
+            return packed
+        packed = self._kept[key] = packing.announce_ordered(part.order, part.counts, part.afi, head)
+        self.octets += packed.weight
+        while self.octets > self.limit and len(self._kept) > 1:
+            self.octets -= self._kept.popitem(last=False)[1].weight
+        return packed
+
+    def forget(self, parts: Iterable[Part]) -> None:
+        """These parts are no more."""
+        gone = set(parts)
+        for key in [key for key in self._kept if key[0] in gone]:
+            self.octets -= self._kept.pop(key).weight
+
+
+class Delta(NamedTuple):
+    """How a part differs from the one of the same mask before: sorted numbers."""
+
+    gone: Sequence[int]
+    come: Sequence[int]
+
+
+Key = tuple[int, int]
+"""AFI, and mask: the sum of the bits of the sets."""
+
+
+class Partition:
+    """Named sets, and their parts. It never changes: `changed` gives another one, which has all parts that stay.
+
+    bits: the bit of each name. sets: the sets. parts: those that are not empty.
+    """
+
+    def __init__(self, sets: Mapping[str, PrefixSet]) -> None:
+        self.bits = {name: 1 << place for place, name in enumerate(sets)}
+        self.sets = dict(sets)
+        self.parts: dict[Key, Part] = {}
+        self.lineage = object()
+        """partitions that have it in common have the same bits for names, and deltas"""
+        self._deltas: dict[Key, Delta] = {}
+        self._before: Partition | None = None
+        self._part_anew(None)
+
+    def changed(self, sets: Mapping[str, PrefixSet | None]) -> Partition:
+        """With other contents of these sets; None removes one. Gives itself if nothing differs."""
+        real = {name: found for name, found in sets.items() if found != self.sets.get(name)}
+        if not real:
+            return self
+        after = Partition.__new__(Partition)
+        after.lineage = self.lineage
+        after.sets = {name: found for name, found in {**self.sets, **real}.items() if found is not None}
+        after.bits = {name: bit for name, bit in self.bits.items() if name in after.sets}
+        for name in after.sets:  # a name that is gone leaves its bit to the next one that comes
+            after.bits.setdefault(name, _free_bit(after.bits.values()))
+        after.parts, after._deltas, after._before = {}, {}, self
+        self._before = None
+        touched = {afi: self._touched(after, real, afi) for afi in AFIS}
+        if sum(map(len, touched.values())) * _ANEW > sum(map(len, self.parts.values())):
+            after._part_anew(self)
+        else:
+            after._part_again(self, touched)
+        return after
+
+    def _touched(self, after: Partition, names: Iterable[str], afi: int) -> list[int]:
+        """Sorted numbers that are in other sets than before."""
+        differ = []
+        for name in names:
+            old, new = (each.sets.get(name, EMPTY).numbers(afi) for each in (self, after))
+            differ += [without(old, new), without(new, old)]
+        return merged(differ)
+
+    def _part_anew(self, before: Partition | None) -> None:
+        for afi in AFIS:
+            masks: dict[int, int] = {}
+            for name, found in self.sets.items():
+                bit = self.bits[name]
+                for number in found.numbers(afi):
+                    masks[number] = masks.get(number, 0) | bit
+            numbers: dict[int, list[int]] = {}
+            for number, mask in masks.items():
+                numbers.setdefault(mask, []).append(number)
+            for mask, found_numbers in numbers.items():
+                found_numbers.sort()
+                old = before.parts.get((afi, mask)) if before is not None else None
+                same = old is not None and len(old) == len(found_numbers) and old.numbers == found_numbers
+                self.parts[afi, mask] = old if old is not None and same else Part(found_numbers, afi)
+
+    def _part_again(self, before: Partition, touched: Mapping[int, Sequence[int]]) -> None:
+        """Takes over the parts that stay as they are."""
+        self.parts = dict(before.parts)
+        for afi, numbers in touched.items():
+            gone: dict[int, list[int]] = {}
+            come: dict[int, list[int]] = {}
+            old_masks, new_masks = before.masks(numbers, afi), self.masks(numbers, afi)
+            for number in numbers:
+                old, new = old_masks.get(number, 0), new_masks.get(number, 0)
+                if old != new:
+                    gone.setdefault(old, []).append(number)
+                    come.setdefault(new, []).append(number)
+            for mask in {*gone, *come} - {0}:
+                key = afi, mask
+                delta = self._deltas[key] = Delta(gone.get(mask, ()), come.get(mask, ()))
+                kept = without(before.parts[key].numbers, delta.gone) if key in before.parts else ()
+                left = merged((kept, delta.come))
+                if left:
+                    self.parts[key] = Part(left, afi)
+                else:
+                    self.parts.pop(key, None)
+
+    def delta(self, before: Partition, key: Key) -> Delta:
+        """How the part of a mask differs from the one in a partition of the same lineage."""
+        if before is self._before and key in self._deltas:
+            return self._deltas[key]
+        old, new = (each.parts[key].numbers if key in each.parts else [] for each in (before, self))
+        delta = Delta(without(old, new), without(new, old))
+        if before is self._before:
+            self._deltas[key] = delta  # for the next peer
+        return delta
+
+    def mask(self, names: Iterable[str]) -> int:
+        """The sum of the bits of those names that there are."""
+        mask = 0
+        for name in names:
+            mask |= self.bits.get(name, 0)
+        return mask
+
+    def masks(self, numbers: Sequence[int], afi: int) -> dict[int, int]:
+        """The masks of those of some sorted numbers that are in any of the sets."""
+        masks: dict[int, int] = {}
+        if numbers:
+            for name, found in self.sets.items():
+                bit = self.bits[name]
+                for number in common(numbers, found.numbers(afi)):
+                    masks[number] = masks.get(number, 0) | bit
+        return masks
+
+    def within(self, mask: int) -> Iterator[tuple[Key, Part]]:
+        """The parts that are in one of the sets of a mask."""
+        for key, part in self.parts.items():
+            if key[1] & mask:
+                yield key, part
+
+
+def _free_bit(bits: Iterable[int]) -> int:
+    used = 0
+    for bit in bits:
+        used |= bit
+    return ~used & (used + 1)

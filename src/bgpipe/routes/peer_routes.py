@@ -1,0 +1,132 @@
+"""The routes of one peer, as its speaker takes them: all of them, and then what changes.
+
+    >>> routes = PeerRoutes(tables.of(subscription), form)
+    >>> for block in routes.replay(IPV4_UNICAST): ...          # when the session is up, and for each ROUTE-REFRESH
+    >>> for block in routes.change(after.of(subscription)): ...  # when lists or the subscription have changed
+
+There is no table for each peer: `routes.table` refers to parts that all peers share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from ..wire.block import Block
+from ..wire.family import Family
+from . import packing
+from .attributes import FAMILIES, Form, Head, head
+from .difference import Difference, difference
+from .packing import Packed
+from .partition import Encodings, Part
+from .prefixes import merged, without
+from .table import Table
+
+SMALL: Final = 900
+"""Prefixes of a part below which it has no messages of its own: small parts are packed together for each peer."""
+_AFIS: Final = {family: afi for afi, family in FAMILIES.items()}
+
+
+class PeerRoutes:
+    """A provider of routes (see routes.provider) for one peer.
+
+    table: what the peer has been told, or is being told. form: how it is told. encodings: shared by all peers.
+    """
+
+    def __init__(self, table: Table, form: Form, encodings: Encodings | None = None) -> None:
+        self.table = table
+        self.form = form
+        self.encodings = Encodings() if encodings is None else encodings
+        self._replays: list[_Replay] = []
+
+    def __bool__(self) -> bool:
+        """Whether there may be any routes."""
+        return bool(self.table.count)
+
+    def replay(self, family: Family) -> Iterator[Block]:
+        """UPDATEs that announce all routes of a family, in blocks that are shared with other peers.
+
+        What `change` says meanwhile is not said again as it was before. Raises TextError if the path attributes leave
+        no place for a prefix in an UPDATE.
+        """
+        if family not in _AFIS:
+            return
+        replay = _Replay(self.table, self.form, _AFIS[family], self.encodings)
+        self._replays.append(replay)
+        try:
+            yield from replay.run()
+        finally:
+            self._replays.remove(replay)
+
+    def change(self, table: Table, afis: Sequence[int] = (1, 2)) -> Iterator[Block]:
+        """Takes another table, and gives UPDATEs that tell of what differs: announcements, then withdrawals.
+
+        afis: of the families that are agreed. It has taken it even if nobody takes the UPDATEs: they are to be sent.
+        """
+        found = difference(self.table, table, self.form)
+        self.table = table
+        for replay in self._replays:
+            replay.leave_out(found)
+        return found.messages(self.form, afis)
+
+
+class _Replay:
+    """All routes of a family of one table, but for those of which something newer has been said."""
+
+    def __init__(self, table: Table, form: Form, afi: int, encodings: Encodings) -> None:
+        self.table = table
+        self.form = form
+        self.afi = afi
+        self.encodings = encodings
+        self._newer: set[int] = set()
+
+    def leave_out(self, found: Difference) -> None:
+        """Something newer has been said of these prefixes."""
+        self._newer.update(found.numbers(self.afi))
+
+    def run(self) -> Iterator[Block]:
+        rest: list[tuple[Head, Sequence[int]]] = []
+        for key, part, attributes in self.table.parts(self.afi):
+            how = head(attributes, self.form, self.afi)
+            if how is None:
+                continue
+            omitted = self.table.omitted.get(key, ())
+            if len(part) < SMALL:
+                rest.append((how, without(part.numbers, omitted)))
+            else:
+                yield from self._pass(part, self.encodings.of(part, how), how, omitted, rest)
+        for attributes, prefixes in self.table.private.items():
+            how = head(attributes, self.form, self.afi)
+            if how is not None:
+                rest.append((how, prefixes.numbers(self.afi)))
+        while rest:
+            together: dict[Head, list[Sequence[int]]] = {}
+            for how, numbers in rest:
+                together.setdefault(how, []).append(numbers)
+            rest = []
+            for how, runs in together.items():
+                part = Part(without(merged(runs), sorted(self._newer)), self.afi)
+                packed = packing.announce_ordered(part.order, part.counts, self.afi, how)
+                yield from self._pass(part, packed, how, (), rest)
+
+    def _pass(
+        self, part: Part, packed: Packed, how: Head, omitted: Sequence[int], rest: list[tuple[Head, Sequence[int]]]
+    ) -> Iterator[Block]:
+        """The blocks without the messages that say something wrong; what else these say is added to `rest`."""
+        places = sorted(map(part.place, omitted))
+        known = 0
+        start = 0
+        for block in packed.blocks:
+            if len(self._newer) != known:
+                known = len(self._newer)
+                newer = (place for place in map(part.place, self._newer) if place >= 0)
+                places = sorted({*places, *newer})
+            stop = start + len(block)
+            first, last = packed.firsts[start], packed.firsts[stop]
+            wrong = [place for place in places if first <= place < last] if places else []
+            if wrong:
+                block, kept = packed.cut(block, start, wrong)
+                rest.append((how, sorted(part.order[place] for place in kept)))
+            start = stop
+            if len(block):
+                yield block

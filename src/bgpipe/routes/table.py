@@ -1,0 +1,261 @@
+"""The table of routes of each peer as references to shared parts, and what differs from them.
+
+    >>> tables = Tables({"one": PrefixList("one", PrefixSet.parse(["192.0.2.0/24"]))})
+    >>> table = tables.of(Subscription(lists=("one",)))
+    >>> tables = tables.changed({"one": PrefixList("one", PrefixSet.parse(["192.0.2.0/24", "198.51.100.0/24"]))})
+    >>> after = tables.of(Subscription(lists=("one",)))
+
+What a table has is what policy.announced gives: the same, but shared. See difference for what changes from one table to
+the next, and peer_routes for how a peer is sent one.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from . import policy
+from .attributes import Attributes
+from .exclusion import touching
+from .partition import AFIS, Encodings, Key, Part, Partition
+from .policy import UNRESTRICTED, Common, Group, Guards, PrefixList, Subscription
+from .prefixes import HOST, PrefixSet, merged, without
+from .union import united
+
+MAX_TABLES: Final = 4096
+"""Tables that are kept for the next peer with the same subscription."""
+
+
+class Table:
+    """What one peer, or all with the same subscription, are announced. It never changes.
+
+    partition: where the parts are. groups: attributes and mask of the sets that have them, in the peer's order.
+    omitted: by key of a part, sorted numbers that are not announced as the part says. private: prefixes by attributes
+    which are in no part, or stand for omitted ones. count: routes.
+    """
+
+    __slots__ = ("by_default", "count", "groups", "mask", "missing", "omitted", "partition", "private")
+
+    def __init__(
+        self,
+        partition: Partition,
+        groups: Sequence[tuple[Attributes, int]] = (),
+        omitted: Mapping[Key, Sequence[int]] | None = None,
+        private: Mapping[Attributes, PrefixSet] | None = None,
+        missing: tuple[str, ...] = (),
+        by_default: bool = False,
+    ) -> None:
+        self.partition = partition
+        self.groups = tuple(groups)
+        self.omitted = dict(omitted or {})
+        self.private = {attributes: found for attributes, found in (private or {}).items() if found}
+        self.missing = missing
+        self.by_default = by_default
+        self.mask = 0
+        for _, mask in self.groups:
+            self.mask |= mask
+        count = sum(len(part) for _, part in partition.within(self.mask))
+        self.count = count - sum(map(len, self.omitted.values())) + sum(map(len, self.private.values()))
+
+    def attributes(self, mask: int) -> Attributes | None:
+        """Those of a part, None if it is not announced."""
+        found = None
+        for attributes, ours in self.groups:
+            if ours & mask:
+                found = attributes if found is None else found.joined(attributes)
+        return found
+
+    def parts(self, afi: int) -> Iterator[tuple[Key, Part, Attributes]]:
+        """The parts of a family that are announced, but for what is omitted."""
+        known: dict[int, Attributes | None] = {}
+        for key, part in self.partition.within(self.mask):
+            if key[0] == afi:
+                ours = key[1] & self.mask
+                if ours not in known:
+                    known[ours] = self.attributes(ours)
+                attributes = known[ours]
+                assert attributes is not None
+                yield key, part, attributes
+
+    def routes(self) -> dict[Attributes, PrefixSet]:
+        """All prefixes by attributes: the Adj-RIB-Out, for those who want to look at it."""
+        numbers: dict[Attributes, tuple[list[Sequence[int]], list[Sequence[int]]]] = {}
+        for place, afi in enumerate(AFIS):
+            for key, part, attributes in self.parts(afi):
+                found = without(part.numbers, self.omitted.get(key, ()))
+                numbers.setdefault(attributes, ([], []))[place].append(found)
+            for attributes, prefixes in self.private.items():
+                numbers.setdefault(attributes, ([], []))[place].append(prefixes.numbers(afi))
+        routes = {attributes: PrefixSet(*map(merged, found)) for attributes, found in numbers.items()}
+        return {attributes: found for attributes, found in routes.items() if found}
+
+
+MAX_JOINED: Final = 64
+"""Lists with the same attributes that are kept united, for the next peer that has chosen just these."""
+
+
+class _Way(NamedTuple):
+    """What decides what a list is like before it is parted."""
+
+    guards: Guards
+    union: bool
+
+
+class Tables:
+    """The tables of all subscriptions, on lists as they are now. Equal subscriptions have the same table.
+
+    lists: by name. encodings: of parts, for all peers.
+    """
+
+    def __init__(self, lists: Mapping[str, PrefixList], common: Common = UNRESTRICTED) -> None:
+        self.lists = dict(lists)
+        self.common = common
+        self.encodings = Encodings()
+        self._partitions: dict[_Way, Partition] = {}
+        self._tables: dict[Subscription, Table] = {}
+        self._joined: OrderedDict[tuple[_Way, tuple[str, ...], int], tuple[Sequence[int], _Change]] = OrderedDict()
+
+    def changed(self, lists: Mapping[str, PrefixList | None], common: Common | None = None) -> Tables:
+        """With other lists of these names, None for one that is no more. What stays the same is shared."""
+        after = Tables.__new__(Tables)
+        after.lists = {name: found for name, found in {**self.lists, **lists}.items() if found is not None}
+        after.common = self.common if common is None else common
+        after.encodings = self.encodings
+        after._tables, after._joined, after._partitions = {}, OrderedDict(), {}
+        names = {*lists, *self.lists} if after.common != self.common else set(lists)
+        for way, partition in self._partitions.items():
+            sets = {name: after._prepared(name, way) if name in after.lists else None for name in names}
+            after._partitions[way] = partition.changed(sets)
+            kept = set(after._partitions[way].parts.values())
+            after.encodings.forget(part for part in partition.parts.values() if part not in kept)
+        return after
+
+    def of(self, subscription: Subscription) -> Table:
+        """The table of a subscription."""
+        table = self._tables.get(subscription)
+        if table is None:
+            if len(self._tables) >= MAX_TABLES:
+                self._tables.clear()
+            table = self._tables[subscription] = self._make(subscription)
+        return table
+
+    def partition(self, way: _Way) -> Partition:
+        if way not in self._partitions:
+            self._partitions[way] = Partition({name: self._prepared(name, way) for name in self.lists})
+        return self._partitions[way]
+
+    def _prepared(self, name: str, way: _Way) -> PrefixSet:
+        alone = Subscription(guards=way.guards, union=way.union)
+        return policy.refine(policy.cleaned(self.lists[name], way.guards, self.common), (), alone, self.common)
+
+    def _make(self, subscription: Subscription) -> Table:
+        found, by_default = policy.groups(subscription, self.lists, self.common)
+        missing = tuple(name for name in subscription.lists if name not in self.lists)
+        way = _Way(subscription.guards, subscription.union)
+        partition = self.partition(way)
+        groups = [(group.attributes, partition.mask(group.lists)) for group in found]
+        omitted: dict[Key, list[int]] = {}
+        private: dict[Attributes, tuple[list[int], list[int]]] = {}
+        for place, afi in enumerate(AFIS):
+            changes = [self._change(group, subscription, way, partition, afi) for group in found]
+            for key, number, attributes in _differences(changes, groups, partition, afi):
+                if key is not None:
+                    omitted.setdefault(key, []).append(number)
+                if attributes is not None:
+                    private.setdefault(attributes, ([], []))[place].append(number)
+        sets = {attributes: PrefixSet.of(*numbers) for attributes, numbers in private.items()}
+        return Table(partition, groups, omitted, sets, missing, by_default)
+
+    def _change(self, group: Group, subscription: Subscription, way: _Way, partition: Partition, afi: int) -> _Change:
+        """How the prefixes of a group differ from those of its lists, each by itself."""
+        if group.customs or not group.lists:
+            return self._whole_change(group, subscription, way, partition, afi)
+        base, change = self._joined_lists(group.lists, way, partition, afi)
+        keys = merged(
+            (subscription.exclusions.numbers(afi), policy.all_customs(subscription, self.common).numbers(afi))
+        )
+        if not keys or not base:
+            return change
+        keys = united(keys, afi, 0)
+        before = touching(base, keys, afi)
+        sources = [policy.cleaned(self.lists[name], way.guards, self.common).numbers(afi) for name in group.lists]
+        if way.union:
+            raw = merged(part for source in sources for part in _inside(source, before, afi))
+        else:
+            raw = merged(touching(source, keys, afi) for source in sources)
+        after = policy.refine(_of_family(raw, afi), (), subscription, self.common).numbers(afi)
+        return change.then(without(before, after), without(after, before))
+
+    def _whole_change(
+        self, group: Group, subscription: Subscription, way: _Way, partition: Partition, afi: int
+    ) -> _Change:
+        """The same for a group with custom prefixes, with which anything may be united."""
+        sources = [policy.cleaned(self.lists[name], way.guards, self.common).numbers(afi) for name in group.lists]
+        customs = [_of_family(each.numbers(afi), afi) for each in group.customs]
+        after = policy.refine(_of_family(merged(sources), afi), customs, subscription, self.common).numbers(afi)
+        base = merged(partition.sets[name].numbers(afi) for name in group.lists)
+        return _Change(frozenset(without(base, after)), frozenset(without(after, base)))
+
+    def _joined_lists(
+        self, names: tuple[str, ...], way: _Way, partition: Partition, afi: int
+    ) -> tuple[Sequence[int], _Change]:
+        """(the prefixes of lists that are united with each other, how they differ from those of each by itself)."""
+        if len(names) == 1:
+            return partition.sets[names[0]].numbers(afi), _NO_CHANGE
+        key = way, names, afi
+        if key not in self._joined:
+            base = merged(partition.sets[name].numbers(afi) for name in names)
+            after = united(base, afi, way.guards.bounds(afi)[0]) if way.union else base
+            change = _Change(frozenset(without(base, after)), frozenset(without(after, base)))
+            self._joined[key] = _of_family(after, afi).numbers(afi), change
+            if len(self._joined) > MAX_JOINED:
+                self._joined.popitem(last=False)
+        return self._joined[key]
+
+
+class _Change(NamedTuple):
+    """Numbers that are in the lists of a group, but not announced by it, and the other way round."""
+
+    gone: frozenset[int]
+    come: frozenset[int]
+
+    def then(self, gone: Iterable[int], come: Iterable[int]) -> _Change:
+        """This change and then another one."""
+        gone, come = frozenset(gone), frozenset(come)
+        return _Change((self.gone | (gone - self.come)) - come, (self.come - gone) | (come - self.gone))
+
+
+_NO_CHANGE: Final = _Change(frozenset(), frozenset())
+
+
+def _differences(
+    changes: Sequence[_Change], groups: Sequence[tuple[Attributes, int]], partition: Partition, afi: int
+) -> Iterator[tuple[Key | None, int, Attributes | None]]:
+    """(part that has it, number, what is said of it) of each prefix of which the parts do not say the right thing."""
+    touched = merged(numbers for change in changes for numbers in change)
+    masks = partition.masks(touched, afi)
+    for number in touched:
+        mask = masks.get(number, 0)
+        said: Attributes | None = None
+        by_part: Attributes | None = None
+        for change, (attributes, ours) in zip(changes, groups, strict=True):
+            if mask & ours:
+                by_part = attributes if by_part is None else by_part.joined(attributes)
+            if number in change.come or (mask & ours and number not in change.gone):
+                said = attributes if said is None else said.joined(attributes)
+        if said != by_part:
+            yield (afi, mask) if by_part is not None else None, number, said
+
+
+def _inside(numbers: Sequence[int], blocks: Iterable[int], afi: int) -> Iterator[Sequence[int]]:
+    """The runs of numbers that lie in some prefixes, which do not lie in each other."""
+    hosts = HOST[afi]
+    for block in blocks:
+        start = bisect_left(numbers, block)
+        yield numbers[start : bisect_right(numbers, block | hosts[block & 0xFF], start)]
+
+
+def _of_family(numbers: Sequence[int], afi: int) -> PrefixSet:
+    return PrefixSet(numbers) if afi == 1 else PrefixSet((), numbers)

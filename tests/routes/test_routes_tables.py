@@ -1,0 +1,213 @@
+"""Tables of peers out of shared parts: what a peer holds after any changes is what the policy says, worked out anew."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from networks import SETS, close, collapse
+from slow_policy import Peer, policy, told
+
+from bgpipe.routes import packing, peer_routes
+from bgpipe.routes.attributes import Attributes, Form
+from bgpipe.routes.peer_routes import PeerRoutes
+from bgpipe.routes.policy import Common, Custom, Guards, PrefixList, Subscription, announced
+from bgpipe.routes.prefixes import PrefixSet
+from bgpipe.routes.table import Tables
+from bgpipe.wire import context as wire_context
+from bgpipe.wire.context import AS2, AS4
+from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST, Family
+
+NAMES = ("a", "b", "c", "d")
+ATTRIBUTES = st.sampled_from(
+    [
+        Attributes(),
+        Attributes(),
+        Attributes(frozenset({65001 << 16 | 1})),
+        Attributes(frozenset({65001 << 16 | 2}), med=5),
+        Attributes(large_communities=frozenset({(65001, 2, 3)}), prepends=2),
+        Attributes(frozenset({65535 << 16 | 666}), next_hop_ipv4="192.0.2.66", next_hop_ipv6="self"),
+    ]
+)
+LISTS = st.builds(
+    lambda name, prefixes, attributes, fetched, failed: PrefixList(name, prefixes, attributes, fetched, failed),
+    st.sampled_from(NAMES),
+    st.one_of(close(min_size=5), close(max_size=3), SETS),
+    ATTRIBUTES,
+    st.booleans(),
+    st.booleans(),
+)
+FEW = st.one_of(st.just(PrefixSet()), close(max_size=2), close(max_size=2))
+GUARDS = st.sampled_from([Guards(), Guards(), Guards(2, 30, 3, 126), Guards(longest_ipv4=31)])
+SUBSCRIPTIONS = st.builds(
+    Subscription,
+    lists=st.lists(st.sampled_from((*NAMES, "none")), max_size=4).map(tuple),
+    customs=st.lists(st.builds(Custom, FEW, ATTRIBUTES), max_size=2).map(tuple),
+    exclusions=FEW,
+    guards=GUARDS,
+    wanted=st.sampled_from([frozenset(), frozenset(), frozenset({65001 << 16 | 1, (65001, 2, 3)})]),
+    attributes=st.sampled_from([Attributes(), Attributes(frozenset({65001 << 16 | 9}), med=7)]),
+    union=st.booleans(),
+)
+COMMONS = st.builds(Common, exclusions=FEW, bogons=FEW, default=st.sampled_from(["", "d"]))
+FORMS = st.sampled_from(
+    [
+        Form(65000, "192.0.2.1", "2001:db8::1"),
+        Form(65000, "192.0.2.1"),
+        Form(4200000000, "192.0.2.1", "2001:db8::1", AS2),
+        Form(65000, "2001:db8::1", "2001:db8::1"),
+    ]
+)
+BOTH = (IPV4_UNICAST, IPV6_UNICAST)
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch):
+    """Parts, messages and blocks are so small that a few prefixes fill several."""
+    monkeypatch.setattr(peer_routes, "SMALL", 2)
+    monkeypatch.setattr(packing, "MAX_BLOCK", 200)
+    monkeypatch.setattr(wire_context, "MAX_MESSAGE", 160)
+
+
+def by_text(routes):
+    return {text: attributes for attributes, prefixes in routes.items() for text in prefixes}
+
+
+@settings(max_examples=40)
+@given(SUBSCRIPTIONS, st.lists(LISTS, max_size=4), COMMONS)
+def test_the_policy_is_that_of_the_slow_implementation(subscription, lists, common):
+    by_name = {each.name: each for each in lists}
+    found = announced(subscription, by_name, common)
+    assert by_text(found.routes) == policy(subscription, by_name, common)
+    assert sum(map(len, found.routes.values())) == len(by_text(found.routes))
+    table = Tables(by_name, common).of(subscription)
+    assert table.routes() == found.routes
+    assert table.count == sum(map(len, found.routes.values()))
+    assert (table.missing, table.by_default) == (found.missing, found.by_default)
+
+
+STEPS = st.lists(
+    st.one_of(LISTS, LISTS, st.sampled_from(NAMES), SUBSCRIPTIONS, COMMONS, st.sampled_from(BOTH)),
+    min_size=1,
+    max_size=6,
+)
+
+
+CHANGES = given(st.lists(LISTS, max_size=4), st.tuples(SUBSCRIPTIONS, SUBSCRIPTIONS), FORMS, STEPS, st.integers(0, 3))
+
+
+@settings(max_examples=20)
+@CHANGES
+def test_after_some_changes_peers_hold_what_the_policy_says(lists, subscriptions, form, steps, taken):
+    check_changes(lists, subscriptions, form, steps, taken)
+
+
+@pytest.mark.slow
+@settings(max_examples=500)
+@CHANGES
+def test_after_any_changes_peers_hold_what_the_policy_says(lists, subscriptions, form, steps, taken):
+    check_changes(lists, subscriptions, form, steps, taken)
+
+
+def check_changes(lists, subscriptions, form, steps, taken):
+    by_name = {each.name: each for each in lists}
+    common = Common()
+    tables = Tables(by_name)
+    chosen = list(subscriptions)
+    peers = [Peer(), Peer()]
+    providers = [PeerRoutes(tables.of(each), form, tables.encodings) for each in chosen]
+    for peer, provider in zip(peers, providers, strict=True):
+        peer.take(block for family in BOTH for block in provider.replay(family))
+    for step in steps:
+        refresh = None
+        if isinstance(step, Subscription):
+            chosen[0] = step
+        elif isinstance(step, PrefixList):
+            by_name[step.name] = step
+            tables = tables.changed({step.name: step})
+        elif isinstance(step, str):
+            by_name.pop(step, None)
+            tables = tables.changed({step: None})
+        elif isinstance(step, Common):
+            common = step
+            tables = tables.changed({}, common)
+        elif isinstance(step, Family):  # a refresh that is under way when a list changes
+            refresh = providers[1].replay(step)
+            peers[1].take(islice(refresh, taken))
+            by_name["a"] = PrefixList("a", PrefixSet.parse(["10.0.0.0/27", "10.0.0.33/32"]))
+            tables = tables.changed({"a": by_name["a"]})
+        for peer, provider, subscription in zip(peers, providers, chosen, strict=True):
+            before = dict(peer.routes)
+            peer.take(provider.change(tables.of(subscription)))
+            expected = told(policy(subscription, by_name, common), form)
+            assert peer.routes == expected
+            assert sorted(peer.announced) == sorted(text for text in expected if before.get(text) != expected[text])
+            assert sorted(peer.withdrawn) == sorted(before.keys() - expected.keys())
+        if refresh is not None:
+            peers[1].take(refresh)
+            assert peers[1].withdrawn == []
+            assert peers[1].routes == told(policy(chosen[1], by_name, common), form)
+
+
+@settings(max_examples=30)
+@given(st.lists(LISTS, max_size=4), SUBSCRIPTIONS, FORMS)
+def test_a_replay_tells_each_route_once(lists, subscription, form):
+    by_name = {each.name: each for each in lists}
+    provider = PeerRoutes(Tables(by_name).of(subscription), form)
+    for _ in range(2):
+        peer = Peer()
+        for family in BOTH:
+            peer.take(provider.replay(family))
+            assert len(peer.announced) == len(set(peer.announced))
+        assert peer.routes == told(policy(subscription, by_name, Common()), form)
+
+
+HOSTS = [f"10.0.0.{low}/32" for low in range(0, 200, 2)]
+
+
+@pytest.mark.parametrize("taken", [1, 2, 3])
+def test_what_changes_during_a_replay_is_not_told_as_it_was(taken):
+    """A prefix goes, one comes, one gets another list; also of those that the replay has yet to tell."""
+    other = Attributes(frozenset({1}))
+    lists = {"a": PrefixList("a", PrefixSet.parse(HOSTS)), "b": PrefixList("b", PrefixSet(), other)}
+    tables = Tables(lists)
+    subscription = Subscription(("b", "a"), exclusions=PrefixSet.parse([HOSTS[7], HOSTS[-7]]))
+    provider = PeerRoutes(tables.of(subscription), Form(65000, "192.0.2.1"))
+    peer = Peer()
+    replay = provider.replay(IPV4_UNICAST)
+    peer.take(islice(replay, taken))
+    for number in (0, 1):
+        lists["a"] = PrefixList("a", PrefixSet.parse([*HOSTS[1 + number : -1 - number], "192.0.2.0/24"]))
+        lists["b"] = PrefixList("b", PrefixSet.parse([HOSTS[20 + number], HOSTS[-20 - number]]), other)
+        tables = tables.changed(lists)
+        peer.take(provider.change(tables.of(subscription)))
+        peer.take(islice(replay, 1))
+        assert peer.withdrawn == []
+    peer.take(replay)
+    assert peer.routes == told(policy(subscription, lists, Common()), provider.form)
+
+
+def test_a_prefix_that_comes_and_is_excluded_is_not_told():
+    lists = {"a": PrefixList("a", PrefixSet.parse(HOSTS)), "b": PrefixList("b", PrefixSet.parse(HOSTS[:9]))}
+    tables = Tables(lists)
+    before = Subscription(("a",))
+    provider = PeerRoutes(tables.of(before), Form(65000, "192.0.2.1"))
+    after = before._replace(exclusions=PrefixSet.parse([HOSTS[3], "10.0.0.1/32"]))
+    peer = Peer()
+    peer.take(provider.replay(IPV4_UNICAST))
+    tables = tables.changed({"a": PrefixList("a", PrefixSet.parse([*HOSTS, "10.0.0.1/32", "10.0.0.3/32"]))})
+    peer.take(provider.change(tables.of(after)))
+    assert sorted(peer.routes) == sorted(collapse([*HOSTS[:3], *HOSTS[4:], "10.0.0.3/32"]))
+    assert peer.withdrawn == [HOSTS[1], HOSTS[3]]  # 10.0.0.2 and 10.0.0.3 are one now
+    peer.take(provider.change(tables.of(before)))
+    assert sorted(peer.routes) == sorted(collapse([*HOSTS, "10.0.0.1/32", "10.0.0.3/32"]))
+
+
+def test_other_families_have_no_routes():
+    tables = Tables({"a": PrefixList("a", PrefixSet.parse(["192.0.2.0/24"]))})
+    provider = PeerRoutes(tables.of(Subscription(("a",))), Form(65000, "192.0.2.1"))
+    assert provider
+    assert list(provider.replay(Family(1, 2))) == []
+    assert AS4.max_message == 160
