@@ -92,13 +92,13 @@ def new_stage(command: str, index: int, name: str = "") -> Stage:
     return stage
 
 
-_ADDRESS = re.compile(
+# Compiled when they are needed: an archive at its start is not kept waiting for that.
+_ADDRESS = (
     r"(?P<v4>\d+\.\d+\.\d+\.\d+|localhost)(:\d+)?"
     r"|\[(?P<v6>[0-9a-fA-F:.]+)\](:\d+)?"
     r"|(?P<bare>[0-9a-fA-F:.]*:[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)"
 )
-_STAGE = re.compile(r"[a-z][a-z0-9_-]*")
-_PORT = re.compile(r":(\d{1,5})")
+_PORT = r":\d{1,5}"
 
 
 def resolve(words: list[str], index: int) -> tuple[str, list[str]]:
@@ -107,16 +107,16 @@ def resolve(words: list[str], index: int) -> tuple[str, list[str]]:
     Raises UsageError, ConfigError.
     """
     word = words[0]
+    if word in stages.builtin():
+        return word, words[1:]
     if is_address(word):
         return "connect", words
-    if (port := _PORT.fullmatch(word)) and 0 < int(port[1]) < 65536:
+    if word[:1] == ":" and re.fullmatch(_PORT, word) and 0 < int(word[1:]) < 65536:
         return "listen", words
     if "://" in word:
         return "read", words
-    if word in stages.builtin():
-        return word, words[1:]
     # looking for other packages' stages takes longer than all the rest here: not for what can't be the name of one
-    if _STAGE.fullmatch(word) and word in stages.known():
+    if word.islower() and word.replace("-", "_").isidentifier() and word in stages.known():
         return word, words[1:]
     if os.path.exists(word) and not os.path.isdir(word):
         return "read", words
@@ -129,7 +129,9 @@ def resolve(words: list[str], index: int) -> tuple[str, list[str]]:
 
 def is_address(word: str) -> bool:
     """An IP address or localhost, with or without a port."""
-    found = _ADDRESS.fullmatch(word)
+    if not (word[:1].isdigit() or ":" in word or word.startswith("localhost")):
+        return False
+    found = re.fullmatch(_ADDRESS, word)
     if not found:
         return False
     from ipaddress import ip_address

@@ -5,6 +5,7 @@ Exit codes: 0 success, 1 failure, 2 wrong command line.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -15,11 +16,21 @@ from ..runtime.log import StderrLog, printable
 
 
 def main(words: Sequence[str] | None = None) -> int:
+    """Runs one command line; the exit code. Without words this is the whole process, with those of its start."""
+    if words is not None:
+        return run_words(words)
+    gc.disable()  # while modules are loaded there is nothing to collect; `run` switches it on
+    code = run_words(sys.argv[1:])
+    gc.freeze()  # what is there now is there to the end: the interpreter would search all of it again for garbage
+    return code
+
+
+def run_words(words: Sequence[str]) -> int:
     """Runs one command line; the exit code."""
     open_standard_streams()
     log = StderrLog()
     try:
-        return run(sys.argv[1:] if words is None else words, log)
+        return run(words, log)
     except UsageError as error:
         say(f"{error} (bgpipe -h shows the options)")
         return 2
@@ -83,7 +94,12 @@ def run(words: Sequence[str], log: StderrLog) -> int:
         return 0
     from ..runtime.run import run_command
 
-    run_command(partial(build, spec, log), spec.options, log)
+    make = partial(build, spec, log)
+    first = make()
+    if not gc.isenabled():
+        gc.freeze()  # modules stay: no collection need look at them
+        gc.enable()
+    run_command(first, make, spec.options, log)
     return 0
 
 

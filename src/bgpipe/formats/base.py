@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..wire.block import Block
 from ..wire.context import AS4, WireContext
@@ -12,8 +13,7 @@ from ..wire.item import Item
 from ..wire.message import Message
 
 
-@dataclass(slots=True)
-class Damage:
+class Damage(NamedTuple):
     """One piece of bad input, which cost itself and nothing else.
 
     text: what was wrong, for a person. offset: octets from the start of the stream; line: from 1 (text formats).
@@ -123,8 +123,7 @@ class Encoder:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, slots=True)
-class DecoderOptions:
+class DecoderOptions(NamedTuple):
     """What a decoder may be told when it is made.
 
     on_damage: called once for each bad record. on_note: called with what is odd, but no damage.
@@ -138,8 +137,7 @@ class DecoderOptions:
     on_note: Callable[[str], None] = ignore_note
 
 
-@dataclass(frozen=True, slots=True)
-class EncoderOptions:
+class EncoderOptions(NamedTuple):
     """What an encoder may be told when it is made.
 
     on_report: see Encoder. compat: whose dialect to write, "" for our own.
@@ -154,8 +152,7 @@ def sniff_nothing(octets: bytes) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
+class Format(NamedTuple):
     """A format, and what it can.
 
     name: as --format says it. suffixes: of file names, compression's taken off.

@@ -15,7 +15,6 @@ accel/rib.pyx:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from ..wire.context import MAX_EXTENDED_MESSAGE, WireContext
@@ -95,8 +94,7 @@ def _next_hop(mp: bytes) -> bytes:
     return next_hop
 
 
-@dataclass(slots=True)
-class _Bundle:
+class _Bundle(NamedTuple):
     """A pending UPDATE."""
 
     route: RouteAttributes
@@ -152,7 +150,7 @@ class Bundler:
         bundle = self._bundles.get(number)
         joins = bundle is not None and bundle.time == time and bundle.route == route
         if bundle is not None and joins and estimate + len(bundle.nlri) <= ESTIMATE:
-            bundle.nlri += nlri
+            bundle.nlri.extend(nlri)
             return
         if bundle is not None:
             self._send(number)

@@ -69,14 +69,14 @@ def parse_number(text: str) -> float:
     return value
 
 
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+_DURATION = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)"
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 def parse_duration(text: str) -> float:
     """Seconds of a duration as Go writes it: 15s, 1h30m, -1.5s, 0."""
     sign, rest = (-1, text[1:]) if text[:1] == "-" else (1, text.removeprefix("+"))
-    parts = _DURATION.findall(rest)
+    parts = re.findall(_DURATION, rest)
     if rest == "0":
         return 0.0
     if not parts or "".join(number + unit for number, unit in parts) != rest:

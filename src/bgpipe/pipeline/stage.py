@@ -18,9 +18,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 
 from .callback import Callback, OnBlock, OnMessage
 from .errors import ConfigError, failure
@@ -42,8 +42,7 @@ API: Final = 1
 """Version of what stages of other packages are written against (`bgpipe.stage`). It grows when that changes."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListenSpec:
+class ListenSpec(NamedTuple):
     """A stage that waits for many peers, each of whom gets a pipeline of its own.
 
     most: how many may have sessions at the same time, 0 for any number. again: one after the other. damp: whether a
@@ -57,8 +56,7 @@ class ListenSpec:
     open: Callable[[], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How much a stage has read of its stream.
 
     skipped: records that hold no message, kinds: the same by kind. damages: pieces that can't be read.
@@ -70,7 +68,7 @@ class Progress:
     states: int
     skipped: int
     damages: int
-    kinds: Mapping[str, int] = field(default_factory=dict)
+    kinds: Mapping[str, int] = MappingProxyType({})
     position: int = 0
     total: int | None = None
 
@@ -392,7 +390,7 @@ def compile_filters(texts: Sequence[str]) -> list[Filter]:
         raise ConfigError(str(error)) from None
 
 
-SECRET_PARAMETER: Final = re.compile(r"(?i)([?&][^=&#]*(?:token|secret|passw|key|auth|sig)[^=&#]*=)[^&#]+")
+SECRET_PARAMETER: Final = r"(?i)([?&][^=&#]*(?:token|secret|passw|key|auth|sig)[^=&#]*=)[^&#]+"
 """A parameter in the query of a URL that gives access, such as ?token=."""
 
 
@@ -402,7 +400,7 @@ def hide(word: str, secrets: Collection[str]) -> str:
         if word == secret or word.endswith(f"={secret}"):
             return word.removesuffix(secret) + "***"
     if "://" in word:
-        word = SECRET_PARAMETER.sub(r"\1***", word)
+        word = re.sub(SECRET_PARAMETER, r"\1***", word)
     scheme, found, rest = word.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme}://***@{host.rpartition('@')[2]}{slash}{path}" if found and "@" in host else word

@@ -113,15 +113,18 @@ class _Command(PipelineService):
             process.tasks.spawn("progress", show_progress(self.first))
 
 
-def run_command(make: Make, options: GlobalOptions, log: BindableLog) -> None:
-    """Runs pipelines as the command bgpipe does, and returns when all have ended. Raises StageError, ConfigError."""
+def run_command(pipeline: Pipeline, make: Make, options: GlobalOptions, log: BindableLog) -> None:
+    """Runs a pipeline as the command bgpipe does, and those that `make` makes after it or beside it.
+
+    Returns when all have ended. Raises StageError, ConfigError.
+    """
 
     def make_killable() -> Pipeline:
-        pipeline = make()
-        pipeline.on_kill = exit_at_once
-        return pipeline
+        made = make()
+        made.on_kill = exit_at_once
+        return made
 
-    pipeline = make_killable()
+    pipeline.on_kill = exit_at_once
     for stage in pipeline.unfed_stages():
         text = f"nobody produces messages in direction {'/'.join(stage.directions)} (missing -L/-R/-LR somewhere?)"
         log.warning(text, stage=str(stage))

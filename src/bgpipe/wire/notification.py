@@ -8,8 +8,7 @@ exactly neither is shown as `"data":"0x.."`. `name` is for people and is ignored
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from .context import MAX_EXTENDED_MESSAGE
 from .errors import TextError, WireError
@@ -88,8 +87,7 @@ NAMES: Final[dict[int, tuple[str, dict[int, str]]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(NamedTuple):
     """The body of a NOTIFICATION."""
 
     code: int
