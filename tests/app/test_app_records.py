@@ -8,7 +8,7 @@ from bgpipe.app import compose
 from bgpipe.app.build import build
 from bgpipe.pipeline.errors import ConfigError, PipelineError, UsageError
 from bgpipe.pipeline.explain import explain
-from bgpipe.pipeline.pipeline import NullLog
+from bgpipe.pipeline.log import NullLog
 from bgpipe.stage import INTEGER, Consuming, Option
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from ..pipeline import events
 from ..pipeline.errors import ConfigError
 from ..pipeline.events import Event, expand_all
-from ..pipeline.pipeline import Log, Pipeline
+from ..pipeline.log import Log
+from ..pipeline.pipeline import Pipeline
 from ..pipeline.stage import Stage
 from ..runtime.options import GlobalOptions
 from ..wire.context import AS4, WireContext

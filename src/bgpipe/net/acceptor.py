@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from ..pipeline.pipeline import Log
+from ..pipeline.log import Log
 from ..session.damping import Damping
 from ..tasks import Stopped, Tasks, Timer
 from .connection import Connection, adopt

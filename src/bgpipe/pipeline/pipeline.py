@@ -18,6 +18,7 @@ from .errors import StageError, failure, nearest
 from .events import Bus, Event
 from .lifecycle import Action, Cause, Kind, Record, StageState, next_step
 from .line import Line
+from .log import Log, NullLog
 from .metrics import SIDES
 from .shared import Shared
 from .tracker import Tracker
@@ -27,15 +28,6 @@ if TYPE_CHECKING:
     from ..wire.caps import Capability
     from ..wire.message import Message
     from .stage import Stage
-
-
-class Log(Protocol):
-    """Where the pipeline and its stages write for people: a text, and fields."""
-
-    def debug(self, text: str, /, **fields: Any) -> None: ...
-    def info(self, text: str, /, **fields: Any) -> None: ...
-    def warning(self, text: str, /, **fields: Any) -> None: ...
-    def error(self, text: str, /, **fields: Any) -> None: ...
 
 
 class Timer(Protocol):
@@ -57,15 +49,6 @@ class Scope(Protocol):
 
 
 OnError = Callable[[Exception], object]
-
-
-class NullLog:
-    """A log that nobody reads."""
-
-    def debug(self, text: str, /, **fields: Any) -> None: ...
-    def info(self, text: str, /, **fields: Any) -> None: ...
-    def warning(self, text: str, /, **fields: Any) -> None: ...
-    def error(self, text: str, /, **fields: Any) -> None: ...
 
 
 def now() -> int:

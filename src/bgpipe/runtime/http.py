@@ -12,8 +12,8 @@ from aiohttp import web
 from ..net.errors import explain
 from ..net.http import HttpServer, is_loopback, parse_http_address, read_credentials
 from ..pipeline.errors import ConfigError, StageError
+from ..pipeline.log import Log
 from ..pipeline.metrics import CONTENT_TYPE
-from ..pipeline.pipeline import Log
 from ..pipeline.rate import Throttle
 from ..tasks import Tasks
 from .dashboard import page

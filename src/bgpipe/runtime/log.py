@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from ..pipeline.pipeline import Log
+from ..pipeline.log import Log
 from .options import LEVELS
 
 _GET_PIPE_SIZE: Final = getattr(fcntl, "F_GETPIPE_SZ", 1032)

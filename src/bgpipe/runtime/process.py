@@ -11,7 +11,7 @@ import signal
 from functools import partial
 from typing import Final, Protocol
 
-from ..pipeline.pipeline import Log
+from ..pipeline.log import Log
 from ..tasks import Tasks, run
 from .systemd import Notifier
 from .unexpected import Unexpected, caught

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
-from ..pipeline.pipeline import Log
+from ..pipeline.log import Log
 
 _reloads: WeakKeyDictionary[asyncio.AbstractEventLoop, list[Callable[[], None]]] = WeakKeyDictionary()
 

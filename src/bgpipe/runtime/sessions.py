@@ -17,9 +17,10 @@ from ..net.errors import explain_error
 from ..pipeline import events
 from ..pipeline.errors import ConfigError, SessionLost, StageError
 from ..pipeline.events import Event
+from ..pipeline.log import Log
 from ..pipeline.metrics import SIDES, Metrics
 from ..pipeline.options import format_duration
-from ..pipeline.pipeline import Log, Pipeline
+from ..pipeline.pipeline import Pipeline
 from ..pipeline.stage import ListenSpec, Stage
 from ..session.damping import Damping
 from ..session.greeting import say

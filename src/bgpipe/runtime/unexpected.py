@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from ..pipeline.pipeline import Log
+from ..pipeline.log import Log
 
 MAX_IN_A_MINUTE: Final = 10
 """Lines in the log; more is only counted."""
