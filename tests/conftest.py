@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from commandline import bgpipe, sample, sample_json  # noqa: F401  (fixtures)
+from leaks import LEAKS
 from vectors import SHARED
 
 settings.register_profile(
@@ -37,6 +42,31 @@ def shared() -> Path:
 def data(shared: Path) -> Path:
     """Real MRT archives."""
     return shared / "data"
+
+
+@pytest.fixture(autouse=True)
+def nothing_without_owner(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A test fails if the exception handler of an event loop was called and the test has set none, or if a command
+    that it has run has let something of asyncio or of the interpreter out."""
+    told: list[str] = []
+
+    def default_exception_handler(loop: object, context: dict[str, Any]) -> None:
+        told.append(f"{context.get('message')}: {context.get('exception')!r} {context.get('task') or ''}")
+
+    def communicate(self: Any, *words: Any, **more: Any) -> Any:
+        done = original(self, *words, **more)
+        program = " ".join(map(str, self.args)) if isinstance(self.args, list | tuple) else str(self.args)
+        for octets in done:
+            text = octets.decode(errors="replace") if isinstance(octets, bytes) else octets or ""
+            if "bgpipe" in program and (leak := LEAKS.search(text)):
+                told.append(f"{program}: {text[max(0, leak.start() - 300) : leak.end() + 2000]}")
+        return done
+
+    original = subprocess.Popen.communicate
+    monkeypatch.setattr(asyncio.BaseEventLoop, "default_exception_handler", default_exception_handler)
+    monkeypatch.setattr(subprocess.Popen, "communicate", communicate)
+    yield
+    assert told == []
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

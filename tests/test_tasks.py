@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from bgpipe.tasks import PrivateLoop, Readiness, Stopped, Tasks, ThreadEvent, in_thread, run, thread
+from bgpipe.pipeline.errors import Stopped
+from bgpipe.tasks import PrivateLoop, Readiness, Tasks, ThreadEvent, in_thread, run, thread
 
 
 async def fail() -> None:

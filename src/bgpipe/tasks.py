@@ -14,15 +14,13 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from .pipeline.errors import Stopped
+
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 OnError = Callable[[Exception], object]
-
-
-class Stopped(Exception):
-    """The owner is ending: nothing new begins."""
 
 
 class Timer:
@@ -48,6 +46,8 @@ class Timer:
         self._owner._timers.discard(self)
         try:
             self._function()
+        except Stopped:
+            pass
         except Exception as error:
             self._on_error(error)
 
@@ -141,6 +141,8 @@ class Tasks:
     def _from_thread(self, function: Callable[..., object], *args: object) -> None:
         try:
             function(*args)
+        except Stopped:
+            pass
         except Exception as error:
             self._on_error(error)
 
@@ -338,6 +340,8 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 async def _guard(coroutine: Coroutine[Any, Any, T], on_error: OnError) -> T | None:
     try:
         return await coroutine
+    except Stopped:
+        return None
     except Exception as error:
         on_error(error)
         return None

@@ -38,6 +38,7 @@ from bgpipe.wire.message import HEADER, KEEPALIVE, MARKER, NOTIFICATION, OPEN, U
 from bgpipe.wire.notification import Notification
 from bgpipe.wire.open import AS_TRANS, Open
 from bgpipe.wire.update import Update
+from leaks import LEAKS
 
 ALIVE = Message(KEEPALIVE).octets
 CEASE = Message(NOTIFICATION, Notification.shutdown().encode()).octets
@@ -460,8 +461,7 @@ def bgpipe(*words: str, fails: bool = False, stdout: int | None = None, stdin: P
                 for peer in running.peers:
                     peer.close()
                 assert running.wait(10) == 0 or fails, running.log[-2000:]
-            assert "Traceback" not in running.log, running.log[-4000:]
-            assert "unexpected" not in running.log, running.log[-4000:]
+            assert not LEAKS.search(running.log), running.log[-4000:]
         except BaseException:
             sys.stderr.write(running.log[-3000:])
             raise

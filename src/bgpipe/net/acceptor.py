@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from ..pipeline.errors import Stopped
 from ..pipeline.log import Log
 from ..session.damping import Damping
-from ..tasks import Stopped, Tasks, Timer
+from ..tasks import Tasks, Timer
 from .connection import Connection, adopt
 from .errors import explain_error
 from .refusals import RefusalLog

@@ -51,6 +51,10 @@ class DamagedInput(StageError):
     """All of an input was read, and pieces of it could not be: what was made of the rest is complete."""
 
 
+class Stopped(Exception):
+    """The session or the process is ending, and nothing new begins: no error, and nobody is told."""
+
+
 class SessionLost(StageError):
     """The session is over, whoever ended it: the stage can't go on, but another session may go better."""
 

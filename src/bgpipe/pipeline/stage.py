@@ -23,7 +23,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 
 from .callback import Callback, OnBlock, OnMessage
-from .errors import ConfigError, failure
+from .errors import ConfigError, Stopped, failure
 from .lifecycle import Kind
 from .line import Input
 from .options import FLAG, LIST, NUMBER, TEXT, TEXTS, Option, Options
@@ -256,6 +256,8 @@ class Stage(Options):
 
     def on_failure(self, error: Exception) -> None:
         """Something that it has begun (a task, a timer, a callback) has failed: the pipeline ends, and names it."""
+        if isinstance(error, Stopped):
+            return
         self.pipeline.log.debug("unexpected error", stage=str(self), exc_info=error)
         self.pipeline.fail(failure(self, error))
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Coroutine, Iterable
 from typing import Any, Final
 
-from ..pipeline.errors import StageError, failure
+from ..pipeline.errors import StageError, Stopped, failure
 from ..pipeline.lifecycle import Action, Kind
 from ..pipeline.line import Input
 from ..pipeline.pipeline import Pipeline
@@ -163,6 +163,8 @@ class Runner:
         they have."""
         try:
             await doing
+        except Stopped:
+            return False
         except Exception as error:
             if not isinstance(error, StageError):
                 self.pipeline.log.debug("unexpected error", stage=str(stage), exc_info=error)
