@@ -102,6 +102,26 @@ class Tasks:
                 for task in running:
                     task.cancel()
 
+    async def unless(self, event: asyncio.Event, name: str, coroutine: Coroutine[Any, Any, T]) -> T | None:
+        """What it gives; None if the event comes first, and then it is cancelled. Its exceptions are the caller's."""
+        working = self.begin(name, coroutine)
+        try:
+            await self.until(event, working)
+            return working.result() if working.done() else None
+        finally:
+            working.cancel()
+
+    async def until(self, event: asyncio.Event, *working: asyncio.Task[Any]) -> None:
+        """Returns when all of the tasks are done, or the event has come."""
+        waiting = self.begin("event", event.wait())
+        try:
+            pending: set[asyncio.Task[Any]] = {*working}
+            while pending and not waiting.done():
+                _, pending = await asyncio.wait((*pending, waiting), return_when=asyncio.FIRST_COMPLETED)
+                pending.discard(waiting)
+        finally:
+            waiting.cancel()
+
     def _add(self, name: str, running: Coroutine[Any, Any, T], coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[T]:
         if self.closing:
             running.close()

@@ -96,7 +96,7 @@ class Arrival:
 
 
 class Acceptor:
-    """Listens from the start; `start` lets clients in. Raises OSError, ValueError.
+    """Listens once it is opened; `start` lets clients in.
 
     networks: whom it lets in, everybody if there are none. timeout: seconds in which a client must have sent its first
     message, not above 0 for any time. speak_after: seconds after which a client that says nothing is let in, since it
@@ -132,14 +132,19 @@ class Acceptor:
         """all of them, the oldest first"""
         self._damped: dict[str, tuple[Damping, float]] = {}
         """by address; until when it is refused"""
+        self._place = host, port
+        self._sockets: list[socket.socket] = []
+        self._tasks: Tasks | None = None
+
+    async def open(self) -> None:
+        """Raises OSError, ValueError."""
         try:
-            self._sockets = listen(host, port, options)
+            self._sockets = await listen(*self._place, self.options)
         except OSError as error:
             hint = "; ports below 1024 need CAP_NET_BIND_SERVICE" if error.errno == errno.EACCES else ""
-            raise OSError(error.errno, f"{format_endpoint((host, port))}: {explain_failure(error)}{hint}") from error
+            raise OSError(error.errno, f"{format_endpoint(self._place)}: {explain_failure(error)}{hint}") from error
         for each in self._sockets:
-            log.info(f"listening on {format_endpoint(each.getsockname())}")
-        self._tasks: Tasks | None = None
+            self.log.info(f"listening on {format_endpoint(each.getsockname())}")
 
     def start(self, parent: Tasks | None = None) -> None:
         """Lets clients in, from now on. parent: the scope that ends after this."""

@@ -144,7 +144,8 @@ class HttpServer:
         await self._runner.setup()
         loop = asyncio.get_running_loop()
         self._servers = [
-            await loop.create_server(self._accept, sock=each) for each in listen(host, port, TcpOptions(keepalive=0))
+            await loop.create_server(self._accept, sock=each)
+            for each in await listen(host, port, TcpOptions(keepalive=0))
         ]
 
     async def close(self) -> None:

@@ -162,14 +162,14 @@ async def resolve(host: str, port: int, family: int = socket.AF_UNSPEC) -> list[
     )
 
 
-def listen(host: str, port: int, options: TcpOptions, queue: int = 128) -> list[socket.socket]:
+async def listen(host: str, port: int, options: TcpOptions, queue: int = 128) -> list[socket.socket]:
     """Listening sockets: one for an address, one for each of IPv4 and IPv6 where `host` is "".
 
     Raises OSError, ValueError.
     """
     places: list[tuple[int, tuple[Any, ...]]]
     if host:
-        places = [(int(found[0]), found[4]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)][:1]
+        places = [(int(found[0]), found[4]) for found in await resolve(host, port)][:1]
     else:
         places = [(socket.AF_INET, ("", port))]
         if options.ipv6 and socket.has_dualstack_ipv6():

@@ -6,7 +6,8 @@ once, by the first who wants it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable
+from functools import partial
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -40,10 +41,12 @@ class Shared:
         if not self._users[key] and not self.keep:
             await self._close(key)
 
-    async def close(self) -> None:
-        """Closes all that is still open."""
-        for key in list(self._closers):
-            await self._close(key)
+    def take_closers(self) -> list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
+        """What closes all that is still open, each with a name for people. Nobody uses it any more."""
+        return [
+            (" ".join(map(str, key)) if isinstance(key, tuple) else str(key), partial(self._close, key))
+            for key in self._closers
+        ]
 
     async def _close(self, key: Hashable) -> None:
         close = self._closers.pop(key)

@@ -46,14 +46,14 @@ class ListenSpec(NamedTuple):
     """A stage that waits for many peers, each of whom gets a pipeline of its own.
 
     most: how many may have sessions at the same time, 0 for any number. again: one after the other. damp: whether a
-    peer whose sessions fail must stay away for a while. open: makes the acceptor (net.acceptor), which listens then;
+    peer whose sessions fail must stay away for a while. open: gives the acceptor (net.acceptor), which listens;
     raises OSError, ValueError.
     """
 
     most: int
     again: bool
     damp: bool
-    open: Callable[[], Any]
+    open: Callable[[], Coroutine[Any, Any, Any]]
 
 
 class Progress(NamedTuple):

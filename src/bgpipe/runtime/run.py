@@ -61,8 +61,8 @@ class PipelineService:
             self._overview.others.append(self._runner.measure)
         server = StatusServer(self._options, self._overview, self._log)
         server.unexpected = process.unexpected
-        await server.open(process.tasks)
         self._server = server
+        await process.tasks.unless(self._runner.interrupted, "http", server.open(process.tasks))
 
     async def run(self) -> None:
         if not isinstance(self._runner, Runner):

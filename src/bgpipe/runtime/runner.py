@@ -33,7 +33,8 @@ class Runner:
         """which stage a task belongs to"""
         self._changed = asyncio.Event()
         self._stopping = asyncio.Event()
-        self._interrupted = asyncio.Event()
+        self.interrupted = asyncio.Event()
+        """a signal has come"""
         self._deadline = math.inf
         """when what is under way is cut off"""
         pipeline.on_change = self._on_change
@@ -50,7 +51,7 @@ class Runner:
             pipeline.finish()
             await self._stop_ended()
             for stage in pipeline.stages:
-                await self._wait(self._task(stage, stage.conclude()), self._interrupted)
+                await self._wait(self._task(stage, stage.conclude()), self.interrupted)
         finally:
             if left := await self.tasks.close():
                 pipeline.log.warning("tasks have not ended", tasks=",".join(left))
@@ -61,8 +62,8 @@ class Runner:
 
     def interrupt(self) -> None:
         """Stops the pipeline early, as a signal does: nothing more is let in, what is under way gets STOP_TIMEOUT."""
-        if not self._interrupted.is_set():
-            self._interrupted.set()
+        if not self.interrupted.is_set():
+            self.interrupted.set()
             self._deadline = min(self._deadline, self._now + STOP_TIMEOUT)
         self.pipeline.stop()
         self._on_change()
@@ -118,7 +119,7 @@ class Runner:
         for; after a signal none is."""
         pipeline = self.pipeline
         for stage in batch:
-            hurry = self._interrupted if stage.kind is Kind.PASSIVE else self._stopping
+            hurry = self.interrupted if stage.kind is Kind.PASSIVE else self._stopping
             if not hurry.is_set():
                 pipeline.preparing(stage)
                 if await self._wait(self._task(stage, stage.prepare()), hurry) and not hurry.is_set():
@@ -148,8 +149,8 @@ class Runner:
     async def _stop(self, stage: Stage) -> None:
         for task in [task for task, owner in self._stages.items() if owner is stage]:
             task.cancel()
-            await self._wait(task, self._interrupted)
-        await self._wait(self._task(stage, stage.stop()), self._interrupted)
+            await self._wait(task, self.interrupted)
+        await self._wait(self._task(stage, stage.stop()), self.interrupted)
         self.pipeline.stopped(stage)
 
     def _task(self, stage: Stage, doing: Coroutine[Any, Any, None]) -> asyncio.Task[bool | None]:
@@ -175,10 +176,8 @@ class Runner:
     async def _wait(self, task: asyncio.Task[bool | None], hurry: asyncio.Event) -> bool:
         """Waits for a task as long as it takes; after a signal what is left of STOP_TIMEOUT, hurried otherwise no more.
         Returns whether it has done what it was to do."""
-        hurrying = self.tasks.begin("hurry", hurry.wait())
-        await asyncio.wait((task, hurrying), return_when=asyncio.FIRST_COMPLETED)
-        hurrying.cancel()
-        if not task.done() and hurry is self._interrupted:
+        await self.tasks.until(hurry, task)
+        if not task.done() and hurry is self.interrupted:
             await asyncio.wait((task,), timeout=max(MIN_STOP_TIMEOUT, self._deadline - self._now))
         task.cancel()
         return task.done() and not task.cancelled() and task.result() is True

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -27,7 +28,7 @@ from ..session.greeting import say
 from ..tasks import Tasks
 from ..wire.notification import CEASE, COLLISION, Notification
 from .log import BindableLog
-from .runner import Runner
+from .runner import MIN_STOP_TIMEOUT, STOP_TIMEOUT, Runner
 from .status import peers
 
 
@@ -75,7 +76,10 @@ class Sessions:
         self._runners: set[Runner] = set()
         self.acceptor: Acceptor | None = None
         """where peers come in, if many may"""
-        self._interrupted = asyncio.Event()
+        self.interrupted = asyncio.Event()
+        """no session begins any more"""
+        self._deadline = math.inf
+        """when what is under way is cut off"""
         self._running: dict[asyncio.Task[None], _Inside] = {}
         self._tasks = Tasks(self._on_error, tasks)
         self._listen = next((stage for stage in first.stages if stage.listens() is not None), None)
@@ -89,18 +93,36 @@ class Sessions:
             else:
                 await self._repeat()
         finally:
-            await self._shared.close()
+            await self._close_shared()
             await self._tasks.close()
+
+    async def _close_shared(self) -> None:
+        """Closes what the sessions share, such as outputs, side by side; after a signal within STOP_TIMEOUT. Raises
+        StageError."""
+        closing = [self._tasks.begin(f"close {key}", close()) for key, close in self._shared.take_closers()]
+        if not closing:
+            return
+        await self._tasks.until(self.interrupted, *closing)
+        if not all(each.done() for each in closing):
+            left = self._deadline - asyncio.get_running_loop().time()
+            await asyncio.wait(closing, timeout=max(MIN_STOP_TIMEOUT, left))
+        late = [each.get_name() for each in closing if not each.done()]
+        errors = [error for each in closing if each.done() and not each.cancelled() and (error := each.exception())]
+        if errors:
+            raise errors[0]
+        if late:
+            raise StageError(f"there was no time to {' and '.join(late)}: what had not been written is lost")
 
     def interrupt(self) -> None:
         """Ends all sessions, as a signal does."""
-        self._interrupted.set()
+        self._deadline = min(self._deadline, asyncio.get_running_loop().time() + STOP_TIMEOUT)
+        self.interrupted.set()
         for runner in self._runners:
             runner.interrupt()
 
     def end_input(self) -> None:
         """Begins no more sessions, and lets nothing more into those that there are."""
-        self._interrupted.set()
+        self.interrupted.set()
         for runner in self._runners:
             runner.end_input()
 
@@ -112,7 +134,7 @@ class Sessions:
     async def _repeat(self) -> None:
         """The session again and again, until one ends by itself."""
         damping = Damping()
-        while not self._interrupted.is_set():
+        while not self.interrupted.is_set():
             pipeline = self._next()
             established: list[float] = []
             pipeline.bus.on([events.ESTABLISHED], partial(_note_time, established))
@@ -122,7 +144,7 @@ class Sessions:
             except SessionLost as error:
                 if not any(stage.reconnects for stage in pipeline.stages):
                     raise
-                if self._interrupted.is_set():
+                if self.interrupted.is_set():
                     return
                 wait = damping.failed(_since(established))
                 fields = session_fields(pipeline, _since(established), error)
@@ -130,22 +152,24 @@ class Sessions:
                 pipeline.emit(events.RECONNECT, error=error, values=(damping.failures,))
                 with suppress(TimeoutError):
                     async with asyncio.timeout(wait):
-                        await self._interrupted.wait()
+                        await self.interrupted.wait()
 
     async def _serve(self, first: Stage) -> None:
         """A session for each peer that comes."""
         spec = first.listens()
         assert spec is not None
         try:
-            acceptor: Acceptor = spec.open()
+            acceptor: Acceptor | None = await self._tasks.unless(self.interrupted, "listen", spec.open())
         except (OSError, ValueError) as error:
             raise StageError(f"{first}: {explain_error(error)}") from error
+        if acceptor is None:
+            return
         acceptor.damps = spec.damp
         acceptor.on_arrival = partial(self._on_arrival, acceptor, spec)
         self.acceptor = acceptor
         acceptor.start(self._tasks)
         try:
-            await self._interrupted.wait()
+            await self.interrupted.wait()
         finally:
             await acceptor.close()
             while self._running:
@@ -157,7 +181,7 @@ class Sessions:
 
     def _on_arrival(self, acceptor: Acceptor, spec: ListenSpec, arrival: Arrival) -> None:
         """A peer has sent its OPEN."""
-        if self._interrupted.is_set():
+        if self.interrupted.is_set():
             arrival.refuse("stopping", "we are stopping", say(Notification.shutdown()))
             return
         here = [inside for inside in self._running.values() if inside.here]
@@ -188,7 +212,7 @@ class Sessions:
         try:
             if before:
                 await asyncio.wait(before)
-            if self._interrupted.is_set():
+            if self.interrupted.is_set():
                 return
             pipeline = self._next()
             log = pipeline.log
@@ -203,7 +227,7 @@ class Sessions:
             await self._run(pipeline)
             log.info("session ended", **session_fields(pipeline, _since(established)))
         except StageError as error:
-            tell = log.info if self._interrupted.is_set() else log.warning
+            tell = log.info if self.interrupted.is_set() else log.warning
             tell(f"session ended: {error}", **session_fields(pipeline, _since(established), error))
         except ConfigError as error:
             log.warning(f"session ended: {error}", peer=arrival.endpoint)

@@ -94,7 +94,7 @@ class Connect(PeerStage):
         for stage in self.pipeline.stages:  # a peer that is told of us may call back at once
             if isinstance(stage, PeerStage) and not stage.wait_for:
                 try:
-                    stage.take_address()
+                    await stage.take_address()
                 except (OSError, ValueError) as error:
                     raise StageError(f"{stage}: {explain_error(error)}") from error
         attempt = 0

@@ -90,7 +90,7 @@ class Listen(PeerStage):
     def adopt(self, accepted: Arrival) -> None:
         self.arrival = accepted
 
-    def _listen(self) -> Acceptor:
+    async def _listen(self) -> Acceptor:
         """Raises OSError, ValueError."""
         acceptor = Acceptor(
             self.host,
@@ -103,6 +103,7 @@ class Listen(PeerStage):
             speak_after=SPEAK_AFTER if any(stage.speaks_first for stage in self.pipeline.stages) else 0.0,
         )
         acceptor.objection = self._objection
+        await acceptor.open()
         return acceptor
 
     def _objection(self, host: str) -> str:
@@ -135,10 +136,10 @@ class Listen(PeerStage):
     def tls_context(self) -> SSLContext:
         return server_context(cert=self.cert, key=self.key, ca=self.ca)
 
-    def take_address(self) -> None:
+    async def take_address(self) -> None:
         if self.acceptor is None and self.arrival is None and not self.accepts_many:
-            self.acceptor = self._listen()
-            self.acceptor.start()
+            self.acceptor = await self._listen()
+            self.acceptor.start(self.tasks)
 
     async def open(self) -> Connection:
         if self.arrival is None:
@@ -150,8 +151,8 @@ class Listen(PeerStage):
 
     async def _wait(self) -> Arrival:
         """The first peer whose OPEN comes: others, such as port scans or who fails to agree on TLS, don't matter."""
-        self.take_address()
-        acceptor = self.acceptor or self._listen()
+        await self.take_address()
+        acceptor = self.acceptor or await self._listen()
         try:
             async with asyncio.timeout(self.timeout if self.timeout > 0 else None):
                 return await acceptor.next()

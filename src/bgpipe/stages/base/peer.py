@@ -180,7 +180,7 @@ class PeerStage(Producing):
         """Raises OSError, ValueError."""
         raise NotImplementedError
 
-    def take_address(self) -> None:
+    async def take_address(self) -> None:
         """Takes the address at which it waits for its peer, before anybody is called. Raises OSError, ValueError."""
 
     def called_addresses(self) -> set[IPAddress]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
 from typing import Any, Final
 
 from ...formats.base import Format
@@ -167,7 +169,7 @@ class Sink(Writing):
         self._put_kept()
         if self.writer is not None:
             if self.pipeline.finishing and not self.pipeline.shared.keep:
-                await self.writer.finish()  # whether the output is complete is known when all stages have stopped
+                await self._in_time(self.writer.finish())  # if it is complete is known when all stages have stopped
             else:
                 await self._close()
         self._catch_up()
@@ -187,7 +189,7 @@ class Sink(Writing):
         self._closed = True
         complete = self._live or not self._is_cut()
         self.writer.complete &= complete
-        await self.pipeline.shared.give_back(self._key)
+        await self._in_time(self.pipeline.shared.give_back(self._key))
         self.writer.leave(self)
         output = self.writer.output
         if not complete and output.path != StandardOutput.path:
@@ -196,6 +198,15 @@ class Sink(Writing):
             if not self.pipeline.errors:
                 raise StageError(f"{self}: {text}")
             self.pipeline.log.warning(text, stage=str(self))
+
+    async def _in_time(self, writing: Awaitable[None]) -> None:
+        """After a signal there is little time. What was not written then is lost."""
+        try:
+            await writing
+        except asyncio.CancelledError:
+            assert self.writer is not None
+            self.pipeline.fail(StageError(f"{self}: there was no time to write all of {self.writer.output.path}"))
+            raise
 
     def _is_cut(self) -> bool:
         """Whether messages that were to come here did not: something has failed, here or elsewhere; who reads standard
