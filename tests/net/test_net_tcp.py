@@ -55,8 +55,8 @@ def test_allowed(address, networks, may):
     assert allowed(address, [ipaddress.ip_network(text) for text in networks]) is may
 
 
-def test_listening_on_both_versions():
-    sockets = listen("", 18399, TcpOptions())
+async def test_listening_on_both_versions():
+    sockets = await listen("", 18399, TcpOptions())
     try:
         assert {each.family for each in sockets} >= {socket.AF_INET}
         assert len(sockets) == 1 + socket.has_dualstack_ipv6()
@@ -67,7 +67,7 @@ def test_listening_on_both_versions():
 
 async def connected(server: TcpOptions, client: TcpOptions, host: str = "127.83.250.1") -> tuple[socket.socket, ...]:
     """Both ends of a connection, and the listening socket. Raises what `dial` raises."""
-    (listening,) = listen(host, 18398, server)
+    (listening,) = await listen(host, 18398, server)
     try:
         made = await dial(host, 18398, client, 1.0)
         accepted, _ = await asyncio.get_running_loop().sock_accept(listening)
