@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+import fork_server
 from commandline import bgpipe, sample, sample_json  # noqa: F401  (fixtures)
 from leaks import LEAKS
 from vectors import SHARED
@@ -56,19 +57,24 @@ def nothing_without_owner(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         if not isinstance(error, asyncio.CancelledError):  # Python 3.11's own servers, which only tests use
             told.append(f"{context.get('message')}: {error!r} {context.get('task') or ''}")
 
-    def communicate(self: Any, *words: Any, **more: Any) -> Any:
-        done = original(self, *words, **more)
-        program = " ".join(map(str, self.args)) if isinstance(self.args, list | tuple) else str(self.args)
-        ours = re.search(r"-m bgpipe|^\S*bgpipe ", program) and "debug" not in program
-        for octets in done:
-            text = octets.decode(errors="replace") if isinstance(octets, bytes) else octets or ""
-            if ours and (leak := LEAKS.search(text)):
-                told.append(f"{program}: {text[max(0, leak.start() - 300) : leak.end() + 2000]}")
-        return done
+    def listening(kind: Any) -> Any:
+        original = kind.communicate
 
-    original = subprocess.Popen.communicate
+        def communicate(self: Any, *words: Any, **more: Any) -> Any:
+            done = original(self, *words, **more)
+            program = " ".join(map(str, self.args)) if isinstance(self.args, list | tuple) else str(self.args)
+            ours = kind is fork_server.Process or re.search(r"-m bgpipe|^\S*bgpipe ", program)
+            for octets in done if ours and "debug" not in program else ():
+                text = octets.decode(errors="replace") if isinstance(octets, bytes) else octets or ""
+                if leak := LEAKS.search(text):
+                    told.append(f"{program}: {text[max(0, leak.start() - 300) : leak.end() + 2000]}")
+            return done
+
+        return communicate
+
     monkeypatch.setattr(asyncio.BaseEventLoop, "default_exception_handler", default_exception_handler)
-    monkeypatch.setattr(subprocess.Popen, "communicate", communicate)
+    for kind in (subprocess.Popen, fork_server.Process):
+        monkeypatch.setattr(kind, "communicate", listening(kind))
     yield
     assert told == []
 
