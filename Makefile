@@ -7,21 +7,21 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := pyproject.toml setup.py $(wildcard src/bgpipe/accel/*.pyx src/bgpipe/accel/*.pxd)
 MUTANTS ?= 100000
-# Without the compiled part there are no blocks, and the codec in Python reads, filters and writes every message: check runs all
-# tests again that way, but for those that spend their time waiting for timers, programs and strangers, and the pages.
-# What passes between two peers stays in: octets, vectors, mutants, limits, load and endings.
-ABOVE_ACCEL := $(addprefix tests/live/test_live_, collisions.py damping.py far.py floods.py http.py lifecycle.py \
-	notifications.py partners.py stalls.py) tests/stages/test_stages_deaths.py tests/runtime/test_runtime_sessions.py \
-	tests/test_docs.py
+# Without the compiled part there are no blocks, and the codec in Python reads, filters and writes every message. `make check`
+# runs the tests of messages again that way, not those of what knows no message (files, connections, tasks, the run loop), nor
+# those that wait for timers, programs and strangers. What passes between two peers stays in: octets, vectors, mutants, limits.
+ABOVE_ACCEL := $(addprefix tests/live/test_live_, collisions.py damping.py endings.py far.py floods.py http.py lifecycle.py \
+	notifications.py partners.py stalls.py) $(addprefix tests/stages/test_stages_, deaths.py outputs.py tunnel.py \
+	websocket.py) $(addprefix tests/, net runtime test_docs.py test_house.py test_sample.py test_tasks.py)
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help install demo test test-all check fuzz bench bench-live interop docs api wheel clean
+.PHONY: help install demo test test-slow test-all check fuzz bench bench-live interop docs api wheel clean
 
 help:
 	@echo "make demo     install, make a sample archive, turn it into JSON, filter it"
 	@echo "make test     install, run the tests that take no long time (two minutes on two cores)"
-	@echo "make test-all run all tests: those that wait for timers, flood sessions and run every page too"
+	@echo "make test-all make test, then the slow tests: those that wait for timers, flood sessions and run every page"
 	@echo "make check    style, types, import ladder, tests without the compiled part, a short fuzz"
 	@echo "make bench    the speed table, beside the other tools found on this machine"
 	@echo "make bench-live  the same for live sessions, between two peers on loopback"
@@ -54,8 +54,12 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(PYTEST)
 
-test-all: $(VENV)/.installed-dev
-	$(PYTEST) -m 'not interop'
+test-slow: $(VENV)/.installed-dev
+	$(PYTEST) -m 'slow and not interop'
+
+test-all:
+	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory test-slow
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check

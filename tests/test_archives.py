@@ -18,8 +18,17 @@ from bgpipe.wire.message import UPDATE, Message
 from vectors import SHARED
 
 FILES = sorted(path.name.removesuffix(".bz2") for path in (SHARED / "data").glob("*.bz2"))
+LARGE = {
+    "bview.20020722.2337",
+    "rib.20140530.2200",
+    "rib6.20151101.0600.cut",
+    "updates.20131201.0000",
+    "updates.20190101.0000",
+    "updates.20260222.1530",
+}
+NAMED = [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in FILES]
 each_file = pytest.mark.parametrize(
-    "name", FILES or [pytest.param("", marks=pytest.mark.skip(reason=f"no {SHARED.name}/data"))]
+    "name", NAMED or [pytest.param("", marks=pytest.mark.skip(reason=f"no {SHARED.name}/data"))]
 )
 
 # (records, messages, state changes, skipped, damaged)

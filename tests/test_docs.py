@@ -33,12 +33,17 @@ PIP = """pip() { python -m pip -q --disable-pip-version-check install --no-deps 
 """What pip is on a page: it installs a folder beside the page's files."""
 TIMEOUT = 120
 SLOW = {
+    "docs/command-line.md",
+    "docs/formats.md",
     "docs/proxy.md",
     "docs/recipes.md",
     "docs/stages/exec.md",
     "docs/stages/limit.md",
     "docs/stages/speaker.md",
+    "docs/tutorial-archives.md",
+    "docs/tutorial-routers.md",
     "docs/writing-a-format.md",
+    "docs/writing-a-policy.md",
     "docs/writing-a-stage.md",
     "examples/bgpdump.py",
     "examples/flaps.py",

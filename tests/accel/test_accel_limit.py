@@ -85,10 +85,10 @@ def test_an_archive(rules):
 
 @pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
 def test_mutants(rules):
-    spoken, declined = compare(make_stream(sample_records(), Random(1), 600), rules)
+    spoken, declined = compare(make_stream(sample_records(), Random(1), 450), rules)
     assert spoken
     assert declined
-    _, declined = compare(make_stream(rare_records(), Random(2), 600), rules)
+    _, declined = compare(make_stream(rare_records(), Random(2), 250), rules)
     assert declined
 
 

@@ -20,8 +20,8 @@ from bgpipe.wire.block import ENTRY, FLAG_ADD_PATH, FLAG_AS4, FLAG_LEFT, FLAG_RI
 
 pytestmark = pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
 ARCHIVES = sorted(DATA.glob("updates.*.bz2"))
-RANDOM_FILTERS = 150
-BREATH = 1000
+RANDOM_FILTERS = 60
+BREATH = 500
 """Messages of an archive that are looked at."""
 
 

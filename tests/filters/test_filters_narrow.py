@@ -177,7 +177,7 @@ def records(seed: int, context: WireContext, count: int) -> bytes:
 @pytest.mark.parametrize("context", [AS4, AS4_ADD_PATH], ids=["as4", "add-path"])
 @pytest.mark.parametrize("text", FILTERS)
 def test_blocks_are_narrowed_as_their_messages_are(text: str, context: WireContext) -> None:
-    octets = records(7, context, 300)
+    octets = records(7, context, 120)
     chosen = compile_filter(text)
     blocks = 0
     for keep in (True, False):

@@ -31,6 +31,10 @@ ENDS = {
     "NOTIFICATION": Message(NOTIFICATION, Notification.shutdown().encode()).octets,
     "nothing": b"",
 }
+EACH_END = pytest.mark.parametrize(
+    "end",
+    [pytest.param(end, id=name, marks=pytest.mark.slow if name != "nothing" else ()) for name, end in ENDS.items()],
+)
 WAITS = [5, 10, 20, 40, 80, 160, *[240] * (FLAPS - 6)]
 
 
@@ -92,7 +96,7 @@ def most(starts: list[float]) -> int:
     return max(sum(start <= each < start + 600 for each in starts) for start in starts)
 
 
-@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@EACH_END
 def test_a_peer_that_we_call(end: bytes) -> None:
     async def test(clock: Clock) -> None:
         starts, waits = [], []
@@ -113,7 +117,7 @@ def test_a_peer_that_we_call(end: bytes) -> None:
     run(test)
 
 
-@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+@EACH_END
 def test_a_peer_that_calls_us(end: bytes) -> None:
     """listen --damp: a peer that calls every five seconds is let in when its time has come; others always."""
 

@@ -198,7 +198,7 @@ class Healthy:
 @pytest.mark.parametrize(
     ("option", "filtering", "count"),
     [
-        pytest.param("-o", "drop", 4000, id="some"),
+        pytest.param("-o", "drop", 1000, id="some"),
         pytest.param("-o", "drop", MUTANTS, id="drop and -o", marks=pytest.mark.slow),
         pytest.param("", "grep", MUTANTS, id="grep", marks=pytest.mark.slow),
         pytest.param("", "", MUTANTS, id="nothing", marks=pytest.mark.slow),

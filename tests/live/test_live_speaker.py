@@ -64,6 +64,7 @@ def test_routes_are_announced_again_over_a_reconnect(tmp_path: Path, source: str
     router.close()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_what_different_updates_say() -> None:
     """Nothing that is remembered for speed is bounded by a number of bodies alone: they may have 65,000 octets each."""
     router = Router()
