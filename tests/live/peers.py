@@ -481,16 +481,18 @@ def proxy(
     many: bool = True,
     buffer: int = 0,
     stdout: int | None = None,
+    fails: bool = False,
 ) -> Iterator[tuple[Bgpipe, Router]]:
     """`listen --many`, what is between, and `connect` to a router that is there. policy: what --malformed says.
-    many: else `listen` takes one peer. buffer: octets of the router's receive buffers. stdout: where output goes."""
+    many: else `listen` takes one peer. buffer: octets of the router's receive buffers. stdout: where output goes.
+    fails: the exit code may be another than 0, since messages may be lost."""
     router = Router(buffer)
     host, port = place()
     listen = ["listen", *(["--many"] if many else []), *(["--malformed", policy] if policy else []), f"{host}:{port}"]
     middle = ["--", *stages] if stages else []
     try:
         words = (*options, "--", *listen, *middle, "--", "connect", "--wait", "listen", router.address)
-        with bgpipe(*words, stdout=stdout) as running:
+        with bgpipe(*words, stdout=stdout, fails=fails) as running:
             yield running, router
             running.peers += router.peers
     finally:

@@ -125,7 +125,7 @@ def test_a_stalled_partner_holds_up_nobody_else(kind: str, tmp_path: Path) -> No
     with (
         partners(kind, tmp_path) as words,
         proxy(*words) as (alone, router),
-        proxy(*words, options=("-e", "SLOW")) as (beside, other),
+        proxy(*words, options=("-e", "SLOW"), fails=True) as (beside, other),  # the partner keeps what it has
     ):
         pairs = [
             [running.session(there) for _ in range(SESSIONS - 1)]

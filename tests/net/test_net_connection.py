@@ -117,6 +117,7 @@ async def test_peer_that_takes_nothing(ends: Ends) -> None:
     ends.connection.write(bytes(HIGH_WATER * 4))
     await ends.connection.close(0.05)
     assert ends.connection.closed.is_set()
+    assert 0 < ends.connection.unsent <= HIGH_WATER * 4
 
 
 async def test_peer_that_takes_an_octet_now_and_then(ends: Ends, monkeypatch) -> None:

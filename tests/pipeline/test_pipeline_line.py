@@ -274,6 +274,71 @@ def test_what_is_cut_off_is_counted():
     assert pipeline.lost_messages == 4
 
 
+@pytest.mark.parametrize("words", ["", "--rate-limit 1"])
+@pytest.mark.parametrize("blocks", [True, False])
+def test_what_was_read_from_a_peer_is_let_in_as_a_whole(words, blocks):
+    """A signal comes while it waits; nothing that begins after that is let in."""
+    clock = Clock()
+    source, looker = stage(Feeder, words), stage(Looker)
+    pipeline = begin(source, looker, clock=clock)
+    source.inlet.whole = True
+    pipeline.hold()
+    messages = [update() for _ in range(3)]
+    waits = source.inlet.feed([block(*messages) if blocks else messages[0], update()])
+    assert waits.step() == math.inf
+    pipeline.stop()
+    pipeline.release()
+    while waits.step() is not None:
+        clock.now += 1
+    assert len(looker.seen) == (4 if blocks else 2)
+    feed(source.inlet, update())
+    assert len(looker.seen) == (4 if blocks else 2)
+
+
+@pytest.mark.parametrize("words", ["", "--rate-limit 1"])
+def test_what_was_read_from_a_peer_and_not_let_in_is_counted(words):
+    source, looker = stage(Feeder, words), stage(Looker)
+    pipeline = begin(source, looker, clock=Clock())
+    source.inlet.whole = True
+    if not words:
+        pipeline.hold()
+    waits = source.inlet.feed([block(*(update() for _ in range(5)))])
+    waits.step()
+    pipeline.stop()
+    assert pipeline.give_up() == 5 - len(looker.seen)
+    assert len(looker.seen) == (1 if words else 0)
+
+
+def test_who_has_seen_enough_cuts_off_what_was_read_from_a_peer():
+    source, gate, behind = stage(Feeder), stage(Gate), stage(Looker)
+    begin(source, gate, behind)
+    source.inlet.whole = True
+    feed(source.inlet, update(), update())
+    assert len(behind.seen) == 1
+    assert gate.drops["dropped"] == 0
+
+
+@pytest.mark.parametrize("words", ["", "--blocks"])
+def test_what_is_behind_a_message_at_which_a_stage_failed_is_counted(words):
+    class Fails(Consuming):
+        seen = 0
+
+        def attach(self) -> None:
+            self.watch(self.on_message, on_block=self.on_message if words else None)
+
+        def on_message(self, item: Item) -> None:
+            self.seen += 1
+            if self.seen == 2 or words:
+                raise ValueError("no")
+
+    source = stage(Feeder)
+    begin(source, stage(Fails))
+    feeding = source.inlet.feed([block(*(update() for _ in range(5)))])
+    with pytest.raises(StageError, match="ValueError: no"):
+        feeding.step()
+    assert feeding.failed == (4 if words else 3)
+
+
 @pytest.mark.parametrize("direction", ["R", "L"])
 def test_what_is_cut_off_of_a_block_in_both_directions(direction):
     source, looker = stage(Feeder, "-LR"), stage(Looker, f"-LR --rate-limit 1 --if dir=={direction}")

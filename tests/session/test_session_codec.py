@@ -247,6 +247,16 @@ def test_a_notification_is_found_before_what_is_to_come_before_it(given_out: int
     assert codec.facts.first_notification.side == "peer"
 
 
+def test_what_is_given_up_counts_as_received() -> None:
+    codec = SessionCodec()
+    items = codec.feed(updates(2) + Message(KEEPALIVE).octets * 2, 1)
+    next(items)
+    before = codec.received.total()
+    skipped = codec.skip(Message(KEEPALIVE).octets * 3 + b"\xff" * 5)
+    assert codec.received[KEEPALIVE] == 7
+    assert codec.received.total() == before + skipped == 9
+
+
 def test_there_is_no_notification_behind_a_header_that_cannot_be() -> None:
     codec = SessionCodec()
     octets = b"\0" * HEADER + Message(NOTIFICATION, b"\6\4").octets

@@ -20,6 +20,8 @@ from .files_in_use import Identity, file_identity
 _MODE: Final = 0o644
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 """A link is not followed, and a named pipe without a reader is not waited for."""
+_SLICE: Final = 1 << 16
+"""Octets that are compressed at once where that takes long."""
 
 
 class AtomicFile:
@@ -56,6 +58,8 @@ class AtomicFile:
         if self.identity and not self.in_place:
             os.fchmod(self._fd, stat.S_IMODE(os.stat(self._path).st_mode))
         self.octets = 0
+        self.hurried = False
+        """set by another thread that can't wait: a write that takes long ends early, within a record"""
         self._finished = False
         self._whole = True
         """Whether the last write was written to its end."""
@@ -72,7 +76,12 @@ class AtomicFile:
             return self._put(octets)
         if self._compressor is None:
             self._compressor = compressor(self._compression)
-        return self._put(self._compressor.compress(octets))
+        reached, size = False, _SLICE if self._compression == "bzip2" else len(octets)
+        for start in range(0, len(octets), size):
+            if start and self.hurried:
+                break
+            reached |= self._put(self._compressor.compress(octets[start : start + size]))
+        return reached
 
     def flush(self) -> None:
         """What was written can be read from the file, also if this process is killed."""
@@ -129,6 +138,19 @@ class AtomicFile:
                 kept = self._path + ".partial"
         with contextlib.suppress(OSError):
             os.close(self._fd)
+        return kept
+
+    def keep(self) -> str:
+        """Called by another thread while a method is at work and can't be waited for: what has reached the file is kept
+        as PATH.partial, which may end within a record. Returns where it is, "" if there is nothing."""
+        if self.in_place:
+            return self._target
+        kept = self._path + ".partial" if self._end else ""
+        with contextlib.suppress(OSError):
+            if kept:
+                os.replace(self._target, kept)
+            else:
+                os.unlink(self._target)
         return kept
 
     def _cut(self) -> None:

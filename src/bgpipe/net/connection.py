@@ -39,6 +39,8 @@ class Connection(asyncio.Protocol):
         self.on_error: Callable[[Exception], object] = _raise
         self.octets_read = 0
         self.octets_written = 0
+        self.unsent = 0
+        """octets that were to be sent when the connection was aborted"""
         self.full = False
         self.closed = asyncio.Event()
         self.resumed_at = 0.0
@@ -153,6 +155,7 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Closes at once; what was not sent is lost."""
         if self._transport is not None:
+            self.unsent = self._transport.get_write_buffer_size()
             self._transport.abort()
 
 

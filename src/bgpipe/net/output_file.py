@@ -141,6 +141,17 @@ class OutputFile:
         if file is not None:
             self.kept = file.abort()
 
+    def hurry(self) -> None:
+        """For another thread: nobody can wait for a `write` that takes long. It may end within a record."""
+        if self._file is not None:
+            self._file.hurried = True
+
+    def keep(self) -> None:
+        """As `abort`, for another thread: where a method is at work for longer than anybody can wait."""
+        file = self._file
+        if file is not None:
+            self.kept = file.keep()
+
     def _open(self) -> None:
         now = self._clock()
         self._slot = now - now % self._every if self._every else now

@@ -27,6 +27,8 @@ MAX_OCTETS: Final = 4 << 20
 """Octets that they may hold, as they were before they were encoded."""
 PIECE: Final = 1 << 18
 """Octets of single messages that are written together."""
+CLOSE_TIMEOUT: Final = 0.5
+"""Seconds that an output gets to be closed when there is no time to write all."""
 
 
 class OutputStream(Protocol):
@@ -56,6 +58,8 @@ class OutputStream(Protocol):
     def finish(self) -> object: ...
     def close(self) -> object: ...
     def abort(self) -> object: ...
+    def hurry(self) -> object: ...
+    def keep(self) -> object: ...
 
 
 class Action(Enum):
@@ -120,6 +124,10 @@ class OutputWriter:
         self._piece_size = 0
         self._queue: SimpleQueue[tuple[int, Item] | None] = SimpleQueue()
         self._count = 0
+        self._messages: dict[int, int] = {}
+        """how many are in a piece that waits, by its number"""
+        self._given_up = -1
+        """the first piece that is not written any more, -1 for none"""
         self._waiting = 0
         self._waiting_octets = 0
         self._full = False
@@ -167,15 +175,15 @@ class OutputWriter:
     def put_block(self, block: Block) -> None:
         """A block is encoded when a thread has time. Nobody changes it any more."""
         self.flush()
-        self._put(block, block.weight)
+        self._put(block, block.weight, len(block))
 
     def flush(self) -> None:
         """Nothing stays behind to wait for more messages."""
         if self._piece:
-            octets = b"".join(self._piece)
+            octets, messages = b"".join(self._piece), len(self._piece)
             self._piece.clear()
             self._piece_size = 0
-            self._put(octets, len(octets))
+            self._put(octets, len(octets), messages)
 
     def rotate(self) -> None:
         """Lets the output begin its next file, if it is time, behind what has been put."""
@@ -187,19 +195,44 @@ class OutputWriter:
         self._put(Action.FINISH, 0)
         await self._empty.wait()
 
+    def give_up(self) -> int:
+        """There is no more time: what waits is not written, nor the rest of what is being written. Returns how many
+        messages that are."""
+        self.flush()
+        self.complete = False
+        with self._turn:
+            self._given_up = self.written
+            self._output.hurry()
+            return sum(messages for number, messages in self._messages.items() if number >= self._given_up)
+
     async def close(self) -> None:
         """Closes the output when all is written; aborts it if that is not `complete`. Raises StageError if it has
-        failed, and nobody is here to be told."""
+        failed, and nobody is here to be told. Cancelled, it gives up what waits, and raises StageError."""
         self.flush()
         self._put(Action.CLOSE if self.complete else Action.ABORT, 0)
         for _ in self._threads:
             self._queue.put(None)
-        await self._tasks.close()
-        await self._closed.wait()
+        try:
+            await self._tasks.close()
+            await self._closed.wait()
+        except asyncio.CancelledError:
+            lost = self.give_up()
+            await self._leave()
+            text = f"{self._output.path} is not complete: {lost} messages were lost at the end"
+            kept = f"; what was written is in {self._output.kept}" if self._output.kept else ""
+            raise StageError(text + kept) from None
         if self.error is not None and not self._users and not isinstance(self.error, BrokenPipeError):
             raise StageError(str(self.error)) from self.error
 
-    def _put(self, item: Item, size: int) -> None:
+    async def _leave(self) -> None:
+        """Waits a moment for a thread to close what was given up; what it can't close is kept as it is."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._closed.wait()
+        except (TimeoutError, asyncio.CancelledError):
+            self._output.keep()
+
+    def _put(self, item: Item, size: int, messages: int = 0) -> None:
         if self._broken:
             return
         if not isinstance(item, Action):
@@ -211,6 +244,8 @@ class OutputWriter:
             self._running += 1
             self._threads.append(tasks.thread(name, self._work, self._on_thread_error))
         self._empty.clear()
+        if messages:
+            self._messages[self._count] = messages
         self._queue.put((self._count, item))
         self._count += 1
         self._waiting += 1
@@ -248,19 +283,21 @@ class OutputWriter:
             error: Exception | None = None
             octets = b""
             try:
-                if not isinstance(item, Action):
+                if not isinstance(item, Action) and self._given_up < 0:
                     octets = encoder.encode(item) if isinstance(item, Block) else item
             except Exception as failure:
                 error = failure
             with self._turn:
                 while self.written != number:
                     self._turn.wait()
+                given_up = 0 <= self._given_up <= number
             failed, again = self._output.failed, False
             try:
                 if isinstance(item, Action):
-                    getattr(self._output, item.value)()
+                    action = Action.ABORT if item is Action.CLOSE and given_up else item
+                    getattr(self._output, action.value)()
                     again = failed and not self._output.failed
-                elif octets and not self.failed:
+                elif octets and not self.failed and not given_up:
                     self._output.write(octets)
             except Exception as failure:
                 error = failure
@@ -269,8 +306,8 @@ class OutputWriter:
             with self._turn:
                 self.written += 1
                 self._turn.notify_all()
-            size = item.weight if isinstance(item, Block) else len(octets)
-            self._tell(self._on_written, size, error, again, tuple(unwritten))
+            size = item.weight if isinstance(item, Block) else 0 if isinstance(item, Action) else len(item)
+            self._tell(self._on_written, number, size, error, again, tuple(unwritten))
             unwritten.clear()
         self._tell(self._on_exit)
 
@@ -286,8 +323,14 @@ class OutputWriter:
     # back in the loop
 
     def _on_written(
-        self, size: int, error: Exception | None, again: bool, unwritten: tuple[tuple[Message, Exception], ...]
+        self,
+        number: int,
+        size: int,
+        error: Exception | None,
+        again: bool,
+        unwritten: tuple[tuple[Message, Exception], ...],
     ) -> None:
+        self._messages.pop(number, None)
         self._waiting -= 1
         self._waiting_octets -= size
         for message, reason in unwritten:

@@ -51,6 +51,12 @@ class StandardOutput:
         """What is there can be decompressed."""
         self.finish()
 
+    def hurry(self) -> None:
+        """Nothing takes long but its reader."""
+
+    def keep(self) -> None:
+        """What was written has been read, or will be."""
+
     def _put(self, octets: bytes) -> None:
         view = memoryview(octets)
         while view:

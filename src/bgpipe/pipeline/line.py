@@ -14,8 +14,8 @@ from ..wire.block import FLAG_CHECKED, FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT, F
 from ..wire.item import Item, count
 from ..wire.message import NOTIFICATION, UPDATE, Message
 from .callback import Callback
-from .errors import ConfigError, failure, nearest
-from .lifecycle import Kind
+from .errors import ConfigError, StageError, failure, nearest
+from .lifecycle import Cause, Kind
 from .rate import TokenBucket
 
 if TYPE_CHECKING:
@@ -46,9 +46,11 @@ class Line:
 class Feed:
     """Items on their way into the lines, from `Input.feed` on until `step` returns None or `end` is called."""
 
-    __slots__ = ("_inlet", "_running", "_travel")
+    __slots__ = ("_inlet", "_running", "_travel", "failed")
 
     def __init__(self, inlet: Input, travel: Generator[float]) -> None:
+        self.failed = 0
+        """messages of the item under way behind the one at which a stage has raised"""
         self._inlet = inlet
         self._travel = travel
         self._running = False
@@ -62,6 +64,7 @@ class Feed:
             wait = next(self._travel, None)
         except BaseException:
             self._running = False
+            self.failed = self._inlet._behind
             self.end()
             raise
         self._running = False
@@ -95,6 +98,9 @@ class Input:
         self.session = session
         self.tracked = session
         """whether its messages are those of one session, whose events somebody may want"""
+        self.whole = False
+        """whether a feed that has begun is let in as a whole, also when the input is shut meanwhile: what was read from
+        a peer, nobody can read again. Only who has seen enough (Pipeline.end_input) cuts it off"""
         self.pipeline: Pipeline
         self.lines: dict[str, Line] = {}
         self.chains: dict[str, list[Callback]] = {}
@@ -107,8 +113,10 @@ class Input:
         self._wait = 0.0
         self._entry = 0
         self._feed: Feed | None = None
+        self._finishes = False
+        """whether what is being fed is let in as a whole"""
         self._waiting = 0
-        """messages that were let in and wait, as of the last yield of `_travel`"""
+        """messages that were let in, or will be, and wait, as of the last yield of `_travel`"""
         self._behind = 0
         """messages of the same item that come after the part which is under way"""
 
@@ -185,6 +193,7 @@ class Input:
     def feed(self, items: Iterable[Item]) -> Feed:
         """Begins to take items into the lines; one feed at a time."""
         assert self._feed is None, "an input is fed twice at the same time"
+        self._finishes = self.whole and self.open
         self._feed = Feed(self, self._travel(items))
         return self._feed
 
@@ -194,8 +203,13 @@ class Input:
             self._meet(message, self.chains[message.direction], 0, patient=False)
 
     def shut(self) -> None:
-        """Lets nothing more in of what it is fed; what it has let in goes on."""
+        """Lets nothing more in of what it is fed, unless that goes in as a `whole`; what it has let in goes on."""
         self.open = False
+
+    @property
+    def _refuses(self) -> bool:
+        """Whether nothing more is let in of what is being fed."""
+        return not self.open and (not self._finishes or self.pipeline.cause is Cause.END_INPUT)
 
     def cancel(self) -> int:
         """Cuts off what is under way. Returns how many messages are lost by that."""
@@ -217,13 +231,17 @@ class Input:
         if self._feed is not None:
             self._feed.end()
 
-    def _travel(self, items: Iterable[Item]) -> Generator[float]:
-        """Takes items through the lines; yields whenever who feeds must wait: see Feed.step."""
+    def _travel(self, items: Iterable[Item], behind: int = 0) -> Generator[float]:
+        """Takes items through the lines; yields whenever who feeds must wait: see Feed.step. behind: how many messages
+        these are, if they come out of one block."""
         for item in items:
-            self._waiting = self._behind = 0
-            while self.held:
-                yield math.inf
-            if not self.open:
+            self._waiting = 0
+            self._behind = behind = max(0, behind - 1)
+            if self.held:
+                self._waiting = behind + _count([item]) if self._finishes else 0
+                while self.held:
+                    yield math.inf
+            if self._refuses:
                 return
             if self.pipeline.cause is not None and self._leads_nowhere():
                 continue
@@ -286,8 +304,9 @@ class Input:
                     self.pipeline.log.warning(text, stage=str(self.stage))
                 self.stage.drops["rate"] += 1
                 return
+            self._waiting = self._behind + 1 if self._finishes else 0
             yield wait
-            if not self.open:
+            if self._refuses:
                 return
         if self._enter(message):
             yield from self._travel_message(message, self.chains[message.direction], 0)
@@ -335,9 +354,8 @@ class Input:
 
     def _take_block(self, block: Block) -> Iterator[float]:
         if self.bucket is not None or (self.pipeline.opens_blocks and not self.session):
-            yield from self._travel(
-                self._mark(block, [callback for chain in self.chains.values() for callback in chain])
-            )
+            marked = self._mark(block, [callback for chain in self.chains.values() for callback in chain])
+            yield from self._travel(marked, len(marked) if self._finishes else 0)
             return
         whole = len(block)
         for condition in self.conditions:
@@ -346,7 +364,7 @@ class Input:
             self.stage.drops["of"] += whole - len(block)
         left = len(block)
         for direction, part in self._by_direction(block):
-            if not self.open:
+            if self._refuses:
                 return
             left -= len(part)
             self._behind = left
@@ -410,6 +428,7 @@ class Input:
             try:
                 left = callback.pass_block(block)
             except Exception as error:
+                self._behind += len(block) - 1
                 raise failure(callback.stage, error) from error
             if gone := len(block) - _count(left):
                 callback.stage.drops["taken" if callback.stage.inputs else "dropped"] += max(0, gone)
@@ -469,11 +488,15 @@ class Input:
             if ending and any(callback.stage.is_shut for callback in ending):
                 return  # as if it had never been let in: without blocks the input would have ended before it
             left -= 1
-            at = self._meet(message, chain, start)
-            while at >= 0:
-                self._waiting = behind + left + 1
-                yield self._wait
-                at = self._meet(message, chain, at)
+            try:
+                at = self._meet(message, chain, start)
+                while at >= 0:
+                    self._waiting = behind + left + 1
+                    yield self._wait
+                    at = self._meet(message, chain, at)
+            except StageError:
+                self._behind = behind + left
+                raise
 
     def _travel_items(self, items: list[Item], line: Line, start: int) -> Iterator[float]:
         """Takes what a block has become past the callbacks from number `start` on."""

@@ -380,6 +380,8 @@ class Pipeline:
             if stage.kind is not Kind.TRANSFORMER or alone:
                 for inlet in stage.inputs:
                     inlet.shut()
+        for stage in self.stages:
+            self._guard(stage, stage.input_ended)
         self.on_change()
 
     def stop(self) -> None:
@@ -402,7 +404,7 @@ class Pipeline:
         for stage in self.stages:
             if self._states[stage] in (StageState.RUNNING, StageState.DRAINING, StageState.STOPPING):
                 lost += sum(inlet.cancel() for inlet in stage.inputs)
-                if stage.kind is Kind.TRANSFORMER:
+                if stage.kind is Kind.TRANSFORMER or stage.side:
                     lost += stage.abort()
         self.lost_messages += lost
         self.on_change()

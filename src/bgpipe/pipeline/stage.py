@@ -207,8 +207,12 @@ class Stage(Options):
         return False
 
     def abort(self) -> int:
-        """The time to be drained is over. Returns how many messages a transformer loses by that."""
+        """The time for what is under way is over. Returns how many messages a transformer, or an end of a session,
+        loses by that besides those that its inputs tell."""
         return 0
+
+    def input_ended(self) -> None:
+        """Nothing more is let into the pipeline. Only what is under way may still come to the stage."""
 
     def end_session(self) -> None:
         """The pipeline has failed. A stage with a peer tells it so at once; the others have nothing to do."""

@@ -19,6 +19,8 @@ STOP_TIMEOUT: Final = 3.0
 """Seconds that what is under way gets after a failure, and that all together gets after a signal."""
 MIN_STOP_TIMEOUT: Final = 0.25
 """Seconds that each stage gets after a signal even if the others have used them up."""
+CONCLUDE_TIMEOUT: Final = 1.0
+"""Seconds that each output gets to be closed, also if it could not be completed."""
 
 
 class Runner:
@@ -51,7 +53,7 @@ class Runner:
             pipeline.finish()
             await self._stop_ended()
             for stage in pipeline.stages:
-                await self._wait(self._task(stage, stage.conclude()), self.interrupted)
+                await self._wait(self._task(stage, stage.conclude()), self.interrupted, CONCLUDE_TIMEOUT)
         finally:
             if left := await self.tasks.close():
                 pipeline.log.warning("tasks have not ended", tasks=",".join(left))
@@ -173,12 +175,14 @@ class Runner:
             return False
         return True
 
-    async def _wait(self, task: asyncio.Task[bool | None], hurry: asyncio.Event) -> bool:
-        """Waits for a task as long as it takes; after a signal what is left of STOP_TIMEOUT, hurried otherwise no more.
-        Returns whether it has done what it was to do."""
+    async def _wait(
+        self, task: asyncio.Task[bool | None], hurry: asyncio.Event, least: float = MIN_STOP_TIMEOUT
+    ) -> bool:
+        """Waits for a task as long as it takes; after a signal what is left of STOP_TIMEOUT, and at least so many
+        seconds; hurried otherwise no more. Returns whether it has done what it was to do."""
         await self.tasks.until(hurry, task)
         if not task.done() and hurry is self.interrupted:
-            await asyncio.wait((task,), timeout=max(MIN_STOP_TIMEOUT, self._deadline - self._now))
+            await asyncio.wait((task,), timeout=max(least, self._deadline - self._now))
         task.cancel()
         return task.done() and not task.cancelled() and task.result() is True
 

@@ -28,7 +28,7 @@ from ..session.greeting import say
 from ..tasks import Tasks
 from ..wire.notification import CEASE, COLLISION, Notification
 from .log import BindableLog
-from .runner import MIN_STOP_TIMEOUT, STOP_TIMEOUT, Runner
+from .runner import CONCLUDE_TIMEOUT, MIN_STOP_TIMEOUT, STOP_TIMEOUT, Runner
 from .status import peers
 
 
@@ -80,12 +80,15 @@ class Sessions:
         """no session begins any more"""
         self._deadline = math.inf
         """when what is under way is cut off"""
+        self._lost = 0
+        """messages that sessions have lost because a signal left no time for them"""
         self._running: dict[asyncio.Task[None], _Inside] = {}
         self._tasks = Tasks(self._on_error, tasks)
         self._listen = next((stage for stage in first.stages if stage.listens() is not None), None)
 
     async def run(self) -> None:
-        """Returns when there is nothing more to do. Raises StageError: of the last session, or if nobody can listen."""
+        """Returns when there is nothing more to do. Raises StageError: of the last session, if nobody can listen, or if
+        sessions side by side have lost messages when a signal ended them."""
         self._shared.keep = True
         try:
             if self._listen is not None:
@@ -105,13 +108,16 @@ class Sessions:
         await self._tasks.until(self.interrupted, *closing)
         if not all(each.done() for each in closing):
             left = self._deadline - asyncio.get_running_loop().time()
-            await asyncio.wait(closing, timeout=max(MIN_STOP_TIMEOUT, left))
-        late = [each.get_name() for each in closing if not each.done()]
+            _, late = await asyncio.wait(closing, timeout=max(MIN_STOP_TIMEOUT, left))
+            for each in late:
+                each.cancel()  # an output tells then what it could not write
+            await asyncio.wait(closing, timeout=CONCLUDE_TIMEOUT)
+        names = [each.get_name() for each in closing if not each.done() or each.cancelled()]
         errors = [error for each in closing if each.done() and not each.cancelled() and (error := each.exception())]
         if errors:
             raise errors[0]
-        if late:
-            raise StageError(f"there was no time to {' and '.join(late)}: what had not been written is lost")
+        if names:
+            raise StageError(f"there was no time to {' and '.join(names)}: what had not been written is lost")
 
     def interrupt(self) -> None:
         """Ends all sessions, as a signal does."""
@@ -174,6 +180,8 @@ class Sessions:
             await acceptor.close()
             while self._running:
                 await asyncio.wait(set(self._running))
+        if self._lost:
+            raise StageError(f"{self._lost} messages were lost at the end: they were not through in time")
 
     def _on_error(self, error: Exception) -> None:
         self._log.error(f"unexpected {type(error).__name__}: {error}")
@@ -235,6 +243,8 @@ class Sessions:
             log.error(f"session ended: unexpected {type(error).__name__}: {error}")
             log.debug("unexpected error", exc_info=error)
         finally:
+            if self.interrupted.is_set() and inside.pipeline is not None:
+                self._lost += inside.pipeline.lost_messages
             arrival.abort()
             acceptor.leave(arrival)
 

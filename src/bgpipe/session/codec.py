@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from .. import accel
@@ -108,6 +109,18 @@ class SessionCodec:
     def has_notification(self, more: bytes) -> bool:
         """Whether `take_notification` would give one."""
         return _find_notification(self._fed[self._at : self._end] + more)[2] > 0
+
+    def skip(self, more: bytes) -> int:
+        """Gives up what was fed and has not been given out, and `more` behind it. Returns how many messages that are,
+        which count as received. Nothing can be fed any more."""
+        octets = self._fed[self._at : self._end] + more
+        self._fed, self._at, self._end = b"", 0, 0
+        skipped = 0
+        with suppress(WireError):
+            for _, _, type_code in split_messages(octets):
+                self.received[type_code] += 1
+                skipped += 1
+        return skipped
 
     def lost(self) -> int:
         """Octets of a message that never came whole."""

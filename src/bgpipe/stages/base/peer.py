@@ -18,7 +18,7 @@ from ...net.secret import read_secret
 from ...net.tcp import TcpOptions, check_keys
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, SessionLost, StageError
-from ...pipeline.lifecycle import Kind
+from ...pipeline.lifecycle import Cause, Kind
 from ...pipeline.line import Input
 from ...pipeline.metrics import SIDES, Histogram, Metrics
 from ...pipeline.options import DURATION, FLAG, INTEGER, TEXT, Option, choice
@@ -115,6 +115,7 @@ class PeerStage(Producing):
         self.codec = SessionCodec(self.facts)
         self.error_handler = ErrorHandler(self.malformed, self.facts)
         self.inlet = self.feed_into(session=True)
+        self.inlet.whole = True
         self.incoming = PeerInput(self)
         self.pipeline.lines[self.side].outputs.append(self.send)
         self._pending: list[Item] = []
@@ -203,7 +204,7 @@ class PeerStage(Producing):
         connection.on_error = self.on_failure
         connection.on_closed = self._on_closed
         connection.on_full = self._on_full
-        connection.on_room = self._on_room
+        connection.on_room = self._release
         self.pipeline.log.info("connected", stage=str(self), local=connection.local, remote=connection.remote)
         self.pipeline.values |= self._addresses(connection)
         if any(stage.listens() is not None for stage in self.pipeline.stages):
@@ -211,9 +212,7 @@ class PeerStage(Producing):
             addresses = (self.pipeline.values[f"{self.side}_{name}_ADDR"] for name in ("REMOTE", "LOCAL"))
             self.codec.addresses = tuple(parse_address(each.partition("%")[0]) for each in addresses)
         pending, self._pending = self._pending, []
-        if self._holding:
-            self._holding = False
-            self.pipeline.release(self.side)
+        self._release()
         for item in pending:
             self.send(item)
 
@@ -244,6 +243,13 @@ class PeerStage(Producing):
         if self.facts.peer_open is None and not self._over.is_set():
             self._end("timeout", "us", f"no OPEN within {self.open_timeout:g} s")
 
+    def abort(self) -> int:
+        return self.incoming.abort()
+
+    def input_ended(self) -> None:
+        if self._holding:
+            self.call_soon(self._release)
+
     async def stop(self) -> None:
         connection = self.connection
         if connection is None:
@@ -253,7 +259,19 @@ class PeerStage(Producing):
         if connection.is_open and self.codec.sent[message.OPEN] and not silent:
             self.send(Message(message.NOTIFICATION, Notification.shutdown().encode()))
         self.flush()
-        await connection.close(max(0.0, self.closed_timeout))
+        try:
+            await connection.close(max(0.0, self.closed_timeout))
+        finally:
+            self._tell_end(connection)
+        if connection.unsent and self.pipeline.cause not in (Cause.SIGNAL, Cause.FAILED):
+            raise StageError(f"{self}: the peer has not taken the last {connection.unsent} octets")
+        if count := self.drops["unsendable"]:
+            raise StageError(f"{self}: {count} {'UPDATE' if count == 1 else 'UPDATEs'} could not be sent")
+
+    def _tell_end(self, connection: Connection) -> None:
+        if connection.unsent:
+            text = "the peer has not taken the last octets"
+            self.pipeline.log.warning(text, stage=str(self), octets=connection.unsent)
         self.pipeline.log.info(
             "connection closed",
             stage=str(self),
@@ -264,12 +282,12 @@ class PeerStage(Producing):
             received=by_name(self.codec.received),
             sent=by_name(self.codec.sent),
         )
-        if count := self.drops["unsendable"]:
-            raise StageError(f"{self}: {count} {'UPDATE' if count == 1 else 'UPDATEs'} could not be sent")
 
     def _losses(self) -> dict[str, Any]:
-        """What was not sent, for the log."""
+        """What came too late, and what was not sent, for the log."""
         losses: dict[str, Any] = {}
+        if self.incoming.ignored:
+            losses["ignored_octets"] = self.incoming.ignored
         if unsendable := self.drops["unsendable"]:
             losses["unsendable"] = unsendable
         if self.family_filter is not None and self.family_filter.left_out:
@@ -277,11 +295,19 @@ class PeerStage(Producing):
         return losses
 
     def _on_full(self) -> None:
-        self.pipeline.hold(self.side)
+        self._hold()
         self.pipeline.emit(events.SLOW, direction=self.side, stage=str(self))
 
-    def _on_room(self) -> None:
-        self.pipeline.release(self.side)
+    def _hold(self) -> None:
+        """Who sends to the peer has to wait; at the end nobody has: the little that is under way finds room."""
+        if not self._holding and not self.pipeline.stopping:
+            self._holding = True
+            self.pipeline.hold(self.side)
+
+    def _release(self) -> None:
+        if self._holding:
+            self._holding = False
+            self.pipeline.release(self.side)
 
     def _on_established(self, event: object) -> None:
         """Tells what was negotiated. Where both peers got each other's OPEN as it was, the end at the right tells for
@@ -464,9 +490,8 @@ class PeerStage(Producing):
         """Takes what leaves the line. It is sent with all else that leaves in the same turn."""
         if self.connection is None:
             self._pending.append(item)
-            if len(self._pending) >= MAX_PENDING and not self._holding:
-                self._holding = True
-                self.pipeline.hold(self.side)
+            if len(self._pending) >= MAX_PENDING:
+                self._hold()
             return
         if self.codec.sent[message.NOTIFICATION]:
             return  # nothing follows a NOTIFICATION

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from ...pipeline.errors import StageError
 from ...wire.item import Item
 from ...wire.message import NOTIFICATION, Message
 
@@ -37,15 +38,19 @@ class PeerInput:
         self._next: Item | None = None
         """what waits to be let in first"""
         self._read_at = 0.0
+        self._unhandled = 0
+        """messages of the block that was framed last, whose turn is still to come"""
+        self.ignored = 0
+        """octets that came when the input was closed"""
 
     def on_octets(self, octets: bytes) -> None:
         if not self._stage.inlet.open:
-            return  # the last message that was let in may have left others of its read behind: the rest is no sequel
-        if self._limited:
+            self.ignored += len(octets)
+        elif self._limited:
             self._read_ahead(octets)
-            return
-        self._begin(octets)
-        self._advance()
+        else:
+            self._begin(octets)
+            self._advance()
 
     @property
     def holds_back(self) -> bool:
@@ -54,37 +59,60 @@ class PeerInput:
         return self._limited or (connection is not None and connection.paused)
 
     def _begin(self, octets: bytes) -> None:
-        stage = self._stage
         self._read_at = monotonic()
-        self._feed = stage.inlet.feed(self._noted(stage.handled(stage.codec.feed(octets, stage.pipeline.now()))))
+        self._feed = self._stage.inlet.feed(self._items(octets))
 
-    def _noted(self, items: Iterator[Item]) -> Iterator[Item]:
-        for item in items:
-            self._next = item
+    def _items(self, octets: bytes) -> Iterator[Item]:
+        """What was read, and what is read while that waits for a limit of rate."""
+        stage = self._stage
+        while octets and stage.codec.fault is None:
+            for item in stage.handled(self._framed(octets)):
+                self._unhandled -= 1 if isinstance(item, Message) else len(item)
+                self._next = item
+                yield item
+            self._next = None
+            octets, self._ahead = self._ahead, b""
+
+    def _framed(self, octets: bytes) -> Iterator[Item]:
+        stage = self._stage
+        for item in stage.codec.feed(octets, stage.pipeline.now()):
+            self._unhandled = 1 if isinstance(item, Message) else len(item)
             yield item
-        self._next = None
+        self._unhandled = 0
 
     def _advance(self) -> None:
         """Feeds what was read, as far as the lines take it."""
         stage = self._stage
         assert stage.connection is not None
         self._limited = False
-        while True:
-            if self._feed is not None and (seconds := self._feed.step()) is not None:
-                stage.pipeline.flush()
+        if self._feed is not None:
+            try:
+                seconds = self._feed.step()
+            except StageError:
+                self._drop(self._feed.failed + self.abort(), "messages behind one that a stage failed at were dropped")
+                raise
+            stage.pipeline.flush()
+            if seconds is not None:
                 self._wait(seconds)
                 return
             self._feed = None
-            stage.pipeline.flush()
             stage.latency.observe(monotonic() - self._read_at)
-            if not self._ahead or stage.codec.fault is not None or not stage.inlet.open:
-                break
-            octets, self._ahead = self._ahead, b""
-            self._begin(octets)
         if stage.codec.fault is not None and stage.inlet.open:
             stage.refuse(stage.codec.fault)
         else:
             stage.connection.resume()
+
+    def abort(self) -> int:
+        """Cuts off what was read. Returns how many messages of it the input has not been fed yet."""
+        self._feed, self._next = None, None
+        ahead, self._ahead = self._ahead, b""
+        unhandled, self._unhandled = max(0, self._unhandled), 0
+        return unhandled + self._stage.codec.skip(ahead)
+
+    def _drop(self, messages: int, why: str) -> None:
+        if messages:
+            self._stage.pipeline.log.warning(why, stage=str(self._stage), messages=messages)
+            self._stage.drops["waiting"] += messages
 
     def _wait(self, seconds: float) -> None:
         """The lines take no more for so many seconds, or until they are released."""
@@ -114,17 +142,14 @@ class PeerInput:
             return
         if isinstance(self._next, Message) and self._next.type_code == NOTIFICATION:
             found, left_out = self._next, 0  # it waits for a line that is held
+            stage.inlet.cut()
         else:
             message, left_out = stage.codec.take_notification(self._ahead, stage.pipeline.now())
             if message is None:
                 return
             found = message
-            left_out += stage.inlet.cut() or 1
-        stage.inlet.cut()
-        self._feed, self._next, self._ahead = None, None, b""
-        if left_out:
-            text = "messages that waited before a NOTIFICATION were dropped"
-            stage.pipeline.log.warning(text, stage=str(stage), messages=left_out)
-            stage.drops["waiting"] += left_out
+            left_out += stage.inlet.cut() + max(0, self._unhandled)
+        self._feed, self._next, self._ahead, self._unhandled = None, None, b"", 0
+        self._drop(left_out, "messages that waited before a NOTIFICATION were dropped")
         stage.inlet.put(found)
         stage.pipeline.flush()

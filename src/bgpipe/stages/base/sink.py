@@ -187,8 +187,8 @@ class Sink(Writing):
         """Publishes the output; one that is not complete keeps what was written. Raises StageError."""
         assert self.writer is not None
         self._closed = True
-        complete = self._live or not self._is_cut()
-        self.writer.complete &= complete
+        self.writer.complete &= self._live or not self._is_cut()
+        complete = self.writer.complete
         await self._in_time(self.pipeline.shared.give_back(self._key))
         self.writer.leave(self)
         output = self.writer.output
@@ -205,7 +205,10 @@ class Sink(Writing):
             await writing
         except asyncio.CancelledError:
             assert self.writer is not None
-            self.pipeline.fail(StageError(f"{self}: there was no time to write all of {self.writer.output.path}"))
+            lost, path = self.writer.give_up(), self.writer.output.path
+            self.pipeline.lost_messages += lost
+            text = f"there was no time to write all of {path}: {lost} messages were lost at the end"
+            self.pipeline.fail(StageError(f"{self}: {text}"))
             raise
 
     def _is_cut(self) -> bool:
