@@ -247,24 +247,23 @@ async def test_headers_that_decide_are_there_once(monkeypatch):
         assert not any("unexpected" in text for text in server.log.texts)
 
 
-async def test_refused_clients_are_logged_a_few_times_a_second(monkeypatch):
+async def test_refused_clients_are_logged_once_a_minute_for_each_reason(monkeypatch):
     monkeypatch.setenv("BGPIPE_TEST_AUTH", "edge:a:b")
     url = f"ws://{address()}/bgp"
     async with listening(url, "--read", "--auth", "$BGPIPE_TEST_AUTH") as server:
-        bucket = server.stage("websocket")._refusals._bucket
-        start = bucket._seen
-        bucket._clock = lambda: start
+        limit = server.stage("websocket")._refusals._limit
+        limit._clock = lambda: 1000.0
         for number in range(30):
             await ask(url, "Authorization: Basic ZWRnZTp3cm9uZw==" if number else "X: y")
         lines = [(text, fields) for level, text, fields in server.log.lines if "refused" in text and level == "warning"]
         assert lines[0][0] == "client refused: no user and password"
         assert lines[1][0] == "client refused: wrong user or password (user 'edge')"
         assert lines[0][1]["remote"].startswith("127.")
-        assert len(lines) <= 6
-        bucket._clock = lambda: start + 1
+        assert len(lines) == 2
+        limit._clock = lambda: 1060.0
         await ask(url)
         fields = next(each[2] for each in reversed(server.log.lines) if "refused" in each[1])
-        assert fields["left_out"] == 31 - len(lines) - 1
+        assert fields["more_refused"] == 28
         assert "wrong:" not in repr(server.log.lines)
 
 

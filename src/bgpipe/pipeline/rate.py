@@ -42,28 +42,3 @@ class TokenBucket:
         more = min(wanted - 1, int(self._tokens))
         self._tokens -= more
         return 1 + more, 0.0
-
-
-class Throttle:
-    """For what is told of many times: lets so many a second through, and counts the rest.
-
-    left_out: how many were not let through since the last one that was.
-    """
-
-    def __init__(self, rate: float, clock: Callable[[], float]) -> None:
-        self._bucket = TokenBucket(rate, clock)
-        self._count = 0
-        self.left_out = 0
-
-    def admit(self) -> bool:
-        """Whether this one is to be told; `left_out` then says how many before it were not."""
-        if self._bucket.take():
-            self._count += 1
-            return False
-        self.left_out, self._count = self._count, 0
-        return True
-
-    @property
-    def waiting(self) -> int:
-        """How many have not been told of so far."""
-        return self._count

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-from time import monotonic
 from typing import Any, Final
 
 from aiohttp import web
 
 from ..net.errors import explain
 from ..net.http import HttpServer, is_loopback, parse_http_address, read_credentials
+from ..net.refusals import RefusalLog
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.log import Log
 from ..pipeline.metrics import CONTENT_TYPE
-from ..pipeline.rate import Throttle
 from ..tasks import Tasks
 from .dashboard import page
 from .options import GlobalOptions
 from .status import Overview
 from .unexpected import Unexpected
 
-REFUSALS: Final = 5
-"""Refused requests that are logged in a second; more are counted."""
 TICK: Final = 0.1
 """Seconds between two looks at how late the event loop is."""
 
@@ -56,7 +53,7 @@ class StatusServer:
             "/stage/{slug}": self._stage,
             "/stage/{slug}/": self._stage,
         }
-        self._refusals = Throttle(REFUSALS, monotonic)
+        self._refusals = RefusalLog(log)
         self._server = HttpServer(
             answers, credentials=credentials, on_error=self._on_error, on_refused=self._on_refused
         )
@@ -91,9 +88,7 @@ class StatusServer:
         self._log.debug("unexpected error", exc_info=error)
 
     def _on_refused(self, remote: str, reason: str) -> None:
-        if self._refusals.admit():
-            more = {"left_out": self._refusals.left_out} if self._refusals.left_out else {}
-            self._log.warning(f"http request refused: {reason}", remote=remote, **more)
+        self._refusals.note("http", f"http request refused: {reason}", remote, subject=reason)
 
     # answers
 

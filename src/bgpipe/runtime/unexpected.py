@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from ..pipeline.log import Log
+from ..pipeline.log_limit import LogLimit
 
 MAX_IN_A_MINUTE: Final = 10
 """Lines in the log; more is only counted."""
@@ -29,17 +30,11 @@ class Unexpected(logging.Handler):
         super().__init__(logging.WARNING)
         self.count = 0
         self._log = log
-        self._clock = clock
-        self._minute = -1.0
-        self._told = 0
+        self._limit = LogLimit(clock, window=60.0, most=MAX_IN_A_MINUTE)
 
     def tell(self, where: str, error: BaseException | None, text: str = "") -> None:
         self.count += 1
-        minute = self._clock() // 60
-        if minute != self._minute:
-            self._minute, self._told = minute, 0
-        self._told += 1
-        if self._told <= MAX_IN_A_MINUTE:
+        if self._limit.admit():
             what = f"{type(error).__name__}: {error}" if error is not None else text
             self._log.error(f"unexpected error: {what}", where=where, count=self.count)
             if error is not None:

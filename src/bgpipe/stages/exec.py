@@ -7,8 +7,8 @@ from typing import Any, Final
 from ..net.pipes import Link
 from ..net.process import Process
 from ..pipeline.errors import ConfigError
+from ..pipeline.log_limit import LogLimit
 from ..pipeline.options import FLAG, Option
-from ..pipeline.rate import Throttle
 from .base.external import ExternalFilter
 
 STDERR_LINES: Final = 100
@@ -61,7 +61,7 @@ class Exec(ExternalFilter):
         return super().status() | {"metrics": {"stderr_left_out": self.stderr_left_out}}
 
     async def prepare(self) -> None:
-        self._lines = Throttle(STDERR_LINES, self.pipeline.clock)
+        self._lines = LogLimit(self.pipeline.clock, window=1.0, most=STDERR_LINES)
         await super().prepare()
 
     async def stop(self) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from ..net.errors import explain_error
 from ..net.pipes import Link
+from ..net.refusals import RefusalLog
 from ..net.secret import read_secret
 from ..net.tls import client_context, server_context
 from ..net.tunnel import TunnelLink
@@ -20,15 +21,12 @@ from ..net.websocket_server import SharedServer, WebSocketServer
 from ..pipeline import events
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.options import DURATION, FLAG, INTEGER, TEXT, TEXTS, Option
-from ..pipeline.rate import Throttle
 from ..wire.item import Item
 from ..wire.message import Message
 from .base.external import CLOSE_TIMEOUT, ExternalFilter
 from .base.peer import PeerStage
 
 SCHEMES: Final = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
-REFUSALS: Final = 5
-"""Refused clients that are logged in a second; more are counted."""
 REMOTE: Final = "websocket/remote"
 """The tag that says who has sent a message."""
 
@@ -63,7 +61,7 @@ class Websocket(ExternalFilter):
 
     own_events = ("OPEN",)
     server: WebSocketServer | TunnelServer | None = None
-    _refusals: Throttle
+    _refusals: RefusalLog
     _tunnel_link: Link | None = None
 
     def attach(self) -> None:
@@ -174,7 +172,7 @@ class Websocket(ExternalFilter):
         self.server = server = self.pipeline.shared.take(
             self._key, self._make_server, lambda server: server.stop(CLOSE_TIMEOUT)
         )
-        self._refusals = Throttle(REFUSALS, self.pipeline.clock)
+        self._refusals = RefusalLog(self.pipeline.log, self.pipeline.clock)
         server.on_client, server.on_refused = self._on_client, self._on_refused
         try:
             await server.start(self.url, tls=self.tls, credentials=credentials, timeout=self.timeout)
@@ -296,9 +294,8 @@ class Websocket(ExternalFilter):
         self.pipeline.log.info(what, stage=str(self), remote=remote)
 
     def _on_refused(self, remote: str, reason: str) -> None:
-        if self._refusals.admit():
-            more = {"left_out": self._refusals.left_out} if self._refusals.left_out else {}
-            self.pipeline.log.warning(f"client refused: {reason}", stage=str(self), remote=remote, **more)
+        host = remote.rpartition(":")[0]
+        self._refusals.note("client", f"client refused: {reason}", host, remote, subject=reason, stage=str(self))
 
     def _on_slow(self, remote: str) -> None:
         self.pipeline.log.warning("client dropped: it is too slow", stage=str(self), remote=remote)
