@@ -7,27 +7,26 @@ bounded in time as well, and no KEEPALIVE is lost in the partner: see StallWatch
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Final
 
-from ...formats.base import Decoder
 from ...net.backoff import STABLE_AFTER
 from ...net.errors import explain_error
 from ...net.pipes import Link
-from ...net.send_queue import SendQueue, rest, single_out
+from ...net.send_queue import SendQueue, rest
 from ...pipeline import events
 from ...pipeline.callback import type_filter
 from ...pipeline.errors import ConfigError, StageError, failure
 from ...pipeline.lifecycle import Kind
 from ...pipeline.stage import compile_filters
 from ...wire.block import Block
-from ...wire.context import AS4, WireContext
+from ...wire.context import WireContext
 from ...wire.item import Item, count
 from ...wire.message import KEEPALIVE, NOTIFICATION, OPEN, Message
 from .bypass import Bypass
-from .coding import Reading, Writing, find_format
+from .coding import Writing, find_format
 from .link_attempts import LinkAttempts
 from .pace import Pace
+from .partner_input import PartnerInput
 from .session_end import check_session_end, is_session_end, session_lost
 from .types import chosen_types
 from .watchdog import StallWatchdog
@@ -41,7 +40,7 @@ SESSION: Final = (OPEN, NOTIFICATION, KEEPALIVE)
 """Messages without which there is no session: they are not dropped, whoever is dead."""
 
 
-class ExternalFilter(LinkAttempts, Reading, Writing):
+class ExternalFilter(LinkAttempts, PartnerInput, Writing):
     """What exec, pipe and websocket have in common.
 
     A message that reaches the stage is taken out of the pipeline and given to the partner, and what the partner gives
@@ -70,8 +69,6 @@ class ExternalFilter(LinkAttempts, Reading, Writing):
     """whether it stands for the router at an end of a live session: what is lost here, nobody sends again"""
     end_reason = ""
     """why the other side of a tunnel has ended the session"""
-    begun = False
-    """whether a message of the session has passed here"""
 
     @property
     def kind(self) -> Kind:
@@ -325,55 +322,6 @@ class ExternalFilter(LinkAttempts, Reading, Writing):
             if self._queue.size <= LOW_WATER or not self._queue:
                 self._release()
                 self._taking = True
-
-    # from the partner
-
-    async def _read(self, link: Link) -> None:
-        """Takes what the partner gives, until it gives no more. Raises OSError, StageError."""
-        decoder = None if self.only_write else self.new_decoder()
-        while octets := await link.read():
-            if decoder is not None:
-                self._attune(decoder)
-                for piece in self.pace.pieces(octets):
-                    await self.receive(decoder.feed(piece))
-        if decoder is not None:
-            await self.receive(decoder.end())
-
-    def new_decoder(self) -> Decoder:
-        """Raises StageError."""
-        # What a format that says how it is to be read leaves unsaid is meant with AS numbers of 4 octets.
-        decoder = self.make_decoder(self.format_, AS4 if self.format_.says_context else None)
-        self._attune(decoder)
-        return decoder
-
-    def _attune(self, decoder: Decoder) -> None:
-        """Where messages don't say how they are to be read: as those that have gone out last in their direction."""
-        if not self.format_.says_context:
-            decoder.context = self._contexts.get(self.inlet.default, decoder.context)
-
-    async def receive(self, items: Iterable[Item]) -> None:
-        """Puts into the pipeline what has come."""
-        await self.feed_items(self.inlet, self._received(items))
-        self.pipeline.flush()
-        await asyncio.sleep(0)  # signals and other stages have their turn, however much comes
-
-    def _received(self, items: Iterable[Item]) -> Iterator[Item]:
-        watchdog = self.watchdog if not self.passive else None
-        for item in items:
-            if not self.begun:
-                self.begun = True
-                if "OPEN" in self.own_events:
-                    self.event("OPEN", item if isinstance(item, Message) else None)
-            if watchdog is None:
-                yield item
-                continue
-            self._gave_up = False
-            for each in single_out(item):
-                type_code = each.type_code if isinstance(each, Message) else 0
-                if type_code == OPEN and isinstance(each, Message):
-                    self._opens.pop(each.direction if len(self.directions) > 1 else self.inlet.default, None)
-                watchdog.on_answer(session=type_code in (OPEN, KEEPALIVE))
-                yield each
 
     # with the partner, and without
 

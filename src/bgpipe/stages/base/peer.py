@@ -14,17 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...net.connection import Connection
 from ...net.errors import explain_error
-from ...net.secret import read_secret
-from ...net.tcp import TcpOptions, check_keys
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, SessionLost, StageError
 from ...pipeline.lifecycle import Cause, Kind
 from ...pipeline.line import Input
 from ...pipeline.metrics import SIDES, Histogram, Metrics
-from ...pipeline.options import DURATION, FLAG, INTEGER, TEXT, Option, choice
-from ...pipeline.stage import Producing, Stage
+from ...pipeline.options import Option
+from ...pipeline.stage import Stage
 from ...session.codec import SessionCodec
-from ...session.error_handler import POLICIES, ErrorHandler, Verdict
+from ...session.error_handler import ErrorHandler, Verdict
 from ...session.facts import Facts, Side
 from ...session.family_filter import FamilyFilter
 from ...wire import message
@@ -35,9 +33,10 @@ from ...wire.item import Item
 from ...wire.message import Message
 from ...wire.notification import CEASE, OUT_OF_RESOURCES, Notification
 from .peer_input import PeerInput
+from .peer_options import PeerOptions
 
 if TYPE_CHECKING:
-    from ssl import SSLContext
+    pass
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 MAX_PENDING: Final = 100
@@ -48,41 +47,8 @@ MAX_UNSENT_TOLD: Final = 10
 """UPDATEs that can't be sent and are told one by one; the others are counted."""
 
 
-class PeerStage(Producing):
+class PeerStage(PeerOptions):
     """One peer, over TCP."""
-
-    md5 = Option(
-        TEXT, "", "sign the session with TCP MD5 (RFC 2385): the key, $VARIABLE or /file", metavar="KEY", secret=True
-    )
-    ao = Option(
-        TEXT,
-        "",
-        "authenticate the session with TCP-AO (RFC 5925): ID:KEY, $VARIABLE or /file",
-        metavar="ID:KEY",
-        secret=True,
-    )
-    transparent = Option(FLAG, False, "use the addresses of the routers as our own (IP_TRANSPARENT)")
-    ttl = Option(INTEGER, 0, "TTL of the packets that we send; 0 leaves it to the system", metavar="N")
-    min_ttl = Option(
-        INTEGER,
-        0,
-        "accept only packets with at least this TTL (GTSM, RFC 5082); 255: only from direct neighbours",
-        metavar="N",
-    )
-    closed_timeout = Option(
-        DURATION, 1.0, "when closing, wait at most this long until the peer has taken the last octets"
-    )
-    keepalive = Option(DURATION, 15.0, "time between TCP keepalives; 0 or less sends none")
-    tls = Option(FLAG, False, "use TLS")
-    cert = Option(TEXT, "", "our certificate, as a PEM file", metavar="FILE")
-    key = Option(TEXT, "", "the key of our certificate, as a PEM file", metavar="FILE")
-    ca = Option(TEXT, "", "accept only certificates of these authorities: a PEM file", metavar="FILE")
-    malformed = Option(
-        choice(*POLICIES),
-        "auto",
-        "what to do with a malformed UPDATE; auto follows RFC 7606. If not given, only UPDATEs that a stage decodes "
-        "are checked",
-    )
 
     takes = True
     connection: Connection | None = None
@@ -108,7 +74,7 @@ class PeerStage(Producing):
         row = [stage for stage in self.pipeline.stages if not stage.hidden]
         if self is not row[0] and self is not row[-1]:
             raise ConfigError("must be either the first or the last stage")
-        self._check_options()
+        self.check_options()
         self.side = "R" if self.directions == "L" else "L"
         self.facts = Facts(self.pipeline.context)
         self.pipeline.tracker.follow(self.facts)
@@ -129,57 +95,6 @@ class PeerStage(Producing):
         self._families_told: set[Family] = set()
         self.family_filter = FamilyFilter(self.facts) if self.pipeline.originates_session else None
         self.pipeline.bus.on((events.ESTABLISHED,), self._on_established)
-
-    def _check_options(self) -> None:
-        """Raises ConfigError."""
-        for name, ttl in (("ttl", self.ttl), ("min-ttl", self.min_ttl)):
-            if not 0 <= ttl < 256:
-                raise ConfigError(f"--{name}: 0 to 255 is expected")
-        for name in ("md5", "ao"):
-            if self.values.get(name) == "":  # such as that of a variable that isn't set: no reason to speak unsigned
-                raise ConfigError(f"--{name}: the key is empty")
-        try:
-            check_keys(*("" if key.startswith("/") else self._key(name) for name, key in self._keys))
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
-        unused = [f"--{name}" for name in ("cert", "key", "ca", "insecure") if name in self.explicit]
-        if unused and not self.tls:
-            raise ConfigError(f"{', '.join(unused)}: only with --tls")
-
-    @property
-    def _keys(self) -> tuple[tuple[str, str], tuple[str, str]]:
-        return ("md5", self.md5), ("ao", self.ao)
-
-    def _key(self, name: str) -> str:
-        """The key that an option says, or names a variable or a file for. Raises ValueError."""
-        text: str = self.values.get(name, "")
-        if not text:
-            return ""
-        try:
-            key, where = read_secret(text)
-        except ValueError as error:
-            raise ValueError(f"--{name}: {error}") from None
-        if not key:
-            raise ValueError(f"--{name}: the key is empty: {where} is empty")
-        return key
-
-    def tcp_options(self) -> TcpOptions:
-        """Raises OSError, ValueError where a file for TLS, or one with a key, can't be used."""
-        md5, ao = self._key("md5"), self._key("ao")
-        check_keys(md5, ao)
-        return TcpOptions(
-            md5=md5,
-            ao=ao,
-            ttl=self.ttl,
-            min_ttl=self.min_ttl,
-            transparent=self.transparent,
-            keepalive=self.keepalive,
-            tls=self.tls_context() if self.tls else None,
-        )
-
-    def tls_context(self) -> SSLContext:
-        """Raises OSError, ValueError."""
-        raise NotImplementedError
 
     async def take_address(self) -> None:
         """Takes the address at which it waits for its peer, before anybody is called. Raises OSError, ValueError."""

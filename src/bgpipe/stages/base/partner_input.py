@@ -1,0 +1,80 @@
+"""What a partner outside gives: octets of a format, which become messages that enter the lines behind the stage."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+
+from ...formats.base import Decoder, Format
+from ...net.pipes import Link
+from ...net.send_queue import single_out
+from ...pipeline.line import Input
+from ...wire.context import AS4, WireContext
+from ...wire.item import Item
+from ...wire.message import KEEPALIVE, OPEN, Message
+from .coding import Reading
+from .external_options import ExternalOptions
+from .pace import Pace
+from .watchdog import StallWatchdog
+
+
+class PartnerInput(ExternalOptions, Reading):
+    """Reads what comes over the link."""
+
+    inlet: Input
+    format_: Format
+    pace: Pace
+    passive: bool
+    watchdog: StallWatchdog | None
+    begun = False
+    """whether a message of the session has passed here"""
+    _contexts: dict[str, WireContext]
+    _opens: dict[str, Message]
+    _gave_up: bool
+
+    async def _read(self, link: Link) -> None:
+        """Takes what the partner gives, until it gives no more. Raises OSError, StageError."""
+        decoder = None if self.only_write else self.new_decoder()
+        while octets := await link.read():
+            if decoder is not None:
+                self._attune(decoder)
+                for piece in self.pace.pieces(octets):
+                    await self.receive(decoder.feed(piece))
+        if decoder is not None:
+            await self.receive(decoder.end())
+
+    def new_decoder(self) -> Decoder:
+        """Raises StageError."""
+        # What a format that says how it is to be read leaves unsaid is meant with AS numbers of 4 octets.
+        decoder = self.make_decoder(self.format_, AS4 if self.format_.says_context else None)
+        self._attune(decoder)
+        return decoder
+
+    def _attune(self, decoder: Decoder) -> None:
+        """Where messages don't say how they are to be read: as those that have gone out last in their direction."""
+        if not self.format_.says_context:
+            decoder.context = self._contexts.get(self.inlet.default, decoder.context)
+
+    async def receive(self, items: Iterable[Item]) -> None:
+        """Puts into the pipeline what has come."""
+        await self.feed_items(self.inlet, self._received(items))
+        self.pipeline.flush()
+        await asyncio.sleep(0)  # signals and other stages have their turn, however much comes
+
+    def _received(self, items: Iterable[Item]) -> Iterator[Item]:
+        watchdog = self.watchdog if not self.passive else None
+        for item in items:
+            if not self.begun:
+                self.begun = True
+                if "OPEN" in self.own_events:
+                    self.event("OPEN", item if isinstance(item, Message) else None)
+            if watchdog is None:
+                yield item
+                continue
+            self._gave_up = False
+            for each in single_out(item):
+                type_code = each.type_code if isinstance(each, Message) else 0
+                if type_code == OPEN and isinstance(each, Message):
+                    self._opens.pop(each.direction if len(self.directions) > 1 else self.inlet.default, None)
+                watchdog.on_answer(session=type_code in (OPEN, KEEPALIVE))
+                yield each
