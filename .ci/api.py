@@ -11,6 +11,7 @@ import inspect
 import re
 import sys
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/api.md"
@@ -18,6 +19,7 @@ MODULES = {
     "bgpipe": "Archives, messages and filters. [The library](library.md) shows how to use them.",
     "bgpipe.stage": "For stages of your own. [Writing a stage](writing-a-stage.md) shows how to use them.",
 }
+EXPORTED = {module: importlib.import_module(module).__all__ for module in MODULES}
 HEAD = """\
 # API reference
 
@@ -52,11 +54,18 @@ def signature(name: str, value: object) -> str:
     return name + re.sub(r"\(self(?:, )?", "(", text).replace("<factory>", "...")
 
 
+def exported_base(value: type) -> type | None:
+    """The nearest base class that has an entry of its own on the page."""
+    exported = [getattr(importlib.import_module(module), name) for module in MODULES for name in EXPORTED[module]]
+    return next((base for base in value.__mro__[1:] if base in exported), None)
+
+
 def members(value: type) -> Iterator[tuple[str, str]]:
-    """(how it is written, its docstring) of the public members of a class that have one."""
+    """(how it is written, its docstring) of the public members of a class that have one; not those of its base."""
+    base = exported_base(value)
     for name, member in inspect.getmembers_static(value):
         home = next((each for each in value.__mro__ if name in vars(each)), object)
-        if name.startswith("_") or not home.__module__.startswith("bgpipe"):
+        if name.startswith("_") or not home.__module__.startswith("bgpipe") or (base and issubclass(base, home)):
             continue
         made = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
         text = inspect.getdoc(made)
@@ -68,12 +77,18 @@ def describe(module: str, name: str) -> Iterator[str]:
     value = getattr(importlib.import_module(module), name)
     if inspect.isclass(value):
         yield f"### {name}\n"
+        if issubclass(value, Enum):
+            yield clean(value.__doc__ or "") + "\n"
+            yield "".join(f"- `{each.name}`\n" for each in value)
+            return
         if not issubclass(value, (Exception, tuple)) or "__init__" in vars(value):
             yield f"```text\n{signature(name, value)}\n```\n"
         yield clean(value.__doc__ or "") + "\n"
         for text, doc in members(value):
             first = doc.partition("\n\n")[0].replace("\n", " ")
             yield f"- `{text}`: {first}"
+        if base := exported_base(value):
+            yield f"\nIt also has the members of [{base.__name__}](#{base.__name__.lower()})."
         yield ""
     elif callable(value):
         yield f"### {name}\n\n```text\n{signature(name, value)}\n```\n"
@@ -89,8 +104,7 @@ def page() -> str:
     seen: dict[int, str] = {}
     for module, text in MODULES.items():
         parts.append(f"## {module}\n\n{text}\n")
-        exported = importlib.import_module(module).__all__
-        for name in sorted(exported, key=lambda name: (name.isupper(), name.lower())):
+        for name in sorted(EXPORTED[module], key=lambda name: (name.isupper(), name.lower())):
             value = getattr(importlib.import_module(module), name)
             if not isinstance(value, (int, str)) and id(value) in seen:
                 parts.append(f"### {name} (the same)\n\nSee [{name}](#{name.lower()}) of `{seen[id(value)]}`.\n")

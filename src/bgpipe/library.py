@@ -23,10 +23,10 @@ PIECE: Final = 1 << 18
 
 
 class Reader:
-    """Messages, as `for` asks for them. Also a context manager, for who does not read to the end.
+    """The messages of an input, for `for`; made by `read`. A context manager: use `with` if you don't read to the end.
 
-    Raises OSError where no more can be read at all, behind all that could be. Damaged records and damaged compression
-    are counted and skipped.
+    Damaged records and damaged compressed data are counted and skipped. If nothing more can be read, iteration raises
+    OSError, after it has given all messages before.
     """
 
     def __init__(self, source: Path | BinaryIO, opening: _Opening) -> None:
@@ -45,21 +45,21 @@ class Reader:
         return next(self._messages)
 
     def items(self) -> Iterator[Item]:
-        """The same, without opening blocks: messages, and blocks of them, as encoders take both."""
+        """Messages and blocks of messages, without opening the blocks. `write` and encoders take both."""
         return self._items
 
     @property
     def identity(self) -> Identity | None:
-        """Of the file that is read."""
+        """Device and inode number of the file that is read; None for anything else."""
         return self._input.source.identity
 
     @property
     def counts(self) -> Counts:
-        """What has been read so far, before the filter."""
+        """Records and messages read so far, before the filter."""
         return self._decoder.counts
 
     def close(self) -> None:
-        """Ends reading. Nothing comes after it."""
+        """Closes the input; iteration ends."""
         self._messages.close()
         self._items.close()
         self._input.close()
@@ -73,7 +73,8 @@ class Reader:
 
 
 class AsyncReader:
-    """Messages, as `async for` asks for them. Also an async context manager. Raises as Reader does."""
+    """The messages of an input, for `async for`; made by `read_async`. An async context manager. Raises what Reader
+    raises."""
 
     def __init__(self, source: Path | BinaryIO, opening: _Opening) -> None:
         self._decoder = opening.decoder()
@@ -89,11 +90,11 @@ class AsyncReader:
 
     @property
     def counts(self) -> Counts:
-        """What has been read so far, before the filter."""
+        """Records and messages read so far, before the filter."""
         return self._decoder.counts
 
     async def aclose(self) -> None:
-        """Ends reading."""
+        """Closes the input."""
         self._input.close()
 
     async def __aenter__(self) -> AsyncReader:
@@ -308,7 +309,7 @@ def read(
     states: bool = False,
     on_damage: Callable[[Damage], None] | None = None,
 ) -> Reader:
-    """The messages of an archive or a stream, read as they are asked for.
+    """Reads the messages of an archive or a stream, while you iterate.
 
     source: a path, an http(s) URL, "-" for standard input, or a binary file object.
     filter: only messages that match; the language of the `grep` stage. Much faster than an `if`.
@@ -335,14 +336,14 @@ def read_async(
     states: bool = False,
     on_damage: Callable[[Damage], None] | None = None,
 ) -> AsyncReader:
-    """As `read`, for `async for`: reading and decompression are done in a thread, and others have their turn."""
+    """As `read`, for `async for`. A thread reads and decompresses, and other tasks of the event loop run meanwhile."""
     return AsyncReader(source, _Opening(filter, narrow, format, decompress, states, on_damage))
 
 
 def write(
     path: Path, messages: Iterable[Item], *, format: str = "auto", compress: str = "auto", append: bool = False
 ) -> int:
-    """Writes messages to a file, or with "-" to standard output; returns how many.
+    """Writes messages to a file, or with "-" to standard output. Returns the number of messages.
 
     messages: from anywhere. Those of `read` travel in blocks, and are not opened.
     format, compress: auto goes by the name; standard output gets JSON.

@@ -74,9 +74,9 @@ __all__ = [
 
 
 async def feed(stage: Stage, way_in: Input, items: Iterable[Item]) -> None:
-    """Lets messages and blocks into the line, and returns when all are in.
+    """Puts messages and blocks into the line, and returns when all have entered it.
 
-    It waits while the line stands still, and as --rate-limit says. `way_in` is what `stage.feed_into()` returned.
+    It waits while the line is held, and for --rate-limit. way_in: what `stage.feed_into()` has returned.
     """
     await runner.feed(stage.pipeline, way_in, items)
     stage.pipeline.flush()
@@ -84,5 +84,6 @@ async def feed(stage: Stage, way_in: Input, items: Iterable[Item]) -> None:
 
 
 async def session_up(stage: Stage) -> None:
-    """Waits until UPDATEs can be sent: at once, unless the pipeline has a `speaker` whose session is not up yet."""
+    """Waits until UPDATEs can be sent. It returns at once unless the pipeline has a `speaker` whose session is not up
+    yet."""
     await runner.session_up(stage.pipeline)

@@ -34,7 +34,7 @@ FOR_COMMANDS: Final = ("version", "explain", "log", "log-format")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run has come to.
+    """The result of a run.
 
     reason: "finished"; "stopped" after `Control`, `head` or a cancellation; or in one word what error says, such as
     "error" or "killed". error: the first thing that went wrong, for which the command would end with exit
@@ -66,11 +66,11 @@ class Control:
         self._asked: list[str] = []
 
     def end_input(self) -> None:
-        """Lets nothing more in, as `head` does: what is under way takes its time, and all of it arrives."""
+        """Ends the input, as `head` does. Messages on their way arrive, however long that takes."""
         self._ask("end_input")
 
     def stop(self) -> None:
-        """Ends as a signal ends the command: nothing more is let in, and what is under way gets 3 seconds."""
+        """Ends the run, as a signal ends the command. Messages on their way get 3 seconds to arrive."""
         self._ask("stop")
 
     def _ask(self, what: str) -> None:

@@ -11,8 +11,8 @@ SHOWN = 60
 class FilterError(ValueError):
     """A filter that can't be compiled.
 
-    filter: its text. position: where the fault starts, in characters from 0; `column` counts from 1.
-    reason: what is wrong there, without the place.
+    filter: its text. position: where the error is, in characters from 0; `column` counts from 1. reason: what is wrong,
+    without the place.
     """
 
     def __init__(self, filter: str, position: int, reason: str) -> None:

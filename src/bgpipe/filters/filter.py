@@ -17,7 +17,7 @@ _select: Any = getattr(accel, "select", None)
 
 
 class Filter:
-    """What `compile_filter` gives.
+    """A compiled filter. Call it with a Message: it returns whether the message matches, and never raises.
 
     text: the filter as it was written. program: what it is for accel (see program.py); None if Python does it all.
     """
@@ -37,7 +37,7 @@ class Filter:
         return bool(self._updates(message) if message.type_code == UPDATE else self._others(message))
 
     def select(self, block: Block, keep: bool = True) -> Block:
-        """The messages of the block that match, or (not keep) that don't, in their order, on the same octets."""
+        """A block of the messages that match; with keep=False, of those that don't. Order and octets stay the same."""
         if _select is None or self.program is None:
             index, undecided = bytearray(block.index), list(range(len(block)))
         else:
@@ -47,7 +47,7 @@ class Filter:
         return selected.without(wrong) if wrong else selected
 
     def narrow(self, block: Block, keep: bool = True) -> Block:
-        """The block with only the routes that match, or (not keep) that don't; see `narrow_message`.
+        """The block with only the routes that match; with keep=False, only those that don't. See `narrow_message`.
 
         UPDATEs that lose routes get octets of their own, all others keep theirs.
         """
@@ -66,7 +66,8 @@ class Filter:
         return narrowed.edited(bodies) if bodies else narrowed
 
     def narrow_message(self, message: Message, keep: bool = True) -> bytes | None:
-        """The body of the message with only the routes that match, or (not keep) that don't; None if nothing is left.
+        """The body of the message with only the routes that match; with keep=False, only those that don't. None if
+        none is left.
 
         The filter is asked about each route of an UPDATE as if it were alone there (wire/narrow.py). A message without
         routes matches as a whole or not. The body is the message's own object where nothing is taken away.
@@ -98,5 +99,5 @@ class Filter:
 
 
 def compile_filter(text: str) -> Filter:
-    """The filter that `text` says. Raises FilterError."""
+    """Compiles a filter. Raises FilterError, which says where the text is wrong."""
     return Filter(text)

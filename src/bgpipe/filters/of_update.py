@@ -293,5 +293,5 @@ def parse_ext_community_text(text: str) -> int:
 
 
 def _value(code: int) -> Callable[[Message], Any]:
-    """The value of an attribute; None if it is absent or can't be decoded."""
+    """The value of the attribute with this type code; None if it is absent or can't be decoded."""
     return lambda message: message.update.value(code)

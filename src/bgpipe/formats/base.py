@@ -14,9 +14,9 @@ from ..wire.message import Message
 
 
 class Damage(NamedTuple):
-    """One piece of bad input, which cost itself and nothing else.
+    """A piece of input that could not be read; reading has gone on after it.
 
-    text: what was wrong, for a person. offset: octets from the start of the stream; line: from 1 (text formats).
+    text: what was wrong. offset: octets from the start of the stream. line: number of the line, from 1 (text formats).
     """
 
     text: str
@@ -36,7 +36,7 @@ class Damage(NamedTuple):
 
 @dataclass(slots=True)
 class Counts:
-    """What a decoder has met so far."""
+    """How many records and messages a decoder has read."""
 
     records: int = 0
     messages: int = 0

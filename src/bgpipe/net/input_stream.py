@@ -88,7 +88,7 @@ class InputStream:
         self.close()
 
     def close(self) -> None:
-        """Ends reading."""
+        """Closes the input."""
         self.source.close()
         self._queue.close()
 

@@ -24,11 +24,11 @@ class PipelineError(ValueError):
 
 
 class UsageError(PipelineError):
-    """An option or an argument that can't be read (exit code 2)."""
+    """A wrong command line: an unknown option, or an invalid value (exit code 2)."""
 
 
 class ConfigError(PipelineError):
-    """Stages and options that can be read, and don't fit together (exit code 1)."""
+    """Stages and options that don't fit together (exit code 1)."""
 
 
 class ArgumentError(UsageError, ConfigError):
@@ -36,9 +36,9 @@ class ArgumentError(UsageError, ConfigError):
 
 
 class StageError(Exception):
-    """A stage that can't go on (exit code 1).
+    """A stage has failed (exit code 1).
 
-    reason: in one word, for counting. side: "L" or "R" of the peer that it is about, "" for none.
+    reason: one word, for the metrics. side: "L" or "R", the side of the peer that is concerned; "" for none.
     """
 
     def __init__(self, text: str = "", *, reason: str = "error", side: str = "") -> None:

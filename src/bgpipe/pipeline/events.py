@@ -40,10 +40,10 @@ ANY: Final = "*"
 
 @dataclass(slots=True)
 class Event:
-    """One thing that happened.
+    """An event.
 
-    seq: from 1, in the order of happening. time: microseconds since 1970 (UTC). direction: of the line, "" for none.
-    stage: the stage that told it, as `[IDX] NAME`. values: what more there is to say.
+    seq: number of the event, from 1. time: microseconds since 1970 (UTC). direction: of the line, "" for none. stage:
+    the stage that emitted it, as `[IDX] NAME`. values: depend on the event; docs/events.md lists them.
     """
 
     name: str

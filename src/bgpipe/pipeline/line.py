@@ -85,7 +85,7 @@ class Feed:
 
 
 class Input:
-    """A way into the lines of a stage's directions, with the callbacks that its messages will meet."""
+    """An input into the lines of a stage's directions, with the callbacks that its messages pass."""
 
     def __init__(self, stage: Stage, session: bool) -> None:
         self.stage = stage
@@ -142,12 +142,12 @@ class Input:
 
     @property
     def directions(self) -> str:
-        """The lines that this leads to."""
+        """The lines into which messages go from here."""
         return self.stage.directions
 
     @property
     def target(self) -> str:
-        """Where messages from here enter, as --new says it."""
+        """The value of --new: where messages enter."""
         return self.stage.target()
 
     def _meets(self, callback: Callback, direction: str) -> bool:
@@ -176,7 +176,7 @@ class Input:
 
     @property
     def held(self) -> bool:
-        """Whether somebody has asked for a pause in a line that this leads to, or a stage that its messages meet."""
+        """Whether a line into which messages go from here, or a stage that they pass, is held."""
         holds = self.pipeline.holds
         if (holds["R"] and "R" in self.lines) or (holds["L"] and "L" in self.lines):
             return True
@@ -187,23 +187,23 @@ class Input:
 
     @property
     def busy(self) -> bool:
-        """Whether something that was let in is still under way, or is being let in."""
+        """Whether messages that have entered here are still on their way."""
         return self._feed is not None
 
     def feed(self, items: Iterable[Item]) -> Feed:
-        """Begins to take items into the lines; one feed at a time."""
+        """Starts to put items into the lines. Only one feed may run at a time."""
         assert self._feed is None, "an input is fed twice at the same time"
         self._finishes = self.whole and self.open
         self._feed = Feed(self, self._travel(items))
         return self._feed
 
     def put(self, message: Message) -> None:
-        """Takes one message from somebody who can't wait, such as a callback; limits of rate don't hold for it."""
+        """Puts one message into the line without waiting, for callbacks. --rate-limit does not apply to it."""
         if not self.ended and self._enter(message):
             self._meet(message, self.chains[message.direction], 0, patient=False)
 
     def shut(self) -> None:
-        """Lets nothing more in of what it is fed, unless that goes in as a `whole`; what it has let in goes on."""
+        """From now on no fed message enters, except items fed as a `whole`. Messages that have entered go on."""
         self.open = False
 
     @property
@@ -212,12 +212,12 @@ class Input:
         return not self.open and (not self._finishes or self.pipeline.cause is Cause.END_INPUT)
 
     def cancel(self) -> int:
-        """Cuts off what is under way. Returns how many messages are lost by that."""
+        """Drops the messages on their way. Returns how many are lost."""
         self.open = False
         return self.cut()
 
     def cut(self) -> int:
-        """As `cancel`, but more may be fed after that."""
+        """As `cancel`, but more messages may enter after that."""
         if self._feed is None:
             return 0
         self._feed.end()
@@ -225,7 +225,7 @@ class Input:
         return waiting
 
     def end(self) -> None:
-        """Its stage is over."""
+        """Called when the stage has ended: no message enters any more."""
         self.open = False
         self.ended = True
         if self._feed is not None:
@@ -264,8 +264,8 @@ class Input:
             at = self._meet(message, chain, at)
 
     def number(self, message: Message) -> None:
-        """Gives a message its direction and its number in the line, as it has them when it enters; for who must tell of
-        it before, or of one that will not enter."""
+        """Sets direction and number of a message as if it entered here. It is for messages that are reported before
+        they enter, or that don't enter."""
         if message.direction not in self.lines or len(self.lines) == 1:
             message.direction = self.default
         if not message.seq:
@@ -375,7 +375,7 @@ class Input:
             yield from self._travel_block(part, line, 0)
 
     def by_direction(self, item: Item) -> Iterator[tuple[str, Item]]:
-        """An item, by the direction that it will travel here; a block in runs of messages of one direction."""
+        """The item with the direction in which it will travel. A block is split into blocks of one direction."""
         if not isinstance(item, Message):
             yield from self._by_direction(item)
         else:

@@ -20,10 +20,10 @@ T = TypeVar("T")
 
 
 class Kind(Generic[T]):
-    """How the text of an option becomes its value. `parse` raises ValueError with a text for a person.
+    """The kind of an option. `parse` makes the value from text, and raises ValueError that says what is expected.
 
-    flag: takes a value only behind "=". adds: a value given again is added to those before. words: all that may be
-    said, where that is a short list.
+    flag: it takes a value only after "=". adds: the values of a repeated option are joined. words: all possible values,
+    if there are few.
     """
 
     __slots__ = ("adds", "flag", "metavar", "parse", "words")
@@ -114,7 +114,7 @@ TEXTS: Kind[tuple[str, ...]] = Kind("TEXT", lambda text: (text,), adds=True)
 
 
 def choice(*words: str, aliases: Mapping[str, str] | None = None) -> Kind[str]:
-    """One of a few words, in any case; `aliases` are other words for them."""
+    """The kind of an option whose value is one of these words, in any case. aliases: other spellings of them."""
     names = {word: word for word in words} | dict(aliases or {})
 
     def parse(text: str) -> str:
@@ -127,11 +127,11 @@ def choice(*words: str, aliases: Mapping[str, str] | None = None) -> Kind[str]:
 
 
 class Option(Generic[T]):
-    """One option. Its name is that of the attribute, "-" for "_", unless `name` says another.
+    """An option. Its name is that of the class attribute, with "-" for "_", unless `name` is given.
 
-    bare: the value if the next word is none of the kind's words (for options that once were flags).
-    old: names that it had. switches: flags that stand for a value, `--mrt` for `--format mrt`.
-    env: whether the environment may set it. secret: whether its value is nobody else's to see.
+    bare: the value if the next word is not one of the kind's words (for options that once were flags). old: former
+    names. switches: flags that mean a value, such as `--mrt` for `--format mrt`. env: whether the environment may set
+    it. secret: whether the value is hidden in logs, in --explain and over HTTP.
     """
 
     def __init__(
@@ -189,7 +189,7 @@ class Options:
 
     @classmethod
     def declared(cls) -> dict[str, Option[Any]]:
-        """Every option by its name, those of the class itself first, --help last."""
+        """All options by name: first those of the class itself, --help last."""
         options: dict[str, Option[Any]] = {}
         for owner in cls.__mro__:
             for option in vars(owner).values():
@@ -199,7 +199,7 @@ class Options:
         return options
 
     def take(self, option: Option[T], text: str, explicit: str) -> None:
-        """Gives the option the value that `text` says; `explicit` is how it was named there. Raises UsageError."""
+        """Sets an option from text. explicit: how the option is written there. Raises UsageError."""
         try:
             value = option.kind.parse(text)
         except ValueError as error:
@@ -232,7 +232,7 @@ class Options:
             self.take(option, _as_text(option, key, each), key)
 
     def take_environment(self, environment: Mapping[str, str], prefix: str) -> None:
-        """Values from the environment: BGPIPE_LOG for --log, BGPIPE_READ_FORMAT for --format of read."""
+        """Sets options from the environment: BGPIPE_LOG for --log, BGPIPE_READ_FORMAT for --format of read."""
         for option in self.declared().values():
             name = f"{prefix}{option.name}".upper().replace("-", "_")
             if option.env and name in environment:
@@ -240,7 +240,8 @@ class Options:
         self.explicit.clear()  # a word replaces what the environment says, also where words add up
 
     def scan(self, words: Sequence[str]) -> list[str]:
-        """Takes the options at the front of `words`; the words from the first that is none. Raises UsageError."""
+        """Reads the options at the start of `words`. Returns the words from the first that is not an option. Raises
+        UsageError."""
         names, shorts, switches = {}, {}, {}
         for option in self.declared().values():
             for name in (option.name, *option.old):

@@ -137,7 +137,7 @@ class Stage(Options):
         self.inputs: list[Input] = []
 
     def duplicate(self) -> Self:
-        """Another stage of the same class, number, name, options and arguments, for a pipeline of its own."""
+        """A new stage with the same class, number, name, options and arguments, for another pipeline."""
         copied = type(self)(self.name, self.arguments)
         copied.values, copied.explicit = dict(self.values), set(self.explicit)
         copied.words, copied.command, copied.index = self.words, self.command, self.index
@@ -148,104 +148,104 @@ class Stage(Options):
 
     @property
     def kind(self) -> Kind:
-        """How it takes part in what enters the lines."""
+        """Which part the stage has in the end of the pipeline: see pipeline.lifecycle."""
         return Kind.SOURCE if self.produces else Kind.PASSIVE
 
     @property
     def originates_session(self) -> bool:
-        """Whether it is an end of the session itself: OPENs, KEEPALIVEs and NOTIFICATIONs are its own to send."""
+        """Whether the stage is an end of the session: it makes the OPENs, KEEPALIVEs and NOTIFICATIONs."""
         return False
 
     @property
     def accepts_many(self) -> bool:
-        """Whether, after its session or beside it, others are to be run from the same command line."""
+        """Whether more sessions run from the same command line, after this one or at the same time."""
         return False
 
     @property
     def reconnects(self) -> bool:
-        """Whether a session that is lost is to be followed by a new one, in a new pipeline."""
+        """Whether a new session, with a new pipeline, follows a session that is lost."""
         return False
 
     @property
     def speaks_first(self) -> bool:
-        """Whether it sends an OPEN before the peer's is there."""
+        """Whether the stage sends its OPEN without waiting for that of the peer."""
         return False
 
     @property
     def connected(self) -> bool:
-        """Whether its connection to the peer is open."""
+        """Whether the connection to its peer is open."""
         return False
 
     def listens(self) -> ListenSpec | None:
-        """How it waits for many peers; None if it doesn't."""
+        """How the stage accepts many peers; None if it does not."""
         return None
 
     def adopt(self, accepted: Any) -> None:
-        """Takes a connection from the acceptor that it has made, before the pipeline runs."""
+        """Gives the stage a connection of the acceptor that it has made, before the pipeline runs."""
         raise NotImplementedError
 
     def treat(self, items: Iterable[Item], source: Stage, inlet: Input) -> Iterable[Item]:
-        """What may enter at `inlet` of what `source` has read, where this stage's peer will get it."""
+        """Checks what `source` has read for the peer of this stage. Returns what may enter at `inlet`."""
         return items
 
     # what a stage does
 
     def attach(self) -> None:
-        """Looks at the options, registers callbacks and inputs. Raises ConfigError."""
+        """Checks the options, and registers callbacks and inputs. Raises ConfigError."""
 
     async def prepare(self) -> None:
-        """Opens what it needs. Raises StageError."""
+        """Opens what the stage needs. Raises StageError."""
 
     async def run(self) -> None:
-        """Feeds its inputs; they are closed when it returns. Raises StageError."""
+        """Feeds the inputs. They are closed when it returns. Raises StageError."""
 
     def drain(self) -> None:
-        """A transformer hears that no more messages will come: it gives what it still has, then `run` returns."""
+        """Tells a transformer that no more messages will come. It makes its last messages, and `run` returns."""
 
     def drains_first(self) -> bool:
-        """Whether a transformer that --stop stops has something to give before it may end."""
+        """Whether a transformer must be drained before --stop ends it."""
         return False
 
     def abort(self) -> int:
-        """The time for what is under way is over. Returns how many messages a transformer, or an end of a session,
-        loses by that besides those that its inputs tell."""
+        """Called when the time for messages on their way is over. Returns how many messages a transformer, or an end of a
+        session, loses, besides those that its inputs count."""
         return 0
 
     def input_ended(self) -> None:
         """Nothing more is let into the pipeline. Only what is under way may still come to the stage."""
 
     def end_session(self) -> None:
-        """The pipeline has failed. A stage with a peer tells it so at once; the others have nothing to do."""
+        """Called when the pipeline has failed. A stage that has a peer sends it a NOTIFICATION at once."""
 
     def before_stop(self) -> None:
-        """The pipeline is about to end, or this stage is: its last messages can be put into its inputs now."""
+        """Called before the pipeline or this stage ends. It may put its last messages into its inputs."""
 
     async def stop(self) -> None:
-        """Finishes what was begun and closes. Raises StageError."""
+        """Finishes and closes. Raises StageError."""
 
     async def conclude(self) -> None:
-        """Called once all stages of the pipeline have stopped, and it is known whether anything has failed."""
+        """Called when all stages of the pipeline have stopped. It is then known whether anything has failed."""
 
     def opens(self, block: Block) -> bool:
-        """Whether its callback must see the messages of this block one by one, although it can work on blocks."""
+        """Whether the callback must get the messages of this block one by one, although the stage has `on_block`."""
         return False
 
     def flush(self) -> None:
-        """Called after each piece of input: what waits for company should not wait for the next piece."""
+        """Called after each piece of input. The stage should pass on what it has collected."""
 
     # what it shows to an operator
 
     def progress(self) -> Progress | None:
-        """How much it has read; None if it reads no stream."""
+        """How much the stage has read; None if it reads no stream."""
         return None
 
     def status(self) -> dict[str, Any]:
-        """What it has to say of itself, in values of JSON. In an object `metrics` are what it counts, by name: numbers
-        that only grow, without the stage's name and `_total`, which they get in Prometheus' format."""
+        """The state of the stage for /stage/NAME, in values of JSON. `metrics` is an object of counters by name,
+        without the stage's name and `_total`, which are added for /metrics."""
         return {}
 
     def shown_words(self) -> list[str]:
-        """Its words on the command line, without what is secret."""
+        """The words of the stage on the command line, with secrets replaced."""
         secrets: set[str] = set()
         for option in self.declared().values():
             if option.secret:
@@ -254,27 +254,29 @@ class Stage(Options):
         return [hide(word, secrets - {""}) for word in self.words]
 
     def measure(self, metrics: Metrics) -> None:
-        """Adds what it counts under names that it shares with other stages."""
+        """Adds the metrics whose names this stage shares with others."""
 
     # what it says to the pipeline
 
     def on_failure(self, error: Exception) -> None:
-        """Something that it has begun (a task, a timer, a callback) has failed: the pipeline ends, and names it."""
+        """Called when a task, timer or callback of this stage has failed. The pipeline ends with an error that names
+        the stage."""
         if isinstance(error, Stopped):
             return
         self.pipeline.log.debug("unexpected error", stage=str(self), exc_info=error)
         self.pipeline.fail(failure(self, error))
 
     def call_later(self, seconds: float, function: Callable[[], object]) -> Timer:
-        """Calls in so many seconds, if the session is still there; what the function raises is this stage's error."""
+        """Calls the function after so many seconds, unless the session has ended. An exception in it is an error of
+        this stage."""
         return self.pipeline.tasks.call_later(str(self), seconds, function, self.on_failure)
 
     def call_soon(self, function: Callable[[], object]) -> Timer:
-        """Calls in the next turn of the event loop, as `call_later` does."""
+        """Calls the function in the next turn of the event loop; otherwise as `call_later`."""
         return self.pipeline.tasks.call_soon(str(self), function, self.on_failure)
 
     def spawn(self, what: str, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Begins a task, an asyncio.Task, that ends with the session; what it raises is this stage's error."""
+        """Starts an asyncio.Task that ends with the session. An exception in it is an error of this stage."""
         return self.pipeline.tasks.spawn(f"{self} {what}", coroutine, self.on_failure)
 
     @cached_property
@@ -283,7 +285,7 @@ class Stage(Options):
         return self.pipeline.tasks.child(self.on_failure)
 
     def shut(self) -> None:
-        """Lets nothing pass any more: all that reaches it is dropped. What reaches a stopped stage passes by."""
+        """From now on, all messages that reach the stage are dropped. (Messages that reach a stopped stage pass by.)"""
         self.is_shut = True
         for callback in self.callbacks:
             callback.shut()
@@ -298,7 +300,7 @@ class Stage(Options):
         decodes: bool = True,
         selects: bool = False,
     ) -> None:
-        """Registers what is called with each message in the stage's directions.
+        """Registers a callback for each message in the stage's directions.
 
         on_message: returns False to drop the message, a list of messages to put in its place, or anything else to let
         it pass. on_block: the same for a whole block; it returns what is left of the block (None for nothing), or a
@@ -311,13 +313,13 @@ class Stage(Options):
         self.callbacks.append(Callback(self, on_message, on_block, types, passive, decodes, selects))
 
     def feed_into(self, *, session: bool = False) -> Input:
-        """An input into the lines of the stage's directions; `session`: all its messages are of one BGP session."""
+        """Makes an input into the lines of the stage's directions. session: its messages belong to one BGP session."""
         new_input = Input(self, session)
         self.inputs.append(new_input)
         return new_input
 
     def notify(self, notification: Notification) -> None:
-        """Sends the last message to the peer, if the stage has one, past the lines."""
+        """Sends a NOTIFICATION to the peer of this stage, if it has one, without passing the lines."""
 
     def event(
         self,
@@ -327,8 +329,8 @@ class Stage(Options):
         error: Exception | None = None,
         notification: Notification | None = None,
     ) -> None:
-        """Emits the event `<name>/<what>`. notification: what the sender of the message is told if that ends its
-        session."""
+        """Emits the event `<name>/<what>`. notification: sent to the peer that has sent the message, if the event ends
+        the session."""
         self.pipeline.emit(
             f"{self.name}/{what}",
             message=message,
@@ -341,20 +343,20 @@ class Stage(Options):
     # where its options mean something to the lines
 
     def conditions(self) -> list[Filter]:
-        """All must match a message, else the callbacks don't see it."""
+        """The filters of --if: callbacks get only messages that match all of them."""
         return []
 
     def output_conditions(self) -> list[Filter]:
-        """All must match a message that the stage makes, else it is dropped."""
+        """The filters of --of: messages that the stage makes are dropped unless they match all of them."""
         return []
 
     def target(self) -> str:
-        """Where the messages that the stage makes enter the line: what --new says."""
+        """The value of --new: where messages of the stage enter the line."""
         return "next"
 
 
 class Consuming(Stage):
-    """A stage that looks at messages."""
+    """A stage that works on messages; it has the option --if."""
 
     if_ = Option(TEXTS, (), "work only on messages that match; may be repeated", short="I", metavar="FILTER")
 
@@ -363,7 +365,7 @@ class Consuming(Stage):
 
 
 class Producing(Stage):
-    """A stage that makes messages."""
+    """A stage that makes messages; it has the options --of and --new."""
 
     produces = True
 
@@ -385,7 +387,7 @@ class Producing(Stage):
 
 
 def compile_filters(texts: Sequence[str]) -> list[Filter]:
-    """Raises ConfigError where one is wrong."""
+    """Compiles several filters. Raises ConfigError."""
     if not texts:
         return []
     from ..filters import FilterError, compile_filter

@@ -104,7 +104,8 @@ OPENED_TOGETHER: Final = 256
 
 
 class Block:
-    """`len(block)` messages; see the module's text for the index. Iterating opens it into messages.
+    """A number of messages in one buffer, with an index. `len(block)` is the number; iteration gives each as a
+    Message.
 
     Octets and tags never change. An index does not change once a stage has seen it: others may have the same block.
     """
@@ -118,7 +119,7 @@ class Block:
 
     @property
     def weight(self) -> int:
-        """Octets of memory that it takes, for those who keep it."""
+        """Octets of memory that the block takes."""
         return len(self.octets) + len(self.tags) + len(self.index)
 
     def __len__(self) -> int:
@@ -159,18 +160,19 @@ class Block:
             )
 
     def with_index(self, index: bytearray) -> Block:
-        """A block on the same octets; `index` has entries of this one's."""
+        """A block of the same octets; `index` has a selection of the entries of this block's index."""
         return Block(self.octets, index, self.tags)
 
     def guess_as(self) -> None:
-        """Lets every message be read with WireContext.guess_as; for the decoder that has made the block."""
+        """Sets WireContext.guess_as for every message. Only the decoder that has made the block may call it."""
         flags = FLAGS.of(self.index)
         wanted = memoryview(array("H", [FLAG_GUESS_AS]) * len(flags)).cast("B")  # as one number: 40 times as quick
         together = int.from_bytes(flags.tobytes(), "little") | int.from_bytes(wanted, "little")
         flags[:] = memoryview(together.to_bytes(len(wanted), "little")).cast("H")
 
     def stamp(self, direction: str, seq: int, time: int = 0) -> int:
-        """Gives every message its direction and, where it has none, a number from `seq` on and the time `time`.
+        """Sets the direction of every message. A message without a number gets one, from `seq` on; one without a time
+        gets `time`.
 
         Returns the first number not used.
         """
@@ -194,7 +196,7 @@ class Block:
         return self.with_index(self.index[start * ENTRY.size : stop * ENTRY.size])
 
     def without(self, positions: Iterable[int]) -> Block:
-        """The messages but those at these positions, which ascend, on the same octets."""
+        """A block of the same octets without the messages at these positions, in ascending order."""
         index = bytearray()
         start = 0
         for position in positions:
@@ -203,7 +205,8 @@ class Block:
         return self.with_index(index + self.index[start * ENTRY.size :])
 
     def edited(self, bodies: Mapping[int, bytes | None]) -> Block:
-        """A block in which the messages at these positions, which ascend, have another body, or None: are left out."""
+        """A block with other bodies for the messages at these positions, in ascending order; a body None leaves the
+        message out."""
         pieces = [self.octets]
         end = len(self.octets)
         index = bytearray(self.index)
@@ -223,7 +226,7 @@ class Block:
         return block.without(gone) if gone else block
 
     def tagged(self, entries: Mapping[int, tuple[int, bool]], table: TagTable) -> Block:
-        """A block in which the messages at these positions have other tags, as `table` has entered them."""
+        """A block with other tags for the messages at these positions; `table` has the tags."""
         index = bytearray(self.index)
         tags, flags = TAGS.of(index), FLAGS.of(index)
         for position, (place, own_peer) in entries.items():

@@ -32,7 +32,7 @@ NO_FAMILIES: Final[Container[Family]] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class WireContext:
-    """How to read and write the messages of one direction of a session.
+    """How messages of one direction of a session are encoded.
 
     as4: AS numbers in AS_PATH and AGGREGATOR have 4 octets (RFC 6793).
     add_path: families whose NLRI carry a path identifier (RFC 7911).
@@ -49,7 +49,7 @@ class WireContext:
 
     @property
     def max_message(self) -> int:
-        """Octets of the longest message."""
+        """The longest message, in octets: 4096, or 65535 (RFC 8654)."""
         return MAX_EXTENDED_MESSAGE if self.extended_message else MAX_MESSAGE
 
 

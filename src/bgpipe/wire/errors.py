@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class Reaction(IntEnum):
-    """How a receiver reacts to an error, mildest first (RFC 7606 section 2)."""
+    """The reactions to a malformed UPDATE, the mildest first (RFC 7606 section 2)."""
 
     ATTRIBUTE_DISCARD = 1
     TREAT_AS_WITHDRAW = 2
@@ -14,11 +14,10 @@ class Reaction(IntEnum):
 
 
 class WireError(ValueError):
-    """Octets that break a rule.
+    """An error in octets.
 
-    code, subcode, data: what a NOTIFICATION about it says (RFC 4271 section 4.5).
-    reaction: the mildest reaction that the RFCs allow.
-    offset: where, in octets from the start of the thing that was decoded (a body, an attribute's value).
+    code, subcode, data: those of the NOTIFICATION for this error (RFC 4271 section 4.5). reaction: the mildest reaction
+    that the RFCs allow. offset: octets from the start of what was decoded (a body, or the value of an attribute).
     """
 
     def __init__(
@@ -48,4 +47,4 @@ class ShortError(WireError):
 
 
 class TextError(ValueError):
-    """Text or JSON that can't become octets: what is wrong, in one line."""
+    """An error in text or JSON; its text says in one line what is wrong."""

@@ -115,7 +115,7 @@ def parse_safi(text: str) -> int:
 
 @lru_cache(maxsize=512)
 def parse_family(text: str) -> Family:
-    """`AFI/SAFI` as a family. Raises TextError."""
+    """A Family from `AFI/SAFI`. Raises TextError."""
     afi, slash, safi = text.partition("/")
     if not slash:
         raise TextError(f"not a family: {text!r}; AFI/SAFI is expected, as in IPV4/UNICAST")

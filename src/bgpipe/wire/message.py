@@ -120,7 +120,7 @@ class Message:
 
     @property
     def from_rib(self) -> bool:
-        """Whether it is made of entries of a RIB dump. JSON does not say this."""
+        """Whether the message is made of entries of a RIB dump. JSON does not keep this."""
         return bool(self.verdict & FLAG_RIB)
 
     @property
@@ -143,7 +143,7 @@ class Message:
 
     @property
     def asked_tags(self) -> dict[str, str] | None:
-        """Its tags if somebody has asked for them, and may have changed them; None if nobody has."""
+        """The tags if `tags` was used before, so that they may have changed; otherwise None."""
         tags = self._tags
         return tags if isinstance(tags, dict) else None
 
@@ -209,7 +209,7 @@ class Message:
             return f'"0x{self.body.hex()}"'
 
     def elems(self) -> Iterator[Elem]:
-        """One element for each prefix announced or withdrawn, as pybgpstream and bgpkit have them; see wire.elem."""
+        """One element for each announced or withdrawn prefix, as in pybgpstream and bgpkit."""
         from .elem import elems
 
         return elems(self)

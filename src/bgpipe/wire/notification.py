@@ -96,7 +96,7 @@ class Notification(NamedTuple):
 
     @classmethod
     def decode(cls, body: bytes) -> Notification:
-        """Raises WireError 1/2."""
+        """A NOTIFICATION from the octets of its body. Raises WireError with code 1, subcode 2."""
         if len(body) < 2:
             raise WireError(f"NOTIFICATION of {len(body)} octets, at least 2 expected", code=1, subcode=2)
         return cls(body[0], body[1], body[2:])
@@ -106,7 +106,7 @@ class Notification(NamedTuple):
 
     @classmethod
     def of(cls, error: WireError) -> Notification:
-        """What a speaker sends because of an error."""
+        """The NOTIFICATION that a speaker sends for an error (RFC 4271 section 6)."""
         return cls(error.code, error.subcode, error.data)
 
     @classmethod
@@ -119,14 +119,14 @@ class Notification(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Code and subcode by their titles, numbers where there are none."""
+        """Code and subcode in words, or as numbers if they have no name."""
         title, subtitles = NAMES.get(self.code, (f"Code {self.code}", {}))
         subtitle = subtitles.get(self.subcode) or (f"Subcode {self.subcode}" if self.subcode else "")
         return f"{title}/{subtitle}" if subtitle else title
 
     @property
     def text(self) -> str | None:
-        """The shutdown communication of RFC 9003; None if the data is not exactly one."""
+        """The shutdown communication (RFC 9003); None if the data is something else."""
         if self.code != CEASE or self.subcode not in (ADMINISTRATIVE_SHUTDOWN, ADMINISTRATIVE_RESET) or not self.data:
             return None
         if self.data[0] != len(self.data) - 1:
@@ -138,7 +138,7 @@ class Notification(NamedTuple):
 
     @property
     def reset(self) -> Notification | None:
-        """The notification inside a Hard Reset (RFC 8538 section 3)."""
+        """The NOTIFICATION inside a Hard Reset (RFC 8538 section 3); None if there is none."""
         if (self.code, self.subcode) != (CEASE, HARD_RESET) or len(self.data) < 2:
             return None
         return Notification.decode(self.data)
@@ -147,7 +147,7 @@ class Notification(NamedTuple):
         return f"{self.name}: {self.text}" if self.text else self.name
 
     def to_json(self, nested: bool = False) -> dict[str, object]:
-        """`nested`: inside a Hard Reset, where another one is not opened."""
+        """The JSON form. nested: this one is inside a Hard Reset, so a Hard Reset in it is shown as data."""
         shown: dict[str, object] = {"code": self.code, "subcode": self.subcode, "name": self.name}
         text, reset = self.text, None if nested else self.reset
         if text is not None:
@@ -163,7 +163,7 @@ class Notification(NamedTuple):
 
     @classmethod
     def from_json(cls, shown: object, nested: bool = False) -> Notification:
-        """`code` must be there; `data`, `text` or `reset` may be, one of them. Raises TextError."""
+        """A NOTIFICATION from its JSON: `code`, and at most one of `data`, `text` and `reset`. Raises TextError."""
         if not isinstance(shown, dict):
             raise TextError('NOTIFY: an object is expected, as in {"code":6,"subcode":2}')
         code, subcode = _octet(shown.get("code")), _octet(shown.get("subcode", 0))

@@ -54,7 +54,7 @@ class Open:
 
     @classmethod
     def decode(cls, body: bytes, *, strict: bool = True) -> Open:
-        """Raises WireError with code 2 (RFC 4271 section 6.2).
+        """An OPEN from the octets of its body. Raises WireError with code 2 (RFC 4271 section 6.2).
 
         Not `strict`: a capability with a bad value, or parameters that can't be read, are kept and raise nothing.
         """
@@ -85,7 +85,7 @@ class Open:
         )
 
     def encode(self) -> bytes:
-        """Raises TextError if the capabilities are more than an OPEN can hold."""
+        """The octets of the body. Raises TextError if the capabilities don't fit in an OPEN."""
         params = encode_params(self.capabilities) if self.params is None else self.params
         extended = params[:1] == b"\xff"
         if len(params) > MAX_MESSAGE - 19 - FIXED or (len(params) > 255 and not extended):
@@ -103,13 +103,13 @@ class Open:
 
     @property
     def asn(self) -> int:
-        """The AS number of the speaker: of the AS4 capability if it is there (RFC 6793), else of the field."""
+        """The AS number of the speaker: from the AS4 capability (RFC 6793), or from the field if there is none."""
         found = [value for value in self.values(caps.AS4) if len(value) == 4]
         return caps.as4.decode(found[-1]) if found else self.my_as
 
     @property
     def families(self) -> list[Family]:
-        """What the MP capabilities name; IPv4 unicast if there are none (RFC 4760)."""
+        """The families of the MP capabilities; IPv4 unicast if there are none (RFC 4760 section 8)."""
         found = [caps.mp.decode(value) for value in self.values(caps.MP) if len(value) == 4]
         return list(dict.fromkeys(found)) or [IPV4_UNICAST]
 
@@ -167,7 +167,7 @@ class Open:
 
     @classmethod
     def from_json(cls, shown: object) -> Open:
-        """Keys may be missing, others are ignored. Raises TextError.
+        """An OPEN from its JSON form. Missing keys get defaults, unknown keys are ignored. Raises TextError.
 
         `asn` may need 4 octets: then the field says AS_TRANS, and an AS4 capability is added if there is none.
         """

@@ -147,7 +147,7 @@ def encode_prefixes(prefixes: Iterable[Prefix | str], afi: int, add_path: bool =
 
 @lru_cache(maxsize=65536)
 def parse_prefix(text: str) -> Prefix:
-    """`address/length` or `#id#address/length` as a prefix; bits behind the mask are cleared. Raises TextError."""
+    """A Prefix from `address/length` or `#id#address/length`. Bits after the length are cleared. Raises TextError."""
     path_id: int | None = None
     body = text
     if text.startswith("#"):

@@ -22,7 +22,7 @@ _STATES: Final = {name: code for code, name in STATE_NAMES.items()}
 
 
 class StateChange(Message):
-    """What travels in a message's place where a session changed its state. `octets` is empty: no peer ever sent it.
+    """A state change of an MRT archive (RFC 6396 section 4.4.1), which travels like a message. Its `octets` are empty.
 
     old, new: states by the numbers of RFC 6396, 1 (Idle) to 6 (Established); some collectors write more.
     """

@@ -55,7 +55,7 @@ class Update:
 
     @classmethod
     def decode(cls, body: bytes, context: WireContext = AS4) -> Update:
-        """A view of `body`, nothing of which is looked at yet."""
+        """An Update of these octets. Nothing is decoded yet."""
         return cls(body, context)
 
     @property
@@ -120,7 +120,7 @@ class Update:
         return self._attrs
 
     def value(self, code: int) -> Any:
-        """The value of an attribute; None if it is absent or can't be decoded."""
+        """The value of the attribute with this type code; None if it is absent or can't be decoded."""
         attribute = self.attrs.get(code)
         if attribute is None:
             return None
@@ -145,7 +145,7 @@ class Update:
 
     @property
     def origin_as(self) -> int | None:
-        """The AS that the routes come from: the last one of the AS path, None if that ends in a set or is empty."""
+        """The origin AS: the last AS number of the AS path. None if the path is empty or ends in an AS_SET."""
         origin: int | None = _looker.origin_as(self._body, self._context) if _looker else -1
         if origin != -1:
             return origin
@@ -154,7 +154,7 @@ class Update:
 
     @property
     def aggregator(self) -> Aggregator | None:
-        """AGGREGATOR, or AS4_AGGREGATOR where that stands for it (RFC 6793 section 4.2.3)."""
+        """AGGREGATOR, or AS4_AGGREGATOR if that replaces it (RFC 6793 section 4.2.3)."""
         aggregator: Aggregator | None = self.value(table.AGGREGATOR)
         if aggregator and aggregator.asn == AS_TRANS and not self._context.as4:
             return self.value(table.AS4_AGGREGATOR) or aggregator
@@ -228,29 +228,31 @@ class Update:
 
     @property
     def is_eor(self) -> bool:
-        """It is an End-of-RIB marker."""
+        """Whether the message is an End-of-RIB marker (RFC 4724 section 2)."""
         return self.end_of_rib is not None
 
     # What is wrong with it
 
     @property
     def errors(self) -> list[WireError]:
-        """All errors that do not depend on the kind of peer, each with its reaction (RFC 7606)."""
+        """All errors that don't depend on whether the peer is external, each with its reaction (RFC 7606)."""
         return validation.validate(self)
 
     @property
     def reaction(self) -> Reaction | None:
-        """The strongest reaction that `errors` ask for (RFC 7606 section 3(h)), None if there are none."""
+        """The strongest of the reactions to `errors` (RFC 7606 section 3(h)); None if there are none."""
         return validation.strongest(self.errors)
 
     def check(self, peer: str | None = None) -> list[WireError]:
-        """All errors, in the order found (RFC 7606), each with its reaction. peer: as validation.validate has it."""
+        """All errors in the order in which they are found, each with its reaction (RFC 7606). peer: "ebgp", "ibgp", or
+        None for either."""
         return validation.validate(self, peer)
 
     # Octets
 
     def encode(self, context: WireContext | None = None) -> bytes:
-        """The body as `context` reads it: the octets as they are, unless width of AS numbers or ADD-PATH differ."""
+        """The body, encoded for `context`. The octets stay as they are unless the width of AS numbers or ADD-PATH
+        differ."""
         if context is None or context is self._context or context == self._context:
             return self._body
         from .compose import recode
@@ -258,7 +260,7 @@ class Update:
         return recode(self, context)
 
     def encode_split(self, context: WireContext | None = None) -> list[bytes]:
-        """encode() as bodies of which none is longer than the longest message of `context`.
+        """As `encode`, split into several bodies if one would be too long for a message of `context`.
 
         Withdrawals come first, then announcements, each part with all path attributes. Raises WireError
         (treat-as-withdraw) if these are so many that no prefix has a place beside them.
@@ -292,7 +294,7 @@ class Update:
 
     @classmethod
     def from_json(cls, item: object, context: WireContext = AS4) -> bytes:
-        """The body for a parsed JSON object; null says nothing, and unknown keys don't either. Raises TextError."""
+        """The octets of the body for a JSON object. null and unknown keys are ignored. Raises TextError."""
         if not isinstance(item, dict):
             raise TextError(f"not an object: {item!r}")
         add_path = IPV4_UNICAST in context.add_path
@@ -319,7 +321,7 @@ class Update:
         next_hop: str | None = None,
         context: WireContext = AS4,
     ) -> Update:
-        """An UPDATE of prefixes and of attributes by name or code, with values as in JSON. Raises TextError.
+        """Makes an UPDATE. attrs: attributes by name or type code, with values as in JSON. Raises TextError.
 
         IPv6 prefixes go into MP_REACH_NLRI and MP_UNREACH_NLRI, and so do IPv4 ones with an IPv6 `next_hop`
         (RFC 8950). IPv6 and IPv4 can be announced together only by an IPv6 next hop.
@@ -337,7 +339,8 @@ class Update:
         attrs: Mapping[str | int, Any] | None = None,
         next_hop: str | None = None,
     ) -> Update:
-        """A copy with other prefixes, attributes (None takes one away) or next hop. Raises TextError, WireError.
+        """A copy with other prefixes, attributes (the value None removes one) or next hop. Raises TextError,
+        WireError.
 
         An attribute is a value as in JSON, which leaves the flags alone, or {"flags":F,"value":V}, or an Attribute.
 
@@ -348,7 +351,7 @@ class Update:
         return replace(self, reach, withdrawn, attrs or {}, next_hop)
 
     def withdraw(self, prefixes: Iterable[Prefix] | None = None) -> Update:
-        """A copy that withdraws these of its announced prefixes, None for all it announces, instead of announcing them.
+        """A copy that withdraws these prefixes instead of announcing them; None means all prefixes that it announces.
 
         Where nothing is announced any more, the path attributes go. An UPDATE that announces nothing stays as it is.
         Raises WireError; TextError if what is announced and what is withdrawn already are of two families that one

@@ -38,13 +38,15 @@ class Segment(NamedTuple):
 
 
 class AsPath(tuple[Segment, ...]):
-    """A tuple of segments. Its text is `1,2,[3,4]`, segments of a confederation `(5,6)` and `([7,8])`."""
+    """The segments of an AS_PATH, a tuple (RFC 4271 section 4.3, RFC 5065). As text: `1,2,[3,4]`; segments of a
+    confederation are `(5,6)` and `([7,8])`."""
 
     __slots__ = ()
 
     @property
     def hops(self) -> tuple[Hop, ...]:
-        """One AS number for each place in a sequence, a tuple of them for each set; confederation segments left out."""
+        """The path without confederation segments: an AS number for each place of an AS_SEQUENCE, a tuple for each
+        AS_SET."""
         hops: list[Hop] = []
         for kind, ases in self:
             if kind == AS_SEQUENCE:
@@ -55,7 +57,7 @@ class AsPath(tuple[Segment, ...]):
 
     @property
     def origin(self) -> int | None:
-        """The AS that the route comes from: the last one; None for an empty path or one that ends in an AS_SET."""
+        """The origin AS: the last AS number. None if the path is empty or ends in an AS_SET."""
         for kind, ases in reversed(self):
             if kind == AS_SEQUENCE:
                 return ases[-1]
@@ -65,12 +67,13 @@ class AsPath(tuple[Segment, ...]):
 
     @property
     def length(self) -> int:
-        """As route selection counts: an AS_SET is 1, a confederation's segment 0 (RFC 4271 9.1.2.2, RFC 5065 5.3)."""
+        """The length for route selection: an AS_SET counts 1, a confederation segment 0 (RFC 4271 section 9.1.2.2, RFC
+        5065 section 5.3)."""
         return sum(len(ases) if kind == AS_SEQUENCE else kind == AS_SET for kind, ases in self)
 
     @property
     def ases(self) -> tuple[int, ...]:
-        """All AS numbers, of all segments."""
+        """All AS numbers of all segments, in their order."""
         return tuple(asn for _, ases in self for asn in ases)
 
     def __str__(self) -> str:

@@ -26,7 +26,8 @@ _FLAG_LETTERS: Final = (("O", OPTIONAL), ("T", TRANSITIVE), ("P", PARTIAL), ("X"
 
 
 class Attribute:
-    """A path attribute: flags, type code, and the octets of its value, which is decoded when asked for."""
+    """A path attribute (RFC 4271 section 4.3): flags, type code, and the octets of its value, which is decoded when it
+    is first used."""
 
     __slots__ = ("_context", "_value", "code", "flags", "octets")
 
@@ -39,12 +40,12 @@ class Attribute:
 
     @property
     def name(self) -> str:
-        """As in JSON: ORIGIN, ASPATH, ..., or ATTR_N."""
+        """The name in JSON: ORIGIN, ASPATH, ..., or ATTR_N."""
         return TABLE[self.code].name
 
     @property
     def value(self) -> Any:
-        """What the attribute's module makes of the octets. Raises WireError, with the reaction that it wants."""
+        """The decoded value; its type depends on the attribute. Raises WireError, with the reaction of RFC 7606."""
         if self._value is None:
             row = TABLE[self.code]
             try:
@@ -61,7 +62,7 @@ class Attribute:
         return encode_header(self.flags, self.code, len(self.octets))
 
     def encode(self) -> bytes:
-        """The whole attribute."""
+        """The octets of the attribute, header included."""
         return self.header + self.octets
 
     def format_json(self) -> str:
@@ -77,7 +78,8 @@ class Attribute:
         return f'"{self.name}":{{"flags":"{format_flags(self.flags)}","value":{value}{more}}}'
 
     def error(self, external: bool = False) -> WireError | None:
-        """What RFC 7606 has against this attribute, or None. external: from a peer of another AS.
+        """The error in this attribute, with the reaction of RFC 7606; None if it is well-formed. external: the peer is
+        in another AS.
 
         Of several errors the one with the strongest reaction, the first of these (RFC 7606 section 3(h)).
         """
