@@ -369,7 +369,7 @@ async def test_certificates_of_clients(certificates):
         (["--ca", "/no/ca", "wss://127.0.0.1:1/"], "/no/ca: No such file"),
         (["--ca", "/dev/null", "wss://127.0.0.1:1/"], "/dev/null: no certificates in PEM"),
         (["--listen", "wss://x/"], "needs --cert"),
-        (["--listen", "ws://127.0.0.1:1/"], "--listen lets in who can send routes: give --auth"),
+        (["--listen", "ws://127.0.0.1:1/"], "--listen accepts clients that can send routes: give --auth"),
         (["--listen", "--auth", "x", "--open", "ws://127.0.0.1:1/"], "--auth and --open exclude each other"),
         (["--open", "ws://127.0.0.1:1/"], "--open needs --listen"),
         (["--cert", "x", "ws://x/"], "need wss://"),

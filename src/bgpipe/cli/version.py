@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from .. import accel
 from ..version import __version__
 
-EXTRAS = {"isal": "quicker gzip"}
+EXTRAS = {"isal": "faster gzip"}
 
 
 def version_text() -> str:
@@ -17,9 +17,9 @@ def version_text() -> str:
     lines = [
         f"bgpipe {__version__}",
         f"Python {platform.python_version()} ({system})",
-        f"accel: {'there' if accel.AVAILABLE else accel.WHY_NOT}",
+        f"accel: {'available' if accel.AVAILABLE else accel.WHY_NOT}",
     ]
     lines += [
-        f"{name}: {'there' if find_spec(name) else 'not installed'} ({purpose})" for name, purpose in EXTRAS.items()
+        f"{name}: {'available' if find_spec(name) else 'not installed'} ({purpose})" for name, purpose in EXTRAS.items()
     ]
     return "\n".join(lines) + "\n"

@@ -120,7 +120,7 @@ class Websocket(ExternalFilter):
             raise ConfigError("--auth and --open exclude each other")
         if self.listen and not self.only_write and not (self.auth or self.ca or self.open_):
             raise ConfigError(
-                "--listen lets in who can send routes: give --auth $NAME or FILE (user:password), --ca FILE"
+                "--listen accepts clients that can send routes: give --auth $NAME or FILE (user:password), --ca FILE"
                 " (certificates of clients), or --open to let in everybody"
             )
 
