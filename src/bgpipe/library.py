@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
 from typing import BinaryIO, Final
 from weakref import WeakSet, finalize
 
 from . import formats
 from .filters import Filter, compile_filter
-from .formats.base import Counts, Damage, Decoder, DecoderOptions, Encoder, Format, ignore_damage
+from .formats.base import Counts, Damage, Decoder, DecoderOptions, Encoder, EncoderOptions, Format, ignore_damage
 from .net.files import InputStream, StreamError, open_input, open_output
 from .net.files_in_use import Identity, file_identity
 from .wire.block import Block
-from .wire.errors import TextError
+from .wire.context import AS4, WireContext
+from .wire.errors import TextError, WireError
 from .wire.item import Item
 from .wire.message import Message
 
@@ -130,6 +131,7 @@ class _Opening:
         format: str,
         decompress: str,
         states: bool,
+        caps: Mapping[str, object] | None,
         on_damage: Callable[[Damage], None] | None,
     ) -> None:
         if narrow and filter is None:
@@ -138,11 +140,10 @@ class _Opening:
         self._narrow = narrow
         self._format = formats.find(format) if format != "auto" else None
         self._decompress = decompress
-        self._states = states
-        self._on_damage = on_damage or ignore_damage
+        self._options = DecoderOptions(on_damage or ignore_damage, _context(caps), states)
 
     def decoder(self) -> FilteredDecoder:
-        return FilteredDecoder(self._filter, self._narrow, self._format, self._states, self._on_damage)
+        return FilteredDecoder(self._filter, self._narrow, self._format, self._options)
 
     def open(self, source: Path | BinaryIO, decoder: FilteredDecoder) -> InputStream:
         if isinstance(source, str | os.PathLike):
@@ -160,15 +161,13 @@ class FilteredDecoder:
         filter: Filter | None,
         narrow: bool,
         format: Format | None,
-        states: bool,
-        on_damage: Callable[[Damage], None],
+        options: DecoderOptions,
     ) -> None:
         self._filter = filter
         self._narrow = narrow
         self._format = format
         self._named: Format | None = None
-        self._states = states
-        self._tell = on_damage
+        self._options = options
         self._decoder: Decoder | None = None
         self._start = b""
         self.counts = Counts()
@@ -180,7 +179,7 @@ class FilteredDecoder:
     def on_damage(self, error: Exception) -> None:
         """Damage before decoding: compressed octets that nobody can read."""
         self.counts.damaged += 1
-        self._tell(Damage(str(error)))
+        self._options.on_damage(Damage(str(error)))
 
     def feed(self, octets: bytes) -> Iterator[Item]:
         if self._decoder is None:
@@ -207,7 +206,7 @@ class FilteredDecoder:
             raise TextError(f"{error}: give format=") from None
         if found is None:
             return False
-        self._decoder = found.open_decoder(DecoderOptions(self._tell, states=self._states))
+        self._decoder = found.open_decoder(self._options)
         self._decoder.counts.damaged += self.counts.damaged
         self.counts = self._decoder.counts
         return True
@@ -307,6 +306,7 @@ def read(
     format: str = "auto",
     decompress: str = "auto",
     states: bool = False,
+    caps: Mapping[str, object] | None = None,
     on_damage: Callable[[Damage], None] | None = None,
 ) -> Reader:
     """Reads the messages of an archive or a stream, while you iterate.
@@ -317,13 +317,14 @@ def read(
     format: json, mrt, raw, or another package's; auto goes by the content, and by the name where that doesn't tell.
     decompress: gz, bzip2, zstd or none; auto goes by the content, then by the name.
     states: give the state changes of MRT archives too, as StateChange.
+    caps: read messages as if these capabilities were agreed, as an OPEN has them in JSON: {"ADDPATH": [...]}.
     on_damage: called for each record that can't be read; reading goes on after it.
 
     Direction and number of a message are what the input says, "?" and 0 where it says nothing.
-    Raises FilterError, TextError (an unknown format), ValueError (an unknown compression; narrow without a filter),
-    OSError (what can't be opened or read).
+    Raises FilterError, TextError (an unknown format, capabilities that can't be), ValueError (an unknown compression;
+    narrow without a filter), OSError (what can't be opened or read).
     """
-    return Reader(source, _Opening(filter, narrow, format, decompress, states, on_damage))
+    return Reader(source, _Opening(filter, narrow, format, decompress, states, caps, on_damage))
 
 
 def read_async(
@@ -334,26 +335,34 @@ def read_async(
     format: str = "auto",
     decompress: str = "auto",
     states: bool = False,
+    caps: Mapping[str, object] | None = None,
     on_damage: Callable[[Damage], None] | None = None,
 ) -> AsyncReader:
     """As `read`, for `async for`. A thread reads and decompresses, and other tasks of the event loop run meanwhile."""
-    return AsyncReader(source, _Opening(filter, narrow, format, decompress, states, on_damage))
+    return AsyncReader(source, _Opening(filter, narrow, format, decompress, states, caps, on_damage))
 
 
 def write(
-    path: Path, messages: Iterable[Item], *, format: str = "auto", compress: str = "auto", append: bool = False
+    path: Path,
+    messages: Iterable[Item],
+    *,
+    format: str = "auto",
+    compress: str = "auto",
+    compat: str = "",
+    append: bool = False,
 ) -> int:
     """Writes messages to a file, or with "-" to standard output. Returns the number of messages.
 
     messages: from anywhere. Those of `read` travel in blocks, and are not opened.
     format, compress: auto goes by the name; standard output gets JSON.
+    compat: the dialect of another program, as --compat: "go" for JSON that the Go bgpipe reads.
     append: to the end of the file that is there. Else the file takes its place when it is whole, and if anything goes
     wrong what was there stays.
-    Raises TextError (an unknown format), ValueError (an unknown compression), OSError (also for what is read and
-    appended to at once).
+    Raises TextError (an unknown format or dialect), ValueError (an unknown compression), OSError (also for what is read
+    and appended to at once).
     """
     name = os.fspath(path)
-    encoder = _encoder(name, format)
+    encoder = _encoder(name, format, compat)
     if isinstance(messages, Reader):
         messages = messages.items()
     output = open_output(name, compress, append=append)
@@ -372,14 +381,26 @@ def write(
     return count
 
 
-def _encoder(path: str, format: str) -> Encoder:
+def _encoder(path: str, format: str, compat: str) -> Encoder:
     if format == "auto":
         found = formats.find("json") if path == "-" else formats.detect_by_name(path)
         if found is None:
             raise TextError(f"can't tell the format from the name {path!r}: give format=")
     else:
         found = formats.find(format)
-    return found.open_encoder()
+    return found.open_encoder(EncoderOptions(compat=compat))
+
+
+def _context(capabilities: Mapping[str, object] | None) -> WireContext:
+    """Raises TextError."""
+    if not capabilities:
+        return AS4
+    from .wire import caps, negotiation
+
+    try:
+        return WireContext(add_path=negotiation.contexts(caps.from_json(capabilities)).right.add_path)
+    except WireError as error:
+        raise TextError(f"caps: {error}") from None
 
 
 def _pieces(encoder: Encoder, items: Iterable[Item]) -> Iterator[tuple[bytes, int]]:

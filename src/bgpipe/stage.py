@@ -24,14 +24,17 @@ import asyncio
 from collections.abc import Iterable
 
 from .pipeline.errors import ConfigError, StageError
+from .pipeline.events import Event
 from .pipeline.line import Input
+from .pipeline.metrics import Metrics
 from .pipeline.options import DURATION, FLAG, INTEGER, LIST, NUMBER, TEXT, TEXTS, Kind, Option, choice
-from .pipeline.stage import API, Consuming, Producing, Stage, compile_filters
+from .pipeline.stage import API, Consuming, Producing, Progress, Stage, compile_filters
 from .runtime import runner
 from .wire.block import Block
 from .wire.errors import TextError, WireError
 from .wire.item import Item
 from .wire.message import KEEPALIVE, NOTIFICATION, OPEN, ROUTE_REFRESH, UPDATE, Message
+from .wire.notification import Notification
 from .wire.open import Open
 from .wire.prefix import Prefix, parse_prefix
 from .wire.update import Update
@@ -53,13 +56,17 @@ __all__ = [
     "Block",
     "ConfigError",
     "Consuming",
+    "Event",
     "Input",
     "Kind",
     "Message",
+    "Metrics",
+    "Notification",
     "Open",
     "Option",
     "Prefix",
     "Producing",
+    "Progress",
     "Stage",
     "StageError",
     "TextError",

@@ -29,7 +29,6 @@ def run_words(words: Sequence[str]) -> int:
     """Runs one command line; the exit code."""
     open_standard_streams()
     log = StderrLog()
-    gc.disable()  # what is imported and built until it runs, stays: a search for garbage would find none
     try:
         return run(words, log)
     except UsageError as error:
@@ -47,8 +46,6 @@ def run_words(words: Sequence[str]) -> int:
     except Exception as error:
         fail(log, f"unexpected {type(error).__name__}: {error} (please report it; -l debug shows where)")
         log.debug("unexpected error", exc_info=error)
-    finally:
-        gc.enable()
     return 1
 
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
 
 from .callback import Callback, OnBlock, OnMessage
 from .errors import ConfigError, Stopped, failure
+from .events import STAGE_EVENTS, expand_all
 from .lifecycle import Kind
 from .line import Input
 from .options import FLAG, LIST, NUMBER, TEXT, TEXTS, Option, Options
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from ..wire.item import Item
     from ..wire.message import Message
     from ..wire.notification import Notification
+    from .events import Event
     from .metrics import Metrics
     from .pipeline import Pipeline, Timer
 
@@ -339,6 +341,13 @@ class Stage(Options):
             stage=str(self),
             notification=notification,
         )
+
+    def on_events(self, names: Iterable[str], handler: Callable[[Event], object]) -> None:
+        """Calls `handler` with each event of these names, which are said as for --wait. To be called in `attach`. What
+        the handler raises is this stage's error; it returns False to hear no more."""
+        found = expand_all(names, STAGE_EVENTS)
+        self.pipeline.want(found)
+        self.pipeline.bus.on(found, handler, self)
 
     # where its options mean something to the lines
 

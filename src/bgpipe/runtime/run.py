@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import time
@@ -136,8 +135,6 @@ def run_command(pipeline: Pipeline, make: Make, options: GlobalOptions, log: Bin
     elif not accel.SWITCHED_OFF:  # who has switched it off knows
         log.info("running without the compiled part: archives take many times longer", why=accel.WHY_NOT)
     start = time.monotonic()
-    gc.freeze()  # what there is by now stays to the end
-    gc.enable()  # the command has switched it off for the time of its imports
     try:
         serve(_Command(pipeline, make_killable, options, log), log)
     finally:
