@@ -386,3 +386,35 @@ def test_a_plain_file_with_the_name_of_a_packed_one_is_read(tmp_path, ending):
     bgpipe.write(tmp_path / "a.mrt", [message] * 3)
     path = (tmp_path / "a.mrt").rename(tmp_path / f"a.mrt.{ending}")
     assert [each.type for each in bgpipe.read(path)] == ["KEEPALIVE"] * 3
+
+
+def test_capabilities_say_how_to_read(shared):
+    """ADD-PATH in records that have no place to say so, and in messages of a live session."""
+    path = shared / "cases" / "case-04-addpath-in-plain-subtype.mrt"
+    caps = {"ADDPATH": ["IPV4/UNICAST/BIDIR", "IPV6/UNICAST/BIDIR"]}
+    messages = list(bgpipe.read(path, caps=caps))[:4]  # the last one has no path identifiers
+    prefixes = [str(prefix) for message in messages for prefix in message.update.reach]
+    assert {prefix[0] for prefix in prefixes} == {"#"}, "each has its path identifier"
+    assert prefixes[-1] == "#2#2001:db8:8::/48"
+
+    async def read() -> list[bgpipe.WireContext]:
+        async with bgpipe.read_async(path, caps=caps) as messages:
+            return [message.context async for message in messages]
+
+    assert asyncio.run(read())[:4] == [message.context for message in messages]
+    with pytest.raises(bgpipe.TextError, match="ADDPATH"):
+        bgpipe.read(path, caps={"ADDPATH": ["IPV4/UNICAST/SIDEWAYS"]})
+
+
+def test_the_dialect_of_another_program(updates, tmp_path):
+    """What `write --compat go` writes: three digits of a second."""
+    out, mine = tmp_path / "go.json", tmp_path / "own.json"
+    count = bgpipe.write(out, bgpipe.read(updates, filter="reach"), compat="go")
+    assert count == bgpipe.write(mine, bgpipe.read(updates, filter="reach"))
+    times = [re.search(rb"\.(\d+)\"", line)[1] for line in out.read_bytes().splitlines()]
+    assert {len(digits) for digits in times} == {3}
+    assert out.read_bytes() != mine.read_bytes()
+    with pytest.raises(bgpipe.TextError, match="dialect"):
+        bgpipe.write(out, [], compat="rust")
+    with pytest.raises(bgpipe.TextError, match="dialect"):
+        bgpipe.write(tmp_path / "x.mrt", [], compat="go")

@@ -114,3 +114,30 @@ def test_loading_in_this_process(installed, monkeypatch):
     finally:
         stages._entry_points.cache_clear()
         sys.modules.pop("bgpipe_prepend", None)
+
+
+def test_a_stage_hears_of_events(sample, tmp_path):
+    """By the names that --wait takes; what the handler raises is the stage's error."""
+    import bgpipe
+    from bgpipe.stage import Consuming, Event, Message
+
+    heard: list[str] = []
+
+    class Hears(Consuming):
+        def attach(self) -> None:
+            self.watch(self.on_message, passive=True)
+            self.on_events(["read", "STOP"], self.on_event)
+
+        def on_message(self, message: Message) -> None:
+            pass
+
+        def on_event(self, event: Event) -> None:
+            heard.append(event.name)
+            if event.name == "read/STOP":
+                raise KeyError("x")
+
+    result = bgpipe.run(
+        stages=[f"read {sample}", "head -n 3", Hears, {"write": str(tmp_path / "out.json")}], check=False
+    )
+    assert heard == ["read/PREPARE", "read/READY", "read/START", "bgpfix/pipe.STOP", "read/STOP"]
+    assert str(result.error) == "[3] hears: KeyError: 'x'"
