@@ -307,7 +307,26 @@ def test_a_window_of_zstd_that_is_too_long() -> None:
     found, damage = unpack("zstd", frame + pack("zstd", b"next"), 3)
     assert found == b"next"
     (told,) = damage
-    assert "a window of 2048 MiB, and gets 128 at most: decompress it with zstd -d --long=31" in told
+    assert "a window of 2048 MiB, and gets 64 at most: decompress it with zstd -d --long=31" in told
+
+
+@pytest.mark.parametrize(("megabytes", "given"), [(60, 60), (70, 64)])
+def test_a_window_of_zstd_that_is_long_is_used_up_to_a_limit(megabytes: int, given: int) -> None:
+    """A frame that fits into less memory than it asks for is read to its end."""
+    packed = zstd_of(bytes(megabytes << 20), window_log=27, content_size_flag=0)
+    count, damage = 0, []
+    for chunk in decompress("zstd", [packed + pack("zstd", b"next")], damage.append):
+        count += len(chunk)
+        last = chunk
+    assert last.endswith(b"next")
+    assert count == (given << 20) + 4
+    assert damage == (
+        []
+        if megabytes == given
+        else [
+            "damaged zstd data: a frame asks for a window of 128 MiB, and gets 64 at most: decompress it with zstd -d"
+        ]
+    )
 
 
 @pytest.mark.usefixtures("zlib_kind")

@@ -18,6 +18,8 @@ SKIPPABLE: Final = b"\x2a\x4d\x18"
 """The last three octets of a skippable frame's magic number; the first one is 0x50 to 0x5f."""
 MAX_WINDOW: Final = 1 << 27
 """Octets of memory that a frame may ask for, as for zstd's own command."""
+MAX_USED: Final = 1 << 26
+"""Octets of memory that it gets: of a frame that asks for more, so many octets are decompressed."""
 _MAX_BLOCK: Final = 1 << 17
 """Octets of a block, packed or not (RFC 8878 section 3.1.1.2.4)."""
 _RLE: Final = 1
@@ -62,6 +64,8 @@ class _Frame:
         self._decompressor: Any = library.ZstdDecompressor()
         self._waiting = b""
         self._out = b""
+        self._given = 0
+        """octets of the frame so far"""
         self._parts = self._walk()
         self._need = next(self._parts)
 
@@ -96,13 +100,9 @@ class _Frame:
         size, has_checksum = _header_size(descriptor[0]), descriptor[0] & 4
         fields = yield size
         window = _window(descriptor[0], fields)
-        if window <= MAX_WINDOW:
-            self._decompress(magic + descriptor + fields)
-        else:  # its blocks are passed over
-            self.fault = (
-                f"a frame asks for a window of {window >> 20} MiB, and gets {MAX_WINDOW >> 20} at most:"
-                " decompress it with zstd -d --long=31"
-            )
+        if window > MAX_WINDOW:
+            self._pass_over(window)
+        self._decompress(magic + descriptor + fields)
         last = 0
         while not last:
             head = yield 3
@@ -111,16 +111,27 @@ class _Frame:
             if kind == _RESERVED or size > _MAX_BLOCK:
                 raise DataError("a block of a kind or length that can't be")
             block = yield 1 if kind == _RLE else size
-            if window <= MAX_WINDOW:
-                self._decompress(head + block)
+            self._decompress(head + block)
+            if window > MAX_USED and self._given > MAX_USED - _MAX_BLOCK and not last:
+                self._pass_over(window)
         if has_checksum:
-            checksum = yield 4
-            if window <= MAX_WINDOW:
-                self._compare(checksum)
+            self._compare((yield 4))
+
+    def _pass_over(self, window: int) -> None:
+        """Takes no more of the frame: its blocks are passed over."""
+        if self._decompressor is not None:
+            self._decompressor = None
+            self.fault = (
+                f"a frame asks for a window of {window >> 20} MiB, and gets {MAX_USED >> 20} at most:"
+                f" decompress it with zstd -d{' --long=31' if window > MAX_WINDOW else ''}"
+            )
 
     def _decompress(self, octets: bytes) -> None:
+        if self._decompressor is None:
+            return
         try:
             self._out = self._decompressor.decompress(octets)
+            self._given += len(self._out)
         except self._error as error:
             raise DataError(str(error).rpartition(": ")[2]) from None
 
