@@ -87,8 +87,17 @@ TAKEN = [
             '"AGGREGATOR":{"flags":"OT","value":{"asn":1, "addr":"192.0.2.1"}}',
             '"AS4AGGREGATOR":{"flags":"OT","value":{"asn":4200000001, "addr":"192.0.2.1"}}',
         )
-        for tags in ('{"WIRE":"AS2"}', '{"WIRE":"AS4"}', '{"PEER_AS":"1","WIRE":"AS2"}')
+        for tags in (
+            '{"WIRE":"AS2"}',
+            '{"WIRE":"AS4"}',
+            '{"PEER_AS":"1","WIRE":"AS2"}',
+            '{"WIRE":"AS2|RIB"}',
+            '{"PEER_AS":"1","WIRE":"AS4|RIB"}',
+        )
     ),
+    line(tags='{"WIRE":"RIB"}'),
+    line(tags='{"PEER_AS":"1","WIRE":"RIB"}'),
+    b'["L",5,"2026-01-02T03:04:05.678","KEEPALIVE",null,{"WIRE":"RIB"}]\n',
 ]
 
 ORIGIN = '{"attrs":{"ORIGIN":%s}}'
@@ -111,6 +120,8 @@ RESPELLED = [
     line('{"attrs":{"AGGREGATOR":{"flags":"OT","value":{"addr":"192.0.2.1","asn":1}}}}'),
     line('{"attrs": {"ASPATH": {"flags": "T", "value": [1, 2, [3, 4], 5]}, "MED": {"value": 5, "flags": "O"}}}'),
     line(tags='{"OTHER":"1"}'),
+    line(tags='{"OTHER":"RIB"}'),
+    line(tags='{"WIRE":"RIB","OTHER":"RIB"}'),
     line(tags='{"rov/status":"VALID","PEER_AS":"1","x y":"#:,{}[]~"}'),
     line(tags='{"PEER_AS":"1","a":"1","b":"2","WIRE":"AS2"}'),
     line(tags='{ "b" : "2" , "WIRE" : "AS4" , "a" : "1" , "LOCAL_IP" : "192.0.2.2" }'),
@@ -233,6 +244,10 @@ DECLINED = [
     line(tags='{"WIRE":"AS3"}'),
     line(tags='{"WIRE":"as2"}'),
     line(tags='{"WIRE":"AS2|ADDPATH"}'),
+    line(tags='{"WIRE":"RIB|AS2"}'),
+    line(tags='{"WIRE":"AS2|"}'),
+    line(tags='{"WIRE":""}'),
+    line('{"attrs":{"AS4PATH":{"flags":"OT","value":[4200000001]}}}', tags='{"WIRE":"RIB"}'),
     line('{"attrs":{"ASPATH":{"flags":"T","value":[65536]}}}', tags='{"WIRE":"AS2"}'),
     line('{"attrs":{"AS4PATH":{"flags":"OT","value":[4200000001]}}}'),
     line('{"attrs":{"AS4AGGREGATOR":{"flags":"OT","value":{"asn":1, "addr":"192.0.2.1"}}}}'),

@@ -11,7 +11,8 @@ from accel_records import KEEPALIVE, NOTIFICATION, OPEN, TIME, attribute, block,
 
 from bgpipe import accel
 from bgpipe.formats.json import Encoder
-from bgpipe.wire.block import ENTRY, FLAG_ADD_PATH, FLAG_AS4, FLAG_LEFT, FLAG_RIGHT
+from bgpipe.formats.json_go import GoEncoder
+from bgpipe.wire.block import ENTRY, FLAG_ADD_PATH, FLAG_AS4, FLAG_LEFT, FLAG_RIB, FLAG_RIGHT
 
 pytestmark = pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
 if accel.AVAILABLE:
@@ -248,6 +249,14 @@ def test_the_width_of_as_numbers_is_said_where_the_line_does_not_show_it(flags, 
     assert text == Encoder().encode(one.message(0))
     said = b'"WIRE":"AS2"' if not flags else b'"WIRE":"AS4"'
     assert (said in text) == (not flags or path[1] != 4)
+    how["flags"] |= FLAG_RIB
+    one = block(update(path), **how)
+    text, _ = encode(one.octets, one.index, 0)
+    assert text == Encoder().encode(one.message(0))
+    assert b'RIB"}]' in text
+    short, _ = encode(one.octets, one.index, 0, True)
+    assert short == GoEncoder().encode(one.message(0))
+    assert b"RIB" not in short
 
 
 def test_times_in_milliseconds():

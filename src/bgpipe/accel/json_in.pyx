@@ -19,7 +19,7 @@ from .attributes cimport (
     EXT_COMMUNITY, KNOWN_ATTRIBUTES, LARGE_COMMUNITY, LOCAL_PREF, MED, MP_REACH, MP_UNREACH, NEXT_HOP, OPTIONAL,
     ORIGIN, ORIGINATOR_ID, OTC, PARTIAL, TRANSITIVE,
 )
-from .block cimport AS4, LEFT, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIGHT, Entry
+from .block cimport AS4, LEFT, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIB, RIGHT, Entry
 from .octets cimport Reader, Writer, bytes_start, close_writer, left, open_writer, reader, room, sub, take, u8, wrote
 from .spelling cimport OTHER_RANK, canonical, rank_of
 from .text cimport get_ipv4, get_ipv6, get_number, get_prefixes, match, put_u16, put_u32, read_digits, read_number
@@ -46,14 +46,19 @@ cdef enum:
 cdef struct Width:
     unsigned octets  # of an AS number in AS_PATH and AGGREGATOR
     bint said        # by the line itself
+    bint rib         # whether the line says that the message is of a RIB
+
+
+cdef inline bint ends_with(Reader* r, const char* text, size_t size) noexcept nogil:
+    return left(r) > size and memcmp(r.base + r.end - size, text, size) == 0
 
 
 cdef inline Width read_width(Reader* r) noexcept nogil:
     """What WIRE says, which is the last key of a line in our own spelling (see bgpipe.formats.json_meta)."""
     cdef Width width
-    cdef const uint8_t* end = r.base + r.end
-    width.octets = 2 if left(r) > 14 and memcmp(end - 14, b'"WIRE":"AS2"}]', 14) == 0 else 4
-    width.said = width.octets == 2 or left(r) > 14 and memcmp(end - 14, b'"WIRE":"AS4"}]', 14) == 0
+    width.octets = 2 if ends_with(r, b'"WIRE":"AS2"}]', 14) or ends_with(r, b'"WIRE":"AS2|RIB"}]', 18) else 4
+    width.said = width.octets == 2 or ends_with(r, b'"WIRE":"AS4"}]', 14) or ends_with(r, b'"WIRE":"AS4|RIB"}]', 18)
+    width.rib = ends_with(r, b'"WIRE":"RIB"}]', 14) or width.said and ends_with(r, b'|RIB"}]', 7)
     return width
 
 
@@ -525,8 +530,12 @@ cdef inline uint8_t* get_tags(uint8_t* p, Reader* r, Reader* members) noexcept n
         return NULL
     if r.pos > start:
         members.end = r.pos
-    if match_member(r, b'"WIRE":"AS2"', &first) or match_member(r, b'"WIRE":"AS4"', &first):
-        pass  # read_width has seen it
+    if match_member(r, b'"WIRE":"', &first):  # read_width has seen what it says
+        start = r.pos
+        if match(r, b"AS2") or match(r, b"AS4"):
+            match(r, b"|")
+        if not match(r, b"RIB") and r.pos != start + 3 or not match(r, b'"'):
+            return NULL
     p[11] = 1 if size == 4 else 2
     return p + 12 + 2 * size if match(r, b"}") else NULL
 
@@ -573,6 +582,8 @@ cdef inline uint8_t* get_line(uint8_t* p, Reader* r, Clock* clock, Entry* entry,
     members[0] = reader(r.base, 0, 0)
     if width.octets == 2:
         entry.flags ^= AS4
+    if width.rib and kind == UPDATE:
+        entry.flags |= RIB
     if match(r, b"]") or match(r, b",null]"):
         entry.peer = NO_PEER
         return p if left(r) == 0 else NULL

@@ -16,7 +16,7 @@ from .attributes cimport (
     LARGE_COMMUNITY, LOCAL_PREF, MED, MP_REACH, MP_UNREACH, NEXT_HOP, ORIGIN, ORIGINATOR_ID, OTC,
 )
 from .block cimport (
-    AS4, LEFT, MESSAGE_HEADER, PEER_AS4, RIGHT, NO_PEER, Entry, message_of, next_entry, octets_of, peer_of, tags_of,
+    AS4, LEFT, MESSAGE_HEADER, PEER_AS4, RIB, RIGHT, NO_PEER, Entry, message_of, next_entry, octets_of, peer_of, tags_of,
 )
 from .octets cimport (
     Reader, Writer, close_writer, left, open_writer, reader, room, skip, sub, take, u8, u16, u32, wrote,
@@ -536,10 +536,14 @@ cdef inline Peer* find_peer(Peer* peers, Reader r, bint as4) noexcept nogil:
     return peer
 
 
-cdef inline uint8_t* put_wire(uint8_t* p, bint as4) noexcept nogil:
-    """The key WIRE, which says how many octets an AS number has, and the brace behind it."""
-    memcpy(p, b'"WIRE":"AS4"}' if as4 else b'"WIRE":"AS2"}', 13)
-    return p + 13
+cdef inline uint8_t* put_wire(uint8_t* p, bint tell_width, bint as4, bint rib) noexcept nogil:
+    """The key WIRE, which says how many octets an AS number has, or that it is of a RIB, and the brace behind it."""
+    p = put(p, b'"WIRE":"')
+    if tell_width:
+        p = put(p, b"AS4" if as4 else b"AS2")
+    if rib:
+        p = put(p, b"|RIB" if tell_width else b"RIB")
+    return put(p, b'"}')
 
 
 cdef struct State:
@@ -556,6 +560,7 @@ cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader m
     cdef unsigned kind
     cdef bint as4 = (entry.flags & AS4) != 0
     cdef bint tell_width = False  # see bgpipe.formats.json_meta on WIRE
+    cdef bint rib = False
     skip(&r, MESSAGE_HEADER - 1)
     kind = u8(&r)
     if r.failed or entry.seq < 0 or entry.seq >> 59 or entry.time < 0 or entry.time >> 52:
@@ -570,6 +575,7 @@ cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader m
         if p == NULL:
             return NULL
         tell_width = not as4 or has(&state.update, AS4_PATH) or has(&state.update, AS4_AGGREGATOR)
+        rib = (entry.flags & RIB) != 0 and not state.clock.short
     elif kind == KEEPALIVE and not left(&r):
         p = put(p, b'","KEEPALIVE",null')
     else:
@@ -580,29 +586,27 @@ cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader m
         p = put(p, b",{")
         memcpy(p, tags.base + tags.pos, left(&tags))
         p += left(&tags)
-        if tell_width:
-            return put(put_wire(put_char(p, c",") if left(&tags) else p, as4), b"]\n")
+        if tell_width or rib:
+            return put(put_wire(put_char(p, c",") if left(&tags) else p, tell_width, as4, rib), b"]\n")
         return put(p, b"}]\n")
-    if entry.peer == NO_PEER and not tell_width:
-        return put(p, b",{}]\n")
     if entry.peer == NO_PEER:
-        return put(put_wire(put(p, b",{"), as4), b"]\n")
+        return put(put_wire(put(p, b",{"), tell_width, as4, rib) if tell_width or rib else put(p, b",{}"), b"]\n")
     peer = find_peer(state.peers, header, (entry.flags & PEER_AS4) != 0)
     if peer == NULL:
         return NULL
     p = put_char(p, c",")
     memcpy(p, peer.text, 256)
     p += peer.text_size
-    if tell_width:
+    if tell_width or rib:
         p -= 1  # the closing brace
-        p = put_wire(put_char(p, c",") if peer.text_size > 2 else p, as4)
+        p = put_wire(put_char(p, c",") if peer.text_size > 2 else p, tell_width, as4, rib)
     return put(p, b"]\n")
 
 
 def encode(bytes octets not None, index not None, Py_ssize_t position, bint short=False, bytes tags=b""):
     """(lines, position): the messages of a block from `position` to before the first one that is declined, or the end.
 
-    octets, index, tags: a block's. short: times in milliseconds. Raises MemoryError.
+    octets, index, tags: a block's. short: times in milliseconds, and no word of RIBs. Raises MemoryError.
     """
     cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
     cdef size_t size = PyBytes_GET_SIZE(octets)

@@ -24,12 +24,12 @@ from ..wire.body import body_from_json
 from ..wire.context import AS4, WireContext
 from ..wire.errors import TextError, WireError
 from ..wire.item import Item
-from ..wire.message import UPDATE, Message, parse_type
+from ..wire.message import FLAG_RIB, UPDATE, Message, parse_type
 from ..wire.peer import order_tags
 from ..wire.state import STATE, StateChange, parse_state
 from . import base
 from .base import Damage, EncoderOptions, Format, OnReport, encode_block, ignore_damage, ignore_note
-from .json_meta import context_of, format_meta, parse_action, parse_wire
+from .json_meta import context_of, format_meta, parse_action, parse_wire, says_rib, says_width
 
 MAX_LINE: Final = 16 << 20
 """Octets of the longest line that is read. The JSON of the longest message has less than 2 MiB."""
@@ -209,7 +209,7 @@ class Decoder(base.Decoder):
             )
         if isinstance(line.body, dict):
             if type_code == UPDATE:
-                context = context_of(line.body, context, said=bool(wire), path_ids=b'"#' in text)
+                context = context_of(line.body, context, said=says_width(wire), path_ids=b'"#' in text)
             self._tell_unknown(type_code, line.body)
         return Message(
             type_code,
@@ -220,6 +220,7 @@ class Decoder(base.Decoder):
             context=context,
             tags=tags,
             action=action,
+            verdict=FLAG_RIB if wire and type_code == UPDATE and says_rib(wire) else 0,
         )
 
     def _tell_unknown(self, type_code: int, body: dict[str, Any]) -> None:

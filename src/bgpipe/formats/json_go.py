@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from .. import accel
 from ..wire.block import Block
-from ..wire.errors import TextError
 from ..wire.item import Item
 from ..wire.message import NOTIFICATION, OPEN, TYPE_NAMES, UPDATE, Message
 from ..wire.state import StateChange
@@ -35,7 +34,7 @@ _UNREADABLE: Final = {
 
 
 class GoEncoder(json.Encoder):
-    """Messages to lines that the Go bgpipe reads. It knows no state changes: they are refused with TextError."""
+    """Messages to lines that the Go bgpipe reads. It has no form for state changes."""
 
     def encode(self, item: Item) -> bytes:
         if isinstance(item, Block) and _json_out is not None:
@@ -44,11 +43,12 @@ class GoEncoder(json.Encoder):
 
     def encode_one(self, message: Message) -> bytes:
         if isinstance(message, StateChange):
-            raise TextError("the Go bgpipe has no form for a state change")
+            return b""
         body = message.format_json()
         unreadable = _UNREADABLE.get(message.type_code)
         if message.type_code == NOTIFICATION or (unreadable is not None and unreadable.search(body)):
             body = f'"0x{message.body.hex()}"'
         kind = f'"{message.type}"' if message.type_code in TYPE_NAMES else str(message.type_code)
         time = json.format_time(message.time - message.time % 1000)
-        return f'["{message.direction}",{message.seq},"{time}",{kind},{body},{format_meta(message, body)}]\n'.encode()
+        meta = format_meta(message, body, rib=False)
+        return f'["{message.direction}",{message.seq},"{time}",{kind},{body},{meta}]\n'.encode()

@@ -1,9 +1,10 @@
 """The sixth element of a JSON line: tags, and two keys that are none, ACTION and WIRE.
 
 WIRE says how the octets of an UPDATE are read, as far as the line doesn't show it: `AS2` or `AS4` for the octets of
-an AS number, `ADDPATH` if prefixes have path identifiers, or `ADDPATH:IPV4/UNICAST,...` for these families; joined by
-`|`. Without it a message has AS numbers of 4 octets. Only an UPDATE with AS4PATH or AS4AGGREGATOR, whose other AS
-numbers fit in 2 octets, is taken for one with 2: nobody else sends these attributes (RFC 6793 section 4.1).
+an AS number, `ADDPATH` if prefixes have path identifiers, or `ADDPATH:IPV4/UNICAST,...` for these families; and `RIB`,
+that it is made of entries of a RIB dump. They are joined by `|`. Without WIRE a message has AS numbers of 4 octets.
+Only an UPDATE with AS4PATH or AS4AGGREGATOR, whose other AS numbers fit in 2 octets, is taken for one with 2: nobody
+else sends these attributes (RFC 6793 section 4.1).
 """
 
 from __future__ import annotations
@@ -27,12 +28,17 @@ OCTETS: Final = '"0x'
 _AS4_ONLY: Final = ('"AS4PATH":', '"AS4AGGREGATOR":')
 
 
-def format_meta(message: Message, body: str) -> str:
-    """body: the JSON text of the message's body."""
+def format_meta(message: Message, body: str, *, rib: bool = True) -> str:
+    """body: the JSON text of the message's body. rib: say what is made of entries of a RIB dump."""
     context = message.context
     wire = ""
-    if message.type_code == UPDATE and not (context.as4 and not context.add_path and "AS4" not in body):
-        wire = format_wire(context, body)
+    if message.type_code == UPDATE:
+        if context.guess_as:  # what was found is no guess any more
+            context = replace(context, as4=message.update.as4)
+        if not (context.as4 and not context.add_path and "AS4" not in body):
+            wire = format_wire(context, body)
+        if message.from_rib and rib:
+            wire += "|RIB" if wire else "RIB"
     peer = message.peer
     if peer is not None and not message.action:
         return _format_peer(peer, wire)
@@ -90,15 +96,33 @@ def parse_wire(text: str, context: WireContext) -> WireContext:
         elif name == "ADDPATH":
             found = frozenset(map(parse_family, families.split(","))) if families else ALL_FAMILIES
             context = replace(context, add_path=found)
-        else:
-            raise TextError(f"unknown WIRE {text!r}; AS2, AS4, ADDPATH and ADDPATH:FAMILIES are possible, joined by |")
+        elif name != "RIB" or families:
+            known = "AS2, AS4, ADDPATH, ADDPATH:FAMILIES and RIB"
+            raise TextError(f"unknown WIRE {text!r}; {known} are possible, joined by |")
     return context
+
+
+@lru_cache(maxsize=256)
+def says_width(wire: str) -> bool:
+    """Whether WIRE says how many octets an AS number has."""
+    return not _words(wire).isdisjoint(("AS2", "AS4"))
+
+
+@lru_cache(maxsize=256)
+def says_rib(wire: str) -> bool:
+    """Whether WIRE says that the message is made of entries of a RIB dump."""
+    return "RIB" in _words(wire)
+
+
+def _words(wire: str) -> set[str]:
+    return {word.strip() for word in wire.upper().split("|")}
 
 
 def context_of(body: Mapping[str, Any], context: WireContext, *, said: bool, path_ids: bool) -> WireContext:
     """How to write the octets of an UPDATE's JSON so that they say what the JSON says.
 
-    context: what WIRE or the pipeline says; `said`: WIRE. path_ids: there may be prefixes with path identifiers.
+    context: what WIRE or the pipeline says; said: whether WIRE says the width of AS numbers. path_ids: there may be
+    prefixes with path identifiers.
     """
     attributes = body.get("attrs")
     if isinstance(attributes, dict):

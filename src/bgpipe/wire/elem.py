@@ -236,7 +236,7 @@ def _announced(message: Message, sender: _Sender, nlri: list[Prefix], mp_reach: 
             elem.ext_communities = list(ext_communities)
             elem.otc = otc
             elem.atomic = atomic
-            elem._as2 = not message.context.as4
+            elem._as2 = not update.as4
             if aggregator is not None:
                 elem.aggr_asn, elem.aggr_ip = aggregator
             yield elem

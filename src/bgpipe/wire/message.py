@@ -120,7 +120,7 @@ class Message:
 
     @property
     def from_rib(self) -> bool:
-        """Whether the message is made of entries of a RIB dump. JSON does not keep this."""
+        """Whether the message is made of entries of a RIB dump."""
         return bool(self.verdict & FLAG_RIB)
 
     @property

@@ -130,10 +130,21 @@ class Update:
             return None
 
     @property
+    def as4(self) -> bool:
+        """Whether AS numbers have 4 octets, not 2: as the context says, or as they can be read if it guesses."""
+        as4 = self._context.as4
+        if not self._context.guess_as:
+            return as4
+        path, aggregator = self.attrs.get(table.AS_PATH), self.attrs.get(table.AGGREGATOR)
+        if path is not None and path.octets:
+            return paths.guess_as4(path.octets, as4)
+        return len(aggregator.octets) == 8 if aggregator is not None else as4
+
+    @property
     def as_path(self) -> AsPath | None:
         """AS_PATH, with AS4_PATH merged into it where the session has AS numbers of two octets (RFC 6793 4.2.3)."""
         path: AsPath | None = self.value(table.AS_PATH)
-        if path is None or self._context.as4 or table.AS4_PATH not in self.attrs:
+        if path is None or table.AS4_PATH not in self.attrs or self.as4:
             return path
         aggregator: Aggregator | None = self.value(table.AGGREGATOR)
         as4_path: AsPath | None = self.value(table.AS4_PATH)
@@ -156,7 +167,7 @@ class Update:
     def aggregator(self) -> Aggregator | None:
         """AGGREGATOR, or AS4_AGGREGATOR if that replaces it (RFC 6793 section 4.2.3)."""
         aggregator: Aggregator | None = self.value(table.AGGREGATOR)
-        if aggregator and aggregator.asn == AS_TRANS and not self._context.as4:
+        if aggregator and aggregator.asn == AS_TRANS and not self.as4:
             return self.value(table.AS4_AGGREGATOR) or aggregator
         return aggregator
 

@@ -98,15 +98,19 @@ def make_path(*hops: Hop) -> AsPath:
 
 
 def decode(octets: bytes, context: WireContext) -> AsPath:
-    if not context.guess_as:
-        return decode_segments(octets, 4 if context.as4 else 2)
-    try:
-        return decode_segments(octets, 4 if context.as4 else 2)
-    except WireError as error:
+    as4 = guess_as4(octets, context.as4) if context.guess_as else context.as4
+    return decode_segments(octets, 4 if as4 else 2)
+
+
+def guess_as4(octets: bytes, as4: bool) -> bool:
+    """Whether AS numbers in a path have 4 octets, if they have where `as4` says so and it can be read like that."""
+    for width in (as4, not as4):
         try:
-            return decode_segments(octets, 2 if context.as4 else 4)
+            decode_segments(octets, 4 if width else 2)
         except WireError:
-            raise error from None
+            continue
+        return width
+    return as4
 
 
 def decode_as4(octets: bytes, context: WireContext) -> AsPath:
