@@ -275,7 +275,7 @@ _readers: WeakSet[Reader] = WeakSet()
 
 
 class _FileObject:
-    """A file object as a source of octets. Who opened it closes it."""
+    """A file object as a source of octets."""
 
     total: int | None = None
 
@@ -296,6 +296,9 @@ class _FileObject:
 
     def close(self) -> None:
         self._closed = True
+
+    def release(self) -> None:
+        """Who opened it closes it."""
 
 
 def read(

@@ -349,3 +349,17 @@ def test_passwords_are_not_told() -> None:
     assert redact("https://host/a@b") == "https://host/a@b"
     assert UrlSource("http://me:secret@host/").name == "http://me:***@host/"
     assert [is_url(text) for text in ("HTTP://x", "https://x", "ftp://x", "http")] == [True, True, False, False]
+
+
+def test_nothing_is_read_before_it_is_asked_for(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"abc")
+    before = len(os.listdir("/proc/self/fd"))
+    stream = open_input(str(path))
+    assert len(os.listdir("/proc/self/fd")) == before + 1, "it is open"
+    stream.close()
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert list(stream) == []
+    stream = open_input(str(path))
+    stream.begin(2)
+    assert b"".join(stream) == b"abc"

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from bgpipe.net.files import open_input
-from commandline import spawn
+from commandline import command, spawn
 from fork_server import Process
 
 OUTPUTS = {
@@ -131,7 +131,8 @@ def test_the_old_file_stays_whatever_fails(run, tmp_path, kind, failure):
     assert code == 1
     if not appends:
         assert path.read_bytes() == b"old"
-    assert set(files(tmp_path)) <= {path.name, f"{path.name}.partial"}
+    unnamed = {f"{path.name}.tmp"} if failure == "a signal" else set()  # there may be no time left to rename it
+    assert set(files(tmp_path)) <= {path.name, f"{path.name}.partial", *unnamed}
     kept = Path(f"{path}.partial")
     if kept.exists():
         assert contents(kept)
@@ -201,3 +202,21 @@ def test_a_file_that_may_not_grow(sample, tmp_path, options, suffix):
         assert not path.exists()
     for name in files(tmp_path):
         assert contents(tmp_path / name)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "standard output"])
+def test_what_a_signal_leaves_no_time_for_is_a_failure(big, tmp_path, kind):
+    """Who reads is too slow: the rest is not written, and exit code 0 would say that it was."""
+    fifo = tmp_path / "out"
+    os.mkfifo(fifo)
+    path = fifo if kind == "fifo" else "-"
+    words = command(["read", big, "--", "write", "--format", "json", path])
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        reader = os.open(fifo, os.O_RDONLY) if kind == "fifo" else process.stdout.fileno()
+        assert os.read(reader, 1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 1
+        said = process.stderr.read().decode()
+    assert "no time to write" in said or "lost at the end" in said
+    if kind == "fifo":
+        os.close(reader)

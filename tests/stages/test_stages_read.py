@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import http.server
+import json
 import threading
 from functools import partial
 
@@ -280,3 +281,37 @@ async def test_the_library_raises_behind_what_came_in_a_coroutine_too(cut, sampl
     with pytest.raises(OSError, match="the answer ends too early"):
         await collect()
     assert len(messages) == len(sample_json)
+
+
+@pytest.mark.parametrize("merge", [[], ["--merge"]])
+def test_damage_of_one_input_keeps_none_of_the_others_from_being_read(bgpipe, sample, lines, tmp_path, merge):
+    cut = tmp_path / "cut.mrt"
+    cut.write_bytes(sample.read_bytes()[:5003])
+    good = len(bgpipe("read", "--pardon", cut, "stdout").lines)
+    bad = tmp_path / "bad.json"
+    bad.write_text("[\n")
+    done = bgpipe(*merge, cut, bad, lines, "--", "write", tmp_path / "out.json")
+    assert done.code == 1
+    assert len((tmp_path / "out.json").read_bytes().splitlines()) == good + 3
+    assert "[1] read: 1 piece of damaged input" in done.err
+    assert "[2] read: 1 piece of damaged input" in done.err
+
+
+def test_an_input_is_read_when_its_turn_comes(bgpipe, sample, tmp_path):
+    """Memory does not grow with the number of files: what is far back in the queue is open, and not read."""
+    policy = tmp_path / "look.py"
+    policy.write_text(
+        "import os\n"
+        "def message(m):\n"
+        "    pass\n"
+        "def stop(stage):\n"
+        "    reads = [s for s in stage.pipeline.stages if hasattr(s, 'stream')]\n"
+        "    with open(os.environ['SEEN'], 'w') as file:\n"
+        "        print([s.stream.position for s in reads], file=file)\n"
+    )
+    seen = tmp_path / "seen"
+    done = bgpipe(*[sample] * 4, "--", "head", "-n", "1", "--", "py", policy, "--", "stdout", env={"SEEN": str(seen)})
+    assert done.code == 0
+    first, _, third, fourth = json.loads(seen.read_text())
+    assert first > 0
+    assert third == fourth == 0

@@ -148,7 +148,8 @@ def test_an_output_may_wait_for_an_event(bgpipe, sample, sample_json):
 def test_a_message_that_a_format_has_no_form_for(bgpipe, sample, tmp_path):
     """State changes have no place among raw messages; nothing else is lost for it."""
     out = tmp_path / "out.raw"
-    assert bgpipe("read", "--state", sample, "write", out).code == 0
+    done = bgpipe("read", "--state", sample, "write", out)
+    assert (done.code, done.err.count("has no form for STATE")) == (1, 10)
     assert out.read_bytes().startswith(b"\xff" * 16)
 
 
@@ -217,5 +218,49 @@ def test_what_the_format_has_no_form_for_is_no_success(bgpipe, tmp_path):
     done = bgpipe(source, "--", "write", out)
     assert done.code == 1
     assert done.err.count("message not written") == 2
-    assert done.err.endswith("write: 2 messages that mrt has no form for\n")
+    assert done.err.endswith("write: 2 messages not written, that mrt has no form for\n")
     assert bgpipe("-o", out).err.count("records=1 messages=1") == 1
+
+
+STATES = (
+    '["R",1,"2026-01-02T03:04:05.000","STATE",{"old":"ESTABLISHED","new":"IDLE"}]\n'
+    '["R",2,"2026-01-02T03:04:05.000","KEEPALIVE"]\n'
+)
+
+
+@pytest.mark.parametrize("accelerated", ["1", "0"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        ["write", "x.raw"],
+        ["write", "--compat", "go", "x.json"],
+        ["write", "--format", "raw", "-"],
+        ["stdout", "--format", "raw"],
+        ["exec", "--write", "--format", "raw", "cat"],
+        ["exec", "--write", "--compat", "go", "cat"],
+    ],
+)
+def test_a_state_change_that_is_not_written_is_told(tmp_path, stage, accelerated):
+    """Formats of messages have no form for it: nothing that was to be written is left out in silence."""
+    (tmp_path / "in.json").write_text(STATES)
+    done = spawn("in.json", "--", *stage, cwd=tmp_path, env=os.environ | {"BGPIPE_ACCEL": accelerated})
+    assert done.code == 1
+    assert "has no form for STATE" in done.err
+    assert "1 message not written" in done.err
+
+
+@pytest.mark.parametrize("words", [["--format", "raw"], ["--compat", "go"], ["--format", "mrt"], []])
+def test_a_state_change_is_not_lost_in_a_program(tmp_path, words):
+    """One whose format has no form for it does not judge it."""
+    (tmp_path / "in.json").write_text(STATES)
+    done = spawn("in.json", "--", "exec", *words, "cat", "--", "stdout", cwd=tmp_path)
+    assert done.code == 0
+    assert sorted(line[3] for line in done.lines) == ["KEEPALIVE", "STATE"]
+
+
+def test_many_messages_that_are_not_written_are_counted(bgpipe, tmp_path):
+    (tmp_path / "in.json").write_text(STATES.splitlines(keepends=True)[0] * 30)
+    done = bgpipe(tmp_path / "in.json", "--", "write", tmp_path / "x.raw")
+    assert done.err.count("message not written") == 10
+    assert done.err.count("are only counted") == 1
+    assert "30 messages not written, that raw has no form for" in done.err

@@ -1,10 +1,16 @@
 """Finding messages in octets: the index of a block (see bgpipe.wire.block)."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
+from cpython.bytearray cimport (
+    PyByteArray_AS_STRING,
+    PyByteArray_FromStringAndSize,
+    PyByteArray_GET_SIZE,
+    PyByteArray_Resize,
+)
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.string cimport memcmp
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcmp, memcpy
 
 from .block cimport ADD_PATH, AS4, LEFT, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIGHT, Entry
 from .octets cimport Reader, left, reader, skip, sub, take, u8, u16, u32
@@ -13,6 +19,7 @@ from .octets cimport Reader, left, reader, skip, sub, take, u8, u16, u32
 cdef enum:
     BGP4MP = 16
     BGP4MP_ET = 17
+    MAX_PEER_HEADER = 44  # octets: two AS numbers, an interface, an address family, two IPv6 addresses
     USUAL_RECORD = 128  # octets: those of real archives have 110 to 180 on average
 
 
@@ -152,3 +159,146 @@ def stamp(bytearray index not None, unsigned flags, int64_t seq, int64_t time):
             entries[i].flags = (entries[i].flags & ~<unsigned> (LEFT | RIGHT)) | flags
     PyBuffer_Release(&view)
     return seq
+
+
+def survey(bytearray index not None, Py_ssize_t start, Py_ssize_t stop, int64_t floor):
+    """(latest, backwards, untimed) of the entries from `start` to before `stop`: the latest time, `floor` included; how
+    many have a time before that of an earlier one, or before `floor`; how many have none."""
+    cdef const Entry* entries
+    cdef Py_ssize_t i
+    cdef size_t backwards = 0, untimed = 0
+    check_range(index, start, stop)
+    entries = <const Entry*> PyByteArray_AS_STRING(index)
+    with nogil:
+        for i in range(start, stop):
+            if entries[i].time >= floor:
+                floor = entries[i].time
+            elif entries[i].time == 0:
+                untimed += 1
+            else:
+                backwards += 1
+    return floor, backwards, untimed
+
+
+def find_later(bytearray index not None, Py_ssize_t start, Py_ssize_t stop, int64_t bound):
+    """The first entry from `start` to before `stop` whose time is above `bound`; `stop` if none is."""
+    cdef const Entry* entries
+    cdef Py_ssize_t i = start
+    check_range(index, start, stop)
+    entries = <const Entry*> PyByteArray_AS_STRING(index)
+    with nogil:
+        while i < stop and entries[i].time <= bound:
+            i += 1
+    return i
+
+
+def extent(bytearray index not None, Py_ssize_t start, Py_ssize_t stop):
+    """(first, end): where the octets of the entries from `start` to before `stop` are, per-peer headers included, which
+    are taken to be as long as any is."""
+    cdef const Entry* entries
+    cdef Py_ssize_t i
+    cdef size_t first = NO_PEER, end = 0
+    check_range(index, start, stop)
+    entries = <const Entry*> PyByteArray_AS_STRING(index)
+    with nogil:
+        for i in range(start, stop):
+            first = min(first, <size_t> entries[i].offset)
+            if entries[i].peer != NO_PEER:
+                first = min(first, <size_t> entries[i].peer)
+                end = max(end, <size_t> entries[i].peer + MAX_PEER_HEADER)
+            end = max(end, <size_t> entries[i].offset + entries[i].length)
+    return first, end
+
+
+def shift(bytearray index not None, int64_t octets, int64_t tags):
+    """Moves what the entries say of places in octets and tags by so many octets."""
+    cdef Entry* entries = <Entry*> PyByteArray_AS_STRING(index)
+    cdef size_t count = PyByteArray_GET_SIZE(index) // sizeof(Entry), i
+    with nogil:
+        for i in range(count):
+            entries[i].offset = <uint32_t> (entries[i].offset + octets)
+            if entries[i].peer != NO_PEER:
+                entries[i].peer = <uint32_t> (entries[i].peer + octets)
+            if entries[i].tags:
+                entries[i].tags = <uint32_t> (entries[i].tags + tags)
+
+
+def merge(bytearray index not None, list runs not None):
+    """An index with the entries of `index` in the order of their times, equal ones in the order in which they are.
+
+    runs: for each run of entries whose own order stays as it is, how many they are, and the earliest time that they
+    count as; an entry counts as no earlier than the one before it.
+    """
+    cdef Py_ssize_t count = PyByteArray_GET_SIZE(index) // <Py_ssize_t> sizeof(Entry)
+    cdef size_t width = len(runs), i, left
+    cdef Py_ssize_t at = 0, stop, place
+    cdef int64_t floor
+    cdef size_t* ends = NULL
+    cdef int64_t* memory = NULL
+    cdef int64_t* keys
+    cdef int64_t* other_keys
+    cdef Entry* entries
+    cdef Entry* others
+    first = bytearray(index)
+    second = PyByteArray_FromStringAndSize(NULL, count * sizeof(Entry))
+    ends = <size_t*> malloc((width + 1) * sizeof(size_t))
+    memory = <int64_t*> malloc((2 * count + 1) * sizeof(int64_t))
+    try:
+        if ends == NULL or memory == NULL:
+            raise MemoryError
+        keys, other_keys = memory, memory + count
+        entries = <Entry*> PyByteArray_AS_STRING(first)
+        others = <Entry*> PyByteArray_AS_STRING(second)
+        for i in range(width):
+            stop, floor = at + runs[i][0], runs[i][1]
+            if stop < at or stop > count:
+                raise ValueError("the runs are longer than the index")
+            for place in range(at, stop):
+                floor = max(floor, entries[place].time)
+                keys[place] = floor
+            at = stop
+            ends[i] = at
+        if at != count:
+            raise ValueError("the runs are shorter than the index")
+        with nogil:
+            while width > 1:
+                left = 0
+                for i in range(0, width, 2):
+                    if i + 1 < width:
+                        merge_two(entries, keys, left, ends[i], ends[i + 1], others, other_keys)
+                    else:
+                        memcpy(others + left, entries + left, (ends[i] - left) * sizeof(Entry))
+                        memcpy(other_keys + left, keys + left, (ends[i] - left) * sizeof(int64_t))
+                    left = ends[min(i + 1, width - 1)]
+                    ends[i // 2] = left
+                width = (width + 1) // 2
+                entries, others = others, entries
+                keys, other_keys = other_keys, keys
+        return first if entries == <Entry*> PyByteArray_AS_STRING(first) else second
+    finally:
+        free(ends)
+        free(memory)
+
+
+cdef void merge_two(
+    const Entry* entries, const int64_t* keys, size_t at, size_t middle, size_t end, Entry* out, int64_t* out_keys
+) noexcept nogil:
+    """Merges two runs that follow each other, from `at` and from `middle` on, to the same place of `out`."""
+    cdef size_t left = at, right = middle
+    while at < end:
+        if right >= end or left < middle and keys[left] <= keys[right]:
+            out[at] = entries[left]
+            out_keys[at] = keys[left]
+            left += 1
+        else:
+            out[at] = entries[right]
+            out_keys[at] = keys[right]
+            right += 1
+        at += 1
+
+
+cdef int check_range(bytearray index, Py_ssize_t start, Py_ssize_t stop) except -1:
+    """Raises ValueError unless both are places in the index."""
+    if not 0 <= start <= stop <= PyByteArray_GET_SIZE(index) // <Py_ssize_t> sizeof(Entry):
+        raise ValueError("outside the index")
+    return 0

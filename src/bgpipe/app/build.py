@@ -29,6 +29,7 @@ def build(spec: PipelineSpec, log: Log) -> Pipeline:
         raise ConfigError("--http-auth and --http-open need --http")
     capabilities = parse_capabilities(options.caps) if options.caps else ()
     pipeline = Pipeline(log=log, context=make_context(options, capabilities), capabilities=capabilities)
+    pipeline.merges = options.merge
     uses = {stage.uses for stage in spec.stages}
     wants_stdin = options.stdin or options.stdin_wait
     wants_stdout = options.stdout or options.stdout_wait

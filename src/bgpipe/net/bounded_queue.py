@@ -26,6 +26,10 @@ class BoundedQueue(Generic[Item]):
         self._closed = False
         self._wake: Callable[[], bool] | None = None
 
+    def resize(self, size: int) -> None:
+        """For what is put from now on."""
+        self._size = size
+
     def put(self, item: Item) -> None:
         """Waits for room. Raises Closed once the consumer has closed."""
         with self._change:

@@ -141,9 +141,12 @@ def _checksum(octets: bytes) -> int:
     return int(f"{zlib.crc32(octets.translate(_REVERSED)):032b}"[::-1], 2)
 
 
-def decompress_bzip2(chunks: Iterable[bytes], on_damage: OnDamage, workers: int = 0) -> Iterator[bytes]:
-    """The octets of a bzip2 stream, or of several one after the other; workers: threads, 0 for one per core."""
-    workers = workers or _cores()
+def decompress_bzip2(
+    chunks: Iterable[bytes], on_damage: OnDamage, workers: int = 0, abreast: int = 1
+) -> Iterator[bytes]:
+    """The octets of a bzip2 stream, or of several one after the other; workers: threads, 0 for one per core. abreast:
+    how many such streams share the cores."""
+    workers = workers or max(1, _cores() // abreast)
     pool = thread_pool("bzip2", workers)
     waiting: deque[tuple[_Block, Future[_Result]]] = deque()
     totals = _Totals(on_damage)

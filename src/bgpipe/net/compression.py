@@ -74,14 +74,15 @@ def _by_skippable_frame(octets: bytes) -> str | None:
     return "none" if kind in _MRT_TYPES and octets[6] == 0 and 8 <= length <= 1 << 20 else "zstd"
 
 
-def decompress(name: str, chunks: Iterable[bytes], on_damage: OnDamage) -> Iterator[bytes]:
-    """The octets of a compressed stream; `on_damage` is told what could not be read."""
+def decompress(name: str, chunks: Iterable[bytes], on_damage: OnDamage, abreast: int = 1) -> Iterator[bytes]:
+    """The octets of a compressed stream; `on_damage` is told what could not be read. abreast: how many streams are
+    decompressed at the same time."""
     if name == "none":
         return iter(chunks)
     if name == "bzip2":
         from .bzip2 import decompress_bzip2
 
-        return _gather(decompress_bzip2(chunks, on_damage))
+        return _gather(decompress_bzip2(chunks, on_damage, abreast=abreast))
     if name == "gz":
         from .gzip import decompress_gzip
 

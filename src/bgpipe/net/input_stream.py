@@ -19,7 +19,8 @@ QUEUE_CHUNKS: Final = 8
 class InputStream:
     """Iterate over it, with `for` or `async for`, for the octets in the order of the stream, as soon as they come.
 
-    A thread reads and decompresses, so that this overlaps with what the consumer does. Iteration raises StreamError.
+    From `begin`, or the first octets that are asked for, a thread reads and decompresses, so that this overlaps with
+    what the consumer does. Iteration raises StreamError.
     What can't be read of a compressed stream is told to `on_damage` when iteration is there, and skipped; without
     `on_damage` it raises DamagedError, and a new loop goes on behind it.
 
@@ -40,7 +41,16 @@ class InputStream:
         self._on_damage = on_damage
         self._queue: BoundedQueue[bytes | Exception] = BoundedQueue(QUEUE_CHUNKS)
         self._error: StreamError | None = None
-        tasks.thread(f"read {source.name}", self._produce, self._put_error)
+        self._begun = False
+        self._abreast = 1
+
+    def begin(self, abreast: int = 1) -> None:
+        """Begins to read. abreast: how many streams are read at the same time: of each, less is kept in memory."""
+        if not self._begun:
+            self._begun = True
+            self._abreast = abreast
+            self._queue.resize(max(1, QUEUE_CHUNKS // abreast))
+            tasks.thread(f"read {self.source.name}", self._produce, self._put_error)
 
     @property
     def name(self) -> str:
@@ -61,6 +71,7 @@ class InputStream:
         return self
 
     def __next__(self) -> bytes:
+        self.begin()
         while True:
             try:
                 item = self._queue.get()
@@ -73,6 +84,7 @@ class InputStream:
         return self
 
     async def __anext__(self) -> bytes:
+        self.begin()
         while True:
             try:
                 item = await self._queue.get_async()
@@ -91,6 +103,9 @@ class InputStream:
         """Closes the input."""
         self.source.close()
         self._queue.close()
+        if not self._begun:
+            self._begun = True
+            self.source.release()
 
     def _judge(self, item: bytes | Exception) -> bytes | None:
         if isinstance(item, bytes):
@@ -134,7 +149,7 @@ class InputStream:
                 from ..formats import sniff  # where the octets already are of a format, the name is wrong
 
                 compression = self._promise if start and sniff(start) is None else "none"
-        return decompress(compression, _chain(start, raw), self._damage)
+        return decompress(compression, _chain(start, raw), self._damage, self._abreast)
 
     def _raw(self) -> Iterator[bytes]:
         """The source's octets. If it breaks, what came before is still decompressed, and then the error is told."""

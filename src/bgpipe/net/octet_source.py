@@ -29,6 +29,9 @@ class OctetSource(Protocol):
     def close(self) -> None:
         """Ends reading, from any thread; without effect on a read from a pipe that waits."""
 
+    def release(self) -> None:
+        """Closes what is open, where nobody has begun to read, nor will."""
+
 
 class FileSource:
     """A file, a pipe, or a device. Raises StreamError; where a named pipe is concerned, when reading begins."""
@@ -81,6 +84,10 @@ class FileSource:
 
     def close(self) -> None:
         self._closed = True
+
+    def release(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
 
 
 class StandardInput(FileSource):

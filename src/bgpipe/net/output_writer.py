@@ -163,14 +163,15 @@ class OutputWriter:
         if self._full:
             user.on_room()
 
-    def put_message(self, message: Message) -> None:
-        """A message is encoded now: stages further on may change it."""
+    def put_message(self, message: Message) -> bool:
+        """A message is encoded now: stages further on may change it. Whether anything came of it."""
         octets = self._encoder.encode_message(message)
         if octets:
             self._piece.append(octets)
             self._piece_size += len(octets)
             if self._piece_size >= PIECE:
                 self.flush()
+        return bool(octets)
 
     def put_block(self, block: Block) -> None:
         """A block is encoded when a thread has time. Nobody changes it any more."""

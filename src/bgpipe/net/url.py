@@ -74,6 +74,9 @@ class UrlSource:
     def close(self) -> None:
         self._loop.cancel()
 
+    def release(self) -> None:
+        """Nothing is open before it is read."""
+
     async def _open(self) -> tuple[ClientSession, ClientResponse]:
         from aiohttp import ClientSession, ClientTimeout
 

@@ -23,6 +23,8 @@ def explain(pipeline: Pipeline, *, colours: bool = False) -> str:
     lines += _direction(row, "R", name, end)
     lines += ["", f"{heading}<-- MESSAGES FLOWING LEFT <--{end}"]
     lines += _direction(row[::-1], "L", name, end)
+    if pipeline.merges:
+        lines += ["", "inputs are read side by side, and merged by time"]
     if any(stage.hidden and stage.uses == "stdout" for stage in pipeline.stages):
         lines += ["", "what leaves the pipeline is printed to standard output"]
     return "\n".join(lines) + "\n"

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..wire.context import AS4, WireContext
 from ..wire.notification import Notification
 from . import events, wiring
-from .errors import StageError, failure, nearest
+from .errors import DamagedInput, StageError, failure, nearest
 from .events import Bus, Event
 from .lifecycle import Action, Cause, Kind, Record, StageState, next_step
 from .line import Line
 from .log import Log, NullLog
 from .metrics import SIDES
+from .scope import Scope
 from .shared import Shared
 from .tracker import Tracker
 from .verdict import Verdicts
@@ -28,27 +29,6 @@ if TYPE_CHECKING:
     from ..wire.caps import Capability
     from ..wire.message import Message
     from .stage import Stage
-
-
-class Timer(Protocol):
-    """A call that is still to come."""
-
-    def cancel(self) -> None: ...
-
-
-class Scope(Protocol):
-    """What creates the tasks and timers of one session (bgpipe.tasks.Tasks)."""
-
-    def spawn(self, name: str, coroutine: Coroutine[Any, Any, Any], on_error: OnError | None = None) -> Any: ...
-    def begin(self, name: str, coroutine: Coroutine[Any, Any, Any]) -> Any: ...
-    def child(self, on_error: OnError | None = None) -> Any: ...
-    def call_soon(self, name: str, function: Callable[[], object], on_error: OnError | None = None) -> Timer: ...
-    def call_later(
-        self, name: str, delay: float, function: Callable[[], object], on_error: OnError | None = None
-    ) -> Timer: ...
-
-
-OnError = Callable[[Exception], object]
 
 
 def now() -> int:
@@ -61,7 +41,8 @@ class Pipeline:
 
     clock: seconds for limits of rate. now: microseconds since 1970 (UTC). context: how messages are read that come
     without saying it. capabilities: what --caps says. holds: by direction, how many have asked the inputs to wait.
-    opens_blocks: somebody wants to know of events of which only single messages tell.
+    opens_blocks: somebody wants to know of events of which only single messages tell. merges: inputs that are read in
+    order are merged by time.
     """
 
     def __init__(
@@ -83,6 +64,7 @@ class Pipeline:
         self.bus = Bus(self._on_handler_error)
         self.tracker = Tracker(self.emit)
         self.opens_blocks = False
+        self.merges = False
         self.killed = False
         self.malformed_messages = 0
         """messages so far that could not be decoded in full"""
@@ -228,6 +210,11 @@ class Pipeline:
         """Whether there is such a stage."""
         return any(stage.originates_session for stage in self.stages)
 
+    @property
+    def has_session(self) -> bool:
+        """Whether messages of a BGP session enter here, and not only those of archives and programs."""
+        return any(inlet.session for stage in self.stages for inlet in stage.inputs)
+
     def session_up(self) -> None:
         """UPDATEs can be sent."""
         self._speaking = True
@@ -341,10 +328,21 @@ class Pipeline:
         return self.cause is not None or self.finishing
 
     @property
+    def failed(self) -> bool:
+        """Whether a stage can't go on."""
+        return not all(isinstance(error, DamagedInput) for error in self.errors)
+
+    @property
+    def error(self) -> StageError | None:
+        """What it is told as the result: the first failure, or else the first damage; None if all is well."""
+        failures = [error for error in self.errors if not isinstance(error, DamagedInput)]
+        return next(iter(failures or self.errors), None)
+
+    @property
     def outcome(self) -> str:
         """Why it stops or has stopped, in one word."""
-        if self.errors:
-            return self.errors[0].reason
+        if self.error is not None:
+            return self.error.reason
         return "stopped" if self.cause is not None else "finished"
 
     def records(self) -> list[Record]:
@@ -389,10 +387,17 @@ class Pipeline:
         self.end_input(Cause.SIGNAL)
 
     def fail(self, error: StageError) -> None:
-        """A stage can't go on: the pipeline ends, and the first of such errors is its result. Peers hear at once."""
+        """A stage can't go on: the pipeline ends, and the first of such errors is its result. Peers hear at once.
+
+        Damaged input ends nothing: what else there is to read is read.
+        """
+        failed = self.failed
         self.errors.append(error)
+        if isinstance(error, DamagedInput):
+            self.on_change()
+            return
         self.end_input(Cause.FAILED)
-        if len(self.errors) == 1:
+        if not failed:
             for stage in self.stages:
                 if self.is_running(stage):
                     self._guard(stage, stage.end_session)

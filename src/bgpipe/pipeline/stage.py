@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from ..wire.notification import Notification
     from .events import Event
     from .metrics import Metrics
-    from .pipeline import Pipeline, Timer
+    from .pipeline import Pipeline
+    from .scope import Timer
 
 
 API: Final = 1

@@ -41,6 +41,7 @@ class GlobalOptions(Options):
     stdin_wait = Option(FLAG, False, "like --stdin, but start when the session is established", short="I")
     stdout = Option(FLAG, False, "print the messages that have passed all stages", short="o")
     stdout_wait = Option(FLAG, False, "like --stdout, but start at the End-of-RIB", short="O")
+    merge = Option(FLAG, False, "read all inputs side by side, and let their messages go on in the order of time")
     short_asn = Option(FLAG, False, "read AS numbers of 2 octets, not 4", short="2")
     guess_asn = Option(FLAG, False, "if an AS path can't be read with AS numbers of 4 octets, try 2", short="g")
     caps = Option(

@@ -57,10 +57,14 @@ class Runner:
         finally:
             if left := await self.tasks.close():
                 pipeline.log.warning("tasks have not ended", tasks=",".join(left))
-        if pipeline.lost_messages and not pipeline.errors:
-            raise StageError(f"{pipeline.lost_messages} messages were lost at the end: they were not through in time")
-        if pipeline.errors:
-            raise pipeline.errors[0]
+        if pipeline.lost_messages and not pipeline.failed:
+            text = f"{pipeline.lost_messages} messages were lost at the end: they were not through in time"
+            pipeline.errors.append(StageError(text))
+        for error in pipeline.errors:
+            if error is not pipeline.error:
+                pipeline.log.error(str(error))
+        if pipeline.error is not None:
+            raise pipeline.error
 
     def interrupt(self) -> None:
         """Stops the pipeline early, as a signal does: nothing more is let in, what is under way gets STOP_TIMEOUT."""
@@ -83,7 +87,7 @@ class Runner:
 
     def _on_change(self) -> None:
         self._changed.set()
-        if self.pipeline.errors and self._deadline == math.inf:
+        if self.pipeline.failed and self._deadline == math.inf:
             self._deadline = self._now + STOP_TIMEOUT
         if self.pipeline.stopping:
             self._stopping.set()

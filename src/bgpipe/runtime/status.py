@@ -65,7 +65,7 @@ class Overview:
                 self._last_ends[labels] = pipeline.outcome
             while len(self._last_ends) > MAX_ENDED_PEERS:
                 del self._last_ends[next(iter(self._last_ends))]
-            told = str(pipeline.errors[0]) if pipeline.errors else pipeline.outcome
+            told = str(pipeline.error or pipeline.outcome)
             shown = {"session": pipeline.number, "began": iso(begun), "ended": iso(time.time()), "reason": told}
             self._ended.appendleft(shown | peers(pipeline))
 

@@ -56,7 +56,11 @@ class Reading(Producing):
 
     async def feed_items(self, inlet: Input, items: Iterable[Item]) -> None:
         """Feeds what was decoded, as the lines take it."""
-        await feed(self.pipeline, inlet, items if self.plain else self._prepared(items))
+        await feed(self.pipeline, inlet, self.choose_items(inlet, items))
+
+    def choose_items(self, inlet: Input, items: Iterable[Item]) -> Iterable[Item]:
+        """What of the decoded items is fed, and as what."""
+        return items if self.plain else self._prepared(items)
 
     def on_note(self, text: str) -> None:
         self.pipeline.log.warning(text, stage=str(self))
@@ -69,10 +73,14 @@ class Reading(Producing):
             self.pipeline.log.warning("more damage is only counted", stage=str(self))
 
     def judge_damage(self) -> None:
-        """At the end of the input. Raises StageError."""
-        if self.damages and not self.pardon:
-            pieces = "1 piece" if self.damages == 1 else f"{self.damages} pieces"
-            raise DamagedInput(f"{self}: {pieces} of damaged input (--pardon takes that for a success)")
+        """At the end of the input. Raises DamagedInput."""
+        found = []
+        if self.damages:
+            found.append(f"{plural(self.damages, 'piece')} of damaged input")
+        if left_out := self.drops["malformed"]:
+            found.append(f"{plural(left_out, 'malformed UPDATE')} left out")
+        if found and not self.pardon:
+            raise DamagedInput(f"{self}: {', '.join(found)} (--pardon takes that for a success)")
 
     def _prepared(self, items: Iterable[Item]) -> Iterator[Item]:
         """What --type, --skip and --no-... make of the items."""
@@ -132,6 +140,23 @@ class Writing(Consuming):
             self.pipeline.log.warning(
                 "message not written", stage=str(self), dir=message.direction, seq=message.seq, error=str(error)
             )
+        if self.refused == MAX_LOGGED:
+            self.pipeline.log.warning("more messages that are not written are only counted", stage=str(self))
+
+    def on_formless(self, message: Message, found: Format) -> None:
+        """The format has no form for a message."""
+        whose = f" ({self.compat})" if self.dialect else ""
+        self.on_report(message, TextError(f"{found.name}{whose} has no form for {message.type}"))
+
+    def judge_refused(self, found: Format) -> None:
+        """At the end. A session does not end for what its archive has no form for. Raises DamagedInput."""
+        if self.refused and not self.pipeline.has_session:
+            text = f"{plural(self.refused, 'message')} not written, that {found.name} has no form for"
+            raise DamagedInput(f"{self}: {text}")
+
+
+def plural(count: int, what: str) -> str:
+    return f"1 {what}" if count == 1 else f"{count} {what}s"
 
 
 def find_format(name: str) -> Format:

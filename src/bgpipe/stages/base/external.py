@@ -227,13 +227,17 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
         return count(self._queue.clear())
 
     async def stop(self) -> None:
+        await self._stop_task()
+        self.judge_refused(self.format_)
+
+    async def _stop_task(self) -> None:
         task = self._task
         if task is None:
             return
         try:
             if (self.passive or self.tunnel) and not task.done() and (self.link is not None or self._queue):
                 self.drain()
-                await asyncio.wait((task,), timeout=CLOSE_TIMEOUT if self.pipeline.errors else None)
+                await asyncio.wait((task,), timeout=CLOSE_TIMEOUT if self.pipeline.failed else None)
             task.cancel()
             await asyncio.wait((task,))
             if self.link is not None:
@@ -263,8 +267,8 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
             return self._go_without(message)
         refused = self.refused
         octets = self.encoder.encode_message(message)
-        if not octets:  # nothing that the format has a form for can't be the partner's to judge
-            return self.passive or self.refused == refused
+        if not octets:
+            return self._pass_unwritten(message, known=self.refused > refused)
         if not self.passive and message.type_code == OPEN:
             self._opens[message.direction] = message
         if self.watchdog is not None and not self.passive and message.type_code in (OPEN, KEEPALIVE):
@@ -274,6 +278,12 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
         self.begun = True
         self._put(octets, message)
         return self.passive
+
+    def _pass_unwritten(self, message: Message, *, known: bool) -> bool:
+        """Whether a message that the partner can't get goes on. known: it can't be written, which was told already."""
+        if self.passive and not known:
+            self.on_formless(message, self.format_)
+        return self.passive or not known  # what the format has no form for is not the partner's to judge
 
     def on_block(self, block: Block) -> Block | None:
         chosen = block

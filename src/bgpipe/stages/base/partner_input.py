@@ -46,7 +46,8 @@ class PartnerInput(ExternalOptions, Reading):
     def new_decoder(self) -> Decoder:
         """Raises StageError."""
         # What a format that says how it is to be read leaves unsaid is meant with AS numbers of 4 octets.
-        decoder = self.make_decoder(self.format_, AS4 if self.format_.says_context else None)
+        context = AS4 if self.format_.says_context else None
+        decoder = self.make_decoder(self.format_, context, states=not self.only_read)  # those that it was given
         self._attune(decoder)
         return decoder
 

@@ -241,7 +241,7 @@ class PeerStage(PeerOptions):
 
     def end_session(self) -> None:
         """Something has failed that is not the peer's fault: it hears so at once, behind what has left the line."""
-        if not self.pipeline.lost and not isinstance(self.pipeline.errors[0], SessionLost):
+        if not self.pipeline.lost and not isinstance(self.pipeline.error, SessionLost):
             self.notify(Notification(CEASE, OUT_OF_RESOURCES))
 
     def notify(self, notification: Notification) -> None:

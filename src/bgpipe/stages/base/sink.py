@@ -13,7 +13,7 @@ from ...net.files_in_use import FilesInUse, Use
 from ...net.output_writer import OutputStream, OutputWriter
 from ...net.standard_output import StandardOutput
 from ...pipeline import events
-from ...pipeline.errors import ConfigError, DamagedInput, StageError
+from ...pipeline.errors import ConfigError, StageError
 from ...pipeline.lifecycle import Cause
 from ...pipeline.options import DURATION, LIST, TEXT, Option
 from ...wire.block import Block
@@ -95,7 +95,7 @@ class Sink(Writing):
             self.writer = self.pipeline.shared.take(self._key, self._make_writer, OutputWriter.close)
         except StreamError as error:
             raise StageError(f"{self}: {error}") from None
-        self._live = any(inlet.session for stage in self.pipeline.stages for inlet in stage.inputs)
+        self._live = self.pipeline.has_session
         if (
             self._live and self.stall_timeout and not self.pipeline.originates_session
         ):  # a speaker goes on speaking meanwhile
@@ -129,7 +129,13 @@ class Sink(Writing):
             self._keep(message, len(message.body))
         else:
             self._put_kept()
-            self.writer.put_message(message)
+            self._put(message)
+
+    def _put(self, message: Message) -> None:
+        assert self.writer is not None
+        refused = self.refused
+        if not self.writer.put_message(message) and self.refused == refused:
+            self.on_formless(message, self.output_format)
 
     def on_block(self, block: Block) -> Block:
         assert self.writer is not None
@@ -152,7 +158,7 @@ class Sink(Writing):
         if self._kept and self.writer is not None:
             for item in self._kept:
                 if isinstance(item, Message):
-                    self.writer.put_message(item)
+                    self._put(item)
                 else:
                     self.writer.put_block(item)
             self._kept.clear()
@@ -175,9 +181,7 @@ class Sink(Writing):
         self._catch_up()
         if self._failure is not None:
             raise self._failure
-        if self.refused and not self._live:  # a session does not end for what its archive has no form for
-            messages = "1 message" if self.refused == 1 else f"{self.refused} messages"
-            raise DamagedInput(f"{self}: {messages} that {self.output_format.name} has no form for")
+        self.judge_refused(self.output_format)
 
     async def conclude(self) -> None:
         if self.writer is not None and not self._closed:
@@ -195,7 +199,7 @@ class Sink(Writing):
         if not complete and output.path != StandardOutput.path:
             kept = f"what was written is in {output.kept}" if output.kept else "nothing was written"
             text = f"{output.path} is not complete: {kept}"
-            if not self.pipeline.errors:
+            if not self.pipeline.failed:
                 raise StageError(f"{self}: {text}")
             self.pipeline.log.warning(text, stage=str(self))
 
@@ -215,7 +219,7 @@ class Sink(Writing):
         """Whether messages that were to come here did not: something has failed, here or elsewhere; who reads standard
         output has seen enough; or a signal came before the end of a file was reached."""
         pipeline = self.pipeline
-        if pipeline.lost_messages or not all(isinstance(error, DamagedInput) for error in pipeline.errors):
+        if pipeline.lost_messages or pipeline.failed:
             return True
         unread = [stage for stage in pipeline.stages if isinstance(stage, Source) and stage.unread]
         if pipeline.cause is Cause.SIGNAL:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing
 from typing import Any
 
 from ... import formats
@@ -14,11 +15,12 @@ from ...pipeline.errors import StageError
 from ...pipeline.line import Input
 from ...pipeline.options import FLAG, LIST, TEXT, Option
 from ...pipeline.stage import Progress
-from ...runtime.runner import session_up
+from ...runtime.runner import feed, session_up
 from ...wire.errors import TextError
 from ...wire.item import Item
 from ...wire.message import ROUTE_REFRESH, UPDATE
 from .coding import FORMAT_SWITCHES, Reading, find_format
+from .merge import Merge
 from .types import chosen_types
 
 
@@ -47,7 +49,9 @@ class Source(Reading):
     unread = False
     """whether there is more in the stream than was read"""
     in_order = False
-    """whether it is read only when all such inputs that are named before it are through"""
+    """whether it is read only when all such inputs that are named before it are through, or merged with them"""
+    merge: Merge | None = None
+    """what merges it with other inputs; made when the first of them runs"""
     input_name = ""
     """what the format may be told by"""
 
@@ -75,11 +79,11 @@ class Source(Reading):
         """The stream. Raises StreamError."""
         return open_input(self.input_name or "-", on_damage=self.on_stream_damage)
 
-    async def feed_items(self, inlet: Input, items: Iterable[Item]) -> None:
+    def choose_items(self, inlet: Input, items: Iterable[Item]) -> Iterable[Item]:
         for stage in self.pipeline.stages:
             if stage.side and stage.side in inlet.lines:
                 items = stage.treat(items, self, inlet)
-        await super().feed_items(inlet, items)
+        return super().choose_items(inlet, items)
 
     async def prepare(self) -> None:
         try:
@@ -92,10 +96,15 @@ class Source(Reading):
 
     async def run(self) -> None:
         await session_up(self.pipeline)
-        for earlier in self._before():
-            await earlier.through.wait()
-        await self._read_all()
-        self.through.set()
+        if self.in_order and self.pipeline.merges:
+            await self._merge().run(self)
+        else:
+            for earlier in self._before():
+                await earlier.through.wait()
+            if self.inlet.open:
+                self._begin()
+            await self._read_all()
+            self.through.set()
         if self.inlet.open and self.failure is not None:
             raise self.failure
         self.judge_damage()
@@ -104,23 +113,64 @@ class Source(Reading):
         """The inputs whose messages come before ours: those named before us, where a line is common to both."""
         if not self.in_order:
             return []
-        sources = [stage for stage in self.pipeline.stages if isinstance(stage, Source) and stage.in_order]
-        earlier = [stage for stage in sources if stage.index < self.index]
+        earlier = [stage for stage in self._all_in_order() if stage.index < self.index]
         return [stage for stage in earlier if set(stage.inlet.lines) & set(self.inlet.lines)]
 
+    def _begin(self) -> None:
+        """Reads, and the one whose turn comes next reads ahead."""
+        later = [stage for stage in self._all_in_order() if stage.index > self.index]
+        for stage in (self, *later[:1]):
+            if stage.stream is not None:
+                stage.stream.begin()
+
+    def _all_in_order(self) -> list[Source]:
+        return [stage for stage in self.pipeline.stages if isinstance(stage, Source) and stage.in_order]
+
+    def _merge(self) -> Merge:
+        """What merges this input with those that share a line with it, or with one that does."""
+        if self.merge is None:
+            group, waiting = [self], [stage for stage in self._all_in_order() if stage is not self]
+            lines = set(self.inlet.lines)
+            while more := [stage for stage in waiting if lines.intersection(stage.inlet.lines)]:
+                group += more
+                waiting = [stage for stage in waiting if stage not in more]
+                lines.update(*(stage.inlet.lines for stage in more))
+            merge = Merge(sorted(group, key=lambda stage: stage.index))
+            for stage in group:
+                stage.merge = merge
+        assert self.merge is not None
+        return self.merge
+
     async def _read_all(self) -> None:
+        async with aclosing(self.decoded()) as pieces:
+            async for items in pieces:
+                await feed(self.pipeline, self.inlet, items)
+                self.pipeline.flush()
+                await asyncio.sleep(0)  # signals and other stages have their turn, however fast the input is
+
+    async def decoded(self, piece: int = 0) -> AsyncGenerator[Iterator[Item]]:
+        """What is read, as long as it is let in: the items of each piece of the stream. They are decoded as they are
+        asked for, and all must be asked for before the next piece. piece: octets of one at most, 0 for as they come.
+
+        Raises StageError if the format is not known.
+        """
         start = b""
         while self.inlet.open and (octets := await self._read()):
             if self.decoder is None:
                 octets = start = start + octets
                 if not self._choose_decoder(octets, last=False):
                     continue
-            await self._feed(octets)
+            for place in range(0, len(octets), piece or len(octets)):
+                yield self._decode(octets[place : place + piece] if piece else octets)
         if self.decoder is None and start and self.inlet.open:
             self._choose_decoder(start, last=True)
-            await self._feed(start)
+            yield self._decode(start)
         if self.decoder is not None and self.inlet.open:
-            await self.feed_items(self.inlet, self.decoder.end())
+            yield iter(self.choose_items(self.inlet, self.decoder.end()))
+
+    def _decode(self, octets: bytes) -> Iterator[Item]:
+        assert self.decoder is not None
+        return iter(self.choose_items(self.inlet, self.decoder.feed(octets)))
 
     async def _read(self) -> bytes:
         """The next octets; b"" at the end, and where the stream breaks off: what came before is good."""
@@ -178,9 +228,3 @@ class Source(Reading):
             return False
         self.decoder = self.make_decoder(found, states=self.state)
         return True
-
-    async def _feed(self, octets: bytes) -> None:
-        assert self.decoder is not None
-        await self.feed_items(self.inlet, self.decoder.feed(octets))
-        self.pipeline.flush()
-        await asyncio.sleep(0)  # signals and other stages have their turn, however fast the input is

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from ...pipeline.line import Line
-from ...pipeline.pipeline import Pipeline, Timer
+from ...pipeline.pipeline import Pipeline
+from ...pipeline.scope import Timer
 
 STEPS: Final = 6
 """How often one looks within the shortest time that counts."""

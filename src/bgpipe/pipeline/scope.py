@@ -1,0 +1,26 @@
+"""What creates the tasks and timers of a session, as a pipeline asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+OnError = Callable[[Exception], object]
+
+
+class Timer(Protocol):
+    """A call that is still to come."""
+
+    def cancel(self) -> None: ...
+
+
+class Scope(Protocol):
+    """What creates the tasks and timers of one session (bgpipe.tasks.Tasks)."""
+
+    def spawn(self, name: str, coroutine: Coroutine[Any, Any, Any], on_error: OnError | None = None) -> Any: ...
+    def begin(self, name: str, coroutine: Coroutine[Any, Any, Any]) -> Any: ...
+    def child(self, on_error: OnError | None = None) -> Any: ...
+    def call_soon(self, name: str, function: Callable[[], object], on_error: OnError | None = None) -> Timer: ...
+    def call_later(
+        self, name: str, delay: float, function: Callable[[], object], on_error: OnError | None = None
+    ) -> Timer: ...
