@@ -210,8 +210,8 @@ class Stage(Options):
         return False
 
     def abort(self) -> int:
-        """Called when the time for messages on their way is over. Returns how many messages a transformer, or an end of a
-        session, loses, besides those that its inputs count."""
+        """Called when the time for messages on their way is over. Returns how many messages a transformer, or an end
+        of a session, loses, besides those that its inputs count."""
         return 0
 
     def input_ended(self) -> None:
