@@ -11,7 +11,7 @@ from networks import SETS, addresses, collapse, exclude, networks
 
 from bgpipe.routes import exclusion
 from bgpipe.routes.prefixes import PrefixSet
-from bgpipe.routes.union import unite, united
+from bgpipe.routes.union import union_change, unite, united
 
 SMALL = SETS.map(lambda found: PrefixSet.parse(str(each) for each in networks(found) if each.num_addresses <= 64))
 
@@ -19,6 +19,17 @@ SMALL = SETS.map(lambda found: PrefixSet.parse(str(each) for each in networks(fo
 @given(SETS)
 def test_union_is_the_shortest_list_of_the_same_addresses(prefixes):
     assert set(unite(prefixes)) == collapse(prefixes)
+
+
+@given(SETS, st.integers(0, 32))
+def test_what_a_union_changes(prefixes, shortest):
+    for afi in (1, 2):
+        numbers = prefixes.numbers(afi)
+        out, gone, made = union_change(numbers, afi, shortest)
+        assert out == united(numbers, afi, shortest)
+        assert set(gone) == set(numbers) - set(out)
+        assert len(gone) == len(set(gone))
+        assert made == set(out) - set(numbers)
 
 
 @given(SMALL)

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from . import packing
 from .attributes import Head
 from .packing import Packed
-from .prefixes import EMPTY, PrefixSet, common, merged, without
+from .prefixes import EMPTY, FEW, PrefixSet, common, merged, without
 
 AFIS: Final = (1, 2)
 MAX_ENCODED: Final = 64 << 20
@@ -159,7 +159,7 @@ class Partition:
             come: dict[int, list[int]] = {}
             old_masks, new_masks = before.masks(numbers, afi), self.masks(numbers, afi)
             for number in numbers:
-                old, new = old_masks.get(number, 0), new_masks.get(number, 0)
+                old, new = old_masks[number], new_masks[number]
                 if old != new:
                     gone.setdefault(old, []).append(number)
                     come.setdefault(new, []).append(number)
@@ -191,13 +191,13 @@ class Partition:
         return mask
 
     def masks(self, numbers: Sequence[int], afi: int) -> dict[int, int]:
-        """The masks of those of some sorted numbers that are in any of the sets."""
-        masks: dict[int, int] = {}
-        if numbers:
-            for name, found in self.sets.items():
-                bit = self.bits[name]
-                for number in common(numbers, found.numbers(afi)):
-                    masks[number] = masks.get(number, 0) | bit
+        """The masks of some sorted numbers, 0 for those that are in none of the sets."""
+        masks = dict.fromkeys(numbers, 0)
+        for name, found in self.sets.items():
+            own = found.numbers(afi)
+            few = len(masks) * FEW < len(own)
+            for number in common(numbers, own) if few else filter(masks.__contains__, own):
+                masks[number] |= self.bits[name]
         return masks
 
     def within(self, mask: int) -> Iterator[tuple[Key, Part]]:

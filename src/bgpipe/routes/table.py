@@ -22,7 +22,7 @@ from .exclusion import touching
 from .partition import AFIS, Encodings, Key, Part, Partition
 from .policy import UNRESTRICTED, Common, Group, Guards, PrefixList, Subscription
 from .prefixes import HOST, PrefixSet, merged, without
-from .union import united
+from .union import union_change, united
 
 MAX_TABLES: Final = 4096
 """Tables that are kept for the next peer with the same subscription."""
@@ -206,9 +206,11 @@ class Tables:
             return partition.sets[names[0]].numbers(afi), _NO_CHANGE
         key = way, names, afi
         if key not in self._joined:
-            base = merged(partition.sets[name].numbers(afi) for name in names)
-            after = united(base, afi, way.guards.bounds(afi)[0]) if way.union else base
-            change = _Change(frozenset(without(base, after)), frozenset(without(after, base)))
+            after: Sequence[int] = merged(partition.sets[name].numbers(afi) for name in names)
+            change = _NO_CHANGE
+            if way.union:
+                after, gone, come = union_change(after, afi, way.guards.bounds(afi)[0])
+                change = _Change(frozenset(gone), frozenset(come))
             self._joined[key] = _of_family(after, afi).numbers(afi), change
             if len(self._joined) > MAX_JOINED:
                 self._joined.popitem(last=False)
@@ -237,7 +239,7 @@ def _differences(
     touched = merged(numbers for change in changes for numbers in change)
     masks = partition.masks(touched, afi)
     for number in touched:
-        mask = masks.get(number, 0)
+        mask = masks[number]
         said: Attributes | None = None
         by_part: Attributes | None = None
         for change, (attributes, ours) in zip(changes, groups, strict=True):

@@ -38,6 +38,33 @@ def united(numbers: Iterable[int], afi: int, shortest: int = SHORTEST) -> list[i
     return out
 
 
+def union_change(numbers: Iterable[int], afi: int, shortest: int = SHORTEST) -> tuple[list[int], list[int], set[int]]:
+    """(union, which of the sorted numbers are not in it, what is in it and not in them)."""
+    hosts = HOST[afi]
+    upper = _UPPER_HALVES[afi] if shortest == SHORTEST else _upper_halves(AFI_BITS[afi], shortest)
+    out: list[int] = []
+    gone: list[int] = []
+    made: set[int] = set()
+    covered = -1
+    for number in numbers:
+        if number <= covered:
+            gone.append(number)
+            continue
+        covered = number | hosts[number & 0xFF]
+        bit = upper[number & 0xFF]
+        if number & bit and out and out[-1] == number ^ bit:
+            halves = [number]
+            while number & bit and out and out[-1] == number ^ bit:
+                number = out.pop() - 1
+                halves.append(number + 1)
+                bit = upper[number & 0xFF]
+            gone += [half for half in halves if half not in made]
+            made.difference_update(halves)
+            made.add(number)
+        out.append(number)
+    return out, gone, made
+
+
 def _upper_halves(bits: int, shortest: int) -> tuple[int, ...]:
     """By length, the bit of a number that is set in the upper one of two siblings; 0 where they shall not be united."""
     return tuple(1 << bits - length + LENGTH_BITS if shortest < length <= bits else 0 for length in range(256))
