@@ -76,6 +76,9 @@ class Guards(NamedTuple):
         return max(self.shortest_ipv6, 1), self.longest_ipv6
 
 
+ANY_LENGTH: Final = Guards()
+
+
 class Common(NamedTuple):
     """What holds for all peers. exclusions: of the operator. bogons: see PrefixList.fetched. default: the name of the
     list for peers that would get nothing."""
@@ -101,7 +104,7 @@ class Subscription(NamedTuple):
     lists: tuple[str, ...] = ()
     customs: tuple[Custom, ...] = ()
     exclusions: PrefixSet = EMPTY
-    guards: Guards = Guards()
+    guards: Guards = ANY_LENGTH
     wanted: frozenset[int | LargeCommunity] = frozenset()
     unwanted: frozenset[int] = frozenset()
     attributes: Attributes = PLAIN
@@ -204,7 +207,7 @@ def guarded(prefixes: PrefixSet, guards: Guards) -> PrefixSet:
 
 def _guarded(numbers: Sequence[int], guards: Guards, afi: int) -> Sequence[int]:
     shortest, longest = guards.bounds(afi)
-    if (shortest, longest) == Guards().bounds(afi):
+    if (shortest, longest) == ANY_LENGTH.bounds(afi):
         return numbers if not numbers or numbers[0] else numbers[1:]  # 0 is the default route
     return [number for number in numbers if shortest <= number & 0xFF <= longest]
 

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 
 from . import policy
 from .attributes import Attributes
+from .budget import Budgeted, fit
 from .exclusion import touching
 from .partition import AFIS, Encodings, Key, Part, Partition
 from .policy import UNRESTRICTED, Common, Group, Guards, PrefixList, Subscription
@@ -33,10 +34,10 @@ class Table:
 
     partition: where the parts are. groups: attributes and mask of the sets that have them, in the peer's order.
     omitted: by key of a part, sorted numbers that are not announced as the part says. private: prefixes by attributes
-    which are in no part, or stand for omitted ones. count: routes.
+    which are in no part, or stand for omitted ones. count: routes. budget: what MaxRoutes has done, None if nothing.
     """
 
-    __slots__ = ("by_default", "count", "groups", "mask", "missing", "omitted", "partition", "private")
+    __slots__ = ("budget", "by_default", "count", "groups", "mask", "missing", "omitted", "partition", "private")
 
     def __init__(
         self,
@@ -46,7 +47,9 @@ class Table:
         private: Mapping[Attributes, PrefixSet] | None = None,
         missing: tuple[str, ...] = (),
         by_default: bool = False,
+        budget: Budgeted | None = None,
     ) -> None:
+        self.budget = budget
         self.partition = partition
         self.groups = tuple(groups)
         self.omitted = dict(omitted or {})
@@ -132,14 +135,28 @@ class Tables:
             after.encodings.forget(part for part in partition.parts.values() if part not in kept)
         return after
 
-    def of(self, subscription: Subscription) -> Table:
-        """The table of a subscription."""
+    def of(self, subscription: Subscription, before: Table | None = None) -> Table:
+        """The table of a subscription. before: the one that the peer has now, which matters with MaxRoutes.
+
+        Where there are more routes than MaxRoutes this takes time; see `exact` and `within` for doing it elsewhere.
+        """
+        table = self.exact(subscription)
+        if not subscription.max_routes or table.count <= subscription.max_routes:
+            return table
+        return self.within(table, fit(table.routes(), subscription, self.common, now(before)))
+
+    def exact(self, subscription: Subscription) -> Table:
+        """The table without MaxRoutes."""
         table = self._tables.get(subscription)
         if table is None:
             if len(self._tables) >= MAX_TABLES:
                 self._tables.clear()
             table = self._tables[subscription] = self._make(subscription)
         return table
+
+    def within(self, exact: Table, found: Budgeted) -> Table:
+        """The table with what budget.fit has found for the routes of the exact one."""
+        return Table(exact.partition, (), {}, found.routes, exact.missing, exact.by_default, found)
 
     def partition(self, way: _Way) -> Partition:
         if way not in self._partitions:
@@ -215,6 +232,13 @@ class Tables:
             if len(self._joined) > MAX_JOINED:
                 self._joined.popitem(last=False)
         return self._joined[key]
+
+
+def now(before: Table | None) -> Budgeted | None:
+    """What budget.fit is to know of the table that a peer has."""
+    if before is None:
+        return None
+    return before.budget if before.budget is not None else Budgeted(before.routes())
 
 
 class _Change(NamedTuple):
