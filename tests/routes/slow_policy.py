@@ -35,7 +35,7 @@ def policy(subscription: Subscription, lists: Mapping[str, PrefixList], common: 
     routes: dict[str, Attributes] = {}
     for attributes, prefixes in groups.items():
         carried = attributes.communities | attributes.large_communities
-        if subscription.wanted and not carried & subscription.wanted:
+        if carried & subscription.unwanted or (subscription.wanted and not carried & subscription.wanted):
             continue
         prefixes = _allowed(prefixes, subscription.guards)
         for text in _united(prefixes, subscription.guards) if subscription.union else prefixes:

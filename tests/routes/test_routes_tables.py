@@ -50,6 +50,10 @@ SUBSCRIPTIONS = st.builds(
     wanted=st.sampled_from([frozenset(), frozenset(), frozenset({65001 << 16 | 1, (65001, 2, 3)})]),
     attributes=st.sampled_from([Attributes(), Attributes(frozenset({65001 << 16 | 9}), med=7)]),
     union=st.booleans(),
+    unwanted=st.sampled_from([frozenset(), frozenset(), frozenset({65001 << 16 | 2})]),
+    max_routes=st.just(0),
+    widen=st.just(False),
+    max_foreign=st.just(0),
 )
 COMMONS = st.builds(Common, exclusions=FEW, bogons=FEW, default=st.sampled_from(["", "d"]))
 FORMS = st.sampled_from(
