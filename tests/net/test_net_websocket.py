@@ -133,3 +133,26 @@ async def test_no_answer():
         writer.close()
         await writer.wait_closed()
     silent.close()
+
+
+@pytest.mark.parametrize("where", ["data_received", "handler"])
+async def test_what_a_callback_raises_costs_that_client_and_is_told(where, monkeypatch):
+    """Neither asyncio nor the library hears of it first: they would tell nobody."""
+    async with serving() as (server, url, told):
+
+        async def fail(*words: object) -> None:
+            raise ZeroDivisionError("a bug")
+
+        if where == "handler":
+            monkeypatch.setattr(server, "_receive", fail)
+        async with connect(url) as bad, connect(url) as good:
+            await server.someone()
+            if where == "data_received":
+                seat = next(seat for seat in server._seats if seat.connection.remote_address == bad.local_address)
+                monkeypatch.setattr(seat.connection.protocol, "receive_data", lambda octets: [].pop())
+            await bad.send(b"octets")
+            async with asyncio.timeout(10):
+                await bad.wait_closed()
+            error = "ZeroDivisionError: a bug" if where == "handler" else "IndexError: pop from empty list"
+            assert f"client dropped: {error}" in told
+            await good.ping()

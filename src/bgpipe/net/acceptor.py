@@ -278,6 +278,7 @@ class Acceptor:
         connection = arrival.connection
         connection.on_octets = partial(self._on_octets, arrival)
         connection.on_closed = partial(self._on_closed, arrival)
+        connection.on_error = partial(self._on_failure, arrival)
         if self._speak_after > 0 and self._tasks is not None:
             self._tasks.call_later("speak first", self._speak_after, partial(self._speak_first, arrival))
         connection.resume()
@@ -345,6 +346,12 @@ class Acceptor:
             self._tasks.spawn("farewell", connection.close(FAREWELL_TIMEOUT))
         except Stopped:
             connection.abort()
+
+    def _on_failure(self, arrival: Arrival, error: Exception) -> None:
+        """A callback of a client that nobody has taken: this connection alone is closed."""
+        self._on_error(error)
+        self.leave(arrival)
+        arrival.abort()
 
     def _on_error(self, error: Exception) -> None:
         self.log.error("unexpected error of a listener", error=f"{type(error).__name__}: {error}")

@@ -50,6 +50,9 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._call(lambda: self._begin(transport))
+
+    def _begin(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         if not accel.AVAILABLE and hasattr(transport, "max_size"):
@@ -61,7 +64,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.octets_read += len(data)
-        try:
+        try:  # as `_call` does, which would cost a function for each read
             self.on_octets(data)
         except Exception as error:
             self.on_error(error)

@@ -80,7 +80,7 @@ class WebSocketListener:
             if credentials is not None:
                 self._credentials = ":".join(credentials).encode()
             self._server = await serve(
-                self._handle,
+                self._guarded,
                 parts.hostname,
                 parts.port or (443 if parts.scheme == "wss" else 80),
                 ssl=tls,
@@ -106,6 +106,14 @@ class WebSocketListener:
     def addresses(self) -> list[str]:
         """Where it listens."""
         return [format_endpoint(each.getsockname()) for each in self._server.sockets]
+
+    async def _guarded(self, connection: ServerConnection) -> None:
+        """The library would close the connection, and tell nobody why."""
+        try:
+            await self._handle(connection)
+        except Exception as error:
+            self._on_failure(error)
+            connection.transport.abort()
 
     async def _handle(self, connection: ServerConnection) -> None:
         """Returns when a client may go."""
