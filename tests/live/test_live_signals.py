@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -36,6 +37,7 @@ from peers import (
 )
 
 from bgpipe.wire.message import UPDATE
+from leaks import LEAKS
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
 END_TIMEOUT = 5.0
@@ -566,15 +568,20 @@ def tries() -> Iterator[object]:
             for time_ in range(5):
                 quick = name in QUICK and number == signal.SIGTERM and time_ == 0
                 marks = [] if quick else [pytest.mark.slow]
-                yield pytest.param(name, number, id=f"{name}-{number.name}-{time_}", marks=marks)
+                hangup = time_ % 2 == 1
+                yield pytest.param(name, number, hangup, id=f"{name}-{number.name}-{time_}", marks=marks)
 
 
-@pytest.mark.parametrize(("name", "number"), list(tries()))
-def test_it_ends(name: str, number: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "number", "hangup"), list(tries()))
+def test_it_ends(name: str, number: signal.Signals, hangup: bool, tmp_path: Path) -> None:
+    """hangup: SIGHUP comes before, which ends nothing."""
     with ExitStack() as stack:
         ready = POINTS[name](tmp_path, stack)
         ended: list[float] = []
         process = ready.running.process
+        if hangup:
+            ready.running.signal(signal.SIGHUP)
+            ready.running.waits_for_log("SIGHUP|reload")
         begun = time.monotonic()
         waiting = threading.Thread(target=lambda: (process.wait(30), ended.append(time.monotonic())))
         ready.running.signal(number)
@@ -588,3 +595,21 @@ def test_it_ends(name: str, number: signal.Signals, tmp_path: Path) -> None:
         assert ended[0] - begun < END_TIMEOUT
         assert process.returncode == ready.code, ready.running.log
         ready.check()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("module", ["bgpipe.app.grammar", "asyncio.base_events", "bgpipe.pipeline.pipeline"])
+def test_while_it_starts(module: str, number: signal.Signals) -> None:
+    """Nothing is open yet: the signal ends the process, and nobody sees where it was."""
+    command = [sys.executable, "-X", "importtime", "-m", "bgpipe", "--", "listen", where(), "--", "grep", "ipv6"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.split(b"|")[-1].strip() == module.encode():
+                break
+        process.send_signal(number)
+        rest = process.stderr.read().decode()
+        assert process.wait(END_TIMEOUT) in (-number, 0)
+        assert not LEAKS.search(rest)
+        assert "KeyboardInterrupt" not in rest

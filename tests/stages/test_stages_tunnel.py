@@ -15,7 +15,9 @@ from websockets.exceptions import InvalidStatus
 
 from bgpipe.app.build import build
 from bgpipe.app.grammar import parse
+from bgpipe.net.tunnel import TunnelLink
 from bgpipe.net.tunnel_client import TunnelClient
+from bgpipe.net.tunnel_server import TunnelServer
 from bgpipe.net.websocket import StatusError
 from bgpipe.pipeline.errors import ConfigError
 from bgpipe.pipeline.pipeline import Pipeline
@@ -233,3 +235,13 @@ def test_an_end_has_nobody_behind_it(how):
     words = ["listen", ":1", "--", "websocket", "--on-exit", how, "ws://127.0.0.1:1/"]
     with pytest.raises(ConfigError, match="this stage is an end of the session"):
         build(parse(words), Recorder())  # type: ignore[arg-type]
+
+
+async def test_nothing_stays_of_a_session_that_is_released():
+    server = TunnelServer()
+    for number in range(3):
+        link = TunnelLink(f"{number:032x}", tasks=server.tasks)
+        server.release(link)
+    await asyncio.sleep(0.01)
+    assert len(server.tasks) == 0
+    assert not server.tasks._children

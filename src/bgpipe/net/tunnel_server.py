@@ -51,6 +51,8 @@ class TunnelServer(WebSocketListener):
             self._link = None
             self._arrived.clear()
             self._left.set()
+        if isinstance(link, TunnelLink) and not self.tasks.closing:
+            self.tasks.spawn("close the tunnel", link.close(0))  # nothing of it stays behind
 
     async def stop(self, timeout: float) -> None:
         if self._server is None:
