@@ -38,7 +38,8 @@ def test_send_queue():
     assert len(queue) == 1
     queue.confirm(3 + PIECE)
     assert (len(queue), queue.size, queue.taken) == (1, 1, 3 + PIECE)
-    queue.put(b"copy", None)
+    queue.put(b"copy", item, keep=False)
+    assert queue.messages == 2
     assert queue.clear() == [item]
     assert (len(queue), queue.size) == (0, 0)
 

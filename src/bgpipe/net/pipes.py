@@ -7,6 +7,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import select
 import socket
 import stat
 import sys
@@ -29,6 +30,10 @@ class Link(Protocol):
     @property
     def taken(self) -> int:
         """Octets that it has taken so far, as far as can be known."""
+
+    @property
+    def tells_unread(self) -> bool:
+        """Whether what is not `taken` after `close` was certainly not read, and will not be."""
 
     async def read(self) -> bytes:
         """What comes next; b"" when no more will. Raises OSError."""
@@ -101,6 +106,8 @@ class PipeWriter:
         self._unwritten = 0
         self._written = 0
         self._taken = 0
+        self._watched = -1
+        """the other end of a pipe that we have closed: how much of it is read shows there"""
 
     @property
     def waiting(self) -> int:
@@ -110,10 +117,11 @@ class PipeWriter:
     @property
     def taken(self) -> int:
         """Octets that somebody has read. A pipe keeps what nobody has read, also when nobody will."""
-        if self._fd >= 0:
+        fd = self._fd if self._fd >= 0 else self._watched
+        if fd >= 0:
             answer = bytearray(4)
             try:
-                fcntl.ioctl(self._fd, self._request, answer)
+                fcntl.ioctl(fd, self._request, answer)
             except OSError:
                 self._taken = self._written  # a system that doesn't say so
             else:
@@ -136,8 +144,32 @@ class PipeWriter:
                 view = view[count:]
         self._unwritten = 0
 
+    def end(self) -> None:
+        """Nothing more is written. Who reads sees the end; `taken` grows as long as it reads on, until `close`."""
+        if self._fd >= 0 and self._request == termios.FIONREAD:
+            with contextlib.suppress(OSError):  # a system without /proc doesn't say who has read what
+                self._watched = os.open(f"/proc/self/fd/{self._fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._close()
+
     def close(self) -> None:
         """A write that waits fails."""
+        self._taken = self.taken
+        self._close()
+        if self._watched >= 0:
+            os.close(self._watched)
+            self._watched = -1
+
+    def leave(self) -> None:
+        """As `close`; if somebody has the other end open, what is in the pipe is taken: it will be read."""
+        if self._fd >= 0:
+            poll = select.poll()
+            poll.register(self._fd, select.POLLOUT)
+            read = not any(event & select.POLLERR for _, event in poll.poll(0))
+            self.close()
+            if read:
+                self._taken = self._written
+
+    def _close(self) -> None:
         if self._fd >= 0:
             self._taken = self.taken
             self._ready.wake()
@@ -151,6 +183,8 @@ class Fifos:
     Both stay open at both ends, so that those at the other end may come and go: what they were to read waits, and
     that one of them goes is no end of the input.
     """
+
+    tells_unread = True
 
     def __init__(self, outgoing: str, incoming: str) -> None:
         """Paths, "" for none. Of two, the second is made if it isn't there, and removed at the end. Raises OSError."""
@@ -206,11 +240,11 @@ class Fifos:
 
     def end(self) -> None:
         """Who reads sees the end; then there is an end of who writes."""
-        if self._writer is not None:
-            self._writer.close()
         for fd in self._kept:
             os.close(fd)
         self._kept.clear()
+        if self._writer is not None:
+            self._writer.leave()
         if self._reader is None:
             self._closed.set()
 
@@ -219,6 +253,8 @@ class Fifos:
         return ""
 
     def abort(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
         self.end()
         if self._reader is not None:
             self._reader.close()
@@ -231,6 +267,8 @@ class Fifos:
 
 class UnixSocket:
     """A connection to who listens at a Unix stream socket."""
+
+    tells_unread = False
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected

@@ -30,6 +30,8 @@ class Process:
     code: its exit code, -N if signal N has ended it, None while it runs.
     """
 
+    tells_unread = True
+
     def __init__(
         self,
         process: asyncio.subprocess.Process,
@@ -133,7 +135,7 @@ class Process:
 
     def end(self) -> None:
         if self._stdin is not None:
-            self._stdin.close()
+            self._stdin.end()
 
     async def close(self, timeout: float) -> str:
         """It gets SIGTERM, unless its output has come to its end: then it gets a moment to end by itself. SIGKILL after
@@ -146,7 +148,7 @@ class Process:
                     killed = True
                     self._signal(signal.SIGTERM)
                 await self._exits(timeout)
-            self.abort()
+            self._kill()
             await self._exited
             await asyncio.wait((self._telling,), timeout=STRAGGLER)
         finally:
@@ -155,6 +157,11 @@ class Process:
         return "" if killed else explain_code(self.code)
 
     def abort(self) -> None:
+        self._kill()
+        if self._stdin is not None:
+            self._stdin.close()
+
+    def _kill(self) -> None:
         self.end()
         if self.code is None:
             self._signal(signal.SIGKILL)

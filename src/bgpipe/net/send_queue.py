@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final
 
 from ..wire.block import LENGTH, OFFSET, Block
-from ..wire.item import Item
+from ..wire.item import Item, count
 from ..wire.message import HEADER, UPDATE, Message
 
 PIECE: Final = 1 << 18
@@ -26,7 +26,8 @@ class SendQueue:
 
     def __init__(self) -> None:
         self.size = 0
-        self._entries: deque[tuple[bytes, Item | None]] = deque()
+        self._entries: deque[tuple[bytes, Item | None, int]] = deque()
+        """octets, what they were made of if that is of use, and how many messages that was"""
         self._given = 0
         """entries that the partner has been given"""
         self._gone = 0
@@ -45,14 +46,20 @@ class SendQueue:
         """Entries that are still to be given."""
         return len(self._entries) - self._given
 
-    def put(self, octets: bytes, item: Item | None) -> None:
-        self._entries.append((octets, item))
+    @property
+    def messages(self) -> int:
+        """How many messages no partner has taken."""
+        return sum(messages for _, _, messages in self._entries)
+
+    def put(self, octets: bytes, item: Item, *, keep: bool = True) -> None:
+        """keep: whether the item is of use if no partner takes the octets."""
+        self._entries.append((octets, item if keep else None, count((item,))))
         self.size += len(octets)
 
     def give(self, most: int | None) -> bytes:
         """The octets to be given next, of at most so many entries."""
         parts, size = [], 0
-        for octets, _ in islice(self._entries, self._given, None if most is None else self._given + most):
+        for octets, _, _ in islice(self._entries, self._given, None if most is None else self._given + most):
             parts.append(octets)
             size += len(octets)
             if size >= PIECE:
@@ -63,7 +70,7 @@ class SendQueue:
     def confirm(self, taken: int) -> None:
         """This partner has taken so many octets in all."""
         while self._given and self._gone + len(self._entries[0][0]) <= taken:
-            octets, _ = self._entries.popleft()
+            octets, _, _ = self._entries.popleft()
             self._given -= 1
             self._gone += len(octets)
             self.size -= len(octets)
@@ -71,11 +78,11 @@ class SendQueue:
 
     def put_first(self, octets: bytes, item: Item) -> None:
         """Before all others, when no partner has been given any of them."""
-        self._entries.appendleft((octets, item))
+        self._entries.appendleft((octets, item, count((item,))))
         self.size += len(octets)
 
     def holds(self, item: Item) -> bool:
-        return any(each is item for _, each in self._entries)
+        return any(each is item for _, each, _ in self._entries)
 
     def begin(self) -> None:
         """There is another partner, who is given all that the one before has not taken."""
@@ -84,8 +91,8 @@ class SendQueue:
 
     def clear(self) -> list[Item]:
         """Takes all away that no partner has taken; what it was made of."""
-        items = [item for _, item in self._entries if item is not None]
-        self._gone += sum(len(octets) for octets, _ in islice(self._entries, self._given))
+        items = [item for _, item, _ in self._entries if item is not None]
+        self._gone += sum(len(octets) for octets, _, _ in islice(self._entries, self._given))
         self._entries, self._given, self._partial, self.size = deque(), 0, 0, 0
         return items
 

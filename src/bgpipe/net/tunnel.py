@@ -53,6 +53,8 @@ class TunnelLink:
     can. tasks: the scope that ends after it. partner_lost: the other side has lost its router without a NOTIFICATION.
     """
 
+    tells_unread = False
+
     def __init__(
         self, name: str, *, patience: float = PATIENCE, dial: Dial | None = None, tasks: Tasks | None = None
     ) -> None:

@@ -201,6 +201,8 @@ class WebSocketClient:
     tasks: its owner.
     """
 
+    tells_unread = False
+
     def __init__(self, connection: Connection, *, lines: bool, answers: bool, tasks: Tasks | None = None) -> None:
         self.remote = remote_of(connection)
         self._tasks = tasks or Tasks()

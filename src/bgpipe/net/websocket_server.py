@@ -160,6 +160,8 @@ class WebSocketServer(WebSocketListener):
     is dropped, and told to `on_slow`.
     """
 
+    tells_unread = False
+
     def __init__(
         self,
         *,
@@ -357,6 +359,8 @@ class WebSocketServer(WebSocketListener):
 
 class SharedServer:
     """A server as the link of one of many who write to its clients, and don't read what these send."""
+
+    tells_unread = False
 
     remote = ""
 

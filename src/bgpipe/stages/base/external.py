@@ -224,7 +224,9 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
     def abort(self) -> int:
         if self._task is not None:
             self._task.cancel()
-        return count(self._queue.clear())
+        lost = self._queue.messages
+        self._queue.clear()
+        return lost
 
     async def stop(self) -> None:
         await self._stop_task()
@@ -242,6 +244,7 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
             await asyncio.wait((task,))
             if self.link is not None:
                 await self.link.close(CLOSE_TIMEOUT)
+            self._tell_missed()
         finally:
             task.cancel()
             if self.link is not None:
@@ -304,7 +307,7 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
         return block if self.passive else None
 
     def _put(self, octets: bytes, item: Item) -> None:
-        self._queue.put(octets, None if self.passive else item)
+        self._queue.put(octets, item, keep=not self.passive)
         self._wake.set()
         if self._queue.size >= HIGH_WATER and not self._holding:
             self._holding = True
@@ -348,8 +351,10 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
             through = self._draining and not self._queue  # it has been given all that it was to have
             self._queue.confirm(self.link.taken)
             self._queue.begin()
-            self.link = None
+            tells_unread, self.link = self.link.tells_unread, None
             if through or (self.only_read and not failed and not self.retries):
+                if tells_unread:
+                    self._leave_unread()
                 if failed:
                     raise StageError(f"{self}: {failed}")
                 self.judge_damage()
@@ -366,6 +371,22 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
                 self._give_up()  # nobody has to wait once more for a partner that does nothing
             self._wait_for_link()
             attempt = 1 if self._loop.time() - began >= STABLE_AFTER else attempt + 1
+
+    def _leave_unread(self) -> None:
+        """The partner was given all, and has ended without reading all of it: that passes by, or is lost. Raises
+        StageError."""
+        unread = self._queue.messages
+        if not unread:
+            return
+        items = self._queue.clear()
+        passing = [item for item in items if self._survives(item)] if self.bypass is not None else []
+        if self.bypass is not None:
+            self.bypass.take(passing)
+        lost = unread - count(passing)
+        if lost and self.on_exit == "kill" and not self.half_closed:
+            raise StageError(f"{self}: {self.gone} without reading {lost} messages")
+        what = "some messages are lost" if lost else "messages pass by"
+        self.pipeline.log.warning(f"{self.gone} without reading all: {what}", stage=str(self), unread=unread, lost=lost)
 
     async def _serve(self, link: Link) -> str:
         """Reads and writes until either is over. Returns how the link has failed, "" if it has not."""
@@ -397,9 +418,7 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
 
     def _on_link(self) -> None:
         """There is a partner, perhaps again."""
-        if self._lost:
-            self.pipeline.log.warning("the partner has missed messages", stage=str(self), missed=self._lost)
-        self._lost = 0
+        self._tell_missed()
         for message in self._opens.values():
             if not self._queue.holds(message):
                 self._queue.put_first(self.encoder.encode_message(message), message)
@@ -409,9 +428,15 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
                 self.watchdog.restart()
         self._taking = True
 
+    def _tell_missed(self) -> None:
+        if self._lost:
+            self.pipeline.log.warning("the partner has missed messages", stage=str(self), missed=self._lost)
+        self._lost = 0
+
     def _go_without(self, item: Item) -> bool:
         """Whether what the partner should have had goes on at once."""
-        self._lost += 1 if isinstance(item, Message) else len(item)
+        if not self._draining:
+            self._lost += 1 if isinstance(item, Message) else len(item)
         if self.bypass is None:
             return True
         if not self._passes(item):
@@ -423,8 +448,12 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
 
     def _passes(self, item: Item) -> bool:
         """Whether --on-exit lets it go on."""
+        return self._draining or self._survives(item)
+
+    def _survives(self, item: Item) -> bool:
+        """Whether --on-exit lets it go on when the partner is gone."""
         session = isinstance(item, Message) and item.type_code in SESSION
-        return self._draining or self.on_exit in ("pass", "restart") or session
+        return self.on_exit in ("pass", "restart") or session
 
     def _wait_for_link(self) -> None:
         """There is no partner."""
@@ -438,9 +467,9 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
         self._taking = False
         self._gave_up = True
         opens = [message for message in self._opens.values() if not self._queue.holds(message)]
+        self._lost += len(opens) + self._queue.messages
         items = [*opens, *self._queue.clear()]
         self._opens.clear()
-        self._lost += count(items)
         if self.bypass is not None:
             self.bypass.take(item for item in items if self._passes(item))
         self._wake.set()
