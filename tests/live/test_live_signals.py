@@ -601,7 +601,7 @@ def test_it_ends(name: str, number: signal.Signals, hangup: bool, tmp_path: Path
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("module", ["bgpipe.app.grammar", "asyncio.base_events", "bgpipe.pipeline.pipeline"])
 def test_while_it_starts(module: str, number: signal.Signals) -> None:
-    """Nothing is open yet: the signal ends the process, and nobody sees where it was."""
+    """Nothing is open yet: the signal ends the process, with one line at most, and nobody sees where it was."""
     command = [sys.executable, "-X", "importtime", "-m", "bgpipe", "--", "listen", where(), "--", "grep", "ipv6"]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
@@ -610,6 +610,6 @@ def test_while_it_starts(module: str, number: signal.Signals) -> None:
                 break
         process.send_signal(number)
         rest = process.stderr.read().decode()
-        assert process.wait(END_TIMEOUT) in (-number, 0)
+        assert process.wait(END_TIMEOUT) in (-number, 0, 1)
         assert not LEAKS.search(rest)
         assert "KeyboardInterrupt" not in rest

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -21,7 +20,6 @@ def main(words: Sequence[str] | None = None) -> int:
     if words is not None:
         return run_words(words)
     gc.disable()  # while modules are loaded there is nothing to collect; `run` switches it on
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until it runs, Ctrl-C ends it as SIGTERM does, without a traceback
     code = run_words(sys.argv[1:])
     gc.freeze()  # what is there now is there to the end: the interpreter would search all of it again for garbage
     return code
