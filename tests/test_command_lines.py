@@ -14,7 +14,7 @@ from shlex import join
 import pytest
 
 from bgpipe import accel
-from command_lines import make_case
+from random_command_lines import make_case
 
 HERE = Path(__file__).resolve().parent
 
@@ -40,7 +40,7 @@ def archive(tmp_path_factory) -> Path:
 def run(cases: list[list[list[str]]], archive: Path, accelerated: bool) -> list[dict[str, object]]:
     environment = os.environ | {"BGPIPE_ACCEL": "1" if accelerated else "0"}
     done = subprocess.run(
-        [sys.executable, str(HERE / "command_lines.py")],
+        [sys.executable, str(HERE / "random_command_lines.py")],
         input=json.dumps([cases, str(archive)]).encode(),
         capture_output=True,
         env=environment,

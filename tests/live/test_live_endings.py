@@ -33,6 +33,7 @@ from peers import (
 from bgpipe.wire.message import NOTIFICATION, UPDATE, Message
 from bgpipe.wire.notification import Notification
 from bgpipe.wire.update import Update
+from certificates import Authority
 
 SESSIONS = 20
 
@@ -202,14 +203,8 @@ def test_a_dying_program_ends_no_other_session(dying: str, tmp_path: Path) -> No
 
 def test_silence_where_tls_is_wanted(tmp_path: Path) -> None:
     """Who connects and never begins TLS is gone as soon as who sends no OPEN."""
-    import subprocess
-
-    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    names = ["-subj", "/CN=router", "-keyout", str(key), "-out", str(cert)]
-    if subprocess.run([*words, *names], capture_output=True, check=False).returncode:
-        pytest.skip("no openssl")
     host, port = place()
+    cert, key = Authority(tmp_path, "authority").issue("router", host)
     tls = ["--tls", "--cert", str(cert), "--key", str(key), "--open-timeout", "2s"]
     with bgpipe("--", "listen", "--many", *tls, f"{host}:{port}", "--", "speaker") as running:
         start = time.monotonic()

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
@@ -26,6 +25,7 @@ from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.runtime.sessions import Sessions
 from bgpipe.stages.base import link_attempts, pace
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, UPDATE, Message
+from certificates import Authority
 from live import CLOSE_TIMEOUT, Recorder, Running, address, between, eventually, make_open, make_update, running
 
 OPENS = make_open(65001), make_open(65002)
@@ -35,14 +35,9 @@ UPDATES = ['["R",0,null,"UPDATE",{"reach":["192.0.2.0/24"]}]', '{"reach":["198.5
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory) -> dict[str, str]:
     """ca, cert and key: PEM files for the address that a test listens at, and for clients."""
-    folder = tmp_path_factory.mktemp("certificates")
-    authority = trustme.CA()
-    issued = authority.issue_cert("archive.example", address().partition(":")[0])
-    authority.cert_pem.write_to_path(folder / "ca.pem")
-    issued.private_key_pem.write_to_path(folder / "key.pem")
-    for blob in issued.cert_chain_pems:
-        blob.write_to_path(folder / "cert.pem", append=True)
-    return {name: str(folder / f"{name}.pem") for name in ("ca", "cert", "key")}
+    authority = Authority(tmp_path_factory.mktemp("certificates"), "authority")
+    cert, key = authority.issue("archive", address().partition(":")[0])
+    return {"ca": str(authority.cert), "cert": str(cert), "key": str(key)}
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Random command lines over one archive, and a process that runs them: with and without accel the same must come of it.
 
-python tests/command_lines.py < cases.json        one JSON line for each case: exit code, outputs, events, counts
+python tests/random_command_lines.py < cases.json        one JSON line for each case: exit code, outputs, events, counts
 """
 
 from __future__ import annotations
