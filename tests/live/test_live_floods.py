@@ -12,7 +12,6 @@ from peers import (
     ALIVE,
     CLOSE_TIMEOUT,
     Peer,
-    Yardstick,
     greeting,
     kind,
     notification,
@@ -22,6 +21,7 @@ from peers import (
     wait_until,
     watched,
 )
+from yardstick import Yardstick
 
 from bgpipe.wire.message import OPEN
 

@@ -19,7 +19,6 @@ from peers import (
     Bgpipe,
     Peer,
     Router,
-    Yardstick,
     announcement,
     another_id,
     greeting,
@@ -29,6 +28,7 @@ from peers import (
     updates,
     wait_until,
 )
+from yardstick import Yardstick
 
 from bgpipe.session.error_handler import ErrorHandler
 from bgpipe.session.facts import Facts

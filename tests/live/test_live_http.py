@@ -15,7 +15,6 @@ from peers import (
     Peer,
     Router,
     StatusServer,
-    Yardstick,
     announcement,
     bgpipe,
     greeting,
@@ -26,6 +25,7 @@ from peers import (
     wait_until,
     watched,
 )
+from yardstick import Yardstick
 
 from bgpipe.wire.message import NOTIFICATION, UPDATE, Message
 from bgpipe.wire.notification import Notification

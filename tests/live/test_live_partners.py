@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from peers import CLOSE_TIMEOUT, announcement, as_fast, greeting, place, pour, proxy, stampede
+from peers import CLOSE_TIMEOUT, announcement, greeting, place, pour, proxy
+from yardstick import as_fast, stampede
 
 STUCK = "192.0.2.66"
 """The BGP identifier of who gets a partner that stalls."""

@@ -19,7 +19,6 @@ from peers import (
     Bgpipe,
     StatusServer,
     another_id,
-    as_fast,
     bgpipe,
     greeting,
     kind,
@@ -29,11 +28,11 @@ from peers import (
     prefixes,
     proxy,
     sentinel,
-    stampede,
     updates,
     wait_until,
     watched,
 )
+from yardstick import as_fast, stampede
 
 from bgpipe.wire.message import NOTIFICATION, OPEN, Message
 

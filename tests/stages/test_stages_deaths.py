@@ -15,12 +15,12 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from sessions import Session, address, between, make_open, make_update
 
 from bgpipe.stages.base import link_attempts
 from bgpipe.wire.message import KEEPALIVE, Message
 from commandline import spawn
 from fork_server import children
-from live import Session, address, between, make_open, make_update
 
 NEXT = 30.0
 """Seconds in which it has to die again."""

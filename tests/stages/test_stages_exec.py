@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from sessions import Session, address, between, make_open, make_update
 
 from bgpipe.net.process import Process
 from bgpipe.pipeline import events
@@ -21,7 +22,6 @@ from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, UPDATE, Message
 from commandline import spawn
 from fork_server import Process as CommandProcess
 from fork_server import children, is_alive
-from live import Session, address, between, make_open, make_update
 
 NOWHERE = ("--", "write", "--format", "json", "/dev/null")
 OPENS = make_open(65001), make_open(65002)

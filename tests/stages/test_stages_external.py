@@ -7,6 +7,7 @@ import itertools
 import math
 
 import pytest
+from sessions import make_open, make_update
 
 from bgpipe.net.backoff import MAX_DELAY, backoff
 from bgpipe.net.send_queue import PIECE, SendQueue, rest, single_out
@@ -16,7 +17,6 @@ from bgpipe.stages.base import pace, watchdog
 from bgpipe.stages.base.watchdog import StallWatchdog
 from bgpipe.wire.block import ENTRY, FLAG_AS4, NO_PEER, Block
 from bgpipe.wire.message import KEEPALIVE, Message
-from live import make_open, make_update
 
 
 def block(*messages: Message) -> Block:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from sessions import Session, between, make_open, make_update
 
 from bgpipe.pipeline.errors import StageError
 from bgpipe.stages.grep import Grep
 from bgpipe.wire.message import NOTIFICATION, UPDATE
-from live import Session, between, make_open, make_update
 
 
 def fail(*_: object) -> None:

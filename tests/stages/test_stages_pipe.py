@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from sessions import between, make_open, make_update, running
 
 from bgpipe.net.pipes import Fifos
 from bgpipe.pipeline import events
@@ -18,7 +19,6 @@ from bgpipe.pipeline.errors import StageError
 from bgpipe.stages.base import link_attempts
 from bgpipe.wire.message import KEEPALIVE, Message
 from commandline import spawn
-from live import between, make_open, make_update, running
 
 OPENS = make_open(65001), make_open(65002)
 

@@ -8,6 +8,7 @@ import random
 from typing import Any
 
 import pytest
+from sessions import CLOSE_TIMEOUT, Recorder, address, eventually, make_open, make_update, running
 from tunnels import Site, Tunnel, call, tunnel
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
@@ -23,7 +24,6 @@ from bgpipe.pipeline.errors import ConfigError
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.runtime.sessions import Sessions
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, Message
-from live import CLOSE_TIMEOUT, Recorder, address, eventually, make_open, make_update, running
 
 COUNT = 4000
 """UPDATEs of each router."""

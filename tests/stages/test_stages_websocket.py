@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sessions import CLOSE_TIMEOUT, Recorder, Running, address, between, eventually, make_open, make_update, running
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
@@ -26,7 +27,6 @@ from bgpipe.runtime.sessions import Sessions
 from bgpipe.stages.base import link_attempts, pace
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, UPDATE, Message
 from certificates import Authority
-from live import CLOSE_TIMEOUT, Recorder, Running, address, between, eventually, make_open, make_update, running
 
 OPENS = make_open(65001), make_open(65002)
 UPDATES = ['["R",0,null,"UPDATE",{"reach":["192.0.2.0/24"]}]', '{"reach":["198.51.100.0/24"]}']
@@ -495,7 +495,7 @@ async def test_from_the_edge_to_the_archive(certificates, tmp_path):
     async with listening(url, *archive_words, behind=write) as archive:
 
         async def on_edge(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            from live import Peer
+            from sessions import Peer
 
             peer = Peer(reader, writer)
             peer.send(make_open(65002))
@@ -535,7 +535,7 @@ async def test_a_session_between_two_sites(quick):
     async def on_peer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         accepted.set_result((reader, writer))
 
-    from live import Peer
+    from sessions import Peer
 
     server = await asyncio.start_server(on_peer, *host_port(f"//{right}"))
     async with (

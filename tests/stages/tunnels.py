@@ -7,8 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from sessions import Running, address, eventually, make_open, running
+
 from bgpipe.wire.message import HEADER, KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message, check_header
-from live import Running, address, eventually, make_open, running
 
 
 class Relay:
