@@ -45,7 +45,7 @@ $(VENV)/.installed: $(SOURCES) | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	@$(BIN)/python .ci/install.py '.[dev]'
+	@$(BIN)/python .ci/install.py --extra dev
 	@touch $@
 
 demo: $(VENV)/.installed

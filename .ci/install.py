@@ -1,6 +1,7 @@
 """Installs this project with pip, and shows what goes on: pip alone is silent while it compiles.
 
 python .ci/install.py SPEC [INSTEAD ...]      installs SPEC in place (pip install -e), or what comes next if that fails
+python .ci/install.py --extra NAME            installs what an extra needs, beside the project that is installed
 python .ci/install.py --wheel FOLDER SPEC     builds a wheel of it into FOLDER
 """
 
@@ -10,12 +11,13 @@ import re
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
 LOG = Path(sys.prefix) / "install.log"
 STEPS = [
-    (re.compile(r"\s*(?:Collecting|Installing build dependencies|Building wheel)\b.*"), "{0}"),
+    (re.compile(r"(?:Collecting|Installing build dependencies|Building wheel)\b.*"), "{0}"),
     (re.compile(r"building '(bgpipe\.accel\.\w+)' extension"), "compiling {1}"),
     (re.compile(r"(?:warning|error): .*|.*\bcommand '.*' failed.*"), "{0}"),
 ]
@@ -25,7 +27,7 @@ def describe(line: str) -> str:
     """What a line of pip's output means to somebody who waits; "" for nothing."""
     for pattern, text in STEPS:
         if found := pattern.match(line):
-            return text.format(found[0].strip(), *found.groups())
+            return text.format(found[0], *found.groups())
     return ""
 
 
@@ -37,19 +39,24 @@ def pip(words: Sequence[str]) -> bool:
         assert process.stdout is not None
         for line in process.stdout:
             log.write(line)
-            if step := describe(line.rstrip()):
+            if step := describe(line.strip()):
                 print(f"  {time.monotonic() - start:3.0f} s  {step[:110]}", flush=True)
     return process.returncode == 0
 
 
 def main(words: Sequence[str]) -> int:
+    wait = "the compiled part takes a minute or two; "
     if words[0] == "--wheel":
         folder, *specs = words[1:]
         tries = [["wheel", "--no-deps", "--wheel-dir", folder, spec] for spec in specs]
+    elif words[0] == "--extra":
+        project = tomllib.loads(Path("pyproject.toml").read_text())["project"]
+        tries = [["install", *project["optional-dependencies"][words[1]]]]
+        wait = ""
     else:
         tries = [["install", "-e", spec] for spec in words]
     for each in tries:
-        print(f"pip {' '.join(each)}   (the compiled part takes a minute or two; all of its output: {LOG})", flush=True)
+        print(f"pip {' '.join(each)}   ({wait}all of its output: {LOG})", flush=True)
         if pip(each):
             return 0
     print("\n".join(LOG.read_text(errors="replace").splitlines()[-40:]), file=sys.stderr)
