@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..wire.caps import Capability
 
 MAX_LOGGED = 10
-"""How many malformed messages are told of in full."""
+"""This many malformed messages are logged in full; more are counted."""
 
 
 def build(spec: PipelineSpec, log: Log) -> Pipeline:
@@ -73,7 +73,8 @@ def hidden(name: str, wait: str | bool) -> Stage:
 
 
 def make_context(options: GlobalOptions, capabilities: Sequence[Capability]) -> WireContext:
-    """How messages are read that come without saying it. Raises ConfigError."""
+    """The context for messages whose format does not say how to read them: --short-asn, --guess-asn, --caps. Raises
+    ConfigError."""
     if not (capabilities or options.short_asn or options.guess_asn):
         return AS4
     from ..wire import negotiation

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..pipeline.stage import Stage
 
 PREFIX = "BGPIPE_"
-"""Of names in the environment that say options."""
+"""The start of environment variables that set options."""
 
 
 def parse(words: Sequence[str], environment: Mapping[str, str] | None = None) -> PipelineSpec:
@@ -144,6 +144,6 @@ def is_address(word: str) -> bool:
 
 
 def _misplaced(error: UsageError) -> str:
-    """A hint, if the option that a stage doesn't have is one of the whole pipeline."""
+    """A hint if a stage does not have the option, but the command line before the first stage does."""
     names = {name for option in GlobalOptions.declared().values() for name in (option.name, option.short)} - {""}
     return " (it belongs before the first stage)" if error.option in names else ""

@@ -50,8 +50,8 @@ def run_words(words: Sequence[str]) -> int:
 
 
 def open_standard_streams() -> None:
-    """Where one of the three was closed (`2>&-`), the next file that is opened would be taken for it. In its place
-    comes one that can't be used: what was to go to standard output fails there, and what is for people is dropped."""
+    """Opens a stand-in for each standard stream that was closed (`2>&-`). Otherwise the next file that is opened would
+    become that stream. Writing to the stand-in for standard output fails; what goes to standard error is dropped."""
     for number, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
             os.fstat(number)
@@ -119,7 +119,7 @@ def help_text(name: str) -> str:
 
 
 def show(text: str) -> None:
-    """To standard output. Raises StageError, and BrokenPipeError where nobody reads any more."""
+    """Prints to standard output. Raises StageError, or BrokenPipeError if the reader has closed it."""
     from ..net.errors import StreamError
     from ..net.standard_output import StandardOutput
 
@@ -130,12 +130,12 @@ def show(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """One line for a person."""
+    """Prints one line to standard error."""
     sys.stderr.write(f"bgpipe: {printable(text)}\n")
 
 
 def fail(log: StderrLog, text: str) -> None:
-    """Why it ends, which is told whatever --log says."""
+    """Prints why bgpipe ends, whatever --log says."""
     if log.format == "json":
         log.level = "error"
         log.error(text)

@@ -1,4 +1,4 @@
-"""What `-v` tells."""
+"""The output of `-v`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXTRAS = {"isal": "faster gzip"}
 
 
 def version_text() -> str:
-    """The version, what it runs on, and what makes it quick."""
+    """The version, the Python and system it runs on, and the optional parts that make it faster."""
     system = f"{platform.python_implementation()}, {platform.system()} {platform.machine()}"
     lines = [
         f"bgpipe {__version__}",

@@ -1,11 +1,11 @@
-"""What is wrong with a filter, and where."""
+"""Errors in filters, with their place."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 SHOWN = 60
-"""Characters of the rest of a filter that a message repeats."""
+"""The most characters of a filter that an error text repeats."""
 
 
 class FilterError(ValueError):

@@ -24,7 +24,7 @@ from .conditions import BoundCondition
 from .errors import Fault, FilterError
 
 MAX_DEPTH: Final = 100
-"""Parentheses inside each other."""
+"""The most levels of parentheses."""
 MAX_CONDITIONS: Final = 4096
 MAX_SLOW_CONDITIONS: Final = 256
 """Conditions of one filter, and those of them that only Python can answer: each costs time for every message, and a
@@ -111,7 +111,7 @@ class _Parser:
         return FilterError(self.text, self.pos if pos is None else pos, reason)
 
     def match(self, pattern: re.Pattern[str]) -> str | None:
-        """Passes over what comes next if it matches."""
+        """Skips what comes next if it matches."""
         found = pattern.match(self.text, self.pos)
         if found is None:
             return None
@@ -123,7 +123,7 @@ class _Parser:
         return self.pos == len(self.text)
 
     def accept(self, token: str) -> bool:
-        """Passes over `token` if it comes next."""
+        """Skips `token` if it comes next."""
         self.match(_SPACE)
         if not self.text.startswith(token, self.pos):
             return False

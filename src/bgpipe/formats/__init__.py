@@ -1,4 +1,5 @@
-"""The registry of formats: ours are modules of this package with a record FORMAT, others' come by entry point.
+"""The registry of formats. A format is a module of this package with a record FORMAT, or comes from another package by
+entry point.
 
 base.Format says what a record has. Others' formats (entry points `bgpipe.formats`) are loaded when none of ours will
 do.
@@ -26,9 +27,9 @@ ENTRY_POINTS: Final = "bgpipe.formats"
 COMPRESSIONS: Final = (".gz", ".bz2", ".zst", ".zstd")
 """What detect_by_name takes off before it looks at a suffix."""
 ENOUGH: Final = 16
-"""Octets by which most formats can be told: a header of MRT, a marker of BGP, the beginning of a line."""
+"""This many octets identify most formats: an MRT header, a BGP marker, the start of a line."""
 MAX_SNIFF: Final = 4096
-"""Octets by which a format can be told, or never."""
+"""If this many octets don't identify the format, more would not either."""
 _ARCHIVES: Final = ("updates.2", "rib.2", "bview.2")
 _LATEST: Final = ("latest-update", "latest-bview")
 """How RIPE RIS and RouteViews name their MRT archives, which have no suffix."""
@@ -85,7 +86,7 @@ def detect(octets: bytes, named: Format | None, *, last: bool) -> Format | None:
 
 
 def _others() -> Iterator[Format]:
-    """Formats that other packages bring. One that can't be loaded is only missed by who asks for it by name."""
+    """The formats of other packages. One that can't be loaded is an error only if it is asked for by name."""
     for name in _entry_points():
         with suppress(TextError):
             yield find(name)

@@ -1,4 +1,4 @@
-"""What every format has in common: what it says of itself, a decoder, an encoder, counts, and how damage is told."""
+"""What all formats have in common: the record, a decoder, an encoder, counts, and reports of damage."""
 
 from __future__ import annotations
 
@@ -76,11 +76,11 @@ class Decoder:
         self.context = context
 
     def feed(self, octets: bytes) -> Iterator[Item]:
-        """What `octets` complete."""
+        """The items that these octets complete."""
         raise NotImplementedError
 
     def end(self) -> Iterator[Item]:
-        """What was waiting when the stream ended. A record cut short by the end is damage."""
+        """The items that were waiting when the stream ended. A record that is cut short by the end is damage."""
         raise NotImplementedError
 
     def damage(self, text: str, *, offset: int | None = None, line: int | None = None) -> None:
@@ -148,7 +148,7 @@ class EncoderOptions(NamedTuple):
 
 
 def sniff_nothing(octets: bytes) -> bool:
-    """Of a format whose content can't be told from others'."""
+    """For a format that can't be identified by its content."""
     return False
 
 

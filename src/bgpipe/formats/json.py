@@ -100,7 +100,7 @@ class Decoder(base.Decoder):
         """The beginning of a line whose end has not come yet."""
         self._held_size = 0
         self._too_long = False
-        """What comes up to the next newline belongs to a line that was given up."""
+        """Octets up to the next newline belong to a line that was too long."""
         self._told = False
         """An unknown key was told."""
         self._second = ""
@@ -139,7 +139,7 @@ class Decoder(base.Decoder):
             yield from self._read(line)
 
     def _read(self, lines: bytes) -> Iterator[Item]:
-        """Whole lines."""
+        """Reads complete lines."""
         json_in = _json_in if self.context == AS4 else None
         pos, end = 0, len(lines)
         while pos < end:
@@ -224,7 +224,7 @@ class Decoder(base.Decoder):
         )
 
     def _tell_unknown(self, type_code: int, body: dict[str, Any]) -> None:
-        """What we don't know, others may: it is no damage, but it is told once."""
+        """Reports an unknown key once. It is no damage: other programs may use it."""
         if not self._told and (key := self._unknown_key(type_code, body)):
             self._told = True
             self.on_note(

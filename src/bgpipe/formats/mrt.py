@@ -144,7 +144,7 @@ class Decoder(base.Decoder):
             yield item
 
     def _read(self, last: bool) -> Iterator[Item]:
-        """Everything in the pieces that is complete; with `last` no more will come."""
+        """Reads all complete records in the pieces. last: no more octets will come."""
         octets = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces = [octets]
         end = len(octets)
@@ -195,7 +195,7 @@ class Decoder(base.Decoder):
         self._base += keep
 
     def _run(self, octets: bytes) -> Iterator[Item]:
-        """What accel reads of the records from here on, to before the first that it declines."""
+        """The records from here on that accel reads, up to the first that it declines."""
         while True:
             pos = self._pos - self._base
             kind = octets[pos + 4 : pos + 6]
@@ -221,7 +221,7 @@ class Decoder(base.Decoder):
         return block
 
     def _record(self, octets: bytes, pos: int, stop: int, seconds: int, kind: int, subtype: int) -> Sequence[Item]:
-        """What one record of a sane length gives. Raises WireError."""
+        """The items of one record whose length is possible. Raises WireError."""
         pos += RECORD_HEADER.size
         time = seconds * 1_000_000
         if kind in (BGP4MP, BGP4MP_ET) and (subtype in MESSAGES or subtype in STATES):
@@ -294,12 +294,12 @@ class Decoder(base.Decoder):
         self.damage(text, offset=self._pos)
 
     def _lose(self, text: str) -> None:
-        """No record where one should start: from now on one is searched for."""
+        """There is no record where one should start. From here on the decoder searches for one."""
         self._lost = (self._pos, text)
         self._pos, self._floor = max(self._base, self._pos - _BACK, self._floor), max(self._floor, self._pos + 1)
 
     def _search(self, octets: bytes, last: bool) -> int:
-        """Goes on where the next record starts, and tells the damage before it.
+        """Continues where the next record starts, and reports the damage before it.
 
         Where none starts, or where more octets are needed to know, the search goes on with more octets: so many in
         all as are returned.

@@ -54,7 +54,7 @@ class RibDecoder:
         self._routes: dict[tuple[bytes, Family, bool], RouteAttributes] = {}
         self._has_table = False
         self._unknown = 0
-        """Peers that stand for those of a missing PEER_INDEX_TABLE."""
+        """The number of peers that replace a missing PEER_INDEX_TABLE."""
 
     def run(self, octets: bytes, pos: int) -> tuple[int, int]:
         """(end, records): what accel takes of the records from `pos` on."""
@@ -73,7 +73,7 @@ class RibDecoder:
             self._rib(record, *RIB_FAMILIES[subtype], time)
 
     def flush(self) -> None:
-        """Lets go of the UPDATEs that could still take more prefixes."""
+        """Gives out the UPDATEs to which more prefixes could be added."""
         self._bundler.flush()
 
     def take(self) -> list[Item]:
@@ -156,7 +156,7 @@ class RibDecoder:
         return route
 
     def _stand_in(self, count: int) -> None:
-        """Where the PEER_INDEX_TABLE is missing, routes come from peers that nothing is known of."""
+        """Makes up unknown peers if the PEER_INDEX_TABLE is missing."""
         if not self._unknown:
             self._on_bad("RIB entries without a PEER_INDEX_TABLE before them: their peers are not known")
         if count > self._unknown:

@@ -47,7 +47,7 @@ class Decoder(base.Decoder):
         self._offset = 0
         """Octets of the stream before those that wait."""
         self._lost = False
-        """Damage was told, and no message has been found since."""
+        """Damage was reported, and no message has been found since then."""
 
     def feed(self, octets: bytes) -> Iterator[Item]:
         return self._read(self._waiting + octets if self._waiting else octets, last=False)

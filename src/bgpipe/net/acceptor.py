@@ -1,7 +1,7 @@
-"""Where clients come in: an accept loop with limits, for any protocol in which the client speaks first.
+"""An accept loop with limits, for any protocol in which the client speaks first.
 
-A client that has not said its first message costs a socket and a timer. Of those there are only so many, from one
-address and in all: the oldest one makes room for the next, so that silent clients keep nobody out.
+A client that has not sent its first message costs a socket and a timer. The number of such clients is limited, for each
+address and in all. If there are too many, the oldest one is closed, so that silent clients don't keep others out.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from ..pipeline.metrics import Metrics
 
 MAX_PER_ADDRESS: Final = 16
-"""Clients from one address that may be without their first message at the same time."""
+"""The most silent clients from one address."""
 MAX_WAITING: Final = 512
-"""The same for all addresses together."""
+"""The most silent clients from all addresses together."""
 FAREWELL_TIMEOUT: Final = 1.0
-"""Seconds in which a refused client may read why."""
+"""A refused client gets this many seconds to read the reason."""
 _NO_RESOURCES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 
@@ -74,7 +74,7 @@ class Arrival:
         self._acceptor = acceptor
 
     def opened(self) -> None:
-        """The first message has come: it counts no more as a client that hasn't spoken."""
+        """The first message has come, so the client no longer counts as silent."""
         self._acceptor.leave(self)
 
     @property
@@ -153,7 +153,7 @@ class Acceptor:
             self._tasks.spawn("accept", self._accept(each))
 
     async def next(self) -> Arrival:
-        """The next client that has spoken; those after it are refused."""
+        """Waits for the next client that has sent its first message; later clients are refused."""
         arrived: asyncio.Future[Arrival] = asyncio.get_running_loop().create_future()
 
         def on_arrival(arrival: Arrival) -> None:
@@ -168,7 +168,7 @@ class Acceptor:
         return await arrived
 
     async def close(self) -> None:
-        """Listens no more, and closes all connections that nobody has taken."""
+        """Stops listening, and closes all connections that were not taken."""
         for each in self._sockets:
             each.close()
         for arrival in tuple(self._oldest):
@@ -178,7 +178,7 @@ class Acceptor:
             await self._tasks.close()
 
     def lost(self, host: str, established_for: float) -> None:
-        """A session with a peer at this address is lost, which was up for so many seconds."""
+        """Called when a session with a peer at this address is lost. It was up for so many seconds."""
         if not self.damps:
             return
         now = asyncio.get_running_loop().time()
@@ -193,7 +193,7 @@ class Acceptor:
             metrics.add("bgpipe_connections_refused_total", count, reason=reason)
 
     def __contains__(self, arrival: Arrival) -> bool:
-        """Whether it is a client that has not spoken."""
+        """Whether this is a client that has not sent its first message."""
         return arrival in self._oldest
 
     # one client
@@ -238,7 +238,7 @@ class Acceptor:
         arrival.task = self._tasks.spawn("begin", self._begin(arrival, connected))
 
     def _objection(self, host: str) -> tuple[str, str]:
-        """Why a client may not come in, in one word and in a text; "" if it may."""
+        """Why a client is refused, in one word and in a text; "" if it is accepted."""
         if not allowed(host, self.networks):
             return "not_allowed", "not in --allow"
         _, until = self._damped.get(host, (None, 0.0))
@@ -248,7 +248,7 @@ class Acceptor:
         return ("objection", text) if text else ("", "")
 
     def _enter(self, arrival: Arrival) -> None:
-        """It is one of those who have not spoken; the oldest makes room for it."""
+        """Adds a silent client; if there are too many, the oldest one is closed."""
         if arrival in self._oldest:
             return
         same = self._waiting.get(arrival.host, {})
@@ -284,7 +284,7 @@ class Acceptor:
         connection.resume()
 
     def _speak_first(self, arrival: Arrival) -> None:
-        """The client says nothing: it may be waiting for us."""
+        """Accepts a client that sends nothing: it may be waiting for our OPEN."""
         if arrival in self._oldest and not arrival.rejected and arrival.connection.is_open:
             arrival.connection.pause()
             if arrival.timer is not None:
@@ -318,7 +318,7 @@ class Acceptor:
     # ends
 
     def leave(self, arrival: Arrival) -> None:
-        """It is none of those any more who have not spoken."""
+        """Removes the client from the silent ones."""
         if arrival.timer is not None:
             arrival.timer.cancel()
         self._oldest.pop(arrival, None)
@@ -328,7 +328,7 @@ class Acceptor:
             self._waiting.pop(arrival.host, None)
 
     def reject(self, arrival: Arrival, reason: str, text: str, farewell: bytes | None = None) -> None:
-        """Tells the client why, and closes. Meanwhile it counts as one that has not spoken."""
+        """Tells the client why it is refused, and closes. Until then it counts as silent."""
         self.refusals.note(reason, text, arrival.host, arrival.endpoint)
         if arrival.timer is not None:
             arrival.timer.cancel()

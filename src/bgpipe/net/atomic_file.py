@@ -84,7 +84,7 @@ class AtomicFile:
         return reached
 
     def flush(self) -> None:
-        """What was written can be read from the file, also if this process is killed."""
+        """Writes out what the compressor holds back, so that it is in the file even if this process is killed."""
         if self._compressor is not None:
             self._put(self._compressor.sync())
 
@@ -111,7 +111,7 @@ class AtomicFile:
         os.close(self._fd)
 
     def discard(self) -> None:
-        """Nothing was written, and nothing is to be left of it."""
+        """Removes a file to which nothing was written."""
         if self._fresh:
             os.unlink(self._target)
         if self._fd >= 0:
@@ -154,7 +154,7 @@ class AtomicFile:
         return kept
 
     def _cut(self) -> None:
-        """Takes off a write that did not reach its end."""
+        """Cuts off a write that was not completed."""
         if self._compression == "none":
             os.ftruncate(self._fd, self._end)
         elif self.in_place:

@@ -1,4 +1,4 @@
-"""How long to wait before another attempt."""
+"""Waits between attempts."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 
 
 class Closed(Exception):
-    """The other end doesn't want or have more."""
+    """The other end has closed the queue."""
 
 
 class BoundedQueue(Generic[Item]):

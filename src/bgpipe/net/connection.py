@@ -1,4 +1,4 @@
-"""One TCP connection of a BGP session: octets in, octets out, and a word when either side is full or gone."""
+"""One TCP connection of a BGP session, with callbacks for octets, for a full buffer and for its end."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def waiting(self) -> int:
-        """Octets that the peer has not taken yet."""
+        """Octets that the peer has not received yet."""
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     def write(self, octets: bytes) -> None:
@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
             self._transport.set_write_buffer_limits(high=octets)
 
     def pause(self) -> None:
-        """Reads no more, until `resume`."""
+        """Stops reading until `resume`."""
         if self._transport is not None and self._transport.is_reading():
             self._transport.pause_reading()
 
@@ -125,7 +125,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def paused(self) -> bool:
-        """Whether it is we who don't read."""
+        """Whether reading is paused by us."""
         return self._transport is not None and not self._transport.is_closing() and not self._transport.is_reading()
 
     async def close(self, timeout: float) -> None:
@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
         await self.closed.wait()
 
     def abort(self) -> None:
-        """Closes at once; what was not sent is lost."""
+        """Closes at once. Octets that were not sent are lost."""
         if self._transport is not None:
             self.unsent = self._transport.get_write_buffer_size()
             self._transport.abort()

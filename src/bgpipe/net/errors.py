@@ -1,4 +1,4 @@
-"""What goes wrong with files, URLs and connections, in one line for a person."""
+"""Texts for errors of files, URLs and connections."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class DamagedError(StreamError):
 
 
 def explain(error: OSError) -> str:
-    """What an OSError says, and what to do about it."""
+    """The text of an OSError, and what to do about it."""
     return ADVICE.get(error.errno or 0) or error.strerror or str(error) or type(error).__name__
 
 
 def explain_error(error: Exception) -> str:
-    """What went wrong, without the number that the operating system has for it."""
+    """The text of an error, without the number of the operating system."""
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

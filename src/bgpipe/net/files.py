@@ -1,4 +1,4 @@
-"""The front door to streams of octets: open_input and open_output."""
+"""Opens streams of octets: open_input and open_output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files one command line reads and writes: what reads its own output never ends."""
+"""The files that a command line reads and writes. A stage that read its own output would never end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An HTTP server for what operators and their programs want to see or say.
+"""An HTTP server for status pages, metrics and APIs.
 
 It runs in the event loop that also serves BGP sessions, so everything about it is bounded: a connection carries one
 request of MAX_REQUEST octets and lives REQUEST_TIMEOUT seconds at most, and MAX_CONNECTIONS are open at a time.
@@ -57,7 +57,7 @@ def parse_http_address(text: str) -> tuple[str, int]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect to that."""
+    """Whether only programs on this machine can connect to this address."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -183,7 +183,7 @@ class HttpServer:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Answer) -> web.StreamResponse:
-        """What holds for every request, also for one to nowhere."""
+        """Checks that apply to every request, also to an unknown path."""
         fields = request.headers.getall("Authorization", [])
         response: web.StreamResponse
         if len(fields) > 1:

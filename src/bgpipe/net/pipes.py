@@ -1,4 +1,4 @@
-"""Pipes: octets to who reads at the other end, octets from who writes there, and both by two of them or a socket."""
+"""Pipes, FIFOs and Unix sockets to another program, in one direction or both."""
 
 from __future__ import annotations
 
@@ -21,38 +21,39 @@ READ: Final = 1 << 18
 
 
 class Link(Protocol):
-    """A way to a partner and back."""
+    """A connection to another program, in both directions."""
 
     @property
     def waiting(self) -> int:
-        """Octets that it was given and has not taken yet."""
+        """Octets that were written and that the other program has not read yet."""
 
     @property
     def taken(self) -> int:
-        """Octets that it has taken so far, as far as can be known."""
+        """Octets that the other program has read so far, as far as can be known."""
 
     @property
     def tells_unread(self) -> bool:
         """Whether what is not `taken` after `close` was certainly not read, and will not be."""
 
     async def read(self) -> bytes:
-        """What comes next; b"" when no more will. Raises OSError."""
+        """Reads octets; b"" at the end. Raises OSError."""
 
     async def write(self, octets: bytes) -> None:
-        """Returns when all is taken. Raises OSError, which is BrokenPipeError if the partner takes no more."""
+        """Writes octets, and returns when all are taken. Raises OSError; BrokenPipeError if the other program reads no
+        more."""
 
     def end(self) -> None:
-        """No more will be written."""
+        """Says that no more octets will be written."""
 
     async def close(self, timeout: float) -> str:
         """Ends it, by force if it takes longer than so many seconds. Returns how it has failed, "" if it has not."""
 
     def abort(self) -> None:
-        """Ends it at once: a read that waits comes to its end."""
+        """Closes at once. A waiting read ends."""
 
 
 class PipeReader:
-    """The end of a pipe, or a socket, that is read. The file descriptor is ours from now on.
+    """The reading end of a pipe or socket. It owns the file descriptor.
 
     reads: how often there was something.
     """
@@ -95,7 +96,7 @@ class PipeReader:
 
 
 class PipeWriter:
-    """The end of a pipe, or a socket, that is written. The file descriptor is ours from now on."""
+    """The writing end of a pipe or socket. It owns the file descriptor."""
 
     def __init__(self, fd: int, unread: int = termios.FIONREAD) -> None:
         """unread: the request (ioctl) that asks how many octets nobody has read yet."""
@@ -266,7 +267,7 @@ class Fifos:
 
 
 class UnixSocket:
-    """A connection to who listens at a Unix stream socket."""
+    """A connection to a program that listens at a Unix stream socket."""
 
     tells_unread = False
 

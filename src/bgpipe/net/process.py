@@ -1,4 +1,4 @@
-"""Programs that run beside us: octets to their standard input, octets from their standard output."""
+"""Programs that bgpipe starts, connected by their standard input and output."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ class Process:
         return bool(done)
 
     async def _exit(self) -> None:
-        """Waits for its end. If somebody whom it has started still holds its output, and is silent, that ends too."""
+        """Waits for the end of the program. A silent process that still holds its output is ended too."""
         await self._process.wait()
         if self._stdout is not None:
             self._look_behind_later(self._stdout.reads)

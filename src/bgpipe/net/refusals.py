@@ -1,4 +1,4 @@
-"""Refused clients in the log: each kind is told, and a flood of them doesn't flood the log."""
+"""Logs refused clients at a bounded rate, and counts all of them."""
 
 from __future__ import annotations
 

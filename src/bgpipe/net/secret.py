@@ -1,4 +1,4 @@
-"""Secrets that options name: keys and passwords, which nobody else is to see."""
+"""Keys and passwords that options give or name."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ def read_secret(text: str, environment: Mapping[str, str] = os.environ) -> tuple
 
 
 def without_secrets(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment for programs that we start, which have no use for our keys and passwords."""
+    """The environment for programs that bgpipe starts, without the variables that hold keys and passwords."""
     return {name: value for name, value in environment.items() if name not in _named and not _OURS.fullmatch(name)}

@@ -1,4 +1,4 @@
-"""What waits for a partner, and parts of blocks."""
+"""The queue of messages for another program, and parts of blocks."""
 
 from __future__ import annotations
 

@@ -193,13 +193,13 @@ async def listen(host: str, port: int, options: TcpOptions, queue: int = 128) ->
 
 
 def explain_failure(error: OSError) -> str:
-    """Why there is no connection; asyncio itself says only that the call has failed."""
+    """Why connecting has failed; asyncio itself says only that it has."""
     text = error.strerror or str(error) or "the connection was closed"
     return os.strerror(error.errno or 0) if text.startswith("Connect call failed") else text
 
 
 def tune(connection: socket.socket, options: TcpOptions) -> None:
-    """What a connected socket needs besides: no delay, keepalives, room in the kernel."""
+    """Sets options of a connected socket: no delay, keepalives, buffer sizes."""
     connection.setblocking(False)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if options.keepalive > 0:
@@ -240,7 +240,7 @@ def _new_socket(family: int) -> socket.socket:
 
 
 def _prepare(made: socket.socket, options: TcpOptions) -> None:
-    """What must be set before bind, connect or listen."""
+    """Sets the options that must be set before bind, connect or listen."""
     v6 = made.family == socket.AF_INET6
     if options.md5:
         set_option(made, "--md5", lambda: set_md5(made, options.md5))

@@ -36,7 +36,7 @@ def server_context(*, cert: str, key: str = "", ca: str = "") -> ssl.SSLContext:
 
 
 def explain_tls(error: Exception) -> str:
-    """Why a handshake has failed, in words."""
+    """A text for a failed TLS handshake."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"TLS: certificate verify failed: {error.verify_message}"
     if isinstance(error, ssl.SSLError) and error.reason:
@@ -57,7 +57,7 @@ class AlertTap:
         self._alert = b""
 
     def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, **settings: Any) -> ssl.SSLObject:
-        """What asyncio calls."""
+        """Called by asyncio."""
         made = self._context.wrap_bio(incoming, outgoing, **settings)
         shake_hands = made.do_handshake
 

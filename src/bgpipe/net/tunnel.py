@@ -210,14 +210,14 @@ class TunnelLink:
                     await self._wake.wait()
 
     async def _watch(self) -> None:
-        """Shows the other side that we are there, and returns when it has shown nothing for too long."""
+        """Sends signs of life, and returns when none has come from the other side for too long."""
         while self._tasks.loop.time() - self._heard < min(SILENCE, self._patience / 2):
             self._acknowledging = True
             self._wake.set()
             await asyncio.sleep(min(HEARTBEAT, self._patience / 8))
 
     def give_up(self, why: str) -> None:
-        """The stream can't go on."""
+        """Ends the stream, because it can't go on."""
         if not self.over:
             self.failed = why
             self._finish()

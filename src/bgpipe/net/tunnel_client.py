@@ -1,4 +1,4 @@
-"""The side of a tunnel that calls, and calls again when a connection is lost."""
+"""The side of a tunnel that connects, and connects again when the connection is lost."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class TunnelClient:
         return link
 
     async def _redial(self, link: TunnelLink) -> ClientConnection | None:
-        """Another connection for a stream. Raises StreamBroken."""
+        """Makes another connection for a stream. Raises StreamBroken."""
         if not self._retries:
             raise StreamBroken("the connection is lost (--retry would make another one)")
         received = str(link.stream.received)

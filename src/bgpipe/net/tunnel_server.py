@@ -1,4 +1,4 @@
-"""The side of a tunnel that is called: one client at a time, and one session for each client that stays."""
+"""The server side of a tunnel: one client at a time, and one session for each client."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class TunnelServer(WebSocketListener):
         self._left = asyncio.Event()
 
     async def next(self) -> Partner:
-        """The client whose session begins; one that came before is waited for no more."""
+        """Waits for the client whose session begins. A client before it can no longer come back."""
         await self._arrived.wait()
         self._arrived.clear()
         assert self._link is not None
         return self._link
 
     def release(self, link: object) -> None:
-        """The session is over: another client may come."""
+        """The session has ended: another client may connect."""
         if self._link is link:
             self._link = None
             self._arrived.clear()
@@ -110,7 +110,7 @@ class TunnelServer(WebSocketListener):
             await connection.close(TRY_AGAIN, "another client has a session")
 
     async def _serve(self, connection: ServerConnection, name: str, received: str) -> None:
-        """A client that is a bgpipe, as long as this connection lasts."""
+        """Serves a bgpipe as client, as long as this connection lasts."""
         link = self._link
         if link is None:
             self._link = link = TunnelLink(name, patience=self.patience, tasks=self.tasks)

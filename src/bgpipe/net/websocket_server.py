@@ -50,7 +50,7 @@ class _Seat:
 
 
 class WebSocketListener:
-    """Listens, and judges who may connect. Those who inherit say what becomes of the connections."""
+    """Listens, and decides which clients may connect. Subclasses use the connections."""
 
     def __init__(self) -> None:
         self.on_refused: Callable[[str, str], object] = lambda remote, reason: None
@@ -116,7 +116,7 @@ class WebSocketListener:
             connection.transport.abort()
 
     async def _handle(self, connection: ServerConnection) -> None:
-        """Returns when a client may go."""
+        """Serves a client; returns when its connection may be closed."""
         raise NotImplementedError
 
     def _select(self, connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
@@ -195,11 +195,11 @@ class WebSocketServer(WebSocketListener):
         self.abort()
 
     async def someone(self) -> None:
-        """Returns when there is a client."""
+        """Waits until there is a client."""
         await self._someone.wait()
 
     async def nobody(self) -> None:
-        """Returns when there is no client."""
+        """Waits until there is no client."""
         while self._seats:
             self._room.clear()
             await self._room.wait()
@@ -225,7 +225,7 @@ class WebSocketServer(WebSocketListener):
         await self.tasks.close()
 
     async def _handle(self, connection: ServerConnection) -> None:
-        """A client's stay."""
+        """Serves a client from its connection to its end."""
         from websockets.exceptions import ConnectionClosed
 
         seat = _Seat(connection)
@@ -412,5 +412,5 @@ class SharedServer:
         return ""
 
     def abort(self) -> None:
-        """None of the clients takes anything."""
+        """Drops all clients at once."""
         self._server.abort()

@@ -1,1 +1,1 @@
-"""The pipeline: two lines that messages travel, the stages along them, events, and the life of it all. No waiting."""
+"""The pipeline: two lines, the stages on them, events, and the life cycle. Nothing here waits."""

@@ -1,4 +1,4 @@
-"""What a stage registers to be called with the messages and blocks that pass it on a line."""
+"""Callbacks: what a stage registers for the messages and blocks on its lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OnBlock = Callable[[Block], "Block | list[Item] | None"]
 
 
 class Callback:
-    """What a stage does with the messages that come by; see Stage.watch."""
+    """A callback of a stage for messages; see Stage.watch."""
 
     __slots__ = (
         "bucket",
@@ -60,7 +60,7 @@ class Callback:
         """further on the line: callbacks of stages that may end the input while a block is under way here"""
 
     def shut(self) -> None:
-        """Drops all that comes from now on, whatever its type, and whether or not it matches --if."""
+        """From now on, drops every message, whatever its type, and whether or not it matches --if."""
         self.conditions, self.types, self.bucket = [], None, None
         self.passive = False
         self.on_message = lambda message: False
@@ -80,7 +80,7 @@ class Callback:
             self.conditions = [*conditions, type_filter(self.types)]
 
     def pass_block(self, block: Block) -> Block | list[Item] | None:
-        """What is left of a block after this callback, which can work on blocks."""
+        """The rest of a block after this callback, which can work on blocks."""
         assert self.on_block is not None
         if not self.passive:
             return self.on_block(block)

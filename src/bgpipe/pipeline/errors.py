@@ -1,4 +1,4 @@
-"""What can be wrong with a pipeline, told in one line to the person who wrote it."""
+"""Errors of command lines, pipelines and stages; each text is one line."""
 
 from __future__ import annotations
 

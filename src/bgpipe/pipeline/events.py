@@ -1,4 +1,4 @@
-"""Events: what happens, by name, and who wants to know.
+"""Events by name, and their handlers.
 
 A name is `<source>/<WHAT>`: `bgpfix/pipe.` and PARSE, OPEN, EOR, ... for the pipeline itself, the stage's name and
 START, STOP, ... for a stage.
@@ -63,7 +63,7 @@ Handler = Callable[[Event], object]
 
 
 class Bus:
-    """Takes events to their handlers, at once, in the order of subscription.
+    """Calls the handlers of events at once, in the order of subscription.
 
     on_error: called with the owner of a handler that raises, and the exception; the other handlers still hear.
     """
@@ -79,7 +79,7 @@ class Bus:
             self._handlers.setdefault(name, []).append((handler, owner))
 
     def wanted(self, name: str) -> bool:
-        """Whether anybody would hear."""
+        """Whether there is a handler for this event."""
         return bool(self._handlers.get(name) or self._handlers.get(ANY))
 
     def emit(self, event: Event) -> None:

@@ -1,4 +1,4 @@
-"""A pipeline in words: who sees which messages, in which order."""
+"""The text of --explain: which stages get which messages, in which order."""
 
 from __future__ import annotations
 

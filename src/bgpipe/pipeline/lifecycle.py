@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 
 class StageState(Enum):
-    """Where a stage is in its life."""
+    """The state of a stage in its life cycle."""
 
     WAITING = "waiting"
     """for an event that --wait names"""
@@ -28,7 +28,7 @@ class StageState(Enum):
 
 
 class Kind(Enum):
-    """How a stage takes part in what enters the lines."""
+    """How a stage makes messages."""
 
     SOURCE = "source"
     """it makes messages, and keeps the pipeline going"""
@@ -41,7 +41,7 @@ class Kind(Enum):
 
 
 class Cause(Enum):
-    """Why nothing more is let in, before all that there is was through."""
+    """Why the input was ended early."""
 
     END_INPUT = "stopped"
     """somebody has seen enough, such as `head`"""
@@ -51,7 +51,7 @@ class Cause(Enum):
 
 
 class Record(NamedTuple):
-    """What one stage is doing."""
+    """What a stage is doing at the moment."""
 
     kind: Kind
     state: StageState

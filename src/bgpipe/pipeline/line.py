@@ -1,4 +1,4 @@
-"""The two lines that messages travel, and the ways into them.
+"""The two lines that messages travel, and their inputs.
 
 Messages go one by one or in blocks. A block stays whole through the callbacks that can work on blocks; before the
 first that cannot, it is opened into messages.
@@ -29,7 +29,7 @@ ACCEPT: Final = 4
 
 
 class Line:
-    """One direction: what enters it at its inputs passes the callbacks of the stages and leaves it at the end."""
+    """One direction. Messages enter it at its inputs, pass the callbacks of the stages, and leave it at the end."""
 
     def __init__(self, direction: str) -> None:
         self.direction = direction
@@ -73,7 +73,7 @@ class Feed:
         return wait
 
     def end(self) -> None:
-        """What is not through by now is cut off."""
+        """Drops the items that have not left the lines."""
         if self._running:  # a stage that met a message has asked for it: the input is shut, which ends it
             return
         self._travel.close()
@@ -499,7 +499,7 @@ class Input:
                 raise
 
     def _travel_items(self, items: list[Item], line: Line, start: int) -> Iterator[float]:
-        """Takes what a block has become past the callbacks from number `start` on."""
+        """Takes the items that a block was replaced with past the callbacks from number `start` on."""
         chain = self.chains[line.direction]
         behind, left = self._behind, _count(items)
         for item in items:
@@ -523,7 +523,7 @@ def _count(left: Block | list[Item] | None) -> int:
 
 
 def inherit(message: Message, old: Message) -> Message:
-    """A message in the place of another one, from which it has what it doesn't say itself."""
+    """Gives a message that replaces another one the properties that it does not set itself."""
     message.direction = old.direction
     message.seq = message.seq or old.seq
     message.verdict |= old.verdict & FLAG_TOLD

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 
 class Log(Protocol):
-    """Where the pipeline and its stages write for people: a text, and fields."""
+    """The log of the pipeline and its stages: a text and fields."""
 
     def debug(self, text: str, /, **fields: Any) -> None: ...
     def info(self, text: str, /, **fields: Any) -> None: ...
@@ -15,7 +15,7 @@ class Log(Protocol):
 
 
 class NullLog:
-    """A log that nobody reads."""
+    """A log that drops everything."""
 
     def debug(self, text: str, /, **fields: Any) -> None: ...
     def info(self, text: str, /, **fields: Any) -> None: ...

@@ -1,4 +1,4 @@
-"""What can be counted of pipelines, in Prometheus' text format.
+"""The metrics of pipelines, in Prometheus' text format.
 
 Nothing is done here while messages flow: those who handle them count in plain integers, where that costs nothing. When
 somebody asks, `measure` goes round and adds up. So the numbers of all sessions of a process come together, and those of
@@ -75,14 +75,14 @@ class Histogram:
 
 
 class Metrics:
-    """Numbers by name and labels. Those whose names end in `_total` only grow; the others are of the moment."""
+    """Numbers by name and labels. Those whose names end in `_total` only grow; the others are gauges."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, dict[Labels, float]] = {}
         self._histograms: dict[str, dict[Labels, Histogram]] = {}
 
     def add(self, name: str, value: float, **labels: str) -> None:
-        """Adds to the number of this name with these labels."""
+        """Adds `value` to the number with this name and these labels."""
         numbers = self._numbers.setdefault(name, {})
         key = tuple(labels.items())
         numbers[key] = numbers.get(key, 0) + value
@@ -92,7 +92,7 @@ class Metrics:
         histograms.setdefault(tuple(labels.items()), Histogram()).add(histogram)
 
     def add_lasting(self, other: Metrics) -> None:
-        """Adds what `other` has that outlives a session: all but the numbers of the moment."""
+        """Adds the numbers of `other` that stay after a session: all but the gauges."""
         for name, numbers in other._numbers.items():
             if name.endswith("_total"):
                 for labels, value in numbers.items():
@@ -102,11 +102,11 @@ class Metrics:
                 self.add_histogram(name, histogram, **dict(labels))
 
     def get(self, name: str, **labels: str) -> float:
-        """One number, 0 if nobody has added to it."""
+        """The value of one number; 0 if it was never added to."""
         return self._numbers.get(name, {}).get(tuple(labels.items()), 0)
 
     def text(self) -> str:
-        """All of it in the text format 0.0.4 of Prometheus."""
+        """All numbers in the text format 0.0.4 of Prometheus."""
         lines: list[str] = []
         for name, numbers in sorted(self._numbers.items()):
             lines += _head(name, "counter" if name.endswith("_total") else "gauge")

@@ -107,14 +107,14 @@ class Pipeline:
     # building
 
     def add(self, stage: Stage, *, index: int, hidden: bool = False) -> None:
-        """The next stage to the right; a hidden one is no member of the row, and sees what all others leave."""
+        """Adds a stage at the right. A hidden one is not part of the row, and gets what leaves the row."""
         stage.pipeline = self
         stage.index = index
         stage.hidden = hidden
         self.stages.append(stage)
 
     def want(self, names: Iterable[str]) -> None:
-        """Somebody asks for these events: where single messages tell of them, blocks are opened."""
+        """Says that these events are wanted. If only single messages tell of them, blocks are opened."""
         names = set(names)
         self._asked |= names
         if events.SESSION_EVENTS.intersection(names) or events.ANY in names:
@@ -128,7 +128,7 @@ class Pipeline:
     # events
 
     def unknown_events(self) -> list[str]:
-        """Names that somebody asks for, and that nobody here would ever tell; each with what it may have meant."""
+        """Event names that options ask for and no stage emits, each with the name that may be meant."""
         known = {events.ANY, *events.PIPE_EVENTS}
         for stage in self.stages:
             known.update(f"{stage.name}/{what}" for what in (*events.STAGE_EVENTS, *stage.own_events))
@@ -145,7 +145,7 @@ class Pipeline:
         stage: str = "",
         notification: Notification | None = None,
     ) -> None:
-        """Tells an event to all who want it. Those stages that it starts are prepared together."""
+        """Emits an event. The stages that it starts are prepared together."""
         self.events[name] += 1
         if not self.bus.wanted(name):
             return

@@ -9,7 +9,7 @@ OnError = Callable[[Exception], object]
 
 
 class Timer(Protocol):
-    """A call that is still to come."""
+    """A scheduled call."""
 
     def cancel(self) -> None: ...
 

@@ -144,6 +144,6 @@ def run_command(pipeline: Pipeline, make: Make, options: GlobalOptions, log: Bin
 
 
 def exit_at_once(reason: str) -> NoReturn:
-    """What --kill does: nothing is finished, nothing flushed."""
+    """Ends the process at once, for --kill. No output is completed or flushed."""
     sys.stderr.flush()
     os._exit(1)
