@@ -1,4 +1,4 @@
-"""The pipeline itself: stages between a left and a right end, two lines, and who starts and stops when.
+"""The pipeline: stages between a left and a right end, two lines, and the life cycle of stages.
 
 Nothing here waits. What must be awaited (prepare, run, stop of stages) is handed out to a runner, which tells the
 pipeline how it went; see runtime/runner.py.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def now() -> int:
-    """Microseconds since 1970 (UTC), in whole milliseconds: JSON shows no more of a live message."""
+    """Microseconds since 1970 (UTC), rounded to milliseconds, which is what JSON shows of a live message."""
     return time.time_ns() // 1_000_000 * 1000
 
 
@@ -170,7 +170,7 @@ class Pipeline:
             self.on_change()
 
     def malformed(self, message: Message, error: Exception, *more: str) -> None:
-        """Counts and tells, as the event PARSE, that a message can't be decoded in full; see Verdicts."""
+        """Counts a message that can't be decoded in full, and emits the event PARSE; see Verdicts."""
         self.malformed_messages += 1
         self.emit(events.PARSE, message=message, error=error, values=more)
 
@@ -197,7 +197,7 @@ class Pipeline:
                 self._guard(stage, call)
 
     def when_released(self, call: Callable[[], None], stage: Stage | None = None) -> None:
-        """Calls once, when a line is held no more; at once if none is."""
+        """Calls the function once, when no line is held; at once if none is."""
         if any(self.holds.values()) or self.full:
             self._released.append((stage, call))
         else:
@@ -207,7 +207,7 @@ class Pipeline:
 
     @property
     def originates_session(self) -> bool:
-        """Whether there is such a stage."""
+        """Whether a stage of the pipeline originates the session (a speaker)."""
         return any(stage.originates_session for stage in self.stages)
 
     @property
@@ -216,14 +216,14 @@ class Pipeline:
         return any(inlet.session for stage in self.stages for inlet in stage.inputs)
 
     def session_up(self) -> None:
-        """UPDATEs can be sent."""
+        """Called when UPDATEs can be sent."""
         self._speaking = True
         waiting, self._when_up = self._when_up, []
         for call in waiting:
             self._guard(None, call)
 
     def when_up(self, call: Callable[[], None]) -> None:
-        """Calls once, when UPDATEs can be sent; at once where no stage here is to say so."""
+        """Calls the function once, when UPDATEs can be sent; at once if the pipeline has no speaker."""
         if self._speaking or not self.originates_session:
             call()
         else:
@@ -235,13 +235,13 @@ class Pipeline:
         self.emit(events.START)
 
     def wake(self, stage: Stage) -> None:
-        """An event that the stage has waited for is on its way: it is prepared with the others that wait for that."""
+        """Starts a stage whose event has come. It is prepared together with the others that wait for the event."""
         if self._states[stage] is StageState.WAITING and self.cause is None:
             self._states[stage] = StageState.STARTING
             self._starting.append(stage)
 
     def take_due(self) -> list[Stage] | None:
-        """Stages to be prepared, one after the other as listed; then tell `started`."""
+        """The stages to prepare, in this order. The runner then calls `started`."""
         if not self._due:
             return None
         return sorted(self._due.popleft(), key=lambda stage: (not stage.hidden, stage.index), reverse=True)
@@ -253,7 +253,7 @@ class Pipeline:
         self.emit(f"{stage.name}/READY", stage=str(stage))
 
     def started(self, stages: list[Stage]) -> None:
-        """All stages of a batch are prepared: their callbacks are on, and they are to be run."""
+        """Called when all stages of a batch are prepared. Their callbacks are switched on, and they are to be run."""
         for stage in stages:
             if self._states[stage] is StageState.STARTING:
                 self._states[stage] = StageState.RUNNING
@@ -264,7 +264,7 @@ class Pipeline:
         self.release()
 
     def drain(self, stage: Stage) -> None:
-        """A transformer gets no more messages: it gives what it still has, and then its run returns."""
+        """Drains a transformer: it gets no more messages, makes its last ones, and its `run` returns."""
         self._states[stage] = StageState.DRAINING
         stage.drain()
 
@@ -295,14 +295,14 @@ class Pipeline:
             self.on_change()
 
     def finish_input(self, stage: Stage) -> None:
-        """The run of a stage that makes messages has returned."""
+        """Called when the `run` of a stage that makes messages has returned."""
         for inlet in stage.inputs:
             inlet.shut()
         if stage.inputs and (not stage.callbacks or self._states[stage] is StageState.DRAINING):
             self.end(stage)
 
     def take_ended(self) -> Stage | None:
-        """A stage that is to be stopped, and of whose messages none is under way; then tell `stopped`."""
+        """A stage to stop, with no messages on their way. The runner then calls `stopped`."""
         for stage in self._ended:
             if not any(inlet.busy for inlet in stage.inputs):
                 self._ended.remove(stage)
@@ -324,29 +324,29 @@ class Pipeline:
 
     @property
     def stopping(self) -> bool:
-        """Whether nothing more is let in: an end of a session is no surprise any more."""
+        """Whether the input has ended, so that the end of a session is expected."""
         return self.cause is not None or self.finishing
 
     @property
     def failed(self) -> bool:
-        """Whether a stage can't go on."""
+        """Whether a stage has failed."""
         return not all(isinstance(error, DamagedInput) for error in self.errors)
 
     @property
     def error(self) -> StageError | None:
-        """What it is told as the result: the first failure, or else the first damage; None if all is well."""
+        """The result: the first failure, else the first damage; None if there is none."""
         failures = [error for error in self.errors if not isinstance(error, DamagedInput)]
         return next(iter(failures or self.errors), None)
 
     @property
     def outcome(self) -> str:
-        """Why it stops or has stopped, in one word."""
+        """Why the pipeline stops or has stopped, in one word."""
         if self.error is not None:
             return self.error.reason
         return "stopped" if self.cause is not None else "finished"
 
     def records(self) -> list[Record]:
-        """What each stage is doing, in the order of the command line."""
+        """The records of all stages, in the order of the command line."""
         return [
             Record(
                 stage.kind,
@@ -358,7 +358,7 @@ class Pipeline:
         ]
 
     def step(self) -> Action:
-        """What is to be done now. A stage whose turn to be drained it is hears so."""
+        """The next step at the end of the pipeline. If a stage is to be drained now, it is."""
         if self._due:
             return Action.WAIT
         makers = [stage for stage in self.stages if stage.kind is not Kind.TRANSFORMER]
@@ -369,7 +369,7 @@ class Pipeline:
         return action
 
     def end_input(self, cause: Cause = Cause.END_INPUT) -> None:
-        """Lets nothing more in. What is under way takes its time; programs are drained when it is through."""
+        """Ends the input. Messages on their way take their time; then programs are drained."""
         if self.cause is not None:
             return
         self.cause = cause
@@ -383,11 +383,12 @@ class Pipeline:
         self.on_change()
 
     def stop(self) -> None:
-        """Ends as a signal does: nothing more is let in, and what is under way gets some seconds."""
+        """Ends the pipeline as a signal does: the input ends, and messages on their way get some seconds."""
         self.end_input(Cause.SIGNAL)
 
     def fail(self, error: StageError) -> None:
-        """A stage can't go on: the pipeline ends, and the first of such errors is its result. Peers hear at once.
+        """Called when a stage has failed. The pipeline ends, the first such error is its result, and peers get a
+        NOTIFICATION at once.
 
         Damaged input ends nothing: what else there is to read is read.
         """
@@ -404,7 +405,7 @@ class Pipeline:
         self.on_change()
 
     def give_up(self) -> int:
-        """The time for what is under way is over: it is cut off. Returns how many messages are lost by that."""
+        """Drops the messages on their way, when their time is over. Returns how many are lost."""
         lost = 0
         for stage in self.stages:
             if self._states[stage] in (StageState.RUNNING, StageState.DRAINING, StageState.STOPPING):
@@ -426,11 +427,11 @@ class Pipeline:
             self.end(stage)
 
     def idle(self) -> list[Stage]:
-        """Stages that were never started: what they waited for did not happen."""
+        """Stages that were never started, because their event did not happen."""
         return [stage for stage, state in self._states.items() if state is StageState.WAITING]
 
     def unfed_stages(self) -> list[Stage]:
-        """Stages that look at messages in a direction in which nobody makes any."""
+        """Stages that work in a direction in which no stage makes messages."""
 
         def is_fed(stage: Stage) -> bool:
             others = (inlet for other in self.stages if other is not stage for inlet in other.inputs)
@@ -446,7 +447,7 @@ class Pipeline:
                 stage.flush()
 
     def kill(self, reason: str, event: Event | None = None) -> None:
-        """Ends the process at once; of many sessions in one, only this one. The first reason counts.
+        """Ends the process at once, or only this session if there are many. The first reason counts.
 
         event: the one that is the reason. If it has a NOTIFICATION, the peers hear of the end before.
         """
@@ -467,7 +468,7 @@ class Pipeline:
         self.fail(failure(owner or "event handler", error))
 
     def _guard(self, stage: Stage | None, call: Callable[[], object]) -> object:
-        """Calls what belongs to a stage; if that fails, the pipeline fails, and names the stage."""
+        """Calls a function of a stage. If it raises, the pipeline fails with an error that names the stage."""
         try:
             return call()
         except Exception as error:

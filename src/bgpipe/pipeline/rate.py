@@ -1,4 +1,4 @@
-"""A limit of messages per second."""
+"""Limits the rate of messages."""
 
 from __future__ import annotations
 

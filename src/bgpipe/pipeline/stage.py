@@ -46,7 +46,7 @@ API: Final = 1
 
 
 class ListenSpec(NamedTuple):
-    """A stage that waits for many peers, each of whom gets a pipeline of its own.
+    """How a stage accepts many peers, each with a pipeline of its own.
 
     most: how many may have sessions at the same time, 0 for any number. again: one after the other. damp: whether a
     peer whose sessions fail must stay away for a while. open: gives the acceptor (net.acceptor), which listens;
@@ -215,7 +215,7 @@ class Stage(Options):
         return 0
 
     def input_ended(self) -> None:
-        """Nothing more is let into the pipeline. Only what is under way may still come to the stage."""
+        """Called when the input of the pipeline has ended. Only messages on their way may still reach the stage."""
 
     def end_session(self) -> None:
         """Called when the pipeline has failed. A stage that has a peer sends it a NOTIFICATION at once."""
@@ -284,7 +284,7 @@ class Stage(Options):
 
     @cached_property
     def tasks(self) -> Any:
-        """A scope (bgpipe.tasks.Tasks) for what it has made, which ends with the session. Errors are this stage's."""
+        """A scope (bgpipe.tasks.Tasks) that ends with the session. Errors in it are errors of this stage."""
         return self.pipeline.tasks.child(self.on_failure)
 
     def shut(self) -> None:
@@ -413,7 +413,7 @@ SECRET_PARAMETER: Final = r"(?i)([?&][^=&#]*(?:token|secret|passw|key|auth|sig)[
 
 
 def hide(word: str, secrets: Collection[str]) -> str:
-    """A word of the command line with `***` for a secret, and for name, password and tokens in a URL."""
+    """A word of the command line with `***` in place of a secret, and of user, password and tokens in a URL."""
     for secret in secrets:
         if word == secret or word.endswith(f"={secret}"):
             return word.removesuffix(secret) + "***"

@@ -1,4 +1,4 @@
-"""What the messages of a session tell about it, as events: both sides alive, the session established, End-of-RIB."""
+"""Emits events of a session from its messages: both sides alive, session established, End-of-RIB."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _END_OF_RIB: Final = 11
 
 
 class _Side:
-    """Which events one line has had. open, alive, update: when last, in seconds since 1970, 0 for never."""
+    """The events that one line has had. open, alive, update: the last time, in seconds since 1970; 0 for never."""
 
     def __init__(self) -> None:
         self.open = 0
@@ -48,7 +48,7 @@ class Tracker:
         """when it was, in microseconds since 1970"""
 
     def follow(self, facts: Facts) -> None:
-        """Goes by the facts of this connection to a peer, and of others that were named before."""
+        """Uses the facts of this connection too, besides those given before."""
         self._peers.append(facts)
 
     @property
@@ -62,7 +62,7 @@ class Tracker:
         return min(facts.hold_time for facts in self.facts)
 
     def see(self, message: Message) -> None:
-        """Looks at a message that leaves a line."""
+        """Handles a message that leaves a line."""
         side = self._sides[message.direction]
         second = message.time // 1_000_000
         if message.type_code == UPDATE:
@@ -84,7 +84,7 @@ class Tracker:
             self._tell(events.OPEN, message, second)
 
     def see_block(self, block: Block, direction: str) -> None:
-        """Looks at a block of a live session, in which there is nothing but UPDATEs that are no End-of-RIB."""
+        """Handles a block of a live session; it has only UPDATEs that are not End-of-RIB."""
         side = self._sides[direction]
         second = block.time // 1_000_000
         if second > side.update:

@@ -1,4 +1,5 @@
-"""Whether messages are malformed (wire/validation.py): asked once for each, carried by it or by its block's index.
+"""Verdicts: whether a message is malformed (wire/validation.py). It is found once, and stored in the message or in the
+index of its block.
 
 A line asks before the first stage that decodes, so that all that reaches it is counted, whatever the stage then does.
 """
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 SMALL: Final = 512
 """Octets of the longest body whose verdict is remembered: archives repeat bodies, and long ones take much memory."""
 MAX_RETURNING: Final = 16384
-"""Malformed messages that are known again when a program gives them back."""
+"""The number of malformed messages that are recognized when a program sends them back."""
 
 _check: Any = accel.frame.check if accel.AVAILABLE else None
 
 
 class Verdicts:
-    """Gives messages their verdict, and tells of malformed ones, as the event PARSE, once for each."""
+    """Finds the verdicts of messages, and emits the event PARSE once for each malformed message."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
@@ -68,7 +69,7 @@ class Verdicts:
             self.tell(message, errors[0], *map(str, errors[1:]))
 
     def tell(self, message: Message, error: Exception, *more: str) -> None:
-        """A message is malformed."""
+        """Reports a malformed message."""
         if message.verdict & FLAG_TOLD:
             return
         message.verdict |= FLAG_CHECKED | FLAG_MALFORMED | FLAG_TOLD
@@ -87,7 +88,7 @@ def _find_errors(message: Message) -> list[WireError]:
 
 @lru_cache(maxsize=8192)
 def _is_sound(body: bytes, context: WireContext) -> bool:
-    """What `malformed` says, remembered: without accel it takes long, and archives repeat the same bodies."""
+    """The result of `malformed`, cached: without accel it takes long, and archives repeat bodies."""
     from ..wire.update import Update
 
     return not _malformed()(Update.decode(body, context))
@@ -95,7 +96,7 @@ def _is_sound(body: bytes, context: WireContext) -> bool:
 
 @lru_cache(maxsize=1)
 def _malformed() -> Callable[[Update], list[WireError]]:
-    """Imported when the first UPDATE is judged: start-up does not pay for it."""
+    """Imports the check when the first UPDATE is judged, so that programs start faster."""
     from ..wire.validation import malformed
 
     return malformed

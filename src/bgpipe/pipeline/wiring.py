@@ -1,4 +1,4 @@
-"""How the stages of a command line are put together: directions, the order on each line, what starts and stops them."""
+"""Connects the stages of a command line: directions, the order on each line, and events that start and stop them."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _directions(pipeline: Pipeline, stage: Stage, row: list[Stage], only_hidden_
 
 
 def _subscribe(pipeline: Pipeline, stage: Stage, row: list[Stage]) -> None:
-    """Lets events start and stop a stage, as --wait and --stop say."""
+    """Connects the events of --wait and --stop with a stage."""
     start = expand_all(stage.wait_for, ("START",))
     stop = expand_all(stage.stop_on, ("STOP",))
     stage.handled_events = [*start, *stop]

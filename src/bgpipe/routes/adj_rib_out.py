@@ -1,4 +1,4 @@
-"""What a speaker has announced to its peer, so that it can announce it again (ROUTE-REFRESH, RFC 2918).
+"""The routes that a speaker has announced to its peer, to announce them again (ROUTE-REFRESH, RFC 2918).
 
 UPDATEs are kept as they passed, and looked into when somebody asks, or when they are many: most peers never ask.
 """
@@ -28,7 +28,7 @@ _FLOWSPEC: Final = 133
 
 
 class Route(NamedTuple):
-    """What is said of a prefix.
+    """The path attributes and the next hop of a prefix.
 
     attributes: the octets of all path attributes but MP_REACH_NLRI. hop: length and octets of the next hop there, and
     the reserved octet; None where the prefix was in the NLRI field. context: how all of it is to be read.
@@ -69,7 +69,7 @@ class AdjRibOut:
         return bool(self._passed) or any(self.routes.values())
 
     def add(self, item: Message | Block) -> None:
-        """Something has passed to the peer."""
+        """Adds an UPDATE that was sent to the peer."""
         if isinstance(item, Block):
             self._octets += len(item.octets)
             self._passed.append(iter(item))
@@ -79,11 +79,11 @@ class AdjRibOut:
 
     @property
     def full(self) -> bool:
-        """Whether so much has passed that it should be looked into."""
+        """Whether enough UPDATEs wait to be digested."""
         return self._octets > MAX_PASSED
 
     def digest(self, count: int = DIGEST_UPDATES) -> bool:
-        """Looks into at most so many UPDATEs; whether there are more."""
+        """Digests at most so many UPDATEs. Returns whether more are waiting."""
         while self._passed:
             for message in self._passed[0]:
                 self._take(message)
@@ -135,7 +135,7 @@ _Announced = list[tuple[Family, list[bytes], Route]]
 
 
 def _changes(update: Update) -> tuple[_Withdrawn, _Announced]:
-    """What an UPDATE withdraws, and what it announces. Raises WireError."""
+    """The prefixes that an UPDATE withdraws, and those that it announces. Raises WireError."""
     context = update.context
     withdrawn_routes, section, nlri = update.parts()
     withdrawn: _Withdrawn = []

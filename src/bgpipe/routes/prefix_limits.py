@@ -1,4 +1,4 @@
-"""How many routes there are: tables of what is announced, and which announcements are over a limit.
+"""Counts routes: tables of announced routes, and the announcements that are over a limit.
 
 Of a prefix there is something to say where it is shorter or longer than wanted, where it would be one too many, or
 where a limit comes near by it. What is said is a sum of SHORT ... TOTAL below; in the octet to the left of these are
@@ -99,7 +99,7 @@ class Table(Protocol):
 
 
 class Total:
-    """How many routes all tables have that share this."""
+    """The number of routes in all tables that share this total."""
 
     count = 0
 

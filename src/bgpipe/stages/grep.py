@@ -72,7 +72,7 @@ class Grep(Consuming):
         )
 
     def on_block(self, block: Block) -> Block:
-        """What is left of a block whose messages nobody has to see: their events are counted together."""
+        """The rest of a block of which no message is needed singly; its events are counted together."""
         choose = self.filter.narrow if self.narrow else self.filter.select
         left = choose(block, self.keeps_matches) if not self.keep else block
         if self.event_match or self.event_fail:

@@ -237,7 +237,7 @@ class Limit(Consuming):
             self.event(NAMES[what], message, str(prefix), origin, *limits, notification=notification)
 
     def _tell_near(self, message: Message, limit: int, prefix: Prefix) -> None:
-        """A limit has come near: of the session, of all, of an origin AS or a block."""
+        """Reports that a limit is nearly reached: of the session, of all sessions, of an origin AS or of a block."""
         most = self._limits[limit]
         count = most - most // 4
         if limit in (SESSION, TOTAL):

@@ -20,7 +20,7 @@ from ..wire.notification import CEASE, CONNECTION_REJECTED, HOLD_TIMER_EXPIRED, 
 from .base.peer import PeerStage
 
 SHARED_ADDRESSES: Final = frozenset(map(ipaddress.ip_address, ("127.0.0.1", "::1")))
-"""Where more than one speaker may be."""
+"""Addresses at which there may be several speakers."""
 SPEAK_AFTER: Final = 0.05
 """Seconds after which an active speaker sends its OPEN to a peer that has sent none. Routers send theirs at once, and
 who scans ports is gone by then."""
@@ -107,7 +107,7 @@ class Listen(PeerStage):
         return acceptor
 
     def _objection(self, host: str) -> str:
-        """A router that we call must not call us: it would be connected with itself."""
+        """Refuses a router that this command line calls: it would be connected with itself."""
         address = ipaddress.ip_address(host.partition("%")[0])
         if address in self.called_addresses() and address not in SHARED_ADDRESSES:
             return "connect calls this router, so it must be passive towards us (or --allow only the other one)"

@@ -1,4 +1,4 @@
-"""The way round a stage, for messages that it has taken and then does not work on."""
+"""The bypass of a stage, for messages that it has taken and does not work on."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Bypass(Input):
         return callback.stage.hidden or (theirs > ours if direction == "R" else theirs < ours)
 
     def take(self, items: Iterable[Item]) -> None:
-        """Lets them go on, in order, as soon as the lines take them."""
+        """Passes them on in order, as soon as the lines accept them."""
         self._items.extend(items)
         if not self.blocked and self._feeding is None:
             self._feeding = self.feed(self._next())
@@ -52,7 +52,7 @@ class Bypass(Input):
         return self.blocked or self._feeding is not None
 
     def block(self) -> None:
-        """What is taken from now on waits for `unblock`."""
+        """From now on, messages wait for `unblock`."""
         self.blocked = True
 
     def unblock(self) -> None:
@@ -69,7 +69,7 @@ class Bypass(Input):
         return lost
 
     def say(self, message: Message) -> None:
-        """A message of our own, which waits for nobody."""
+        """Sends a message of our own without waiting."""
         self.put(message)
         self.pipeline.flush()
 

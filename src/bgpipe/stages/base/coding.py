@@ -1,4 +1,4 @@
-"""Formats in stages: octets to messages, messages to octets, and what there is to say about those that don't work."""
+"""Formats in stages: decoding, encoding, and reports of messages that can't be decoded or encoded."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Reading(Producing):
     """pieces of the input that could not be read"""
 
     def choose_types(self, types: Collection[int] | None) -> None:
-        """Called once: which types of messages are taken of the input, None for all."""
+        """Called once: the message types that are read; None for all."""
         self.types = types
         self.select = type_filter(types) if types is not None else None
         self.plain = not (types is not None or self.no_seq or self.no_time or self.no_tags)
@@ -59,7 +59,7 @@ class Reading(Producing):
         await feed(self.pipeline, inlet, self.choose_items(inlet, items))
 
     def choose_items(self, inlet: Input, items: Iterable[Item]) -> Iterable[Item]:
-        """What of the decoded items is fed, and as what."""
+        """Which of the decoded items are fed."""
         return items if self.plain else self._prepared(items)
 
     def on_note(self, text: str) -> None:
@@ -83,7 +83,7 @@ class Reading(Producing):
             raise DamagedInput(f"{self}: {', '.join(found)} (--pardon takes that for a success)")
 
     def _prepared(self, items: Iterable[Item]) -> Iterator[Item]:
-        """What --type, --skip and --no-... make of the items."""
+        """Applies --type, --skip, --no-seq, --no-time and --no-tags to the items."""
         for item in items:
             if isinstance(item, Message):
                 if self.types is None or item.type_code in self.types:
@@ -130,7 +130,7 @@ class Writing(Consuming):
             raise ConfigError(str(error)) from None
 
     def make_encoder(self, found: Format, on_report: OnReport) -> Encoder:
-        """An encoder that tells of messages that it can't write, instead of raising."""
+        """An encoder that reports messages that it can't write, instead of raising."""
         return found.open_encoder(EncoderOptions(on_report, self.dialect))
 
     def on_report(self, message: Message, error: Exception) -> None:

@@ -1,4 +1,5 @@
-"""Stages with a partner outside, to whom messages go in a format, and who gives back what goes on in their place.
+"""Stages whose messages go to another program (the partner) in a format. The messages that the partner sends back go
+on instead.
 
 What waits for the partner is bounded in octets: when there is more, those who send wait. In a live session it is
 bounded in time as well, and no KEEPALIVE is lost in the partner: see StallWatchdog.
@@ -32,12 +33,12 @@ from .types import chosen_types
 from .watchdog import StallWatchdog
 
 HIGH_WATER: Final = 4 << 20
-"""Octets that wait for the partner before the senders have to wait."""
+"""If more octets wait for the partner, the senders have to wait."""
 LOW_WATER: Final = HIGH_WATER // 2
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that a partner gets to end."""
 SESSION: Final = (OPEN, NOTIFICATION, KEEPALIVE)
-"""Messages without which there is no session: they are not dropped, whoever is dead."""
+"""Message types that keep a session alive: they are never dropped."""
 
 
 class ExternalFilter(LinkAttempts, PartnerInput, Writing):
@@ -85,15 +86,15 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
 
     @property
     def half_closed(self) -> bool:
-        """Whether it is all right that a partner takes no more."""
+        """Whether the partner may stop reading without an error."""
         return False
 
     def tell_loss(self, failed: str) -> None:
-        """The link is lost, and that does not end the pipeline."""
+        """Called when the link is lost and the pipeline goes on."""
         self.pipeline.log.warning(failed, stage=str(self), on_exit=self.on_exit)
 
     def on_link_end(self, link: Link, failed: str) -> None:
-        """The partner is gone."""
+        """Called when the partner has gone."""
 
     def status(self) -> dict[str, Any]:
         """missed: messages that the partner should have had, since it was there last."""
@@ -212,7 +213,7 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
         await self._over.wait()
 
     def drain(self) -> None:
-        """What comes from now on passes by, behind the last of what the partner gives."""
+        """From now on, messages pass by, after the last message of the partner."""
         self._draining = True
         if self.bypass is not None:
             self.bypass.block()
@@ -254,7 +255,7 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
             self._release()
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
-        """Nothing more comes from the partner."""
+        """Called when nothing more comes from the partner."""
         self._taking = False
         if not task.cancelled() and (error := task.exception()) is not None:
             self.pipeline.fail(failure(self, error) if isinstance(error, Exception) else StageError(str(error)))
@@ -297,7 +298,7 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
         return rest(block, chosen)
 
     def _take_block(self, block: Block) -> Block | None:
-        """What goes on of a block."""
+        """Takes a block; returns the part that goes on."""
         if not self._taking or self._draining:
             return block if self._go_without(block) else None
         if not self.format_.says_context:
@@ -322,7 +323,7 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
             self.pipeline.release(self.watched, self)
 
     async def _write(self, link: Link) -> None:
-        """Gives the partner what waits for it. Raises OSError."""
+        """Writes the waiting messages to the partner. Raises OSError."""
         while True:
             while not self._queue:
                 if self._draining:
@@ -339,7 +340,7 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
     # with the partner, and without
 
     async def _keep(self) -> None:
-        """Has a partner as long as one can be had. Raises StageError."""
+        """Keeps a link to a partner as long as there can be one. Raises StageError."""
         attempt = 1 if self.link is None else 0
         while True:
             if self.link is None and not await self._connect(attempt):
@@ -417,7 +418,7 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
         return failed
 
     def _on_link(self) -> None:
-        """There is a partner, perhaps again."""
+        """Called when there is a link to a partner."""
         self._tell_missed()
         for message in self._opens.values():
             if not self._queue.holds(message):
@@ -434,7 +435,7 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
         self._lost = 0
 
     def _go_without(self, item: Item) -> bool:
-        """Whether what the partner should have had goes on at once."""
+        """Whether messages for the partner go on at once."""
         if not self._draining:
             self._lost += 1 if isinstance(item, Message) else len(item)
         if self.bypass is None:
@@ -447,7 +448,7 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
         return True
 
     def _passes(self, item: Item) -> bool:
-        """Whether --on-exit lets it go on."""
+        """Whether --on-exit lets the message pass."""
         return self._draining or self._survives(item)
 
     def _survives(self, item: Item) -> bool:
@@ -456,14 +457,14 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
         return self.on_exit in ("pass", "restart") or session
 
     def _wait_for_link(self) -> None:
-        """There is no partner."""
+        """Called while there is no partner."""
         if self.watchdog is not None:
             self.watchdog.on_change()
         if not self.only_read and not (self.waits and self.retries):
             self._give_up()
 
     def _give_up(self) -> None:
-        """Nothing waits for the partner any more, until there is another."""
+        """Lets waiting messages pass, until there is another partner."""
         self._taking = False
         self._gave_up = True
         opens = [message for message in self._opens.values() if not self._queue.holds(message)]

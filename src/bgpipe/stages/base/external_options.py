@@ -1,4 +1,4 @@
-"""The options that exec, pipe and websocket have in common."""
+"""The common options of exec, pipe and websocket."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .coding import FORMAT_SWITCHES
 
 
 class ExternalOptions(Stage):
-    """What is given to a partner outside, in which form, and what happens when it is gone."""
+    """Options: which messages go to the partner, in which format, and what happens when it is gone."""
 
     format = Option(
         TEXT, "json", "format of the messages, for sending and receiving", metavar="FORMAT", switches=FORMAT_SWITCHES

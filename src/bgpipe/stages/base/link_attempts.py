@@ -1,4 +1,4 @@
-"""How a stage gets a link to its partner, and another one when that is lost."""
+"""Makes a link to the partner of a stage, and another one when it is lost."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class LinkAttempts(ExternalOptions):
 
     @property
     def most_attempts(self) -> int:
-        """How often a link is tried in vain, 0 for ever."""
+        """The most failed attempts in a row; 0 for no limit."""
         return 0
 
     def delay(self, attempt: int) -> float:
@@ -80,7 +80,7 @@ class LinkAttempts(ExternalOptions):
             await self._wake.wait()
 
     def _tell_attempt(self, error: OSError, attempt: int) -> None:
-        """An attempt to get a link has failed. Raises StageError where it was the last."""
+        """Reports a failed attempt. Raises StageError if it was the last one."""
         if self.most_attempts and attempt >= self.most_attempts:
             raise StageError(f"{self}: {explain_error(error)}")
         self.pipeline.log.warning(explain_error(error), stage=str(self), attempt=attempt)

@@ -1,4 +1,4 @@
-"""How much of a partner's octets is worked on in one go: other sessions have their turn in time, whatever is sent."""
+"""Limits how many octets of a partner are decoded in one go, so that other sessions get their turn in time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a partner outside gives: octets of a format, which become messages that enter the lines behind the stage."""
+"""Reads octets from a partner, decodes them, and puts the messages into the lines after the stage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .watchdog import StallWatchdog
 
 
 class PartnerInput(ExternalOptions, Reading):
-    """Reads what comes over the link."""
+    """Reads from the link to a partner."""
 
     inlet: Input
     format_: Format
@@ -33,7 +33,7 @@ class PartnerInput(ExternalOptions, Reading):
     _gave_up: bool
 
     async def _read(self, link: Link) -> None:
-        """Takes what the partner gives, until it gives no more. Raises OSError, StageError."""
+        """Reads from the partner until its end. Raises OSError, StageError."""
         decoder = None if self.only_write else self.new_decoder()
         while octets := await link.read():
             if decoder is not None:
@@ -52,7 +52,7 @@ class PartnerInput(ExternalOptions, Reading):
         return decoder
 
     def _attune(self, decoder: Decoder) -> None:
-        """Where messages don't say how they are to be read: as those that have gone out last in their direction."""
+        """Decodes messages without a context of their own like the last ones that were sent in their direction."""
         if not self.format_.says_context:
             decoder.context = self._contexts.get(self.inlet.default, decoder.context)
 

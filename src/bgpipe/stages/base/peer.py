@@ -1,4 +1,4 @@
-"""Stages that hold a connection to a peer: what `connect` and `listen` have in common.
+"""The common part of `connect` and `listen`: stages that hold a connection to a peer.
 
 Such a stage is an end of the pipeline. What its peer sends enters one line there; what leaves the other line there is
 sent to it.
@@ -132,7 +132,7 @@ class PeerStage(PeerOptions):
             self.send(item)
 
     def _addresses(self, connection: Connection) -> dict[str, str]:
-        """What other stages may want to know, such as R_REMOTE."""
+        """Publishes the addresses of the connection for other stages, such as R_REMOTE."""
         values: dict[str, str] = {}
         for name, address in (("LOCAL", connection.local), ("REMOTE", connection.remote)):
             host, _, port = address.rpartition(":")
@@ -199,7 +199,7 @@ class PeerStage(PeerOptions):
         )
 
     def _losses(self) -> dict[str, Any]:
-        """What came too late, and what was not sent, for the log."""
+        """Numbers of lost messages for the log."""
         losses: dict[str, Any] = {}
         if self.incoming.ignored:
             losses["ignored_octets"] = self.incoming.ignored
@@ -318,7 +318,7 @@ class PeerStage(PeerOptions):
                     yield verdict.item
 
     def _on_malformed(self, verdict: Verdict, source: Stage, inlet: Input) -> None:
-        """Tells of a malformed UPDATE that `source` has let in, or would have."""
+        """Reports a malformed UPDATE from `source`."""
         found = verdict.message
         assert found is not None
         inlet.number(found)  # what is told of it must not be taken for another message
@@ -358,7 +358,7 @@ class PeerStage(PeerOptions):
             self.pipeline.log.warning(f"malformed UPDATE: {what}", stage=str(source), error=str(error))
 
     def refuse(self, fault: WireError) -> None:
-        """What the peer sent ends the session: it is told why."""
+        """Ends the session because of something that the peer has sent; the peer gets a NOTIFICATION."""
         self.send(Message(message.NOTIFICATION, Notification.of(fault).encode()))
         self._end("refused", "us", f"{fault}: sent {Notification.of(fault)}")
 
@@ -372,7 +372,7 @@ class PeerStage(PeerOptions):
             self._end("closed", "peer", "connection closed by the peer")
 
     def _end(self, cause: str, side: Side, text: str) -> None:
-        """The connection is of no more use: the session is over."""
+        """Called when the connection has ended, and the session with it."""
         first = self.facts.first_notification
         if first is not None and first.side == "peer":
             cause, side, text = "notification", "peer", f"peer sent {first.notification}"
@@ -402,7 +402,7 @@ class PeerStage(PeerOptions):
     # to the peer
 
     def send(self, item: Item) -> None:
-        """Takes what leaves the line. It is sent with all else that leaves in the same turn."""
+        """Takes an item that leaves the line. It is sent together with all others of the same turn of the loop."""
         if self.connection is None:
             self._pending.append(item)
             if len(self._pending) >= MAX_PENDING:
@@ -430,7 +430,7 @@ class PeerStage(PeerOptions):
         self._out.append(octets)
 
     def _tell_left_out(self, filtered: FamilyFilter) -> None:
-        """Tells, once for each family, that its routes are not sent."""
+        """Logs, once for each family, that its routes are not sent."""
         self.drops["family"] = filtered.left_out.total()
         for family in filtered.left_out.keys() - self._families_told:
             self._families_told.add(family)
@@ -438,7 +438,7 @@ class PeerStage(PeerOptions):
             self.pipeline.log.warning(text, stage=str(self), family=str(family))
 
     def _tell_unsent(self) -> None:
-        """Tells of UPDATEs that could not be written for the peer."""
+        """Reports UPDATEs that could not be encoded for the peer."""
         for sent in self.codec.unsent:
             what = "its routes are withdrawn instead" if sent.withdrawn else "it is left out"
             self.drops["unsendable"] += 1

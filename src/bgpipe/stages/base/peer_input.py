@@ -1,4 +1,4 @@
-"""The way of octets from a connection into the lines, with the waiting that full lines and limits of rate want."""
+"""Takes octets from a connection into the lines, and waits for full lines and limits of rate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LAST_WORD_TIMEOUT: Final = 3.0
 
 
 class PeerInput:
-    """Feeds what the peer of a stage sends.
+    """Feeds the messages of a peer.
 
     A line that is full makes the peer wait: nothing more is read. A limit of rate does so only after MAX_AHEAD octets,
     so that a NOTIFICATION behind many UPDATEs is seen. It takes the place of what waits after LAST_WORD_TIMEOUT, or
@@ -54,7 +54,7 @@ class PeerInput:
 
     @property
     def holds_back(self) -> bool:
-        """Whether something that the peer has sent waits for us, so that its silence says nothing."""
+        """Whether messages of the peer wait for us. Then its silence does not mean that it is dead."""
         connection = self._stage.connection
         return self._limited or (connection is not None and connection.paused)
 

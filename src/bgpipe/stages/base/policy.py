@@ -1,4 +1,4 @@
-"""Python files that decide about messages: loading them, calling them, and saying where they are wrong."""
+"""Policies: loading and calling Python files, and reporting errors in them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Policy:
 
 
 def ask(hook: Callable[[Any], Any], message: Message) -> Answer:
-    """What a function decides about a message, as `Policy.call`. Raises whatever it raises, and TypeError."""
+    """The decision of a function about a message, as `Policy.call`. Raises what the function raises, and TypeError."""
     answer = hook(message)
     if answer is None or answer is True or answer is message:
         return True

@@ -1,4 +1,4 @@
-"""A stage that stands for the router at an end of a live session: a tunnel, or a program that is a speaker.
+"""Stages that take the place of a router at an end of a live session: a tunnel, or a program that is a speaker.
 
 What is lost there, nobody sends again: BGP relies on its transport. So both sides of the session end with it.
 """

@@ -1,4 +1,4 @@
-"""Stages that write messages in a format: what `stdout` and `write` have in common."""
+"""The common part of `stdout` and `write`: stages that write messages in a format."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_KEPT: Final = 1 << 18
 
 
 class Sink(Writing):
-    """Copies the messages that come by to an output, which the subclass opens.
+    """Copies messages to an output, which the subclass opens.
 
     A full output lets all wait who send to it. Only two routers can't wait for ever: when one of them would have to
     hear something, or the output has taken nothing for --stall-timeout, it misses messages until it takes more.
@@ -204,7 +204,7 @@ class Sink(Writing):
             self.pipeline.log.warning(text, stage=str(self))
 
     async def _in_time(self, writing: Awaitable[None]) -> None:
-        """After a signal there is little time. What was not written then is lost."""
+        """Waits for the output, after a signal only for a short time. Octets that are not written by then are lost."""
         try:
             await writing
         except asyncio.CancelledError:
@@ -275,7 +275,7 @@ class Sink(Writing):
             self._release()
 
     def on_error(self, error: Exception) -> None:
-        """The output takes no more. A live session goes on without it: its routers need no archive."""
+        """Called when writing fails. A live session goes on without the output."""
         failure = StageError(f"{self}: {explain_error(error)}")
         reader_gone = isinstance(error, BrokenPipeError)
         if self._live:

@@ -1,4 +1,4 @@
-"""Stages that read messages in a format from a stream: what `stdin` and `read` have in common."""
+"""The common part of `stdin` and `read`: stages that read messages in a format from a stream."""
 
 from __future__ import annotations
 

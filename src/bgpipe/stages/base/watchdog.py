@@ -1,4 +1,4 @@
-"""A live session must not die of a stage that waits for somebody: what is done when that takes too long.
+"""Detects a stalled partner or output, so that a live session does not end because a stage waits for it.
 
 Two things can go wrong. The partner may make no progress: it takes nothing of what waits for it, or it has got an OPEN
 or a KEEPALIVE and gives nothing back. Then it is stalled, and its stage is told. And a KEEPALIVE may be with a partner
@@ -19,7 +19,7 @@ from ...pipeline.pipeline import Pipeline
 from ...pipeline.scope import Timer
 
 STEPS: Final = 6
-"""How often one looks within the shortest time that counts."""
+"""The number of checks within the shortest time that matters."""
 LEAST_HOLD_TIME: Final = 3.0
 """Seconds (RFC 4271 section 4.2); the session's may not be known yet."""
 
@@ -74,7 +74,7 @@ class StallWatchdog:
         self._timer: Timer | None = None
 
     def begin(self) -> None:
-        """Something waits for the partner."""
+        """Called when something waits for the partner."""
         if self._timer is None:
             self._progress = self._looked = self._loop.time()
             self._timer = self._stage.call_later(self._step, self._look)
@@ -98,7 +98,7 @@ class StallWatchdog:
             self._asked = 0.0
 
     def on_change(self) -> None:
-        """There is another partner, or none, which has been given nothing yet."""
+        """Called when there is another partner, or none."""
         self._asked = 0.0
 
     def restart(self) -> None:
