@@ -24,7 +24,7 @@ OnError = Callable[[Exception], object]
 
 
 class Timer:
-    """A call that is still to come. `cancel` may be called at any time, also twice."""
+    """A scheduled call. `cancel` may be called at any time, also twice."""
 
     __slots__ = ("_function", "_handle", "_on_error", "_owner", "name")
 

@@ -1,4 +1,4 @@
-"""From words or records to a pipeline that can run, and running it from Python."""
+"""Makes pipelines from words or records, and runs them from Python."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def compose(
 
 
 def split(text: str) -> list[str]:
-    """The words of a text, as a shell has them. Raises UsageError."""
+    """Splits a text into words, as a shell does. Raises UsageError."""
     import shlex
 
     try:

@@ -1,4 +1,4 @@
-"""From what is asked for to a pipeline that is attached and ready to run."""
+"""Makes an attached pipeline from a specification."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def parse_capabilities(text: str) -> tuple[Capability, ...]:
 
 
 def log_event(pipeline: Pipeline) -> Callable[[Event], None]:
-    """A handler that logs an event, and of malformed messages the first ones."""
+    """A handler that logs events; of malformed messages only the first ones."""
     malformed = 0
 
     def handle(event: Event) -> None:

@@ -1,4 +1,4 @@
-"""Stages as values of Python or YAML, in place of words.
+"""Stages as Python or YAML values instead of words.
 
 A record is one of these:
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .spec import PipelineSpec
 
 FOR_COMMANDS: Final = ("version", "explain", "log", "log-format")
-"""Options that mean something to the command alone."""
+"""Options that only the command has."""
 
 
 @dataclass(frozen=True, slots=True)

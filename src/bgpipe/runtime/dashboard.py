@@ -1,4 +1,4 @@
-"""The page at `/`: what goes on, for a person. One file, nothing loaded from elsewhere, no script."""
+"""The page at `/` for browsers. It is one file without scripts, and loads nothing."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def page(overview: Overview) -> str:
 
 
 class Link(str):
-    """A cell that leads somewhere."""
+    """A table cell with a link."""
 
 
 def _session(session: dict[str, Any]) -> Sequence[str]:

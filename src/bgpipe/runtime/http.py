@@ -1,4 +1,4 @@
-"""The options --http, and what is behind them: the paths that bgpipe answers to."""
+"""The HTTP server of --http: its options and paths."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .status import Overview
 from .unexpected import Unexpected
 
 TICK: Final = 0.1
-"""Seconds between two looks at how late the event loop is."""
+"""Seconds between two measurements of the lag of the event loop."""
 
 
 class StatusServer:
@@ -69,7 +69,7 @@ class StatusServer:
         self._tasks.spawn("watch the event loop", self._watch_loop())
 
     def stopping(self) -> None:
-        """A signal has come: no longer ready."""
+        """Called after the first signal: /readyz is 503 from now on."""
         self._overview.stopping = True
 
     async def close(self) -> None:

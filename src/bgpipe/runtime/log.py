@@ -28,13 +28,13 @@ _COLOURS: Final = {"debug": "\x1b[2m", "info": "\x1b[32m", "warn": "\x1b[33m", "
 
 
 class BindableLog(Log, Protocol):
-    """A log of which each session has its own, that says on every line which it is."""
+    """A log that can be bound to fields, such as the number of a session."""
 
     def bind(self, **fields: Any) -> BindableLog: ...
 
 
 class StderrLog:
-    """Writes what is of `level` and above, as "text" or "json".
+    """Writes lines of `level` and above, as "text" or "json".
 
     Who reads it may be slow or gone, which must neither hold up nor end a session: lines that standard error does not
     take are dropped, and counted.
@@ -63,7 +63,7 @@ class StderrLog:
         self._write("error", text, fields)
 
     def bind(self, **fields: Any) -> StderrLog:
-        """A log that says these fields on every line."""
+        """A log with these fields on every line."""
         bound = StderrLog(self.level, now=self._now, bound=self._bound | fields)
         bound.format = self.format
         return bound
@@ -111,7 +111,7 @@ class StderrLog:
 
 
 def _has_room(size: int) -> bool:
-    """Whether standard error takes so many octets now."""
+    """Whether standard error can take so many octets now without blocking."""
     try:
         poll = select.poll()
         poll.register(sys.stderr, select.POLLOUT)
@@ -134,7 +134,7 @@ def _traceback(error: BaseException | None) -> str:
 
 
 def format_field(value: object) -> str:
-    """A value as it is where that is one word, else in quotation marks; an object as JSON."""
+    """The text of a field: a single word as it is, other text in quotation marks, an object as JSON."""
     if isinstance(value, dict):
         import json
 
@@ -147,5 +147,5 @@ def format_field(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """Control characters escaped: what peers and files say must not move the cursor."""
+    """Escapes control characters, so that text of peers and files can't move the cursor."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

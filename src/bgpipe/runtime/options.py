@@ -8,7 +8,7 @@ LEVELS = ("trace", "debug", "info", "warn", "error", "fatal", "panic", "disabled
 
 
 class GlobalOptions(Options):
-    """What is said of the whole pipeline."""
+    """The options before the first stage."""
 
     version = Option(FLAG, False, "show the version, and whether the compiled part is there", short="v", env=False)
     explain = Option(

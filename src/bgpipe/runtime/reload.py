@@ -1,4 +1,4 @@
-"""SIGHUP: what was read from files is read anew, and nothing ends.
+"""SIGHUP: files are read again, and nothing ends.
 
 Whoever has read something that may change registers a function with `on_reload`; `run` has the signal handler from the
 first moment to the last. Each part reloads for itself: where that fails, it keeps what it had, and says so.
@@ -16,19 +16,19 @@ _reloads: WeakKeyDictionary[asyncio.AbstractEventLoop, list[Callable[[], None]]]
 
 
 def on_reload(reload: Callable[[], None]) -> None:
-    """Calls `reload` at each SIGHUP, in the event loop, from now on."""
+    """From now on, calls `reload` in the event loop at each SIGHUP."""
     _reloads.setdefault(asyncio.get_running_loop(), []).append(reload)
 
 
 def off_reload(reload: Callable[[], None]) -> None:
-    """Calls it no more."""
+    """Stops calling `reload`."""
     reloads = _reloads.get(asyncio.get_running_loop(), [])
     if reload in reloads:
         reloads.remove(reload)
 
 
 def reload_all(log: Log) -> None:
-    """What SIGHUP does."""
+    """Called at SIGHUP."""
     reloads = _reloads.get(asyncio.get_running_loop(), []).copy()
     if not reloads:
         log.info("SIGHUP: there is nothing to reload")

@@ -9,9 +9,9 @@ from ..pipeline.pipeline import Pipeline
 from ..pipeline.stage import Progress
 
 REFRESH = 0.25
-"""Seconds between two looks at the counts."""
+"""Seconds between two updates of the progress."""
 QUIET = 1.0
-"""Seconds until progress is shown: who is done sooner needs none."""
+"""Progress is shown only after this many seconds."""
 
 
 def progress(pipeline: Pipeline) -> list[Progress]:
@@ -20,7 +20,7 @@ def progress(pipeline: Pipeline) -> list[Progress]:
 
 
 def summary(pipeline: Pipeline, seconds: float) -> dict[str, str]:
-    """Records, messages, skipped by kind, damaged: of all sources together."""
+    """Numbers of records, messages, skipped records by kind, and damaged ones, of all sources together."""
     counts = progress(pipeline)
     kinds: dict[str, int] = {}
     for count in counts:
@@ -78,6 +78,6 @@ async def show_progress(pipeline: Pipeline) -> None:
 
 
 def wants_progress(pipeline: Pipeline) -> bool:
-    """Whether there is a terminal to show progress on, on which we don't print messages too."""
+    """Whether there is a terminal for progress, to which no messages are printed."""
     prints = any(stage.uses == "stdout" for stage in pipeline.stages)
     return sys.stderr.isatty() and not (prints and sys.stdout.isatty())

@@ -83,7 +83,7 @@ class PipelineService:
         self._runner.interrupt()
 
     def end_input(self) -> None:
-        """Lets nothing more in; what is under way takes its time."""
+        """Ends the input. Messages on their way take their time."""
         self._runner.end_input()
 
     def reload(self) -> None:

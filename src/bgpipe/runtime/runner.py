@@ -1,4 +1,4 @@
-"""Runs a pipeline under asyncio: awaits what its stages have to prepare, to run and to stop, and owns the deadlines."""
+"""Runs a pipeline with asyncio: awaits `prepare`, `run` and `stop` of its stages, and owns the deadlines."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ..tasks import Tasks
 from ..wire.item import Item
 
 STOP_TIMEOUT: Final = 3.0
-"""Seconds that what is under way gets after a failure, and that all together gets after a signal."""
+"""Seconds for messages on their way after a failure, and for everything together after a signal."""
 MIN_STOP_TIMEOUT: Final = 0.25
-"""Seconds that each stage gets after a signal even if the others have used them up."""
+"""Seconds that each stage gets after a signal, even if the others have used all the time."""
 CONCLUDE_TIMEOUT: Final = 1.0
 """Seconds that each output gets to be closed, also if it could not be completed."""
 
 
 class Runner:
-    """One run of an attached pipeline."""
+    """Runs an attached pipeline once."""
 
     def __init__(self, pipeline: Pipeline, parent: Tasks | None = None) -> None:
         """parent: the tasks of the process."""
@@ -75,7 +75,7 @@ class Runner:
         self._on_change()
 
     def end_input(self) -> None:
-        """Lets nothing more in; what is under way takes its time."""
+        """Ends the input. Messages on their way take their time."""
         self.pipeline.end_input()
 
     def _on_error(self, error: Exception) -> None:
@@ -93,7 +93,7 @@ class Runner:
             self._stopping.set()
 
     async def _run_to_the_end(self) -> None:
-        """Returns when nothing is under way any more, or there is no time for it."""
+        """Waits until no message is on its way, or the time for that is over."""
         pipeline = self.pipeline
         while True:
             self._changed.clear()
@@ -112,7 +112,7 @@ class Runner:
                 return
 
     async def _change(self) -> bool:
-        """Waits for something to happen, as long as there is time; whether something has."""
+        """Waits for a change until the deadline. Returns whether there was one."""
         try:
             async with asyncio.timeout_at(self._deadline if self._deadline < math.inf else None):
                 await self._changed.wait()
@@ -192,7 +192,7 @@ class Runner:
 
 
 async def pause(pipeline: Pipeline, seconds: float) -> None:
-    """Waits as an Input's `feed` asks: so many seconds, or until the pipeline is released."""
+    """Waits for a Feed: so many seconds, or until the pipeline is released."""
     if seconds != math.inf:
         await asyncio.sleep(seconds)
         return
@@ -202,7 +202,7 @@ async def pause(pipeline: Pipeline, seconds: float) -> None:
 
 
 async def feed(pipeline: Pipeline, inlet: Input, items: Iterable[Item]) -> None:
-    """Lets items into the lines as these take them; returns when all are through, or nothing more is let in."""
+    """Feeds items into the lines. Returns when all are through, or when the input has ended."""
     feeding = inlet.feed(items)
     try:
         while (seconds := feeding.step()) is not None:
@@ -213,7 +213,7 @@ async def feed(pipeline: Pipeline, inlet: Input, items: Iterable[Item]) -> None:
 
 
 async def session_up(pipeline: Pipeline) -> None:
-    """Waits until UPDATEs can be sent: at once, unless a stage originates a session that is not up yet."""
+    """Waits until UPDATEs can be sent. It returns at once unless a stage originates a session that is not up yet."""
     up = asyncio.Event()
     pipeline.when_up(up.set)
     await up.wait()

@@ -33,7 +33,7 @@ from .status import peers
 
 
 class _Inside:
-    """A peer that was let in, and its session."""
+    """An accepted peer and its session."""
 
     def __init__(self, arrival: Arrival) -> None:
         self.arrival = arrival
@@ -41,16 +41,16 @@ class _Inside:
 
     @property
     def known(self) -> bool:
-        """Whether it has sent its OPEN."""
+        """Whether the peer has sent its OPEN."""
         return not self.arrival.silent
 
     @property
     def here(self) -> bool:
-        """Whether it is still connected, and nothing has ended its session."""
+        """Whether the peer is still connected, and its session has not ended."""
         return self.arrival.connection.is_open and (self.pipeline is None or not self.pipeline.stopping)
 
     def same_peer(self, other: Arrival) -> bool:
-        """Whether the other one comes from the same speaker, on the same way."""
+        """Whether the other peer is the same speaker, with the same addresses."""
         ours = self.arrival
         if ours.first is None or (ours.host, ours.local) != (other.host, other.local):
             return False
@@ -127,7 +127,7 @@ class Sessions:
             runner.interrupt()
 
     def end_input(self) -> None:
-        """Begins no more sessions, and lets nothing more into those that there are."""
+        """Starts no more sessions, and ends the input of those that run."""
         self.interrupted.set()
         for runner in self._runners:
             runner.end_input()
@@ -138,7 +138,7 @@ class Sessions:
             self.acceptor.measure(metrics)
 
     async def _repeat(self) -> None:
-        """The session again and again, until one ends by itself."""
+        """Runs the session again and again, until one ends by itself."""
         damping = Damping()
         while not self.interrupted.is_set():
             pipeline = self._next()
@@ -161,7 +161,7 @@ class Sessions:
                         await self.interrupted.wait()
 
     async def _serve(self, first: Stage) -> None:
-        """A session for each peer that comes."""
+        """Runs a session for each peer that connects."""
         spec = first.listens()
         assert spec is not None
         try:
@@ -188,7 +188,7 @@ class Sessions:
         self._log.debug("unexpected error", exc_info=error)
 
     def _on_arrival(self, acceptor: Acceptor, spec: ListenSpec, arrival: Arrival) -> None:
-        """A peer has sent its OPEN."""
+        """Called when a peer has sent its OPEN."""
         if self.interrupted.is_set():
             arrival.refuse("stopping", "we are stopping", say(Notification.shutdown()))
             return
@@ -208,7 +208,7 @@ class Sessions:
             task.add_done_callback(self._running.pop)
 
     async def _session(self, acceptor: Acceptor, inside: _Inside, before: set[asyncio.Task[None]]) -> None:
-        """One session, whose end is nobody else's. before: sessions that must have ended."""
+        """Runs one session; its end does not affect others. before: sessions that must have ended."""
         arrival = inside.arrival
 
         def on_stop(event: Event) -> None:
@@ -270,7 +270,7 @@ class Sessions:
 
 
 def session_fields(pipeline: Pipeline, seconds: float, error: StageError | None = None) -> dict[str, Any]:
-    """For the log: both peers with their AS numbers, how long the session was established, and who ended it and why."""
+    """Fields for the log: both peers with their AS numbers, how long the session was established, and its end."""
     fields: dict[str, Any] = {}
     if error is not None:
         fields["reason"] = error.reason

@@ -1,4 +1,4 @@
-"""What there is to see of the pipelines of this process, in words, JSON and metrics."""
+"""The state of the pipelines of this process, as text, JSON and metrics."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class Overview:
         self._clock = time.monotonic()
 
     def begin(self, pipeline: Pipeline) -> None:
-        """A pipeline begins to run."""
+        """Called when a pipeline starts to run."""
         self._active[pipeline.number] = pipeline, time.time()
         if ends(pipeline):
             self._totals.add("bgpipe_sessions_started_total", 1)
 
     def end(self, pipeline: Pipeline) -> None:
-        """It has ended; what it has counted stays in the totals."""
+        """Called when a pipeline has ended. Its counters stay in the totals."""
         _, begun = self._active.pop(pipeline.number)
         metrics = Metrics()
         measure(pipeline, metrics)
@@ -78,7 +78,7 @@ class Overview:
         return format_duration(seconds) if seconds else "0s"
 
     def why_not_ready(self) -> str:
-        """Why not all is up that should be; "" if it is."""
+        """Why /readyz is not ok; "" if it is."""
         if self.stopping:
             return "stopping"
         if self.many:
@@ -120,7 +120,7 @@ class Overview:
         return shown | {"malformed": pipeline.malformed_messages}
 
     def stage(self, slug: str) -> dict[str, Any] | None:
-        """What a stage says of itself; where there are many sessions, by their number. None if there is no such."""
+        """The status of a stage, by the number of the session if there are many; None if there is no such stage."""
         if slug not in slugs(self._first):
             return None
         told = {number: slugs(pipeline)[slug].status() for number, (pipeline, _) in self._active.items()}
@@ -167,7 +167,7 @@ class Overview:
 
 
 def peer_labels(pipeline: Pipeline) -> list[tuple[tuple[str, str], ...]]:
-    """For each end whose peer has sent its OPEN: side, address and AS number."""
+    """Side, address and AS number of each end whose peer has sent its OPEN."""
     found: list[tuple[tuple[str, str], ...]] = []
     for side, shown in peers(pipeline).items():
         if "peer" in shown and "remote" in shown:
@@ -182,14 +182,14 @@ def ends(pipeline: Pipeline) -> list[Stage]:
 
 
 def state(pipeline: Pipeline) -> str:
-    """How far its session is."""
+    """The state of the session: connecting, connected or established."""
     if pipeline.tracker.established:
         return "established"
     return "connected" if all(end.connected for end in ends(pipeline)) else "connecting"
 
 
 def peers(pipeline: Pipeline) -> dict[str, Any]:
-    """What its ends say, by side."""
+    """The state of its ends, by side."""
     shown = {}
     for end in ends(pipeline):
         status = end.status()

@@ -1,4 +1,4 @@
-"""Errors that nobody has foreseen, and warnings of libraries: they go to our log, not to standard error as they are.
+"""Unexpected errors, and warnings of libraries: they go to our log instead of standard error.
 
 Tasks, timers and threads have owners (tasks.py), so none of these should ever be called. What comes anyway is one line
 of the log, a few times a minute at most, and is counted for the metrics.
@@ -24,7 +24,7 @@ _LIBRARIES: Final = ("asyncio", "aiohttp", "websockets", "py.warnings")
 
 
 class Unexpected(logging.Handler):
-    """Takes what nobody has caught. count: so far."""
+    """Logs exceptions that nothing else has caught. count: how many so far."""
 
     def __init__(self, log: Log, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(logging.WARNING)
@@ -51,7 +51,7 @@ class Unexpected(logging.Handler):
         self.tell("destructor", arguments.exc_value, str(arguments.err_msg or ""))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """What a library logs."""
+        """Passes on a log record of a library."""
         error = record.exc_info[1] if record.exc_info else None
         self.tell(record.name, error, record.getMessage())
 

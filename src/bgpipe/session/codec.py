@@ -1,4 +1,4 @@
-"""One end of a session that passes through: octets of the peer in, messages out, and the other way round.
+"""The codec of one end of a session: octets of the peer to messages, and messages to octets for the peer.
 
 What comes from the peer is read by what the peer's OPEN and the OPEN that was sent to it agree on (see session.facts).
 What goes to the peer is written by the same, whatever it was read by. So the two ends of a proxied session may have
@@ -35,7 +35,7 @@ class Unsent(NamedTuple):
 
 
 class SessionCodec:
-    """Frames and reads what one peer sends, and writes what goes to it. Times are microseconds since 1970 (UTC).
+    """Decodes the messages of one peer, and encodes the messages for it. Times are microseconds since 1970 (UTC).
 
     facts: those of the connection to the peer, which the codec keeps up to date. fault: why nothing more can be read,
     None as long as all is well.
@@ -68,7 +68,7 @@ class SessionCodec:
     # from the peer
 
     def feed(self, octets: bytes, time: int) -> Iterator[Item]:
-        """The messages that `octets` complete. Stops at a header that can't be: see `fault`."""
+        """The messages that these octets complete. It stops at an invalid header: see `fault`."""
         octets = self._rest + octets if self._rest else octets
         pos, end = 0, len(octets)
         peer = self._peer_header()
@@ -123,7 +123,7 @@ class SessionCodec:
         return skipped
 
     def lost(self) -> int:
-        """Octets of a message that never came whole."""
+        """Octets of a message that was not received completely."""
         return len(self._rest)
 
     def _receive(self, type_code: int, body: bytes, time: int) -> Message:
@@ -135,7 +135,7 @@ class SessionCodec:
 
     @property
     def _limit(self) -> int:
-        """Octets of the longest message that the peer may send."""
+        """The longest message that the peer may send, in octets."""
         return MAX_EXTENDED_MESSAGE if self.facts.receiving.extended_message else MAX_MESSAGE
 
     def _block_flags(self) -> int | None:
@@ -147,7 +147,8 @@ class SessionCodec:
     # to the peer
 
     def encode(self, item: Item) -> bytes:
-        """What goes on the wire. An UPDATE that doesn't fit the peer is written anew, in several if need be.
+        """The octets of a message for the peer. An UPDATE from a session with other capabilities is encoded again, and
+        split if it is too long.
 
         Where that can't be done, the routes of the UPDATE are withdrawn instead, since the peer must not keep older
         ones, or it is left out if nobody can tell which routes these are; see `unsent`.

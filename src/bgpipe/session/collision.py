@@ -1,4 +1,4 @@
-"""Two connections with the same peer: which of them stays (RFC 4271 section 6.8)."""
+"""Connection collisions: which of two connections with the same peer stays (RFC 4271 section 6.8)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .fsm import State
 from .session import Session
 
 COLLISION_WINDOW: Final = 10.0
-"""Seconds after which an established session is no more given up for a new connection.
+"""An established session that is older than this many seconds does not end for a new connection.
 
 Within them, one side may have come to Established while the other has not. RFC 4271 lets an established session win
 always: then, with both connections opened at the same time, each side may close the one that the other side keeps.
@@ -28,7 +28,7 @@ def survivor(local_id: str, local_asn: int, remote_id: str, remote_asn: int) -> 
 
 
 def losers(new: Session, others: Iterable[Session], now: float) -> list[Session]:
-    """The sessions that have to go (`Session.collided`), now that `new` has the OPEN of its peer.
+    """The sessions that must end (`Session.collided`), when `new` has the OPEN of its peer.
 
     others: all other sessions that we have with anybody.
     """

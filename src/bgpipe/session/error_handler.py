@@ -1,4 +1,4 @@
-"""What is done about malformed UPDATEs of a live session, before a stage looks at them (RFC 7606)."""
+"""Treats malformed UPDATEs of a live session, before any stage gets them (RFC 7606)."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class ErrorHandler:
             yield Verdict(each)
 
     def _treat(self, message: Message, errors: list[WireError], external: bool) -> list[Message]:
-        """What goes on. Raises the WireError that ends the session."""
+        """The item that goes on. Raises WireError if the session must end."""
         reaction = strongest(errors)
         fatal = next((error for error in errors if error.reaction is Reaction.SESSION_RESET), None)
         if self.policy == "forward":
@@ -98,5 +98,5 @@ class ErrorHandler:
 
 
 def _treated(message: Message, body: bytes) -> Message:
-    """What goes on in a malformed message's place: it is well-formed now, and the event is told."""
+    """The message that goes on instead of a malformed one. It is marked as well-formed, and as reported."""
     return treatment.with_body(message, body, FLAG_CHECKED | FLAG_TOLD)

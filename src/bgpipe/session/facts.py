@@ -1,4 +1,4 @@
-"""What the messages on one connection tell about a session: the two OPENs, what they agree on, how it ended.
+"""The facts of a session from the messages on one connection: both OPENs, what they agree on, how it ended.
 
 There is one Facts for each connection to a peer. It is changed by what crosses that connection and by nothing else:
 SessionCodec calls `on_received` and `on_sent`, and whoever holds the connection calls `on_end`. All others ask it.
@@ -70,17 +70,17 @@ class Facts:
         """who has sent a KEEPALIVE"""
 
     def on_received(self, message: Message) -> None:
-        """The peer has sent this message."""
+        """Called with each message that the peer has sent."""
         if message.type_code in _TELLING:
             self._on_message(message, "peer")
 
     def on_sent(self, message: Message) -> None:
-        """The peer gets this message."""
+        """Called with each message that is sent to the peer."""
         if message.type_code in _TELLING:
             self._on_message(message, "us")
 
     def on_end(self, cause: str, side: Side, text: str) -> None:
-        """The connection ended; the first reason counts."""
+        """Called when the connection has ended. The first reason counts."""
         if self.end is None:
             self.end = End(cause, side, text)
 
@@ -146,7 +146,7 @@ class Facts:
 
 
 _TELLING: Final = frozenset((OPEN, KEEPALIVE, NOTIFICATION))
-"""Types of messages that facts follow from."""
+"""The message types that change the facts."""
 
 
 def decode_open(body: bytes) -> Open | None:

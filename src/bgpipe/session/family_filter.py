@@ -1,4 +1,4 @@
-"""What a speaker may send: routes of the families that both OPENs name (RFC 4760 section 8), and nothing of others."""
+"""Leaves out routes of families that not both OPENs name (RFC 4760 section 8)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class FamilyFilter:
         self.left_out: Counter[Family] = Counter()
 
     def select(self, item: Item) -> Iterator[Item]:
-        """What may be sent of `item`, in order: all of it before the agreement."""
+        """The parts of `item` that may be sent, in order; before both OPENs are known, all of it."""
         families = self.facts.families
         if not families:
             yield item

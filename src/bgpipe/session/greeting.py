@@ -1,4 +1,4 @@
-"""How a BGP peer that calls begins: with an OPEN. Before it, nobody knows who the caller is."""
+"""The first message of a BGP peer, its OPEN, for the acceptor."""
 
 from __future__ import annotations
 

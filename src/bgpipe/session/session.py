@@ -1,4 +1,4 @@
-"""One BGP session, without I/O: messages, faults and times in; messages and requests out.
+"""One BGP session without I/O. Messages, errors and times go in; messages and requests come out.
 
 The session never waits and never looks at a clock: every call says what time it is, in seconds on any clock that only
 goes forward, and `deadline` says when to call `tick` next.
@@ -34,7 +34,7 @@ _TIMEOUTS: Final = (4, 8)
 
 @dataclass(slots=True)
 class Settings:
-    """What a session says of itself and wants of its peer. All times in seconds.
+    """The settings of a session: what its OPEN has, and what it demands of the peer. Times are in seconds.
 
     asn: -1 takes the peer's (passive only). bgp_id: "" takes the one before the peer's (passive only).
     remote_asn: -1 takes any. remote_hold: the least hold time that the peer may offer; 0 is any.
@@ -60,19 +60,19 @@ class Settings:
 
 @dataclass(slots=True)
 class Send:
-    """Please send this message."""
+    """Request: send this message."""
 
     message: Message
 
 
 @dataclass(slots=True)
 class Connect:
-    """Please open a connection, then call `connected` or `disconnected`."""
+    """Request: open a connection, then call `connected` or `disconnected`."""
 
 
 @dataclass(slots=True)
 class Disconnect:
-    """Please close the connection when what was sent is out."""
+    """Request: close the connection when everything has been sent."""
 
 
 @dataclass(slots=True)
@@ -112,7 +112,7 @@ Output = Send | Connect | Disconnect | Established | Deliver | Down
 
 @dataclass(slots=True)
 class Session:
-    """One session with one peer, over one connection after the other. Take what it wants done from `outputs()`."""
+    """A session with one peer, over one connection after the other. `outputs()` gives the requests."""
 
     settings: Settings
     damping: Damping = field(default_factory=Damping)
@@ -151,7 +151,7 @@ class Session:
         self._event(Event.STOP, now)
 
     def connected(self, now: float, *, called: bool = False, facts: Facts | None = None) -> None:
-        """A connection is there. called: the peer opened it.
+        """Called when there is a connection. called: the peer has opened it.
 
         facts: those of the connection, if a SessionCodec keeps them; each `Send` must be encoded by it before the next
         message is taken. Without them, the session keeps facts of its own, of what it is given and asks to send.
@@ -161,16 +161,16 @@ class Session:
         self._event(Event.TCP_UP_DELAYED if self.settings.passive else Event.TCP_UP, now)
 
     def disconnected(self, now: float) -> None:
-        """The connection failed, or was lost."""
+        """Called when the connection could not be opened, or was lost."""
         delayed = self.timers.running(Timer.DELAY_OPEN)
         self._event(Event.TCP_DOWN_DELAYED if delayed else Event.TCP_DOWN, now)
 
     def collided(self, now: float) -> None:
-        """This connection lost against another one with the same peer (RFC 4271 section 6.8)."""
+        """Called when this connection must end for another one with the same peer (RFC 4271 section 6.8)."""
         self._event(Event.COLLISION, now)
 
     def received(self, incoming: Message, now: float) -> None:
-        """A whole message came. Errors in it become faults."""
+        """Called with each message of the peer. An error in it ends the session."""
         self._message = incoming
         if self._writes_facts:
             self.facts.on_received(incoming)
@@ -182,28 +182,28 @@ class Session:
             self._event(event, now)
 
     def fault(self, fault: WireError, now: float) -> None:
-        """Octets came that end the session: a header that can't be, a bad OPEN, an UPDATE that asks for a reset."""
+        """Called for an error that ends the session: an invalid header, a bad OPEN, an UPDATE that demands a reset."""
         self._fault = fault
         event = _FAULTS.get(fault.code, Event.UPDATE_ERROR)
         self._event(event, now)
 
     def progressed(self, now: float) -> None:
-        """The connection took octets that we sent: the peer still reads (RFC 9687)."""
+        """Called when the peer has taken octets, so it still reads (RFC 9687)."""
         if self.timers.running(Timer.SEND_HOLD):
             self.timers.start(Timer.SEND_HOLD, now + self.send_hold)
 
     def receiving_paused(self, until: float) -> None:
-        """Nobody has read what the peer said before: its silence until then says nothing about it."""
+        """Called when reading was paused, so that the hold timer must not count the time before."""
         if self.hold_time:
             self.timers.postpone(Timer.HOLD, until + self.hold_time)
 
     def sent(self, now: float) -> None:
-        """Somebody else sent an UPDATE or KEEPALIVE on this session: ours can wait."""
+        """Called when an UPDATE or KEEPALIVE was sent in this session, so that the next KEEPALIVE can wait."""
         if self.timers.running(Timer.KEEPALIVE):
             self.timers.start(Timer.KEEPALIVE, now + self._keepalive_time)
 
     def tick(self, now: float) -> None:
-        """Lets all timers expire that are due."""
+        """Called when time has passed: all timers that are due expire."""
         while timer := self.timers.expire(now):
             again = timer is Timer.IDLE_HOLD and self._passive
             self._event(Event.IDLE_HOLD_TIMER_PASSIVE if again else _EXPIRED[timer], now)
@@ -212,11 +212,11 @@ class Session:
 
     @property
     def deadline(self) -> float | None:
-        """When to call `tick`; None if no timer runs."""
+        """The time at which to call `tick`, in seconds; None if no timer runs."""
         return self.timers.next
 
     def outputs(self) -> list[Output]:
-        """What to do now, in order; each is given once."""
+        """The requests since the last call, in order."""
         outputs, self._outputs = self._outputs, []
         return outputs
 
@@ -231,7 +231,7 @@ class Session:
 
     @property
     def send_hold(self) -> float:
-        """Seconds that a peer may take nothing of what we send (RFC 9687 section 4)."""
+        """The send hold time, in seconds (RFC 9687 section 4)."""
         return self.settings.send_hold or max(480.0, 2.0 * self.hold_time)
 
     @property
@@ -389,17 +389,17 @@ class Session:
         self._notify(cease)
 
     def close(self) -> None:
-        """Ends what there is, without blame."""
+        """Ends the connection without counting a failure."""
         self._end()
 
     def fail(self) -> None:
-        """Ends what there is, and stays idle for a while before it tries again."""
+        """Ends the connection after a failure, and stays idle for a while."""
         established_for = self.established_for(self._now)
         self._end()
         self.timers.start(Timer.IDLE_HOLD, self._now + self.damping.failed(established_for))
 
     def lose(self) -> None:
-        """Ends what there is, and waits for the peer to come, or to be called after a while."""
+        """Ends the connection, and waits for the peer, or until it is time to connect again."""
         self._end()
         if not self._passive:
             self.timers.start(Timer.CONNECT_RETRY, self._now + self.settings.connect_retry * self.jitter())

@@ -1,4 +1,4 @@
-"""Timers as deadlines: nothing runs, nothing waits; whoever has a clock asks what is due.
+"""Timers as deadlines. The owner has the clock, and asks which are due.
 
 Times are seconds on any clock that only goes forward.
 """
@@ -32,7 +32,7 @@ class Timers:
         self._deadlines[timer] = deadline
 
     def postpone(self, timer: Timer, deadline: float) -> None:
-        """Lets a timer, if it runs, expire no earlier than that."""
+        """Moves the deadline of a running timer to this time, if that is later."""
         if timer in self._deadlines:
             self._deadlines[timer] = max(deadline, self._deadlines[timer])
 
@@ -51,7 +51,7 @@ class Timers:
         return min(self._deadlines.values(), default=None)
 
     def expire(self, now: float) -> Timer | None:
-        """Stops and returns the timer that is longest overdue, if one is due."""
+        """Stops and returns the timer with the earliest deadline, if it is due."""
         due = min(self._deadlines.items(), key=lambda item: item[1], default=None)
         if due is None or due[1] > now:
             return None
