@@ -124,9 +124,11 @@ def test_errors_are_one_line(bgpipe, words, code, text):
 
 
 def test_nobody_produces(bgpipe):
-    done = bgpipe("grep", "ipv6")
+    done = bgpipe("/dev/null", "--", "grep", "-R", "ipv6", "--", "read", "-L", "/dev/null")
     assert done.code == 0
-    assert "nobody produces messages in direction L (missing -L/-R/-LR somewhere?)" in done.err
+    done = bgpipe("read", "-L", "/dev/null", "--", "grep", "-R", "ipv6")
+    assert done.code == 0
+    assert "nobody produces messages in direction R (missing -L/-R/-LR somewhere?)" in done.err
 
 
 def test_an_unreadable_file(tmp_path):
@@ -336,3 +338,18 @@ def test_garbage_is_collected_while_a_pipeline_runs(sample, tmp_path):
     argv = command(["-l", "warn", sample, "--", "py", policy])
     done = subprocess.run(argv, capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, b"True True\n")
+
+
+@pytest.mark.parametrize("words", [["head"], ["grep", "ipv4"], ["write", "out.json"], ["-o", "grep", "ipv6"]])
+def test_a_command_line_on_which_nothing_makes_messages(bgpipe, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    done = bgpipe(*words)
+    assert done.code == 2
+    assert "no stage makes messages" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_standard_input_by_a_bare_dash(bgpipe):
+    done = bgpipe("-", "--", "grep", "update", stdin=b'["R",1,null,"UPDATE",{"reach":["192.0.2.0/24"]}]\n')
+    assert done.code == 0
+    assert [line[4] for line in done.lines] == [{"reach": ["192.0.2.0/24"]}]

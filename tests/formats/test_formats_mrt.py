@@ -84,7 +84,9 @@ def test_bgpfix_streams(row: Row) -> None:
     assert not damage
     expected = [message["json"] for message in row["expected"]["messages"]]
     lines = [json.loads(json_format.Encoder().encode(message)) for message in messages]
-    for line, want in zip(lines, expected, strict=True):
+    for line, message, want in zip(lines, messages, expected, strict=True):
+        wire = line[5].pop("WIRE", "")  # the original has no such key
+        assert ("RIB" in wire) == message.from_rib
         assert line[2:] == want[2:]  # direction and number come from the pipeline
 
 

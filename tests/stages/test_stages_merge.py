@@ -6,6 +6,7 @@ import bz2
 import gzip
 import json
 import os
+import re
 import threading
 from random import Random
 
@@ -92,6 +93,8 @@ def test_every_format_and_compression_merges(bgpipe, archives, tmp_path, form):
     if form == "raw":  # nothing says when they were, so they stay as they are, which is told
         assert [each[3:5] for each in done.lines] == [each[3:5] for each in apart]
         assert done.err.count("messages have no time") == 2
+        counts = [int(each) for each in re.findall(r"no time.* messages=(\d+)", done.err)]
+        assert sum(counts) == len(done.lines)
     else:
         assert [each[3:5] for each in done.lines] == [each[2:4] for each in by_time(apart)]
 

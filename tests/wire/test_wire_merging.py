@@ -78,6 +78,7 @@ def test_what_the_times_of_a_block_tell():
     assert survey(block, 0, 6, 0) == (12, 1, 1)
     assert survey(block, 0, 1, 6) == (6, 1, 0)
     assert survey(block, 3, 3, 4) == (4, 0, 0)
+    assert survey(make_block("a", [0, 0, 0], Random(1)), 0, 3, 0) == (0, 0, 3)
     assert find_later(block, 0, 8) == 1
     assert find_later(block, 1, 11) == 5
     assert find_later(block, 0, 12) == 6

@@ -171,10 +171,10 @@ def survey(bytearray index not None, Py_ssize_t start, Py_ssize_t stop, int64_t 
     entries = <const Entry*> PyByteArray_AS_STRING(index)
     with nogil:
         for i in range(start, stop):
-            if entries[i].time >= floor:
-                floor = entries[i].time
-            elif entries[i].time == 0:
+            if entries[i].time == 0:
                 untimed += 1
+            elif entries[i].time >= floor:
+                floor = entries[i].time
             else:
                 backwards += 1
     return floor, backwards, untimed

@@ -1,7 +1,7 @@
 """The command line: `bgpipe [OPTIONS] [--] [@NAME] STAGE [OPTIONS] [ARGUMENT] [--] [@NAME] STAGE ...`
 
 A stage's words end at `--`, or by themselves after its argument: what is left starts the next stage. A stage may
-be said by a bare word: an address is `connect`, :PORT is `listen`, a URL or a file is `read`.
+be said by a bare word: an address is `connect`, :PORT is `listen`, a URL, a file or - is `read`.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def resolve(words: list[str], index: int) -> tuple[str, list[str]]:
         return "connect", words
     if word[:1] == ":" and re.fullmatch(_PORT, word) and 0 < int(word[1:]) < 65536:
         return "listen", words
-    if "://" in word:
+    if "://" in word or word == "-":
         return "read", words
     # looking for other packages' stages takes longer than all the rest here: not for what can't be the name of one
     if word.islower() and word.replace("-", "_").isidentifier() and word in stages.known():

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NoReturn
 
 from .. import accel
+from ..pipeline.errors import UsageError
 from ..pipeline.pipeline import Pipeline
 from .process import Process, serve
 from .reload import reload_all
@@ -116,8 +117,10 @@ class _Command(PipelineService):
 def run_command(pipeline: Pipeline, make: Make, options: GlobalOptions, log: BindableLog) -> None:
     """Runs a pipeline as the command bgpipe does, and those that `make` makes after it or beside it.
 
-    Returns when all have ended. Raises StageError, ConfigError.
+    Returns when all have ended. Raises StageError, ConfigError, UsageError.
     """
+    if not any(stage.produces for stage in pipeline.stages):
+        raise UsageError("no stage makes messages: name a file or a peer, or read standard input with -i")
 
     def make_killable() -> Pipeline:
         made = make()

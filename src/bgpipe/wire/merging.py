@@ -39,10 +39,10 @@ def survey(block: Block, start: int, stop: int, floor: int) -> Survey:
         return Survey(*accel.survey(block.index, start, stop, floor))
     backwards = untimed = 0
     for time in TIME.of(block.index)[start:stop]:
-        if time >= floor:
-            floor = time
-        elif time == 0:
+        if not time:
             untimed += 1
+        elif time >= floor:
+            floor = time
         else:
             backwards += 1
     return Survey(floor, backwards, untimed)
