@@ -222,6 +222,24 @@ def test_limit_that_kills(lab: SimpleNamespace, run: Run) -> None:
     wait_until("the sessions are over", lambda: not up(left) and not up(right))
 
 
+@pytest.mark.parametrize("fails", [False, True], ids=["a signal", "a stage fails"])
+def test_both_routers_are_told_why(lab: SimpleNamespace, run: Run, tmp_path: Path, fails: bool) -> None:
+    script = tmp_path / "fails.py"
+    stops = "if '198.18.99.0/24' in map(str, message.update.reach): raise ValueError('no')"
+    script.write_text(f"def update(message):\n    {stops}\n")
+    left: Any = lab.bird(2, 65002, 65003)
+    right: Any = lab.bird(3, 65003, 65002, [*OTHERS, *(["198.18.99.0/24"] if fails else [])])
+    stage = ("py", "-LR", "--on-error", "kill", script)
+    passing = run("--", "connect", lab.at(2), "--", *stage, "--", "connect", lab.at(3))
+    if not fails:
+        exchanged(left, right)
+        passing.stop()
+    assert passing.process.wait(30) == (1 if fails else 0)
+    text = "Out of Resources" if fails else "Administrative shutdown"
+    for each in (left, right):
+        assert f"Received: {text}".lower() in each.control("show", "protocols", "all", "n0").lower()
+
+
 def write_roas(path: Path, *roas: tuple[int, str, int]) -> None:
     """As rpki-client does it: a new file takes the place of the old one."""
     made = [{"asn": asn, "prefix": prefix, "maxLength": longest, "ta": "test"} for asn, prefix, longest in roas]
