@@ -3,6 +3,7 @@
 BGPIPE_ACCEL=0       do not build it
 BGPIPE_ACCEL=require  a failure to build it is a failure to install (CI)
 BGPIPE_SANITIZE=1     build with AddressSanitizer and UndefinedBehaviorSanitizer (make fuzz)
+BGPIPE_URL=https://... where the repository can be read: the package links there (set for a release)
 """
 
 import os
@@ -16,6 +17,8 @@ from setuptools.command.build_ext import build_ext
 
 WANT = os.environ.get("BGPIPE_ACCEL", "1")
 SANITIZE = os.environ.get("BGPIPE_SANITIZE") == "1"
+URL = os.environ.get("BGPIPE_URL", "").rstrip("/")
+LINKS = {"Documentation": "docs/index.md", "Changes": "CHANGELOG.md", "Install": "docs/install.md"}
 
 CFLAGS = ["-O1", "-g", "-fno-omit-frame-pointer"] if SANITIZE else ["-O3"]
 LDFLAGS = []
@@ -62,9 +65,18 @@ def extensions() -> list[Extension]:
 
 
 def long_description() -> str:
-    """README.md as a package index can show it: links to files of the repository would lead nowhere there."""
+    """README.md as a package index can show it: links to files lead to the repository, or are left out."""
     text = Path("README.md").read_text(encoding="utf-8")
-    return re.sub(r"\[([^]]+)\]\((?!https?:)[^)]+\)", r"\1", text)
+    return re.sub(r"\[([^]]+)\]\((?!https?:)([^)]+)\)", rf"[\1]({in_repository('')}\2)" if URL else r"\1", text)
+
+
+def in_repository(path: str) -> str:
+    return f"{URL}/blob/HEAD/{path}"
+
+
+def project_urls() -> dict[str, str]:
+    """Nothing where nobody has said where the repository is: a link that leads nowhere is worse than none."""
+    return {"Repository": URL} | {name: in_repository(path) for name, path in LINKS.items()} if URL else {}
 
 
 class BuildAccel(build_ext):
@@ -81,6 +93,7 @@ setup(
     ext_modules=extensions(),
     long_description=long_description(),
     long_description_content_type="text/markdown",
+    project_urls=project_urls(),
     cmdclass={"build_ext": BuildAccel},
     options={"build_ext": {"parallel": os.cpu_count()}},
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 import os
 import re
 import subprocess
@@ -240,16 +241,20 @@ def test_every_page_is_found_from_the_first():
     assert set((HERE / "docs").rglob("*.md")) - found == set()
 
 
-def test_a_package_index_shows_the_readme_without_dead_links(tmp_path):
-    """There, links to files of the repository would lead nowhere."""
-    code = "import runpy, setuptools; setuptools.setup = lambda **words: print(words['long_description']); "
-    code += "runpy.run_path('setup.py')"
-    env = {**os.environ, "BGPIPE_ACCEL": "0"}
+@pytest.mark.parametrize("url", ["", "https://git.example/bgpipe"])
+def test_a_package_index_shows_the_readme_without_dead_links(url):
+    """Links to files lead to the repository where a release says where that is, and are left out else."""
+    code = "import json, runpy, setuptools; found = {}; setuptools.setup = lambda **words: found.update(words); "
+    code += "runpy.run_path('setup.py'); print(json.dumps([found['long_description'], found['project_urls']]))"
+    env = {**os.environ, "BGPIPE_ACCEL": "0", "BGPIPE_URL": url}
     done = subprocess.run([sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, check=True, env=env)
-    links = re.findall(r"\]\(([^)]+)\)", done.stdout)
+    text, urls = json.loads(done.stdout)
+    links = [*re.findall(r"\]\(([^)]+)\)", text), *urls.values()]
     assert links
     assert [link for link in links if not link.startswith("https://")] == []
-    assert "docs/" not in done.stdout
+    files = [link.removeprefix(f"{url}/blob/HEAD/") for link in links if url and link.startswith(f"{url}/blob")]
+    assert [name for name in files if not (HERE / name.partition("#")[0]).is_file()] == []
+    assert bool(files) == bool(urls) == bool(url)
 
 
 def test_navigation_has_every_page():
