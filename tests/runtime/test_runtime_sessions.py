@@ -25,8 +25,8 @@ class Run:
     def __init__(self, words: str) -> None:
         self.log = Records()
 
-        def make():
-            return build(parse(shlex.split(words), {}), self.log)  # type: ignore[arg-type]
+        def make(exchanged: bool = False):
+            return build(parse(shlex.split(words), {}), self.log, exchanged=exchanged)  # type: ignore[arg-type]
 
         self.sessions = Sessions(make(), make, self.log)  # type: ignore[arg-type]
         self.task = asyncio.create_task(self.sessions.run())
@@ -209,6 +209,29 @@ async def test_the_router_that_connect_calls_must_not_call() -> None:
         assert (await itself.fault())[:2] == (6, 5)
         await run.told("connect calls this router, so it must be passive")
         await join(await run.dial("127.83.254.1"), peers, 65001)
+
+
+async def test_sides_belong_to_addresses(tmp_path: Path) -> None:
+    """With --left-is, L and R mean the same routers, whichever of them calls; the other one is called."""
+    out = tmp_path / "all.json"
+    async with router("127.83.254.11") as (left_at, lefts), router("127.83.254.12") as (right_at, rights):
+        words = f"listen --again --left-is {left_at} {place()} -- write -LR {out} -- connect --wait listen {right_at}"
+        async with asyncio.timeout(CLOSE_TIMEOUT), many(f"-- {words}") as run:
+            for number, (caller, called) in enumerate((("11", rights), ("12", lefts), ("11", rights)), 1):
+                one = await run.dial(f"127.83.254.{caller}")
+                other = await join(one, called, 65001)
+                left, right = (one, other) if caller == "11" else (other, one)
+                await left.say(route(f"10.{number}.1.0/24"))
+                assert str((await right.expect(UPDATE)).update.reach[0]) == f"10.{number}.1.0/24"
+                await right.say(route(f"10.{number}.2.0/24"))
+                assert str((await left.expect(UPDATE)).update.reach[0]) == f"10.{number}.2.0/24"
+                await one.close()
+                await run.told("session ended", number)
+    told = [json.loads(line) for line in out.read_text().splitlines()]
+    directions = {message[4]["reach"][0]: message[0] for message in told if message[3] == "UPDATE"}
+    assert directions == {
+        f"10.{number}.{side}.0/24": "R" if side == 1 else "L" for number in (1, 2, 3) for side in (1, 2)
+    }
 
 
 async def test_who_comes_around_a_signal_is_refused() -> None:

@@ -243,6 +243,21 @@ def test_words_that_can_not_be(words: str) -> None:
         build(parse(["--", "listen", *words.split(), "--", "speaker"], {}), Records())  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("listen --left-is 192.0.2.1 :179 -- connect 192.0.2.2", "--left-is needs --many or --again"),
+        ("listen --again --left-is router :179 -- connect 192.0.2.2", "--left-is: not an IP address: 'router'"),
+        ("listen --again --left-is 192.0.2.1:x :179 -- connect 192.0.2.2", "--left-is: not a port: 'x'"),
+        ("listen --again --left-is 192.0.2.1 :179 -- speaker", "--left-is needs a connect at the other end"),
+        ("connect 192.0.2.2 -- listen --again --left-is 192.0.2.1 :179", "listen must be the first stage"),
+    ],
+)
+def test_what_left_is_needs(words: str, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        build(parse(["--", *words.split()], {}), Records())  # type: ignore[arg-type]
+
+
 async def test_what_the_peer_sends_first_waits_for_the_stages() -> None:
     """It may have its OPEN on the way before anything else is there."""
     async with running(f"{SPEAKER} -- listen {place()}") as run:

@@ -22,8 +22,8 @@ MAX_LOGGED = 10
 """This many malformed messages are logged in full; more are counted."""
 
 
-def build(spec: PipelineSpec, log: Log) -> Pipeline:
-    """A new pipeline each time. Raises ConfigError."""
+def build(spec: PipelineSpec, log: Log, *, exchanged: bool = False) -> Pipeline:
+    """A new pipeline each time. exchanged: its first and its last stage change places. Raises ConfigError."""
     options = spec.options
     if not options.http and options.explicit & {"http-auth", "http-open"}:  # in the environment they may be for others
         raise ConfigError("--http-auth and --http-open need --http")
@@ -39,8 +39,13 @@ def build(spec: PipelineSpec, log: Log) -> Pipeline:
         wants_stdout = True  # nobody else would have a use for the messages
     if wants_stdin:
         pipeline.add(hidden("stdin", options.stdin_wait and "ESTABLISHED"), index=0, hidden=True)
-    for stage in spec.stages:
-        pipeline.add(stage.duplicate(), index=stage.index)
+    row = [stage.duplicate() for stage in spec.stages]
+    pipeline.exchanged = exchanged
+    if exchanged:
+        row[0].index, row[-1].index = row[-1].index, row[0].index
+        row[0], row[-1] = row[-1], row[0]
+    for stage in row:
+        pipeline.add(stage, index=stage.index)
     if wants_stdout:
         pipeline.add(hidden("stdout", options.stdout_wait and "EOR"), index=0, hidden=True)
     for observer in spec.observers:

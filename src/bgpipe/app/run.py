@@ -185,8 +185,8 @@ def _check(spec: PipelineSpec) -> None:
 async def _run(spec: PipelineSpec, log: BindableLog, control: Control) -> Result:
     from .build import build
 
-    def make() -> Pipeline:
-        pipeline = build(spec, log)
+    def make(exchanged: bool = False) -> Pipeline:
+        pipeline = build(spec, log, exchanged=exchanged)
         pipeline.on_kill = lambda reason: pipeline.fail(StageError(f"killed by {reason}", reason="killed"))
         return pipeline
 

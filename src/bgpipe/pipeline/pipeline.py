@@ -82,6 +82,8 @@ class Pipeline:
         """whether all is through, and the stages are being stopped"""
         self.lost_messages = 0
         """messages that were under way when the time for them was over"""
+        self.exchanged = False
+        """whether its two ends have changed places, because the router has called that is usually called"""
         self.number = 1
         """which it is of the pipelines of this process"""
         self.lost = False

@@ -50,13 +50,15 @@ class ListenSpec(NamedTuple):
 
     most: how many may have sessions at the same time, 0 for any number. again: one after the other. damp: whether a
     peer whose sessions fail must stay away for a while. open: gives the acceptor (net.acceptor), which listens;
-    raises OSError, ValueError.
+    raises OSError, ValueError. exchanges: whether a peer at this address belongs to the other end, so that the two ends
+    of its pipeline must change places.
     """
 
     most: int
     again: bool
     damp: bool
     open: Callable[[], Coroutine[Any, Any, Any]]
+    exchanges: Callable[[str], bool]
 
 
 class Progress(NamedTuple):
@@ -182,6 +184,11 @@ class Stage(Options):
     def listens(self) -> ListenSpec | None:
         """How the stage accepts many peers; None if it does not."""
         return None
+
+    @property
+    def left_router(self) -> str:
+        """The address of the router that is at the left whoever calls, "" if that is not said."""
+        return ""
 
     def adopt(self, accepted: Any) -> None:
         """Gives the stage a connection of the acceptor that it has made, before the pipeline runs."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .sessions import Sessions
     from .status import Overview
 
-Make = Callable[[], Pipeline]
+Make = Callable[..., Pipeline]
 
 
 class PipelineService:
@@ -122,8 +122,8 @@ def run_command(pipeline: Pipeline, make: Make, options: GlobalOptions, log: Bin
     if not any(stage.produces for stage in pipeline.stages):
         raise UsageError("no stage makes messages: name a file or a peer, or read standard input with -i")
 
-    def make_killable() -> Pipeline:
-        made = make()
+    def make_killable(exchanged: bool = False) -> Pipeline:
+        made = make(exchanged=exchanged)
         made.on_kill = exit_at_once
         return made
 

@@ -35,8 +35,9 @@ from .status import peers
 class _Inside:
     """An accepted peer and its session."""
 
-    def __init__(self, arrival: Arrival) -> None:
+    def __init__(self, arrival: Arrival, exchanged: bool) -> None:
         self.arrival = arrival
+        self.exchanged = exchanged
         self.pipeline: Pipeline | None = None
 
     @property
@@ -58,11 +59,11 @@ class _Inside:
 
 
 class Sessions:
-    """make: a new pipeline from the command line, attached. first: one that is made already. tasks: the scope that
-    ends after all sessions, that of the process."""
+    """make: a new pipeline from the command line, attached; with `exchanged=True`, one whose ends have changed places.
+    first: one that is made already. tasks: the scope that ends after all sessions, that of the process."""
 
     def __init__(
-        self, first: Pipeline, make: Callable[[], Pipeline], log: BindableLog, tasks: Tasks | None = None
+        self, first: Pipeline, make: Callable[..., Pipeline], log: BindableLog, tasks: Tasks | None = None
     ) -> None:
         self.active: dict[int, Pipeline] = {}
         """by their number, from 1"""
@@ -201,7 +202,7 @@ class Sessions:
         elif spec.again and here:
             arrival.refuse("full", "a session is up already")
         else:
-            inside = _Inside(arrival)
+            inside = _Inside(arrival, spec.exchanges(arrival.host))
             before = set(self._running) if spec.again else set()
             task = self._tasks.begin("session", self._session(acceptor, inside, before))
             self._running[task] = inside
@@ -222,7 +223,7 @@ class Sessions:
                 await asyncio.wait(before)
             if self.interrupted.is_set():
                 return
-            pipeline = self._next()
+            pipeline = self._next(inside.exchanged)
             log = pipeline.log
             inside.pipeline = pipeline
             pipeline.bus.on([events.ESTABLISHED], partial(_note_time, established))
@@ -248,8 +249,11 @@ class Sessions:
             arrival.abort()
             acceptor.leave(arrival)
 
-    def _next(self) -> Pipeline:
-        pipeline, self._first = self._first or self._make(), None
+    def _next(self, exchanged: bool = False) -> Pipeline:
+        if exchanged:
+            pipeline = self._make(exchanged=True)
+        else:
+            pipeline, self._first = self._first or self._make(), None
         pipeline.shared = self._shared
         self.count += 1
         pipeline.number = self.count

@@ -68,6 +68,9 @@ class Connect(PeerStage):
         self.anywhere = self.host in ("", "0.0.0.0", "::")
         if self.anywhere and not self.transparent:
             raise ConfigError("an address to connect to is needed; only --transparent takes it from the other side")
+        if self.pipeline.exchanged and not self.anywhere:  # the router that ADDR names has called
+            left_router = next(filter(None, (stage.left_router for stage in self.pipeline.stages)))
+            self.host, self.port = parse_endpoint(left_router, BGP_PORT)
         with suppress(ValueError):  # "" or a name, whose address is known when it is called
             if not self.transparent:
                 self.called_addresses().add(ipaddress.ip_address(self.host.partition("%")[0]))

@@ -9,10 +9,10 @@ from typing import Final
 
 from ..net.acceptor import Acceptor, Arrival, Greeting
 from ..net.connection import Connection
-from ..net.tcp import Network, parse_endpoint, parse_networks
+from ..net.tcp import Network, parse_bind, parse_endpoint, parse_networks
 from ..net.tls import server_context
 from ..pipeline.errors import ArgumentError, ConfigError, StageError
-from ..pipeline.options import DURATION, FLAG, LIST, Kind, Option
+from ..pipeline.options import DURATION, FLAG, LIST, TEXT, Kind, Option
 from ..pipeline.stage import ListenSpec
 from ..session.greeting import read_open, say
 from ..wire.errors import WireError
@@ -46,6 +46,11 @@ def parse_many(text: str) -> int:
     return int(text)
 
 
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Without its zone."""
+    return ipaddress.ip_address(host.partition("%")[0])
+
+
 class Listen(PeerStage):
     """Wait for a peer to connect over TCP.
 
@@ -63,6 +68,12 @@ class Listen(PeerStage):
         Kind("N", parse_many, flag=True), -1, "accept many peers; with =N, at most N at the same time", metavar="N"
     )
     again = Option(FLAG, False, "accept the next peer when the session has ended")
+    left_is = Option(
+        TEXT,
+        "",
+        "the router with this address is at the left, whichever router calls; PORT if it does not listen on 179",
+        metavar="IP[:PORT]",
+    )
     damp = Option(
         FLAG,
         False,
@@ -85,10 +96,18 @@ class Listen(PeerStage):
     def listens(self) -> ListenSpec | None:
         if not self.accepts_many:
             return None
-        return ListenSpec(max(0, self.most), self.again, self.damp, self._listen)
+        return ListenSpec(max(0, self.most), self.again, self.damp, self._listen, self._exchanges)
 
     def adopt(self, accepted: Arrival) -> None:
         self.arrival = accepted
+
+    @property
+    def left_router(self) -> str:
+        return self.left_is
+
+    def _exchanges(self, host: str) -> bool:
+        """Whether the router at the right has called: then it is the one at the left that `connect` calls."""
+        return bool(self.left_is) and _address(host) != _address(parse_bind(self.left_is)[0])
 
     async def _listen(self) -> Acceptor:
         """Raises OSError, ValueError."""
@@ -108,7 +127,9 @@ class Listen(PeerStage):
 
     def _objection(self, host: str) -> str:
         """Refuses a router that this command line calls: it would be connected with itself."""
-        address = ipaddress.ip_address(host.partition("%")[0])
+        if self.left_is:
+            return ""  # then we call the other one
+        address = _address(host)
         if address in self.called_addresses() and address not in SHARED_ADDRESSES:
             return "connect calls this router, so it must be passive towards us (or --allow only the other one)"
         return ""
@@ -118,6 +139,8 @@ class Listen(PeerStage):
             raise ConfigError("--many and --again exclude each other")
         if self.damp and not self.accepts_many:
             raise ConfigError("--damp needs --many or --again")
+        if self.left_is:
+            self._check_left_is()
         try:
             self.host, self.port = parse_endpoint(self.arguments[0])
         except ValueError as error:
@@ -132,6 +155,20 @@ class Listen(PeerStage):
         except ValueError as error:
             raise ConfigError(f"--allow: {error}") from None
         super().attach()
+
+    def _check_left_is(self) -> None:
+        """Raises ConfigError."""
+        row = [stage for stage in self.pipeline.stages if not stage.hidden]
+        if not self.accepts_many:
+            raise ConfigError("--left-is needs --many or --again")
+        if self is not row[-1 if self.pipeline.exchanged else 0]:
+            raise ConfigError("--left-is: listen must be the first stage")
+        if not any(isinstance(stage, PeerStage) and not stage.server for stage in row):
+            raise ConfigError("--left-is needs a connect at the other end, which calls the router that has not called")
+        try:
+            parse_bind(self.left_is)
+        except ValueError as error:
+            raise ConfigError(f"--left-is: {error}") from None
 
     def tls_context(self) -> SSLContext:
         return server_context(cert=self.cert, key=self.key, ca=self.ca)
