@@ -62,7 +62,12 @@ class Packed(NamedTuple):
 
 def packing_order(numbers: Sequence[int], afi: int) -> tuple[Sequence[int], tuple[int, ...]]:
     """(sorted numbers in the order of packing, how many have addresses of 0, 1, 2 ... octets)."""
-    sizes = bytes(number & 0xFF for number in numbers).translate(ADDRESS_OCTETS)
+    if afi == 1:
+        numbers = numbers if isinstance(numbers, array) else array("Q", numbers)
+        lengths = little_endian(numbers)[0::8]
+    else:
+        lengths = bytes([number & 0xFF for number in numbers])
+    sizes = lengths.translate(ADDRESS_OCTETS)
     counts = tuple(map(sizes.count, range(AFI_BITS[afi] // 8 + 1)))
     ordered: list[int] = []
     for size, count in enumerate(counts):

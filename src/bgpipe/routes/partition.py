@@ -5,7 +5,6 @@ A peer that has chosen some of the sets gets every part that is in one of them, 
 
 from __future__ import annotations
 
-from array import array
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -33,8 +32,6 @@ class Part:
     def __init__(self, numbers: Sequence[int], afi: int) -> None:
         self.afi = afi
         self.order, self.counts = packing.packing_order(numbers, afi)
-        if afi == 1 and not isinstance(self.order, array):
-            self.order = array("Q", self.order)
 
     @property
     def numbers(self) -> list[int]:
@@ -94,7 +91,9 @@ Key = tuple[int, int]
 class Partition:
     """Named sets, and their parts. It never changes: `changed` gives another one, which has all parts that stay.
 
-    bits: the bit of each name. sets: the sets. parts: those that are not empty.
+    bits: the bit of each name. sets: the sets. parts: those that are not empty. before: the partition that this one was
+    changed from, as long as it has not been changed itself. touched: by AFI, the sorted numbers that are in other sets
+    than there.
     """
 
     def __init__(self, sets: Mapping[str, PrefixSet]) -> None:
@@ -104,7 +103,8 @@ class Partition:
         self.lineage = object()
         """partitions that have it in common have the same bits for names, and deltas"""
         self._deltas: dict[Key, Delta] = {}
-        self._before: Partition | None = None
+        self.before: Partition | None = None
+        self.touched: dict[int, Sequence[int]] = {}
         self._part_anew(None)
 
     def changed(self, sets: Mapping[str, PrefixSet | None]) -> Partition:
@@ -118,13 +118,13 @@ class Partition:
         after.bits = {name: bit for name, bit in self.bits.items() if name in after.sets}
         for name in after.sets:  # a name that is gone leaves its bit to the next one that comes
             after.bits.setdefault(name, _free_bit(after.bits.values()))
-        after.parts, after._deltas, after._before = {}, {}, self
-        self._before = None
-        touched = {afi: self._touched(after, real, afi) for afi in AFIS}
-        if sum(map(len, touched.values())) * _ANEW > sum(map(len, self.parts.values())):
+        after.parts, after._deltas, after.before = {}, {}, self
+        self.before = None
+        after.touched = {afi: self._touched(after, real, afi) for afi in AFIS}
+        if sum(map(len, after.touched.values())) * _ANEW > sum(map(len, self.parts.values())):
             after._part_anew(self)
         else:
-            after._part_again(self, touched)
+            after._part_again(self)
         return after
 
     def _touched(self, after: Partition, names: Iterable[str], afi: int) -> list[int]:
@@ -151,10 +151,10 @@ class Partition:
                 same = old is not None and len(old) == len(found_numbers) and old.numbers == found_numbers
                 self.parts[afi, mask] = old if old is not None and same else Part(found_numbers, afi)
 
-    def _part_again(self, before: Partition, touched: Mapping[int, Sequence[int]]) -> None:
+    def _part_again(self, before: Partition) -> None:
         """Takes over the parts that stay as they are."""
         self.parts = dict(before.parts)
-        for afi, numbers in touched.items():
+        for afi, numbers in self.touched.items():
             gone: dict[int, list[int]] = {}
             come: dict[int, list[int]] = {}
             old_masks, new_masks = before.masks(numbers, afi), self.masks(numbers, afi)
@@ -175,11 +175,11 @@ class Partition:
 
     def delta(self, before: Partition, key: Key) -> Delta:
         """How the part of a mask differs from the one in a partition of the same lineage."""
-        if before is self._before and key in self._deltas:
+        if before is self.before and key in self._deltas:
             return self._deltas[key]
         old, new = (each.parts[key].numbers if key in each.parts else [] for each in (before, self))
         delta = Delta(without(old, new), without(new, old))
-        if before is self._before:
+        if before is self.before:
             self._deltas[key] = delta  # for the next peer
         return delta
 
@@ -198,6 +198,17 @@ class Partition:
             few = len(masks) * FEW < len(own)
             for number in common(numbers, own) if few else filter(masks.__contains__, own):
                 masks[number] |= self.bits[name]
+        return masks
+
+    def masks_within(self, numbers: Sequence[int], afi: int, mask: int) -> dict[int, int]:
+        """The masks of some sorted numbers, 0 for those that are in none of the sets of a mask."""
+        parts = [(key[1], part) for key, part in self.within(mask) if key[0] == afi]
+        if len(numbers) * FEW < sum(len(part) for _, part in parts):
+            return {number: found if found & mask else 0 for number, found in self.masks(numbers, afi).items()}
+        masks = dict.fromkeys(numbers, 0)
+        for found, part in parts:
+            for number in filter(masks.__contains__, part.order):
+                masks[number] = found
         return masks
 
     def within(self, mask: int) -> Iterator[tuple[Key, Part]]:

@@ -24,6 +24,8 @@ from .table import Table
 
 SMALL: Final = 900
 """Prefixes of a part below which it has no messages of its own: small parts are packed together for each peer."""
+PER_MESSAGE: Final = 1000
+"""Prefixes of a message, about."""
 _AFIS: Final = {family: afi for afi, family in FAMILIES.items()}
 
 
@@ -91,7 +93,7 @@ class _Replay:
             if how is None:
                 continue
             omitted = self.table.omitted.get(key, ())
-            if len(part) < SMALL:
+            if len(part) < SMALL or len(omitted) * PER_MESSAGE > len(part):  # most messages would be without one
                 rest.append((how, without(part.numbers, omitted)))
             else:
                 yield from self._pass(part, self.encodings.of(part, how), how, omitted, rest)

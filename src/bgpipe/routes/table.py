@@ -22,8 +22,9 @@ from .budget import Budgeted, fit
 from .exclusion import touching
 from .partition import AFIS, Encodings, Key, Part, Partition
 from .policy import UNRESTRICTED, Common, Group, Guards, PrefixList, Subscription
-from .prefixes import HOST, PrefixSet, merged, without
-from .union import union_change, united
+from .prefixes import HOST, PrefixSet, common, merged, without
+from .union import united
+from .united_lists import UnitedLists, compact
 
 MAX_TABLES: Final = 4096
 """Tables that are kept for the next peer with the same subscription."""
@@ -35,9 +36,21 @@ class Table:
     partition: where the parts are. groups: attributes and mask of the sets that have them, in the peer's order.
     omitted: by key of a part, sorted numbers that are not announced as the part says. private: prefixes by attributes
     which are in no part, or stand for omitted ones. count: routes. budget: what MaxRoutes has done, None if nothing.
+    changes: by AFI, how each group differs from its lists.
     """
 
-    __slots__ = ("budget", "by_default", "count", "groups", "mask", "missing", "omitted", "partition", "private")
+    __slots__ = (
+        "budget",
+        "by_default",
+        "changes",
+        "count",
+        "groups",
+        "mask",
+        "missing",
+        "omitted",
+        "partition",
+        "private",
+    )
 
     def __init__(
         self,
@@ -48,8 +61,10 @@ class Table:
         missing: tuple[str, ...] = (),
         by_default: bool = False,
         budget: Budgeted | None = None,
+        changes: Mapping[int, Sequence[_Change]] | None = None,
     ) -> None:
         self.budget = budget
+        self.changes = dict(changes or {})
         self.partition = partition
         self.groups = tuple(groups)
         self.omitted = dict(omitted or {})
@@ -95,8 +110,8 @@ class Table:
         return {attributes: found for attributes, found in routes.items() if found}
 
 
-MAX_JOINED: Final = 64
-"""Lists with the same attributes that are kept united, for the next peer that has chosen just these."""
+MAX_UNITED: Final = 1024
+"""Unions of lists with the same attributes that are kept, for the next peer that has chosen just these."""
 
 
 class _Way(NamedTuple):
@@ -118,7 +133,8 @@ class Tables:
         self.encodings = Encodings()
         self._partitions: dict[_Way, Partition] = {}
         self._tables: dict[Subscription, Table] = {}
-        self._joined: OrderedDict[tuple[_Way, tuple[str, ...], int], tuple[Sequence[int], _Change]] = OrderedDict()
+        self._united: OrderedDict[tuple[_Way, tuple[str, ...], int], UnitedLists] = OrderedDict()
+        self._earlier: Tables | None = None
 
     def changed(self, lists: Mapping[str, PrefixList | None], common: Common | None = None) -> Tables:
         """With other lists of these names, None for one that is no more. What stays the same is shared."""
@@ -126,7 +142,8 @@ class Tables:
         after.lists = {name: found for name, found in {**self.lists, **lists}.items() if found is not None}
         after.common = self.common if common is None else common
         after.encodings = self.encodings
-        after._tables, after._joined, after._partitions = {}, OrderedDict(), {}
+        after._tables, after._united, after._partitions = {}, OrderedDict(), {}
+        after._earlier, self._earlier = self, None
         names = {*lists, *self.lists} if after.common != self.common else set(lists)
         for way, partition in self._partitions.items():
             sets = {name: after._prepared(name, way) if name in after.lists else None for name in names}
@@ -172,38 +189,55 @@ class Tables:
         missing = tuple(name for name in subscription.lists if name not in self.lists)
         way = _Way(subscription.guards, subscription.union)
         partition = self.partition(way)
-        groups = [(group.attributes, partition.mask(group.lists)) for group in found]
-        omitted: dict[Key, list[int]] = {}
-        private: dict[Attributes, tuple[list[int], list[int]]] = {}
+        groups = tuple((group.attributes, partition.mask(group.lists)) for group in found)
+        changes = {afi: [self._change(group, subscription, way, partition, afi) for group in found] for afi in AFIS}
+        before = self._table_before(subscription, partition, groups)
+        omitted: dict[Key, Sequence[int]] = {}
+        private: dict[Attributes, list[Sequence[int]]] = {}
         for place, afi in enumerate(AFIS):
-            changes = [self._change(group, subscription, way, partition, afi) for group in found]
-            for key, number, attributes in _differences(changes, groups, partition, afi):
+            old = before.changes[afi] if before is not None else [_NO_CHANGE] * len(groups)
+            differ = [numbers for pair in zip(old, changes[afi], strict=True) for numbers in _difference(*pair)]
+            if before is not None and before.partition is not partition:
+                differ.append(partition.touched[afi])
+            touched = merged(differ)
+            if before is not None:
+                _keep(before, touched, afi, omitted, private)
+            for key, attributes, numbers in _differences(changes[afi], groups, partition, afi, touched):
                 if key is not None:
-                    omitted.setdefault(key, []).append(number)
+                    omitted[key] = compact(merged((omitted.get(key, ()), numbers)), afi)
                 if attributes is not None:
-                    private.setdefault(attributes, ([], []))[place].append(number)
-        sets = {attributes: PrefixSet.of(*numbers) for attributes, numbers in private.items()}
-        return Table(partition, groups, omitted, sets, missing, by_default)
+                    runs = private.setdefault(attributes, [(), ()])
+                    runs[place] = merged((runs[place], numbers))
+        sets = {attributes: PrefixSet(*numbers) for attributes, numbers in private.items()}
+        return Table(partition, groups, omitted, sets, missing, by_default, changes=changes)
+
+    def _table_before(
+        self, subscription: Subscription, partition: Partition, groups: Sequence[tuple[Attributes, int]]
+    ) -> Table | None:
+        """The table that the subscription had before the last change, if the new one can be made of it."""
+        table = self._earlier._tables.get(subscription) if self._earlier is not None else None
+        if table is None or table.groups != groups or table.partition not in (partition, partition.before):
+            return None
+        return table
 
     def _change(self, group: Group, subscription: Subscription, way: _Way, partition: Partition, afi: int) -> _Change:
         """How the prefixes of a group differ from those of its lists, each by itself."""
         if group.customs or not group.lists:
             return self._whole_change(group, subscription, way, partition, afi)
-        base, change = self._joined_lists(group.lists, way, partition, afi)
-        keys = merged(
-            (subscription.exclusions.numbers(afi), policy.all_customs(subscription, self.common).numbers(afi))
-        )
-        if not keys or not base:
+        base = self._united_lists(group.lists, way, partition, afi)
+        customs = policy.all_customs(subscription, self.common)
+        keys = united(merged((subscription.exclusions.numbers(afi), customs.numbers(afi))), afi, 0)
+        change = _Change(base.gone, base.come)
+        if not keys:
             return change
-        keys = united(keys, afi, 0)
-        before = touching(base, keys, afi)
+        before = base.touching(keys)
         sources = [policy.cleaned(self.lists[name], way.guards, self.common).numbers(afi) for name in group.lists]
         if way.union:
             raw = merged(part for source in sources for part in _inside(source, before, afi))
         else:
             raw = merged(touching(source, keys, afi) for source in sources)
         after = policy.refine(_of_family(raw, afi), (), subscription, self.common).numbers(afi)
-        return change.then(without(before, after), without(after, before))
+        return change.then(without(before, after), without(after, before), afi)
 
     def _whole_change(
         self, group: Group, subscription: Subscription, way: _Way, partition: Partition, afi: int
@@ -213,25 +247,24 @@ class Tables:
         customs = [_of_family(each.numbers(afi), afi) for each in group.customs]
         after = policy.refine(_of_family(merged(sources), afi), customs, subscription, self.common).numbers(afi)
         base = merged(partition.sets[name].numbers(afi) for name in group.lists)
-        return _Change(frozenset(without(base, after)), frozenset(without(after, base)))
+        return _Change(compact(without(base, after), afi), compact(without(after, base), afi))
 
-    def _joined_lists(
-        self, names: tuple[str, ...], way: _Way, partition: Partition, afi: int
-    ) -> tuple[Sequence[int], _Change]:
-        """(the prefixes of lists that are united with each other, how they differ from those of each by itself)."""
-        if len(names) == 1:
-            return partition.sets[names[0]].numbers(afi), _NO_CHANGE
+    def _united_lists(self, names: tuple[str, ...], way: _Way, partition: Partition, afi: int) -> UnitedLists:
         key = way, names, afi
-        if key not in self._joined:
-            after: Sequence[int] = merged(partition.sets[name].numbers(afi) for name in names)
-            change = _NO_CHANGE
-            if way.union:
-                after, gone, come = union_change(after, afi, way.guards.bounds(afi)[0])
-                change = _Change(frozenset(gone), frozenset(come))
-            self._joined[key] = _of_family(after, afi).numbers(afi), change
-            if len(self._joined) > MAX_JOINED:
-                self._joined.popitem(last=False)
-        return self._joined[key]
+        if key not in self._united:
+            sets = tuple(partition.sets[name].numbers(afi) for name in names)
+            before = self._earlier._united.get(key) if self._earlier is not None else None
+            earlier = self._earlier._partitions.get(way) if self._earlier is not None else None
+            if before is not None and earlier is partition:
+                found = before
+            elif before is not None and earlier is partition.before:
+                found = before.changed(sets, partition.touched[afi])
+            else:
+                found = UnitedLists.of(sets, afi, way.guards.bounds(afi)[0] if way.union else None)
+            self._united[key] = found
+            if len(self._united) > MAX_UNITED:
+                self._united.popitem(last=False)
+        return self._united[key]
 
 
 def now(before: Table | None) -> Budgeted | None:
@@ -242,37 +275,73 @@ def now(before: Table | None) -> Budgeted | None:
 
 
 class _Change(NamedTuple):
-    """Numbers that are in the lists of a group, but not announced by it, and the other way round."""
+    """Sorted numbers that are in the lists of a group, but not announced by it, and the other way round."""
 
-    gone: frozenset[int]
-    come: frozenset[int]
+    gone: Sequence[int] = ()
+    come: Sequence[int] = ()
 
-    def then(self, gone: Iterable[int], come: Iterable[int]) -> _Change:
+    def then(self, gone: Sequence[int], come: Sequence[int], afi: int) -> _Change:
         """This change and then another one."""
-        gone, come = frozenset(gone), frozenset(come)
-        return _Change((self.gone | (gone - self.come)) - come, (self.come - gone) | (come - self.gone))
+        all_gone = without(merged((self.gone, without(gone, self.come))), come)
+        all_come = merged((without(self.come, gone), without(come, self.gone)))
+        return _Change(compact(all_gone, afi), compact(all_come, afi))
 
 
-_NO_CHANGE: Final = _Change(frozenset(), frozenset())
+_NO_CHANGE: Final = _Change()
+
+
+def _difference(old: _Change, new: _Change) -> Iterator[Sequence[int]]:
+    """The numbers of which two changes say something else."""
+    for before, after in zip(old, new, strict=True):
+        if before != after:
+            yield without(before, after)
+            yield without(after, before)
+
+
+def _keep(
+    before: Table,
+    touched: Sequence[int],
+    afi: int,
+    omitted: dict[Key, Sequence[int]],
+    private: dict[Attributes, list[Sequence[int]]],
+) -> None:
+    """Takes over from the table before all that is not touched."""
+    for key, numbers in before.omitted.items():
+        if key[0] == afi and (left := without(numbers, touched)):
+            omitted[key] = compact(left, afi)
+    for attributes, prefixes in before.private.items():
+        if left := without(prefixes.numbers(afi), touched):
+            private.setdefault(attributes, [(), ()])[AFIS.index(afi)] = left
 
 
 def _differences(
-    changes: Sequence[_Change], groups: Sequence[tuple[Attributes, int]], partition: Partition, afi: int
-) -> Iterator[tuple[Key | None, int, Attributes | None]]:
-    """(part that has it, number, what is said of it) of each prefix of which the parts do not say the right thing."""
-    touched = merged(numbers for change in changes for numbers in change)
-    masks = partition.masks(touched, afi)
+    changes: Sequence[_Change],
+    groups: Sequence[tuple[Attributes, int]],
+    partition: Partition,
+    afi: int,
+    touched: Sequence[int],
+) -> Iterator[tuple[Key | None, Attributes | None, Sequence[int]]]:
+    """(part that has them, what is said of them, sorted numbers) where the parts do not say the right thing."""
+    chosen = 0
+    for _, ours in groups:
+        chosen |= ours
+    masks = partition.masks_within(touched, afi, chosen)
+    gone = [set(common(change.gone, touched)) for change in changes]
+    come = [set(common(change.come, touched)) for change in changes]
+    found: dict[tuple[Key | None, Attributes | None], list[int]] = {}
     for number in touched:
         mask = masks[number]
         said: Attributes | None = None
         by_part: Attributes | None = None
-        for change, (attributes, ours) in zip(changes, groups, strict=True):
+        for place, (attributes, ours) in enumerate(groups):
             if mask & ours:
                 by_part = attributes if by_part is None else by_part.joined(attributes)
-            if number in change.come or (mask & ours and number not in change.gone):
+            if number in come[place] or (mask & ours and number not in gone[place]):
                 said = attributes if said is None else said.joined(attributes)
         if said != by_part:
-            yield (afi, mask) if by_part is not None else None, number, said
+            found.setdefault(((afi, mask) if by_part is not None else None, said), []).append(number)
+    for (key, wanted), numbers in found.items():
+        yield key, wanted, numbers
 
 
 def _inside(numbers: Sequence[int], blocks: Iterable[int], afi: int) -> Iterator[Sequence[int]]:
