@@ -10,6 +10,7 @@ There is no table for each peer: `routes.table` refers to parts that all peers s
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import filterfalse
 from typing import Final
 
 from ..wire.block import Block
@@ -94,7 +95,7 @@ class _Replay:
                 continue
             omitted = self.table.omitted.get(key, ())
             if len(part) < SMALL or len(omitted) * PER_MESSAGE > len(part):  # most messages would be without one
-                rest.append((how, without(part.numbers, omitted)))
+                rest.append((how, list(filterfalse(frozenset(omitted).__contains__, part.order))))
             else:
                 yield from self._pass(part, self.encodings.of(part, how), how, omitted, rest)
         for attributes, prefixes in self.table.private.items():
