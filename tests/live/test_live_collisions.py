@@ -11,6 +11,7 @@ import asyncio
 import socket
 from random import Random
 
+import pytest
 from peers import CLOSE_TIMEOUT, Bgpipe, Router, announcement, bgpipe, place
 
 from bgpipe.session.collision import losers
@@ -19,7 +20,7 @@ from bgpipe.session.session import Deliver, Disconnect, Down, Established, Send,
 from bgpipe.wire.message import HEADER, OPEN, Message, check_header
 from bgpipe.wire.notification import Notification
 
-PAIRS = 300
+PAIRS = 50
 SKEW = 0.05
 """Seconds between two calls, at most."""
 ROUTES = [announcement(f"10.0.{number}.0/24") for number in range(10)]
@@ -110,12 +111,12 @@ def _code(notification: Notification) -> tuple[int, int]:
     return notification.code, notification.subcode
 
 
-async def meet(left: tuple[Bgpipe, Router], right: tuple[Bgpipe, Router]) -> tuple[int, list[Link]]:
+async def meet(count: int, left: tuple[Bgpipe, Router], right: tuple[Bgpipe, Router]) -> tuple[int, list[Link]]:
     """How many sessions there are, when of each pair one is up at both ends, with all its routes, and the other one is
     closed; the ends of those that are closed."""
     loop, rng = asyncio.get_running_loop(), Random(11)
     pairs, called = [], ({}, {})
-    for number in range(PAIRS):
+    for number in range(count):
         ids = [f"10.{side}.{number >> 8}.{number & 255}" for side in rng.sample((1, 2), 2)]
         pairs.append((Speaker(65001, ids[0]), Speaker(65002, ids[1])))
         called[1][ids[0]] = pairs[-1][1]
@@ -144,7 +145,7 @@ async def meet(left: tuple[Bgpipe, Router], right: tuple[Bgpipe, Router]) -> tup
 
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT), asyncio.TaskGroup() as calls:
-            for number in range(PAIRS):
+            for number in range(count):
                 for side in (0, 1):
                     calls.create_task(call(number, side))
         async with asyncio.timeout(CLOSE_TIMEOUT):
@@ -162,9 +163,10 @@ async def meet(left: tuple[Bgpipe, Router], right: tuple[Bgpipe, Router]) -> tup
     return kept, lost
 
 
-def test_simultaneous_opens() -> None:
-    """300 pairs, up to 50 ms between the calls of each: one session survives at both ends, the same one, with all its
-    routes; of the other both know that it was a collision."""
+@pytest.mark.parametrize("count", [PAIRS, pytest.param(6 * PAIRS, marks=pytest.mark.slow)])
+def test_simultaneous_opens(count: int) -> None:
+    """Pairs of speakers, up to 50 ms between the calls of each: one session survives at both ends, the same, with all
+    its routes; of the other both know that it was a collision."""
     routers = Router(), Router()
     places = place(), place()
     words = [
@@ -173,11 +175,11 @@ def test_simultaneous_opens() -> None:
     ]
     try:
         with bgpipe(*words[0]) as one, bgpipe(*words[1]) as other:
-            kept, lost = asyncio.run(meet((one, routers[0]), (other, routers[1])))
+            kept, lost = asyncio.run(meet(count, (one, routers[0]), (other, routers[1])))
     finally:
         for router in routers:
             router.close()
-    assert kept == PAIRS
-    assert len(lost) > PAIRS
+    assert kept == count
+    assert len(lost) > count
     for link in lost:
         assert link.ends == {COLLISION}
