@@ -146,7 +146,7 @@ def test_a_peer_that_calls_us(end: bytes) -> None:
             other = await dial("127.83.251.8")
             await other.establish()
             await other.close()
-            assert any("sessions from there have failed" in line for line in log.lines)
+            assert any("sessions with this address have failed" in line for line in log.lines)
         gaps = [later - earlier for earlier, later in pairwise(starts)]
         assert all(wait <= gap < wait + 10 for gap, wait in zip(gaps, WAITS, strict=False))
         assert most(starts) <= 8
