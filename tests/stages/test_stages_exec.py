@@ -16,7 +16,7 @@ from sessions import Session, address, between, make_open, make_update
 from bgpipe.net.process import Process
 from bgpipe.pipeline import events
 from bgpipe.pipeline.errors import StageError
-from bgpipe.stages.base import external, link_attempts
+from bgpipe.stages.base import link_attempts, partner_output
 from bgpipe.wire.caps import ADD_PATH, AS4, Capability
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, UPDATE, Message
 from commandline import spawn
@@ -210,6 +210,17 @@ def test_it_ends_at_once_and_all_pass(bgpipe, sample, tmp_path, sample_json):
     passed = lines(out)
     assert [line[4] for line in passed] == [line[4] for line in sample_json[-len(passed) :]], "in their order"
     assert len(passed) > len(sample_json) // 2, "all that it had not taken"
+
+
+@pytest.mark.parametrize(("on_exit", "most"), [("drop", 0), ("pass", 3000)])
+def test_it_ends_when_all_waits_for_it(bgpipe, sample, tmp_path, on_exit, most):
+    """The input is through, and most of it has not fitted into the program's pipe."""
+    out = tmp_path / "out.json"
+    words = ("exec", "--on-exit", on_exit, "-A", "sh", "-c", "sleep 0.5", "--", "write", out)
+    assert bgpipe("read", sample, "--", *words).code == 0
+    passed = [line for line in lines(out) if line[3] == "UPDATE"] if out.exists() else []
+    assert len(passed) <= most
+    assert bool(passed) is bool(most)
 
 
 def test_it_ends_at_once_and_all_are_dropped(bgpipe, sample, tmp_path):
@@ -456,8 +467,8 @@ async def test_a_program_that_takes_nothing(tmp_path):
 
 
 async def test_what_waits_is_bounded(monkeypatch):
-    monkeypatch.setattr(external, "HIGH_WATER", 1 << 16)
-    monkeypatch.setattr(external, "LOW_WATER", 1 << 15)
+    monkeypatch.setattr(partner_output, "HIGH_WATER", 1 << 16)
+    monkeypatch.setattr(partner_output, "LOW_WATER", 1 << 15)
     async with between("exec", "-R", "--type", "UPDATE", "-A", "sleep", "100") as session:
         await established(session)
         stage, pipeline = session.pipeline.stage("exec"), session.pipeline.pipeline

@@ -13,35 +13,32 @@ from typing import Any, ClassVar, Final
 from ...net.backoff import STABLE_AFTER
 from ...net.errors import explain_error
 from ...net.pipes import Link
-from ...net.send_queue import SendQueue, rest
+from ...net.send_queue import SendQueue
 from ...pipeline import events
 from ...pipeline.callback import type_filter
 from ...pipeline.errors import ConfigError, StageError, failure
 from ...pipeline.lifecycle import Kind
 from ...pipeline.stage import compile_filters
-from ...wire.block import Block
 from ...wire.context import WireContext
 from ...wire.item import Item, count
 from ...wire.message import KEEPALIVE, NOTIFICATION, OPEN, Message
 from .bypass import Bypass
-from .coding import Writing, find_format
+from .coding import find_format
 from .link_attempts import LinkAttempts
 from .pace import Pace
 from .partner_input import PartnerInput
+from .partner_output import PartnerOutput
 from .session_end import check_session_end, is_session_end, session_lost
 from .types import chosen_types
 from .watchdog import StallWatchdog
 
-HIGH_WATER: Final = 4 << 20
-"""If more octets wait for the partner, the senders have to wait."""
-LOW_WATER: Final = HIGH_WATER // 2
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that a partner gets to end."""
 SESSION: Final = (OPEN, NOTIFICATION, KEEPALIVE)
 """Message types that keep a session alive: they are never dropped."""
 
 
-class ExternalFilter(LinkAttempts, PartnerInput, Writing):
+class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
     """What exec, pipe and websocket have in common.
 
     A message that reaches the stage is taken out of the pipeline and given to the partner, and what the partner gives
@@ -264,79 +261,6 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
         self._release()
         self._over.set()
 
-    # to the partner
-
-    def on_message(self, message: Message) -> bool:
-        if not self._taking or self._draining:
-            return self._go_without(message)
-        refused = self.refused
-        octets = self.encoder.encode_message(message)
-        if not octets:
-            return self._pass_unwritten(message, known=self.refused > refused)
-        if not self.passive and message.type_code == OPEN:
-            self._opens[message.direction] = message
-        if self.watchdog is not None and not self.passive and message.type_code in (OPEN, KEEPALIVE):
-            place = self._queue.taken + self._queue.size + len(octets)
-            self.watchdog.on_given(message.direction, place, keepalive=message.type_code == KEEPALIVE)
-        self._contexts[message.direction] = message.context
-        self.begun = True
-        self._put(octets, message)
-        return self.passive
-
-    def _pass_unwritten(self, message: Message, *, known: bool) -> bool:
-        """Whether a message that the partner can't get goes on. known: it can't be written, which was told already."""
-        if self.passive and not known:
-            self.on_formless(message, self.format_)
-        return self.passive or not known  # what the format has no form for is not the partner's to judge
-
-    def on_block(self, block: Block) -> Block | None:
-        chosen = block
-        for each in self.filters:
-            chosen = each.select(chosen, True)
-        if not len(chosen) or self._take_block(chosen) is not None:
-            return block
-        return rest(block, chosen)
-
-    def _take_block(self, block: Block) -> Block | None:
-        """Takes a block; returns the part that goes on."""
-        if not self._taking or self._draining:
-            return block if self._go_without(block) else None
-        if not self.format_.says_context:
-            first = block.message(0)
-            self._contexts[first.direction] = first.context
-        self._put(self.encoder.encode(block), block)
-        return block if self.passive else None
-
-    def _put(self, octets: bytes, item: Item) -> None:
-        self._queue.put(octets, item, keep=not self.passive)
-        self._wake.set()
-        if self._queue.size >= HIGH_WATER and not self._holding:
-            self._holding = True
-            self.pipeline.hold(self.watched, self)
-            self.pipeline.emit(events.SLOW, stage=str(self))
-        if self.watchdog is not None:
-            self.watchdog.begin()
-
-    def _release(self) -> None:
-        if self._holding:
-            self._holding = False
-            self.pipeline.release(self.watched, self)
-
-    async def _write(self, link: Link) -> None:
-        """Writes the waiting messages to the partner. Raises OSError."""
-        while True:
-            while not self._queue:
-                if self._draining:
-                    link.end()
-                    return
-                self._wake.clear()
-                await self._wake.wait()
-            await link.write(self._queue.give(self.together))
-            self._queue.confirm(link.taken)
-            if self._queue.size <= LOW_WATER or not self._queue:
-                self._release()
-                self._taking = True
-
     # with the partner, and without
 
     async def _keep(self) -> None:
@@ -472,7 +396,7 @@ class ExternalFilter(LinkAttempts, PartnerInput, Writing):
         items = [*opens, *self._queue.clear()]
         self._opens.clear()
         if self.bypass is not None:
-            self.bypass.take(item for item in items if self._passes(item))
+            self.bypass.take(item for item in items if self._survives(item))
         self._wake.set()
         self._release()
 
