@@ -9,6 +9,7 @@ from bgpipe.pipeline.line import Input
 from bgpipe.pipeline.options import FLAG, Option
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.stage import Consuming, Producing, Stage
+from bgpipe.pipeline.wiring import attach
 from bgpipe.wire.block import ENTRY, FLAG_AS4, NO_PEER, Block
 from bgpipe.wire.message import KEEPALIVE, UPDATE, Message
 
@@ -76,7 +77,7 @@ def build(*stages: Stage, hidden: Iterable[Stage] = (), **settings: Any) -> Pipe
         pipeline.add(each, index=index)
     for each in hidden:
         pipeline.add(each, index=0, hidden=True)
-    pipeline.attach()
+    attach(pipeline)
     return pipeline
 
 

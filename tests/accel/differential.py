@@ -172,6 +172,7 @@ def give_tags(item: Item) -> Item:
 def make_limit(rng: Random) -> Limit:
     """The stage limit, with small limits."""
     from bgpipe.pipeline.pipeline import Pipeline
+    from bgpipe.pipeline.wiring import attach
     from bgpipe.stages.limit import Limit
 
     limit = Limit("limit")
@@ -180,7 +181,7 @@ def make_limit(rng: Random) -> Limit:
     assert limit.scan(words) == []
     pipeline = Pipeline()
     pipeline.add(limit, index=1)
-    pipeline.attach()
+    attach(pipeline)
     return limit
 
 

@@ -10,6 +10,7 @@ from bgpipe.filters import compile_filter
 from bgpipe.formats import json, mrt, raw
 from bgpipe.formats.base import EncoderOptions
 from bgpipe.pipeline.pipeline import Pipeline
+from bgpipe.pipeline.wiring import attach
 from bgpipe.stages.limit import Limit
 from bgpipe.wire.block import ENTRY, FLAG_RIGHT, NO_PEER, Block, context_flags
 from bgpipe.wire.context import ALL_FAMILIES, WireContext
@@ -89,7 +90,7 @@ def test_limits(context, words):
         assert limit.scan(["-46", *words.split()]) == []
         pipeline = Pipeline()
         pipeline.add(limit, index=1)
-        pipeline.attach()
+        attach(pipeline)
         messages = make(context)
         kept = (
             limit.on_block(make_block(messages)) if together else [each for each in messages if limit.on_message(each)]

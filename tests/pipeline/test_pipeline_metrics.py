@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bgpipe.pipeline import events
-from bgpipe.pipeline.metrics import HELP, Histogram, Metrics, measure, metric_prefix, slugs
+from bgpipe.pipeline.measure import measure, metric_prefix, slugs
+from bgpipe.pipeline.metrics import HELP, Histogram, Metrics
 from bgpipe.pipeline.stage import Consuming
 from bgpipe.wire.block import Block
 from bgpipe.wire.message import Message

@@ -11,6 +11,7 @@ import pytest
 from bgpipe.formats.base import Encoder
 from bgpipe.net import output_writer as module
 from bgpipe.net.output_writer import MAX_OCTETS, OutputWriter
+from bgpipe.pipeline import wiring
 from bgpipe.pipeline.errors import StageError
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.stage import Producing, Stage
@@ -360,7 +361,7 @@ def attach(*stages: Stage) -> tuple[Runner, list[str]]:
     for index, stage in enumerate(stages, 1):
         stage.diary = diary
         pipeline.add(stage, index=index)
-    pipeline.attach()
+    wiring.attach(pipeline)
     return Runner(pipeline), diary
 
 

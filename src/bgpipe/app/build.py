@@ -11,6 +11,7 @@ from ..pipeline.events import Event, expand_all
 from ..pipeline.log import Log
 from ..pipeline.pipeline import Pipeline
 from ..pipeline.stage import Stage
+from ..pipeline.wiring import attach
 from ..runtime.options import GlobalOptions
 from ..wire.context import AS4, WireContext
 from .spec import PipelineSpec
@@ -57,7 +58,7 @@ def build(spec: PipelineSpec, log: Log, *, exchanged: bool = False) -> Pipeline:
     pipeline.want(kills)
     if options.events != GlobalOptions.events.default:
         pipeline.want(told)
-    pipeline.attach()
+    attach(pipeline)
     return pipeline
 
 

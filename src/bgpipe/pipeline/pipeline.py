@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..wire.context import AS4, WireContext
 from ..wire.notification import Notification
-from . import events, wiring
+from . import events
 from .errors import DamagedInput, StageError, failure, nearest
 from .events import Bus, Event
 from .lifecycle import Action, Cause, Kind, Record, StageState, next_step
@@ -68,7 +68,7 @@ class Pipeline:
         self.killed = False
         self.malformed_messages = 0
         """messages so far that could not be decoded in full"""
-        self.verdicts = Verdicts(self)
+        self.verdicts = Verdicts(self.malformed)
         self._asked: set[str] = set()
         self.holds = {"R": 0, "L": 0}
         self.full: set[tuple[str, Stage]] = set()
@@ -114,6 +114,7 @@ class Pipeline:
         stage.index = index
         stage.hidden = hidden
         self.stages.append(stage)
+        self._states[stage] = StageState.WAITING
 
     def want(self, names: Iterable[str]) -> None:
         """Says that these events are wanted. If only single messages tell of them, blocks are opened."""
@@ -121,11 +122,6 @@ class Pipeline:
         self._asked |= names
         if events.SESSION_EVENTS.intersection(names) or events.ANY in names:
             self.opens_blocks = True
-
-    def attach(self) -> None:
-        """Gives each stage its directions and attaches it, and connects the inputs. Raises ConfigError."""
-        self._states = dict.fromkeys(self.stages, StageState.WAITING)
-        wiring.attach(self)
 
     # events
 

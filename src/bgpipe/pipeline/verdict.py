@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ..wire.errors import WireError
     from ..wire.message import Message
     from ..wire.update import Update
-    from .pipeline import Pipeline
 
 SMALL: Final = 512
 """Octets of the longest body whose verdict is remembered: archives repeat bodies, and long ones take much memory."""
@@ -33,8 +32,9 @@ _check: Any = accel.frame.check if accel.AVAILABLE else None
 class Verdicts:
     """Finds the verdicts of messages, and emits the event PARSE once for each malformed message."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline = pipeline
+    def __init__(self, on_malformed: Callable[..., None]) -> None:
+        """on_malformed: called with a message, what is wrong with it, and texts of what else is."""
+        self._on_malformed = on_malformed
         self._told: dict[tuple[str, int], None] = {}
         """direction and number of those told last, the oldest first"""
 
@@ -76,7 +76,7 @@ class Verdicts:
         if len(self._told) >= MAX_RETURNING:
             del self._told[next(iter(self._told))]
         self._told[message.direction, message.seq] = None
-        self._pipeline.malformed(message, error, *more)
+        self._on_malformed(message, error, *more)
 
 
 def _find_errors(message: Message) -> list[WireError]:

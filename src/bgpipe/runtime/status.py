@@ -11,7 +11,8 @@ from typing import Any, Final
 from .. import accel
 from ..pipeline.explain import explain
 from ..pipeline.lifecycle import StageState
-from ..pipeline.metrics import Histogram, Metrics, measure, slugs
+from ..pipeline.measure import measure, slugs
+from ..pipeline.metrics import Histogram, Metrics
 from ..pipeline.options import format_duration
 from ..pipeline.pipeline import Pipeline
 from ..pipeline.stage import Stage

@@ -8,7 +8,8 @@ from typing import Any
 
 from .. import accel
 from ..pipeline.errors import ConfigError
-from ..pipeline.metrics import Metrics, metric_prefix, slug_of
+from ..pipeline.measure import metric_prefix, slug_of
+from ..pipeline.metrics import Metrics
 from ..pipeline.options import FLAG, INTEGER, Option
 from ..pipeline.stage import Consuming
 from ..routes.prefix_limits import (
