@@ -17,7 +17,7 @@ from pathlib import Path
 
 LOG = Path(sys.prefix) / "install.log"
 STEPS = [
-    (re.compile(r"(?:Collecting|Installing build dependencies|Building wheel)\b.*"), "{0}"),
+    (re.compile(r"(?:Collecting|Installing (?:build dependencies|collected packages)|Building wheel)\b.*"), "{0}"),
     (re.compile(r"building '(bgpipe\.accel\.\w+)' extension"), "compiling {1}"),
     (re.compile(r"(?:warning|error): .*|.*\bcommand '.*' failed.*"), "{0}"),
 ]
