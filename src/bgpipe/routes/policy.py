@@ -229,7 +229,7 @@ def groups(
     found = [
         Group(attributes, tuple(sources.get(attributes, ())), tuple(customs.get(attributes, ())))
         for attributes in dict.fromkeys((*sources, *customs))
-        if _is_wanted(attributes, subscription)
+        if is_wanted(attributes, subscription)
     ]
     return found, by_default
 
@@ -245,7 +245,8 @@ def _wants_default(subscription: Subscription, chosen: Sequence[PrefixList], com
     return not any(guarded(prefixes, subscription.guards) for prefixes in found)
 
 
-def _is_wanted(attributes: Attributes, subscription: Subscription) -> bool:
+def is_wanted(attributes: Attributes, subscription: Subscription) -> bool:
+    """Step 6."""
     carried = attributes.communities | attributes.large_communities
     return not (subscription.wanted and not carried & subscription.wanted) and not carried & subscription.unwanted
 

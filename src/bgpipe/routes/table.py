@@ -22,7 +22,7 @@ from .budget import Budgeted, fit
 from .exclusion import touching
 from .partition import AFIS, Encodings, Key, Part, Partition
 from .policy import UNRESTRICTED, Common, Group, Guards, PrefixList, Subscription
-from .prefixes import HOST, PrefixSet, common, merged, without
+from .prefixes import HOST, PrefixSet, common, contains, merged, without
 from .union import united
 from .united_lists import UnitedLists, compact
 
@@ -96,6 +96,16 @@ class Table:
                 attributes = known[ours]
                 assert attributes is not None
                 yield key, part, attributes
+
+    def said(self, number: int, afi: int) -> Attributes | None:
+        """What is said of one prefix, None if it is not announced. It takes some microseconds."""
+        for attributes, prefixes in self.private.items():
+            if contains(prefixes.numbers(afi), number):
+                return attributes
+        mask = self.partition.masks((number,), afi)[number]
+        if not mask & self.mask or contains(self.omitted.get((afi, mask), ()), number):
+            return None
+        return self.attributes(mask)
 
     def routes(self) -> dict[Attributes, PrefixSet]:
         """All prefixes by attributes: the Adj-RIB-Out, for those who want to look at it."""
