@@ -95,6 +95,9 @@ def greeting(asn: int, hold_time: int = 90, number: int = 1) -> bytes:
     return Message(OPEN, Open(asn if asn < 65536 else 23456, hold_time, bgp_id, capabilities).encode()).octets
 
 
+LEFT_OPEN = greeting(65001)
+
+
 def real_updates() -> list[bytes]:
     """UPDATEs with 4-octet AS numbers, as octets."""
     path = ARCHIVE
@@ -122,11 +125,11 @@ class Peers:
         self.right = right
 
     def greet(self) -> None:
-        """Opens the session in both directions, and leaves nothing unread."""
-        for one, other, asn in ((self.left, self.right, 65001), (self.right, self.left, 65002)):
-            octets = greeting(asn)
-            one.sendall(octets)
-            receive(other, len(octets))
+        """Opens the session, for which the left peer has sent its OPEN, and leaves nothing unread."""
+        receive(self.right, len(LEFT_OPEN))
+        octets = greeting(65002)
+        self.right.sendall(octets)
+        receive(self.left, len(octets))
         for one, other in ((self.left, self.right), (self.right, self.left)):
             one.sendall(ALIVE)
             receive(other, len(ALIVE))
@@ -143,16 +146,18 @@ def receive(peer: socket.socket, count: int) -> bytes:
 
 
 @contextmanager
-def between(argv: list[str], outgoing: socket.socket, port: int, stdout: int | None = None) -> Iterator[Peers]:
-    """Starts what is to be between two peers: it listens on `port` and connects to `outgoing`."""
+def between(argv: list[str], outgoing: socket.socket, port: int, first: bytes = b"") -> Iterator[Peers]:
+    """Starts what is to be between two peers: it listens on `port` and connects to `outgoing`, once the left peer has
+    sent its OPEN, which is `first`."""
     null = subprocess.DEVNULL
-    process = subprocess.Popen(argv, stdin=null, stdout=null if stdout is None else stdout, stderr=null)
+    process = subprocess.Popen(argv, stdin=null, stdout=null, stderr=null)
     left = right = None
     try:
         deadline = time.monotonic() + 10
         while left is None:
             try:
                 left = socket.create_connection((HOST, port))
+                left.sendall(first or LEFT_OPEN)
             except OSError:
                 if time.monotonic() > deadline or process.poll() is not None:
                     raise ConnectionError(f"{argv[0]} does not listen") from None
@@ -252,14 +257,13 @@ def many_sessions(
     words = [*tool, "--http", window, "--http-open", "--", "listen", "--many", f"{HOST}:{port}", "--", "connect"]
     argv = [*words, "-W", "listen", f"{HOST}:{outgoing.getsockname()[1]}"]
     pairs: list[tuple[socket.socket, socket.socket]] = []
-    with between(argv, outgoing, port) as first:
+    with between(argv, outgoing, port, greeting(65001, hold_time, count)) as first:
         before = resident(first.process)
         pairs.append((first.left, first.right))
         for _ in range(count - 1):
             left = socket.create_connection((HOST, port))
             left.sendall(greeting(65001, hold_time, len(pairs)))
             pairs.append((left, outgoing.accept()[0]))
-        first.left.sendall(greeting(65001, hold_time, count))
         for _, right in pairs:
             right.sendall(greeting(65002, hold_time))
         for left, right in pairs:
