@@ -225,6 +225,7 @@ def torment(octets: bytes, rng: Random) -> None:
             program = compile_filter(text).program
             if program:
                 select.select(octets, broken, program, True)
+                select.select(octets, broken, program, False, True)
         index.stamp(broken, rng.randrange(65536), rng.randrange(1 << 60), 1)
         with suppress(ValueError):
             list(Block(octets, broken[: len(broken) // ENTRY.size * ENTRY.size], tags))

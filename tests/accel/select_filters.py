@@ -17,6 +17,7 @@ _LIST_PATTERNS = ('"3356:', ':1"', '^"[0-9]+:[0-9]+"$', '","', "65001:(1|2)", ":
 _ASES = (0, 174, 3356, 6939, 23456, 65001, 65010, 4200000000)
 
 CONDITIONS = (
+    *("tag[n]", "tag[n] == 3", "tag[n] != 3", "tag[n] ~ '[0-2]'", "tag[long]", "tag[none]", "tag[n] == x", "tag == 3"),
     *("update", "open", "keepalive", "notify", "refresh", "type == 77", "ipv4", "ipv6"),
     *(f"af == {family}" for family in ("IPV4", "IPV6", "UNICAST", "MULTICAST", "IPV4/MULTICAST", "IPV4/FLOWSPEC")),
     *("reach", "unreach", "reach[*]", "nexthop", "aspath", "aspath_len", "aspath_hops", "origin", "med", "local_pref"),

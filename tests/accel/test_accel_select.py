@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from functools import lru_cache
 from random import Random
 
 import pytest
 from accel_records import KEEPALIVE, OPEN, attribute, block, join, message, update
-from differential import DATA, file_cases
+from differential import DATA, file_cases, give_tags
 from mutants import make_stream, rare_records, sample_records
 from select_filters import CONDITIONS, random_filter
 
@@ -16,7 +17,7 @@ from bgpipe.filters import Filter, compile_filter
 from bgpipe.filters import filter as filter_module
 from bgpipe.filters.program import HEADER, STEP
 from bgpipe.formats import mrt
-from bgpipe.wire.block import ENTRY, FLAG_ADD_PATH, FLAG_AS4, FLAG_LEFT, FLAG_RIGHT, NO_PEER, Block
+from bgpipe.wire.block import ENTRY, FLAG_ADD_PATH, FLAG_AS4, FLAG_LEFT, FLAG_RIGHT, NO_PEER, TAGS, Block
 
 pytestmark = pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
 ARCHIVES = sorted(DATA.glob("updates.*.bz2"))
@@ -79,6 +80,52 @@ def test_random_filters(kind):
     whole = made_up(kind).part(0, 200)
     for _ in range(RANDOM_FILTERS):
         agree(compile_filter(random_filter(rng)), whole)
+
+
+@pytest.mark.parametrize("kind", ["sample", "rare", "mutants 1"])
+def test_tags(kind):
+    whole = give_tags(made_up(kind).part(0, 150))
+    assert isinstance(whole, Block)
+    index = bytearray(whole.index)
+    TAGS.of(index)[::3] = memoryview(array("I", bytes(4 * len(TAGS.of(index)[::3]))))  # those of their peers
+    mixed = whole.with_index(index)
+    rng = Random(kind)
+    texts = [text for text in CONDITIONS if text.startswith("tag")]
+    both = [f"{first} {rng.choice(('&&', '||'))} {rng.choice(CONDITIONS)}" for first in texts]
+    for text in (*texts, *both, "tag[n] == 3 || tag[n] == 4", "! tag[n] == 1"):
+        filter = compile_filter(text)
+        agree(filter, whole)
+        agree(filter, mixed)
+
+
+def test_a_tag_is_asked_about_once_for_each_text():
+    whole = give_tags(made_up("sample").part(0, 300))
+    assert isinstance(whole, Block)
+    asked = []
+    filter = compile_filter("tag[n] ~ 3")
+    ((key, test),) = filter._tag_tests
+    filter._tag_tests = [(key, lambda value: asked.append(value) or test(value))]
+    kept = filter.select(whole)
+    assert len(asked) <= len(set(TAGS.of(whole.index))) < len(whole)
+    assert [message.tags["n"] for message in kept] == ["3"] * len(kept) != []
+
+
+@pytest.mark.parametrize("kind", ["sample", "rare", "mutants 1"])
+def test_selecting_gives_the_verdicts_of_a_pass_before_it(kind):
+    rng = Random(kind)
+    parts = [made_up(kind).part(start, start + 5) for start in range(0, 200, 5)]
+    for part in (*parts, made_up(kind)):
+        filter, keep = compile_filter(random_filter(rng) if rng.random() < 0.8 else "json[x] == 1"), rng.random() < 0.5
+        index = bytearray(part.index)
+        in_doubt = accel.frame.check(part.octets, index)
+        before = bytes(part.index)
+        found = filter.select_checked(part, keep)
+        assert bytes(part.index) == before  # others may have seen it
+        if in_doubt or filter.program is None:
+            assert found is None
+        else:
+            assert found is not None
+            assert found.index == filter.select(part.with_index(index), keep).index
 
 
 @pytest.mark.parametrize("path", ARCHIVES, ids=lambda path: path.name)

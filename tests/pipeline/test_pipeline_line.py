@@ -9,8 +9,8 @@ import pytest
 from bgpipe import accel
 from bgpipe.pipeline.errors import ConfigError, StageError
 from bgpipe.pipeline.lifecycle import Action
-from bgpipe.pipeline.line import inherit
 from bgpipe.pipeline.options import FLAG, Option
+from bgpipe.pipeline.passage import inherit
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.stage import Consuming, Stage
 from bgpipe.wire.block import Block

@@ -35,6 +35,7 @@ cdef enum Look:
     LOOK_PEER_IP
     LOOK_LOCAL_AS
     LOOK_LOCAL_IP
+    LOOK_TAG
 
 
 cdef enum Operator:
@@ -105,6 +106,9 @@ cdef struct Program:
     Header header
     const Step* steps
     const uint8_t* octets
+    Reader answers   # to steps LOOK_TAG: an octet for each message, step after step; empty for none
+    size_t messages  # of the index
+    size_t message   # that is looked at, its number
 
 
 cdef inline bint leads(const Program* program, Py_ssize_t here, Py_ssize_t there) noexcept nogil:
@@ -124,6 +128,8 @@ cdef inline bint load(Program* program, const uint8_t* octets, size_t size) noex
     if p == NULL:
         return False
     program.octets = octets
+    program.answers = reader(octets, 0, 0)
+    program.messages = program.message = 0
     program.steps = <const Step*> p
     if not (leads(program, -1, program.header.first_update) and leads(program, -1, program.header.first_other)):
         return False

@@ -24,11 +24,11 @@ from .program cimport (
     LESS_OR_EQUAL, LIKE, LOOK_ASK, LOOK_COMMUNITY, LOOK_COMMUNITY_TEXT, LOOK_DIRECTION, LOOK_EXT_COMMUNITY,
     LOOK_FAMILY, LOOK_HOP, LOOK_LARGE_COMMUNITY, LOOK_LARGE_COMMUNITY_TEXT, LOOK_LOCAL_AS, LOOK_LOCAL_IP,
     LOOK_LOCAL_PREF, LOOK_MED, LOOK_NEXT_HOP, LOOK_ORIGIN, LOOK_OTC, LOOK_PATH, LOOK_PATH_HOPS, LOOK_PATH_LEN,
-    LOOK_PATH_TEXT, LOOK_PEER_AS, LOOK_PREFIX, LOOK_REACH, LOOK_SEQ, LOOK_TIME, LOOK_TYPE, LOOK_UNREACH, MATCH, NO,
+    LOOK_PATH_TEXT, LOOK_PEER_AS, LOOK_PREFIX, LOOK_REACH, LOOK_SEQ, LOOK_TAG, LOOK_TIME, LOOK_TYPE, LOOK_UNREACH, MATCH, NO,
     OPENING, PRESENT, Program, QUOTE, REJECT, ROW, START, Step, UPDATE, WANT_FALSE, WANT_NOT_TRUE, WANT_TRUE, YES,
     load,
 )
-from .update cimport AS_SET, Attribute, Mp, Update, has, locate, value_of
+from .update cimport AS_SET, Attribute, Mp, Update, has, locate, plausible, value_of
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -362,6 +362,15 @@ cdef inline Answer look_at_peer(Reader r, bint as4, const Step* step) noexcept n
     return YES if step.number == afi and memcmp(p, step.address, size) == 0 else NO
 
 
+cdef inline Answer look_at_tag(const Program* program, const Entry* entry, const Step* step) noexcept nogil:
+    """What was found out about the text of its tags. A per-peer header has no tag that such a step asks about."""
+    cdef Reader r = program.answers
+    if entry.tags == 0:
+        return NO if step.operator == PRESENT else ABSENT
+    skip(&r, <size_t> step.number * program.messages + program.message)
+    return <Answer> u8(&r) if left(&r) else DECLINE
+
+
 cdef inline Answer look_at_entry(const Entry* entry, unsigned kind, const Step* step) noexcept nogil:
     """What needs no look into the body; DECLINE for everything else."""
     cdef int64_t value
@@ -409,7 +418,9 @@ cdef inline Answer run(
     while at < REJECT:
         step = &program.steps[at]
         answer = look_at_entry(entry, kind, step)
-        if answer == DECLINE and LOOK_PEER_AS <= step.look <= LOOK_LOCAL_IP:
+        if step.look == LOOK_TAG:
+            answer = look_at_tag(program, entry, step)
+        elif answer == DECLINE and LOOK_PEER_AS <= step.look <= LOOK_LOCAL_IP:
             if entry.flags & OWN_PEER:
                 return DECLINE
             if entry.peer == NO_PEER:
@@ -439,11 +450,32 @@ cdef inline Answer judge(
     return run(program, octets, size, entry, message.base[message.pos + 18], u, False)
 
 
-def select(bytes octets not None, index not None, bytes program not None, bint keep):
+cdef inline Answer check_and_judge(
+    const Program* program, const uint8_t* octets, size_t size, Entry* entry, Update* u, bint* doubt
+) noexcept nogil:
+    """As `judge`. Sets CHECKED; doubt: the message may be malformed, so that nothing was asked."""
+    cdef Reader message = message_of(octets, size, entry)
+    cdef unsigned kind
+    if message.failed:
+        doubt[0] = True
+        return DECLINE
+    kind = message.base[message.pos + 18]
+    if kind == UPDATE and not (locate(u, message, entry.flags) and plausible(u)):
+        doubt[0] = True
+        return DECLINE
+    entry.flags |= CHECKED
+    return run(program, octets, size, entry, kind, u, kind == UPDATE)
+
+
+def select(
+    bytes octets not None, index not None, bytes program not None, bint keep, bint check=False, bytes answers not None=b"",
+):
     """(index, declined): the index of the messages for which the program says yes, or (not keep) no, in their order.
 
     octets, index: a block's. declined: positions in the new index of messages that accel did not judge; they are
-    all in it. Raises ValueError for a program that bgpipe.filters.program can't have written.
+    all in it. check: sets CHECKED for all messages of the new index, and returns None if any message of the old one
+    is not beyond doubt well-formed. answers: to steps LOOK_TAG, as bgpipe.filters.of_tags gives them.
+    Raises ValueError for a program that bgpipe.filters.program can't have written.
     """
     cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
     cdef size_t size = PyBytes_GET_SIZE(octets)
@@ -456,6 +488,7 @@ def select(bytes octets not None, index not None, bytes program not None, bint k
     cdef Answer answer
     cdef Program loaded
     cdef Update u
+    cdef bint doubt = False
     if not load(&loaded, <const uint8_t*> PyBytes_AS_STRING(program), PyBytes_GET_SIZE(program)):
         raise ValueError("not a filter program")
     PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)
@@ -465,16 +498,26 @@ def select(bytes octets not None, index not None, bytes program not None, bint k
         selected = <Entry*> PyByteArray_AS_STRING(chosen)
         marks = <uint8_t*> PyByteArray_AS_STRING(marked)
         entries = reader(<const uint8_t*> view.buf, 0, view.len)
+        loaded.answers = reader(<const uint8_t*> PyBytes_AS_STRING(answers), 0, PyBytes_GET_SIZE(answers))
+        loaded.messages = view.len // sizeof(Entry)
         with nogil:
             while next_entry(&entries, &entry):  # so there is room in both for each
-                answer = judge(&loaded, base, size, &entry, &u)
+                if check and not entry.flags & CHECKED:
+                    answer = check_and_judge(&loaded, base, size, &entry, &u, &doubt)
+                    if doubt:
+                        break
+                else:
+                    answer = judge(&loaded, base, size, &entry, &u)
                 if answer == DECLINE or (answer == YES) == keep:
                     selected[kept] = entry
                     marks[kept] = answer == DECLINE
                     undecided += answer == DECLINE
                     kept += 1
+                loaded.message += 1
     finally:
         PyBuffer_Release(&view)
+    if doubt:
+        return None
     PyByteArray_Resize(chosen, kept * sizeof(Entry))
     declined = []
     at = -1

@@ -44,6 +44,7 @@ class Look(IntEnum):
     PEER_IP = 25
     LOCAL_AS = 26
     LOCAL_IP = 27
+    TAG = 28
 
 
 OPERATOR_CODES: Final = {"": 0, "==": 1, "<": 2, "<=": 3, ">": 4, ">=": 5, "~": 6}
@@ -55,6 +56,7 @@ class Step(NamedTuple):
     every: each prefix must match ([*]), or each hop is looked at (no index). hop: else which one.
     number: an integer, an AS number; AFI and SAFI as afi << 8 | safi, either 0 for any.
     address: up to 16 octets (a prefix, a community); size: its bits. table: of ..._TEXT, see dfa.py.
+    tag: of TAG: the key, and what is asked about its value; see of_tags.py.
     """
 
     look: Look
@@ -65,6 +67,7 @@ class Step(NamedTuple):
     hop: int = 0
     every: bool = False
     table: bytes = b""
+    tag: tuple[str, Callable[[str | None], bool | None]] | None = None
 
 
 class BoundCondition(NamedTuple):

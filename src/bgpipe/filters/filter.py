@@ -10,6 +10,7 @@ from ..wire.block import Block
 from ..wire.message import UPDATE, Message
 from .fields import bind
 from .logic import closure, reduce
+from .of_tags import answer_tags
 from .program import make_program
 from .syntax import parse
 
@@ -22,13 +23,13 @@ class Filter:
     text: the filter as it was written. program: what it is for accel (see program.py); None if Python does it all.
     """
 
-    __slots__ = ("_others", "_updates", "program", "text")
+    __slots__ = ("_others", "_tag_tests", "_updates", "program", "text")
 
     def __init__(self, text: str) -> None:
         node = parse(text, bind)
         updates, others = reduce(node, updates=True), reduce(node, updates=False)
         self.text = text
-        self.program = make_program(updates, others)
+        self.program, self._tag_tests = make_program(updates, others)
         self._updates = closure(updates)
         self._others = closure(others)
 
@@ -41,8 +42,26 @@ class Filter:
         if _select is None or self.program is None:
             index, undecided = bytearray(block.index), list(range(len(block)))
         else:
-            index, undecided = _select.select(block.octets, block.index, self.program, keep)
-        selected = block.with_index(index)
+            index, undecided = self._run(block, keep, False)
+        return self._decide(block.with_index(index), undecided, keep)
+
+    def select_checked(self, block: Block, keep: bool = True) -> Block | None:
+        """As `select`, and each message that is left is marked as well-formed (FLAG_CHECKED).
+
+        None if a message of the block, whether it matches or not, may be malformed: that has to be found out first.
+        """
+        if _select is None or self.program is None:
+            return None
+        found = self._run(block, keep, True)
+        return self._decide(block.with_index(found[0]), found[1], keep) if found is not None else None
+
+    def _run(self, block: Block, keep: bool, check: bool) -> Any:
+        """What accel selects."""
+        answers = answer_tags(block, self._tag_tests) if self._tag_tests else b""
+        return _select.select(block.octets, block.index, self.program, keep, check, answers)
+
+    def _decide(self, selected: Block, undecided: list[int], keep: bool) -> Block:
+        """A selection without the messages at these positions that don't belong to it."""
         wrong = [position for position in undecided if self(selected.message(position)) != keep]
         return selected.without(wrong) if wrong else selected
 

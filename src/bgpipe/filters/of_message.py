@@ -127,10 +127,20 @@ def bind_tag(condition: Condition) -> BoundCondition:
         predicate = any_matches(lambda message: list(filter(None, _tags(message).values())), test)
     else:
         predicate = matches(lambda message: _tags(message).get(key) or None, test)
-    step = _peer_step(condition)
+    step = _peer_step(condition) or _tag_step(condition, test)
     return BoundCondition(
         predicate if condition.operator else lambda message: bool(predicate(message)), updates_only=False, step=step
     )
+
+
+def _tag_step(condition: Condition, test: Callable[[str], bool]) -> Step | None:
+    """For the tags that only stages give."""
+    key = condition.subscript
+    if key is None or key in PEER_TAGS:
+        return None
+    if not condition.operator:
+        return Step(Look.TAG, tag=(key, lambda value: value is not None))
+    return Step(Look.TAG, condition.operator, tag=(key, lambda value: test(value) if value is not None else None))
 
 
 def _peer_tag(condition: Condition) -> Condition:

@@ -17,6 +17,7 @@ from typing import Final
 
 from .conditions import OPERATOR_CODES, Look, Step
 from .logic import And, Expression, Leaf, Or
+from .of_tags import TagTest
 
 HEADER: Final = Struct("=HHHH")
 STEP: Final = Struct("=BBBBHHiIIIq16s")
@@ -29,16 +30,19 @@ MAX_TABLES: Final = 1 << 20
 _ASK: Final = Step(Look.ASK)
 
 
-def make_program(updates: Expression, others: Expression) -> bytes | None:
-    """The program of a filter, from what it says about UPDATEs and about other types; None if Python does it all."""
+def make_program(updates: Expression, others: Expression) -> tuple[bytes | None, list[tuple[str, TagTest]]]:
+    """The program of a filter, from what it says about UPDATEs and about other types; None if Python does it all.
+
+    With it what its steps Look.TAG ask, in the order of their numbers.
+    """
     if not (_knows(updates) or _knows(others)):
-        return None
+        return None, []
     writer = _Writer()
     first_update = writer.write(updates, ACCEPT, REJECT)
     first_other = writer.write(others, ACCEPT, REJECT)
     count = len(writer.steps)
     if count > MAX_STEPS or len(writer.tables) > MAX_TABLES:
-        return None
+        return None, []
 
     def place(label: int) -> int:
         # steps were written from the last to the first, because each must know where it leads
@@ -61,7 +65,7 @@ def make_program(updates: Expression, others: Expression) -> bytes | None:
             step.number,
             step.address,
         )
-    return bytes(octets + writer.tables)
+    return bytes(octets + writer.tables), writer.tags
 
 
 def _knows(expression: Expression) -> bool:
@@ -86,6 +90,7 @@ class _Writer:
     def __init__(self) -> None:
         self.steps: list[tuple[Step, int, int, int, int]] = []
         self.tables = bytearray()
+        self.tags: list[tuple[str, TagTest]] = []
 
     def write(self, expression: Expression, yes: int, no: int) -> int:
         """Writes the expression, which leads to `yes` or `no`; returns where it starts."""
@@ -93,6 +98,10 @@ class _Writer:
             return yes if expression else no
         if isinstance(expression, Leaf):
             step = expression.condition.step or _ASK
+            if step.tag is not None:
+                if step.tag not in self.tags:
+                    self.tags.append(step.tag)
+                step = step._replace(number=self.tags.index(step.tag))
             self.steps.append((step, expression.want, yes, no, len(self.tables)))
             self.tables += step.table
             return len(self.steps) - 1

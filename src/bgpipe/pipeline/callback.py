@@ -29,6 +29,7 @@ class Callback:
         "ending",
         "on_block",
         "on_message",
+        "on_unchecked",
         "passive",
         "samples",
         "selects",
@@ -49,6 +50,9 @@ class Callback:
         self.stage = stage
         self.on_message = on_message
         self.on_block = on_block
+        self.on_unchecked: Callable[[Block], Block | None] | None = None
+        """what on_block does, for a block without verdicts: it leaves messages that are marked as well-formed, or
+        returns None and has done nothing, as one may be malformed"""
         self.types = frozenset(types) if types is not None else None
         self.passive = passive
         self.decodes = decodes
@@ -65,6 +69,7 @@ class Callback:
         self.passive = False
         self.on_message = lambda message: False
         self.on_block = lambda block: None
+        self.on_unchecked = None
 
     def prepare(self, conditions: list[Filter], clock: Callable[[], float]) -> None:
         """Called once, when the options are known."""
@@ -75,7 +80,7 @@ class Callback:
         # what one message at a time must decide can't be decided for a block; a stage that only copies sees a part
         chooses = bool(conditions) or self.types is not None
         if chooses and (self.bucket or not (self.passive or self.selects)):
-            self.on_block = None
+            self.on_block = self.on_unchecked = None
         elif self.passive and self.on_block and self.types is not None:
             self.conditions = [*conditions, type_filter(self.types)]
 

@@ -1,46 +1,24 @@
-"""The two lines that messages travel, and their inputs.
-
-Messages go one by one or in blocks. A block stays whole through the callbacks that can work on blocks; before the
-first that cannot, it is opened into messages.
-"""
+"""The inputs of the two lines that messages travel; what happens on the lines is in passage.py."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Generator, Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from ..wire.block import FLAG_CHECKED, FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT, FLAG_TOLD, FLAGS, Block
+from ..wire.block import FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT, FLAGS, Block
 from ..wire.item import Item, count
 from ..wire.message import NOTIFICATION, UPDATE, Message
 from .callback import Callback
-from .errors import ConfigError, StageError, failure, nearest
-from .lifecycle import Cause, Kind
+from .errors import ConfigError, nearest
+from .lifecycle import Cause
+from .passage import DROP, Passage
 from .rate import TokenBucket
 
 if TYPE_CHECKING:
     from ..filters import Filter
     from .pipeline import Pipeline
     from .stage import Stage
-
-DROP: Final = 2
-ACCEPT: Final = 4
-"""Bits of Message.action: leave the line here; pass by all further stages."""
-
-
-class Line:
-    """One direction. Messages enter it at its inputs, pass the callbacks of the stages, and leave it at the end."""
-
-    def __init__(self, direction: str) -> None:
-        self.direction = direction
-        self.next_seq = 1
-        self.callbacks: list[Callback] = []
-        """in the order in which messages meet them"""
-        self.outputs: list[Callable[[Item], None]] = []
-        """who takes what leaves the line; with none, it is gone"""
-        self.entered = 0
-        self.left = 0
-        """messages so far"""
 
 
 class Feed:
@@ -84,11 +62,11 @@ class Feed:
                 inlet.pipeline.on_change()
 
 
-class Input:
+class Input(Passage):
     """An input into the lines of a stage's directions, with the callbacks that its messages pass."""
 
     def __init__(self, stage: Stage, session: bool) -> None:
-        self.stage = stage
+        super().__init__(stage)
         self.own = True
         """whether its stage has made what enters here; else it only passes by the stage, and was let in elsewhere"""
         self.open = True
@@ -96,29 +74,19 @@ class Input:
         self.ended = False
         """whether its stage is over: nothing at all enters any more"""
         self.session = session
+        """whether its messages are those of one session"""
         self.tracked = session
-        """whether its messages are those of one session, whose events somebody may want"""
         self.whole = False
         """whether a feed that has begun is let in as a whole, also when the input is shut meanwhile: what was read from
         a peer, nobody can read again. Only who has seen enough (Pipeline.end_input) cuts it off"""
-        self.pipeline: Pipeline
-        self.lines: dict[str, Line] = {}
-        self.chains: dict[str, list[Callback]] = {}
-        self._ahead: dict[str, frozenset[Stage]] = {}
-        """the stages of the chains"""
         self.conditions: list[Filter] = []
         self.bucket: TokenBucket | None = None
         self.default = ""
         """direction of messages that name none of ours"""
-        self._wait = 0.0
         self._entry = 0
         self._feed: Feed | None = None
         self._finishes = False
         """whether what is being fed is let in as a whole"""
-        self._waiting = 0
-        """messages that were let in, or will be, and wait, as of the last yield of `_travel`"""
-        self._behind = 0
-        """messages of the same item that come after the part which is under way"""
 
     def connect(self, pipeline: Pipeline) -> None:
         """Called once, when all stages are attached. Raises ConfigError."""
@@ -175,17 +143,6 @@ class Input:
         return named[target]
 
     @property
-    def held(self) -> bool:
-        """Whether a line into which messages go from here, or a stage that they pass, is held."""
-        holds = self.pipeline.holds
-        if (holds["R"] and "R" in self.lines) or (holds["L"] and "L" in self.lines):
-            return True
-        full = self.pipeline.full
-        if not full or self.stage.kind is Kind.TRANSFORMER:
-            return False  # what is under way in the stage was let in before; two of them must not wait for each other
-        return any(stage in self._ahead.get(direction, ()) for direction, stage in full)
-
-    @property
     def busy(self) -> bool:
         """Whether messages that have entered here are still on their way."""
         return self._feed is not None
@@ -238,7 +195,7 @@ class Input:
             self._waiting = 0
             self._behind = behind = max(0, behind - 1)
             if self.held:
-                self._waiting = behind + _count([item]) if self._finishes else 0
+                self._waiting = behind + count([item]) if self._finishes else 0
                 while self.held:
                     yield math.inf
             if self._refuses:
@@ -255,13 +212,6 @@ class Input:
     def _leads_nowhere(self) -> bool:
         """Whether all that enters here comes to a stage that is shut: then nobody before that sees it either."""
         return all(any(callback.stage.is_shut for callback in chain) for chain in self.chains.values())
-
-    def _travel_message(self, message: Message, chain: list[Callback], start: int) -> Iterator[float]:
-        at = self._meet(message, chain, start)
-        while at >= 0:
-            self._waiting = self._behind + 1
-            yield self._wait
-            at = self._meet(message, chain, at)
 
     def number(self, message: Message) -> None:
         """Sets direction and number of a message as if it entered here. It is for messages that are reported before
@@ -311,47 +261,6 @@ class Input:
         if self._enter(message):
             yield from self._travel_message(message, self.chains[message.direction], 0)
 
-    def _meet(self, message: Message, chain: list[Callback], start: int, *, patient: bool = True) -> int:
-        """Takes a message past the callbacks from number `start` on; -1, or the number of one that wants it to wait for
-        `_wait` seconds, unless we are not `patient`."""
-        for number in range(start, len(chain)):
-            callback = chain[number]
-            stage = callback.stage
-            if not stage.running or (message.action & ACCEPT and not stage.hidden):
-                continue
-            if callback.decodes and not message.verdict & FLAG_CHECKED:
-                self.pipeline.verdicts.judge(message, self.stage.kind is Kind.TRANSFORMER)
-            if callback.types is not None and message.type_code not in callback.types:
-                continue
-            if callback.conditions and not all(condition(message) for condition in callback.conditions):
-                continue
-            if callback.bucket is not None and (wait := callback.bucket.take()):
-                if callback.samples:
-                    continue
-                if patient and message.type_code != NOTIFICATION:
-                    self._wait = wait
-                    return number
-            try:
-                left = callback.on_message(message)
-            except Exception as error:
-                raise failure(stage, error) from error
-            if left is False or message.action & DROP:
-                stage.drops["taken" if stage.inputs else "dropped"] += 1
-                return -1
-            if isinstance(left, list):
-                if not left:
-                    stage.drops["taken" if stage.inputs else "dropped"] += 1
-                for each in left:
-                    self._meet(inherit(each, message), chain, number + 1, patient=False)
-                return -1
-        line = self.lines[message.direction]
-        line.left += 1
-        for output in line.outputs:
-            output(message)
-        if self.tracked:
-            self.pipeline.tracker.see(message)
-        return -1
-
     def _take_block(self, block: Block) -> Iterator[float]:
         if self.bucket is not None or (self.pipeline.opens_blocks and not self.session):
             marked = self._mark(block, [callback for chain in self.chains.values() for callback in chain])
@@ -399,133 +308,3 @@ class Input:
                 stop = count
             yield direction, block if stop - start == count else block.part(start, stop)
             start = stop
-
-    def _travel_block(self, block: Block, line: Line, start: int, *, allowed: bool = False) -> Iterator[float]:
-        """Takes a block past the callbacks from number `start` on. allowed: the limit of rate of the first one has let
-        it through."""
-        chain = self.chains[line.direction]
-        judged = None
-        for number in range(start, len(chain)):
-            callback = chain[number]
-            if not len(block):
-                return
-            if not callback.stage.running:
-                continue
-            limited = callback.bucket is not None and not (allowed and number == start)
-            if callback.on_block is None or (limited and callback.ending) or callback.stage.opens(block):
-                yield from self._open_block(block, chain, number)
-                return
-            if callback.decodes and block is not judged:
-                block, unknown = self.pipeline.verdicts.mark(block)
-                if callback.ending and unknown:
-                    yield from self._open_block(block, chain, number)  # the input may end before they are met
-                    return
-                self.pipeline.verdicts.judge_block(block, unknown, self.stage.kind is Kind.TRANSFORMER)
-                judged = block
-            if limited:
-                yield from self._limit_block(block, line, number)
-                return
-            try:
-                left = callback.pass_block(block)
-            except Exception as error:
-                self._behind += len(block) - 1
-                raise failure(callback.stage, error) from error
-            if gone := len(block) - _count(left):
-                callback.stage.drops["taken" if callback.stage.inputs else "dropped"] += max(0, gone)
-            if left is None:
-                return
-            if isinstance(left, list):
-                yield from self._travel_items(left, line, number + 1)
-                return
-            block = left
-        if not len(block):
-            return
-        line.left += len(block)
-        for output in line.outputs:
-            output(block)
-        if self.tracked:
-            self.pipeline.tracker.see_block(block, line.direction)
-
-    def _limit_block(self, block: Block, line: Line, number: int) -> Iterator[float]:
-        """Takes a block past a callback with a limit of rate, in parts as large as that allows at the moment, and past
-        those behind it. With --rate-sample, what is above the rate passes by the callback."""
-        callback = self.chains[line.direction][number]
-        assert callback.bucket is not None
-        behind, start, count = self._behind, 0, len(block)
-        while start < count:
-            if self.held:
-                self._waiting = behind + count - start
-                while self.held:
-                    yield math.inf
-            taken, wait = callback.bucket.take_many(count - start)
-            if taken:
-                self._behind = behind + count - start - taken
-                yield from self._travel_block(block.part(start, start + taken), line, number, allowed=True)
-                start += taken
-            elif callback.samples:
-                self._behind = behind
-                yield from self._travel_block(block.part(start, count), line, number + 1)
-                return
-            else:
-                self._waiting = behind + count - start
-                yield wait
-
-    def _mark(self, block: Block, chain: list[Callback]) -> Block:
-        """A block that is to be opened: of what is beyond doubt well-formed, no stage asks again."""
-        decodes = any(callback.decodes for callback in chain)
-        return self.pipeline.verdicts.mark(block)[0] if decodes else block
-
-    def _open_block(self, block: Block, chain: list[Callback], start: int) -> Iterator[float]:
-        """Takes a block as messages past the callbacks from number `start` on, the first of which can't take blocks."""
-        ending = chain[start].ending
-        block = self._mark(block, chain[start:])
-        behind, left = self._behind, len(block)
-        for message in block:
-            if self.held:
-                self._waiting = behind + left
-                while self.held:
-                    yield math.inf
-            if ending and any(callback.stage.is_shut for callback in ending):
-                return  # as if it had never been let in: without blocks the input would have ended before it
-            left -= 1
-            try:
-                at = self._meet(message, chain, start)
-                while at >= 0:
-                    self._waiting = behind + left + 1
-                    yield self._wait
-                    at = self._meet(message, chain, at)
-            except StageError:
-                self._behind = behind + left
-                raise
-
-    def _travel_items(self, items: list[Item], line: Line, start: int) -> Iterator[float]:
-        """Takes the items that a block was replaced with past the callbacks from number `start` on."""
-        chain = self.chains[line.direction]
-        behind, left = self._behind, _count(items)
-        for item in items:
-            if self.held:
-                self._waiting = behind + left
-                while self.held:
-                    yield math.inf
-            left -= 1 if isinstance(item, Message) else len(item)
-            self._behind = behind + left
-            if isinstance(item, Message):
-                yield from self._travel_message(item, chain, start)
-            else:
-                yield from self._travel_block(item, line, start)
-
-
-def _count(left: Block | list[Item] | None) -> int:
-    """How many messages are left of a block."""
-    if isinstance(left, list):
-        return count(left)
-    return len(left) if left is not None else 0
-
-
-def inherit(message: Message, old: Message) -> Message:
-    """Gives a message that replaces another one the properties that it does not set itself."""
-    message.direction = old.direction
-    message.seq = message.seq or old.seq
-    message.verdict |= old.verdict & FLAG_TOLD
-    message.time = message.time or old.time
-    return message

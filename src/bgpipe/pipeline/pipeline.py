@@ -17,9 +17,9 @@ from . import events
 from .errors import DamagedInput, StageError, failure, nearest
 from .events import Bus, Event
 from .lifecycle import Action, Cause, Kind, Record, StageState, next_step
-from .line import Line
 from .log import Log, NullLog
 from .metrics import SIDES
+from .passage import Line
 from .scope import Scope
 from .shared import Shared
 from .tracker import Tracker

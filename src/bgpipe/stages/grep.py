@@ -34,6 +34,8 @@ class Grep(Consuming):
         (self.filter,) = compile_filters(self.arguments)
         self.observable = bool(self.event_match or self.event_fail or self.kill_match or self.kill_fail)
         self.watch(self.on_message, on_block=self.on_block)
+        if not (self.keep or self.narrow or self.observable):
+            self.callbacks[-1].on_unchecked = self.on_unchecked
 
     def status(self) -> dict[str, Any]:
         return {"filter": self.arguments[0], "dropped": self.drops["dropped"]}
@@ -70,6 +72,9 @@ class Grep(Consuming):
             or (self.kill_match and len(self.filter.select(block, True)) > 0)
             or (self.kill_fail and len(self.filter.select(block, False)) > 0)
         )
+
+    def on_unchecked(self, block: Block) -> Block | None:
+        return self.filter.select_checked(block, self.keeps_matches)
 
     def on_block(self, block: Block) -> Block:
         """The rest of a block of which no message is needed singly; its events are counted together."""

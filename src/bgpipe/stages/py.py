@@ -7,8 +7,8 @@ from bisect import bisect_left
 from typing import Any
 
 from ..pipeline.errors import ConfigError, StageError
-from ..pipeline.line import DROP, inherit
 from ..pipeline.options import Option, choice
+from ..pipeline.passage import DROP, inherit
 from ..pipeline.stage import Consuming
 from ..runtime.reload import off_reload, on_reload
 from ..wire import treatment

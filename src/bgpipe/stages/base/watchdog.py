@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from ...pipeline.line import Line
+from ...pipeline.passage import Line
 from ...pipeline.pipeline import Pipeline
 from ...pipeline.scope import Timer
 
