@@ -98,9 +98,10 @@ def test_python_is_asked_last():
     unknown = BoundCondition(lambda message: True)
     for nodes in ((known, unknown), (unknown, known)):
         for kind in (AndNode, OrNode):
-            program = make_program(reduce(kind(nodes), updates=True), False)
+            program, tag_tests = make_program(reduce(kind(nodes), updates=True), False)
+            assert tag_tests == []
             assert program is not None
             assert program[2:4] == b"\0\0"
             assert program[8] == Look.MED
-    assert make_program(reduce(unknown, updates=True), False) is None
-    assert make_program(True, False) is None
+    assert make_program(reduce(unknown, updates=True), False) == (None, [])
+    assert make_program(True, False) == (None, [])

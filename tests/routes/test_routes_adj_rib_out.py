@@ -9,7 +9,7 @@ from bgpipe.routes.adj_rib_out import DIGEST_UPDATES, AdjRibOut
 from bgpipe.session.codec import SessionCodec
 from bgpipe.wire.attrs import MP_REACH, MP_UNREACH, OPTIONAL
 from bgpipe.wire.attrs.attribute import encode_header
-from bgpipe.wire.block import Block
+from bgpipe.wire.block import ENTRY, FLAG_AS4, NO_PEER, Block
 from bgpipe.wire.context import AS4_ADD_PATH, MAX_MESSAGE
 from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from bgpipe.wire.message import KEEPALIVE, OPEN, UPDATE, Message
@@ -53,6 +53,23 @@ def test_the_last_word_counts() -> None:
     assert routes([ipv6]) == {"2001:db8::/32": None}
     assert ipv6.update.next_hop == "2001:db8::1"
     assert again(announced, Family(1, 2)) == []
+
+
+def test_a_few_messages_of_a_block_keep_no_others_in_memory() -> None:
+    messages = [announce(f"10.{n >> 8}.{n & 255}.0/24") for n in range(2000)]
+    octets, index = b"", bytearray()
+    for message in messages:
+        index += ENTRY.pack(0, 0, len(octets), NO_PEER, len(message.octets), FLAG_AS4, 0)
+        octets += message.octets
+    whole = Block(octets, index)
+    announced = AdjRibOut()
+    for n in range(0, 2000, 500):
+        announced.add(whole.part(n, n + 2))
+    assert 0 < announced.held < 8 * (100 + ENTRY.size)
+    announced.add(whole)
+    assert announced.held > whole.weight
+    assert len(routes(again(announced, IPV4_UNICAST))) == 2000
+    assert announced.held == 0
 
 
 def test_messages_are_filled_and_not_too_long() -> None:

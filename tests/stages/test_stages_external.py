@@ -16,6 +16,7 @@ from bgpipe.pipeline.tracker import Tracker
 from bgpipe.stages.base import pace, watchdog
 from bgpipe.stages.base.watchdog import StallWatchdog
 from bgpipe.wire.block import ENTRY, FLAG_AS4, NO_PEER, Block
+from bgpipe.wire.item import MESSAGE_OVERHEAD
 from bgpipe.wire.message import KEEPALIVE, Message
 
 
@@ -42,6 +43,24 @@ def test_send_queue():
     assert queue.messages == 2
     assert queue.clear() == [item]
     assert (len(queue), queue.size) == (0, 0)
+
+
+def test_a_queue_weighs_what_it_holds_in_memory():
+    queue, whole = SendQueue(), block(*(make_update(number) for number in range(500)))
+    few = whole.part(100, 102)
+    assert few.weight > len(whole.octets)  # it holds the octets of all
+    queue.put(b"12345", few)
+    assert 5 + 2 * (23 + ENTRY.size) <= queue.weight < 1000
+    queue.put(b"123", whole)
+    assert queue.weight >= 8 + whole.weight
+    queue.put(b"1", make_update(1))
+    assert queue.weight >= 9 + whole.weight + len(make_update(1).body) + MESSAGE_OVERHEAD
+    queue.give(2)
+    queue.confirm(8)
+    assert queue.weight < 1000
+    (left,) = queue.clear()
+    assert isinstance(left, Message)
+    assert queue.weight == 0
 
 
 def test_what_a_partner_has_not_taken_is_not_lost_with_it():

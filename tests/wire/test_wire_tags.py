@@ -9,7 +9,18 @@ import pytest
 from bgpipe import accel
 from bgpipe.filters import compile_filter
 from bgpipe.formats import json, mrt
-from bgpipe.wire.block import ENTRY, FLAG_AS4, FLAG_OWN_PEER, FLAG_PEER_AS4, FLAG_RIGHT, FLAGS, TAGS, Block
+from bgpipe.wire.block import (
+    ENTRY,
+    FLAG_AS4,
+    FLAG_OWN_PEER,
+    FLAG_PEER_AS4,
+    FLAG_RIGHT,
+    FLAGS,
+    NO_PEER,
+    TAGS,
+    Block,
+)
+from bgpipe.wire.block import PEER as PEERS
 from bgpipe.wire.message import UPDATE, Message
 from bgpipe.wire.peer import make_peer, peer_tags
 from bgpipe.wire.tags import MAX_FRAGMENT, TagTable
@@ -43,6 +54,23 @@ def tagged(*tags: dict[str, str]) -> Block:
     table = TagTable()
     entries = {at: table.enter(each, PEER) for at, each in enumerate(tags)}
     return block(len(tags)).tagged({at: entry for at, entry in entries.items() if entry is not None}, table)
+
+
+def test_few_messages_of_many_on_octets_of_their_own(plain):
+    whole = tagged(*(SAID | {"n": str(number)} for number in range(400)))
+    few = Block(whole.octets, whole.part(7, 8).index + whole.part(300, 302).index, whole.tags)
+    compact = few.compact()
+    assert len(compact.octets) == len(PEER) + 3 * 23
+    assert len(compact.tags) < 400
+    assert json.Encoder().encode(compact) == json.Encoder().encode(few)
+    assert mrt.Encoder().encode(compact) == mrt.Encoder().encode(few)
+    assert [message.tags["n"] for message in compact] == ["7", "300", "301"]
+    assert whole.compact() is whole
+    bare = Block(few.octets, bytearray(few.index))
+    TAGS.fill(bare.index, 0)
+    PEERS.fill(bare.index, NO_PEER)
+    assert len(bare.compact().octets) == 3 * 23
+    assert [message.peer for message in bare.compact()] == [None] * 3
 
 
 def test_messages_have_their_tags(plain):

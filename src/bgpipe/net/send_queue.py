@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final
 
 from ..wire.block import LENGTH, OFFSET, Block
-from ..wire.item import Item, count
+from ..wire.item import Item, compact, count, weigh
 from ..wire.message import HEADER, UPDATE, Message
 
 PIECE: Final = 1 << 18
@@ -21,11 +21,12 @@ class SendQueue:
     """Octets in their order, and what they were made of. They stay here until the partner has taken them: those that
     it has been given and has not read, such as what lies in a pipe, are not lost with it.
 
-    size: octets in all.
+    size: octets in all. weight: octets of memory for them and for what they were made of.
     """
 
     def __init__(self) -> None:
         self.size = 0
+        self.weight = 0
         self._entries: deque[tuple[bytes, Item | None, int]] = deque()
         """octets, what they were made of if that is of use, and how many messages that was"""
         self._given = 0
@@ -53,8 +54,14 @@ class SendQueue:
 
     def put(self, octets: bytes, item: Item, *, keep: bool = True) -> None:
         """keep: whether the item is of use if no partner takes the octets."""
-        self._entries.append((octets, item if keep else None, count((item,))))
-        self.size += len(octets)
+        kept = compact(item) if keep else None
+        self._entries.append((octets, kept, count((item,))))
+        self._weigh(octets, kept, 1)
+
+    def _weigh(self, octets: bytes, item: Item | None, sign: int) -> None:
+        """An entry has come or (sign is -1) gone."""
+        self.size += sign * len(octets)
+        self.weight += sign * (len(octets) + (weigh(item) if item is not None else 0))
 
     def give(self, most: int | None) -> bytes:
         """The octets to be given next, of at most so many entries."""
@@ -70,16 +77,16 @@ class SendQueue:
     def confirm(self, taken: int) -> None:
         """This partner has taken so many octets in all."""
         while self._given and self._gone + len(self._entries[0][0]) <= taken:
-            octets, _, _ = self._entries.popleft()
+            octets, item, _ = self._entries.popleft()
             self._given -= 1
             self._gone += len(octets)
-            self.size -= len(octets)
+            self._weigh(octets, item, -1)
         self._partial = max(0, taken - self._gone) if self._given else 0
 
     def put_first(self, octets: bytes, item: Item) -> None:
         """Before all others, when no partner has been given any of them."""
         self._entries.appendleft((octets, item, count((item,))))
-        self.size += len(octets)
+        self._weigh(octets, item, 1)
 
     def holds(self, item: Item) -> bool:
         return any(each is item for _, each, _ in self._entries)
@@ -93,7 +100,7 @@ class SendQueue:
         """Takes all away that no partner has taken; what it was made of."""
         items = [item for _, item, _ in self._entries if item is not None]
         self._gone += sum(len(octets) for octets, _, _ in islice(self._entries, self._given))
-        self._entries, self._given, self._partial, self.size = deque(), 0, 0, 0
+        self._entries, self._given, self._partial, self.size, self.weight = deque(), 0, 0, 0, 0
         return items
 
 

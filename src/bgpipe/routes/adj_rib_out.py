@@ -16,12 +16,13 @@ from ..wire.block import Block
 from ..wire.context import HEADER, MAX_MESSAGE, WireContext
 from ..wire.errors import WireError
 from ..wire.family import IPV4_UNICAST, Family
+from ..wire.item import weigh
 from ..wire.message import UPDATE, Message
 from ..wire.prefix import split_prefixes
 from ..wire.update import Update, join, split_attributes
 
 MAX_PASSED: Final = 32 << 20
-"""Octets of UPDATEs that are kept as they passed; then they are looked into."""
+"""Octets of memory for UPDATEs that are kept as they passed; then they are looked into."""
 DIGEST_UPDATES: Final = 500
 """UPDATEs that are looked into at once: some milliseconds."""
 _FLOWSPEC: Final = 133
@@ -62,7 +63,8 @@ class AdjRibOut:
         """UPDATEs that could not be read, so that they are no routes"""
         self.last_error: Exception | None = None
         self._passed: deque[Iterator[Message]] = deque()
-        self._octets = 0
+        self.held = 0
+        """octets of memory for UPDATEs that are kept as they passed"""
 
     def __bool__(self) -> bool:
         """Whether anything was announced."""
@@ -71,16 +73,17 @@ class AdjRibOut:
     def add(self, item: Message | Block) -> None:
         """Adds an UPDATE that was sent to the peer."""
         if isinstance(item, Block):
-            self._octets += len(item.octets)
+            item = item.compact()
+            self.held += item.weight
             self._passed.append(iter(item))
         elif item.type_code == UPDATE:
-            self._octets += len(item.body)
+            self.held += weigh(item)
             self._passed.append(iter((item,)))
 
     @property
     def full(self) -> bool:
         """Whether enough UPDATEs wait to be digested."""
-        return self._octets > MAX_PASSED
+        return self.held > MAX_PASSED
 
     def digest(self, count: int = DIGEST_UPDATES) -> bool:
         """Digests at most so many UPDATEs. Returns whether more are waiting."""
@@ -91,7 +94,7 @@ class AdjRibOut:
                 if not count:
                     return True
             self._passed.popleft()
-        self._octets = 0
+        self.held = 0
         return False
 
     def replay(self, family: Family) -> Iterator[Message | None]:

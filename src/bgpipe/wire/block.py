@@ -32,8 +32,8 @@ from .message import FLAG_MALFORMED as FLAG_MALFORMED
 from .message import FLAG_RIB as FLAG_RIB
 from .message import FLAG_TOLD as FLAG_TOLD
 from .message import Message
-from .peer import read_peer
-from .tags import TagTable, read_fragment
+from .peer import peer_size, read_peer
+from .tags import TagTable, fragment_size, read_fragment
 
 ENTRY: Final = Struct("=qqIIHHI")
 NO_PEER: Final = 0xFFFFFFFF
@@ -99,6 +99,8 @@ _CONTEXTS: Final[dict[int, WireContext]] = {
 }
 _FLAGS: Final = {context: flags for flags, context in _CONTEXTS.items()}
 CONTEXT_FLAGS: Final = FLAG_AS4 | FLAG_ADD_PATH | FLAG_GUESS_AS | FLAG_ADD_PATH_IPV4 | FLAG_ADD_PATH_IPV6
+SPARSE: Final = 16
+"""Octets that a block may hold for each octet of its index, before `compact` looks whether its messages need them."""
 OPENED_TOGETHER: Final = 256
 """Messages that accel makes at once."""
 
@@ -204,6 +206,25 @@ class Block:
             start = position + 1
         return self.with_index(index + self.index[start * ENTRY.size :])
 
+    def compact(self) -> Block:
+        """The same messages for one who keeps them: if they are a small part of what this block holds, on octets of
+        their own, and else this block."""
+        if len(self.octets) + len(self.tags) <= SPARSE * len(self.index):
+            return self
+        index = bytearray(self.index)
+        pieces, end = _move(index, OFFSET, self.octets, LENGTH.of(index).tolist(), 0)
+        flags = FLAGS.of(index).tolist()
+        headers = [
+            peer_size(self.octets, peer, bool(flag & FLAG_PEER_AS4)) if peer != NO_PEER else 0
+            for peer, flag in zip(PEER.of(index).tolist(), flags, strict=True)
+        ]
+        peers, end = _move(index, PEER, self.octets, headers, end)
+        sizes = [fragment_size(self.tags, tags - 1) if tags else 0 for tags in TAGS.of(index).tolist()]
+        fragments, tags_end = _move(index, TAGS, self.tags, sizes, 0, first=1)
+        if 2 * (end + tags_end) > len(self.octets) + len(self.tags):
+            return self
+        return Block(b"".join(pieces + peers), index, b"".join(fragments))
+
     def edited(self, bodies: Mapping[int, bytes | None]) -> Block:
         """A block with other bodies for the messages at these positions, in ascending order; a body None leaves the
         message out."""
@@ -234,6 +255,27 @@ class Block:
             if own_peer != bool(flags[position] & FLAG_OWN_PEER):
                 flags[position] ^= FLAG_OWN_PEER
         return Block(self.octets, index, table.octets)
+
+
+def _move(
+    index: bytearray, column: Column, octets: bytes, sizes: list[int], end: int, first: int = 0
+) -> tuple[list[bytes], int]:
+    """The parts of `octets` whose places stand in a column and that have these sizes, each once, and where they end.
+
+    The column gets their new places, from `end` on. first: what stands in the column for a place of 0.
+    """
+    places = column.of(index)
+    pieces: list[bytes] = []
+    known: dict[int, int] = {}
+    for position, (place, size) in enumerate(zip(places.tolist(), sizes, strict=True)):
+        if not size:
+            continue
+        if place not in known:
+            known[place] = end + first
+            pieces.append(octets[place - first : place - first + size])
+            end += size
+        places[position] = known[place]
+    return pieces, end
 
 
 @lru_cache(maxsize=64)

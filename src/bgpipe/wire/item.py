@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from .block import Block
 from .message import Message
 
 Item = Message | Block
+MESSAGE_OVERHEAD: Final = 400
+"""Octets of memory that a message takes beside its body, about."""
+
+
+def weigh(item: Item) -> int:
+    """Octets of memory that it takes, about."""
+    return item.weight if isinstance(item, Block) else len(item.body) + MESSAGE_OVERHEAD
+
+
+def compact(item: Item) -> Item:
+    """What to keep of an item that waits for long: a block that holds little beside its messages."""
+    return item.compact() if isinstance(item, Block) else item
 
 
 def count(items: Iterable[Item]) -> int:

@@ -36,11 +36,18 @@ NOBODY: Final = make_peer(0, bytes(4))
 """The header of a peer of which nothing is known."""
 
 
+def peer_size(octets: bytes, pos: int, as4: bool) -> int:
+    """Octets of the header at `pos`. `as4`: its AS numbers have 4 octets, else 2."""
+    if as4:
+        return MAX_PEER if octets[pos + 11] == 2 else 20
+    return 40 if octets[pos + 7] == 2 else 16
+
+
 def read_peer(octets: bytes, pos: int, as4: bool) -> bytes:
     """The header at `pos`, with AS numbers of 4 octets. `as4`: they have 4 octets there too, else 2."""
+    size = peer_size(octets, pos, as4)
     if as4:
-        return octets[pos : pos + (44 if octets[pos + 11] == 2 else 20)]
-    size = 40 if octets[pos + 7] == 2 else 16
+        return octets[pos : pos + size]
     return b"\0\0" + octets[pos : pos + 2] + b"\0\0" + octets[pos + 2 : pos + size]
 
 

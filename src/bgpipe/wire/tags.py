@@ -37,10 +37,14 @@ def parse_tags(fragment: bytes) -> dict[str, str]:
     return tags
 
 
+def fragment_size(octets: bytes, place: int) -> int:
+    """Octets of the fragment at a place of a block's tags, its length included."""
+    return 4 + int.from_bytes(octets[place : place + 4], "big")
+
+
 def read_fragment(octets: bytes, place: int) -> bytes:
     """The fragment at a place of a block's tags."""
-    start = place + 4
-    return octets[start : start + int.from_bytes(octets[place:start], "big")]
+    return octets[place + 4 : place + fragment_size(octets, place)]
 
 
 class TagTable:

@@ -19,7 +19,7 @@ from .external_options import ExternalOptions
 from .watchdog import StallWatchdog
 
 HIGH_WATER: Final = 4 << 20
-"""If more octets wait for the partner, the senders have to wait."""
+"""If what waits for the partner takes more octets of memory, the senders have to wait."""
 LOW_WATER: Final = HIGH_WATER // 2
 
 
@@ -90,7 +90,7 @@ class PartnerOutput(ExternalOptions, Writing):
     def _put(self, octets: bytes, item: Item) -> None:
         self._queue.put(octets, item, keep=not self.passive)
         self._wake.set()
-        if self._queue.size >= HIGH_WATER and not self._holding:
+        if self._queue.weight >= HIGH_WATER and not self._holding:
             self._holding = True
             self.pipeline.hold(self.watched, self)
             self.pipeline.emit(events.SLOW, stage=str(self))
@@ -113,6 +113,6 @@ class PartnerOutput(ExternalOptions, Writing):
                 await self._wake.wait()
             await link.write(self._queue.give(self.together))
             self._queue.confirm(link.taken)
-            if self._queue.size <= LOW_WATER or not self._queue:
+            if self._queue.weight <= LOW_WATER or not self._queue:
                 self._release()
                 self._taking = True
