@@ -345,6 +345,14 @@ async def test_certificates_of_clients(certificates):
         with pytest.raises((ssl.SSLError, ConnectionError, ConnectionClosed, InvalidHandshake)):
             async with connect(url, ssl=context) as nobody:
                 await nobody.recv()
+        for words, ours, theirs in (
+            (("--ca", certificates["ca"]), "alert certificate required", "peer did not return a certificate"),
+            ((), "certificate verify failed", "tlsv1 alert unknown ca"),
+        ):
+            async with running("websocket", "--read", *words, url, "--", "grep", "update") as client:
+                with pytest.raises(StageError, match=f"TLS: .*{ours}"):
+                    await client.ended()
+            await server.until(lambda theirs=theirs: any(f"refused: TLS: {theirs}" in t for t in server.log.texts))
         context.load_cert_chain(certificates["cert"], certificates["key"])
         async with connect(url, ssl=context):
             await server.until(lambda: "connected" in server.log.texts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -46,6 +47,31 @@ def explain_tls(error: Exception) -> str:
     if isinstance(error, ConnectionError):
         return f"TLS: {error.strerror or str(error) or 'the peer has closed the connection'}"
     return f"TLS: {error or type(error).__name__}"
+
+
+def tell_failures(context: ssl.SSLContext, on_failure: Callable[[str], object]) -> None:
+    """Lets both sides of a handshake in asyncio know why it has failed.
+
+    on_failure: called with the reason. The peer gets the alert (RFC 8446 section 6.2), which asyncio would throw away;
+    the connection ends when the peer closes it, or with the time that a handshake may take.
+    """
+
+    class TellingObject(ssl.SSLObject):
+        _failed = False
+
+        def do_handshake(self) -> None:
+            if self._failed:
+                raise ssl.SSLWantReadError
+            try:
+                super().do_handshake()
+            except (ssl.SSLWantReadError, ssl.SSLSyscallError):
+                raise
+            except ssl.SSLError as error:
+                self._failed = True
+                on_failure(explain_tls(error))
+                raise ssl.SSLWantReadError from error  # asyncio sends what there is to send, and waits
+
+    context.sslobject_class = TellingObject
 
 
 class AlertTap:

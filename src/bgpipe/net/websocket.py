@@ -12,12 +12,12 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from ssl import SSLContext, SSLError
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from urllib.parse import urlsplit
 
 from ..tasks import OnError, Tasks, Timer
 from .tcp import explain_failure, format_endpoint
-from .tls import explain_tls
+from .tls import explain_tls, tell_failures
 
 if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
@@ -108,6 +108,9 @@ def in_pieces(kind: type[Any], tasks: Tasks, on_error: OnError) -> type[Any]:
     """
 
     class InPieces(kind):  # type: ignore[misc]
+        lost_by: Exception | None = None
+        """what has ended the connection, if that was an error"""
+
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             self.guarded(super().connection_made, transport)
             self.feeder = feeder = PieceFeeder(self.transport, self.take, tasks)
@@ -132,6 +135,7 @@ def in_pieces(kind: type[Any], tasks: Tasks, on_error: OnError) -> type[Any]:
 
         def connection_lost(self, exc: Exception | None) -> None:
             self.feeder.close()
+            self.lost_by = exc
             self.guarded(super().connection_lost, exc)
 
     return InPieces
@@ -168,6 +172,23 @@ async def dial(
     from websockets.exceptions import InvalidHandshake, InvalidProxy, InvalidStatus, InvalidURI
 
     tasks = tasks or Tasks()
+    kind = in_pieces(ClientConnection, tasks, tasks.fail)
+    made: list[Any] = []
+    failures: list[str] = []
+    if tls is not None:
+        tell_failures(tls, failures.append)
+
+    def make(*arguments: Any, **options: Any) -> Any:
+        made.append(kind(*arguments, **options))
+        return made[-1]
+
+    def explain(error: Exception) -> str:
+        """Where TLS has ended the connection, that says more than what it led to."""
+        alert = made[-1].lost_by if made else None
+        if isinstance(alert, SSLError):
+            failures.append(explain_tls(alert))
+        return f"{place(url)}: {failures[-1] if failures else error}"
+
     try:
         connection = await connect(
             url,
@@ -178,19 +199,20 @@ async def dial(
             compression=None,
             subprotocols=list(subprotocols) or None,
             logger=SILENT,
-            create_connection=in_pieces(ClientConnection, tasks, tasks.fail),
+            create_connection=cast(Any, make),
         )
     except InvalidStatus as error:
         status = error.response.status_code
         raise StatusError(status, f"{place(url)}: HTTP status {status}") from error
     except (InvalidHandshake, InvalidURI, InvalidProxy) as error:
-        raise ConnectionError(errno.EPROTO, f"{place(url)}: {error}") from error
+        raise ConnectionError(errno.EPROTO, explain(error)) from error
     except TimeoutError as error:
-        raise TimeoutError(errno.ETIMEDOUT, f"{place(url)}: no answer within {timeout:g} s") from error
+        text = f"{place(url)}: {failures[-1] if failures else f'no answer within {timeout:g} s'}"
+        raise TimeoutError(errno.ETIMEDOUT, text) from error
     except SSLError as error:
         raise ConnectionError(errno.EPROTO, f"{place(url)}: {explain_tls(error)}") from error
     except OSError as error:
-        raise OSError(error.errno, f"{place(url)}: {explain_failure(error)}") from error
+        raise OSError(error.errno, f"{place(url)}: {failures[-1] if failures else explain_failure(error)}") from error
     return connection
 
 
@@ -249,7 +271,9 @@ class WebSocketClient:
         except ConnectionClosed as error:
             if self._ending is not None:
                 return b""
-            raise ConnectionResetError(errno.ECONNRESET, explain_close(error)) from error
+            alert = getattr(self._connection, "lost_by", None)
+            reason = explain_tls(alert) if isinstance(alert, SSLError) else explain_close(error)
+            raise ConnectionResetError(errno.ECONNRESET, reason) from error
         self._heard = asyncio.get_running_loop().time()
         return octets
 

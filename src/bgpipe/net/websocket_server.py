@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from ..tasks import Tasks
 from .basic_auth import CHALLENGE, authorized, explain_refusal
 from .tcp import format_endpoint
+from .tls import tell_failures
 from .websocket import GOING_AWAY, MAX_FRAME, SILENT, frames_of, in_pieces, quiet, remote_of
 
 if TYPE_CHECKING:
@@ -79,11 +80,14 @@ class WebSocketListener:
             self._path = parts.path or "/"
             if credentials is not None:
                 self._credentials = ":".join(credentials).encode()
+            if tls is not None:
+                tell_failures(tls, lambda reason: self.on_refused("", reason))
             self._server = await serve(
                 self._guarded,
                 parts.hostname,
                 parts.port or (443 if parts.scheme == "wss" else 80),
                 ssl=tls,
+                ssl_handshake_timeout=(timeout or None) if tls is not None else None,
                 process_request=self._judge,
                 process_response=self._complete,
                 select_subprotocol=self._select,
