@@ -8,7 +8,17 @@ import socket
 
 import pytest
 
-from bgpipe.net.tcp import TcpOptions, allowed, dial, format_endpoint, listen, parse_endpoint, set_ao, set_md5
+from bgpipe.net.tcp import (
+    TcpOptions,
+    allowed,
+    dial,
+    format_endpoint,
+    interface_of,
+    listen,
+    parse_endpoint,
+    set_ao,
+    set_md5,
+)
 
 
 @pytest.mark.parametrize(
@@ -151,3 +161,9 @@ def has_ao() -> bool:
         except OSError:
             return False
     return True
+
+
+def test_the_interface_of_a_zone():
+    lo = socket.if_nametoindex("lo")
+    found = [interface_of(each) for each in ("fe80::1", "fe80::1%lo", "fe80::1%7", "fe80::1%none-such", "192.0.2.1")]
+    assert found == [0, lo, 7, 0, 0]

@@ -18,7 +18,8 @@ from bgpipe.runtime.http import StatusServer
 from bgpipe.runtime.log import StderrLog
 from bgpipe.runtime.status import Overview
 from bgpipe.tasks import Tasks
-from bgpipe.wire.message import UPDATE, Message
+from bgpipe.wire.message import OPEN, UPDATE, Message
+from bgpipe.wire.open import Open
 from playbook import settle
 
 
@@ -220,6 +221,37 @@ def test_limits_tell_how_many_prefixes_there_are():
     assert overview.stage("limit")["total"] == 2
     assert overview.metrics().get("bgpipe_limit_prefixes", stage="limit") == 2
     assert 'bgpipe_limit_removed_total{stage="limit",reason="session"} 0' in overview.metrics().text()
+
+
+def test_prefixes_are_counted_for_each_peer():
+    words = (
+        "listen",
+        "--many",
+        ":18421",
+        "--",
+        "limit",
+        "-R",
+        "--session",
+        "10",
+        "--",
+        "connect",
+        "-W",
+        "listen",
+        "::1",
+    )
+    overview = Overview(make(*words))
+    body = bytes.fromhex("0000 000e 40010100 400200 400304c0000201 18cb0071".replace(" ", ""))
+    for number in (1, 2):
+        pipeline = make(*words, number=number)
+        overview.begin(pipeline)
+        listen, limit, _ = pipeline.stages
+        listen.facts.on_received(Message(OPEN, Open(65000 + number, 90, "192.0.2.1", ()).encode()))
+        pipeline.values["L_REMOTE_ADDR"] = f"198.51.100.{number}"
+        assert limit.on_message(Message(UPDATE, body, direction="R"))
+    for number in (1, 2):
+        labels = {"side": "left", "peer": f"198.51.100.{number}", "asn": str(65000 + number)}
+        assert overview.metrics().get("bgpipe_limit_peer_prefixes", stage="limit", **labels) == 1
+    assert overview.metrics().get("bgpipe_limit_prefixes", stage="limit") == 2
 
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")

@@ -247,6 +247,16 @@ def test_a_notification_is_found_before_what_is_to_come_before_it(given_out: int
     assert codec.facts.first_notification.side == "peer"
 
 
+@pytest.mark.parametrize("interface", [0, 3])
+def test_tags_say_the_interface_of_a_link_local_peer(interface: int) -> None:
+    codec = SessionCodec()
+    codec.addresses = (b"\xfe\x80" + bytes(13) + b"\1", b"\xfe\x80" + bytes(13) + b"\2")
+    codec.interface = interface
+    (message, *_) = [each for item in codec.feed(updates(1), 1) for each in _each(item)]
+    assert message.tags["PEER_IP"] == "fe80::1"
+    assert message.tags.get("INTERFACE", "0") == str(interface)
+
+
 def test_what_is_given_up_counts_as_received() -> None:
     codec = SessionCodec()
     items = codec.feed(updates(2) + Message(KEEPALIVE).octets * 2, 1)

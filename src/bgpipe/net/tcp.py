@@ -94,6 +94,18 @@ def needs_zone(host: str) -> bool:
     return isinstance(address, ipaddress.IPv6Address) and address.is_link_local and address.scope_id is None
 
 
+def interface_of(address: str) -> int:
+    """The number of the interface that the zone of an address names, as in fe80::1%eth0 (RFC 4007 section 11); 0 if it
+    has none that is known."""
+    zone = address.partition("%")[2]
+    if zone.isdecimal():
+        return int(zone)
+    try:
+        return socket.if_nametoindex(zone) if zone else 0
+    except OSError:
+        return 0
+
+
 def format_endpoint(address: Sequence[Any]) -> str:
     """`host:port`, or `[v6]:port`, of an address as sockets give it."""
     host = plain_address(address)

@@ -47,6 +47,8 @@ class SessionCodec:
         self.fault: WireError | None = None
         self.addresses: tuple[bytes, ...] = ()
         """of the peer and of us: if they are there, messages get a per-peer header (wire.peer), which makes tags"""
+        self.interface = 0
+        """the number of the interface at which a peer with a link-local address is; 0 for none"""
         self.received: Counter[int] = Counter()
         self.sent: Counter[int] = Counter()
         """messages so far, by type code"""
@@ -63,7 +65,8 @@ class SessionCodec:
             return b""
         opens = (self.facts.peer_open, self.facts.sent_open)
         peer_as, local_as = (each.asn if each is not None else 0 for each in opens)
-        return make_peer(peer_as, self.addresses[0], local_as, self.addresses[1])
+        interface = min(self.interface, 0xFFFF).to_bytes(2, "big")
+        return make_peer(peer_as, self.addresses[0], local_as, self.addresses[1], interface)
 
     # from the peer
 

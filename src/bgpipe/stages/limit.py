@@ -154,7 +154,19 @@ class Limit(Consuming):
 
     def measure(self, metrics: Metrics) -> None:
         if self.rules.counts:
-            metrics.add(f"{metric_prefix(self)}prefixes", self.routes.count, stage=slug_of(self))
+            prefix, labels = metric_prefix(self), {"stage": slug_of(self)}
+            metrics.add(f"{prefix}prefixes", self.routes.count, **labels)
+            if peer := self._counted_peer():
+                metrics.add(f"{prefix}peer_prefixes", self.routes.count, **labels, **peer)
+
+    def _counted_peer(self) -> dict[str, str]:
+        """The peer whose prefixes are counted, if that is one: side, address and AS number."""
+        side = {"R": "L", "L": "R"}.get(self.directions, "")
+        for stage in self.pipeline.stages:
+            if stage.side and stage.side == side and (peer := stage.status().get("peer")):
+                address = self.pipeline.values.get(f"{side}_REMOTE_ADDR", "")
+                return {"side": SIDES[side], "peer": address, "asn": str(peer["asn"])}
+        return {}
 
     def on_message(self, message: Message) -> bool:
         if message.type_code != UPDATE:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...net.connection import Connection
 from ...net.errors import explain_error
+from ...net.tcp import interface_of
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, SessionLost, StageError
 from ...pipeline.lifecycle import Cause, Kind
@@ -126,6 +127,7 @@ class PeerStage(PeerOptions):
             # many sessions may write to one output: tags tell them apart
             addresses = (self.pipeline.values[f"{self.side}_{name}_ADDR"] for name in ("REMOTE", "LOCAL"))
             self.codec.addresses = tuple(parse_address(each.partition("%")[0]) for each in addresses)
+            self.codec.interface = interface_of(self.pipeline.values[f"{self.side}_REMOTE_ADDR"])
         pending, self._pending = self._pending, []
         self._release()
         for item in pending:
