@@ -237,7 +237,7 @@ def test_hidden_stages_and_directions(words, stages):
         ("write x.pdf", "write: can't tell the format from the name x.pdf"),
         ("read out.json head -S haed", "head: no stage is called 'haed'"),
         ("--caps nonsense out.json", "--caps: "),
-        ("--caps @missing out.json", "--caps: .*No such file"),
+        ("--caps @missing out.json", "--caps: missing: No such file"),
     ],
 )
 def test_what_makes_no_pipeline(words, text):

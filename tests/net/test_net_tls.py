@@ -76,3 +76,13 @@ def test_files_that_can_not_be(authority, tmp_path) -> None:
         server_context(cert=cert)
     with pytest.raises(OSError, match="No such file"):
         server_context(cert=str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(("cert", "key", "named"), [("none", "key", "--cert none"), ("cert", "none", "--key none")])
+def test_the_file_that_is_not_there_is_named(authority, tmp_path, monkeypatch, cert, key, named) -> None:
+    made = dict(zip(("cert", "key"), map(str, authority.issue("named")), strict=True))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match=f"{named}: No such file"):
+        server_context(cert=made.get(cert, cert), key=made.get(key, key))
+    with pytest.raises(OSError, match="--ca none: No such file"):
+        client_context(ca="none")

@@ -102,7 +102,9 @@ def parse_capabilities(text: str) -> tuple[Capability, ...]:
                 text = file.read()
         capabilities = caps.from_json(json.loads(text))
         negotiation.contexts(capabilities)
-    except (OSError, ValueError, TextError, WireError) as error:
+    except OSError as error:
+        raise ConfigError(f"--caps: {text[1:]}: {error.strerror}") from None
+    except (ValueError, TextError, WireError) as error:
         raise ConfigError(f"--caps: {error}") from None
     return capabilities
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -113,9 +114,9 @@ def _context(purpose: ssl.Purpose, ca: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(purpose, cafile=ca or None)
     except ssl.SSLError as error:
-        raise ValueError(f"{ca}: no certificates in PEM: {error.reason or error}") from None
+        raise ValueError(f"--ca {ca}: no certificates in PEM: {error.reason or error}") from None
     except OSError as error:
-        raise OSError(error.errno, f"{ca}: {error.strerror}") from None
+        raise OSError(error.errno, f"--ca {ca}: {error.strerror}") from None
 
 
 def _load(context: ssl.SSLContext, cert: str, key: str) -> None:
@@ -126,6 +127,8 @@ def _load(context: ssl.SSLContext, cert: str, key: str) -> None:
     try:
         context.load_cert_chain(cert, key or None)
     except ssl.SSLError as error:
-        raise ValueError(f"{cert}: not a certificate with its key, in PEM: {error.reason or error}") from None
+        raise ValueError(f"--cert {cert}: not a certificate with its key, in PEM: {error.reason or error}") from None
     except OSError as error:
-        raise OSError(error.errno, f"{key or cert}: {error.strerror}") from None
+        # the error does not say which of the two files it is about
+        which = f"--cert {cert}" if not key or not os.access(cert, os.R_OK) else f"--key {key}"
+        raise OSError(error.errno, f"{which}: {error.strerror}") from None
