@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mutants import rare_records, sample_records
 
 from bgpipe import accel
-from bgpipe.formats import json, mrt
+from bgpipe.formats import json, json_encoder, mrt
 from bgpipe.wire.address import format_address
 from bgpipe.wire.block import Block
 
@@ -373,7 +373,7 @@ def test_broken_lines(monkeypatch):
 
 @given(st.integers(0, 253402300799_999_999))
 def test_times(time):
-    text = json.format_time(time)
+    text = json_encoder.format_time(time)
     octets, index, *_ = accel.json_in.decode(line(time=text), 0)
     assert [message.time for message in Block(octets, index)] == [time]
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpipe.formats.base import Damage
-from bgpipe.formats.json import Decoder, Encoder, format_time, parse_time
+from bgpipe.formats.json import Decoder, Encoder, parse_time
+from bgpipe.formats.json_encoder import format_time
 from bgpipe.formats.json_meta import ACCEPT, BORROW, DROP
 from bgpipe.wire.block import DIRECTION_FLAGS, ENTRY, FLAG_AS4, FLAG_PEER_AS4, Block
 from bgpipe.wire.context import AS2, AS4, AS4_ADD_PATH

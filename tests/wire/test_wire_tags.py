@@ -8,7 +8,7 @@ import pytest
 
 from bgpipe import accel
 from bgpipe.filters import compile_filter
-from bgpipe.formats import json, mrt
+from bgpipe.formats import json, json_encoder, mrt
 from bgpipe.wire.block import (
     ENTRY,
     FLAG_AS4,
@@ -37,7 +37,7 @@ def plain(request, monkeypatch):
         pytest.skip(accel.WHY_NOT)
     if request.param == "plain":
         monkeypatch.setattr("bgpipe.wire.block._opener", lambda: None)
-        monkeypatch.setattr(json, "_json_out", None)
+        monkeypatch.setattr(json_encoder, "_json_out", None)
 
 
 def block(count: int) -> Block:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, Final
 
 from .. import accel
@@ -28,16 +28,15 @@ from ..wire.message import FLAG_RIB, UPDATE, Message, parse_type
 from ..wire.peer import order_tags
 from ..wire.state import STATE, StateChange, parse_state
 from . import base
-from .base import Damage, EncoderOptions, Format, OnReport, encode_block, ignore_damage, ignore_note
-from .json_meta import context_of, format_meta, parse_action, parse_wire, says_rib, says_width
+from .base import Damage, EncoderOptions, Format, ignore_damage, ignore_note
+from .json_encoder import EPOCH, Encoder
+from .json_meta import context_of, parse_action, parse_wire, says_rib, says_width
 
 MAX_LINE: Final = 16 << 20
 """Octets of the longest line that is read. The JSON of the longest message has less than 2 MiB."""
-_json_out: Any = getattr(accel, "json_out", None)
 _json_in: Any = getattr(accel, "json_in", None)
 _DIRECTIONS: Final = {"R": "R", "L": "L", "LR": "LR", "RL": "LR", "?": "?", "": "?"}
 _BINARY: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{3}(?:\d{3})?)", re.ASCII)
 
 
@@ -47,29 +46,6 @@ def sniff(octets: bytes) -> bool:
     while text[:1] == b"#":
         text = text.partition(b"\n")[2].lstrip()
     return text[:1] in (b"[", b"{") and not _BINARY.search(octets[:64])
-
-
-class Encoder(base.Encoder):
-    """Messages to lines, of ASCII alone."""
-
-    def __init__(self, *, on_report: OnReport | None = None) -> None:
-        super().__init__(on_report=on_report)
-        self._time = 0
-        self._time_text = format_time(0)
-
-    def encode(self, item: Item) -> bytes:
-        if isinstance(item, Block) and _json_out is not None:
-            return encode_block(item, partial(_json_out.encode, tags=item.tags), self.encode_message)
-        return super().encode(item)
-
-    def encode_one(self, message: Message) -> bytes:
-        time = message.time
-        if time != self._time:
-            self._time = time
-            self._time_text = format_time(time)
-        body = message.format_json()
-        head = f'["{message.direction}",{message.seq},"{self._time_text}","{message.type}"'
-        return f"{head},{body},{format_meta(message, body)}]\n".encode()
 
 
 class Decoder(base.Decoder):
@@ -241,13 +217,6 @@ class Decoder(base.Decoder):
         return time
 
 
-def format_time(time: int) -> str:
-    """Microseconds since 1970 as text, in three digits after the point or, if need be, six."""
-    second, micros = divmod(time, 1_000_000)
-    fraction = f"{micros:06d}" if micros % 1000 else f"{micros // 1000:03d}"
-    return f"{_format_second(second)}.{fraction}"
-
-
 def parse_time(text: str) -> int:
     """Text as microseconds since 1970; earlier times, such as the original's year 1, are 0. Raises TextError."""
     match = _TIME.fullmatch(text)
@@ -257,13 +226,8 @@ def parse_time(text: str) -> int:
         except ValueError:
             pass
         else:
-            return max((second - _EPOCH) // timedelta(microseconds=1) + int(match[2].ljust(6, "0")), 0)
+            return max((second - EPOCH) // timedelta(microseconds=1) + int(match[2].ljust(6, "0")), 0)
     raise TextError(f"not a time: {text[:40]!r}; YYYY-MM-DDTHH:MM:SS.mmm is expected (UTC)")
-
-
-@lru_cache(maxsize=1024)
-def _format_second(second: int) -> str:
-    return (_EPOCH + timedelta(seconds=second)).isoformat()[:19]
 
 
 def _type_code(found: int | str | None) -> int:

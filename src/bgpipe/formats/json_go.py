@@ -15,8 +15,8 @@ from ..wire.block import Block
 from ..wire.item import Item
 from ..wire.message import NOTIFICATION, OPEN, TYPE_NAMES, UPDATE, Message
 from ..wire.state import StateChange
-from . import json
 from .base import encode_block
+from .json_encoder import Encoder, format_time
 from .json_meta import format_meta
 
 _json_out: Any = getattr(accel, "json_out", None)
@@ -33,7 +33,7 @@ _UNREADABLE: Final = {
 }
 
 
-class GoEncoder(json.Encoder):
+class GoEncoder(Encoder):
     """Messages to lines that the Go bgpipe reads. It has no form for state changes."""
 
     def encode(self, item: Item) -> bytes:
@@ -49,6 +49,6 @@ class GoEncoder(json.Encoder):
         if message.type_code == NOTIFICATION or (unreadable is not None and unreadable.search(body)):
             body = f'"0x{message.body.hex()}"'
         kind = f'"{message.type}"' if message.type_code in TYPE_NAMES else str(message.type_code)
-        time = json.format_time(message.time - message.time % 1000)
+        time = format_time(message.time - message.time % 1000)
         meta = format_meta(message, body, rib=False)
         return f'["{message.direction}",{message.seq},"{time}",{kind},{body},{meta}]\n'.encode()

@@ -1,0 +1,53 @@
+"""Messages to JSON lines; json.py says what is in a line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
+from typing import Any, Final
+
+from .. import accel
+from ..wire.block import Block
+from ..wire.item import Item
+from ..wire.message import Message
+from . import base
+from .base import OnReport, encode_block
+from .json_meta import format_meta
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_json_out: Any = getattr(accel, "json_out", None)
+
+
+class Encoder(base.Encoder):
+    """Messages to lines, of ASCII alone."""
+
+    def __init__(self, *, on_report: OnReport | None = None) -> None:
+        super().__init__(on_report=on_report)
+        self._time = 0
+        self._time_text = format_time(0)
+
+    def encode(self, item: Item) -> bytes:
+        if isinstance(item, Block) and _json_out is not None:
+            return encode_block(item, partial(_json_out.encode, tags=item.tags), self.encode_message)
+        return super().encode(item)
+
+    def encode_one(self, message: Message) -> bytes:
+        time = message.time
+        if time != self._time:
+            self._time = time
+            self._time_text = format_time(time)
+        body = message.format_json()
+        head = f'["{message.direction}",{message.seq},"{self._time_text}","{message.type}"'
+        return f"{head},{body},{format_meta(message, body)}]\n".encode()
+
+
+def format_time(time: int) -> str:
+    """Microseconds since 1970 as text, in three digits after the point or, if need be, six."""
+    second, micros = divmod(time, 1_000_000)
+    fraction = f"{micros:06d}" if micros % 1000 else f"{micros // 1000:03d}"
+    return f"{_format_second(second)}.{fraction}"
+
+
+@lru_cache(maxsize=1024)
+def _format_second(second: int) -> str:
+    return (EPOCH + timedelta(seconds=second)).isoformat()[:19]
