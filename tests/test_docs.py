@@ -25,6 +25,8 @@ from pathlib import Path
 
 import pytest
 
+from leaks import LEAKS
+
 HERE = Path(__file__).resolve().parent.parent
 PAGES = [HERE / "README.md", *sorted((HERE / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)(?: title=\"([\w./-]+)\")?[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -106,7 +108,7 @@ def run_console(block: str, directory: Path) -> None:
             timeout=TIMEOUT,
             check=False,
         )
-        assert "Traceback" not in done.stdout, f"$ {command}\n{done.stdout}"
+        assert not LEAKS.search(done.stdout), f"$ {command}\n{done.stdout}"
         if expected.strip():
             assert matches(expected, done.stdout), f"$ {command}\n{done.stdout}\nand not\n{expected}"
         if not re.search(r"^bgpipe: ", expected, re.MULTILINE):  # it is not an error that the page shows

@@ -14,6 +14,8 @@ from typing import Any
 
 from daemons import inside, mortal, wait_until
 
+from leaks import LEAKS
+
 FOLDER = Path(__file__).resolve().parent.parent.parent / ".peers"
 REQUIRED = os.environ.get("BGPIPE_INTEROP") == "require"
 """In CI: what can't be had is a failure."""
@@ -103,7 +105,7 @@ def runner(folder: Path) -> Iterator[Run]:
     try:
         yield start
         for each in started:
-            assert "Traceback" not in each.log
+            assert not LEAKS.search(each.log), each.log[-2000:]
     finally:
         for each in started:
             each.finish()

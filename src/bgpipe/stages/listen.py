@@ -189,7 +189,10 @@ class Listen(PeerStage):
     async def _wait(self) -> Arrival:
         """The first peer whose OPEN comes: others, such as port scans or who fails to agree on TLS, don't matter."""
         await self.take_address()
-        acceptor = self.acceptor or await self._listen()
+        acceptor = self.acceptor
+        if acceptor is None:
+            acceptor = await self._listen()
+            acceptor.start(self.tasks)
         try:
             async with asyncio.timeout(self.timeout if self.timeout > 0 else None):
                 return await acceptor.next()
