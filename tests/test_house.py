@@ -229,6 +229,20 @@ def test_paths_in_documents_exist(document):
     assert {link for link in links if not (document.parent / link).exists()} == set()
 
 
+def anchors(page: Path) -> set[str]:
+    """What links into a page may end in: its headings, as GitHub and the documentation's builder name them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(HERE)))
+def test_links_to_sections_lead_somewhere(document):
+    links = re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", document.read_text())
+    targets = [(document.parent / path if path else document, anchor) for path, anchor in links]
+    assert [anchor for page, anchor in targets if page.suffix == ".md" and anchor not in anchors(page)] == []
+
+
 def test_every_page_is_found_from_the_first():
     found: set[Path] = set()
     waiting = [HERE / "docs/index.md"]
