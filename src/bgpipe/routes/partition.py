@@ -6,8 +6,8 @@ A peer that has chosen some of the sets gets every part that is in one of them, 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, TypeVar
 
 from . import packing
 from .attributes import Head
@@ -17,6 +17,10 @@ from .prefixes import EMPTY, FEW, PrefixSet, common, merged, without
 AFIS: Final = (1, 2)
 MAX_ENCODED: Final = 64 << 20
 """Octets of messages that are kept for the next peer of the same form."""
+_STEP: Final = 20_000
+"""Prefixes that are parted in one step: some milliseconds."""
+_PARTS: Final = 20
+"""Parts that are so many times smaller make no step of their own."""
 _ANEW: Final = 4
 """If more than one of so many prefixes changes, all are parted anew."""
 
@@ -84,6 +88,21 @@ class Delta(NamedTuple):
     come: Sequence[int]
 
 
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+"""Work that lets others have their turn at each yield, and returns what it has made."""
+
+
+def finish(steps: Steps[T]) -> T:
+    """Does all of it now."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+
 Key = tuple[int, int]
 """AFI, and mask: the sum of the bits of the sets."""
 
@@ -105,10 +124,14 @@ class Partition:
         self._deltas: dict[Key, Delta] = {}
         self.before: Partition | None = None
         self.touched: dict[int, Sequence[int]] = {}
-        self._part_anew(None)
+        finish(self._part_anew(None))
 
     def changed(self, sets: Mapping[str, PrefixSet | None]) -> Partition:
         """With other contents of these sets; None removes one. Gives itself if nothing differs."""
+        return finish(self.changing(sets))
+
+    def changing(self, sets: Mapping[str, PrefixSet | None]) -> Steps[Partition]:
+        """The same in steps of some milliseconds."""
         real = {name: found for name, found in sets.items() if found != self.sets.get(name)}
         if not real:
             return self
@@ -120,44 +143,55 @@ class Partition:
             after.bits.setdefault(name, _free_bit(after.bits.values()))
         after.parts, after._deltas, after.before = {}, {}, self
         self.before = None
-        after.touched = {afi: self._touched(after, real, afi) for afi in AFIS}
+        after.touched = {}
+        for afi in AFIS:
+            after.touched[afi] = yield from self._touched(after, real, afi)
         if sum(map(len, after.touched.values())) * _ANEW > sum(map(len, self.parts.values())):
-            after._part_anew(self)
+            yield from after._part_anew(self)
         else:
-            after._part_again(self)
+            yield from after._part_again(self)
         return after
 
-    def _touched(self, after: Partition, names: Iterable[str], afi: int) -> list[int]:
+    def _touched(self, after: Partition, names: Iterable[str], afi: int) -> Steps[list[int]]:
         """Sorted numbers that are in other sets than before."""
         differ = []
         for name in names:
             old, new = (each.sets.get(name, EMPTY).numbers(afi) for each in (self, after))
             differ += [without(old, new), without(new, old)]
+            yield
         return merged(differ)
 
-    def _part_anew(self, before: Partition | None) -> None:
+    def _part_anew(self, before: Partition | None) -> Steps[None]:
         for afi in AFIS:
             masks: dict[int, int] = {}
             for name, found in self.sets.items():
                 bit = self.bits[name]
                 for number in found.numbers(afi):
                     masks[number] = masks.get(number, 0) | bit
+                yield
             numbers: dict[int, list[int]] = {}
-            for number, mask in masks.items():
+            for place, (number, mask) in enumerate(masks.items()):
                 numbers.setdefault(mask, []).append(number)
+                if place % _STEP == 0:
+                    yield
             for mask, found_numbers in numbers.items():
                 found_numbers.sort()
                 old = before.parts.get((afi, mask)) if before is not None else None
                 same = old is not None and len(old) == len(found_numbers) and old.numbers == found_numbers
                 self.parts[afi, mask] = old if old is not None and same else Part(found_numbers, afi)
+                if len(found_numbers) * _PARTS > _STEP:
+                    yield
 
-    def _part_again(self, before: Partition) -> None:
+    def _part_again(self, before: Partition) -> Steps[None]:
         """Takes over the parts that stay as they are."""
         self.parts = dict(before.parts)
         for afi, numbers in self.touched.items():
             gone: dict[int, list[int]] = {}
             come: dict[int, list[int]] = {}
-            old_masks, new_masks = before.masks(numbers, afi), self.masks(numbers, afi)
+            old_masks = before.masks(numbers, afi)
+            yield
+            new_masks = self.masks(numbers, afi)
+            yield
             for number in numbers:
                 old, new = old_masks[number], new_masks[number]
                 if old != new:
@@ -172,6 +206,8 @@ class Partition:
                     self.parts[key] = Part(left, afi)
                 else:
                     self.parts.pop(key, None)
+                if len(left) * _PARTS > _STEP:
+                    yield
 
     def delta(self, before: Partition, key: Key) -> Delta:
         """How the part of a mask differs from the one in a partition of the same lineage."""

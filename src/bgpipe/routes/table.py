@@ -20,8 +20,8 @@ from . import policy
 from .attributes import Attributes
 from .budget import Budgeted, fit
 from .exclusion import touching
-from .partition import AFIS, Encodings, Key, Part, Partition
-from .policy import UNRESTRICTED, Common, Group, Guards, PrefixList, Subscription
+from .partition import AFIS, Encodings, Key, Part, Partition, Steps, finish
+from .policy import ANY_LENGTH, UNRESTRICTED, Common, Group, Guards, PrefixList, Subscription
 from .prefixes import HOST, PrefixSet, common, contains, merged, without
 from .union import united
 from .united_lists import UnitedLists, compact
@@ -131,6 +131,9 @@ class _Way(NamedTuple):
     union: bool
 
 
+_USUAL: Final = _Way(ANY_LENGTH, True)
+
+
 class Tables:
     """The tables of all subscriptions, on lists as they are now. Equal subscriptions have the same table.
 
@@ -148,18 +151,25 @@ class Tables:
 
     def changed(self, lists: Mapping[str, PrefixList | None], common: Common | None = None) -> Tables:
         """With other lists of these names, None for one that is no more. What stays the same is shared."""
+        return finish(self.changing(lists, common))
+
+    def changing(self, lists: Mapping[str, PrefixList | None], common: Common | None = None) -> Steps[Tables]:
+        """The same in steps of some milliseconds, for an event loop: next() until StopIteration, whose value it is."""
         after = Tables.__new__(Tables)
         after.lists = {name: found for name, found in {**self.lists, **lists}.items() if found is not None}
         after.common = self.common if common is None else common
         after.encodings = self.encodings
         after._tables, after._united, after._partitions = {}, OrderedDict(), {}
-        after._earlier, self._earlier = self, None
         names = {*lists, *self.lists} if after.common != self.common else set(lists)
-        for way, partition in self._partitions.items():
-            sets = {name: after._prepared(name, way) if name in after.lists else None for name in names}
-            after._partitions[way] = partition.changed(sets)
+        for way, partition in self._partitions.items() or [(_USUAL, Partition({}))]:
+            sets: dict[str, PrefixSet | None] = {}
+            for name in names if way in self._partitions else after.lists:
+                sets[name] = after._prepared(name, way) if name in after.lists else None
+                yield
+            after._partitions[way] = yield from partition.changing(sets)
             kept = set(after._partitions[way].parts.values())
             after.encodings.forget(part for part in partition.parts.values() if part not in kept)
+        after._earlier, self._earlier = self, None
         return after
 
     def of(self, subscription: Subscription, before: Table | None = None) -> Table:
