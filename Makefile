@@ -16,7 +16,7 @@ ABOVE_ACCEL := $(addprefix tests/live/test_live_, collisions.py damping.py endin
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help install demo test test-slow test-all check fuzz bench bench-live interop docs api wheel clean
+.PHONY: help install demo test test-slow test-all check fuzz bench bench-live bench-routes interop docs api wheel clean
 
 help:
 	@echo "make demo     install, make a sample archive, turn it into JSON, filter it"
@@ -25,6 +25,7 @@ help:
 	@echo "make check    style, types, import ladder, tests without the compiled part, a short fuzz"
 	@echo "make bench    the speed table, beside the other tools found on this machine"
 	@echo "make bench-live  the same for live sessions, between two peers on loopback"
+	@echo "make bench-routes  tables of prefixes of a route server: CPU time and memory"
 	@echo "make fuzz     $(MUTANTS) mutants against a compiled part built with sanitizers"
 	@echo "make interop  beside real routers (BIRD, FRR, GoBGP, OpenBGPD, ExaBGP: fetched, not installed) and bgpdump"
 	@echo "make api      write docs/api.md from the docstrings"
@@ -78,6 +79,9 @@ bench: $(VENV)/.installed-dev
 
 bench-live: $(VENV)/.installed
 	@$(BIN)/python bench/bench_live.py
+
+bench-routes: $(VENV)/.installed
+	@$(BIN)/python bench/bench_routes.py
 
 interop: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m interop tests/interop -rs

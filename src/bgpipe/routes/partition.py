@@ -157,7 +157,7 @@ class Partition:
         differ = []
         for name in names:
             old, new = (each.sets.get(name, EMPTY).numbers(afi) for each in (self, after))
-            differ += [without(old, new), without(new, old)]
+            differ.append(set(old).symmetric_difference(new))
             yield
         return merged(differ)
 
@@ -188,10 +188,8 @@ class Partition:
         for afi, numbers in self.touched.items():
             gone: dict[int, list[int]] = {}
             come: dict[int, list[int]] = {}
-            old_masks = before.masks(numbers, afi)
-            yield
-            new_masks = self.masks(numbers, afi)
-            yield
+            old_masks = yield from before._masks(numbers, afi)
+            new_masks = yield from self._masks(numbers, afi)
             for number in numbers:
                 old, new = old_masks[number], new_masks[number]
                 if old != new:
@@ -228,12 +226,17 @@ class Partition:
 
     def masks(self, numbers: Sequence[int], afi: int) -> dict[int, int]:
         """The masks of some sorted numbers, 0 for those that are in none of the sets."""
+        return finish(self._masks(numbers, afi))
+
+    def _masks(self, numbers: Sequence[int], afi: int) -> Steps[dict[int, int]]:
         masks = dict.fromkeys(numbers, 0)
         for name, found in self.sets.items():
             own = found.numbers(afi)
             few = len(masks) * FEW < len(own)
             for number in common(numbers, own) if few else filter(masks.__contains__, own):
                 masks[number] |= self.bits[name]
+            if not few:
+                yield
         return masks
 
     def masks_within(self, numbers: Sequence[int], afi: int, mask: int) -> dict[int, int]:
