@@ -26,7 +26,7 @@ async def keepalives():
 
 def test_a_command_line(sample, tmp_path):
     out = tmp_path / "out.json"
-    result = bgpipe.run(["read", str(sample), "--", "head", "-n", "5", "--", "write", str(out)])
+    result = bgpipe.run(["read", sample, "--", "head", "-n", "5", "--", "write", out])
     assert len(out.read_bytes().splitlines()) == 5
     assert (result.reason, result.error, result.sessions) == ("stopped", None, 1)
 

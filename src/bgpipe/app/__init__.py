@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def compose(
-    words: str | Sequence[str] = (),
+    words: str | Sequence[str | PathLike[str]] = (),
     *,
     stages: Sequence[StageRecord] | None = None,
     options: Mapping[str, object] | None = None,
@@ -35,7 +36,7 @@ def compose(
     else:
         from .grammar import parse
 
-        spec = parse(split(words) if isinstance(words, str) else words, environment)
+        spec = parse(split(words) if isinstance(words, str) else list(map(str, words)), environment)
     for name, value in (options or {}).items():
         spec.options.set(name, value)
     return spec

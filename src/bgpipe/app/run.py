@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import TYPE_CHECKING, Final
 
 from ..pipeline.errors import ConfigError, StageError, UsageError
@@ -93,7 +94,7 @@ class Control:
 
 
 def run(
-    words: str | Sequence[str] = (),
+    words: str | Sequence[str | PathLike[str]] = (),
     *,
     stages: Sequence[StageRecord] | None = None,
     options: Mapping[str, object] | None = None,
@@ -128,7 +129,7 @@ def run(
 
 
 async def run_async(
-    words: str | Sequence[str] = (),
+    words: str | Sequence[str | PathLike[str]] = (),
     *,
     stages: Sequence[StageRecord] | None = None,
     options: Mapping[str, object] | None = None,
