@@ -22,7 +22,7 @@ from ..tasks import Tasks, Timer
 from .connection import Connection, adopt
 from .errors import explain_error
 from .refusals import RefusalLog
-from .tcp import Network, TcpOptions, allowed, explain_failure, format_endpoint, listen, plain_address, tune
+from .tcp import Network, TcpOptions, allowed, explain_failure, format_endpoint, listen, plain_address, set_md5, tune
 
 if TYPE_CHECKING:
     from ..pipeline.metrics import Metrics
@@ -151,6 +151,15 @@ class Acceptor:
         self._tasks = parent.child(self._on_error) if parent is not None else Tasks(self._on_error)
         for each in self._sockets:
             self._tasks.spawn("accept", self._accept(each))
+
+    def sign(self, network: Network, key: str) -> None:
+        """Clients in this network sign their segments with a key (RFC 2385), from their next connection on; "" for no
+        key any more. Where several networks hold an address, the longest counts. Raises OSError.
+        """
+        family = socket.AF_INET if network.version == 4 else socket.AF_INET6
+        for each in self._sockets:
+            if each.family == family:
+                set_md5(each, key, network)
 
     async def next(self) -> Arrival:
         """Waits for the next client that has sent its first message; later clients are refused."""

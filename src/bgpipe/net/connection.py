@@ -139,7 +139,8 @@ class Connection(asyncio.Protocol):
         self.on_octets = lambda octets: None
         self.resume()
         if self._transport.can_write_eof():
-            self._transport.write_eof()
+            with suppress(OSError):  # the peer has reset the connection already
+                self._transport.write_eof()
         else:
             self._transport.close()
         taken = LEAST_TAKEN

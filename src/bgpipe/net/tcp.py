@@ -286,11 +286,17 @@ def check_keys(md5: str, ao: str) -> None:
         _parse_ao(ao)
 
 
-def set_md5(made: socket.socket, key: str) -> None:
-    """Signs all segments with a key (RFC 2385), whoever the peer is."""
-    octets = _key(key)
-    head = struct.pack("=BBHi", 1, 0, len(octets), 0)  # flag: a prefix follows; its length; key length; interface
-    made.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG_EXT, _any_peer(made) + head + octets.ljust(_MAX_KEY, b"\0"))
+def set_md5(made: socket.socket, key: str, network: Network | None = None) -> None:
+    """Signs all segments with a key (RFC 2385). key: "" removes the one that was set for the same network.
+
+    network: whose segments; of several that hold a peer's address, the longest counts. None: whoever the peer is.
+    Raises OSError: ENOMEM where the keys of the socket fill net.core.optmem_max, ENOENT where there is none to remove.
+    """
+    octets = _key(key) if key or network is None else b""
+    address = _any_peer(made) if network is None else _socket_address(network)
+    length = network.prefixlen if network is not None else 0
+    head = struct.pack("=BBHi", 1, length, len(octets), 0)  # flag: a prefix follows; its length; key length; interface
+    made.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG_EXT, address + head + octets.ljust(_MAX_KEY, b"\0"))
 
 
 def set_ao(made: socket.socket, text: str) -> None:
@@ -313,6 +319,14 @@ def _key(text: str) -> bytes:
     if not 0 < len(octets) <= _MAX_KEY:
         raise ValueError(f"a TCP key has 1 to {_MAX_KEY} octets, not {len(octets)}")
     return octets
+
+
+def _socket_address(network: Network) -> bytes:
+    """A struct sockaddr_storage of the first address of a network."""
+    octets = network.network_address.packed
+    if isinstance(network, ipaddress.IPv4Network):
+        return struct.pack("=HH4s", socket.AF_INET, 0, octets).ljust(128, b"\0")
+    return struct.pack("=HHI16sI", socket.AF_INET6, 0, 0, octets, 0).ljust(128, b"\0")
 
 
 def _any_peer(made: socket.socket) -> bytes:
