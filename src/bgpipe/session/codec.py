@@ -158,6 +158,8 @@ class SessionCodec:
         """
         if isinstance(item, Message):
             return self._encode_message(item)
+        if not accel.AVAILABLE:
+            return b"".join(map(self._encode_message, item))
         every, some, longest = accel.frame.survey(item.octets, item.index)
         if self._block_fits(every, some) and longest <= self.facts.sending.max_message:
             self.sent[UPDATE] += len(item)

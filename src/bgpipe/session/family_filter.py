@@ -30,7 +30,7 @@ class FamilyFilter:
             if (kept := self._select(item)) is not None:
                 yield kept
         else:
-            found = accel.frame.families(item.octets, item.index)
+            found = accel.frame.families(item.octets, item.index) if accel.AVAILABLE else None
             if found is not None and all(Family(each >> 8, each & 255) in families for each in found):
                 yield item
                 return
