@@ -202,7 +202,8 @@ def test_every_exported_name_has_a_docstring_and_is_on_the_api_page(module, name
 
 def test_every_dependency_has_its_reason():
     table = (HERE / "ARCHITECTURE.md").read_text()
-    wanted = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["speed"]]
+    extras = PROJECT["project"]["optional-dependencies"]
+    wanted = [*PROJECT["project"]["dependencies"], *extras["speed"], *extras["server"]]
     names = [re.match(r"[\w.-]+", line)[0] for line in wanted]
     assert [name for name in names if f"`{name}`" not in table] == []
 

@@ -1,0 +1,5 @@
+"""`python -m bgpipe.routeserver` is `bgplite`."""
+
+from .cli import main
+
+raise SystemExit(main())

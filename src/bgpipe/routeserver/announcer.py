@@ -1,0 +1,155 @@
+"""The stage that speaks with one peer: it answers the OPEN, announces the peer's routes, and then what changes.
+
+What is announced is a table that never changes; a change is another table. So the difference between what the peer
+was told and what it is to have now is all that is ever sent, however often the table was replaced meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from ..routes.peer_routes import PeerRoutes
+from ..runtime.runner import feed
+from ..session.session import Settings
+from ..stages.speaker import Speaker, end_of_rib_message
+from ..wire import caps
+from ..wire.block import Block
+from ..wire.family import Family
+from ..wire.message import ROUTE_REFRESH, Message
+from ..wire.refresh import BORR, EORR, RouteRefresh
+
+if TYPE_CHECKING:
+    from .tables import View
+
+MAX_WAITING: Final = 256 << 10
+"""Octets that may wait for a peer to read them: a thousand peers that read slowly must not take all memory."""
+
+
+class Announcer(Speaker):
+    """settings: of the session. first_wait: seconds that the End-of-RIB waits for a table that is whole. retains: that
+    the peer keeps our routes when we stop, if it can (RFC 4724)."""
+
+    def __init__(self, settings: Settings, *, first_wait: float, retains: bool) -> None:
+        super().__init__("announcer")
+        self._settings = settings
+        self._first_wait = first_wait
+        self._retains = retains
+        self.begin: Callable[[], tuple[PeerRoutes, View]]
+        """called when the session is up: the first routes, in the form that this session wants"""
+        self._view: View | None = None
+        """what the peer is to have"""
+        self._told: View | None = None
+        """what it has, or will have when all is sent that is being sent"""
+        self.updates = 0
+        """UPDATEs sent so far"""
+        self._wake = asyncio.Event()
+        self._asked: dict[Family, None] = {}
+        """families that the peer has asked to hear again"""
+        self._complete = False
+
+    def settings(self) -> Settings:
+        return self._settings
+
+    def attach(self) -> None:
+        super().attach()
+        self.stream = self.feed_into(session=True)
+
+    @property
+    def outlives_session(self) -> bool:
+        return False
+
+    def announce(self, view: View) -> None:
+        """This is what the peer is to have from now on."""
+        self._view = view
+        self._wake.set()
+
+    @property
+    def count(self) -> int:
+        """How many routes the peer has."""
+        return self._told.table.count if self._told is not None else 0
+
+    @property
+    def whole(self) -> bool:
+        """Whether it has all that it is to have, and nothing is still to be fetched."""
+        return self._told is not None and self._told is self._view and self._told.whole
+
+    @property
+    def why(self) -> str:
+        """Why it has no routes, "" if it has some."""
+        return self._told.why if self._told is not None else "nothing was announced yet"
+
+    # the session
+
+    def on_established(self) -> None:
+        peer = self.peer
+        assert peer is not None
+        assert peer.connection is not None
+        peer.connection.limit_waiting(MAX_WAITING)
+        if self._retains and self.session.facts.agreed(caps.GRACEFUL_RESTART):
+            peer.says_goodbye = False
+        self.pipeline.session_up()
+        self.call_later(self._first_wait, self._wait_no_longer)
+        self.spawn("announces", self._announce())
+
+    def on_refresh(self, refresh: RouteRefresh) -> None:
+        """Answered also for a peer that has not offered the capability: RouterOS asks without it."""
+        if not refresh.subtype and refresh.family in self._families:
+            self._asked[refresh.family] = None
+            self._wake.set()
+
+    def end_ribs(self) -> None:
+        """Sends the End-of-RIB of each family, once, when the table is whole, or has taken too long (RFC 4724)."""
+        if self.whole or self._complete:
+            for family in self._families:
+                if family not in self._ended:
+                    self.say(self.replay, end_of_rib_message(family))
+
+    def before_stop(self) -> None:
+        peer = self.peer
+        if peer is None or peer.says_goodbye or self.pipeline.errors:
+            super().before_stop()
+
+    def status(self) -> dict[str, Any]:
+        return super().status() | {"routes": self.count, "complete": self.whole}
+
+    def _wait_no_longer(self) -> None:
+        self._complete = True
+        self._wake.set()
+
+    async def _announce(self) -> None:
+        """One after the other: what is asked for again, and what has changed. So a route that is announced again is
+        never one that was withdrawn meanwhile."""
+        routes, self._told = self.begin()
+        self._view = self._view or self._told
+        for family in self._families:
+            await self._send(routes.replay(family))
+        while True:
+            self._wake.clear()
+            if self._asked:
+                await self._again(routes, next(iter(self._asked)))
+            elif self._told is not self._view:
+                self._told = self._view
+                await self._send(routes.change(self._view.table, [family.afi for family in self._families]))
+            else:
+                self.end_ribs()
+                await self._wake.wait()
+
+    async def _again(self, routes: PeerRoutes, family: Family) -> None:
+        """Answers a ROUTE-REFRESH (RFC 2918, RFC 7313)."""
+        del self._asked[family]
+        marks = self.session.facts.agreed(caps.ENHANCED_ROUTE_REFRESH) and family in self._ended
+        if marks:
+            self.say(self.replay, Message(ROUTE_REFRESH, RouteRefresh(family, BORR).encode()))
+        await self._send(routes.replay(family))
+        if marks:
+            self.say(self.replay, Message(ROUTE_REFRESH, RouteRefresh(family, EORR).encode()))
+
+    async def _send(self, blocks: Iterable[Block]) -> None:
+        """Puts blocks on the line, which has an index of its own: the blocks are those of other peers too."""
+        for block in blocks:
+            self.updates += len(block)
+            await feed(self.pipeline, self.stream, (Block(block.octets, bytearray(block.index)),))
+            self.pipeline.flush()
+            await asyncio.sleep(0)

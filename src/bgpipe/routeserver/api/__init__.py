@@ -1,0 +1,1 @@
+"""The HTTP API: paths, bodies and answers of BGPLite, and more."""

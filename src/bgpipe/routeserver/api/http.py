@@ -1,0 +1,183 @@
+"""The API on its HTTP server: who asks, how often, from where, and what an answer looks like."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+from aiohttp import web
+
+from ...net.http import Answer, HttpServer
+from ...net.tcp import allowed, parse_networks
+from ...pipeline.metrics import CONTENT_TYPE, Metrics
+from .. import status
+from ..config import Config, RateLimit
+from ..server import Refused, RouteServer
+from .handlers import OPERATIONS, Call, Handlers, Operation, as_answer, failure
+
+MAX_CLIENTS: Final = 4096
+"""Addresses whose requests are counted at the same time."""
+REQUEST_TIMEOUT: Final = 40.0
+"""Seconds that a connection lives."""
+LOOPBACK: Final = "127.0.0.1"
+
+
+class Buckets:
+    """A token bucket for each address (the section ApiRateLimit)."""
+
+    def __init__(self, limit: RateLimit, clock: Callable[[], float] = time.monotonic) -> None:
+        self._size = float(max(1, limit.token_limit))
+        self._rate = max(1, limit.tokens_per_period) / max(1, limit.period_seconds)
+        self._clock = clock
+        self._buckets: dict[str, tuple[float, float]] = {}
+
+    def admits(self, client: str) -> bool:
+        now = self._clock()
+        tokens, then = self._buckets.pop(client, (self._size, now))
+        tokens = min(self._size, tokens + (now - then) * self._rate)
+        self._buckets[client] = max(0.0, tokens - 1), now
+        if len(self._buckets) > MAX_CLIENTS:
+            del self._buckets[next(iter(self._buckets))]  # the one that has asked nothing for the longest time
+        return tokens >= 1
+
+
+class Api:
+    """The API of a route server."""
+
+    def __init__(self, server: RouteServer) -> None:
+        self.server = server
+        self._handlers = Handlers(server)
+        self._busy = 0
+        self._buckets: Buckets | None = None
+        self.configure(server.config)
+        answers: dict[str, Answer] = {}
+        for operation in OPERATIONS:
+            answers[f"{operation.method} {operation.path}"] = partial(self._answer, operation)
+        answers |= {
+            "OPTIONS /api/{path:.*}": self._options,
+            "/hc": self._health,
+            "/livez": self._live,
+            "/readyz": self._ready,
+            "/metrics": self._metrics,
+        }
+        self._http = HttpServer(
+            answers,
+            credentials=None,
+            on_error=self._on_error,
+            timeout=REQUEST_TIMEOUT,
+            max_request=server.config.max_request_body_bytes + (64 << 10),
+            failure=_failure,
+        )
+
+    def configure(self, config: Config) -> None:
+        """Takes what may change while we run."""
+        limit = config.api_rate_limit
+        self._buckets = Buckets(limit) if limit is not None and limit.enabled else None
+        self._most = limit.max_concurrent_requests if limit is not None and limit.enabled else 0
+        self._max_body = config.max_request_body_bytes
+        self._proxies = parse_networks(config.trusted_proxies)
+        self._real_ip = config.trust_x_real_ip
+        self._origins = {origin.lower() for origin in config.cors_allowed_origins}
+
+    async def start(self) -> None:
+        """Raises OSError."""
+        config = self.server.config
+        await self._http.start(config.api_listen or LOOPBACK, config.api_port)
+
+    async def close(self) -> None:
+        await self._http.close()
+
+    async def _answer(self, operation: Operation, request: web.Request) -> web.StreamResponse:
+        response = await self._bounded(operation, request)
+        self._allow_origin(request, response)
+        return response
+
+    async def _bounded(self, operation: Operation, request: web.Request) -> web.StreamResponse:
+        client = self._client(request)
+        if self._buckets is not None and not self._buckets.admits(client):
+            return failure(429, "Too many requests")
+        if operation.changes and request.headers.get("Sec-Fetch-Site", "").lower() == "cross-site":
+            return failure(403, "Requests from other sites may change nothing")
+        if self._most and self._busy >= self._most:
+            return failure(503, "Too many requests at the same time")
+        self._busy += 1
+        try:
+            return as_answer(await operation.run(self._handlers, Call(request, client, self._max_body)))
+        except Refused as error:
+            return failure(error.status, str(error))
+        finally:
+            self._busy -= 1
+
+    def _client(self, request: web.Request) -> str:
+        """The address of who asks: the last one that no trusted proxy vouches for."""
+        address = (request.remote or "").partition("%")[0].removeprefix("::ffff:")
+        if not self._proxies or not _within(address, self._proxies):
+            return address
+        if self._real_ip and (real := request.headers.get("X-Real-IP", "").strip()) and _is_address(real):
+            return real
+        for hop in reversed(",".join(request.headers.getall("X-Forwarded-For", [])).split(",")):
+            hop = hop.strip()
+            if not _is_address(hop):
+                break
+            address = hop
+            if not _within(hop, self._proxies):
+                break
+        return address
+
+    def _allow_origin(self, request: web.Request, response: web.StreamResponse) -> None:
+        origin = request.headers.get("Origin", "")
+        if origin.lower() in self._origins:
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Vary"] = "Origin"
+
+    async def _options(self, request: web.Request) -> web.StreamResponse:
+        response = web.Response(status=204)
+        self._allow_origin(request, response)
+        if "Access-Control-Allow-Origin" in response.headers:
+            response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
+            response.headers["Access-Control-Allow-Headers"] = "Content-Type, Authorization"
+        return response
+
+    async def _health(self, request: web.Request) -> web.StreamResponse:
+        return as_answer(status.health(self.server))
+
+    async def _live(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(text="ok\n")
+
+    async def _ready(self, request: web.Request) -> web.StreamResponse:
+        why_not = status.why_not_ready(self.server)
+        return web.Response(text=f"{why_not or 'ok'}\n", status=503 if why_not else 200)
+
+    async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        metrics = Metrics()
+        status.measure(self.server, metrics)
+        metrics.add("bgplite_tasks", len(asyncio.all_tasks()))
+        return web.Response(body=metrics.text().encode(), headers={"Content-Type": CONTENT_TYPE})
+
+    def _on_error(self, path: str, error: Exception) -> None:
+        self.server.log.error(f"http {path}: {type(error).__name__}: {error}")
+        self.server.log.debug("unexpected error", exc_info=error)
+
+
+def _failure(status: int, reason: str, headers: Mapping[str, str]) -> web.StreamResponse:
+    if status == 405:  # as BGPLite answers to a method that a path doesn't have
+        status, reason = 404, "Not found"
+    made = failure(status, reason.capitalize())
+    made.headers.update(headers if status != 404 else {})
+    return made
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _within(address: str, networks: Any) -> bool:
+    return _is_address(address) and allowed(address, networks)

@@ -1,0 +1,161 @@
+"""What requests say and what answers look like. Keys are those of BGPLite."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from ..peers import Peer, UrlSource
+
+T = TypeVar("T", bound=Struct)
+
+
+class NewPeer(Struct, rename="camel", kw_only=True):
+    """POST /api/peers: adds a peer, or replaces what is said of it."""
+
+    ip: str
+    asn: int
+    description: str | None = None
+    lists: list[str] | None = None
+    asn_lists: list[str] | None = None
+    custom_prefixes: list[str] | None = None
+    custom_asns: list[int] | None = None
+    exclude: list[str] | None = None
+    communities: list[str] | None = None
+    max_prefix: int | None = None
+    md5_password: str | None = None
+    next_hop: str | None = None
+    next_hop_ipv6: str | None = msgspec.field(default=None, name="nextHopIpv6")
+
+
+class PeerChange(Struct, rename="camel", kw_only=True):
+    """PUT /api/peers/{id}: what is missing or null stays as it is; an empty list or text removes it."""
+
+    description: str | None = None
+    lists: list[str] | None = None
+    asn_lists: list[str] | None = None
+    custom_prefixes: list[str] | None = None
+    custom_asns: list[int] | None = None
+    exclude: list[str] | None = None
+    communities: list[str] | None = None
+    max_prefix: int | None = None
+    md5_password: str | None = None
+    next_hop: str | None = None
+    next_hop_ipv6: str | None = msgspec.field(default=None, name="nextHopIpv6")
+
+
+class Communities(Struct, kw_only=True):
+    """PUT /api/peer/{ip}/communities."""
+
+    communities: list[str]
+
+
+class Description(Struct, kw_only=True):
+    """PUT /api/peer/{ip}/description."""
+
+    description: str
+
+
+class NewSource(Struct, rename="camel", kw_only=True):
+    """POST /api/peers/{id}/sources."""
+
+    name: str
+    url: str
+    community: str | None = None
+
+
+class SourceChange(Struct, rename="camel", kw_only=True):
+    """PATCH /api/peers/{id}/sources/{sid}."""
+
+    active: bool
+
+
+class ShownSource(Struct, rename="camel", kw_only=True):
+    """A list at a URL that one peer has for itself."""
+
+    id: str
+    name: str
+    url: str
+    community: str | None
+    active: bool
+
+
+class ShownPeer(Struct, rename="camel", kw_only=True):
+    """A peer. tcp_md5: whether its session is signed; the key is never shown."""
+
+    id: str
+    ip: str
+    asn: int
+    description: str
+    status: str
+    created_at: str
+    max_prefix: int | None
+    tcp_md5: bool
+    last_session_at: str | None
+    lists: tuple[str, ...]
+    custom_prefixes: tuple[str, ...]
+    custom_asns: tuple[int, ...]
+    communities: tuple[str, ...]
+    all_routes: bool
+    exclude: tuple[str, ...]
+    next_hop: str
+    next_hop_ipv6: str = msgspec.field(name="nextHopIpv6")
+    owner: str
+    custom_sources: list[ShownSource] | UnsetType = UNSET
+    advertised_prefix_count: int | UnsetType = UNSET
+
+
+def show_peer(peer: Peer, *, sources: bool = False, advertised: int | None = None) -> ShownPeer:
+    """advertised: routes that it has, to be shown too."""
+    return ShownPeer(
+        id=peer.id,
+        ip=peer.ip,
+        asn=peer.asn,
+        description=peer.description,
+        status=peer.status,
+        created_at=iso(peer.created_at) or "",
+        max_prefix=peer.max_prefix,
+        tcp_md5=bool(peer.md5_password),
+        last_session_at=iso(peer.last_session_at),
+        lists=peer.lists,
+        custom_prefixes=peer.custom_prefixes,
+        custom_asns=peer.custom_asns,
+        communities=peer.communities,
+        all_routes=not peer.communities,
+        exclude=peer.exclude,
+        next_hop=peer.next_hop,
+        next_hop_ipv6=peer.next_hop_ipv6,
+        owner=peer.owner,
+        custom_sources=list(map(show_source, peer.sources)) if sources else UNSET,
+        advertised_prefix_count=advertised if advertised is not None else UNSET,
+    )
+
+
+def show_source(source: UrlSource) -> ShownSource:
+    return ShownSource(id=source.id, name=source.name, url=source.url, community=source.community, active=source.active)
+
+
+def iso(time: float | None) -> str | None:
+    """A time in seconds since 1970 as ISO 8601 has it, in UTC."""
+    if time is None:
+        return None
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def decode(body: bytes, kind: type[T]) -> T:
+    """A request: keys count in any case, unknown ones are ignored. Raises ValueError, which says what is wrong."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        raise ValueError("the body is no JSON") from None
+    if not isinstance(value, dict):
+        raise ValueError("an object is expected")
+    names = {each.encode_name.lower(): each.encode_name for each in msgspec.structs.fields(kind)}
+    known: dict[str, Any] = {names[key.lower()]: each for key, each in value.items() if key.lower() in names}
+    try:
+        return msgspec.convert(known, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error).replace("`$.", "`").replace(" - at `$`", "")) from None

@@ -1,0 +1,78 @@
+"""The command `bgplite`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from .. import __version__
+from ..pipeline.errors import ConfigError, StageError
+from ..runtime.log import StderrLog
+
+EXTRA = ("yaml", "sqlalchemy", "aiosqlite", "alembic")
+"""Modules that the extra `server` installs."""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 all is well, 1 something failed, 2 the command line or the configuration has faults."""
+    missing = [name for name in EXTRA if find_spec(name) is None]
+    if missing:
+        sys.stderr.write(f"bgplite: {', '.join(missing)} is missing: pip install 'bgpipe[server]'\n")
+        return 1
+    from .yaml_records import ConfigFaults
+
+    words = sys.argv[1:] if words is None else list(words)
+    command = words.pop(0) if words[:1] == ["check"] else "run"
+    options = parser(command).parse_args(words)
+    log = StderrLog(options.log)
+    log.format = options.log_format
+    try:
+        return check(options.config) if command == "check" else run(options.config, log)
+    except ConfigFaults as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except (ConfigError, StageError, OSError) as error:
+        log.error(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 1
+
+
+def parser(command: str) -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="bgplite" if command == "run" else f"bgplite {command}",
+        usage=None if command != "run" else "bgplite [check] [-h] [-v] [-l LEVEL] [--log-format FORMAT] [CONFIG]",
+        description="A BGP route server that announces curated prefix sets to peers that subscribe over HTTP. "
+        "bgplite check CONFIG only tells whether the configuration can be used.",
+        epilog="State is kept in ./data, or in the folder that BGPLITE_DATA names.",
+    )
+    made.add_argument(
+        "config", nargs="?", type=Path, default=Path("appsettings.yml"), metavar="CONFIG", help="the configuration"
+    )
+    made.add_argument("-l", "--log", choices=("debug", "info", "warn", "error"), default="info", help="log level")
+    made.add_argument("--log-format", choices=("text", "json"), default="text", help="form of the log")
+    made.add_argument("-v", "--version", action="version", version=f"bgplite {__version__}")
+    return made
+
+
+def check(path: Path) -> int:
+    """Whether the configuration can be used. Raises ConfigFaults, OSError."""
+    from .config import load
+
+    config = load(path)
+    peers, lists = len(config.peers), len(config.prefix_sources)
+    sys.stdout.write(f"{path}: AS{config.bgp.asn}, {lists} lists, {peers} peers: no faults\n")
+    return 0
+
+
+def run(path: Path, log: StderrLog) -> int:
+    """Raises ConfigFaults, OSError, StageError."""
+    from ..runtime.process import serve
+    from .config import load
+    from .service import RouteServerService
+
+    serve(RouteServerService(path, load(path), log), log)
+    return 0

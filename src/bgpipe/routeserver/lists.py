@@ -1,0 +1,334 @@
+"""The lists of prefixes: what each is now, how it came there, and what happens when its source says something else.
+
+A list changes only when its source has given a whole new one. One that shrinks below half, grows tenfold or beyond the
+`Max` of its source is held back until somebody accepts it; until then the old one stays. All of it is kept on disk, so
+that a restart without any source announces what was announced before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from ..pipeline.log import Log
+from ..routes.prefixes import EMPTY, PrefixSet
+from ..tasks import Tasks
+from .config import AutoRefresh, PrefixSource
+from .sources import make_source
+from .sources.base import Context, Source, SourceError
+from .sources.content import Content, ContentError
+from .sources.worker import pack_prefixes, read_list, unpack_prefixes
+
+KEPT_VERSIONS: Final = 10
+"""Versions of each list that are kept on disk."""
+MAX_NAME: Final = 120
+"""Characters of the name of a folder; longer names of lists are hashed."""
+SMALL: Final = 100
+"""Prefixes up to which a list may change as much as it likes."""
+LARGEST_GROWTH: Final = 10
+FIRST_RETRY: Final = 30.0
+"""Seconds until a source that has failed is asked again; then twice as long each time."""
+LEAST_INTERVAL: Final = 60.0
+FILE_INTERVAL: Final = 2.0
+"""Seconds between two looks at a file: that costs next to nothing."""
+
+
+class Version(msgspec.Struct, frozen=True):
+    """A list as its source gave it. fetched_at: seconds since 1970 (UTC). ipv4, ipv6: see worker.pack_prefixes."""
+
+    number: int
+    fetched_at: float
+    validator: str
+    ipv4: bytes
+    ipv6: bytes
+    lines: int
+    bad: int
+    samples: list[tuple[int, str]]
+
+    @property
+    def prefixes(self) -> PrefixSet:
+        return unpack_prefixes(self.ipv4, self.ipv6)
+
+
+@dataclass(slots=True)
+class Held:
+    """A version that waits for a word, and why."""
+
+    version: Version
+    prefixes: PrefixSet
+    why: str
+
+
+class List:
+    """One list. error: why its source could not be read the last time, "" if it could. Times: seconds since 1970."""
+
+    def __init__(self, settings: PrefixSource, source: Source, folder: Path, *, private: bool = False) -> None:
+        """private: only those peers have it that have asked for it, and nobody else sees it."""
+        self.private = private
+        self.settings = settings
+        self.source = source
+        self.folder = folder
+        self.version: Version | None = None
+        self.prefixes = EMPTY
+        self.held: Held | None = None
+        self.error = ""
+        self.failures = 0
+        self.checked_at = self.changed_at = 0.0
+        self.busy = False
+
+    @property
+    def name(self) -> str:
+        return self.settings.name
+
+    @property
+    def known(self) -> bool:
+        """Whether it has ever been read: else nobody knows what is in it."""
+        return self.version is not None
+
+    # on disk
+
+    def load(self) -> None:
+        """The newest version that can be read. Raises OSError if the folder can't be."""
+        for path in sorted(self.folder.glob("*.list"), reverse=True):
+            try:
+                version = msgspec.msgpack.decode(path.read_bytes(), type=Version)
+                self.prefixes = version.prefixes
+            except (msgspec.DecodeError, ValueError):
+                continue  # torn by a crash of the machine: the one before it is whole
+            self.version = version
+            self.changed_at = version.fetched_at
+            return
+
+    def keep(self, version: Version) -> None:
+        """Writes a version to the disk, and forgets the oldest. Raises OSError."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"{version.number:08}.list"
+        new = path.with_suffix(".new")
+        new.write_bytes(msgspec.msgpack.encode(version))
+        new.replace(path)
+        for old in sorted(self.folder.glob("*.list"), reverse=True)[KEPT_VERSIONS:]:
+            old.unlink()
+
+    def versions(self) -> list[Version]:
+        """Those on disk, the newest first. Raises OSError."""
+        found = []
+        for path in sorted(self.folder.glob("*.list"), reverse=True):
+            try:
+                found.append(msgspec.msgpack.decode(path.read_bytes(), type=Version))
+            except msgspec.DecodeError:
+                continue
+        return found
+
+    # what its source says
+
+    def objection(self, prefixes: PrefixSet) -> str:
+        """Why a new version must wait for a word; "" if it need not."""
+        before, now = len(self.prefixes), len(prefixes)
+        if now > self.settings.max:
+            return f"{now} prefixes, more than its Max of {self.settings.max}"
+        if not self.known or max(before, now) <= SMALL:
+            return ""
+        if now * 2 < before:
+            return f"it has shrunk from {before} to {now} prefixes"
+        if now > before * LARGEST_GROWTH:
+            return f"it has grown from {before} to {now} prefixes"
+        return ""
+
+    def next_version(self, content: Content, validator: str, now: float) -> Version:
+        number = self.version.number + 1 if self.version is not None else 1
+        packed = pack_prefixes(content.prefixes)
+        return Version(number, now, validator, *packed, content.lines, content.bad, content.samples)
+
+
+def _differ(found: List | None, settings: PrefixSource | None) -> bool:
+    return found is None or found.settings != settings
+
+
+class Lists:
+    """All lists. on_change: called with the name of a list that has become another one."""
+
+    def __init__(
+        self,
+        sources: Iterable[PrefixSource],
+        context: Context,
+        folder: Path,
+        refresh: AutoRefresh,
+        log: Log,
+    ) -> None:
+        """folder: where versions are kept. Raises ValueError for a kind of source that there is not."""
+        self.on_change: Callable[[str], object] = lambda name: None
+        self.lists: dict[str, List] = {}
+        self._folder = folder
+        for settings in sources:
+            self._add(settings, context, private=False)
+        self._refresh = refresh
+        self._tasks: Tasks | None = None
+        self._watching: dict[str, asyncio.Task[None]] = {}
+        self._log = log
+        self._wakes: dict[str, asyncio.Event] = {}
+
+    def __getitem__(self, name: str) -> List:
+        return self.lists[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.lists
+
+    def _add(self, settings: PrefixSource, context: Context, *, private: bool) -> List:
+        folder = self._folder / quote(settings.name, safe="")
+        if len(folder.name) > MAX_NAME:
+            folder = self._folder / blake2b(settings.name.encode(), digest_size=16).hexdigest()
+        made = List(settings, make_source(settings.kind, settings, context), folder, private=private)
+        self.lists[settings.name] = made
+        return made
+
+    @property
+    def public(self) -> list[List]:
+        """Those to which every peer may subscribe."""
+        return [each for each in self.lists.values() if not each.private]
+
+    def configure(self, sources: Iterable[PrefixSource], context: Context, refresh: AutoRefresh) -> set[str]:
+        """Other public lists. One whose source is another one keeps what it has until that has answered.
+
+        Returns the names of those that have come, gone or changed.
+        """
+        self._refresh = refresh
+        return self._replace({settings.name: settings for settings in sources}, context, private=False)
+
+    def want(self, sources: Mapping[str, PrefixSource], context: Context) -> set[str]:
+        """These are the lists that single peers have for themselves; others are asked for no more.
+
+        Returns the names of those that have come or gone.
+        """
+        return self._replace(sources, context, private=True)
+
+    def _replace(self, wanted: Mapping[str, PrefixSource], context: Context, *, private: bool) -> set[str]:
+        before = {each.name: each for each in self.lists.values() if each.private is private}
+        changed = {name for name in before.keys() | wanted.keys() if _differ(before.get(name), wanted.get(name))}
+        for name in changed:
+            if name in self._watching:
+                self._watching.pop(name).cancel()
+            self.lists.pop(name, None)
+            if name in wanted:
+                made = self._add(wanted[name], context, private=private)
+                self._load(made)
+                if self._tasks is not None:
+                    self._start(made)
+        return changed
+
+    def load(self) -> None:
+        """What was kept on disk."""
+        for each in self.lists.values():
+            self._load(each)
+
+    def _load(self, each: List) -> None:
+        try:
+            each.load()
+        except OSError as error:
+            self._log.warning("kept versions of a list can't be read", list=each.name, error=str(error))
+
+    def start(self, tasks: Tasks) -> None:
+        """Asks all sources, now and then again and again."""
+        self._tasks = tasks
+        for each in self.lists.values():
+            self._start(each)
+
+    def _start(self, each: List) -> None:
+        assert self._tasks is not None
+        wake = self._wakes[each.name] = asyncio.Event()
+        self._watching[each.name] = self._tasks.spawn(f"list {each.name}", self._watch(each, wake))
+
+    def refresh(self, name: str) -> None:
+        """Asks a source at once."""
+        self._wakes[name].set()
+
+    def accept(self, name: str) -> None:
+        """The version of a list that is held back counts from now on. Raises KeyError if none is."""
+        found = self.lists[name]
+        if found.held is None:
+            raise KeyError(name)
+        held, found.held = found.held, None
+        self._take(found, held.version, held.prefixes)
+
+    async def _watch(self, each: List, wake: asyncio.Event) -> None:
+        while True:
+            await self._check(each)
+            wake.clear()
+            try:
+                async with asyncio.timeout(self._wait(each)):
+                    await wake.wait()
+            except TimeoutError:
+                pass
+
+    def _wait(self, each: List) -> float:
+        """Seconds until the source is asked again."""
+        refresh = self._refresh
+        interval = max(LEAST_INTERVAL, float(refresh.interval_seconds if refresh.enabled else 3600))
+        if each.settings.kind == "file":
+            interval = FILE_INTERVAL
+        elif each.version is None or not each.version.validator:
+            interval = max(interval, float(refresh.no_etag_interval_seconds))
+        if each.failures:
+            interval = min(interval, FIRST_RETRY * 2 ** (each.failures - 1))
+        if each.settings.kind != "file":
+            interval += random.uniform(0, min(refresh.max_jitter_ms / 1000, 60))
+        return interval
+
+    async def _check(self, each: List) -> None:
+        """Asks the source of a list. Whatever that does, the list stays as it was or becomes a whole new one."""
+        asked = each.held.version if each.held is not None else each.version
+        try:
+            fetched = await each.source.fetch(asked.validator if asked is not None else "")
+            content = await read_list(fetched.octets, fetched.path) if fetched is not None else None
+        except (SourceError, ContentError) as error:
+            self._failed(each, str(error))
+            return
+        each.checked_at = time.time()
+        if each.error:
+            self._log.info("a list can be read again", list=each.name)
+        each.error, each.failures = "", 0
+        if fetched is None or content is None:
+            return
+        version = each.next_version(content, fetched.validator, each.checked_at)
+        if each.known and content.prefixes == each.prefixes:
+            each.version, each.held = version, None  # only the validator is new
+            return
+        if why := each.objection(content.prefixes):
+            if each.held is None or each.held.prefixes != content.prefixes:
+                each.held = Held(version, content.prefixes, why)
+                self._log.warning(f"a list is held back: {why}", list=each.name)
+            return
+        each.held = None
+        self._take(each, version, content.prefixes)
+
+    def _failed(self, each: List, why: str) -> None:
+        if why != each.error:
+            self._log.warning("a list can't be read", list=each.name, error=why)
+        each.error = why
+        each.failures += 1
+        each.checked_at = time.time()
+
+    def _take(self, each: List, version: Version, prefixes: PrefixSet) -> None:
+        before = each.prefixes
+        try:
+            each.keep(version)
+        except OSError as error:  # it counts all the same; only a restart would not know it
+            self._log.error("a list can't be kept on disk", list=each.name, error=str(error))
+        each.version, each.prefixes, each.changed_at = version, prefixes, version.fetched_at
+        self._log.info(
+            "a list has changed",
+            list=each.name,
+            prefixes=len(prefixes),
+            more=len(prefixes - before),
+            fewer=len(before - prefixes),
+            bad_lines=version.bad,
+        )
+        self.on_change(each.name)

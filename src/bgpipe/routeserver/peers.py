@@ -1,0 +1,101 @@
+"""The peers that a route server knows: who they are and what they have subscribed to.
+
+A peer is known by its address and AS number. All that BGP needs is in memory; the store only follows.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from typing import Final, Literal
+
+import msgspec
+
+Status = Literal["active", "inactive", "pending"]
+OWNERS: Final = ("database", "config")
+
+
+class UrlSource(msgspec.Struct, frozen=True, kw_only=True):
+    """A list at a URL that one peer has for itself."""
+
+    id: str
+    name: str
+    url: str
+    community: str | None = None
+    active: bool = False
+
+
+class Peer(msgspec.Struct, frozen=True, kw_only=True):
+    """A peer and its subscription. Times are seconds since 1970 (UTC).
+
+    lists: names of lists. custom_prefixes, exclude: prefixes in their usual spelling. communities: only routes with one
+    of them are announced; all, if there are none. max_prefix: prefixes that it may announce to us, None for the
+    general limit, 0 for any number. owner: who may change it.
+    """
+
+    id: str
+    ip: str
+    asn: int
+    description: str = ""
+    status: Status = "inactive"
+    created_at: float = 0.0
+    last_session_at: float | None = None
+    max_prefix: int | None = None
+    md5_password: str = ""
+    lists: tuple[str, ...] = ()
+    custom_prefixes: tuple[str, ...] = ()
+    custom_asns: tuple[int, ...] = ()
+    communities: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    sources: tuple[UrlSource, ...] = ()
+    next_hop: str = ""
+    next_hop_ipv6: str = ""
+    owner: Literal["database", "config"] = "database"
+
+    @property
+    def subscribed(self) -> bool:
+        """Whether it has chosen anything: else it has the default list."""
+        active = any(source.active for source in self.sources)
+        return bool(self.lists or self.custom_prefixes or self.custom_asns or active)
+
+
+def new_peer(ip: str, asn: int, **fields: object) -> Peer:
+    """A peer that was not known before. fields: of Peer."""
+    made = Peer(id=uuid.uuid4().hex, ip=ip, asn=asn, created_at=time.time())
+    return msgspec.structs.replace(made, **fields)
+
+
+class Peers:
+    """All peers, by id and by address and AS number."""
+
+    def __init__(self, peers: Iterable[Peer] = ()) -> None:
+        self._by_id: dict[str, Peer] = {}
+        self._by_key: dict[tuple[str, int], str] = {}
+        for peer in peers:
+            self.put(peer)
+
+    def __iter__(self) -> Iterator[Peer]:
+        return iter(tuple(self._by_id.values()))
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def get(self, id: str) -> Peer | None:
+        return self._by_id.get(id)
+
+    def find(self, ip: str, asn: int) -> Peer | None:
+        return self._by_id.get(self._by_key.get((ip, asn), ""))
+
+    def at(self, ip: str) -> list[Peer]:
+        """Those behind one address."""
+        return [peer for peer in self if peer.ip == ip]
+
+    def put(self, peer: Peer) -> None:
+        """Adds a peer, or changes it."""
+        self._by_id[peer.id] = peer
+        self._by_key[peer.ip, peer.asn] = peer.id
+
+    def remove(self, peer: Peer) -> None:
+        del self._by_id[peer.id]
+        del self._by_key[peer.ip, peer.asn]

@@ -1,0 +1,82 @@
+"""A route server as what a process runs: it starts, reads its configuration anew, and ends within seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+from ..net.errors import explain_error
+from ..net.http import is_loopback
+from ..pipeline.errors import StageError
+from ..pipeline.log import Log
+from ..runtime.process import Process
+from ..tasks import Tasks
+from .api.http import LOOPBACK, Api
+from .config import Config, load
+from .server import RouteServer
+from .store.store import StoreError
+from .yaml_records import ConfigFaults
+
+STOP_TIMEOUT = 4.0
+"""Seconds that all sessions together get to end."""
+
+
+class RouteServerService:
+    """path: of the configuration. data: the folder for all state, ./data if it is not said."""
+
+    def __init__(self, path: Path, config: Config, log: Log) -> None:
+        self.path = path
+        self.log = log
+        data = Path(os.environ.get("BGPLITE_DATA") or "data")
+        self.server = RouteServer(config, path.resolve().parent, data, log)
+        self.api = Api(self.server)
+        self._stopping = asyncio.Event()
+        self._tasks: Tasks
+
+    async def start(self, process: Process) -> None:
+        """Raises StageError."""
+        self._tasks = process.tasks
+        config = self.server.config
+        host = config.api_listen or LOOPBACK
+        try:
+            await self.server.start(process.tasks)
+        except (OSError, ValueError) as error:
+            raise StageError(explain_error(error) if isinstance(error, OSError) else str(error)) from error
+        except StoreError as error:
+            raise StageError(str(error)) from error
+        try:
+            await self.api.start()
+        except OSError as error:
+            raise StageError(f"the API can't listen on {host}:{config.api_port}: {explain_error(error)}") from error
+        self.log.info(f"API on http://{host}:{config.api_port}/api/server")
+        if not is_loopback(host):
+            self.log.warning("everybody who reaches the API may change everything: ApiListen is no loopback address")
+
+    async def run(self) -> None:
+        await self._stopping.wait()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await self.server.stop()
+        except TimeoutError:
+            self.log.warning("not all sessions have ended in time")
+
+    async def close(self) -> None:
+        await self.api.close()
+        await self.server.close()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def reload(self) -> None:
+        """Reads the configuration anew; a bad one changes nothing."""
+        try:
+            config = load(self.path)
+        except (ConfigFaults, OSError) as error:
+            self.log.error("the configuration is not taken: it has faults", faults=str(error))
+            return
+        self.api.configure(config)
+        self.server.reload(config)
+
+    def health(self) -> str:
+        return ""

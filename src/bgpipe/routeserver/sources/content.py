@@ -1,0 +1,220 @@
+"""What a list says: prefixes out of text, CSV, RPSL or JSON, plain or packed.
+
+A line of text may have an address with a length, with a netmask or bare, a range of addresses, and comments anywhere.
+Host bits are cleared. What can't be read is counted, and the first such lines are kept with their numbers.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from array import array
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from ...net.compression import by_content, decompress
+from ...routes.prefixes import EMPTY, LENGTH_BITS, PrefixSet, parse_lines
+
+MAX_UNPACKED: Final = 256 << 20
+"""Octets of a list when it is unpacked."""
+MAX_SAMPLES: Final = 10
+"""Lines that can't be read and are kept to be shown."""
+MAX_SAMPLE: Final = 100
+"""Characters of such a line."""
+_COMMENT: Final = re.compile(r"(?:#|;|//|<!--).*")
+_RANGE: Final = re.compile(r"([0-9a-fA-F.:]+)\s*(?:-|\s)\s*([0-9a-fA-F.:]+)\Z")
+_WORDS: Final = re.compile(r"[\s,;|\"'=\[\](){}]+")
+_KEYS: Final = ("ip_prefix", "ipv6_prefix", "ipv4Prefix", "ipv6Prefix", "prefix", "cidr", "route", "route6")
+"""Names under which JSON of clouds and registries has a prefix."""
+
+
+class ContentError(Exception):
+    """This is no list of prefixes; the text says why."""
+
+
+@dataclass(slots=True)
+class Content:
+    """What a list says. lines: those with something in them. bad: those that can't be read, or are a default route.
+    samples: the first of these, (number, text)."""
+
+    prefixes: PrefixSet = EMPTY
+    lines: int = 0
+    bad: int = 0
+    samples: list[tuple[int, str]] = field(default_factory=list)
+
+    def fault(self, number: int, text: str) -> None:
+        self.bad += 1
+        if len(self.samples) < MAX_SAMPLES:
+            clean = "".join(each if each.isprintable() else "?" for each in text[:MAX_SAMPLE])
+            self.samples.append((number, clean))
+
+
+def read(octets: bytes, path: str = "") -> Content:
+    """The prefixes of a list. Raises ContentError.
+
+    path: where they are in JSON, such as `data.*.cidr`, or several such places with commas between them; "" finds them.
+    """
+    octets = unpack(octets)
+    if not octets.strip():
+        raise ContentError("it is empty")
+    try:
+        text = octets.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ContentError(f"it is not UTF-8, from octet {error.start} on") from None
+    start = text.lstrip()[:1]
+    if start in ("{", "[") and (path or _is_json(text)):
+        content = _read_json(octets, path)
+    else:
+        content = _read_text(text)
+    if not content.prefixes:
+        raise ContentError(f"it has no prefix in {content.lines} lines" if content.lines else "it has no prefix")
+    if content.bad > content.lines / 2:
+        raise ContentError(f"{content.bad} of {content.lines} lines can't be read, such as {content.samples[0][1]!r}")
+    return content
+
+
+def unpack(octets: bytes) -> bytes:
+    """What gzip, bzip2 or zstd have packed; anything else as it is. Raises ContentError."""
+    name = by_content(octets)
+    if name in (None, "none"):
+        return octets
+    damages: list[str] = []
+    parts, size = [], 0
+    for part in decompress(str(name), (octets,), damages.append):
+        size += len(part)
+        if size > MAX_UNPACKED:
+            raise ContentError(f"it is larger than {MAX_UNPACKED >> 20} MiB when it is unpacked")
+        parts.append(part)
+    if damages:
+        raise ContentError(f"it can't be unpacked: {damages[0]}")
+    return b"".join(parts)
+
+
+# text
+
+
+def _read_text(text: str) -> Content:
+    """Nearly all lines of nearly all lists are plain prefixes; the others are looked at one by one."""
+    plain = parse_lines(text)
+    others = [(number, line) for number, other in plain.others if (line := _COMMENT.sub("", other).strip())]
+    lines = text.count("\n") + (not text.endswith("\n"))
+    content = Content(plain.prefixes, lines - (len(plain.others) - len(others)))
+    return _read_lines(content, others)
+
+
+def _read_lines(content: Content, lines: Iterable[tuple[int, str]]) -> Content:
+    """Adds what numbered lines name."""
+    numbers: dict[int, list[int]] = {4: [], 6: []}
+    for place, line in lines:
+        try:
+            for network in networks(line):
+                number = int(network.network_address) << LENGTH_BITS | network.prefixlen
+                numbers[network.version].append(number)
+        except ValueError:
+            content.fault(place, line)
+    content.prefixes |= PrefixSet.of(numbers[4], numbers[6])
+    return _without_unroutable(content)
+
+
+def _without_unroutable(content: Content) -> Content:
+    """No list may announce a default route, nor an IPv4 address inside an IPv6 address (RFC 4291 section 2.5.5.2)."""
+    found = content.prefixes
+    gone = PrefixSet(found.ipv4[:1] if found.ipv4[:1] == _DEFAULT else (), filter(_is_unroutable, found.ipv6))
+    for prefix in gone:
+        content.fault(0, f"{prefix} is never announced")
+    if gone:
+        content.prefixes = found - gone
+    return content
+
+
+def _is_unroutable(number: int) -> bool:
+    return not number or (number >> 32 + LENGTH_BITS == 0xFFFF and number & 0xFF >= 96)
+
+
+def networks(line: str) -> Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """What one line names: the first word that is a prefix or an address, or a range. Raises ValueError."""
+    if (found := _RANGE.match(line)) and (ends := _addresses(*found.groups())):
+        return ipaddress.summarize_address_range(*ends)
+    words = [word for word in _WORDS.split(line) if word]
+    for position, word in enumerate(words):
+        if not (word[0].isdigit() or ":" in word):
+            continue
+        try:
+            network = ipaddress.ip_network(word, strict=False)
+        except ValueError:
+            continue
+        behind = words[position + 1 :]
+        if network.version == 4 and "/" not in word and behind and _is_mask(behind[0]):
+            return (ipaddress.ip_network(f"{word}/{behind[0]}", strict=False),)
+        return (network,)
+    raise ValueError("no prefix")
+
+
+def _addresses(first: str, last: str) -> tuple[Any, Any] | None:
+    """The ends of a range, if both are addresses of one kind, and the second is no netmask."""
+    try:
+        low, high = ipaddress.ip_address(first), ipaddress.ip_address(last)
+    except ValueError:
+        return None
+    return (low, high) if low.version == high.version and int(low) <= int(high) and not _is_mask(last) else None
+
+
+def _is_mask(text: str) -> bool:
+    try:
+        return ipaddress.ip_network(f"0.0.0.0/{text}").prefixlen > 0 and text.startswith("2")
+    except ValueError:
+        return False
+
+
+# JSON
+
+
+_DEFAULT: Final = array("Q", (0,))
+
+
+def _is_json(text: str) -> bool:
+    return text.lstrip()[0] == "{" or text.rstrip()[-1] == "]"
+
+
+def _read_json(octets: bytes, path: str) -> Content:
+    try:
+        value = msgspec.json.decode(octets.removeprefix(b"\xef\xbb\xbf"))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ContentError(f"it is no JSON: {error}") from None
+    paths = path.split(",") if path else []
+    found = [text for each in paths for text in _at(value, each.split("."))] if paths else list(_prefixes(value))
+    if path and not found:
+        raise ContentError(f"there is nothing at {path}")
+    return _read_lines(Content(lines=len(found)), enumerate(found, 1))
+
+
+def _at(value: Any, path: list[str]) -> Iterator[str]:
+    """The texts at a path; `*` is every item, and lists on the way are gone through."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _at(each, path[1:] if path and path[0] == "*" else path)
+    elif not path:
+        if isinstance(value, str):
+            yield value
+    elif isinstance(value, dict):
+        for each in value.values() if path[0] == "*" else [value.get(path[0])]:
+            yield from _at(each, path[1:])
+
+
+def _prefixes(value: Any, key: str = "") -> Iterator[str]:
+    """The texts that are prefixes wherever they stand, and addresses in lists and under the names that clouds use."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            yield from _prefixes(each, name)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _prefixes(each, "[]" if isinstance(each, str) else key)
+    elif isinstance(value, str) and ("/" in value or key == "[]" or key in _KEYS):
+        try:
+            ipaddress.ip_network(value.strip(), strict=False)
+        except ValueError:
+            return
+        yield value

@@ -1,0 +1,118 @@
+"""What a route server shows of itself: to people, to monitors, to Prometheus."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from .. import __version__
+from ..pipeline.metrics import Metrics
+from .api.records import iso
+from .lists import List
+from .sessions import PeerSession
+
+if TYPE_CHECKING:
+    from .server import RouteServer
+
+
+def show_list(found: List) -> dict[str, Any]:
+    """A list, how old it is, and what is wrong with it. Times are ISO 8601, in UTC."""
+    version = found.version
+    return {
+        "name": found.name,
+        "kind": found.settings.kind,
+        "description": found.settings.description,
+        "community": found.settings.community,
+        "prefixes": len(found.prefixes),
+        "ipv4": len(found.prefixes.ipv4),
+        "ipv6": len(found.prefixes.ipv6),
+        "version": version.number if version is not None else 0,
+        "changedAt": iso(found.changed_at or None),
+        "checkedAt": iso(found.checked_at or None),
+        "error": found.error,
+        "failures": found.failures,
+        "badLines": version.bad if version is not None else 0,
+        "badSamples": [{"line": line, "text": text} for line, text in version.samples] if version is not None else [],
+        "held": {"prefixes": len(found.held.prefixes), "why": found.held.why} if found.held is not None else None,
+    }
+
+
+def show_session(session: PeerSession) -> dict[str, Any]:
+    """A session: its two OPENs, how much has passed, and what it has."""
+    connection, announcer = session.connection_stage, session.announcer
+    facts, shown = connection.facts, connection.status()
+    return {
+        "peerId": session.peer.id,
+        "ip": session.peer.ip,
+        "asn": session.peer.asn,
+        "state": str(announcer.session.state),
+        "since": iso(session.since or None),
+        "uptime": int(time.time() - session.since) if session.since else 0,
+        "remote": shown.get("remote"),
+        "local": shown.get("local"),
+        "holdTime": facts.hold_time,
+        "families": [str(family) for family in facts.families],
+        "capabilities": facts.agreement.json if facts.agreement is not None else None,
+        "routerId": facts.peer_open.bgp_id if facts.peer_open is not None else None,
+        "routes": announcer.count,
+        "complete": announcer.whole,
+        "updatesSent": announcer.updates,
+        "received": shown["received"],
+        "sent": shown["sent"],
+        "bytesReceived": shown.get("received_bytes", 0),
+        "bytesSent": shown.get("sent_bytes", 0),
+        "bytesWaiting": shown.get("queue_bytes", 0),
+        "why": why_nothing(session),
+    }
+
+
+def why_nothing(session: PeerSession) -> str:
+    """Why a session that is up has no routes; "" if it has some."""
+    if not session.up:
+        return "the session is not up"
+    return session.announcer.why if not session.announcer.count else ""
+
+
+def count_routes(server: RouteServer) -> dict[str, Any]:
+    """All prefixes of lists, and those of each community; without one they count as `default`."""
+    counts: Counter[str] = Counter()
+    for found in server.lists.lists.values():
+        counts[found.settings.community or "default"] += len(found.prefixes)
+    return {"total": counts.total(), "byCommunity": dict(counts)}
+
+
+def health(server: RouteServer) -> dict[str, Any]:
+    """Whether all is well."""
+    trouble = [f"list {each.name}: {each.error}" for each in server.lists.lists.values() if each.error]
+    trouble += [f"list {each.name} is held back" for each in server.lists.lists.values() if each.held is not None]
+    shown: dict[str, Any] = {"status": "degraded" if trouble else "ok", "version": __version__}
+    return shown | ({"trouble": trouble} if trouble else {})
+
+
+def why_not_ready(server: RouteServer) -> str:
+    """Why peers would not get all that they are to have; "" if they would."""
+    unknown = [each.name for each in server.lists.lists.values() if not each.known]
+    return f"lists that were never read: {', '.join(unknown)}" if unknown else ""
+
+
+def measure(server: RouteServer, metrics: Metrics) -> None:
+    """Adds what Prometheus may want to know."""
+    metrics.add("bgplite_info", 1, version=__version__)
+    metrics.add("bgplite_peers", len(server.peers))
+    for session in server.sessions.sessions.values():
+        labels = {"ip": session.peer.ip, "asn": str(session.peer.asn)}
+        metrics.add("bgplite_session_up", int(session.up), **labels)
+        metrics.add("bgplite_routes_announced", session.announcer.count, **labels)
+        metrics.add("bgplite_updates_sent", session.announcer.updates, **labels)
+    for found in server.lists.lists.values():
+        metrics.add("bgplite_list_prefixes", len(found.prefixes), list=found.name)
+        metrics.add("bgplite_list_bad_lines", found.version.bad if found.version else 0, list=found.name)
+        metrics.add("bgplite_list_failures", found.failures, list=found.name)
+        metrics.add("bgplite_list_held", int(found.held is not None), list=found.name)
+        if found.changed_at:
+            metrics.add("bgplite_list_changed_timestamp_seconds", found.changed_at, list=found.name)
+        if found.checked_at:
+            metrics.add("bgplite_list_checked_timestamp_seconds", found.checked_at, list=found.name)
+    for acceptor in server.sessions.acceptors:
+        acceptor.measure(metrics)

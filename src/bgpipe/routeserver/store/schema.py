@@ -1,0 +1,23 @@
+"""The tables. A change here needs a migration in `migrations/versions`; a test compares the two."""
+
+from __future__ import annotations
+
+from sqlalchemy import JSON, BigInteger, Column, Float, Integer, MetaData, Table, Text, UniqueConstraint
+
+metadata = MetaData(naming_convention={"uq": "uq_%(table_name)s", "pk": "pk_%(table_name)s"})
+
+peers = Table(
+    "peers",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("ip", Text, nullable=False),
+    Column("asn", BigInteger, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("created_at", Float, nullable=False),
+    Column("last_session_at", Float),
+    Column("max_prefix", Integer),
+    Column("md5_password", Text, nullable=False),
+    Column("subscription", JSON, nullable=False),
+    UniqueConstraint("ip", "asn"),
+)

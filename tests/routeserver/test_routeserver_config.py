@@ -1,0 +1,137 @@
+"""The configuration: all faults at once, each with its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bgpipe.routeserver.config import load
+from bgpipe.routeserver.yaml_records import ConfigFaults
+
+GOOD = """\
+Bgp:
+  Asn: 65001
+  RouterId: 192.0.2.1
+"""
+
+
+def read(folder: Path, text: str, **environment: str):
+    path = folder / "appsettings.yml"
+    path.write_text(text)
+    return load(path, environment)
+
+
+def faults(folder: Path, text: str, **environment: str) -> list[str]:
+    with pytest.raises(ConfigFaults) as raised:
+        read(folder, text, **environment)
+    return [str(fault).replace(f"{folder}/", "") for fault in raised.value.faults]
+
+
+def test_defaults_are_those_of_bgplite(tmp_path):
+    config = read(tmp_path, GOOD)
+    assert (config.bgp.hold_time, config.bgp.keep_alive, config.bgp.port) == (180, 60, 179)
+    assert (config.bgp.open_timeout_seconds, config.bgp.max_accepts_per_ip_per_minute) == (30, 60)
+    assert (config.api_port, config.api_listen, config.max_request_body_bytes) == (5000, None, 1_048_576)
+
+
+def test_all_faults_are_told_with_their_lines(tmp_path):
+    text = """\
+Bgp:
+  Asn: 65001
+  RouterId: 0.0.0.0
+  HoldTme: 3
+  Asn: 3
+  GracefulRestart: maybe
+Peers:
+  - Address: 224.0.0.1
+    Lists: [x]
+PrefixSources:
+  - Name: a
+    Kind: ftp
+    Path: a.txt
+  - Name: a
+    Kind: http
+    Community: 65001:70000
+  -
+"""
+    assert sorted(faults(tmp_path, text)) == [
+        "appsettings.yml:12: PrefixSources[0].Kind: 'ftp': one of asn, country, file, http is expected",
+        "appsettings.yml:14: PrefixSources[1].Name: 'a' is the name of PrefixSources[0] already",
+        "appsettings.yml:14: PrefixSources[1].Url: is missing: a source of the kind http needs it",
+        "appsettings.yml:16: PrefixSources[1].Community: '65001:70000': a community such as 65001:100, or 65001:0:100, "
+        "is expected",
+        "appsettings.yml:17: PrefixSources[2]: an item without a value",
+        "appsettings.yml:3: Bgp.RouterId: the BGP identifier must not be 0.0.0.0",
+        "appsettings.yml:4: Bgp.HoldTme: there is no such key; did you mean HoldTime?",
+        "appsettings.yml:5: Bgp.Asn: is given twice, first at appsettings.yml:2",
+        "appsettings.yml:6: Bgp.GracefulRestart: 'maybe': true or false is expected",
+        "appsettings.yml:8: Peers[0].Address: 224.0.0.1: no peer can have this address",
+        "appsettings.yml:8: Peers[0].RemoteAsn: is missing",
+        "appsettings.yml:9: Peers[0].Lists[0]: there is no list 'x'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "appsettings.yml:1: Bgp: is missing"),
+        ("- a\n", "appsettings.yml:1: keys with values are expected here"),
+        ("Bgp: [1]\n", "appsettings.yml:1: Bgp: keys with values are expected here"),
+        ("Bgp: {\n", "appsettings.yml:2: this is no YAML: expected the node content, but found '<stream end>'"),
+        (GOOD + "  HoldTime: 2\n", "appsettings.yml:4: Bgp.HoldTime: 0 or at least 3 seconds (RFC 4271 section 4.2)"),
+        (GOOD + "  KeepAlive: 61\n", "appsettings.yml:4: Bgp.KeepAlive: at most a third of HoldTime, 60 seconds"),
+        (GOOD + "  Port: 70000\n", "appsettings.yml:4: Bgp.Port: '70000': a whole number from 1 to 65535 is expected"),
+        (GOOD + "  Settle: .nan\n", "appsettings.yml:4: Bgp.Settle: '.nan': a number from 0 is expected"),
+        (GOOD.replace("65001", "23456"), "appsettings.yml:2: Bgp.Asn: 23456 is reserved: it can be nobody's AS number"),
+        (GOOD + "DefaultPrefixSource: x\n", "appsettings.yml:4: DefaultPrefixSource: 'x' is not the name of one of "
+         "PrefixSources"),
+        (GOOD + "Exclude: [0.0.0.0/0]\n", "appsettings.yml:4: Exclude[0]: 0.0.0.0/0: a default route is never "
+         "announced, nor excluded"),
+    ],
+)  # fmt: skip
+def test_a_fault(tmp_path, text, fault):
+    assert fault in faults(tmp_path, text)
+
+
+def test_scalars_are_what_their_fields_want(tmp_path):
+    config = read(tmp_path, GOOD + "PrefixSources: [{Name: 1.10, Path: yes, Community: 65001:10}]\n")
+    source = config.prefix_sources[0]
+    assert (source.name, source.path, source.community) == ("1.10", "yes", "65001:10")
+
+
+def test_the_environment_counts_more_than_the_file(tmp_path):
+    (tmp_path / "key").write_text("secret\n")
+    config = read(
+        tmp_path,
+        GOOD + "PrefixSources: [{Name: a, Path: a.txt}]\n",
+        Bgp__Asn="65444",
+        bgp__holdtime="90",
+        PrefixSources__0__Path="b.txt",
+        PrefixSources__1__Name="c",
+        PrefixSources__1__Path="c.txt",
+        Bgp__Listeners__0__Md5Key_FILE=str(tmp_path / "key"),
+        ApiPort="5005",
+        Other__Thing="1",
+    )
+    assert (config.bgp.asn, config.bgp.hold_time, config.api_port) == (65444, 90, 5005)
+    assert [source.path for source in config.prefix_sources] == ["b.txt", "c.txt"]
+    assert config.bgp.listeners[0].md5_key == "secret"
+
+
+def test_faults_of_the_environment_name_the_variable(tmp_path):
+    told = faults(tmp_path, GOOD, Bgp__Port="x", PrefixSources__2__Name="a", Bgp__Secret_FILE="/nowhere/at/all")
+    assert told[0].startswith("$Bgp__Secret_FILE: Bgp.Secret: /nowhere/at/all: ")
+    assert "$PrefixSources__2__Name: PrefixSources.2: the list has 0 items, so the next one is 0" in told
+    assert "$Bgp__Port: Bgp.Port: 'x': a whole number from 1 to 65535 is expected" in told
+
+
+def test_deep_files_are_refused(tmp_path):
+    assert faults(tmp_path, "a: " + "[" * 30 + "]" * 30)[0].endswith("too many levels")
+
+
+def test_yaml_of_any_octets_is_a_fault_and_no_traceback(tmp_path):
+    for octets in (b"\xff\xfe", b"\0", b"&a [*a]", b"? [a]\n: b", b"!!python/object:os.system {}", b"a: *b"):
+        (tmp_path / "appsettings.yml").write_bytes(octets)
+        with pytest.raises(ConfigFaults):
+            load(tmp_path / "appsettings.yml", {})
