@@ -68,7 +68,11 @@ class Policy:
 
 def ask(hook: Callable[[Any], Any], message: Message) -> Answer:
     """The decision of a function about a message, as `Policy.call`. Raises what the function raises, and TypeError."""
-    answer = hook(message)
+    return decide(hook(message), hook, message)
+
+
+def decide(answer: object, hook: Callable[[Any], Any], message: Message) -> Answer:
+    """What a function's answer says, as `Policy.call` returns it. Raises TypeError."""
     if answer is None or answer is True or answer is message:
         return True
     if answer is False:
