@@ -64,8 +64,9 @@ def middle() -> Iterator[str]:
                 ip(family, "route", "add", "default", "via", gateway, namespace=namespace)
             ip(family, "address", "add", f"{near}/{length}", "dev", "toleft", namespace=here)
             ip(family, "address", "add", f"{far}/{length}", "dev", "toright", namespace=here)
-            for link, port in (("toleft", "dport"), ("toright", "sport")):
-                ip(family, "rule", "add", "iif", link, "ipproto", "tcp", port, 179, "lookup", 100, namespace=here)
+            for link in ("toleft", "toright"):
+                for port in ("dport", "sport"):
+                    ip(family, "rule", "add", "iif", link, "ipproto", "tcp", port, 179, "lookup", 100, namespace=here)
             ip(family, "route", "add", "local", "default", "dev", "lo", "table", 100, namespace=here)
         sysctl(here, "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
         yield here
@@ -107,3 +108,31 @@ def test_routers_that_do_not_know(
     finally:
         left.stop()
         right.stop()
+
+
+@pytest.mark.parametrize("caller", ["left", "right"])
+def test_the_left_router_stays_at_the_left(installed: Installed, tmp_path, run: Run, middle: str, caller: str) -> None:
+    """With --left-is, -L and -R mean the same routers, whichever of them calls."""
+    one, _, _, other, _ = PATH[4]
+    passing = run(
+        *("-o", "--", "listen", "--transparent", "--again", "--left-is", one, ":179"),
+        *("--", "connect", "--transparent", "--wait", "listen", "0.0.0.0"),
+        namespace=middle,
+    )
+    passing.listens()
+    sides = {"left": (one, LEFT_AS, LEFT, other, RIGHT_AS), "right": (other, RIGHT_AS, RIGHT, one, LEFT_AS)}
+    daemons = {}
+    for side, (address, asn, prefixes, neighbor, neighbor_as) in sides.items():
+        peer = Neighbor(neighbor, neighbor_as, port=179, passive=side != caller)
+        namespace = f"{middle[:-1]}{side[0]}"
+        daemons[side] = Bird(installed, tmp_path / side, address, asn, [peer], prefixes, port=179, namespace=namespace)
+    try:
+        for side in sorted(daemons, key=lambda side: side == caller):
+            daemons[side].start()
+        for side, wanted in (("left", RIGHT), ("right", LEFT)):
+            wait_until(f"{side} has all", lambda: set(wanted[:1]) <= daemons[side].routes())  # noqa: B023
+        assert set(LEFT[:1]) <= passing.prefixes("R"), "what the left router announces travels to the right"
+        assert set(RIGHT[:1]) <= passing.prefixes("L")
+    finally:
+        for daemon in daemons.values():
+            daemon.stop()
