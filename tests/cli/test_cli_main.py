@@ -353,3 +353,26 @@ def test_standard_input_by_a_bare_dash(bgpipe):
     done = bgpipe("-", "--", "grep", "update", stdin=b'["R",1,null,"UPDATE",{"reach":["192.0.2.0/24"]}]\n')
     assert done.code == 0
     assert [line[4] for line in done.lines] == [{"reach": ["192.0.2.0/24"]}]
+
+
+@pytest.mark.parametrize("words", [["-", "-"], ["--merge", "-", "--", "read", "-"], ["-i", "-"], ["-", "--", "stdin"]])
+def test_standard_input_has_one_reader(bgpipe, words):
+    done = bgpipe(*words, stdin=b'["R",1,null,"KEEPALIVE"]\n')
+    assert done.code == 1
+    assert "standard input is read by another stage already" in done.err
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("ftp://192.0.2.1/updates.mrt", "only those of http and https can be read"),
+        ("file:///updates.mrt", "only those of http and https can be read"),
+        ("http://[::1/updates.mrt", "not a URL"),
+        ("http://", "not a URL"),
+    ],
+)
+def test_what_is_no_url_of_an_input(bgpipe, url, why):
+    done = bgpipe(url, "--", "stdout")
+    assert done.code == 1
+    assert why in done.err
+    assert "Error" not in done.err

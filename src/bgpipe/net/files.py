@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -34,13 +35,19 @@ def open_input(
     source: OctetSource
     if path == "-":
         return InputStream(StandardInput(), compression, "none", on_damage)
-    if is_url(path):
+    if "://" in path and not os.path.exists(path):
         from urllib.parse import urlsplit
 
         from .url import UrlSource
 
         source = UrlSource(path)
-        return InputStream(source, compression, by_suffix(urlsplit(path).path), on_damage)
+        if not is_url(path):
+            raise StreamError(source.name, "of URLs, only those of http and https can be read")
+        try:
+            suffix = by_suffix(urlsplit(path).path)
+        except ValueError as error:
+            raise StreamError(source.name, "not a URL") from error
+        return InputStream(source, compression, suffix, on_damage)
     return InputStream(FileSource(path), compression, by_suffix(path), on_damage)
 
 

@@ -197,6 +197,11 @@ class Block:
         """The messages from position `start` to before `stop`, on the same octets."""
         return self.with_index(self.index[start * ENTRY.size : stop * ENTRY.size])
 
+    def picked(self, positions: Iterable[int]) -> Block:
+        """The messages at these positions, in this order, on the same octets."""
+        size = ENTRY.size
+        return self.with_index(bytearray().join(self.index[at * size : at * size + size] for at in positions))
+
     def without(self, positions: Iterable[int]) -> Block:
         """A block of the same octets without the messages at these positions, in ascending order."""
         index = bytearray()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from .block import ENTRY, LENGTH, NO_PEER, OFFSET, PEER, TAGS, TIME, Block
+from .block import LENGTH, NO_PEER, OFFSET, PEER, TAGS, TIME, Block
 
 MAX_PEER_HEADER: Final = 44
 """Octets of the longest per-peer header: two AS numbers, an interface, an address family, two IPv6 addresses."""
@@ -69,16 +69,15 @@ def merge(runs: Sequence[Run]) -> Block:
     octets_end = tags_end = 0
     for block, start, stop, _ in runs:
         first, end = _extent(block, start, stop)
-        entries = block.index[start * ENTRY.size : stop * ENTRY.size]
+        entries = block.part(start, stop).index
         _shift(entries, octets_end - first, tags_end)
         index += entries
         pieces.append(block.octets[first:end])
         octets_end += len(pieces[-1])
         tags.append(block.tags)
         tags_end += len(block.tags)
-    return Block(
-        b"".join(pieces), _ordered(index, [(stop - start, floor) for _, start, stop, floor in runs]), b"".join(tags)
-    )
+    joined = Block(b"".join(pieces), index, b"".join(tags))
+    return _ordered(joined, [(stop - start, floor) for _, start, stop, floor in runs])
 
 
 def _extent(block: Block, start: int, stop: int) -> tuple[int, int]:
@@ -104,17 +103,16 @@ def _shift(entries: bytearray, octets: int, tags: int) -> None:
                 view[position] = place + by
 
 
-def _ordered(index: bytearray, runs: list[tuple[int, int]]) -> bytearray:
+def _ordered(block: Block, runs: list[tuple[int, int]]) -> Block:
+    """The messages of a block by time; runs: how many are of each input, and the earliest time that these count as."""
     if accel := _accel():
-        ordered: bytearray = accel.merge(index, runs)
-        return ordered
+        return block.with_index(accel.merge(block.index, runs))
     keys: list[int] = []
     for count, floor in runs:
-        for time in TIME.of(index)[len(keys) : len(keys) + count]:
+        for time in TIME.of(block.index)[len(keys) : len(keys) + count]:
             floor = max(floor, time)
             keys.append(floor)
-    order = sorted(range(len(keys)), key=keys.__getitem__)
-    return bytearray().join(index[place * ENTRY.size : (place + 1) * ENTRY.size] for place in order)
+    return block.picked(sorted(range(len(keys)), key=keys.__getitem__))
 
 
 def _accel() -> Any:

@@ -11,7 +11,7 @@ from ... import formats
 from ...formats.base import Counts, Decoder, Format
 from ...net.files import DamagedError, InputStream, StreamError, open_input
 from ...net.files_in_use import FilesInUse, Use
-from ...pipeline.errors import StageError
+from ...pipeline.errors import ConfigError, StageError
 from ...pipeline.line import Input
 from ...pipeline.options import FLAG, LIST, TEXT, Option
 from ...pipeline.stage import Progress
@@ -56,11 +56,18 @@ class Source(Reading):
     """what the format may be told by"""
 
     @property
+    def reads_stdin(self) -> bool:
+        return self.input_name in ("", "-")
+
+    @property
     def begins_anew(self) -> bool:
         """Whether a stage of the same words in another pipeline reads the same messages again."""
         return False
 
     def attach(self) -> None:
+        others = (stage for stage in self.pipeline.stages if isinstance(stage, Source) and stage.index < self.index)
+        if self.reads_stdin and any(stage.reads_stdin for stage in others):
+            raise ConfigError("standard input is read by another stage already")
         self.input_format = self.choose_format()
         types = chosen_types(self.type, self.skip)
         if types is None and self.pipeline.originates_session:
