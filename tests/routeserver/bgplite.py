@@ -171,11 +171,17 @@ def configuration(address: tuple[str, int], api: int, more: str = "", bgp: str =
 
 @contextmanager
 def bgplite(
-    folder: Path, more: str = "", *, bgp: str = "", environment: dict[str, str] | None = None
+    folder: Path,
+    more: str = "",
+    *,
+    bgp: str = "",
+    environment: dict[str, str] | None = None,
+    at: tuple[tuple[str, int], int] | None = None,
 ) -> Iterator[BgpLite]:
-    """The command, running. more, bgp: lines of its configuration, at the top and under Bgp."""
-    address = place()
-    api = address[1] + 1000
+    """The command, running. more, bgp: lines of its configuration, at the top and under Bgp. at: its address, and the
+    port of its API, if they are to be those of one before."""
+    address, api = at or (place(), 0)
+    api = api or address[1] + 1000
     config = folder / "appsettings.yml"
     config.write_text(configuration(address, api, more, bgp))
     with (folder / "log").open("wb") as log:
