@@ -12,6 +12,7 @@ from slow_policy import Peer, policy, told
 
 from bgpipe.routes import packing, peer_routes
 from bgpipe.routes.attributes import Attributes, Form
+from bgpipe.routes.partition import finish
 from bgpipe.routes.peer_routes import PeerRoutes
 from bgpipe.routes.policy import Common, Custom, Guards, PrefixList, Subscription, announced
 from bgpipe.routes.prefixes import PrefixSet
@@ -207,6 +208,20 @@ def test_a_prefix_that_comes_and_is_excluded_is_not_told():
     assert peer.withdrawn == [HOSTS[1], HOSTS[3]]  # 10.0.0.2 and 10.0.0.3 are one now
     peer.take(provider.change(tables.of(before)))
     assert sorted(peer.routes) == sorted(collapse([*HOSTS, "10.0.0.1/32", "10.0.0.3/32"]))
+
+
+def test_a_peer_can_come_while_lists_change_in_steps():
+    lists = {name: PrefixList(name, PrefixSet.parse(HOSTS)) for name in NAMES}
+    first = Tables(lists)
+    first.of(Subscription(("a",)))
+    lists["b"] = PrefixList("b", PrefixSet.parse(HOSTS[3:]))
+    steps = first.changing({"b": lists["b"]})
+    next(steps)
+    alone = Subscription(("a", "b"), union=False)
+    assert first.of(alone).count == len(HOSTS)
+    after = finish(steps)
+    assert after.of(Subscription(("b",))).count == len(HOSTS) - 3
+    assert after.of(alone).routes() == announced(alone, lists).routes
 
 
 def test_other_families_have_no_routes():

@@ -31,7 +31,7 @@ _AFIS: Final = {family: afi for afi, family in FAMILIES.items()}
 
 
 class PeerRoutes:
-    """A provider of routes (see routes.provider) for one peer.
+    """The routes of one peer, in blocks that it shares with others.
 
     table: what the peer has been told, or is being told. form: how it is told. encodings: shared by all peers.
     """

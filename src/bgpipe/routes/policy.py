@@ -22,7 +22,7 @@ MaxRoutes comes after that: routes.budget.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -151,12 +151,12 @@ def announced(subscription: Subscription, lists: Mapping[str, PrefixList], commo
 
 def cleaned(source: PrefixList, guards: Guards, common: Common) -> PrefixSet:
     """Steps 1 and 2 for a list: without what nobody is announced."""
-    return _cleaned(source.prefixes, guards, common.exclusions, common.bogons if source.fetched else EMPTY)
+    prefixes = exclude(guarded(source.prefixes, guards), common.exclusions)
+    return exclude(prefixes, common.bogons) if source.fetched else prefixes
 
 
-@lru_cache(maxsize=256)
-def _cleaned(prefixes: PrefixSet, guards: Guards, exclusions: PrefixSet, bogons: PrefixSet) -> PrefixSet:
-    return exclude(exclude(guarded(prefixes, guards), exclusions), bogons)
+Clean = Callable[[PrefixList, Guards, Common], PrefixSet]
+"""`cleaned`, or what remembers its answers."""
 
 
 def refine(prefixes: PrefixSet, customs: Sequence[PrefixSet], subscription: Subscription, common: Common) -> PrefixSet:
@@ -213,11 +213,12 @@ def _guarded(numbers: Sequence[int], guards: Guards, afi: int) -> Sequence[int]:
 
 
 def groups(
-    subscription: Subscription, lists: Mapping[str, PrefixList], common: Common = UNRESTRICTED
+    subscription: Subscription, lists: Mapping[str, PrefixList], common: Common = UNRESTRICTED, clean: Clean = cleaned
 ) -> tuple[list[Group], bool]:
     """(the lists and custom prefixes of a peer by their attributes, whether they are by default): steps 5 and 6."""
     chosen = [name for name in dict.fromkeys(subscription.lists) if name in lists]
-    by_default = common.default in lists and _wants_default(subscription, [lists[name] for name in chosen], common)
+    sources_chosen = [lists[name] for name in chosen]
+    by_default = common.default in lists and _wants_default(subscription, sources_chosen, common, clean)
     if by_default:
         chosen = [common.default]
     sources: dict[Attributes, list[str]] = {}
@@ -234,13 +235,13 @@ def groups(
     return found, by_default
 
 
-def _wants_default(subscription: Subscription, chosen: Sequence[PrefixList], common: Common) -> bool:
+def _wants_default(subscription: Subscription, chosen: Sequence[PrefixList], common: Common, clean: Clean) -> bool:
     """Whether a peer would get nothing, and not for the reason that nothing could be fetched."""
     if chosen and all(source.failed for source in chosen):
         return False
     if guarded(all_customs(subscription, common), subscription.guards):
         return False
-    sources = (cleaned(source, subscription.guards, common) for source in chosen)
+    sources = (clean(source, subscription.guards, common) for source in chosen)
     found = (exclude(prefixes, subscription.exclusions) for prefixes in sources)
     return not any(guarded(prefixes, subscription.guards) for prefixes in found)
 

@@ -147,6 +147,7 @@ class Tables:
         self._partitions: dict[_Way, Partition] = {}
         self._tables: dict[Subscription, Table] = {}
         self._united: OrderedDict[tuple[_Way, tuple[str, ...], int], UnitedLists] = OrderedDict()
+        self._cleaned: dict[tuple[str, Guards], tuple[PrefixList, PrefixSet]] = {}
         self._earlier: Tables | None = None
 
     def changed(self, lists: Mapping[str, PrefixList | None], common: Common | None = None) -> Tables:
@@ -161,9 +162,12 @@ class Tables:
         after.encodings = self.encodings
         after._tables, after._united, after._partitions = {}, OrderedDict(), {}
         names = {*lists, *self.lists} if after.common != self.common else set(lists)
-        for way, partition in self._partitions.items() or [(_USUAL, Partition({}))]:
+        same = after.common == self.common
+        after._cleaned = {key: found for key, found in self._cleaned.items() if same and key[0] in after.lists}
+        partitions = dict(self._partitions)  # others may come while the caller goes its steps
+        for way, partition in partitions.items() or [(_USUAL, Partition({}))]:
             sets: dict[str, PrefixSet | None] = {}
-            for name in names if way in self._partitions else after.lists:
+            for name in names if partitions else after.lists:
                 sets[name] = after._prepared(name, way) if name in after.lists else None
                 yield
             after._partitions[way] = yield from partition.changing(sets)
@@ -200,12 +204,21 @@ class Tables:
             self._partitions[way] = Partition({name: self._prepared(name, way) for name in self.lists})
         return self._partitions[way]
 
+    def _clean(self, source: PrefixList, guards: Guards, common: Common) -> PrefixSet:
+        """policy.cleaned, remembered as long as the list stays as it is."""
+        known = self._cleaned.get((source.name, guards))
+        if known is not None and known[0] is source:
+            return known[1]
+        found = policy.cleaned(source, guards, common)
+        self._cleaned[source.name, guards] = source, found
+        return found
+
     def _prepared(self, name: str, way: _Way) -> PrefixSet:
         alone = Subscription(guards=way.guards, union=way.union)
-        return policy.refine(policy.cleaned(self.lists[name], way.guards, self.common), (), alone, self.common)
+        return policy.refine(self._clean(self.lists[name], way.guards, self.common), (), alone, self.common)
 
     def _make(self, subscription: Subscription) -> Table:
-        found, by_default = policy.groups(subscription, self.lists, self.common)
+        found, by_default = policy.groups(subscription, self.lists, self.common, self._clean)
         missing = tuple(name for name in subscription.lists if name not in self.lists)
         way = _Way(subscription.guards, subscription.union)
         partition = self.partition(way)
@@ -251,7 +264,7 @@ class Tables:
         if not keys:
             return change
         before = base.touching(keys)
-        sources = [policy.cleaned(self.lists[name], way.guards, self.common).numbers(afi) for name in group.lists]
+        sources = [self._clean(self.lists[name], way.guards, self.common).numbers(afi) for name in group.lists]
         if way.union:
             raw = merged(part for source in sources for part in _inside(source, before, afi))
         else:
@@ -263,7 +276,7 @@ class Tables:
         self, group: Group, subscription: Subscription, way: _Way, partition: Partition, afi: int
     ) -> _Change:
         """The same for a group with custom prefixes, with which anything may be united."""
-        sources = [policy.cleaned(self.lists[name], way.guards, self.common).numbers(afi) for name in group.lists]
+        sources = [self._clean(self.lists[name], way.guards, self.common).numbers(afi) for name in group.lists]
         customs = [_of_family(each.numbers(afi), afi) for each in group.customs]
         after = policy.refine(_of_family(merged(sources), afi), customs, subscription, self.common).numbers(afi)
         base = merged(partition.sets[name].numbers(afi) for name in group.lists)
