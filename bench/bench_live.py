@@ -420,9 +420,13 @@ def compare_latency(tools: Tools, runs: int, updates: list[bytes], options: tupl
                     through = percentiles(delays(peers, updates))
                 added.append([one - other for one, other in zip(through, direct, strict=True)])
     work = " ".join(("added latency at 200 UPDATE/s", *options))
+    limit = found["limit: plain TCP relay"]
     for name, added in found.items():
-        for word, values in zip(("p50", "p99"), zip(*added, strict=True), strict=True):
-            yield Figure(f"{work}, {word}", name, median(values), "ms")
+        for place, word in enumerate(("p50", "p99")):
+            yield Figure(f"{work}, {word}", name, median(run[place] for run in added), "ms")
+            if added is not limit:
+                more = [run[place] - relayed[place] for run, relayed in zip(added, limit, strict=True)]
+                yield Figure(f"{work}, {word}, beyond the relay of the same run", name, median(more), "ms")
 
 
 def relay(port: int, out: int) -> list[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import bz2
 import gzip
 import os
+import random
 import resource
+import select
 import signal
 import subprocess
 import sys
@@ -320,6 +322,48 @@ def test_a_killed_writer_leaves_published_files_whole(tmp_path: Path) -> None:
     for name in published:
         assert contents(tmp_path / name).endswith(b"199 of many lines\n")
     assert len([name for name in names(tmp_path) if not name.endswith(".gz")]) <= 1
+
+
+ROTATES = """
+import sys
+from bgpipe.net.output_file import OutputFile
+now = [0]
+output = OutputFile(sys.argv[1], sys.argv[2], every=60, clock=lambda: now[0])
+while True:
+    for line in range(200):
+        output.write(b"%d of many lines\\n" % line)
+    now[0] += 60
+    output.rotate()
+    print(now[0], flush=True)
+"""
+
+
+@pytest.mark.parametrize("kills", [2, pytest.param(75, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("compression", ["none", "gz", "bzip2", "zstd"])
+def test_who_is_killed_while_rotating_has_published_whole_files(compression: str, kills: int, tmp_path: Path) -> None:
+    """At random moments. What was not published is kept aside by the next one that writes there."""
+    rng, last = random.Random(kills), b"199 of many lines\n"
+    for number in range(kills):
+        folder = tmp_path / str(number)
+        argv = [sys.executable, "-c", ROTATES, f"{folder}/$TIME", compression]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            for _ in range(rng.randrange(1, 8)):
+                process.stdout.readline()
+            select.select([], [], [], rng.uniform(0, 0.01))
+            process.send_signal(signal.SIGKILL)
+        left = [name for name in names(folder) if name.endswith(".tmp")]
+        published = [name for name in names(folder) if not name.endswith(".tmp")]
+        assert published
+        assert len(left) <= 1
+        for name in published:
+            found = contents(folder / name)
+            assert found.count(b"\n") == 200
+            assert found.endswith(last)
+        for name in left:
+            size = (folder / name).stat().st_size
+            write(folder / name.removesuffix(".tmp"), last)
+            assert (folder / name.replace(".tmp", ".partial")).exists() == (size > 0)
 
 
 def test_a_link_goes_on_pointing(tmp_path: Path) -> None:
