@@ -36,7 +36,10 @@ class Feed:
     def step(self) -> float | None:
         """Goes on. Returns how many seconds to wait before the next step, infinity for until the pipeline is released
         (Pipeline.when_released), and None when all is through. Raises StageError, which names the stage that failed.
+        Whoever calls it calls Pipeline.flush after it.
         """
+        pipeline = self._inlet.pipeline
+        outer, pipeline.feeding = pipeline.feeding, True
         self._running = True
         try:
             wait = next(self._travel, None)
@@ -45,6 +48,8 @@ class Feed:
             self.failed = self._inlet._behind
             self.end()
             raise
+        finally:
+            pipeline.feeding = outer
         self._running = False
         if wait is None:
             self.end()

@@ -71,6 +71,8 @@ class Pipeline:
         self.verdicts = Verdicts(self.malformed)
         self._asked: set[str] = set()
         self.holds = {"R": 0, "L": 0}
+        self.feeding = False
+        """whether messages are on their way that an input was fed, and `flush` comes right after them"""
         self.full: set[tuple[str, Stage]] = set()
         """stages that take no more in a direction for now"""
         self.shared = Shared()

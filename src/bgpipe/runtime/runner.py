@@ -208,6 +208,7 @@ async def feed(pipeline: Pipeline, inlet: Input, items: Iterable[Item]) -> None:
         while (seconds := feeding.step()) is not None:
             pipeline.flush()
             await pause(pipeline, seconds)
+        pipeline.flush()
     finally:
         feeding.end()
 

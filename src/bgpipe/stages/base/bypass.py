@@ -80,9 +80,10 @@ class Bypass(Input):
     def _advance(self) -> None:
         if self._feeding is None:
             return
-        if (seconds := self._feeding.step()) is None:
+        seconds = self._feeding.step()
+        self.pipeline.flush()
+        if seconds is None:
             self._feeding = None
-            self.pipeline.flush()
             self.pipeline.on_change()
         elif seconds == math.inf:
             self.pipeline.when_released(self._advance, self.stage)

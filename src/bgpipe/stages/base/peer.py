@@ -427,7 +427,7 @@ class PeerStage(PeerOptions):
             self._tell_unsent()
         if not octets:
             return
-        if not self._out:
+        if not self._out and not (self.pipeline.feeding and self.running):
             self.call_soon(self.flush)
         self._out.append(octets)
 
