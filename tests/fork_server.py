@@ -273,7 +273,9 @@ def _import_everything() -> None:
 
     names = [module.name for module in pkgutil.walk_packages(bgpipe.__path__, "bgpipe.")]
     for name in [*names, *LATE]:
-        if name != "bgpipe.__main__" and (accel.AVAILABLE or not name.startswith("bgpipe.accel.")):
+        if name.startswith("bgpipe.routeserver") or name.endswith(".__main__"):
+            continue  # of another command; or it would run
+        if accel.AVAILABLE or not name.startswith("bgpipe.accel."):
             importlib.import_module(name)
 
 
