@@ -13,7 +13,17 @@ from bgpipe import accel
 from bgpipe.formats import mrt
 from bgpipe.wire import block as blocks
 from bgpipe.wire import update as updates
-from bgpipe.wire.block import ENTRY, FLAG_AS4, FLAG_LEFT, FLAG_PEER_AS4, FLAG_RIGHT, Block
+from bgpipe.wire.block import (
+    ENTRY,
+    FLAG_ADD_PATH,
+    FLAG_ADD_PATH_IPV4,
+    FLAG_AS4,
+    FLAG_LEFT,
+    FLAG_PEER_AS4,
+    FLAG_RIGHT,
+    NO_PEER,
+    Block,
+)
 from bgpipe.wire.context import AS2, AS4, AS4_ADD_PATH, WireContext
 from bgpipe.wire.errors import WireError
 from bgpipe.wire.message import Message
@@ -144,6 +154,13 @@ def test_an_entry_that_leads_out_of_the_octets(entry):
     octets = message(b"", 4)[:19]
     with pytest.raises(ValueError, match="not in the block"):
         list(Block(octets, bytearray(ENTRY.pack(*entry))))
+
+
+def test_flags_that_go_with_no_context():
+    flags = FLAG_ADD_PATH | FLAG_ADD_PATH_IPV4
+    entry = ENTRY.pack(0, 0, 0, NO_PEER, 19, flags, 0)
+    with pytest.raises(ValueError, match="no context"):
+        list(Block(message(b"", 4)[:19], bytearray(entry)))
 
 
 def test_positions_outside_of_the_index():

@@ -66,7 +66,8 @@ cdef class Opener:
         self.seq, self.tags, self.time, self.type_code, self.value, self.verdict = slots[5:]
 
     def open(self, bytes octets not None, bytes index not None, Py_ssize_t start, Py_ssize_t stop, bytes tags=b""):
-        """The messages at the positions `start` to before `stop`. Raises ValueError if an entry leads out of `octets`.
+        """The messages at the positions `start` to before `stop`. Raises ValueError if an entry leads out of `octets`,
+        or has flags that go with no context.
 
         tags: the block's.
         """
@@ -91,7 +92,9 @@ cdef class Opener:
                 raise ValueError("an entry's message is not in the block")
             if entry.flags & CONTEXT != flags:
                 flags = entry.flags & CONTEXT
-                context = self.contexts[flags]
+                context = self.contexts.get(flags)
+                if context is None:
+                    raise ValueError("an entry's flags name no context")
             message = new_object(self.message, 0)
             set_slot(self.type_code, message, type_code)
             set_slot(self.body, message, PyBytes_FromStringAndSize(<const char*> r.base + r.pos, left(&r)))
