@@ -41,8 +41,10 @@ SLOW = {
     "docs/proxy.md",
     "docs/recipes.md",
     "docs/stages/exec.md",
+    "docs/stages/index.md",
     "docs/stages/limit.md",
     "docs/stages/speaker.md",
+    "docs/stages/websocket.md",
     "docs/tutorial-archives.md",
     "docs/tutorial-routers.md",
     "docs/writing-a-format.md",
@@ -50,6 +52,7 @@ SLOW = {
     "docs/writing-a-stage.md",
     "examples/bgpdump.py",
     "examples/flaps.py",
+    "examples/origins.py",
 }
 """Pages and examples that take long: make test-all."""
 
