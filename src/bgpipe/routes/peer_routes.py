@@ -95,7 +95,8 @@ class _Replay:
                 continue
             omitted = self.table.omitted.get(key, ())
             if len(part) < SMALL or len(omitted) * PER_MESSAGE > len(part):  # most messages would be without one
-                rest.append((how, list(filterfalse(frozenset(omitted).__contains__, part.order))))
+                left = list(filterfalse(frozenset(omitted).__contains__, part.order)) if omitted else part.order
+                rest.append((how, left))
             else:
                 yield from self._pass(part, self.encodings.of(part, how), how, omitted, rest)
         for attributes, prefixes in self.table.private.items():
