@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ..routes.peer_routes import PeerRoutes
 from ..runtime.runner import feed
@@ -19,9 +19,7 @@ from ..wire.block import Block
 from ..wire.family import Family
 from ..wire.message import ROUTE_REFRESH, Message
 from ..wire.refresh import BORR, EORR, RouteRefresh
-
-if TYPE_CHECKING:
-    from .tables import View
+from .tables import View
 
 MAX_WAITING: Final = 256 << 10
 """Octets that may wait for a peer to read them: a thousand peers that read slowly must not take all memory."""

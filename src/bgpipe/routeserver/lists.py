@@ -24,8 +24,9 @@ from ..routes.prefixes import EMPTY, PrefixSet
 from ..tasks import Tasks
 from .config import AutoRefresh, PrefixSource
 from .sources import make_source
-from .sources.base import Context, Source, SourceError
+from .sources.base import Source, SourceError
 from .sources.content import Content, ContentError
+from .sources.fetch import Context
 from .sources.worker import pack_prefixes, read_list, unpack_prefixes
 
 KEPT_VERSIONS: Final = 10

@@ -38,8 +38,7 @@ from .config import (
 from .lists import Lists
 from .peers import Peer, Peers, UrlSource, new_peer
 from .sessions import PeerSession, PeerSessions
-from .sources.base import Context
-from .sources.fetch import PUBLIC_PORTS, Fetcher
+from .sources.fetch import PUBLIC_PORTS, Context, Fetcher
 from .store.store import Store, StoreError
 from .tables import PeerTables, View
 
@@ -180,7 +179,9 @@ class RouteServer:
 
     def _begin(self, session: PeerSession) -> tuple[PeerRoutes, View]:
         view = self.tables.of(self.peers.get(session.peer.id) or session.peer)
-        return PeerRoutes(view.table, self.tables.form(session), self.tables.tables.encodings), view
+        context = session.connection_stage.facts.sending
+        form = self.tables.form(session.peer.asn, session.arrival.local, context)
+        return PeerRoutes(view.table, form, self.tables.tables.encodings), view
 
     def _on_up(self, session: PeerSession) -> None:
         peer = self.peers.get(session.peer.id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ..routes.attributes import Attributes, Form
 from ..routes.policy import Common, Custom, PrefixList, Subscription
@@ -11,12 +11,10 @@ from ..routes.prefixes import EMPTY, PrefixSet
 from ..routes.table import Table, Tables
 from ..wire.attrs.community import parse_community
 from ..wire.attrs.large_community import LargeCommunity, parse_large_community
+from ..wire.context import WireContext
 from .config import Config, PrefixSource
 from .lists import Lists
 from .peers import Peer
-
-if TYPE_CHECKING:
-    from .sessions import PeerSession
 
 
 class View(NamedTuple):
@@ -87,17 +85,17 @@ class PeerTables:
             attributes=Attributes(next_hop_ipv4=peer.next_hop, next_hop_ipv6=peer.next_hop_ipv6),
         )
 
-    def form(self, session: PeerSession) -> Form:
-        """How routes are written for a session."""
+    def form(self, asn: int, local: str, context: WireContext) -> Form:
+        """How routes are written for a session. asn: of the peer. local: our address. context: what was agreed."""
         bgp = self.config.bgp
-        local = session.arrival.local.partition("%")[0]
+        local = local.partition("%")[0]
         ipv6 = ":" in local
         return Form(
             asn=bgp.asn,
             next_hop_ipv4=_own(bgp.next_hop or bgp.router_id, bgp.router_id if ipv6 else local),
             next_hop_ipv6=_own(bgp.next_hop_ipv6 or "", local if ipv6 else ""),
-            context=session.connection_stage.facts.sending,
-            internal=session.peer.asn == bgp.asn,
+            context=context,
+            internal=asn == bgp.asn,
         )
 
     def _common(self) -> Common:

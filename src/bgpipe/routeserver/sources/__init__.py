@@ -7,7 +7,8 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .base import Context, Source
+    from .base import Source
+    from .fetch import Context
 
 KINDS = ("file", "http", "asn", "country")
 

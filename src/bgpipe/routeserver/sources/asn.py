@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from ...tasks import Tasks
 from ..config import PrefixSource
-from .base import Context, Fetched, SourceError
+from .base import Fetched, SourceError
+from .fetch import Context
 
 QUERY = "list_prefixes=true&types=o&af=v4,v6&sourceapp=bgplite"
 PATH = "*.data.prefixes.*.originating"

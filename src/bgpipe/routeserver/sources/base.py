@@ -1,13 +1,8 @@
-"""What a source of prefixes is, and what it has to work with."""
+"""What a source of prefixes is."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
-
-if TYPE_CHECKING:
-    from .fetch import Fetcher
+from typing import Final, NamedTuple, Protocol
 
 MAX_CONTENT: Final = 64 << 20
 """Octets of a list as it is fetched."""
@@ -34,14 +29,3 @@ class Source(Protocol):
 
     async def fetch(self, validator: str) -> Fetched | None:
         """What it says now; None if nothing has changed since it gave `validator`. Raises SourceError."""
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What sources have to work with. folder: where relative paths begin. ripe_stat: URL of RIPEstat. ripe_timeout:
-    seconds that it may take."""
-
-    folder: Path
-    fetcher: Fetcher
-    ripe_stat: str = ""
-    ripe_timeout: float = 180.0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..config import PrefixSource
-from .base import Context, Fetched
+from .base import Fetched
+from .fetch import Context
 
 PATH = "data.resources.ipv4,data.resources.ipv6"
 

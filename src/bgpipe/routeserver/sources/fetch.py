@@ -11,6 +11,8 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -129,6 +131,17 @@ class Fetcher:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What sources have to work with. folder: where relative paths begin. ripe_stat: URL of RIPEstat. ripe_timeout:
+    seconds that it may take."""
+
+    folder: Path
+    fetcher: Fetcher
+    ripe_stat: str = ""
+    ripe_timeout: float = 180.0
 
 
 async def _body(response: ClientResponse) -> bytes:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ...tasks import in_thread
 from ..config import PrefixSource
-from .base import MAX_CONTENT, Context, Fetched, SourceError
+from .base import MAX_CONTENT, Fetched, SourceError
+from .fetch import Context
 
 
 class FileSource:

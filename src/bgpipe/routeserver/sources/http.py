@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..config import PrefixSource
-from .base import Context, Fetched
-from .fetch import TIMEOUT
+from .base import Fetched
+from .fetch import TIMEOUT, Context
 
 
 class HttpSource:
