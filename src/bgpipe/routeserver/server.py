@@ -5,6 +5,7 @@ BGP works from memory. A change by the API counts when the store has it; then se
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Callable, Iterable
@@ -79,6 +80,8 @@ class RouteServer:
         self._tasks: Tasks
         self._settling: Timer | None = None
         self._changed: set[str] = set()
+        """lists that have changed, and are not in the tables yet"""
+        self._updating = False
 
     async def start(self, tasks: Tasks) -> None:
         """Raises StoreError, OSError, ValueError."""
@@ -211,17 +214,26 @@ class RouteServer:
     def _on_list(self, name: str) -> None:
         """Changes that come together are announced together."""
         self._changed.add(name)
-        if self._settling is None:
+        if self._settling is None and not self._updating:
             self._settling = self._tasks.call_later("settle", self.config.bgp.settle, self._settle)
 
     def _settle(self) -> None:
-        self._settling = None
-        names, self._changed = frozenset(self._changed), set()
-        self.tables.update(names)
-        for session in tuple(self.sessions.sessions.values()):
-            peer = self.peers.get(session.peer.id) or session.peer
-            if session.up and names.intersection(self.tables.lists_of(peer)):
-                session.announcer.announce(self.tables.of(peer))
+        self._settling, self._updating = None, True
+        self._tasks.spawn("tables", self._update())
+
+    async def _update(self) -> None:
+        """Works out the tables anew, and gives sessions those that differ."""
+        try:
+            while self._changed:
+                names, self._changed = frozenset(self._changed), set()
+                await self.tables.update_in_steps(names)
+                for session in tuple(self.sessions.sessions.values()):
+                    peer = self.peers.get(session.peer.id) or session.peer
+                    if session.up and names.intersection(self.tables.lists_of(peer)):
+                        session.announcer.announce(self.tables.of(peer))
+                        await asyncio.sleep(0)
+        finally:
+            self._updating = False
 
     def _refresh(self, peer: Peer) -> None:
         session = self.sessions.sessions.get(peer.id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -44,6 +45,24 @@ class PeerTables:
     def update(self, names: Iterable[str]) -> None:
         """These lists have changed, have come, or are no more."""
         self.tables = self.tables.changed({name: self._list(name) if name in self.lists else None for name in names})
+
+    async def update_in_steps(self, names: Iterable[str]) -> None:
+        """The same, so that sessions have their turn in between: many lists take seconds."""
+        names = tuple(names)
+        done = False
+        while not done:
+            before = self.tables
+            steps = before.changing({name: self._list(name) if name in self.lists else None for name in names})
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as end:
+                    after: Tables = end.value
+                    break
+                await asyncio.sleep(0)
+            done = self.tables is before  # else somebody has changed them meanwhile: that must not be undone
+            if done:
+                self.tables = after
 
     def of(self, peer: Peer) -> View:
         """What a peer is to have now."""
