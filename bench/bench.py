@@ -51,7 +51,10 @@ FILES = {
     }.items()
 }
 COUNTS = WORK / "counts.json"
-WITHOUT_ACCEL = {"BGPIPE_ACCEL": "0"}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""Modules are kept compiled, as those that are installed."""
+WITHOUT_ACCEL = {"BGPIPE_ACCEL": "0", "BGPIPE_KERNEL": "0"}
+"""Both names, for older versions."""
 
 LOOK = """
 import sys, bgpipe
@@ -112,7 +115,7 @@ def measure(run: Run) -> None:
     started = time.perf_counter()
     with open(os.devnull, "r+b") as null:
         process = subprocess.Popen(
-            run.argv, stdin=null, stdout=null, stderr=subprocess.PIPE, env={**os.environ, **run.env}
+            run.argv, stdin=null, stdout=null, stderr=subprocess.PIPE, env={**ENVIRONMENT, **run.env}
         )
         assert process.stderr is not None
         errors = process.stderr.read()
