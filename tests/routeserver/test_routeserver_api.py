@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 from bgplite import BgpLite, bgplite
 from peers import IPV4, wait_until
@@ -143,6 +148,44 @@ def test_what_a_peer_would_have(server):
     path = f"/api/peers/{made['id']}/prefixes"
     assert server.get(f"{path}?format=json") == ["1.0.0.0/8", "2606:4700:8000::/33"]
     assert server.get(path) == "1.0.0.0/8\n2606:4700:8000::/33\n"
+
+
+def test_why(server):
+    made = add(server, "127.88.1.10", lists=["cloud"], exclude=["1.1.1.0/24"])
+    path = f"/api/peers/{made['id']}/why?target="
+    shown = server.get(f"{path}1.0.0.9")
+    assert shown["route"] == "1.0.0.0/24"
+    assert shown["steps"][0] == {"source": "cloud", "prefix": "1.0.0.0/24", "outcome": "announced", "by": None}
+    shown = server.get(f"{path}1.1.1.1")
+    assert shown["route"] is None
+    assert shown["steps"][0]["outcome"] == "excluded for this peer"
+    assert server.get(f"{path}198.51.100.7")["steps"][0]["outcome"] == "not chosen"
+    assert server.call("GET", f"{path}x")[0] == 400
+
+
+def bgplite_shell(server, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bgpipe.routeserver", *words]
+    environment = os.environ | {"BGPLITE_API": f"http://{server.address[0]}:{server.api_port}"}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=30)
+
+
+def test_the_api_from_the_shell(server):
+    add(server, "127.88.1.11", lists=["cloud"], exclude=["1.1.1.0/24"], description="shell")
+    add(server, "127.88.1.12", asn=65011)
+    add(server, "127.88.1.12", asn=65012)
+    peers = bgplite_shell(server, "peers").stdout.splitlines()
+    assert peers[0].split() == ["ADDRESS", "AS", "STATUS", "ROUTES", "LISTS", "DESCRIPTION"]
+    assert ["127.88.1.11", "65003", "inactive", "0", "cloud", "shell"] in [line.split() for line in peers]
+    assert bgplite_shell(server, "routes", "127.88.1.11").stdout == "PREFIX\n1.0.0.0/24\n2606:4700::/32\n"
+    assert "excluded for this peer" in bgplite_shell(server, "why", "127.88.1.11", "1.1.1.1").stdout
+    assert json.loads(bgplite_shell(server, "sources", "--json").stdout)[0]["name"] == "default"
+    assert bgplite_shell(server, "sessions").returncode == 0
+    several = bgplite_shell(server, "routes", "127.88.1.12")
+    assert (several.returncode, several.stdout) == (1, "")
+    assert "127.88.1.12#65011, 127.88.1.12#65012" in several.stderr
+    nobody = bgplite_shell(server, "peers", "--api", "http://127.0.0.1:1")
+    assert nobody.returncode == 1
+    assert "is bgplite running?" in nobody.stderr
 
 
 def test_lists_and_counts(server):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -12,19 +13,23 @@ from .. import __version__
 from ..pipeline.errors import ConfigError, StageError
 from ..runtime.log import StderrLog
 
+SHELL = ("peers", "sessions", "sources", "routes", "why")
+"""Commands that ask a running bgplite; see shell.COMMANDS."""
 EXTRA = ("yaml", "sqlalchemy", "aiosqlite", "alembic")
 """Modules that the extra `server` installs."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Exit codes: 0 all is well, 1 something failed, 2 the command line or the configuration has faults."""
+    words = sys.argv[1:] if words is None else list(words)
+    if words and words[0] in SHELL:
+        return shell(words)
     missing = [name for name in EXTRA if find_spec(name) is None]
     if missing:
         sys.stderr.write(f"bgplite: {', '.join(missing)} is missing: pip install 'bgpipe[server]'\n")
         return 1
     from .yaml_records import ConfigFaults
 
-    words = sys.argv[1:] if words is None else list(words)
     command = words.pop(0) if words[:1] == ["check"] else "run"
     options = parser(command).parse_args(words)
     log = StderrLog(options.log)
@@ -41,12 +46,27 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
 
 
+def shell(words: Sequence[str]) -> int:
+    """One of the commands that ask a running bgplite."""
+    from .shell import run
+
+    try:
+        return run(words[0], words[1:])
+    except StageError as error:
+        sys.stderr.write(f"bgplite: {error}\n")
+        return 1
+    except BrokenPipeError:  # who reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+
+
 def parser(command: str) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="bgplite" if command == "run" else f"bgplite {command}",
         usage=None if command != "run" else "bgplite [check] [-h] [-v] [-l LEVEL] [--log-format FORMAT] [CONFIG]",
         description="A BGP route server that announces curated prefix sets to peers that subscribe over HTTP. "
-        "bgplite check CONFIG only tells whether the configuration can be used.",
+        "bgplite check CONFIG only tells whether the configuration can be used. "
+        f"A running one is asked by bgplite {', '.join(SHELL)}: see bgplite peers -h.",
         epilog="State is kept in ./data, or in the folder that BGPLITE_DATA names.",
     )
     made.add_argument(

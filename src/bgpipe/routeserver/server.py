@@ -18,9 +18,11 @@ import msgspec
 from ..net.secret import read_secret
 from ..net.tcp import parse_networks
 from ..pipeline.log import Log
+from ..routes.explain import Explanation, explain
 from ..routes.peer_routes import PeerRoutes
 from ..routes.prefixes import PrefixSet
 from ..tasks import Tasks, Timer
+from ..wire.errors import TextError
 from ..wire.notification import ADMINISTRATIVE_RESET, CEASE, Notification
 from ..wire.open import Open
 from .config import (
@@ -248,6 +250,13 @@ class RouteServer:
     def prefixes(self, peer: Peer) -> list[str]:
         """What a peer has, or would have if it were here."""
         return list(PrefixSet.joined(self.tables.of(peer).table.routes().values()))
+
+    def why(self, peer: Peer, target: str) -> Explanation:
+        """Which list gives a peer an address or a prefix, or why it has none. Raises Refused."""
+        try:
+            return explain(target, self.tables.subscription(peer), self.tables.tables)
+        except TextError as error:
+            raise Refused(str(error)) from None
 
     # what the API does
 

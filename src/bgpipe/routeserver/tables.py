@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..routes.attributes import Attributes, Form
 from ..routes.policy import Common, Custom, PrefixList, Subscription
-from ..routes.prefixes import EMPTY, PrefixSet
+from ..routes.prefixes import PrefixSet
 from ..routes.table import Table, Tables
 from ..wire.attrs.community import parse_community
 from ..wire.attrs.large_community import LargeCommunity, parse_large_community
@@ -16,6 +16,15 @@ from ..wire.context import WireContext
 from .config import Config, PrefixSource
 from .lists import Lists
 from .peers import Peer
+
+BOGONS: Final = PrefixSet.parse(
+    (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *("192.0.0.0/24", "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24"),
+        *("224.0.0.0/3", "::/3", "2001:db8::/32", "3fff::/20", "4000::/2", "8000::/1"),
+    )
+)
+"""Networks that are nobody's on the Internet (RFC 6890): left out of a list that is fetched, but not of one in a file."""
 
 
 class View(NamedTuple):
@@ -118,7 +127,7 @@ class PeerTables:
         )
 
     def _common(self) -> Common:
-        return Common(PrefixSet.parse(self.config.exclude), EMPTY, self.config.default_prefix_source or "")
+        return Common(PrefixSet.parse(self.config.exclude), BOGONS, self.config.default_prefix_source or "")
 
     def _automatic(self, number: int) -> str:
         """The community of ours with this number; "" where our AS number has no room for one."""

@@ -126,6 +126,24 @@ class Handlers:
             return prefixes
         return web.Response(text="".join(f"{each}\n" for each in prefixes))
 
+    async def why(self, call: Call) -> object:
+        """Which list gives the peer an address or a prefix, or why it has none."""
+        found = self.server.why(self.server.peer(call.id), call.query("target") or "")
+        return {
+            "target": str(found.target),
+            "route": str(found.route) if found.route is not None else None,
+            "byDefault": found.by_default,
+            "steps": [
+                {
+                    "source": step.source,
+                    "prefix": str(step.prefix),
+                    "outcome": str(step.outcome),
+                    "by": str(step.by) if step.by is not None else None,
+                }
+                for step in found.steps
+            ],
+        }
+
     async def sources(self, call: Call) -> object:
         return list(map(show_source, self.server.peer(call.id).sources))
 
@@ -248,6 +266,7 @@ OPERATIONS: Final = (
     Operation("DELETE", _PEER, Handlers.delete_peer, "End the session of a peer and forget it", True),
     Operation("POST", f"{_PEER}/approve", Handlers.approve, "Let a pending peer have routes", True),
     Operation("GET", f"{_PEER}/prefixes", Handlers.prefixes, "The prefixes announced to a peer, as text or JSON"),
+    Operation("GET", f"{_PEER}/why", Handlers.why, "Why a peer is announced an address or a prefix, or why not"),
     Operation("GET", f"{_PEER}/sources", Handlers.sources, "The lists at URLs that a peer has for itself"),
     Operation("POST", f"{_PEER}/sources", Handlers.add_source, "Add such a list, which is paused", True),
     Operation("PATCH", f"{_PEER}/sources/{{source}}", Handlers.change_source, "Pause it, or let it count", True),
