@@ -143,6 +143,7 @@ async def test_a_coroutine_waits_for_a_pipe_without_blocking_others(pipe: tuple[
 def test_a_named_pipe_is_waited_for_by_the_thread(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     stream = open_input(str(tmp_path / "pipe"))
+    stream.begin()
     with open(tmp_path / "pipe", "wb") as writer:
         writer.write(TEXT[:9000])
     assert whole(stream) == TEXT[:9000]

@@ -242,6 +242,7 @@ def test_a_named_pipe_is_opened_when_it_is_written(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     output = open_output(str(tmp_path / "pipe"))
     stream = open_input(str(tmp_path / "pipe"))
+    stream.begin()
     write_all(output, LINES)
     output.close()
     assert b"".join(stream) == TEXT
