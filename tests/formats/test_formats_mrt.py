@@ -11,6 +11,7 @@ from test_formats_mrt_damage import decode, record
 from bgpipe.formats import json as json_format
 from bgpipe.formats import mrt
 from bgpipe.formats.base import Block
+from bgpipe.formats.json_encoder import format_time
 from bgpipe.formats.mrt_record import RECORD_HEADER, TYPE_NAMES
 from bgpipe.wire.block import ENTRY, NO_PEER
 from bgpipe.wire.context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, WireContext
@@ -48,7 +49,7 @@ def test_bgpfix_records(row: Row) -> None:
         if expected["interface"]:
             tags["INTERFACE"] = expected["interface"]
         assert message.tags == {name: str(value) for name, value in tags.items()}
-        assert json_format.format_time(message.time)[:23] == expected["time"][:23]
+        assert format_time(message.time)[:23] == expected["time"][:23]
         assert message.context.as4 == (expected["subtype"] in (4, 7, 9, 11))
         assert (IPV4_UNICAST in message.context.add_path) == (expected["subtype"] in (8, 9, 10, 11))
         kind, subtype = RECORD_HEADER.unpack_from(mrt.Encoder().encode(message))[1:3]

@@ -16,7 +16,7 @@ from bgpipe.wire.message import UPDATE
 
 OPENS = make_open(65001), make_open(65002)
 COUNT = 600
-LIMIT = 2500
+LIMIT = 1500
 """Octets that a file may have: less than these messages take, packed."""
 KINDS = ("json", "mrt", "raw", "json.gz", "mrt.bz2", "raw.zst", "mrt.gz", "json.zst")
 
