@@ -8,12 +8,11 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from typing import Final, Literal
+from typing import Literal
 
 import msgspec
 
 Status = Literal["active", "inactive", "pending"]
-OWNERS: Final = ("database", "config")
 
 
 class UrlSource(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,7 +24,7 @@ BOGONS: Final = PrefixSet.parse(
         *("224.0.0.0/3", "::/3", "2001:db8::/32", "3fff::/20", "4000::/2", "8000::/1"),
     )
 )
-"""Networks that are nobody's on the Internet (RFC 6890): left out of a list that is fetched, but not of one in a file."""
+"""Networks that are nobody's on the Internet (RFC 6890): left out of lists that are fetched, not of those in files."""
 
 
 class View(NamedTuple):
