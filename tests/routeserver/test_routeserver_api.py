@@ -11,6 +11,9 @@ import pytest
 from bgplite import BgpLite, bgplite
 from peers import IPV4, wait_until
 
+from bgpipe.routeserver.api.http import Buckets
+from bgpipe.routeserver.config import RateLimit
+
 CONFIG = """\
 DefaultPrefixSource: default
 CorsAllowedOrigins: ["https://page.example"]
@@ -244,6 +247,18 @@ def test_requests_that_are_refused(server):
     assert server.call("PATCH", "/api/peers") == (404, {"error": "Not found"})
     assert server.call("GET", "/nowhere") == (404, {"error": "Not found"})
     assert server.call("POST", "/api/peers", b" " * (1 << 20) + b"{}")[0] == 413
+
+
+def test_who_asks_too_often_is_answered_at_the_rate_that_is_allowed():
+    now = [0.0]
+    buckets = Buckets(RateLimit(token_limit=3, tokens_per_period=2, period_seconds=1), lambda: now[0])
+    assert [buckets.admits("192.0.2.1") for _ in range(5)] == [True, True, True, False, False]
+    assert buckets.admits("192.0.2.2"), "others have a bucket of their own"
+    admitted = 0
+    for _ in range(100):
+        now[0] += 0.01
+        admitted += buckets.admits("192.0.2.1")
+    assert admitted == 2, "a request that is refused costs nothing of what comes back"
 
 
 def test_monitors(server):

@@ -11,16 +11,16 @@ ROUNDING: Final = 1e-9
 
 
 class TokenBucket:
-    """Allows `rate` messages a second, and bursts of one second's worth (rounded up).
+    """Allows `rate` messages a second, and bursts of so many together.
 
-    clock: seconds, from any start, never backwards.
+    burst: one second's worth, rounded up, if it is not said. clock: seconds, from any start, never backwards.
     """
 
     __slots__ = ("_clock", "_full", "_seen", "_tokens", "rate")
 
-    def __init__(self, rate: float, clock: Callable[[], float]) -> None:
+    def __init__(self, rate: float, clock: Callable[[], float], burst: int = 0) -> None:
         self.rate = rate
-        self._full = math.ceil(rate)
+        self._full = burst or math.ceil(rate)
         self._tokens = float(self._full)
         self._clock = clock
         self._seen = clock()

@@ -14,6 +14,7 @@ from aiohttp import web
 from ...net.http import Answer, HttpServer
 from ...net.tcp import allowed, parse_networks
 from ...pipeline.metrics import CONTENT_TYPE, Metrics
+from ...pipeline.rate import TokenBucket
 from .. import status
 from ..config import Config, RateLimit
 from ..server import Refused, RouteServer
@@ -30,19 +31,18 @@ class Buckets:
     """A token bucket for each address (the section ApiRateLimit)."""
 
     def __init__(self, limit: RateLimit, clock: Callable[[], float] = time.monotonic) -> None:
-        self._size = float(max(1, limit.token_limit))
+        self._burst = max(1, limit.token_limit)
         self._rate = max(1, limit.tokens_per_period) / max(1, limit.period_seconds)
         self._clock = clock
-        self._buckets: dict[str, tuple[float, float]] = {}
+        self._buckets: dict[str, TokenBucket] = {}
+        """those that have asked nothing for the longest time first"""
 
     def admits(self, client: str) -> bool:
-        now = self._clock()
-        tokens, then = self._buckets.pop(client, (self._size, now))
-        tokens = min(self._size, tokens + (now - then) * self._rate)
-        self._buckets[client] = max(0.0, tokens - 1), now
+        bucket = self._buckets.pop(client, None) or TokenBucket(self._rate, self._clock, self._burst)
+        self._buckets[client] = bucket
         if len(self._buckets) > MAX_CLIENTS:
-            del self._buckets[next(iter(self._buckets))]  # the one that has asked nothing for the longest time
-        return tokens >= 1
+            del self._buckets[next(iter(self._buckets))]
+        return not bucket.take()
 
 
 class Api:
