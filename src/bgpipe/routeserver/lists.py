@@ -119,16 +119,6 @@ class List:
         for old in sorted(self.folder.glob("*.list"), reverse=True)[KEPT_VERSIONS:]:
             old.unlink()
 
-    def versions(self) -> list[Version]:
-        """Those on disk, the newest first. Raises OSError."""
-        found = []
-        for path in sorted(self.folder.glob("*.list"), reverse=True):
-            try:
-                found.append(msgspec.msgpack.decode(path.read_bytes(), type=Version))
-            except msgspec.DecodeError:
-                continue
-        return found
-
     # what its source says
 
     def objection(self, prefixes: PrefixSet) -> str:

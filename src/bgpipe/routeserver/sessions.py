@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -62,11 +62,6 @@ class PeerSession:
     since: float = 0.0
 
     @property
-    def peer_open(self) -> Open:
-        found: Open = self.arrival.first
-        return found
-
-    @property
     def up(self) -> bool:
         return self.since > 0 and not self.pipeline.stopping
 
@@ -75,11 +70,6 @@ class PeerSession:
         found = self.pipeline.stages[-1]
         assert isinstance(found, Listen)
         return found
-
-    def status(self) -> dict[str, Any]:
-        """For people who look after it."""
-        shown = self.connection_stage.status()
-        return shown | {"peer_id": self.peer.id, "since": self.since, "state": str(self.announcer.session.state)}
 
 
 class Throttle:
