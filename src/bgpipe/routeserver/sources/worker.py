@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import resource
 import sys
-from array import array
 from contextlib import suppress
 from typing import Final
 
 import msgspec
 
-from ...routes.prefixes import PrefixSet
+from ...routes.prefixes import PrefixSet, from_little_endian, little_endian
 from .content import Content, ContentError, read
 
 MAX_MEMORY: Final = 2 << 30
@@ -23,7 +22,7 @@ MAX_WORKERS: Final = 2
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the process says. ipv4, ipv6: numbers of prefixes, 8 and 17 octets each, big endian."""
+    """What the process says. ipv4, ipv6: see pack_prefixes."""
 
     ipv4: bytes = b""
     ipv6: bytes = b""
@@ -63,21 +62,15 @@ async def read_list(octets: bytes, path: str = "") -> Content:
 
 
 def pack_prefixes(prefixes: PrefixSet) -> tuple[bytes, bytes]:
-    """The numbers of IPv4 and of IPv6 prefixes, 8 and 17 octets each, big endian."""
-    ipv4 = prefixes.ipv4
-    if sys.byteorder == "little":
-        ipv4 = ipv4[:]
-        ipv4.byteswap()
-    return ipv4.tobytes(), b"".join(number.to_bytes(17, "big") for number in prefixes.ipv6)
+    """The numbers of IPv4 prefixes, 8 octets each, little endian, and of IPv6 prefixes, 17 octets each, big endian."""
+    return little_endian(prefixes.ipv4), b"".join(number.to_bytes(17, "big") for number in prefixes.ipv6)
 
 
 def unpack_prefixes(ipv4: bytes, ipv6: bytes) -> PrefixSet:
     """The set that pack_prefixes has packed. Raises ValueError if these are no whole numbers."""
-    numbers = array("Q")
-    numbers.frombytes(ipv4)
-    if sys.byteorder == "little":
-        numbers.byteswap()
-    return PrefixSet(numbers, (int.from_bytes(ipv6[at : at + 17], "big") for at in range(0, len(ipv6), 17)))
+    return PrefixSet(
+        from_little_endian(ipv4), (int.from_bytes(ipv6[at : at + 17], "big") for at in range(0, len(ipv6), 17))
+    )
 
 
 def main() -> None:
