@@ -231,7 +231,7 @@ class Handlers:
 _TYPES: Final = {"asn": "asn", "country": "country"}
 
 
-def _fields(wanted: NewPeer | PeerChange) -> dict[str, Any]:
+def _fields(wanted: PeerChange) -> dict[str, Any]:
     """What a request says of a peer, by the names of Peer's fields."""
     said = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not None}
     lists = said.pop("asn_lists", None)

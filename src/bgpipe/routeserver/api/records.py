@@ -13,24 +13,6 @@ from ..peers import Peer, UrlSource
 T = TypeVar("T", bound=Struct)
 
 
-class NewPeer(Struct, rename="camel", kw_only=True):
-    """POST /api/peers: adds a peer, or replaces what is said of it."""
-
-    ip: str
-    asn: int
-    description: str | None = None
-    lists: list[str] | None = None
-    asn_lists: list[str] | None = None
-    custom_prefixes: list[str] | None = None
-    custom_asns: list[int] | None = None
-    exclude: list[str] | None = None
-    communities: list[str] | None = None
-    max_prefix: int | None = None
-    md5_password: str | None = None
-    next_hop: str | None = None
-    next_hop_ipv6: str | None = msgspec.field(default=None, name="nextHopIpv6")
-
-
 class PeerChange(Struct, rename="camel", kw_only=True):
     """PUT /api/peers/{id}: what is missing or null stays as it is; an empty list or text removes it."""
 
@@ -45,6 +27,13 @@ class PeerChange(Struct, rename="camel", kw_only=True):
     md5_password: str | None = None
     next_hop: str | None = None
     next_hop_ipv6: str | None = msgspec.field(default=None, name="nextHopIpv6")
+
+
+class NewPeer(PeerChange, rename="camel", kw_only=True):
+    """POST /api/peers: adds a peer, or replaces what is said of it."""
+
+    ip: str
+    asn: int
 
 
 class Communities(Struct, kw_only=True):
