@@ -62,6 +62,11 @@ class PeerSession:
     since: float = 0.0
 
     @property
+    def uptime(self) -> float:
+        """Seconds since it came up, 0 before."""
+        return time.time() - self.since if self.since else 0.0
+
+    @property
     def up(self) -> bool:
         return self.since > 0 and not self.pipeline.stopping
 
@@ -248,10 +253,10 @@ class PeerSessions:
         log, reason = session.pipeline.log, "ended"
         try:
             await session.runner.run()
-            log.info("session ended", **session_fields(session.pipeline, 0))
+            log.info("session ended", **session_fields(session.pipeline, session.uptime))
         except StageError as error:
             reason = str(error)
-            log.info(f"session ended: {error}", **session_fields(session.pipeline, 0, error))
+            log.info(f"session ended: {error}", **session_fields(session.pipeline, session.uptime, error))
         except Exception as error:
             reason = explain_error(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
             log.error(f"session ended: unexpected {reason}")

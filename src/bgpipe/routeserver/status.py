@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +47,7 @@ def show_session(session: PeerSession) -> dict[str, Any]:
         "asn": session.peer.asn,
         "state": str(announcer.session.state),
         "since": iso(session.since or None),
-        "uptime": int(time.time() - session.since) if session.since else 0,
+        "uptime": int(session.uptime),
         "remote": shown.get("remote"),
         "local": shown.get("local"),
         "holdTime": facts.hold_time,
