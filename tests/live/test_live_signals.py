@@ -339,10 +339,6 @@ def _(folder: Path, stack: ExitStack) -> Ready:
 def _(folder: Path, stack: ExitStack) -> Ready:
     running, other = between(stack)
     left, right = running.session(other)
-
-    def hear() -> None:
-        assert notification(right.hear()) == CEASE_SHUTDOWN
-
     right.hear_end = lambda seconds=0: [right.hear()]  # type: ignore[method-assign]
     return Ready(running, told=[left, right])
 
@@ -355,23 +351,25 @@ def _(folder: Path, stack: ExitStack) -> Ready:
     return Ready(running)
 
 
-@point("waiting for the next peer, --again")
-def _(folder: Path, stack: ExitStack) -> Ready:
+def after_a_session(stack: ExitStack) -> tuple[Bgpipe, Router]:
+    """A bgpipe with --again whose first session has ended, and the router that it calls."""
     running, other = between(stack, listen=("--again",))
     left, right = running.session(other)
     left.close()
     right.hear_end()
     running.waits_for_log("session ended")
+    return running, other
+
+
+@point("waiting for the next peer, --again")
+def _(folder: Path, stack: ExitStack) -> Ready:
+    running, _ = after_a_session(stack)
     return Ready(running)
 
 
 @point("the second session, --again")
 def _(folder: Path, stack: ExitStack) -> Ready:
-    running, other = between(stack, listen=("--again",))
-    left, right = running.session(other)
-    left.close()
-    right.hear_end()
-    running.waits_for_log("session ended")
+    running, other = after_a_session(stack)
     again = another_id()
     left = running.dial()
     left.say(greeting(65001, 90, again))
