@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bgpipe.routeserver.config import load
+from bgpipe.routeserver.config_file import load
 from bgpipe.routeserver.yaml_records import ConfigFaults
 
 GOOD = """\

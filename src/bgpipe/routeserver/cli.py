@@ -80,7 +80,7 @@ def parser(command: str) -> argparse.ArgumentParser:
 
 def check(path: Path) -> int:
     """Whether the configuration can be used. Raises ConfigFaults, OSError."""
-    from .config import load
+    from .config_file import load
 
     config = load(path)
     peers, lists = len(config.peers), len(config.prefix_sources)
@@ -91,7 +91,7 @@ def check(path: Path) -> int:
 def run(path: Path, log: StderrLog) -> int:
     """Raises ConfigFaults, OSError, StageError."""
     from ..runtime.process import serve
-    from .config import load
+    from .config_file import load
     from .service import RouteServerService
 
     serve(RouteServerService(path, load(path), log), log)

@@ -1,14 +1,12 @@
-"""A route server: peers, lists, sessions and store together, and all that may be done with them.
+"""A route server: peers, lists, sessions and store together.
 
-BGP works from memory. A change by the API counts when the store has it; then sessions get the difference.
+BGP works from memory; `management` changes it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-import uuid
-from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -18,44 +16,20 @@ import msgspec
 from ..net.secret import read_secret
 from ..net.tcp import parse_networks
 from ..pipeline.log import Log
-from ..routes.explain import Explanation, explain
 from ..routes.peer_routes import PeerRoutes
 from ..routes.prefixes import PrefixSet
 from ..tasks import Tasks, Timer
-from ..wire.errors import TextError
-from ..wire.notification import ADMINISTRATIVE_RESET, CEASE, Notification
 from ..wire.open import Open
-from .config import (
-    RESERVED_AS,
-    Config,
-    PrefixSource,
-    all_lists,
-    check_community,
-    check_next_hop,
-    check_next_hop_ipv6,
-    check_password,
-    check_peer_address,
-    check_prefix,
-    check_url,
-)
+from .config import Config, PrefixSource, all_lists
 from .lists import Lists
-from .peers import Peer, Peers, UrlSource, new_peer
+from .peers import Peer, Peers, new_peer
 from .sessions import PeerSession, PeerSessions
 from .sources.fetch import PUBLIC_PORTS, Context, Fetcher
-from .store.store import Store, StoreError
+from .store.store import Store
 from .tables import PeerTables, View
+from .values import check_peer_address, check_prefix
 
-MAX_DESCRIPTION: Final = 512
-"""Characters."""
 DATABASE: Final = "bgplite.db"
-
-
-class Refused(Exception):
-    """What was asked for is not done. status: as HTTP has it."""
-
-    def __init__(self, text: str, status: int = 400) -> None:
-        super().__init__(text)
-        self.status = status
 
 
 class RouteServer:
@@ -94,11 +68,11 @@ class RouteServer:
             self.peers.put(peer)
         for configured in self.config.peers:
             self.peers.put(self._configured(configured))
-        self._want_lists()
+        self.want_lists()
         self.lists.load()
         self.tables.update(self.lists.lists)
         await self.sessions.listen()
-        self._set_keys()
+        self.set_keys()
         self.sessions.start(tasks)
         self.lists.start(tasks)
 
@@ -111,14 +85,14 @@ class RouteServer:
         await self.private_fetcher.close()
         await self.store.close()
 
-    def _want_lists(self) -> None:
+    def want_lists(self) -> None:
         """Peers with the same URL or AS number share one list."""
         wanted: dict[str, PrefixSource] = {}
         for peer in self.peers:
             wanted |= self.tables.private(peer)
         self.tables.update(self.lists.want(wanted, self._private))
 
-    def _set_keys(self) -> None:
+    def set_keys(self) -> None:
         """Peers behind one address share its key, since the kernel knows no more of a peer than that."""
         keys: dict[str, set[str]] = {}
         for peer in self.peers:
@@ -160,10 +134,10 @@ class RouteServer:
                 self.peers.put(msgspec.structs.replace(peer, owner="database"))
         for peer in wanted:
             self.peers.put(peer)
-        self._want_lists()
-        self._set_keys()
+        self.want_lists()
+        self.set_keys()
         for session in tuple(self.sessions.sessions.values()):
-            self._refresh(self.peers.get(session.peer.id) or session.peer)
+            self.refresh(self.peers.get(session.peer.id) or session.peer)
         kept = [name for name in ("asn", "router_id", "port", "listen", "listeners") if _differ(old, config, name)]
         if kept:
             self.log.warning("what has changed here counts after a restart", keys=",".join(map(_pascal, kept)))
@@ -237,7 +211,8 @@ class RouteServer:
         finally:
             self._updating = False
 
-    def _refresh(self, peer: Peer) -> None:
+    def refresh(self, peer: Peer) -> None:
+        """Gives the session of a peer what is new for it."""
         session = self.sessions.sessions.get(peer.id)
         if session is not None and session.up:
             session.announcer.announce(self.tables.of(peer))
@@ -251,165 +226,6 @@ class RouteServer:
         """What a peer has, or would have if it were here."""
         return list(PrefixSet.joined(self.tables.of(peer).table.routes().values()))
 
-    def why(self, peer: Peer, target: str) -> Explanation:
-        """Which list gives a peer an address or a prefix, or why it has none. Raises Refused."""
-        try:
-            return explain(target, self.tables.subscription(peer), self.tables.tables)
-        except TextError as error:
-            raise Refused(str(error)) from None
-
-    # what the API does
-
-    def peer(self, id: str) -> Peer:
-        """Raises Refused."""
-        found = self.peers.get(id)
-        if found is None:
-            raise Refused("Peer not found", 404)
-        return found
-
-    def peers_at(self, ip: str) -> list[Peer]:
-        """The peers at an address, at least one. Raises Refused."""
-        try:
-            found = self.peers.at(check_peer_address(ip))
-        except ValueError as error:
-            raise Refused(str(error)) from None
-        if not found:
-            raise Refused("Peer not found", 404)
-        return found
-
-    async def add_peer(self, ip: str, asn: int, fields: dict[str, Any]) -> Peer:
-        """A peer, or a known one whose description and subscription are replaced. Raises Refused."""
-        try:
-            address = check_peer_address(ip)
-        except ValueError as error:
-            raise Refused(str(error)) from None
-        _check_asn(asn)
-        known = self.peers.find(address, asn)
-        if known is not None:
-            self._changeable(known)
-        checked = self._checked(fields)
-        base = known or new_peer(address, asn)
-        fresh: dict[str, Any] = {"description": "", "max_prefix": None, "lists": (), "custom_prefixes": ()}
-        fresh |= {"custom_asns": ()}
-        return await self._change(msgspec.structs.replace(base, **fresh | checked))
-
-    async def change_peer(self, id: str, fields: dict[str, Any]) -> Peer:
-        """Changes what `fields` has. Raises Refused."""
-        peer = self._changeable(self.peer(id))
-        return await self._change(msgspec.structs.replace(peer, **self._checked(fields)))
-
-    async def delete_peer(self, id: str) -> None:
-        """Ends the session, and forgets the peer. Raises Refused."""
-        peer = self._changeable(self.peer(id))
-        await self._stored(self.store.remove(id))
-        self.peers.remove(peer)
-        self._want_lists()
-        self._set_keys()
-        self.sessions.end(peer, Notification(CEASE, ADMINISTRATIVE_RESET))
-
-    async def approve(self, id: str) -> Peer:
-        """A peer that waits for a word gets its routes. Raises Refused."""
-        peer = self.peer(id)
-        status = "active" if id in self.sessions.sessions else "inactive"
-        return await self._change(msgspec.structs.replace(peer, status=status))
-
-    async def add_source(self, id: str, name: str, url: str, community: str | None) -> UrlSource:
-        """Raises Refused."""
-        peer = self._changeable(self.peer(id))
-        if not name.strip() or not url.strip():
-            raise Refused("name and url must not be empty")
-        self._each("url", (url,), check_url)
-        if community is not None:
-            self._each("community", (community,), check_community)
-        source = UrlSource(id=uuid.uuid4().hex, name=name.strip(), url=url.strip(), community=community)
-        await self._change(msgspec.structs.replace(peer, sources=(*peer.sources, source)))
-        return source
-
-    async def change_source(self, id: str, source_id: str, active: bool) -> UrlSource:
-        """Raises Refused."""
-        peer = self._changeable(self.peer(id))
-        found = next((each for each in peer.sources if each.id == source_id), None)
-        if found is None:
-            raise Refused("Source not found", 404)
-        changed = msgspec.structs.replace(found, active=active)
-        sources = tuple(changed if each is found else each for each in peer.sources)
-        await self._change(msgspec.structs.replace(peer, sources=sources))
-        return changed
-
-    async def delete_source(self, id: str, source_id: str) -> None:
-        """Raises Refused."""
-        peer = self._changeable(self.peer(id))
-        left = tuple(each for each in peer.sources if each.id != source_id)
-        if len(left) == len(peer.sources):
-            raise Refused("Source not found", 404)
-        await self._change(msgspec.structs.replace(peer, sources=left))
-
-    def accept(self, name: str) -> None:
-        """The version of a list that waits for a word counts from now on. Raises Refused."""
-        try:
-            self.lists.accept(name)
-        except KeyError:
-            text = "no version of this list waits for a word" if name in self.lists else "List not found"
-            raise Refused(text, 409 if name in self.lists else 404) from None
-
-    def refresh_list(self, name: str) -> None:
-        """Asks the source of a list at once. Raises Refused."""
-        if name not in self.lists:
-            raise Refused("List not found", 404)
-        self.lists.refresh(name)
-
-    async def _change(self, peer: Peer) -> Peer:
-        await self._stored(self.store.save(peer))
-        self.peers.put(peer)
-        self._want_lists()
-        self._set_keys()
-        self._refresh(peer)
-        return peer
-
-    async def _stored(self, doing: Any) -> None:
-        try:
-            await doing
-        except StoreError as error:
-            self.log.error("the database can't be written", error=str(error))
-            raise Refused("the database can't be written now", 503) from None
-
-    def _changeable(self, peer: Peer) -> Peer:
-        if peer.owner == "config":
-            raise Refused("this peer stands in the configuration, and is changed there", 409)
-        return peer
-
-    def _checked(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """The fields of a peer as they are kept. Raises Refused."""
-        checked = dict(fields)
-        for name, check in _CHECKS.items():
-            if name in fields:
-                checked[name] = tuple(dict.fromkeys(self._each(name, fields[name], check)))
-        for name, check in _TEXT_CHECKS.items():
-            if fields.get(name):
-                checked[name] = self._each(name, (fields[name],), check)[0]
-        if len(fields.get("description", "")) > MAX_DESCRIPTION:
-            raise Refused(f"description: more than {MAX_DESCRIPTION} characters")
-        if fields.get("max_prefix") is not None and fields["max_prefix"] < 0:
-            raise Refused("maxPrefix: a number from 0 is expected")
-        for asn in fields.get("custom_asns", ()):
-            _check_asn(asn)
-        if unknown := [name for name in fields.get("lists", ()) if name not in self.lists or self.lists[name].private]:
-            raise Refused(f"unknown lists: {', '.join(unknown)}")
-        return checked
-
-    @staticmethod
-    def _each(name: str, texts: Iterable[str], check: Callable[[str], str]) -> list[str]:
-        try:
-            return list(map(check, texts))
-        except ValueError as error:
-            raise Refused(f"{_camel(name)}: {error}") from None
-
-
-def _camel(name: str) -> str:
-    """The name of a field as JSON has it."""
-    first, *others = name.split("_")
-    return first + "".join(map(str.capitalize, others))
-
 
 def _differ(old: Config, new: Config, name: str) -> bool:
     return bool(getattr(old.bgp, name) != getattr(new.bgp, name))
@@ -417,21 +233,3 @@ def _differ(old: Config, new: Config, name: str) -> bool:
 
 def _pascal(name: str) -> str:
     return "Bgp." + "".join(map(str.capitalize, name.split("_")))
-
-
-def _check_asn(asn: int) -> None:
-    if not 0 <= asn <= 0xFFFFFFFF or asn in RESERVED_AS:
-        raise Refused(f"{asn}: this can be nobody's AS number")
-
-
-_CHECKS: Final[dict[str, Callable[[str], str]]] = {
-    "custom_prefixes": check_prefix,
-    "exclude": check_prefix,
-    "communities": check_community,
-    "lists": str,
-}
-_TEXT_CHECKS: Final[dict[str, Callable[[str], str]]] = {
-    "md5_password": check_password,
-    "next_hop": check_next_hop,
-    "next_hop_ipv6": check_next_hop_ipv6,
-}

@@ -13,7 +13,8 @@ from ..pipeline.log import Log
 from ..runtime.process import Process
 from ..tasks import Tasks
 from .api.http import LOOPBACK, Api
-from .config import Config, load
+from .config import Config
+from .config_file import load
 from .server import RouteServer
 from .store.store import StoreError
 from .yaml_records import ConfigFaults

@@ -17,8 +17,10 @@ from ...pipeline.metrics import CONTENT_TYPE, Metrics
 from ...pipeline.rate import TokenBucket
 from .. import status
 from ..config import Config, RateLimit
-from ..server import Refused, RouteServer
-from .handlers import OPERATIONS, Call, Handlers, Operation, as_answer, failure
+from ..management import Refused
+from ..server import RouteServer
+from .call import Call, as_answer, failure
+from .operations import OPERATIONS, Operation
 
 MAX_CLIENTS: Final = 4096
 """Addresses whose requests are counted at the same time."""
@@ -50,7 +52,6 @@ class Api:
 
     def __init__(self, server: RouteServer) -> None:
         self.server = server
-        self._handlers = Handlers(server)
         self._busy = 0
         self._buckets: Buckets | None = None
         self.configure(server.config)
@@ -106,7 +107,7 @@ class Api:
             return failure(503, "Too many requests at the same time")
         self._busy += 1
         try:
-            return as_answer(await operation.run(self._handlers, Call(request, client, self._max_body)))
+            return as_answer(await operation.run(Call(self.server, request, client, self._max_body)))
         except Refused as error:
             return failure(error.status, str(error))
         finally:

@@ -1,0 +1,72 @@
+"""A request to the API as its handlers see it, and the answers to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from ..management import Management, Refused
+from ..server import RouteServer
+from .records import decode
+
+T = TypeVar("T", bound=Struct)
+BODY_TIMEOUT: Final = 30.0
+"""Seconds in which all of a body must arrive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request: who asks, what for. body: JSON, which `read` turns into a record."""
+
+    server: RouteServer
+    request: web.Request
+    client: str
+    """address of who asks, behind trusted proxies"""
+    max_body: int
+    """octets"""
+
+    @property
+    def management(self) -> Management:
+        return Management(self.server)
+
+    @property
+    def id(self) -> str:
+        return self.request.match_info["id"]
+
+    def query(self, name: str) -> str | None:
+        return self.request.query.get(name)
+
+    async def read(self, kind: type[T]) -> T:
+        """Raises Refused."""
+        if (media := self.request.content_type) != "application/json" and not media.endswith("+json"):
+            raise Refused("Content-Type must be application/json", 415)
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT):
+                body = await self.request.read()
+        except TimeoutError:
+            raise Refused("the body did not arrive in time", 408) from None
+        except web.HTTPRequestEntityTooLarge:
+            raise Refused("the body is too large", 413) from None
+        if len(body) > self.max_body:
+            raise Refused("the body is too large", 413)
+        try:
+            return decode(body, kind)
+        except ValueError as error:
+            raise Refused(str(error)) from None
+
+
+def as_answer(shown: object) -> web.StreamResponse:
+    """JSON of what a handler returns."""
+    if isinstance(shown, web.StreamResponse):
+        return shown
+    return web.Response(body=msgspec.json.encode(shown), content_type="application/json")
+
+
+def failure(status: int, reason: str) -> web.Response:
+    return web.Response(status=status, text=json.dumps({"error": reason}), content_type="application/json")

@@ -1,0 +1,156 @@
+"""A configuration file is read, and checked in full before anything begins: all faults at once, with line and key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .config import Bgp, Config, ConfiguredPeer
+from .values import (
+    check_address,
+    check_asn,
+    check_community,
+    check_country,
+    check_md5,
+    check_network,
+    check_next_hop,
+    check_next_hop_ipv6,
+    check_peer_address,
+    check_prefix,
+    check_router_id,
+    check_url,
+)
+from .yaml_records import ConfigFaults, Fault, Reader, overlay, parse
+
+
+def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
+    """The configuration in a file, with what environment variables say on top. Raises ConfigFaults, OSError."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigFaults([Fault(str(path), "", f"this is not UTF-8 (octet {error.start})")]) from None
+    reader = Reader()
+    tree = parse(text, str(path), reader)
+    overlay(tree, environment, Config, reader)
+    config = reader.record(tree, Config)
+    ConfigChecks(config, reader).run()
+    reader.raise_faults()
+    return config
+
+
+class ConfigChecks:
+    """What the types of the keys don't say. Each fault goes to the reader, which knows its line."""
+
+    def __init__(self, config: Config, reader: Reader) -> None:
+        self.config = config
+        self.reader = reader
+
+    def run(self) -> None:
+        self._bgp(self.config.bgp)
+        self._sources()
+        for number, peer in enumerate(self.config.peers):
+            self._peer(peer, f"Peers[{number}]")
+        for key, text in (
+            ("CustomPrefixCommunity", self.config.custom_prefix_community),
+            ("CustomAsnCommunity", self.config.custom_asn_community),
+        ):
+            if text is not None:
+                self.check(key, check_community, text)
+        self._each("Exclude", self.config.exclude, check_prefix)
+        self._each("TrustedProxies", self.config.trusted_proxies, check_network)
+        self._each("AllowedNetworks", self.config.allowed_networks, check_network)
+        if self.config.api_listen is not None:
+            self.check("ApiListen", check_address, self.config.api_listen)
+
+    def check(self, key: str, function: Callable[[Any], Any], value: object) -> None:
+        try:
+            function(value)
+        except ValueError as error:
+            self.reader.fault(key, str(error))
+
+    def _each(self, key: str, texts: tuple[str, ...], function: Callable[[str], Any]) -> None:
+        for number, text in enumerate(texts):
+            self.check(f"{key}[{number}]", function, text)
+
+    def _bgp(self, bgp: Bgp) -> None:
+        fault = self.reader.fault
+        self.check("Bgp.RouterId", check_router_id, bgp.router_id)
+        self.check("Bgp.Asn", check_asn, bgp.asn)
+        if bgp.hold_time in (1, 2):
+            fault("Bgp.HoldTime", "0 or at least 3 seconds (RFC 4271 section 4.2)")
+        elif "Bgp.KeepAlive" in self.reader.places and bgp.hold_time and bgp.keep_alive > max(bgp.hold_time // 3, 1):
+            fault("Bgp.KeepAlive", f"at most a third of HoldTime, {max(bgp.hold_time // 3, 1)} seconds")
+        if bgp.next_hop:
+            self.check("Bgp.NextHop", check_next_hop, bgp.next_hop)
+        if bgp.next_hop_ipv6 is not None:
+            self.check("Bgp.NextHopIpv6", check_next_hop_ipv6, bgp.next_hop_ipv6)
+        self._each("Bgp.Listen", bgp.listen, check_address)
+        for number, listener in enumerate(bgp.listeners):
+            key = f"Bgp.Listeners[{number}]"
+            if listener.address:
+                self.check(f"{key}.Address", check_address, listener.address)
+            if listener.md5_key:
+                self.check(f"{key}.Md5Key", check_md5, listener.md5_key)
+
+    def _sources(self) -> None:
+        config = self.config
+        seen: dict[str, str] = {}
+        for number, each in enumerate(config.ripe_stat.asn_lists):
+            key = f"RipeStat.AsnLists[{number}]"
+            self._name(each.name, f"{key}.Name", seen)
+            if each.community is not None:
+                self.check(f"{key}.Community", check_community, each.community)
+            if not each.asns and not each.country:
+                self.reader.fault(key, "Asns or Country is missing")
+            if each.country:
+                self.check(f"{key}.Country", check_country, each.country)
+        for number, source in enumerate(config.prefix_sources):
+            key = f"PrefixSources[{number}]"
+            self._name(source.name, f"{key}.Name", seen)
+            if source.community is not None:
+                self.check(f"{key}.Community", check_community, source.community)
+            wanted = {
+                "file": ("Path", source.path),
+                "http": ("Url", source.url),
+                "asn": ("Asn", source.asn or source.asns),
+                "country": ("Country", source.country),
+            }
+            name, value = wanted[source.kind]
+            if not value:
+                self.reader.fault(f"{key}.{name}", f"is missing: a source of the kind {source.kind} needs it")
+            if source.country:
+                self.check(f"{key}.Country", check_country, source.country)
+            if source.url:
+                self.check(f"{key}.Url", check_url, source.url)
+        default = config.default_prefix_source
+        if default is not None and default not in {each.name for each in config.prefix_sources}:
+            self.reader.fault("DefaultPrefixSource", f"{default!r} is not the name of one of PrefixSources")
+
+    def _name(self, name: str, key: str, seen: dict[str, str]) -> None:
+        if not name.strip():
+            self.reader.fault(key, "the name is empty")
+        elif name in seen:
+            self.reader.fault(key, f"{name!r} is the name of {seen[name]} already")
+        else:
+            seen[name] = key.rpartition(".")[0]
+
+    def _peer(self, peer: ConfiguredPeer, key: str) -> None:
+        self.check(f"{key}.Address", check_peer_address, peer.address)
+        self.check(f"{key}.RemoteAsn", check_asn, peer.remote_asn)
+        known = {each.name for each in self.config.prefix_sources}
+        known |= {each.name for each in self.config.ripe_stat.asn_lists}
+        for number, name in enumerate(peer.lists):
+            if name not in known:
+                self.reader.fault(f"{key}.Lists[{number}]", f"there is no list {name!r}")
+        self._each(f"{key}.CustomPrefixes", peer.custom_prefixes, check_prefix)
+        self._each(f"{key}.Exclude", peer.exclude, check_prefix)
+        self._each(f"{key}.Communities", peer.communities, check_community)
+        for name, text, function in (
+            ("Md5Password", peer.md5_password, check_md5),
+            ("NextHop", peer.next_hop, check_next_hop),
+            ("NextHopIpv6", peer.next_hop_ipv6, check_next_hop_ipv6),
+        ):
+            if text:
+                self.check(f"{key}.{name}", function, text)

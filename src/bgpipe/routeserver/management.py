@@ -1,0 +1,226 @@
+"""What may be done to a route server while it runs: peers and lists are looked up, added, changed, removed.
+
+A change counts when the store has it; then sessions get the difference.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+
+from ..routes.explain import Explanation, explain
+from ..wire.errors import TextError
+from ..wire.notification import ADMINISTRATIVE_RESET, CEASE, Notification
+from .peers import Peer, UrlSource, new_peer
+from .server import RouteServer
+from .store.store import StoreError
+from .values import (
+    check_asn,
+    check_community,
+    check_next_hop,
+    check_next_hop_ipv6,
+    check_password,
+    check_peer_address,
+    check_prefix,
+    check_url,
+)
+
+MAX_DESCRIPTION: Final = 512
+"""Characters."""
+
+
+class Refused(Exception):
+    """What was asked for is not done. status: as HTTP has it."""
+
+    def __init__(self, text: str, status: int = 400) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Management:
+    """The operations of the API, without HTTP. All raise Refused."""
+
+    def __init__(self, server: RouteServer) -> None:
+        self.server = server
+
+    def peer(self, id: str) -> Peer:
+        """Raises Refused."""
+        found = self.server.peers.get(id)
+        if found is None:
+            raise Refused("Peer not found", 404)
+        return found
+
+    def peers_at(self, ip: str) -> list[Peer]:
+        """The peers at an address, at least one. Raises Refused."""
+        try:
+            found = self.server.peers.at(check_peer_address(ip))
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        if not found:
+            raise Refused("Peer not found", 404)
+        return found
+
+    def why(self, peer: Peer, target: str) -> Explanation:
+        """Which list gives a peer an address or a prefix, or why it has none. Raises Refused."""
+        try:
+            return explain(target, self.server.tables.subscription(peer), self.server.tables.tables)
+        except TextError as error:
+            raise Refused(str(error)) from None
+
+    async def add_peer(self, ip: str, asn: int, fields: dict[str, Any]) -> Peer:
+        """A peer, or a known one whose description and subscription are replaced. Raises Refused."""
+        try:
+            address = check_peer_address(ip)
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        self._asn(asn)
+        known = self.server.peers.find(address, asn)
+        if known is not None:
+            self._changeable(known)
+        checked = self._checked(fields)
+        base = known or new_peer(address, asn)
+        fresh: dict[str, Any] = {"description": "", "max_prefix": None, "lists": (), "custom_prefixes": ()}
+        fresh |= {"custom_asns": ()}
+        return await self._change(msgspec.structs.replace(base, **fresh | checked))
+
+    async def change_peer(self, id: str, fields: dict[str, Any]) -> Peer:
+        """Changes what `fields` has. Raises Refused."""
+        peer = self._changeable(self.peer(id))
+        return await self._change(msgspec.structs.replace(peer, **self._checked(fields)))
+
+    async def delete_peer(self, id: str) -> None:
+        """Ends the session, and forgets the peer. Raises Refused."""
+        peer = self._changeable(self.peer(id))
+        await self._stored(self.server.store.remove(id))
+        self.server.peers.remove(peer)
+        self.server.want_lists()
+        self.server.set_keys()
+        self.server.sessions.end(peer, Notification(CEASE, ADMINISTRATIVE_RESET))
+
+    async def approve(self, id: str) -> Peer:
+        """A peer that waits for a word gets its routes. Raises Refused."""
+        peer = self.peer(id)
+        status = "active" if id in self.server.sessions.sessions else "inactive"
+        return await self._change(msgspec.structs.replace(peer, status=status))
+
+    async def add_source(self, id: str, name: str, url: str, community: str | None) -> UrlSource:
+        """Raises Refused."""
+        peer = self._changeable(self.peer(id))
+        if not name.strip() or not url.strip():
+            raise Refused("name and url must not be empty")
+        self._each("url", (url,), check_url)
+        if community is not None:
+            self._each("community", (community,), check_community)
+        source = UrlSource(id=uuid.uuid4().hex, name=name.strip(), url=url.strip(), community=community)
+        await self._change(msgspec.structs.replace(peer, sources=(*peer.sources, source)))
+        return source
+
+    async def change_source(self, id: str, source_id: str, active: bool) -> UrlSource:
+        """Raises Refused."""
+        peer = self._changeable(self.peer(id))
+        found = next((each for each in peer.sources if each.id == source_id), None)
+        if found is None:
+            raise Refused("Source not found", 404)
+        changed = msgspec.structs.replace(found, active=active)
+        sources = tuple(changed if each is found else each for each in peer.sources)
+        await self._change(msgspec.structs.replace(peer, sources=sources))
+        return changed
+
+    async def delete_source(self, id: str, source_id: str) -> None:
+        """Raises Refused."""
+        peer = self._changeable(self.peer(id))
+        left = tuple(each for each in peer.sources if each.id != source_id)
+        if len(left) == len(peer.sources):
+            raise Refused("Source not found", 404)
+        await self._change(msgspec.structs.replace(peer, sources=left))
+
+    def accept(self, name: str) -> None:
+        """The version of a list that waits for a word counts from now on. Raises Refused."""
+        try:
+            self.server.lists.accept(name)
+        except KeyError:
+            text = "no version of this list waits for a word" if name in self.server.lists else "List not found"
+            raise Refused(text, 409 if name in self.server.lists else 404) from None
+
+    def refresh_list(self, name: str) -> None:
+        """Asks the source of a list at once. Raises Refused."""
+        if name not in self.server.lists:
+            raise Refused("List not found", 404)
+        self.server.lists.refresh(name)
+
+    async def _change(self, peer: Peer) -> Peer:
+        await self._stored(self.server.store.save(peer))
+        self.server.peers.put(peer)
+        self.server.want_lists()
+        self.server.set_keys()
+        self.server.refresh(peer)
+        return peer
+
+    async def _stored(self, doing: Awaitable[None]) -> None:
+        try:
+            await doing
+        except StoreError as error:
+            self.server.log.error("the database can't be written", error=str(error))
+            raise Refused("the database can't be written now", 503) from None
+
+    def _changeable(self, peer: Peer) -> Peer:
+        if peer.owner == "config":
+            raise Refused("this peer stands in the configuration, and is changed there", 409)
+        return peer
+
+    def _checked(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """The fields of a peer as they are kept. Raises Refused."""
+        checked = dict(fields)
+        for name, check in _CHECKS.items():
+            if name in fields:
+                checked[name] = tuple(dict.fromkeys(self._each(name, fields[name], check)))
+        for name, check in _TEXT_CHECKS.items():
+            if fields.get(name):
+                checked[name] = self._each(name, (fields[name],), check)[0]
+        if len(fields.get("description", "")) > MAX_DESCRIPTION:
+            raise Refused(f"description: more than {MAX_DESCRIPTION} characters")
+        if fields.get("max_prefix") is not None and fields["max_prefix"] < 0:
+            raise Refused("maxPrefix: a number from 0 is expected")
+        for asn in fields.get("custom_asns", ()):
+            self._asn(asn)
+        if unknown := [
+            name for name in fields.get("lists", ()) if name not in self.server.lists or self.server.lists[name].private
+        ]:
+            raise Refused(f"unknown lists: {', '.join(unknown)}")
+        return checked
+
+    @staticmethod
+    def _asn(asn: int) -> None:
+        try:
+            check_asn(asn)
+        except ValueError as error:
+            raise Refused(str(error)) from None
+
+    @staticmethod
+    def _each(name: str, texts: Iterable[str], check: Callable[[str], str]) -> list[str]:
+        try:
+            return list(map(check, texts))
+        except ValueError as error:
+            raise Refused(f"{_camel(name)}: {error}") from None
+
+
+def _camel(name: str) -> str:
+    """The name of a field as JSON has it."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+_CHECKS: Final[dict[str, Callable[[str], str]]] = {
+    "custom_prefixes": check_prefix,
+    "exclude": check_prefix,
+    "communities": check_community,
+    "lists": str,
+}
+_TEXT_CHECKS: Final[dict[str, Callable[[str], str]]] = {
+    "md5_password": check_password,
+    "next_hop": check_next_hop,
+    "next_hop_ipv6": check_next_hop_ipv6,
+}
