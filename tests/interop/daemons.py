@@ -286,6 +286,10 @@ class Frr(Daemon):
         options = ["-l", self.address, "-p", str(self.port), "-Z", "-S", "-P", "0", "-i", str(self.folder / "frr.pid")]
         return [program, "-f", str(config), *options, "--vty_socket", str(self.folder), "--log", "stdout"]
 
+    def start(self) -> None:
+        super().start()
+        wait_until("FRR answers", lambda: (self.folder / "bgpd.vty").exists())
+
     def control(self, *words: str) -> str:
         """Asks bgpd on its vty socket, as vtysh would (which wants PAM): text and a NUL; three NULs end the answer."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as vty:

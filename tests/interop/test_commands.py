@@ -126,7 +126,6 @@ def test_key_on_one_side(lab: SimpleNamespace, run: Run) -> None:
     )
     passing.listens()
     right = lab.start(Frr, 3, 65003, 65002, OTHERS, password="solarwinds123")
-    wait_until("FRR listens", (right.folder / "bgpd.vty").exists)
     left = lab.bird(2, 65002, 65003, calls=True)
     exchanged(left, right)
     assert set(ROUTES) <= passing.prefixes("R")

@@ -28,8 +28,6 @@ def client(kind: type[Daemon], installed: Installed, folder: Path, server: BgpLi
     neighbor = Neighbor(server.address[0], 65000, port=server.address[1], **more)
     daemon = kind(installed, folder / kind.name, address, 65003, [neighbor])
     daemon.start()
-    if kind is Frr:
-        wait_until("FRR answers", lambda: (daemon.folder / "bgpd.vty").exists())
     return daemon
 
 

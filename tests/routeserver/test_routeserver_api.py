@@ -13,6 +13,7 @@ from peers import IPV4, wait_until
 
 from bgpipe.routeserver.api.http import Buckets
 from bgpipe.routeserver.config import RateLimit
+from bgpipe.routeserver.snippets import KINDS
 
 CONFIG = """\
 DefaultPrefixSource: default
@@ -210,6 +211,38 @@ def test_about_the_server(server):
     assert (shown["asn"], shown["routerId"], shown["bgpPort"]) == (65000, "10.99.0.1", server.address[1])
     assert {"setup", "bird", "mikrotik", "setup6", "bird6", "mikrotik6"} <= shown.keys()
     assert "protocol bgp bgplite {" in shown["bird"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_to_put_into_a_router(server, kind):
+    peer = add(server, "127.88.1.31", asn=65031, md5Password="planted-secret")
+    path = f"/api/peers/{peer['id']}/setup/{kind}"
+    status, text = server.call("GET", f"{path}?gateway=10.0.0.9&gateway6=fd00::9&server=10.99.0.5")
+    assert status == 200
+    for value in ("10.99.0.5", "10.0.0.9", "fd00::9", "65031", "65000", "180", "<MD5_KEY>"):
+        assert value in text, (value, text)
+    assert str(server.address[1]) in text or "no other port than 179" in text
+    assert "planted" not in text
+    text = server.call("GET", path)[1]
+    assert "10.99.0.1" in text  # the identifier, until an address is known
+    assert "<YOUR_GATEWAY>" in text
+    assert "<YOUR_GATEWAY_V6>" in text
+
+
+@pytest.mark.parametrize(
+    ("rest", "status", "named"),
+    [
+        ("nortel", 404, "nortel"),
+        ("bird?gateway=here%0aexit", 400, "gateway"),
+        ("bird?gateway6=10.0.0.1", 400, "gateway6"),
+        ("bird?server=%22", 400, "server"),
+    ],
+)
+def test_what_can_not_be_put_into_a_router(server, rest, status, named):
+    peer = add(server, "127.88.1.32", asn=65032)
+    answered, shown = server.call("GET", f"/api/peers/{peer['id']}/setup/{rest}")
+    assert answered == status
+    assert named in shown["error"]
 
 
 def test_communities_and_descriptions_by_address(server):

@@ -6,7 +6,7 @@ A change counts when the store has it; then sessions get the difference.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -14,6 +14,7 @@ import msgspec
 from ..routes.explain import Explanation, explain
 from ..wire.errors import TextError
 from ..wire.notification import ADMINISTRATIVE_RESET, CEASE, Notification
+from . import snippets
 from .peers import Peer, UrlSource, new_peer
 from .server import RouteServer
 from .store.store import StoreError
@@ -69,6 +70,19 @@ class Management:
             return explain(target, self.server.tables.subscription(peer), self.server.tables.tables)
         except TextError as error:
             raise Refused(str(error)) from None
+
+    def setup(self, peer: Peer, kind: str, server: str, gateways: Mapping[str, str]) -> list[str]:
+        """What to put into a router of this kind so that it has this peer's session.
+
+        server: our address, "" for that of the session as it is. gateways: next hops by family, as far as they are
+        known. Raises Refused.
+        """
+        make = snippets.KINDS.get(kind)
+        if make is None:
+            raise Refused(f"there is no text for {kind!r}, but for {', '.join(snippets.KINDS)}", 404)
+        session = self.server.sessions.sessions.get(peer.id)
+        own = session.arrival.local.partition("%")[0] if session is not None else ""
+        return make(snippets.values_for(peer, self.server.config.bgp, server or own, gateways))
 
     async def add_peer(self, ip: str, asn: int, fields: dict[str, Any]) -> Peer:
         """A peer, or a known one whose description and subscription are replaced. Raises Refused."""

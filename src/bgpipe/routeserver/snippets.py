@@ -1,82 +1,318 @@
 """What to put into a router so that it has a session with us: text to be pasted, with placeholders where only the owner
-of the router knows the value."""
+of the router knows the value.
+
+Every snippet accepts all routes, sends them through a gateway of the router, and announces nothing to us.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Final
 
 from .config import Bgp
+from .peers import Peer
 
-SERVER_V4: Final = "<SERVER_IP>"
-SERVER_V6: Final = "<SERVER_V6>"
-OWN: Final = "<YOUR_IP>"
+SERVER_IPV6: Final = "<SERVER_V6>"
 OWN_ASN: Final = "<YOUR_ASN>"
 GATEWAY: Final = "<YOUR_GATEWAY>"
+GATEWAY_IPV6: Final = "<YOUR_GATEWAY_V6>"
+KEY: Final = "<MD5_KEY>"
+BOTH: Final = ("ipv4", "ipv6")
+PORT: Final = 179
 
 
-def cisco(bgp: Bgp, *, ipv6: bool = False, server: str = "", asn: str = OWN_ASN, gateway: str = GATEWAY) -> list[str]:
-    """IOS."""
-    family = "ipv6" if ipv6 else "ipv4"
-    server = server or (SERVER_V6 if ipv6 else bgp.router_id)
-    return [
-        f"router bgp {asn}",
-        f" neighbor {server} remote-as {bgp.asn}",
-        f" neighbor {server} description bgplite",
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What differs from router to router. server, server_asn, port: ours. asn: the router's. gateway: the next hop that
+    the router gives to our IPv4 routes, and gateway_ipv6 to those of IPv6. Times in seconds. key: of TCP MD5, "" for
+    none. name: of the session in the router."""
+
+    server: str
+    server_asn: int
+    asn: str = OWN_ASN
+    gateway: str = GATEWAY
+    gateway_ipv6: str = GATEWAY_IPV6
+    port: int = PORT
+    hold_time: int = 180
+    keep_alive: int = 60
+    key: str = ""
+    families: tuple[str, ...] = BOTH
+    name: str = "bgplite"
+
+    @property
+    def policy(self) -> str:
+        """The name of a route map."""
+        return self.name.upper()
+
+    def gateway_of(self, family: str) -> str:
+        return self.gateway_ipv6 if family == "ipv6" else self.gateway
+
+
+def _if(wanted: object, *lines: str) -> list[str]:
+    return list(lines) if wanted else []
+
+
+def _only_179(values: Values, comment: str) -> list[str]:
+    return _if(values.port != PORT, f"{comment} this router knows no other port than {PORT}: we must listen there")
+
+
+def cisco(values: Values) -> list[str]:
+    """IOS and IOS XE."""
+    server, policy = values.server, values.policy
+    lines = [
+        *_only_179(values, "!"),
+        f"router bgp {values.asn}",
+        f" neighbor {server} remote-as {values.server_asn}",
+        f" neighbor {server} description {values.name}",
         f" neighbor {server} ebgp-multihop 255",
-        f" neighbor {server} timers {bgp.keep_alive} {bgp.hold_time}",
-        f" address-family {family}",
-        f"  neighbor {server} activate",
-        f"  neighbor {server} route-map BGPLITE-IN in",
-        f"  neighbor {server} route-map BGPLITE-OUT out",
-        " exit-address-family",
-        "route-map BGPLITE-IN permit 10",
-        f" set {'ipv6' if ipv6 else 'ip'} next-hop {gateway}",
-        "route-map BGPLITE-OUT deny 10",
+        f" neighbor {server} timers {values.keep_alive} {values.hold_time}",
+        *_if(values.key, f" neighbor {server} password {values.key}"),
+    ]
+    for family in BOTH:
+        if family in values.families:
+            lines += [
+                f" address-family {family}",
+                f"  neighbor {server} activate",
+                f"  neighbor {server} route-map {policy}-IN-{family.upper()} in",
+                f"  neighbor {server} route-map {policy}-OUT out",
+                " exit-address-family",
+            ]
+        elif family == "ipv4":  # it is active without being asked for
+            lines += [f" address-family {family}", f"  no neighbor {server} activate", " exit-address-family"]
+    for family in values.families:
+        word = "ipv6" if family == "ipv6" else "ip"
+        lines += [f"route-map {policy}-IN-{family.upper()} permit 10"]
+        lines += [f" set {word} next-hop {values.gateway_of(family)}"]
+    return [*lines, f"route-map {policy}-OUT deny 10"]
+
+
+def frr(values: Values) -> list[str]:
+    """FRR. Without a route map it would take nothing from an eBGP peer (RFC 8212)."""
+    server, policy = values.server, values.policy
+    lines = [
+        f"router bgp {values.asn}",
+        f" neighbor {server} remote-as {values.server_asn}",
+        f" neighbor {server} description {values.name}",
+        f" neighbor {server} ebgp-multihop 255",
+        f" neighbor {server} timers {values.keep_alive} {values.hold_time}",
+        *_if(values.port != PORT, f" neighbor {server} port {values.port}"),
+        *_if(values.key, f" neighbor {server} password {values.key}"),
+    ]
+    for family in BOTH:
+        if family in values.families:
+            lines += [
+                f" address-family {family} unicast",
+                f"  neighbor {server} activate",
+                f"  neighbor {server} route-map {policy}-IN-{family.upper()} in",
+                f"  neighbor {server} route-map {policy}-OUT out",
+                " exit-address-family",
+            ]
+        elif family == "ipv4":
+            lines += [f" address-family {family} unicast", f"  no neighbor {server} activate", " exit-address-family"]
+    lines += ["exit"]
+    for family in values.families:
+        word = "ipv6 next-hop global" if family == "ipv6" else "ip next-hop"
+        lines += [f"route-map {policy}-IN-{family.upper()} permit 10"]
+        lines += [f" set {word} {values.gateway_of(family)}", "exit"]
+    return [*lines, f"route-map {policy}-OUT deny 10", "exit"]
+
+
+def junos(values: Values) -> list[str]:
+    """Junos, for `load set terminal`."""
+    group, policy = f"set protocols bgp group {values.name}", f"set policy-options policy-statement {values.name}"
+    inet = {"ipv4": "inet", "ipv6": "inet6"}
+    lines = _only_179(values, "#")
+    for family in values.families:
+        lines += [
+            f"{policy}-in term {family} from family {inet[family]}",
+            f"{policy}-in term {family} then next-hop {values.gateway_of(family)}",
+            f"{policy}-in term {family} then accept",
+        ]
+    return [
+        *lines,
+        f"{policy}-in term others then reject",
+        f"{policy}-out then reject",
+        f"set routing-options autonomous-system {values.asn}",
+        f"{group} type external",
+        f"{group} multihop ttl 255",
+        f"{group} peer-as {values.server_asn}",
+        *_if(values.hold_time >= 20, f"{group} hold-time {values.hold_time}"),
+        *_if(values.key, f'{group} authentication-key "{values.key}"'),
+        *(f"{group} family {inet[family]} unicast" for family in values.families),
+        f"{group} import {values.name}-in",
+        f"{group} export {values.name}-out",
+        f"{group} neighbor {values.server}",
     ]
 
 
-def bird(bgp: Bgp, *, ipv6: bool = False, server: str = "", asn: str = OWN_ASN, gateway: str = GATEWAY) -> list[str]:
-    """BIRD 2. `rs` would be a reserved word there."""
-    family = "ipv6" if ipv6 else "ipv4"
-    server = server or (SERVER_V6 if ipv6 else bgp.router_id)
-    return [
-        "protocol bgp bgplite" + ("6" if ipv6 else "") + " {",
-        f"    local as {asn};",
-        f"    neighbor {server} as {bgp.asn};",
+def bird(values: Values) -> list[str]:
+    """BIRD 2. Multihop also lets it use a gateway that is not on the way to us."""
+    lines = [
+        f"protocol bgp {values.name} {{",
+        f"    local as {values.asn};",
+        f"    neighbor {values.server}{f' port {values.port}' if values.port != PORT else ''} as {values.server_asn};",
         "    multihop;",
-        f"    hold time {bgp.hold_time};",
-        f"    {family} {{",
-        f"        import filter {{ gw = {gateway}; accept; }};",
-        "        export none;",
-        "    };",
-        "}",
+        f"    hold time {values.hold_time};",
+        *_if(values.key, f'    password "{values.key}";'),
     ]
+    for family in values.families:
+        lines += [
+            f"    {family} {{",
+            f"        import filter {{ gw = {values.gateway_of(family)}; accept; }};",
+            "        export none;",
+            "    };",
+        ]
+    return [*lines, "}"]
 
 
-def mikrotik(
-    bgp: Bgp, *, ipv6: bool = False, server: str = "", asn: str = OWN_ASN, gateway: str = GATEWAY
-) -> list[str]:
+def mikrotik(values: Values) -> list[str]:
     """RouterOS 7. Without multihop it closes the connection before it says anything."""
-    afi = "ipv6" if ipv6 else "ip"
-    server = server or (SERVER_V6 if ipv6 else bgp.router_id)
-    suffix = "6" if ipv6 else ""
+    name = values.name
+    words = [
+        f"name={name} remote.address={values.server} remote.as={values.server_asn}",
+        *_if(values.port != PORT, f"remote.port={values.port}"),
+        "local.role=ebgp multihop=yes",
+        f"afi={','.join('ip' if family == 'ipv4' else family for family in values.families)}",
+        f"hold-time={max(values.hold_time, 3)}s",
+        *_if(values.key, f'tcp-md5-key="{values.key}"'),
+        f"input.filter={name}-in output.filter-chain={name}-out",
+    ]
+    rules = "; ".join(
+        f"if (afi {'ipv4' if family == 'ipv4' else 'ipv6'}) {{ set gw {values.gateway_of(family)}; accept }}"
+        for family in values.families
+    )
+    connection = f"/routing/bgp/connection add {' '.join(words)}"
     return [
-        f'/routing/filter/rule add chain=bgplite-in{suffix} rule="set gw {gateway}; accept"',
-        f'/routing/filter/rule add chain=bgplite-out{suffix} rule="reject"',
-        f"/routing/bgp/connection add name=bgplite{suffix} remote.address={server} remote.as={bgp.asn} "
-        f"local.role=ebgp as={asn} multihop=yes afi={afi} hold-time={max(bgp.hold_time, 3)}s "
-        f"input.filter=bgplite-in{suffix} output.filter-chain=bgplite-out{suffix}",
+        f'/routing/filter/rule add chain={name}-in rule="{rules}"',
+        f'/routing/filter/rule add chain={name}-out rule="reject"',
+        "# RouterOS before 7.20:",
+        f"{connection} as={values.asn}",
+        "# RouterOS from 7.20 on, instead of the line above:",
+        f"# /routing/bgp/instance add name={name} as={values.asn}",
+        f"# {connection} instance={name}",
     ]
 
 
-KINDS: Final[dict[str, Callable[..., list[str]]]] = {"cisco": cisco, "bird": bird, "mikrotik": mikrotik}
+def routeros6(values: Values) -> list[str]:
+    """RouterOS 6."""
+    name = values.name
+    lines = []
+    for family in values.families:
+        setting = "set-in-nexthop-ipv6" if family == "ipv6" else "set-in-nexthop"
+        word = "ip" if family == "ipv4" else family
+        lines += [
+            f"/routing filter add chain={name}-in address-family={word} {setting}={values.gateway_of(family)} "
+            "action=accept"
+        ]
+    words = [
+        f"name={name} remote-address={values.server} remote-as={values.server_asn}",
+        *_if(values.port != PORT, f"remote-port={values.port}"),
+        f"multihop=yes hold-time={max(values.hold_time, 3)}s",
+        f"address-families={','.join('ip' if family == 'ipv4' else family for family in values.families)}",
+        *_if(values.key, f'tcp-md5-key="{values.key}"'),
+        f"in-filter={name}-in out-filter={name}-out",
+    ]
+    return [
+        *lines,
+        f"/routing filter add chain={name}-out action=discard",
+        f"/routing bgp instance set default as={values.asn}",
+        f"/routing bgp peer add {' '.join(words)}",
+    ]
+
+
+def openbgpd(values: Values) -> list[str]:
+    """OpenBGPD. Its AS number is a line of the whole configuration."""
+    lines = [
+        f"AS {values.asn}",
+        f"neighbor {values.server} {{",
+        f"    remote-as {values.server_asn}",
+        f'    descr "{values.name}"',
+        *_if(values.port != PORT, f"    port {values.port}"),
+        "    multihop 255",
+        f"    holdtime {values.hold_time}",
+        *_if(values.key, f"    tcp md5sig password {values.key}"),
+        *(f"    announce {family.replace('ip', 'IP')} unicast" for family in values.families),
+        *(f"    announce {family.replace('ip', 'IP')} none" for family in BOTH if family not in values.families),
+        "}",
+        f"allow from {values.server}",
+    ]
+    for family in values.families:
+        word = "inet6" if family == "ipv6" else "inet"
+        lines += [f"match from {values.server} {word} prefixlen >= 0 set nexthop {values.gateway_of(family)}"]
+    return [*lines, f"deny to {values.server}"]
+
+
+def vyos(values: Values) -> list[str]:
+    """VyOS 1.4 and later, in configuration mode."""
+    server, policy = f"set protocols bgp neighbor {values.server}", f"set policy route-map {values.policy}"
+    lines = []
+    for family in values.families:
+        word = "ipv6-next-hop global" if family == "ipv6" else "ip-next-hop"
+        lines += [
+            f"{policy}-IN-{family.upper()} rule 10 action permit",
+            f"{policy}-IN-{family.upper()} rule 10 set {word} {values.gateway_of(family)}",
+        ]
+    lines += [
+        f"{policy}-OUT rule 10 action deny",
+        f"set protocols bgp system-as {values.asn}",
+        f"{server} remote-as {values.server_asn}",
+        f"{server} description {values.name}",
+        f"{server} ebgp-multihop 255",
+        f"{server} timers holdtime {values.hold_time}",
+        f"{server} timers keepalive {values.keep_alive}",
+        *_if(values.port != PORT, f"{server} port {values.port}"),
+        *_if(values.key, f"{server} password '{values.key}'"),
+    ]
+    for family in values.families:
+        lines += [
+            f"{server} address-family {family}-unicast route-map import {values.policy}-IN-{family.upper()}",
+            f"{server} address-family {family}-unicast route-map export {values.policy}-OUT",
+        ]
+    return lines
+
+
+KINDS: Final[dict[str, Callable[[Values], list[str]]]] = {
+    "bird": bird,
+    "cisco": cisco,
+    "frr": frr,
+    "junos": junos,
+    "mikrotik": mikrotik,
+    "openbgpd": openbgpd,
+    "routeros6": routeros6,
+    "vyos": vyos,
+}
+"""Routers for which there is a snippet. mikrotik is RouterOS 7."""
+
+
+def values_for(peer: Peer, bgp: Bgp, server: str, gateways: Mapping[str, str]) -> Values:
+    """What a peer's own router is told. server: our address, "" if it is not known. gateways: by family. The key is not
+    shown: who has it puts it in."""
+    ipv6 = ":" in peer.ip
+    announced = bgp.next_hop_ipv6 or peer.next_hop_ipv6
+    return Values(
+        server=server or (SERVER_IPV6 if ipv6 else bgp.router_id),
+        server_asn=bgp.asn,
+        asn=str(peer.asn),
+        gateway=gateways.get("ipv4") or GATEWAY,
+        gateway_ipv6=gateways.get("ipv6") or GATEWAY_IPV6,
+        port=bgp.port,
+        hold_time=bgp.hold_time,
+        keep_alive=keep_alive(bgp),
+        key=KEY if peer.md5_password else "",
+        families=BOTH if announced else BOTH[:1],
+    )
+
+
+def keep_alive(bgp: Bgp) -> int:
+    """Seconds between KEEPALIVEs: at most a third of the hold time."""
+    return min(bgp.keep_alive, bgp.hold_time // 3 or bgp.keep_alive)
 
 
 def all_of(bgp: Bgp) -> dict[str, list[str]]:
-    """As /api/server shows them."""
-    shown = {}
-    for suffix, ipv6 in (("", False), ("6", True)):
-        for name, make in (("setup", cisco), ("bird", bird), ("mikrotik", mikrotik)):
-            shown[name + suffix] = make(bgp, ipv6=ipv6)
-    return shown
+    """As /api/server shows them: a session for each family, over that family."""
+    ipv4 = Values(bgp.router_id, bgp.asn, port=bgp.port, hold_time=bgp.hold_time, keep_alive=keep_alive(bgp))
+    ipv6 = replace(ipv4, server=SERVER_IPV6, families=("ipv6",), name="bgplite6")
+    ipv4 = replace(ipv4, families=("ipv4",))
+    names = {"setup": cisco, "bird": bird, "mikrotik": mikrotik}
+    return {name: make(ipv4) for name, make in names.items()} | {f"{name}6": make(ipv6) for name, make in names.items()}

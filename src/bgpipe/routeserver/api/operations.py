@@ -36,6 +36,7 @@ OPERATIONS: Final = (
     Operation("DELETE", _PEER, peers.delete_peer, "End the session of a peer and forget it", True),
     Operation("POST", f"{_PEER}/approve", peers.approve, "Let a pending peer have routes", True),
     Operation("GET", f"{_PEER}/prefixes", peers.prefixes, "The prefixes announced to a peer, as text or JSON"),
+    Operation("GET", f"{_PEER}/setup/{{kind}}", peers.setup, "What to put into a router of a kind, to be pasted"),
     Operation("GET", f"{_PEER}/why", peers.why, "Why a peer is announced an address or a prefix, or why not"),
     Operation("GET", f"{_PEER}/sources", peers.sources, "The lists at URLs that a peer has for itself"),
     Operation("POST", f"{_PEER}/sources", peers.add_source, "Add such a list, which is paused", True),

@@ -5,12 +5,14 @@ Each function returns what is shown as JSON, or a whole answer; it raises Refuse
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from ..management import Refused
+from ..values import check_address, check_next_hop, check_next_hop_ipv6
 from .call import Call
 from .records import (
     Communities,
@@ -68,6 +70,25 @@ async def prefixes(call: Call) -> object:
     if call.query("format") == "json":
         return prefixes
     return web.Response(text="".join(f"{each}\n" for each in prefixes))
+
+
+async def setup(call: Call) -> object:
+    """What to put into the peer's router."""
+    gateways = {}
+    for family, name, check in (("ipv4", "gateway", check_next_hop), ("ipv6", "gateway6", check_next_hop_ipv6)):
+        if text := call.query(name):
+            gateways[family] = _checked(name, check, text)
+    server = _checked("server", check_address, text) if (text := call.query("server")) else ""
+    peer = call.management.peer(call.id)
+    lines = call.management.setup(peer, call.request.match_info["kind"], server, gateways)
+    return web.Response(text="".join(f"{line}\n" for line in lines))
+
+
+def _checked(name: str, check: Callable[[str], str], text: str) -> str:
+    try:
+        return check(text)
+    except ValueError as error:
+        raise Refused(f"{name}: {error}") from None
 
 
 async def why(call: Call) -> object:

@@ -17,7 +17,7 @@ async def about(call: Call) -> object:
         "bgpPort": bgp.port,
         "apiPort": call.server.config.api_port,
         "holdTime": bgp.hold_time,
-        "keepalive": min(bgp.keep_alive, bgp.hold_time // 3 or bgp.keep_alive),
+        "keepalive": snippets.keep_alive(bgp),
     }
     return shown | snippets.all_of(bgp)
 
