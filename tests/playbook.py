@@ -10,7 +10,8 @@ from bgpipe.pipeline.options import FLAG, Option
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.stage import Consuming, Producing, Stage
 from bgpipe.pipeline.wiring import attach
-from bgpipe.wire.block import ENTRY, FLAG_AS4, NO_PEER, Block
+from bgpipe.wire.block import ENTRY, NO_PEER, Block
+from bgpipe.wire.flags import FLAG_AS4
 from bgpipe.wire.message import KEEPALIVE, UPDATE, Message
 
 EOR = bytes(4)

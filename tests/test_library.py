@@ -22,8 +22,9 @@ import pytest
 import bgpipe
 from bgpipe import library
 from bgpipe.sample import write_sample
-from bgpipe.wire.block import FLAG_RIB, Block
+from bgpipe.wire.block import Block
 from bgpipe.wire.context import AS2
+from bgpipe.wire.flags import FLAG_RIB
 
 MESSAGES = 3000
 

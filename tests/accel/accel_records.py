@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from struct import pack
 
-from bgpipe.wire.block import ENTRY, FLAG_AS4, FLAG_PEER_AS4, FLAG_RIGHT, NO_PEER, Block
+from bgpipe.wire.block import ENTRY, NO_PEER, Block
+from bgpipe.wire.flags import FLAG_AS4, FLAG_PEER_AS4, FLAG_RIGHT
 
 MARKER = b"\xff" * 16
 TIME = 1_767_323_045

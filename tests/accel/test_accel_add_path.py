@@ -12,9 +12,10 @@ from bgpipe.formats.base import EncoderOptions
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.wiring import attach
 from bgpipe.stages.limit import Limit
-from bgpipe.wire.block import ENTRY, FLAG_RIGHT, NO_PEER, Block, context_flags
+from bgpipe.wire.block import ENTRY, NO_PEER, Block
 from bgpipe.wire.context import ALL_FAMILIES, WireContext
 from bgpipe.wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_UNICAST
+from bgpipe.wire.flags import FLAG_RIGHT, context_flags
 from bgpipe.wire.message import UPDATE, Message
 
 pytestmark = pytest.mark.skipif(not accel.AVAILABLE, reason="no accel")

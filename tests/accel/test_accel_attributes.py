@@ -13,9 +13,10 @@ from bgpipe import accel
 from bgpipe.wire import attrs
 from bgpipe.wire.attrs import OPTIONAL, PARTIAL, TABLE, TRANSITIVE
 from bgpipe.wire.attrs.attribute import Attribute
-from bgpipe.wire.block import FLAG_AS4, FLAGS
+from bgpipe.wire.block import FLAGS
 from bgpipe.wire.context import AS2, AS4
 from bgpipe.wire.errors import WireError
+from bgpipe.wire.flags import FLAG_AS4
 
 pytestmark = pytest.mark.skipif(not accel.AVAILABLE, reason="no accel")
 

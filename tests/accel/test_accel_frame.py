@@ -9,8 +9,8 @@ import pytest
 from accel_records import attribute, update
 
 from bgpipe import accel
-from bgpipe.wire.block import FLAG_AS4
 from bgpipe.wire.context import AS2, AS4
+from bgpipe.wire.flags import FLAG_AS4
 from bgpipe.wire.message import HEADER
 from bgpipe.wire.update import Update
 

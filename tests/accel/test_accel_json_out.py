@@ -12,7 +12,8 @@ from accel_records import KEEPALIVE, NOTIFICATION, OPEN, TIME, attribute, block,
 from bgpipe import accel
 from bgpipe.formats.json import Encoder
 from bgpipe.formats.json_go import GoEncoder
-from bgpipe.wire.block import ENTRY, FLAG_ADD_PATH, FLAG_AS4, FLAG_LEFT, FLAG_RIB, FLAG_RIGHT
+from bgpipe.wire.block import ENTRY
+from bgpipe.wire.flags import FLAG_ADD_PATH, FLAG_AS4, FLAG_LEFT, FLAG_RIB, FLAG_RIGHT
 
 pytestmark = pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
 if accel.AVAILABLE:

@@ -13,19 +13,10 @@ from bgpipe import accel
 from bgpipe.formats import mrt
 from bgpipe.wire import block as blocks
 from bgpipe.wire import update as updates
-from bgpipe.wire.block import (
-    ENTRY,
-    FLAG_ADD_PATH,
-    FLAG_ADD_PATH_IPV4,
-    FLAG_AS4,
-    FLAG_LEFT,
-    FLAG_PEER_AS4,
-    FLAG_RIGHT,
-    NO_PEER,
-    Block,
-)
+from bgpipe.wire.block import ENTRY, NO_PEER, Block
 from bgpipe.wire.context import AS2, AS4, AS4_ADD_PATH, WireContext
 from bgpipe.wire.errors import WireError
+from bgpipe.wire.flags import FLAG_ADD_PATH, FLAG_ADD_PATH_IPV4, FLAG_AS4, FLAG_LEFT, FLAG_PEER_AS4, FLAG_RIGHT
 from bgpipe.wire.message import Message
 from bgpipe.wire.prefix import Prefix
 from bgpipe.wire.update import Update

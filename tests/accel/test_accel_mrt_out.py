@@ -8,7 +8,8 @@ import pytest
 from accel_records import KEEPALIVE, TIME, block, join, message, peer, record, update
 
 from bgpipe import accel
-from bgpipe.wire.block import ENTRY, FLAG_AS4, FLAG_PEER_AS4, Block
+from bgpipe.wire.block import ENTRY, Block
+from bgpipe.wire.flags import FLAG_AS4, FLAG_PEER_AS4
 
 pytestmark = pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
 if accel.AVAILABLE:

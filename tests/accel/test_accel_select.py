@@ -17,7 +17,8 @@ from bgpipe.filters import Filter, compile_filter
 from bgpipe.filters import filter as filter_module
 from bgpipe.filters.program import HEADER, STEP
 from bgpipe.formats import mrt
-from bgpipe.wire.block import ENTRY, FLAG_ADD_PATH, FLAG_AS4, FLAG_LEFT, FLAG_RIGHT, NO_PEER, TAGS, Block
+from bgpipe.wire.block import ENTRY, NO_PEER, TAGS, Block
+from bgpipe.wire.flags import FLAG_ADD_PATH, FLAG_AS4, FLAG_LEFT, FLAG_RIGHT
 
 pytestmark = pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
 ARCHIVES = sorted(DATA.glob("updates.*.bz2"))

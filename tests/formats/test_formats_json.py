@@ -13,9 +13,10 @@ from bgpipe.formats.base import Damage
 from bgpipe.formats.json import Decoder, Encoder, parse_time
 from bgpipe.formats.json_encoder import format_time
 from bgpipe.formats.json_meta import ACCEPT, BORROW, DROP
-from bgpipe.wire.block import DIRECTION_FLAGS, ENTRY, FLAG_AS4, FLAG_PEER_AS4, Block
+from bgpipe.wire.block import ENTRY, Block
 from bgpipe.wire.context import AS2, AS4, AS4_ADD_PATH
 from bgpipe.wire.errors import TextError
+from bgpipe.wire.flags import DIRECTION_FLAGS, FLAG_AS4, FLAG_PEER_AS4
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, ROUTE_REFRESH, UPDATE, Message
 from bgpipe.wire.state import StateChange
 

@@ -16,7 +16,8 @@ from bgpipe.formats.json import Decoder, Encoder
 from bgpipe.formats.json_go import GoEncoder
 from bgpipe.wire.context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, WireContext
 from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST
-from bgpipe.wire.message import FLAG_RIB, KEEPALIVE, NOTIFICATION, OPEN, ROUTE_REFRESH, UPDATE, Message
+from bgpipe.wire.flags import FLAG_RIB
+from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, ROUTE_REFRESH, UPDATE, Message
 from bgpipe.wire.open import Open
 from bgpipe.wire.state import StateChange
 from bgpipe.wire.update import Update

@@ -10,7 +10,8 @@ from bgpipe.pipeline.lifecycle import Kind
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.stage import Consuming
 from bgpipe.stages.grep import Grep
-from bgpipe.wire.block import FLAG_CHECKED, FLAG_MALFORMED, FLAG_TOLD, FLAGS, Block
+from bgpipe.wire.block import FLAGS, Block
+from bgpipe.wire.flags import FLAG_CHECKED, FLAG_MALFORMED, FLAG_TOLD
 from bgpipe.wire.message import OPEN, UPDATE, Message
 from bgpipe.wire.update import Update
 from playbook import Feeder, Looker, begin, block, feed, keepalive, stage

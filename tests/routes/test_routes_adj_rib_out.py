@@ -9,9 +9,10 @@ from bgpipe.routes.adj_rib_out import DIGEST_UPDATES, AdjRibOut
 from bgpipe.session.codec import SessionCodec
 from bgpipe.wire.attrs import MP_REACH, MP_UNREACH, OPTIONAL
 from bgpipe.wire.attrs.attribute import encode_header
-from bgpipe.wire.block import ENTRY, FLAG_AS4, NO_PEER, Block
+from bgpipe.wire.block import ENTRY, NO_PEER, Block
 from bgpipe.wire.context import AS4_ADD_PATH, MAX_MESSAGE
 from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST, Family
+from bgpipe.wire.flags import FLAG_AS4
 from bgpipe.wire.message import KEEPALIVE, OPEN, UPDATE, Message
 from bgpipe.wire.open import Open
 from bgpipe.wire.update import Update, join

@@ -15,7 +15,8 @@ from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.tracker import Tracker
 from bgpipe.stages.base import pace, watchdog
 from bgpipe.stages.base.watchdog import StallWatchdog
-from bgpipe.wire.block import ENTRY, FLAG_AS4, NO_PEER, Block
+from bgpipe.wire.block import ENTRY, NO_PEER, Block
+from bgpipe.wire.flags import FLAG_AS4
 from bgpipe.wire.item import MESSAGE_OVERHEAD
 from bgpipe.wire.message import KEEPALIVE, Message
 

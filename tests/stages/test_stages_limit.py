@@ -14,9 +14,10 @@ from bgpipe.pipeline.errors import ConfigError
 from bgpipe.pipeline.events import ANY, Bus, Event
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.stages.limit import Limit
-from bgpipe.wire.block import DIRECTION_FLAGS, ENTRY, FLAG_ADD_PATH, FLAG_AS4, NO_PEER, Block
+from bgpipe.wire.block import ENTRY, NO_PEER, Block
 from bgpipe.wire.context import AS4, AS4_ADD_PATH, WireContext
 from bgpipe.wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_UNICAST
+from bgpipe.wire.flags import DIRECTION_FLAGS, FLAG_ADD_PATH, FLAG_AS4
 from bgpipe.wire.message import KEEPALIVE, UPDATE, Message
 from bgpipe.wire.update import Update
 from commandline import spawn

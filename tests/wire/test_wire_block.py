@@ -6,19 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bgpipe.wire.block import (
-    ENTRY,
-    FLAG_AS4,
-    FLAG_RIGHT,
-    FLAGS,
-    LENGTH,
-    NO_PEER,
-    OFFSET,
-    PEER,
-    SEQ,
-    TIME,
-    Block,
-)
+from bgpipe.wire.block import ENTRY, FLAGS, LENGTH, NO_PEER, OFFSET, PEER, SEQ, TIME, Block
+from bgpipe.wire.flags import FLAG_AS4, FLAG_RIGHT
 from bgpipe.wire.message import KEEPALIVE, UPDATE, Message
 
 

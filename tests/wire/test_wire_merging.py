@@ -8,7 +8,8 @@ import pytest
 
 from bgpipe import accel
 from bgpipe.wire import merging
-from bgpipe.wire.block import ENTRY, FLAG_AS4, FLAG_PEER_AS4, NO_PEER, TIME, Block
+from bgpipe.wire.block import ENTRY, NO_PEER, TIME, Block
+from bgpipe.wire.flags import FLAG_AS4, FLAG_PEER_AS4
 from bgpipe.wire.merging import Run, find_later, merge, survey
 from bgpipe.wire.tags import TagTable
 

@@ -9,18 +9,9 @@ import pytest
 from bgpipe import accel
 from bgpipe.filters import compile_filter
 from bgpipe.formats import json, json_encoder, mrt
-from bgpipe.wire.block import (
-    ENTRY,
-    FLAG_AS4,
-    FLAG_OWN_PEER,
-    FLAG_PEER_AS4,
-    FLAG_RIGHT,
-    FLAGS,
-    NO_PEER,
-    TAGS,
-    Block,
-)
+from bgpipe.wire.block import ENTRY, FLAGS, NO_PEER, TAGS, Block
 from bgpipe.wire.block import PEER as PEERS
+from bgpipe.wire.flags import FLAG_AS4, FLAG_OWN_PEER, FLAG_PEER_AS4, FLAG_RIGHT
 from bgpipe.wire.message import UPDATE, Message
 from bgpipe.wire.peer import make_peer, peer_tags
 from bgpipe.wire.tags import MAX_FRAGMENT, TagTable

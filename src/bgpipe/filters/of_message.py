@@ -15,8 +15,8 @@ import msgspec
 
 from ..wire.address import format_address, parse_address
 from ..wire.attrs import TABLE, parse_name
-from ..wire.block import DIRECTION_FLAGS
 from ..wire.errors import TextError
+from ..wire.flags import DIRECTION_FLAGS
 from ..wire.message import TYPE_NAMES, UPDATE, Message, parse_type
 from ..wire.peer import peer_tags
 from ..wire.prefix import AFI_BITS, Prefix

@@ -23,8 +23,9 @@ from ..wire.block import Block
 from ..wire.body import body_from_json
 from ..wire.context import AS4, WireContext
 from ..wire.errors import TextError, WireError
+from ..wire.flags import FLAG_RIB
 from ..wire.item import Item
-from ..wire.message import FLAG_RIB, UPDATE, Message, parse_type
+from ..wire.message import UPDATE, Message, parse_type
 from ..wire.peer import order_tags
 from ..wire.state import STATE, StateChange, parse_state
 from . import base

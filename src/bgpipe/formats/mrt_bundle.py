@@ -21,7 +21,8 @@ from ..wire.context import MAX_EXTENDED_MESSAGE, WireContext
 from ..wire.cursor import Cursor
 from ..wire.errors import WireError
 from ..wire.family import IPV4_UNICAST, Family
-from ..wire.message import FLAG_RIB, HEADER, UPDATE, Message
+from ..wire.flags import FLAG_RIB
+from ..wire.message import HEADER, UPDATE, Message
 
 ESTIMATE: Final = 3800
 """Octets that a bundle may have by its estimate: header, fixed fields, attributes, 64 for MP_REACH_NLRI, prefixes."""

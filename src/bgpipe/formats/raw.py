@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from .. import accel
-from ..wire.block import Block, context_flags
+from ..wire.block import Block
 from ..wire.context import AS4, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, WireContext
 from ..wire.errors import WireError
+from ..wire.flags import context_flags
 from ..wire.item import Item
 from ..wire.message import HEADER, MARKER, MIN_LENGTH, UPDATE, Message, check_header
 from . import base

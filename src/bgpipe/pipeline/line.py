@@ -6,7 +6,8 @@ import math
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from ..wire.block import FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT, FLAGS, Block
+from ..wire.block import FLAGS, Block
+from ..wire.flags import FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT
 from ..wire.item import Item, count
 from ..wire.message import NOTIFICATION, UPDATE, Message
 from .callback import Callback

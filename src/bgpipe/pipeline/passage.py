@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from ..wire.block import FLAG_CHECKED, FLAG_TOLD, Block
+from ..wire.block import Block
+from ..wire.flags import FLAG_CHECKED, FLAG_TOLD
 from ..wire.item import Item, count
 from ..wire.message import NOTIFICATION, Message
 from .callback import Callback

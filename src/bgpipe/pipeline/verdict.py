@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import accel
-from ..wire.block import FLAG_CHECKED, FLAG_MALFORMED, FLAG_TOLD, FLAGS, Block
+from ..wire.block import FLAGS, Block
+from ..wire.flags import FLAG_CHECKED, FLAG_MALFORMED, FLAG_TOLD
 from ..wire.message import UPDATE
 
 if TYPE_CHECKING:

@@ -15,9 +15,10 @@ from typing import Final, NamedTuple
 from ..wire import attrs
 from ..wire.attrs.attribute import encode_header
 from ..wire.attrs.mp_reach import encode_family
-from ..wire.block import ENTRY, FLAG_CHECKED, NO_PEER, Block, context_flags
+from ..wire.block import ENTRY, NO_PEER, Block
 from ..wire.context import HEADER, WireContext
 from ..wire.errors import TextError
+from ..wire.flags import FLAG_CHECKED, context_flags
 from ..wire.message import MARKER, UPDATE
 from ..wire.prefix import AFI_BITS
 from .attributes import FAMILIES, Head

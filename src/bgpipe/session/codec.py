@@ -15,10 +15,11 @@ from typing import Final, NamedTuple
 
 from .. import accel
 from ..wire import treatment
-from ..wire.block import ADD_PATH_FLAGS, CONTEXT_FLAGS, FLAG_ADD_PATH, FLAG_AS4, FLAG_GUESS_AS, Block
+from ..wire.block import Block
 from ..wire.context import AS4, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, NO_FAMILIES, WireContext
 from ..wire.errors import TextError, WireError
 from ..wire.family import IPV4_UNICAST
+from ..wire.flags import ADD_PATH_FLAGS, CONTEXT_FLAGS, FLAG_ADD_PATH, FLAG_AS4, FLAG_GUESS_AS
 from ..wire.item import Item
 from ..wire.message import HEADER, MARKER, NOTIFICATION, UPDATE, Message, check_header, split_messages
 from ..wire.peer import make_peer

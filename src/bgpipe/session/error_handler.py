@@ -8,8 +8,8 @@ from typing import Final
 
 from .. import accel
 from ..wire import treatment
-from ..wire.block import FLAG_CHECKED, FLAG_TOLD
 from ..wire.errors import Reaction, WireError
+from ..wire.flags import FLAG_CHECKED, FLAG_TOLD
 from ..wire.item import Item
 from ..wire.message import UPDATE, Message
 from ..wire.validation import strongest, validate

@@ -9,7 +9,7 @@ The index is an array of ENTRY structs in native byte order:
     offset    uint32  where the message's marker starts in `octets`
     peer      uint32  where its per-peer header starts in `octets`, NO_PEER if it has none
     length    uint16  octets of the message, header included
-    flags     uint16  FLAG_AS4 ... FLAG_TOLD below
+    flags     uint16  the sum of flags of wire/flags.py
     tags      uint32  place of the message's tags in `tags` (see wire.tags) + 1; 0: as its per-peer header says
 
 For the per-peer header see wire.peer; its AS numbers have 4 octets each with PEER_AS4, else 2.
@@ -19,18 +19,26 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from struct import Struct, calcsize
 from typing import Any, Final, Literal, NamedTuple
 
 from . import attrs as attrs  # which accel has to know before it is given a block
-from .context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, HEADER, WireContext
-from .family import IPV4_UNICAST, IPV6_UNICAST
-from .message import FLAG_CHECKED as FLAG_CHECKED
-from .message import FLAG_MALFORMED as FLAG_MALFORMED
-from .message import FLAG_RIB as FLAG_RIB
-from .message import FLAG_TOLD as FLAG_TOLD
+from .context import HEADER
+from .flags import (
+    CONTEXT_FLAGS,
+    CONTEXTS,
+    DIRECTION_FLAGS,
+    FLAG_CHECKED,
+    FLAG_DIRECTIONS,
+    FLAG_GUESS_AS,
+    FLAG_LEFT,
+    FLAG_MALFORMED,
+    FLAG_OWN_PEER,
+    FLAG_PEER_AS4,
+    FLAG_RIGHT,
+    VERDICT_FLAGS,
+)
 from .message import Message
 from .peer import peer_size, read_peer
 from .tags import TagTable, fragment_size, read_fragment
@@ -64,41 +72,6 @@ LENGTH: Final = Column("H", 12)
 FLAGS: Final = Column("H", 13)
 TAGS: Final = Column("I", 7)
 
-FLAG_AS4: Final = 1
-"""AS numbers inside the message have 4 octets."""
-FLAG_ADD_PATH: Final = 2
-"""NLRI inside the message carry path identifiers."""
-FLAG_PEER_AS4: Final = 4
-"""AS numbers in the per-peer header have 4 octets."""
-FLAG_RIGHT: Final = 8
-FLAG_LEFT: Final = 16
-"""Direction: none, one or both."""
-FLAG_GUESS_AS: Final = 32
-"""The message is to be read with WireContext.guess_as."""
-FLAG_OWN_PEER: Final = 512
-"""The tags say something else of the peer than the per-peer header."""
-FLAG_ADD_PATH_IPV4: Final = 2048
-"""Without FLAG_ADD_PATH: NLRI of IPv4 unicast carry path identifiers."""
-FLAG_ADD_PATH_IPV6: Final = 4096
-"""The same of IPv6 unicast."""
-VERDICT_FLAGS: Final = FLAG_CHECKED | FLAG_MALFORMED | FLAG_TOLD | FLAG_RIB
-
-DIRECTION_FLAGS: Final = {"?": 0, "R": FLAG_RIGHT, "L": FLAG_LEFT, "LR": FLAG_LEFT | FLAG_RIGHT}
-FLAG_DIRECTIONS: Final = {flags: direction for direction, flags in DIRECTION_FLAGS.items()}
-ADD_PATH_FLAGS: Final = {FLAG_ADD_PATH_IPV4: IPV4_UNICAST, FLAG_ADD_PATH_IPV6: IPV6_UNICAST}
-_SURE: Final = dict(enumerate((AS2, AS4, AS2_ADD_PATH, AS4_ADD_PATH)))
-_SOME: Final = {
-    as4 | sum(flags): replace((AS2, AS4)[as4], add_path=frozenset(map(ADD_PATH_FLAGS.__getitem__, flags)))
-    for as4 in (0, FLAG_AS4)
-    for flags in ((FLAG_ADD_PATH_IPV4,), (FLAG_ADD_PATH_IPV6,), (FLAG_ADD_PATH_IPV4, FLAG_ADD_PATH_IPV6))
-}
-_CONTEXTS: Final[dict[int, WireContext]] = {
-    guess | flags: replace(context, guess_as=guess > 0) if guess else context
-    for guess in (0, FLAG_GUESS_AS)
-    for flags, context in (_SURE | _SOME).items()
-}
-_FLAGS: Final = {context: flags for flags, context in _CONTEXTS.items()}
-CONTEXT_FLAGS: Final = FLAG_AS4 | FLAG_ADD_PATH | FLAG_GUESS_AS | FLAG_ADD_PATH_IPV4 | FLAG_ADD_PATH_IPV6
 SPARSE: Final = 16
 """Octets that a block may hold for each octet of its index, before `compact` looks whether its messages need them."""
 OPENED_TOGETHER: Final = 256
@@ -155,7 +128,7 @@ class Block:
                 direction=FLAG_DIRECTIONS[flags & (FLAG_LEFT | FLAG_RIGHT)],
                 seq=seq,
                 time=time,
-                context=_CONTEXTS[flags & CONTEXT_FLAGS],
+                context=CONTEXTS[flags & CONTEXT_FLAGS],
                 verdict=flags & VERDICT_FLAGS,
                 peer=read_peer(octets, peer, bool(flags & FLAG_PEER_AS4)) if peer != NO_PEER else None,
                 fragment=read_fragment(self.tags, tags - 1) if tags else None,
@@ -283,16 +256,10 @@ def _move(
     return pieces, end
 
 
-@lru_cache(maxsize=64)
-def context_flags(context: WireContext) -> int | None:
-    """The flags that say how messages are to be read, None if they can't: ADD-PATH holds for other families."""
-    return _FLAGS.get(replace(context, extended_message=False))
-
-
 @lru_cache(maxsize=1)
 def _opener() -> Any:
     """Accel's opener of blocks; None if there is no accel."""
     from .. import accel
 
     directions = [FLAG_DIRECTIONS[flags * FLAG_RIGHT] for flags in range(4)]
-    return accel.look.Opener(Message, _CONTEXTS, directions) if accel.AVAILABLE else None
+    return accel.look.Opener(Message, CONTEXTS, directions) if accel.AVAILABLE else None

@@ -19,6 +19,7 @@ from .body import format_body, update_class
 from .context import AS4, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, WireContext
 from .context import HEADER as HEADER
 from .errors import TextError, WireError
+from .flags import FLAG_RIB, FLAG_TOLD
 from .peer import peer_tags
 from .tags import parse_tags
 
@@ -30,15 +31,6 @@ if TYPE_CHECKING:
     from .update import Update
 
 MARKER: Final = b"\xff" * 16
-
-FLAG_CHECKED: Final = 64
-"""It is known whether the message is malformed."""
-FLAG_MALFORMED: Final = 128
-"""It is, as the event PARSE means it."""
-FLAG_TOLD: Final = 256
-"""The event was emitted, of this message or of what it was before an edit."""
-FLAG_RIB: Final = 1024
-"""The message is made of entries of a RIB dump: nobody sent it like this (RFC 6396 section 4.3)."""
 
 _TYPES: Final = {name: code for code, name in TYPE_NAMES.items()} | {
     "NOTIFICATION": NOTIFICATION,
@@ -59,7 +51,7 @@ class Message:
     context: how the body is to be read.
     tags: text about the message, by name (PEER_AS, PEER_IP, ...). fragment: the same as wire.tags has it.
     action: what the JSON form calls ACTION: 0, or the sum of 1 BORROW, 2 DROP, 4 ACCEPT.
-    verdict: what is known of it, the sum of FLAG_CHECKED, FLAG_MALFORMED, FLAG_TOLD and FLAG_RIB.
+    verdict: what is known of it, the sum of VERDICT_FLAGS of wire/flags.py.
     """
 
     __slots__ = (

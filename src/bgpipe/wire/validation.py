@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 from .. import accel
 from . import attrs as table
 from .attrs.mp_reach import MpReach
-from .block import context_flags
 from .errors import Reaction, WireError
 from .family import IPV4_UNICAST
+from .flags import context_flags
 from .prefix import split_prefixes
 
 if TYPE_CHECKING:
