@@ -90,7 +90,8 @@ class RipeStat(Struct, rename="pascal", frozen=True, kw_only=True):
 class PrefixSource(Struct, rename="pascal", frozen=True, kw_only=True):
     """A list of prefixes in a file, at a URL, of AS numbers, or of a country.
 
-    max: prefixes that it has at most; a refresh that brings more is not taken. timeout: seconds for all of a fetch.
+    A refresh that brings more prefixes than `max`, or takes away more than the part `max_shrink` of them, or makes
+    the list more than `max_growth` times as large, is held back. timeout: seconds for all of a fetch.
     """
 
     name: str
@@ -105,6 +106,8 @@ class PrefixSource(Struct, rename="pascal", frozen=True, kw_only=True):
     timeout: Annotated[int, Meta(ge=1)] | None = None
     headers: dict[str, str] = {}
     max: Annotated[int, Meta(ge=1)] = 2_000_000
+    max_shrink: Annotated[float, Meta(ge=0, le=1)] | None = None
+    max_growth: Annotated[float, Meta(ge=1)] | None = None
 
 
 class RateLimit(Struct, rename="pascal", frozen=True, kw_only=True):

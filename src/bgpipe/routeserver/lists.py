@@ -8,34 +8,36 @@ that a restart without any source announces what was announced before.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from hashlib import blake2b
+from functools import partial
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 import msgspec
 
 from ..pipeline.log import Log
 from ..routes.prefixes import EMPTY, PrefixSet
-from ..tasks import Tasks
+from ..tasks import Tasks, in_thread
 from .config import AutoRefresh, PrefixSource
 from .sources import make_source
 from .sources.base import Source, SourceError
 from .sources.content import Content, ContentError
 from .sources.fetch import Context
-from .sources.worker import pack_prefixes, read_list, unpack_prefixes
+from .sources.worker import pack_prefixes, read_list
+from .versions import Difference, Version, VersionError, VersionFolder
 
-KEPT_VERSIONS: Final = 10
-"""Versions of each list that are kept on disk."""
-MAX_NAME: Final = 120
-"""Characters of the name of a folder; longer names of lists are hashed."""
 SMALL: Final = 100
-"""Prefixes up to which a list may change as much as it likes."""
-LARGEST_GROWTH: Final = 10
+"""Prefixes up to which a list may change as much as it likes, unless its source says otherwise."""
+MAX_SHRINK: Final = 0.5
+"""The part of a list that may go at once."""
+MAX_GROWTH: Final = 10.0
+"""So many times as large may a list become at once."""
+SAMPLES: Final = 10
+"""Prefixes of a difference that are shown where only its size is asked for."""
 FIRST_RETRY: Final = 30.0
 """Seconds until a source that has failed is asked again; then twice as long each time."""
 LEAST_INTERVAL: Final = 60.0
@@ -43,36 +45,20 @@ FILE_INTERVAL: Final = 2.0
 """Seconds between two looks at a file: that costs next to nothing."""
 
 
-class Version(msgspec.Struct, frozen=True):
-    """A list as its source gave it. fetched_at: seconds since 1970 (UTC). ipv4, ipv6: see worker.pack_prefixes."""
-
-    number: int
-    fetched_at: float
-    validator: str
-    ipv4: bytes
-    ipv6: bytes
-    lines: int
-    bad: int
-    samples: list[tuple[int, str]]
-
-    @property
-    def prefixes(self) -> PrefixSet:
-        return unpack_prefixes(self.ipv4, self.ipv6)
-
-
 @dataclass(slots=True)
 class Held:
-    """A version that waits for a word, and why."""
+    """A version that waits for a word, why, and how it differs from the list."""
 
     version: Version
     prefixes: PrefixSet
     why: str
+    difference: Difference
 
 
 class List:
     """One list. error: why its source could not be read the last time, "" if it could. Times: seconds since 1970."""
 
-    def __init__(self, settings: PrefixSource, source: Source, folder: Path, *, private: bool = False) -> None:
+    def __init__(self, settings: PrefixSource, source: Source, folder: VersionFolder, *, private: bool = False) -> None:
         """private: only those peers have it that have asked for it, and nobody else sees it."""
         self.private = private
         self.settings = settings
@@ -84,7 +70,6 @@ class List:
         self.error = ""
         self.failures = 0
         self.checked_at = self.changed_at = 0.0
-        self.busy = False
 
     @property
     def name(self) -> str:
@@ -95,49 +80,54 @@ class List:
         """Whether it has ever been read: else nobody knows what is in it."""
         return self.version is not None
 
-    # on disk
-
     def load(self) -> None:
-        """The newest version that can be read. Raises OSError if the folder can't be."""
-        for path in sorted(self.folder.glob("*.list"), reverse=True):
-            try:
-                version = msgspec.msgpack.decode(path.read_bytes(), type=Version)
-                self.prefixes = version.prefixes
-            except (msgspec.DecodeError, ValueError):
-                continue  # torn by a crash of the machine: the one before it is whole
-            self.version = version
-            self.changed_at = version.fetched_at
-            return
+        """The newest version that was kept. Raises OSError."""
+        version = self.folder.newest()
+        if version is not None:
+            self.set(version, version.prefixes)
 
-    def keep(self, version: Version) -> None:
-        """Writes a version to the disk, and forgets the oldest. Raises OSError."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"{version.number:08}.list"
-        new = path.with_suffix(".new")
-        new.write_bytes(msgspec.msgpack.encode(version))
-        new.replace(path)
-        for old in sorted(self.folder.glob("*.list"), reverse=True)[KEPT_VERSIONS:]:
-            old.unlink()
+    def set(self, version: Version, prefixes: PrefixSet) -> None:
+        """From now on this is the list."""
+        self.version, self.prefixes, self.changed_at = version, prefixes, version.fetched_at
 
-    # what its source says
+    def get_version(self, number: int) -> Version | None:
+        """The current version, the one that is held back, or one on disk. Raises OSError."""
+        held = [self.held.version] if self.held is not None else []
+        for version in (self.version, *held):
+            if version is not None and version.number == number:
+                return version
+        return self.folder.get(number)
 
     def objection(self, prefixes: PrefixSet) -> str:
         """Why a new version must wait for a word; "" if it need not."""
+        settings = self.settings
         before, now = len(self.prefixes), len(prefixes)
-        if now > self.settings.max:
-            return f"{now} prefixes, more than its Max of {self.settings.max}"
-        if not self.known or max(before, now) <= SMALL:
+        if now > settings.max:
+            return f"{now} prefixes, more than its Max of {settings.max}"
+        if self.version is None:
             return ""
-        if now * 2 < before:
+        if self.version.rolled_back:
+            return f"the list was rolled back to version {self.version.rolled_back}"
+        small = max(before, now) <= SMALL
+        if now < before * (1 - _limit(settings.max_shrink, MAX_SHRINK, 1.0, small)):
             return f"it has shrunk from {before} to {now} prefixes"
-        if now > before * LARGEST_GROWTH:
+        if now > before * _limit(settings.max_growth, MAX_GROWTH, math.inf, small):
             return f"it has grown from {before} to {now} prefixes"
         return ""
 
     def next_version(self, content: Content, validator: str, now: float) -> Version:
-        number = self.version.number + 1 if self.version is not None else 1
+        """What its source gives now. The number is a new one, unless the prefixes are those that it has."""
+        version = self.version
+        number = version.number if version is not None else 0
+        if version is None or content.prefixes != self.prefixes:
+            number += 1
         packed = pack_prefixes(content.prefixes)
         return Version(number, now, validator, *packed, content.lines, content.bad, content.samples)
+
+
+def _limit(own: float | None, default: float, none: float, small: bool) -> float:
+    """The limit that a source has of its own, or that of all; `none` for small lists."""
+    return own if own is not None else none if small else default
 
 
 def _differ(found: List | None, settings: PrefixSource | None) -> bool:
@@ -174,9 +164,7 @@ class Lists:
         return name in self.lists
 
     def _add(self, settings: PrefixSource, context: Context, *, private: bool) -> List:
-        folder = self._folder / quote(settings.name, safe="")
-        if len(folder.name) > MAX_NAME:
-            folder = self._folder / blake2b(settings.name.encode(), digest_size=16).hexdigest()
+        folder = VersionFolder.of(self._folder, settings.name)
         made = List(settings, make_source(settings.kind, settings, context), folder, private=private)
         self.lists[settings.name] = made
         return made
@@ -249,6 +237,49 @@ class Lists:
         held, found.held = found.held, None
         self._take(found, held.version, held.prefixes)
 
+    async def versions(self, name: str) -> list[Version]:
+        """The versions of a list, the newest first; one that is held back comes before the others.
+
+        Raises KeyError if there is no such list, OSError.
+        """
+        found = self.lists[name]
+        kept = {version.number: version for version in await in_thread("versions", found.folder.all)}
+        held = [found.held.version] if found.held is not None else []
+        kept |= {version.number: version for version in (found.version, *held) if version is not None}
+        return sorted(kept.values(), key=lambda version: -version.number)
+
+    async def difference(self, name: str, old: int, new: int) -> Difference:
+        """What version `new` of a list has more than version `old`, and what it has not any more.
+
+        Raises KeyError if there is no such list, VersionError, OSError.
+        """
+        found = self.lists[name]
+        before, after = await self._version(found, old), await self._version(found, new)
+        return await in_thread("difference", lambda: Difference.between(before.prefixes, after.prefixes))
+
+    async def rollback(self, name: str, number: int) -> None:
+        """A list becomes what one of its versions was, and stays so: what its source says is held back from now on,
+        until somebody accepts it, or until that is the same again.
+
+        Raises KeyError if there is no such list, VersionError, OSError.
+        """
+        found = self.lists[name]
+        version = await self._version(found, number)
+        if found.version is None or (found.held is not None and version is found.held.version):
+            raise VersionError(f"version {number} of this list waits for a word: accept it")
+        last = max(each.number for each in await self.versions(name))
+        found.held = None
+        copy = msgspec.structs.replace(
+            version, number=last + 1, fetched_at=time.time(), validator="", rolled_back=version.rolled_back or number
+        )
+        self._take(found, copy, version.prefixes)
+
+    async def _version(self, found: List, number: int) -> Version:
+        version = await in_thread("version", partial(found.get_version, number))
+        if version is None:
+            raise VersionError(f"there is no version {number} of this list")
+        return version
+
     async def _watch(self, each: List, wake: asyncio.Event) -> None:
         while True:
             await self._check(each)
@@ -294,7 +325,7 @@ class Lists:
             return
         if why := each.objection(content.prefixes):
             if each.held is None or each.held.prefixes != content.prefixes:
-                each.held = Held(version, content.prefixes, why)
+                each.held = Held(version, content.prefixes, why, Difference.between(each.prefixes, content.prefixes))
                 self._log.warning(f"a list is held back: {why}", list=each.name)
             return
         each.held = None
@@ -310,16 +341,17 @@ class Lists:
     def _take(self, each: List, version: Version, prefixes: PrefixSet) -> None:
         before = each.prefixes
         try:
-            each.keep(version)
+            each.folder.keep(version)
         except OSError as error:  # it counts all the same; only a restart would not know it
             self._log.error("a list can't be kept on disk", list=each.name, error=str(error))
-        each.version, each.prefixes, each.changed_at = version, prefixes, version.fetched_at
+        each.set(version, prefixes)
+        same = len(before & prefixes)
         self._log.info(
             "a list has changed",
             list=each.name,
             prefixes=len(prefixes),
-            more=len(prefixes - before),
-            fewer=len(before - prefixes),
+            more=len(prefixes) - same,
+            fewer=len(before) - same,
             bad_lines=version.bad,
         )
         self.on_change(each.name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -28,7 +28,9 @@ from .values import (
     check_prefix,
     check_url,
 )
+from .versions import Difference, Version, VersionError
 
+T = TypeVar("T")
 MAX_DESCRIPTION: Final = 512
 """Characters."""
 
@@ -164,6 +166,29 @@ class Management:
         if name not in self.server.lists:
             raise Refused("List not found", 404)
         self.server.lists.refresh(name)
+
+    async def versions(self, name: str) -> list[Version]:
+        """The versions of a list, the newest first. Raises Refused."""
+        return await self._list_work(self.server.lists.versions(name))
+
+    async def difference(self, name: str, old: int, new: int) -> Difference:
+        """What one version of a list has more than another one, and what it has not. Raises Refused."""
+        return await self._list_work(self.server.lists.difference(name, old, new))
+
+    async def rollback(self, name: str, number: int) -> None:
+        """A list becomes one of its versions again, until what its source says is accepted. Raises Refused."""
+        await self._list_work(self.server.lists.rollback(name, number))
+
+    @staticmethod
+    async def _list_work(work: Awaitable[T]) -> T:
+        try:
+            return await work
+        except KeyError:
+            raise Refused("List not found", 404) from None
+        except VersionError as error:
+            raise Refused(str(error), 409) from None
+        except OSError as error:
+            raise Refused(f"kept versions can't be read: {error.strerror}", 503) from None
 
     async def _change(self, peer: Peer) -> Peer:
         await self._stored(self.server.store.save(peer))

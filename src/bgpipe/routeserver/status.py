@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
 from ..pipeline.metrics import Metrics
 from .api.records import iso
-from .lists import List
+from .lists import SAMPLES, Held, List
 from .sessions import PeerSession
+from .versions import Difference, Version
 
 if TYPE_CHECKING:
     from .server import RouteServer
@@ -33,7 +35,38 @@ def show_list(found: List) -> dict[str, Any]:
         "failures": found.failures,
         "badLines": version.bad if version is not None else 0,
         "badSamples": [{"line": line, "text": text} for line, text in version.samples] if version is not None else [],
-        "held": {"prefixes": len(found.held.prefixes), "why": found.held.why} if found.held is not None else None,
+        "rolledBack": version.rolled_back if version is not None else 0,
+        "held": show_held(found.held) if found.held is not None else None,
+    }
+
+
+def show_held(held: Held) -> dict[str, Any]:
+    """A version that waits for a word, and the first prefixes of what it would change."""
+    shown = {"version": held.version.number, "prefixes": len(held.prefixes), "why": held.why}
+    return shown | show_difference(held.difference, SAMPLES)
+
+
+def show_difference(difference: Difference, most: int) -> dict[str, Any]:
+    """How many prefixes come and go, and the first `most` of them."""
+    more, fewer = difference
+    return {
+        "more": len(more),
+        "fewer": len(fewer),
+        "morePrefixes": list(islice(more, most)),
+        "fewerPrefixes": list(islice(fewer, most)),
+    }
+
+
+def show_version(found: List, version: Version) -> dict[str, Any]:
+    """One version of a list. state: `current`, `held` or `old`."""
+    held = found.held is not None and version is found.held.version
+    return {
+        "version": version.number,
+        "state": "current" if version is found.version else "held" if held else "old",
+        "fetchedAt": iso(version.fetched_at),
+        "prefixes": len(version),
+        "badLines": version.bad,
+        "rolledBack": version.rolled_back,
     }
 
 

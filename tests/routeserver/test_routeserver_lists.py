@@ -1,0 +1,211 @@
+"""Lists over time: versions, differences, rollback, what is held back, and what a restart finds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bgpipe.pipeline.log import NullLog
+from bgpipe.routes.prefixes import PrefixSet
+from bgpipe.routeserver.config import AutoRefresh, PrefixSource
+from bgpipe.routeserver.lists import List, Lists
+from bgpipe.routeserver.sources.content import read
+from bgpipe.routeserver.sources.fetch import Context, Fetcher
+from bgpipe.routeserver.versions import VersionError, VersionFolder
+from bgpipe.tasks import Tasks
+
+
+class Rig:
+    """Lists of files in a folder, read in this process. changed: the names of lists that have become others."""
+
+    def __init__(self, folder: Path, tasks: Tasks, *sources: PrefixSource) -> None:
+        self.folder = folder
+        self.changed: list[str] = []
+        self.lists = Lists(sources, Context(folder, Fetcher()), folder / "lists", AutoRefresh(), NullLog())
+        self.lists.on_change = self.changed.append
+        self.lists.load()
+        self.lists.start(tasks)
+
+    def write(self, name: str, *prefixes: str) -> None:
+        path = self.folder / f"{name}.new"
+        path.write_text("".join(f"{prefix}\n" for prefix in prefixes))
+        path.replace(self.folder / f"{name}.txt")
+
+    async def give(self, name: str, *prefixes: str) -> List:
+        """The source of a list gives these prefixes. Returns when the list knows."""
+        self.write(name, *prefixes)
+        before = self.lists[name].checked_at
+        self.lists.refresh(name)
+        await until(lambda: self.lists[name].checked_at > before)
+        return self.lists[name]
+
+
+async def until(happened: Callable[[], Any]) -> None:
+    async with asyncio.timeout(20):
+        while not happened():  # noqa: ASYNC110 - several things happen
+            await asyncio.sleep(0.002)
+
+
+async def read_here(octets: bytes, path: str = "") -> Any:
+    return read(octets, path)
+
+
+@pytest.fixture(autouse=True)
+def _reads_here(monkeypatch):
+    monkeypatch.setattr("bgpipe.routeserver.lists.read_list", read_here)
+
+
+@asynccontextmanager
+async def rig(folder: Path, *sources: PrefixSource) -> AsyncIterator[Rig]:
+    tasks = Tasks()
+    try:
+        yield Rig(folder, tasks, *(sources or (PrefixSource(name="a", path="a.txt"),)))
+    finally:
+        await asyncio.sleep(0)  # its tasks have begun
+        await tasks.close()
+
+
+def hosts(number: int, net: str = "9.9") -> list[str]:
+    return [f"{net}.{each // 256}.{each % 256}/32" for each in range(number)]
+
+
+async def test_the_last_versions_are_kept_and_compared(tmp_path):
+    async with rig(tmp_path) as here:
+        for number in range(1, 13):
+            await here.give("a", "1.0.0.0/8", f"{number + 1}.0.0.0/8")
+        versions = await here.lists.versions("a")
+        assert [version.number for version in versions] == list(range(12, 2, -1))
+        found = await here.lists.difference("a", 3, 12)
+        assert (list(found.more), list(found.fewer)) == (["13.0.0.0/8"], ["4.0.0.0/8"])
+        with pytest.raises(VersionError, match="no version 2 of this list"):
+            await here.lists.difference("a", 2, 12)
+        with pytest.raises(KeyError):
+            await here.lists.versions("b")
+
+
+async def test_a_list_that_is_asked_in_vain_stays_at_its_version(tmp_path):
+    async with rig(tmp_path) as here:
+        for _ in range(3):
+            found = await here.give("a", "1.0.0.0/8")
+        assert found.version is not None
+        assert found.version.number == 1
+        assert here.changed == ["a"]
+
+
+async def test_a_list_that_was_rolled_back_stays_so_until_somebody_accepts_what_its_source_says(tmp_path):
+    async with rig(tmp_path) as here:
+        await here.give("a", "1.0.0.0/8")
+        found = await here.give("a", "2.0.0.0/8")
+        await here.lists.rollback("a", 1)
+        assert list(found.prefixes) == ["1.0.0.0/8"]
+        await here.give("a", "3.0.0.0/8")
+        assert found.held is not None
+        assert found.held.why == "the list was rolled back to version 1"
+        assert [list(each) for each in found.held.difference] == [["3.0.0.0/8"], ["1.0.0.0/8"]]
+        assert [version.number for version in await here.lists.versions("a")] == [4, 3, 2, 1]
+        with pytest.raises(VersionError, match="waits for a word"):
+            await here.lists.rollback("a", 4)
+    async with rig(tmp_path) as here:  # a restart has not forgotten it
+        found = await here.give("a", "3.0.0.0/8")
+        assert list(found.prefixes) == ["1.0.0.0/8"]
+        here.lists.accept("a")
+        assert list(found.prefixes) == ["3.0.0.0/8"]
+        assert list((await here.give("a", "4.0.0.0/8")).prefixes) == ["4.0.0.0/8"]
+
+
+async def test_a_source_that_comes_back_to_what_was_rolled_back_to_counts_again(tmp_path):
+    async with rig(tmp_path) as here:
+        await here.give("a", "1.0.0.0/8")
+        await here.give("a", "2.0.0.0/8")
+        await here.lists.rollback("a", 1)
+        await here.give("a", "1.0.0.0/8")
+        assert list((await here.give("a", "3.0.0.0/8")).prefixes) == ["3.0.0.0/8"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "before", "after", "why"),
+    [
+        ({}, 300, 149, "it has shrunk from 300 to 149 prefixes"),
+        ({}, 300, 150, ""),
+        ({}, 300, 3001, "it has grown from 300 to 3001 prefixes"),
+        ({}, 300, 3000, ""),
+        ({}, 100, 1, ""),
+        ({"max_shrink": 0.1}, 100, 89, "it has shrunk from 100 to 89 prefixes"),
+        ({"max_shrink": 0.1}, 100, 90, ""),
+        ({"max_shrink": 1.0}, 300, 1, ""),
+        ({"max_growth": 2.0}, 10, 21, "it has grown from 10 to 21 prefixes"),
+        ({"max_growth": 100.0}, 300, 4000, ""),
+        ({"max": 200}, 100, 201, "201 prefixes, more than its Max of 200"),
+    ],
+)
+async def test_a_list_that_collapses_or_explodes_waits_for_a_word(tmp_path, settings, before, after, why):
+    async with rig(tmp_path, PrefixSource(name="a", path="a.txt", **settings)) as here:
+        await here.give("a", *hosts(before))
+        found = await here.give("a", *hosts(after))
+        assert (found.held.why if found.held is not None else "") == why
+        assert len(found.prefixes) == (before if why else after)
+        if why:
+            here.lists.accept("a")
+            assert len(found.prefixes) == after
+
+
+async def test_a_first_version_beyond_the_maximum_is_held_back_too(tmp_path):
+    async with rig(tmp_path, PrefixSource(name="a", path="a.txt", max=2)) as here:
+        found = await here.give("a", *hosts(3))
+        assert not found.known
+        assert found.held is not None
+        here.lists.accept("a")
+        assert len(found.prefixes) == 3
+
+
+async def test_what_a_source_says_wrong_changes_nothing(tmp_path):
+    async with rig(tmp_path) as here:
+        found = await here.give("a", *hosts(300))
+        for content in ("", "<html>\n<body>\n", "not\na\nlist\n", "\0\0\0"):
+            await here.give("a", content)
+            assert found.error
+            assert len(found.prefixes) == 300
+        (tmp_path / "a.txt").unlink()
+        here.lists.refresh("a")
+        await until(lambda: "No such file" in found.error)
+    async with rig(tmp_path) as here:
+        assert len(here.lists["a"].prefixes) == 300
+
+
+async def test_a_torn_version_on_disk_is_passed_over(tmp_path):
+    async with rig(tmp_path) as here:
+        await here.give("a", "1.0.0.0/8")
+        await here.give("a", "2.0.0.0/8")
+    newest = max((tmp_path / "lists/a").iterdir())
+    octets = newest.read_bytes()
+    for torn in (b"", octets[:-3], octets[:20], b"\xc1" * 40):
+        newest.write_bytes(torn)
+        async with rig(tmp_path) as here:
+            assert list(here.lists["a"].prefixes) == ["1.0.0.0/8"]
+
+
+@pytest.mark.parametrize("name", ["a", "..", ".", "../../x", "a/b", "\0", "é" * 200, "x" * 500, "a b"])
+def test_the_versions_of_a_list_lie_below_the_folder_of_all_lists(tmp_path, name):
+    folder = VersionFolder.of(tmp_path / "lists", name)
+    assert folder.path.resolve().parent == (tmp_path / "lists").resolve()
+    assert folder.newest() is None
+    folder.remove()
+
+
+def test_names_of_lists_have_folders_of_their_own(tmp_path):
+    names = ["a", "A", "a/b", "a%2Fb", "..", ".", "x" * 500, "x" * 501]
+    assert len({VersionFolder.of(tmp_path, name).path for name in names}) == len(names)
+
+
+async def test_a_difference_is_what_comes_and_what_goes(tmp_path):
+    async with rig(tmp_path) as here:
+        await here.give("a", *hosts(200), "2001:db8::/32")
+        await here.give("a", *hosts(200, "9.8"), "2001:db8::/33")
+        found = await here.lists.difference("a", 1, 2)
+        assert found.more == PrefixSet.parse([*hosts(200, "9.8"), "2001:db8::/33"])
+        assert found.fewer == PrefixSet.parse([*hosts(200), "2001:db8::/32"])
