@@ -16,10 +16,11 @@ ABOVE_ACCEL := $(addprefix tests/live/test_live_, collisions.py damping.py endin
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: help install demo test test-slow test-all check fuzz bench bench-live bench-routes interop docs api wheel clean
+.PHONY: help install demo demo-routeserver test test-slow test-all check fuzz bench bench-live bench-routes interop docs api wheel clean
 
 help:
 	@echo "make demo     install, make a sample archive, turn it into JSON, filter it"
+	@echo "make demo-routeserver  a route server of prefix lists, with BIRD as its client where apt has it"
 	@echo "make test     install, run the tests that take no long time (two minutes on two cores)"
 	@echo "make test-all make test, then the slow tests: those that wait for timers, flood sessions and run every page"
 	@echo "make check    style, types, import ladder, tests without the compiled part, a short fuzz"
@@ -45,12 +46,19 @@ $(VENV)/.installed: $(SOURCES) | $(VENV)/bin/python
 	@$(BIN)/python .ci/install.py '.[speed]' .
 	@touch $@
 
+$(VENV)/.installed-server: $(VENV)/.installed
+	@$(BIN)/python .ci/install.py --extra server
+	@touch $@
+
 $(VENV)/.installed-dev: $(VENV)/.installed
 	@$(BIN)/python .ci/install.py --extra dev
 	@touch $@
 
 demo: $(VENV)/.installed
 	@BIN=$(BIN) sh examples/demo.sh
+
+demo-routeserver: $(VENV)/.installed-server
+	@BIN=$(BIN) sh examples/demo-routeserver.sh
 
 test: $(VENV)/.installed-dev
 	$(PYTEST)
