@@ -17,7 +17,8 @@ from bgpipe.wire.attrs.as_path import AS_CONFED_SEQUENCE, AS_SEQUENCE, AS_SET, A
 from bgpipe.wire.attrs.attribute import Attribute, attribute_from_json
 from bgpipe.wire.context import AS4
 from bgpipe.wire.errors import Reaction, TextError, WireError
-from bgpipe.wire.update import Update, split_attributes
+from bgpipe.wire.update import Update
+from bgpipe.wire.update_body import split_attributes
 from bgpipe.wire.validation import strongest
 from vectors import Row, cases, context, load, parametrize
 

@@ -14,7 +14,8 @@ from bgpipe.wire.attrs import MP_REACH, MP_UNREACH
 from bgpipe.wire.block import Block
 from bgpipe.wire.context import AS4, AS4_ADD_PATH, WireContext
 from bgpipe.wire.message import KEEPALIVE, UPDATE, Message
-from bgpipe.wire.update import Update, join
+from bgpipe.wire.update import Update
+from bgpipe.wire.update_body import join
 
 ATTRS = {"ORIGIN": "IGP", "ASPATH": [64500, 64501], "NEXTHOP": "192.0.2.1", "ATTR_99": {"flags": "OT", "value": "0x01"}}
 MIXED = Update.make(

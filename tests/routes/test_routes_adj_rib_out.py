@@ -15,7 +15,8 @@ from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from bgpipe.wire.flags import FLAG_AS4
 from bgpipe.wire.message import KEEPALIVE, OPEN, UPDATE, Message
 from bgpipe.wire.open import Open
-from bgpipe.wire.update import Update, join
+from bgpipe.wire.update import Update
+from bgpipe.wire.update_body import join
 
 ATTRS = {"ORIGIN": "IGP", "ASPATH": [65001]}
 FLOWSPEC = Family(1, 133)

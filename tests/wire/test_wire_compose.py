@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpipe.wire.attrs.attribute import Attribute
-from bgpipe.wire.context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, WireContext
+from bgpipe.wire.context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, HEADER, WireContext
 from bgpipe.wire.errors import Reaction, TextError, WireError
 from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST
 from bgpipe.wire.prefix import parse_prefix
-from bgpipe.wire.update import HEADER, Update
+from bgpipe.wire.update import Update
 
 ROUTE = {"ORIGIN": "IGP", "ASPATH": [65001, 70000], "NEXTHOP": "10.0.0.1"}
 IPV4 = Update.make(reach=["192.0.2.0/24", "198.51.100.0/24"], attrs=ROUTE)

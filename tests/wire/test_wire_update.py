@@ -11,7 +11,8 @@ from bgpipe.wire.attrs import KNOWN
 from bgpipe.wire.context import AS2, AS4, AS4_ADD_PATH
 from bgpipe.wire.errors import Reaction, TextError, WireError
 from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST, Family
-from bgpipe.wire.update import Update, join
+from bgpipe.wire.update import Update
+from bgpipe.wire.update_body import join
 
 V6 = "20010db8000000000000000000000001"
 ORIGIN = "40010100"

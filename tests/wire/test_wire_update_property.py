@@ -22,7 +22,8 @@ from bgpipe.wire.context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, WireContex
 from bgpipe.wire.errors import TextError, WireError
 from bgpipe.wire.family import IPV4_UNICAST, Family
 from bgpipe.wire.prefix import AFI_BITS, decode_prefixes, encode_prefixes
-from bgpipe.wire.update import Update, join, split_attributes
+from bgpipe.wire.update import Update
+from bgpipe.wire.update_body import join, split_attributes
 
 contexts = st.sampled_from((AS4, AS2, AS4_ADD_PATH, AS2_ADD_PATH))
 numbers = st.integers(0, 0xFFFFFFFF) | st.integers(0, 0xFFFF)

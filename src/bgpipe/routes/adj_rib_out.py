@@ -19,7 +19,8 @@ from ..wire.family import IPV4_UNICAST, Family
 from ..wire.item import weigh
 from ..wire.message import UPDATE, Message
 from ..wire.prefix import split_prefixes
-from ..wire.update import Update, join, split_attributes
+from ..wire.update import Update
+from ..wire.update_body import join, split_attributes
 
 MAX_PASSED: Final = 32 << 20
 """Octets of memory for UPDATEs that are kept as they passed; then they are looked into."""

@@ -18,7 +18,8 @@ from ..wire import attrs as table
 from ..wire.attrs.attribute import Attribute
 from ..wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_MULTICAST, IPV6_UNICAST, Family
 from ..wire.prefix import AFI_BITS, Prefix, split_prefixes
-from ..wire.update import Update, join
+from ..wire.update import Update
+from ..wire.update_body import join
 
 SHORT: Final = 1
 LONG: Final = 2

@@ -11,7 +11,7 @@ from ..wire import treatment
 from ..wire.errors import Reaction, WireError
 from ..wire.flags import FLAG_CHECKED, FLAG_TOLD
 from ..wire.item import Item
-from ..wire.message import UPDATE, Message
+from ..wire.message import UPDATE, Message, with_body
 from ..wire.validation import strongest, validate
 from .facts import Facts
 
@@ -99,4 +99,4 @@ class ErrorHandler:
 
 def _treated(message: Message, body: bytes) -> Message:
     """The message that goes on instead of a malformed one. It is marked as well-formed, and as reported."""
-    return treatment.with_body(message, body, FLAG_CHECKED | FLAG_TOLD)
+    return with_body(message, body, FLAG_CHECKED | FLAG_TOLD)

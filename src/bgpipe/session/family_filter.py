@@ -10,7 +10,7 @@ from ..wire import treatment
 from ..wire.errors import WireError
 from ..wire.family import Family
 from ..wire.item import Item
-from ..wire.message import UPDATE, Message
+from ..wire.message import UPDATE, Message, with_body
 from .facts import Facts
 
 
@@ -58,4 +58,4 @@ class FamilyFilter:
         self.left_out.update(left_out)
         if not left_out:
             return message
-        return treatment.with_body(message, body) if body is not None else None
+        return with_body(message, body) if body is not None else None

@@ -32,7 +32,7 @@ from ..wire.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from ..wire.message import KEEPALIVE, ROUTE_REFRESH, UPDATE, Message
 from ..wire.notification import Notification
 from ..wire.refresh import BORR, EORR, RouteRefresh
-from ..wire.update import join
+from ..wire.update_body import join
 from .base.peer import PeerStage
 from .base.source import Source
 

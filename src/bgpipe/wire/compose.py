@@ -14,14 +14,14 @@ from .attrs.mp_unreach import MpUnreach
 from .context import WireContext
 from .errors import Reaction, TextError, WireError
 from .family import IPV4_UNICAST, IPV6_UNICAST, Family
-from .prefix import Prefix, encode_prefixes, parse_prefix, split_prefixes
-from .update import PrefixLike, Update, join, split_attributes
+from .prefix import Prefix, PrefixLike, encode_prefixes, parse_prefix, split_prefixes
+from .update_body import UpdateBody, join, split_attributes
 
 MP_HEADER: Final = 4
 """Octets of an attribute header with an extended length."""
 
 
-def recode(update: Update, context: WireContext) -> bytes:
+def recode(update: UpdateBody, context: WireContext) -> bytes:
     """The body as `context` has it: width of AS numbers (RFC 6793 section 4.2), path identifiers (RFC 7911)."""
     ours = update.context
     withdrawn, section, nlri = update.parts()
@@ -77,7 +77,7 @@ def _to_two_octets(attributes: list[Attribute], context: WireContext) -> list[At
     return kept + [_with_value(Attribute(flags, code, b"", context), value, context) for code, value in added]
 
 
-def _to_four_octets(update: Update, attributes: list[Attribute], context: WireContext) -> list[Attribute]:
+def _to_four_octets(update: UpdateBody, attributes: list[Attribute], context: WireContext) -> list[Attribute]:
     """For a speaker with AS numbers of four octets: AS4_PATH and AS4_AGGREGATOR go into what they complete."""
     merged: dict[int, Any] = {table.AS_PATH: update.as_path, table.AGGREGATOR: update.aggregator}
     return [
@@ -87,7 +87,7 @@ def _to_four_octets(update: Update, attributes: list[Attribute], context: WireCo
     ]
 
 
-def split(update: Update, room: int) -> Iterator[bytes]:
+def split(update: UpdateBody, room: int) -> Iterator[bytes]:
     """Bodies of at most `room` octets that say together what `update` says, withdrawals first.
 
     Raises WireError (treat-as-withdraw: the routes can't be announced) if there is no place for a prefix beside the
@@ -147,13 +147,13 @@ def _too_large(octets: int) -> WireError:
 
 
 def replace(
-    update: Update,
+    update: UpdateBody,
     reach: Iterable[PrefixLike] | None,
     withdrawn: Iterable[PrefixLike] | None,
     attrs: Mapping[str | int, Any],
     next_hop: str | None,
-) -> Update:
-    """What Update.replace does."""
+) -> bytes:
+    """The body with other prefixes, attributes or next hop: see Update.replace. Raises TextError, WireError."""
     context = update.context
     withdrawn_octets, _, nlri = update.parts()
     attributes = dict(update.attrs)
@@ -204,7 +204,7 @@ def replace(
         flags = kept.flags if kept else table.TRANSITIVE
         attributes[table.NEXT_HOP] = Attribute(flags, table.NEXT_HOP, hop, context)
     section = b"".join(attribute.encode() for attribute in attributes.values())
-    return Update(join(withdrawn_octets, section, nlri), context)
+    return join(withdrawn_octets, section, nlri)
 
 
 Homes = dict[Prefix, list[Family | None]]

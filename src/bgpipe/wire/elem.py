@@ -6,16 +6,14 @@ The attributes have the names of bgpkit's elements, `fields` the keys of pybgpst
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from . import attrs
 from .attrs.as_path import AS_CONFED_SEQUENCE, AS_CONFED_SET, AS_SEQUENCE, AS_SET, AsPath
 from .errors import WireError
-from .message import UPDATE, Message
-from .peer import peer_tags
 from .prefix import Prefix
-from .state import StateChange
+from .update_body import UpdateBody
 
 _SEGMENT_FORMS: Final = {
     AS_SEQUENCE: ("%s", " "),
@@ -167,30 +165,8 @@ class Elem:
     __hash__ = None  # type: ignore[assignment]
 
 
-def elems(message: Message) -> Iterator[Elem]:
-    """One element for each prefix, those withdrawn first; one for a state change; none for other messages.
-
-    An UPDATE whose prefixes can't be decoded has none: `message.update.errors` says why.
-    """
-    if isinstance(message, StateChange):
-        elem = _elem(_sender(message), "S")
-        elem.old_state, elem.new_state = message.old, message.new
-        yield elem
-    elif message.type_code == UPDATE:
-        update = message.update
-        try:
-            withdrawn, nlri, reach = update.withdrawn, update.nlri, update.reach
-        except WireError:
-            return
-        sender = _sender(message)
-        for prefix in withdrawn:
-            yield _elem(sender, "W", prefix)
-        if reach:
-            yield from _announced(message, sender, nlri, reach[len(nlri) :])
-
-
-class _Sender(NamedTuple):
-    """When, and from whom."""
+class Sender(NamedTuple):
+    """When a message came, and from whom. micros: microseconds since 1970 (UTC)."""
 
     micros: int
     peer_ip: str | None
@@ -198,22 +174,44 @@ class _Sender(NamedTuple):
     collector: str | None
 
 
-def _sender(message: Message) -> _Sender:
-    tags = peer_tags(message.peer) if message.peer is not None else message.tags
+def sender(micros: int, tags: Mapping[str, str]) -> Sender:
+    """The sender that the tags of a message name."""
     asn = tags.get("PEER_AS", "")
-    number = int(asn) if asn.isdecimal() else None
-    return _Sender(message.time, tags.get("PEER_IP"), number, tags.get("COLLECTOR"))
+    return Sender(micros, tags.get("PEER_IP"), int(asn) if asn.isdecimal() else None, tags.get("COLLECTOR"))
 
 
-def _elem(sender: _Sender, elem_type: str, prefix: Prefix | None = None) -> Elem:
+def state_elem(who: Sender, old: int, new: int) -> Elem:
+    """The element of a state change."""
+    elem = _elem(who, "S")
+    elem.old_state, elem.new_state = old, new
+    return elem
+
+
+def update_elems(update: UpdateBody, who: Sender, from_rib: bool) -> Iterator[Elem]:
+    """One element for each prefix of an UPDATE, those withdrawn first.
+
+    An UPDATE whose prefixes can't be decoded has none: `message.update.errors` says why.
+    """
+    try:
+        withdrawn, nlri, reach = update.withdrawn, update.nlri, update.reach
+    except WireError:
+        return
+    for prefix in withdrawn:
+        yield _elem(who, "W", prefix)
+    if reach:
+        yield from _announced(update, who, "R" if from_rib else "A", nlri, reach[len(nlri) :])
+
+
+def _elem(who: Sender, elem_type: str, prefix: Prefix | None = None) -> Elem:
     path_id = prefix.path_id if prefix is not None else None
     text = _text(prefix) if prefix is not None else None
-    return Elem(elem_type, sender.micros, sender.peer_ip, sender.peer_asn, text, path_id, sender.collector)
+    return Elem(elem_type, who.micros, who.peer_ip, who.peer_asn, text, path_id, who.collector)
 
 
-def _announced(message: Message, sender: _Sender, nlri: list[Prefix], mp_reach: list[Prefix]) -> Iterator[Elem]:
-    """Each element has lists of its own."""
-    update = message.update
+def _announced(
+    update: UpdateBody, who: Sender, elem_type: str, nlri: list[Prefix], mp_reach: list[Prefix]
+) -> Iterator[Elem]:
+    """Each element has lists of its own, so that a caller may change them."""
     path = update.as_path
     as_path = format_path(path) if path is not None else None
     origin_asns = _origins(path)
@@ -222,10 +220,9 @@ def _announced(message: Message, sender: _Sender, nlri: list[Prefix], mp_reach: 
     aggregator = update.aggregator
     atomic = attrs.ATOMIC_AGGREGATE in update.attrs
     origin, local_pref, med, otc = update.origin, update.local_pref, update.med, update.otc
-    elem_type = "R" if message.from_rib else "A"
     for prefixes, next_hop in ((nlri, update.value(attrs.NEXT_HOP)), (mp_reach, update.next_hop)):
         for prefix in prefixes:
-            elem = _elem(sender, elem_type, prefix)
+            elem = _elem(who, elem_type, prefix)
             elem.next_hop = next_hop
             elem.as_path = as_path
             elem.origin_asns = list(origin_asns)

@@ -24,7 +24,7 @@ from .peer import peer_tags
 from .tags import parse_tags
 
 if TYPE_CHECKING:
-    from .elem import Elem
+    from .elem import Elem, Sender
     from .notification import Notification
     from .open import Open
     from .refresh import RouteRefresh
@@ -51,7 +51,7 @@ class Message:
     context: how the body is to be read.
     tags: text about the message, by name (PEER_AS, PEER_IP, ...). fragment: the same as wire.tags has it.
     action: what the JSON form calls ACTION: 0, or the sum of 1 BORROW, 2 DROP, 4 ACCEPT.
-    verdict: what is known of it, the sum of VERDICT_FLAGS of wire/flags.py.
+    verdict: what is known of it: flags of wire/flags.py (FLAG_CHECKED, FLAG_MALFORMED, FLAG_TOLD, FLAG_RIB).
     """
 
     __slots__ = (
@@ -202,9 +202,17 @@ class Message:
 
     def elems(self) -> Iterator[Elem]:
         """One element for each announced or withdrawn prefix, as in pybgpstream and bgpkit."""
-        from .elem import elems
+        if self.type_code != UPDATE:
+            return iter(())
+        from .elem import update_elems
 
-        return elems(self)
+        return update_elems(self.update, self._sender(), self.from_rib)
+
+    def _sender(self) -> Sender:
+        """Who sent the message, for its elements."""
+        from .elem import sender
+
+        return sender(self.time, peer_tags(self.peer) if self.peer is not None else self.tags)
 
     def _want(self, type_code: int) -> None:
         if self.type_code != type_code:
@@ -212,6 +220,21 @@ class Message:
 
     def __repr__(self) -> str:
         return f"<Message {self.direction} {self.seq} {self.type} {len(self.body)} octets>"
+
+
+def with_body(message: Message, body: bytes, verdict: int = 0) -> Message:
+    """The same message with another body. verdict: flags (VERDICT_FLAGS of wire/flags.py) that say
+    what is known of the new body."""
+    return Message(
+        message.type_code,
+        body,
+        direction=message.direction,
+        seq=message.seq,
+        time=message.time,
+        context=message.context,
+        tags=dict(message.tags),
+        verdict=verdict,
+    )
 
 
 def parse_type(text: str) -> int:

@@ -10,7 +10,7 @@ from .attrs.attribute import Attribute, encode_header
 from .errors import WireError
 from .family import IPV4_UNICAST, Family
 from .prefix import split_prefixes
-from .update import Update, join, split_attributes
+from .update_body import UpdateBody, join, split_attributes
 
 _WITHDRAWN: Final = -1
 _NLRI: Final = -2
@@ -30,7 +30,7 @@ class _Part(NamedTuple):
     flags: int = 0
 
 
-def narrow(update: Update, wanted: Callable[[bytes], bool]) -> bytes | None:
+def narrow(update: UpdateBody, wanted: Callable[[bytes], bool]) -> bytes | None:
     """The body with only the routes that are wanted, None if there are none; the body itself if all are.
 
     wanted: is called with the body of an UPDATE that has one route, announced or withdrawn, and the path attributes of
@@ -56,7 +56,7 @@ def narrow(update: Update, wanted: Callable[[bytes], bool]) -> bytes | None:
     return _join(kept, attributes) if any(part.routes for part in kept) else None
 
 
-def _parts(update: Update) -> tuple[list[_Part], list[tuple[int, bytes]]]:
+def _parts(update: UpdateBody) -> tuple[list[_Part], list[tuple[int, bytes]]]:
     """The routes by where they are, and (type code, octets) of all attributes in their order. Raises WireError."""
     withdrawn, section, nlri = update.parts()
     context = update.context

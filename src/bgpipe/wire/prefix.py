@@ -45,6 +45,10 @@ class Prefix(NamedTuple):
         return text if self.path_id is None else f"#{self.path_id}#{text}"
 
 
+PrefixLike = Prefix | str
+"""A prefix or its text."""
+
+
 def split_prefixes(
     octets: bytes, afi: int, add_path: bool = False, pos: int = 0, end: int | None = None
 ) -> list[tuple[int | None, bytes]]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 
 from .context import AS4, WireContext
 from .errors import TextError
 from .message import Message
+
+if TYPE_CHECKING:
+    from .elem import Elem
 
 STATE: Final = 256
 """The type code of a state change: no octet, so no BGP message has it."""
@@ -69,6 +73,12 @@ class StateChange(Message):
     @property
     def octets(self) -> bytes:
         return b""
+
+    def elems(self) -> Iterator[Elem]:
+        """One element of the type "S"."""
+        from .elem import state_elem
+
+        yield state_elem(self._sender(), self.old, self.new)
 
     def format_json(self) -> str:
         names = [f'"{name}"' if isinstance(name, str) else name for name in map(format_state, (self.old, self.new))]

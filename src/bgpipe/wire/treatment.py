@@ -11,13 +11,12 @@ from . import attrs as table
 from .attrs.attribute import Attribute
 from .errors import Reaction, WireError
 from .family import IPV4_UNICAST, Family
-from .message import UPDATE, Message
-from .update import Update, join, split_attributes
+from .update_body import UpdateBody, join, split_attributes
 
 _OPTIONAL_EXTENDED = bytes((table.OPTIONAL | 0x10,))
 
 
-def discard(update: Update, external: bool = False) -> bytes:
+def discard(update: UpdateBody, external: bool = False) -> bytes:
     """The body without the attributes that are to be discarded, and without any that is repeated.
 
     external: it comes from an external peer.
@@ -31,7 +30,7 @@ def discard(update: Update, external: bool = False) -> bytes:
     return join(withdrawn, b"".join(kept), nlri)
 
 
-def withdraw(update: Update) -> list[bytes]:
+def withdraw(update: UpdateBody) -> list[bytes]:
     """Bodies that withdraw all prefixes which the UPDATE announces or withdraws: one, or one for each family of
     MP_REACH_NLRI and MP_UNREACH_NLRI where these differ.
 
@@ -59,21 +58,7 @@ def withdraw(update: Update) -> list[bytes]:
     return bodies or [join(classic, b"", b"")]
 
 
-def with_body(message: Message, body: bytes, verdict: int = 0) -> Message:
-    """The same message with another body. verdict: flags of wire.block that say what is known of the new body."""
-    return Message(
-        UPDATE,
-        body,
-        direction=message.direction,
-        seq=message.seq,
-        time=message.time,
-        context=message.context,
-        tags=dict(message.tags),
-        verdict=verdict,
-    )
-
-
-def keep_families(update: Update, families: Container[Family]) -> tuple[bytes | None, list[Family]]:
+def keep_families(update: UpdateBody, families: Container[Family]) -> tuple[bytes | None, list[Family]]:
     """The body without the routes of other families, None if nothing is left; and the families that were taken out.
 
     Raises WireError if it can't be told which families the UPDATE is about.

@@ -1,246 +1,35 @@
-"""The UPDATE message (RFC 4271 section 4.3): a lazy view of its body, and how one is made.
-
-Octets are decoded when a property asks for them. An attribute that can't be decoded gives None there, as if it were
-absent, and is told in `errors` with the reaction of RFC 7606; NLRI that can't be decoded raise WireError, since then
-nobody knows what the message is about.
+"""The UPDATE message: its body as it is read (update_body.py), what is wrong with it, and how one is made.
 
 JSON: {"reach":[...],"unreach":[...],"attrs":{...}}, see attribute_json.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from .. import accel
 from . import attrs as table
 from . import validation
 from .attribute_json import attributes_from_json, format_attributes
-from .attrs import as_path as paths
-from .attrs.aggregator import Aggregator
-from .attrs.as_path import AS_TRANS, AsPath
-from .attrs.attribute import Attribute
-from .attrs.community import format_community
-from .attrs.ext_community import format_ext_community
-from .attrs.large_community import format_large_community
-from .attrs.mp_reach import MpReach
-from .context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, MAX_EXTENDED_MESSAGE, WireContext
+from .context import AS4, HEADER, WireContext
 from .errors import Reaction, TextError, WireError
-from .family import IPV4_UNICAST, Family
-from .prefix import Prefix, decode_prefixes, encode_prefixes, format_prefixes
-
-HEADER: Final = 19
-"""Octets of the message header, which a body has to share the longest message with."""
-
-PrefixLike = Prefix | str
-
-_looker: Any = accel.look.Looker(Prefix, [AS2, AS4, AS2_ADD_PATH, AS4_ADD_PATH]) if accel.AVAILABLE else None
-"""Gives the commonest answers about well-formed messages in a tenth of the time, and none about others."""
+from .family import IPV4_UNICAST
+from .prefix import Prefix, PrefixLike, encode_prefixes, format_prefixes
+from .update_body import UpdateBody, join
 
 
-class Update:
-    """The body of an UPDATE message, and how to read it.
+class Update(UpdateBody):
+    """The body of an UPDATE message. Octets are decoded when a property asks for them.
 
-    list_errors: what was wrong with the list of path attributes, found when `attrs` was first read.
+    list_errors: errors of the list of path attributes, found when `attrs` is read for the first time.
     """
 
-    __slots__ = ("_attrs", "_body", "_bounds", "_context", "list_errors")
-
-    def __init__(self, body: bytes, context: WireContext = AS4) -> None:
-        self._body = body
-        self._context = context
-        self._bounds: tuple[int, int] | None = None
-        self._attrs: dict[int, Attribute] | None = None
-        self.list_errors: list[WireError] = []
+    __slots__ = ()
 
     @classmethod
     def decode(cls, body: bytes, context: WireContext = AS4) -> Update:
         """An Update of these octets. Nothing is decoded yet."""
         return cls(body, context)
-
-    @property
-    def body(self) -> bytes:
-        """The octets."""
-        return self._body
-
-    @property
-    def context(self) -> WireContext:
-        """How the octets are read."""
-        return self._context
-
-    # What is in it
-
-    @property
-    def nlri(self) -> list[Prefix]:
-        """The prefixes of the NLRI field: IPv4 unicast. Raises WireError."""
-        return decode_prefixes(self._body, 1, IPV4_UNICAST in self._context.add_path, self.sections()[1])
-
-    @property
-    def withdrawn_routes(self) -> list[Prefix]:
-        """The prefixes of the Withdrawn Routes field: IPv4 unicast. Raises WireError."""
-        return decode_prefixes(self._body, 1, IPV4_UNICAST in self._context.add_path, 2, self.sections()[0])
-
-    @property
-    def reach(self) -> list[Prefix]:
-        """All announced prefixes: of the NLRI field, and of MP_REACH_NLRI. Raises WireError."""
-        prefixes: list[Prefix] | None = _looker and _looker.reach(self._body, self._context)
-        if prefixes is not None:
-            return prefixes
-        prefixes = self.nlri
-        mp_reach = self.attrs.get(table.MP_REACH)
-        return prefixes + mp_reach.value.prefixes if mp_reach else prefixes
-
-    @property
-    def withdrawn(self) -> list[Prefix]:
-        """All withdrawn prefixes: of the Withdrawn Routes field, and of MP_UNREACH_NLRI. Raises WireError."""
-        prefixes: list[Prefix] | None = _looker and _looker.withdrawn(self._body, self._context)
-        if prefixes is not None:
-            return prefixes
-        prefixes = self.withdrawn_routes
-        mp_unreach = self.attrs.get(table.MP_UNREACH)
-        return prefixes + mp_unreach.value.prefixes if mp_unreach else prefixes
-
-    @property
-    def attrs(self) -> Mapping[int, Attribute]:
-        """The path attributes by type code, in their order; the first one of those that come twice. Raises WireError
-        if the sections of the body can't be found.
-        """
-        if self._attrs is None:
-            start, end = self.sections()
-            found: dict[int, Attribute] = {}
-            try:
-                for flags, code, octets in split_attributes(self._body, start + 2, end):
-                    if code not in found:
-                        found[code] = Attribute(flags, code, octets, self._context)
-                    else:
-                        self.list_errors.append(validation.duplicate_attribute(code))
-            except WireError as error:
-                self.list_errors.append(error)
-            self._attrs = found
-        return self._attrs
-
-    def value(self, code: int) -> Any:
-        """The value of the attribute with this type code; None if it is absent or can't be decoded."""
-        attribute = self.attrs.get(code)
-        if attribute is None:
-            return None
-        try:
-            return attribute.value
-        except WireError:
-            return None
-
-    @property
-    def as4(self) -> bool:
-        """Whether AS numbers have 4 octets, not 2: as the context says, or as they can be read if it guesses."""
-        as4 = self._context.as4
-        if not self._context.guess_as:
-            return as4
-        path, aggregator = self.attrs.get(table.AS_PATH), self.attrs.get(table.AGGREGATOR)
-        if path is not None and path.octets:
-            return paths.guess_as4(path.octets, as4)
-        return len(aggregator.octets) == 8 if aggregator is not None else as4
-
-    @property
-    def as_path(self) -> AsPath | None:
-        """AS_PATH, with AS4_PATH merged into it where the session has AS numbers of two octets (RFC 6793 4.2.3)."""
-        path: AsPath | None = self.value(table.AS_PATH)
-        if path is None or table.AS4_PATH not in self.attrs or self.as4:
-            return path
-        aggregator: Aggregator | None = self.value(table.AGGREGATOR)
-        as4_path: AsPath | None = self.value(table.AS4_PATH)
-        if as4_path is None or paths.check(as4_path, self._context):  # malformed, so it is not there (RFC 7607)
-            return path
-        if aggregator and aggregator.asn != AS_TRANS and table.AS4_AGGREGATOR in self.attrs:
-            return path
-        return paths.merge_as4_path(path, as4_path)
-
-    @property
-    def origin_as(self) -> int | None:
-        """The origin AS: the last AS number of the AS path. None if the path is empty or ends in an AS_SET."""
-        origin: int | None = _looker.origin_as(self._body, self._context) if _looker else -1
-        if origin != -1:
-            return origin
-        path = self.as_path
-        return path.origin if path is not None else None
-
-    @property
-    def aggregator(self) -> Aggregator | None:
-        """AGGREGATOR, or AS4_AGGREGATOR if that replaces it (RFC 6793 section 4.2.3)."""
-        aggregator: Aggregator | None = self.value(table.AGGREGATOR)
-        if aggregator and aggregator.asn == AS_TRANS and not self.as4:
-            return self.value(table.AS4_AGGREGATOR) or aggregator
-        return aggregator
-
-    @property
-    def origin(self) -> str | None:
-        """IGP, EGP or INCOMPLETE."""
-        origin: int | None = self.value(table.ORIGIN)
-        names = ("IGP", "EGP", "INCOMPLETE")
-        return names[origin] if origin is not None and origin < len(names) else None
-
-    @property
-    def next_hop(self) -> str | None:
-        """The next hop of MP_REACH_NLRI, else the one of NEXT_HOP."""
-        mp_reach: MpReach | None = self.value(table.MP_REACH)
-        next_hop: str | None = (mp_reach.next_hop if mp_reach else None) or self.value(table.NEXT_HOP)
-        return next_hop
-
-    @property
-    def med(self) -> int | None:
-        """MULTI_EXIT_DISC."""
-        med: int | None = self.value(table.MED)
-        return med
-
-    @property
-    def local_pref(self) -> int | None:
-        local_pref: int | None = self.value(table.LOCAL_PREF)
-        return local_pref
-
-    @property
-    def otc(self) -> int | None:
-        """ONLY_TO_CUSTOMER."""
-        otc: int | None = self.value(table.OTC)
-        return otc
-
-    @property
-    def communities(self) -> list[str]:
-        """Each as `65000:1`."""
-        return [format_community(community) for community in self.value(table.COMMUNITY) or ()]
-
-    @property
-    def large_communities(self) -> list[str]:
-        """Each as `65000:1:2`."""
-        return [format_large_community(community) for community in self.value(table.LARGE_COMMUNITY) or ()]
-
-    @property
-    def ext_communities(self) -> list[str]:
-        """Each as the JSON text of its type and value."""
-        return [format_ext_community(community) for community in self.value(table.EXT_COMMUNITY) or ()]
-
-    @property
-    def family(self) -> Family:
-        """The family of MP_REACH_NLRI, else of MP_UNREACH_NLRI, else IPv4 unicast."""
-        for code in (table.MP_REACH, table.MP_UNREACH):
-            attribute = self.attrs.get(code)
-            if attribute is not None and len(attribute.octets) >= 3:
-                return Family(int.from_bytes(attribute.octets[:2], "big"), attribute.octets[2])
-        return IPV4_UNICAST
-
-    @property
-    def end_of_rib(self) -> Family | None:
-        """The family that this message is the End-of-RIB marker of (RFC 4724 section 2), or None."""
-        body = self._body
-        if len(body) == 4:
-            return IPV4_UNICAST if body == bytes(4) else None
-        if len(body) > 11 or self.sections()[1] != len(body) or body[:2] != b"\0\0":
-            return None
-        mp_unreach = self.attrs.get(table.MP_UNREACH)
-        return self.family if mp_unreach and len(self.attrs) == 1 and len(mp_unreach.octets) == 3 else None
-
-    @property
-    def is_eor(self) -> bool:
-        """Whether the message is an End-of-RIB marker (RFC 4724 section 2)."""
-        return self.end_of_rib is not None
 
     # What is wrong with it
 
@@ -359,7 +148,7 @@ class Update:
         """
         from .compose import replace
 
-        return replace(self, reach, withdrawn, attrs or {}, next_hop)
+        return Update(replace(self, reach, withdrawn, attrs or {}, next_hop), self._context)
 
     def withdraw(self, prefixes: Iterable[Prefix] | None = None) -> Update:
         """A copy that withdraws these prefixes instead of announcing them; None means all prefixes that it announces.
@@ -387,25 +176,6 @@ class Update:
         bare: dict[str | int, Any] = dict.fromkeys(self.attrs.keys() - kept)
         return self.replace(reach=left, withdrawn=withdrawn, attrs=bare)
 
-    def parts(self) -> tuple[bytes, bytes, bytes]:
-        """The octets of withdrawn routes, path attributes and NLRI. Raises WireError."""
-        start, end = self.sections()
-        return self._body[2:start], self._body[start + 2 : end], self._body[end:]
-
-    def sections(self) -> tuple[int, int]:
-        """Where Total Path Attribute Length and NLRI start. Raises WireError 3/1 (RFC 4271 section 6.3)."""
-        if self._bounds is None:
-            body = self._body
-            size = len(body)
-            start = 2 + int.from_bytes(body[:2], "big")
-            if start + 2 > size:
-                raise WireError("Withdrawn Routes Length is too large", offset=0)
-            end = start + 2 + int.from_bytes(body[start : start + 2], "big")
-            if end > size:
-                raise WireError("Total Path Attribute Length is too large", offset=start)
-            self._bounds = start, end
-        return self._bounds
-
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Update) and self._body == other._body and self._context == other._context
 
@@ -417,28 +187,3 @@ class Update:
             return f"<Update {self.format_json()}>"
         except WireError as error:
             return f"<Update of {len(self._body)} octets: {error}>"
-
-
-def split_attributes(octets: bytes, pos: int, end: int) -> Iterator[tuple[int, int, bytes]]:
-    """(flags, type code, value octets) of each path attribute. Raises WireError when one doesn't fit (RFC 7606 4)."""
-    while pos < end:
-        start = pos + (4 if octets[pos] & table.EXTENDED_LENGTH else 3)
-        if start > end:
-            raise validation.attribute_list_error(
-                "attribute header is cut short", octets[pos + 1] if pos + 1 < end else None, pos
-            )
-        stop = start + int.from_bytes(octets[pos + 2 : start], "big")
-        if stop > end:
-            text = f"attribute {table.TABLE[octets[pos + 1]].name} is cut short"
-            raise validation.attribute_list_error(text, octets[pos + 1], pos)
-        yield octets[pos], octets[pos + 1], octets[start:stop]
-        pos = stop
-
-
-def join(withdrawn: bytes, attributes: bytes, nlri: bytes) -> bytes:
-    """A body of its three parts. Raises TextError where they don't fit into the longest message (RFC 8654)."""
-    size = 4 + len(withdrawn) + len(attributes) + len(nlri)
-    if size > MAX_EXTENDED_MESSAGE - HEADER:
-        raise TextError(f"{size} octets are too many for one UPDATE")
-    lengths = [len(part).to_bytes(2, "big") for part in (withdrawn, attributes)]
-    return lengths[0] + withdrawn + lengths[1] + attributes + nlri

@@ -7,7 +7,7 @@ are the errors of the event PARSE and of the count `malformed=`. What one attrib
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from .. import accel
 from . import attrs as table
@@ -16,9 +16,7 @@ from .errors import Reaction, WireError
 from .family import IPV4_UNICAST
 from .flags import context_flags
 from .prefix import split_prefixes
-
-if TYPE_CHECKING:
-    from .update import Update
+from .update_body import UpdateBody
 
 _MULTIPROTOCOL: Final = (table.MP_REACH, table.MP_UNREACH)
 _INVALID_NEXT_HOP: Final = 8
@@ -27,7 +25,7 @@ MISSING_ATTRIBUTE: Final = 3
 """Subcode of an UPDATE error: a mandatory attribute is missing (RFC 4271 section 6.3)."""
 
 
-def validate(update: Update, peer: str | None = None) -> list[WireError]:
+def validate(update: UpdateBody, peer: str | None = None) -> list[WireError]:
     """All errors of an UPDATE in the order found, each with its reaction (RFC 7606); empty if it is well-formed.
 
     peer: None asks only what holds for every peer. "ebgp" adds what an external peer must not send: LOCAL_PREF and the
@@ -45,7 +43,7 @@ def validate(update: Update, peer: str | None = None) -> list[WireError]:
     return errors
 
 
-def malformed(update: Update) -> list[WireError]:
+def malformed(update: UpdateBody) -> list[WireError]:
     """What can't be decoded, or can't be meant, whoever sent it: `validate` without the attributes that are missing.
 
     Stages that read archives and sessions report these. An UPDATE without a mandatory attribute is whole, so it is left
@@ -57,14 +55,14 @@ def malformed(update: Update) -> list[WireError]:
     return [error for error in validate(update) if error.subcode != MISSING_ATTRIBUTE]
 
 
-def _attribute_errors(update: Update, end: int, peer: str | None) -> list[WireError]:
+def _attribute_errors(update: UpdateBody, end: int, peer: str | None) -> list[WireError]:
     """Errors of single attributes. end: where the NLRI field starts."""
     errors = [attribute.error(external=peer == "ebgp") for attribute in update.attrs.values()]
     has_nlri = end < len(update.body)
     return [error for error in errors if error is not None and (error.subcode != _INVALID_NEXT_HOP or has_nlri)]
 
 
-def _prefix_errors(update: Update, start: int, end: int) -> list[WireError]:
+def _prefix_errors(update: UpdateBody, start: int, end: int) -> list[WireError]:
     """Errors of Withdrawn Routes, which end at `start`, and of the NLRI field, which starts at `end`."""
     add_path = IPV4_UNICAST in update.context.add_path
     errors = []
@@ -76,7 +74,7 @@ def _prefix_errors(update: Update, start: int, end: int) -> list[WireError]:
     return errors
 
 
-def _mandatory(update: Update, end: int, peer: str | None) -> list[int]:
+def _mandatory(update: UpdateBody, end: int, peer: str | None) -> list[int]:
     """Type codes of the attributes that the UPDATE must have (RFC 4271 section 5, RFC 4760 section 3)."""
     if not announces(update, end):
         return []
@@ -90,7 +88,7 @@ def _mandatory(update: Update, end: int, peer: str | None) -> list[int]:
     return codes
 
 
-def announces(update: Update, end: int) -> bool:
+def announces(update: UpdateBody, end: int) -> bool:
     """Whether there are reachable NLRI, in their own field or in MP_REACH_NLRI."""
     mp_reach: MpReach | None = update.value(table.MP_REACH)
     return end < len(update.body) or (mp_reach is not None and mp_reach.nlri != b"")
@@ -104,21 +102,6 @@ def strongest(errors: Iterable[WireError]) -> Reaction | None:
 def _nothing_to_withdraw() -> WireError:
     """There is nothing to withdraw: an error may hide the very attribute that says what (RFC 7606 section 5.2)."""
     return WireError("an error in an attribute, and no reachable NLRI", subcode=1)
-
-
-def attribute_list_error(text: str, code: int | None, pos: int) -> WireError:
-    """RFC 7606 section 4; without all of MP_REACH_NLRI and MP_UNREACH_NLRI nobody knows what to withdraw (3(j)).
-
-    code: the attribute's type, None if that is not there. pos: where it starts.
-    """
-    reaction = Reaction.SESSION_RESET if code in _MULTIPROTOCOL else Reaction.TREAT_AS_WITHDRAW
-    return WireError(text, subcode=1, reaction=reaction, offset=pos)
-
-
-def duplicate_attribute(code: int) -> WireError:
-    """RFC 7606 section 3(g)."""
-    reaction = Reaction.SESSION_RESET if code in _MULTIPROTOCOL else Reaction.ATTRIBUTE_DISCARD
-    return WireError(f"{table.TABLE[code].name} comes twice", subcode=1, reaction=reaction)
 
 
 def _missing(code: int) -> WireError:
