@@ -29,7 +29,7 @@ help:
 	@echo "make bench-routes  tables of prefixes of a route server: CPU time and memory"
 	@echo "make fuzz     $(MUTANTS) mutants against a compiled part built with sanitizers"
 	@echo "make interop  beside real routers (BIRD, FRR, GoBGP, OpenBGPD, ExaBGP: fetched, not installed) and bgpdump"
-	@echo "make api      write docs/api.md from the docstrings"
+	@echo "make api      write docs/api.md from the docstrings, docs/routeserver-api.md from the operations"
 	@echo "make docs     run every example in README.md and docs/, build the site if zensical is there"
 	@echo "make wheel    build a wheel, install it into an empty environment, try it there"
 	@echo "make install  .venv with the bgpipe command       make clean  remove what make made"

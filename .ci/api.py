@@ -1,7 +1,8 @@
-"""Writes docs/api.md from the docstrings of what `bgpipe` and `bgpipe.stage` export.
+"""Writes docs/api.md from the docstrings of what `bgpipe` and `bgpipe.stage` export, and docs/routeserver-api.md from
+the operations of the HTTP API of `bgplite`.
 
-python .ci/api.py            writes it
-python .ci/api.py --check    exit code 1 if it is not what the docstrings say
+python .ci/api.py            writes them
+python .ci/api.py --check    exit code 1 if one of them is not what the source says
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 
-PAGE = Path(__file__).resolve().parent.parent / "docs/api.md"
+DOCS = Path(__file__).resolve().parent.parent / "docs"
 MODULES = {
     "bgpipe": "Archives, messages and filters. [The library](library.md) shows how to use them.",
     "bgpipe.stage": "For stages of your own. [Writing a stage](writing-a-stage.md) shows how to use them.",
@@ -114,15 +115,31 @@ def page() -> str:
     return re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
 
 
+HTTP_HEAD = """\
+# The API of bgplite
+
+What the HTTP API of [`bgplite`](routeserver.md) can be asked; `make api` writes this page. A running `bgplite` shows
+the same at `/api/docs`, and at `/api/openapi.json` for programs (OpenAPI 3.1). Bodies and answers are JSON; names of
+fields count in any case, and unknown ones are ignored. What is refused has a status 4xx or 5xx and `{"error": ...}`.
+"""
+
+
+def http_page() -> str:
+    from bgpipe.routeserver.api.openapi import document
+    from bgpipe.routeserver.api.reference import markdown
+
+    return f"{HTTP_HEAD}\n{markdown(document())}"
+
+
 def main() -> int:
-    text = page()
-    if "--check" in sys.argv[1:]:
-        if PAGE.read_text() != text:
-            print("docs/api.md is not what the docstrings say: run make api", file=sys.stderr)
-            return 1
-        return 0
-    PAGE.write_text(text)
-    return 0
+    status = 0
+    for name, text in (("api.md", page()), ("routeserver-api.md", http_page())):
+        if "--check" not in sys.argv[1:]:
+            (DOCS / name).write_text(text)
+        elif (DOCS / name).read_text() != text:
+            print(f"docs/{name} is not what the source says: run make api", file=sys.stderr)
+            status = 1
+    return status
 
 
 if __name__ == "__main__":

@@ -6,8 +6,11 @@ from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from .. import __version__
 from ..pipeline.metrics import Metrics
+from .api.answers import BadLine, HeldVersion, RouteCounts, ShownDifference, ShownList, ShownSession, ShownVersion
 from .api.records import iso
 from .lists import SAMPLES, Held, List
 from .sessions import PeerSession
@@ -17,86 +20,90 @@ if TYPE_CHECKING:
     from .server import RouteServer
 
 
-def show_list(found: List) -> dict[str, Any]:
-    """A list, how old it is, and what is wrong with it. Times are ISO 8601, in UTC."""
-    version = found.version
-    return {
-        "name": found.name,
-        "kind": found.settings.kind,
-        "description": found.settings.description,
-        "community": found.settings.community,
-        "prefixes": len(found.prefixes),
-        "ipv4": len(found.prefixes.ipv4),
-        "ipv6": len(found.prefixes.ipv6),
-        "version": version.number if version is not None else 0,
-        "changedAt": iso(found.changed_at or None),
-        "checkedAt": iso(found.checked_at or None),
-        "error": found.error,
-        "failures": found.failures,
-        "badLines": version.bad if version is not None else 0,
-        "badSamples": [{"line": line, "text": text} for line, text in version.samples] if version is not None else [],
-        "rolledBack": version.rolled_back if version is not None else 0,
-        "held": show_held(found.held) if found.held is not None else None,
-    }
+def show_list(found: List) -> ShownList:
+    """A list, how old it is, and what is wrong with it."""
+    version, held = found.version, found.held
+    return ShownList(
+        name=found.name,
+        kind=found.settings.kind,
+        description=found.settings.description,
+        community=found.settings.community,
+        prefixes=len(found.prefixes),
+        ipv4=len(found.prefixes.ipv4),
+        ipv6=len(found.prefixes.ipv6),
+        version=version.number if version is not None else 0,
+        changed_at=iso(found.changed_at or None),
+        checked_at=iso(found.checked_at or None),
+        error=found.error,
+        failures=found.failures,
+        bad_lines=version.bad if version is not None else 0,
+        bad_samples=[BadLine(line=line, text=text) for line, text in version.samples] if version is not None else [],
+        rolled_back=version.rolled_back if version is not None else 0,
+        held=show_held(held) if held is not None else None,
+    )
 
 
-def show_held(held: Held) -> dict[str, Any]:
+def show_held(held: Held) -> HeldVersion:
     """A version that waits for a word, and the first prefixes of what it would change."""
-    shown = {"version": held.version.number, "prefixes": len(held.prefixes), "why": held.why}
-    return shown | show_difference(held.difference, SAMPLES)
+    shown = show_difference(held.difference, SAMPLES)
+    return HeldVersion(
+        version=held.version.number, prefixes=len(held.prefixes), why=held.why, **msgspec.structs.asdict(shown)
+    )
 
 
-def show_difference(difference: Difference, most: int) -> dict[str, Any]:
+def show_difference(difference: Difference, most: int) -> ShownDifference:
     """How many prefixes come and go, and the first `most` of them."""
     more, fewer = difference
-    return {
-        "more": len(more),
-        "fewer": len(fewer),
-        "morePrefixes": list(islice(more, most)),
-        "fewerPrefixes": list(islice(fewer, most)),
-    }
+    return ShownDifference(
+        more=len(more),
+        fewer=len(fewer),
+        more_prefixes=list(islice(more, most)),
+        fewer_prefixes=list(islice(fewer, most)),
+    )
 
 
-def show_version(found: List, version: Version) -> dict[str, Any]:
-    """One version of a list. state: `current`, `held` or `old`."""
+def show_version(found: List, version: Version) -> ShownVersion:
+    """One version of a list."""
     held = found.held is not None and version is found.held.version
-    return {
-        "version": version.number,
-        "state": "current" if version is found.version else "held" if held else "old",
-        "fetchedAt": iso(version.fetched_at),
-        "prefixes": len(version),
-        "badLines": version.bad,
-        "rolledBack": version.rolled_back,
-    }
+    return ShownVersion(
+        version=version.number,
+        state="current" if version is found.version else "held" if held else "old",
+        fetched_at=iso(version.fetched_at) or "",
+        prefixes=len(version),
+        bad_lines=version.bad,
+        rolled_back=version.rolled_back,
+    )
 
 
-def show_session(session: PeerSession) -> dict[str, Any]:
+def show_session(session: PeerSession) -> ShownSession:
     """A session: its two OPENs, how much has passed, and what it has."""
     connection, announcer = session.connection_stage, session.announcer
     facts, shown = connection.facts, connection.status()
-    return {
-        "peerId": session.peer.id,
-        "ip": session.peer.ip,
-        "asn": session.peer.asn,
-        "state": str(announcer.session.state),
-        "since": iso(session.since or None),
-        "uptime": int(session.uptime),
-        "remote": shown.get("remote"),
-        "local": shown.get("local"),
-        "holdTime": facts.hold_time,
-        "families": [str(family) for family in facts.families],
-        "capabilities": facts.agreement.json if facts.agreement is not None else None,
-        "routerId": facts.peer_open.bgp_id if facts.peer_open is not None else None,
-        "routes": announcer.count,
-        "complete": announcer.whole,
-        "updatesSent": announcer.updates,
-        "received": shown["received"],
-        "sent": shown["sent"],
-        "bytesReceived": shown.get("received_bytes", 0),
-        "bytesSent": shown.get("sent_bytes", 0),
-        "bytesWaiting": shown.get("queue_bytes", 0),
-        "why": why_nothing(session),
-    }
+    return ShownSession(
+        peer_id=session.peer.id,
+        ip=session.peer.ip,
+        asn=session.peer.asn,
+        state=str(announcer.session.state),
+        since=iso(session.since or None),
+        uptime=int(session.uptime),
+        remote=shown.get("remote"),
+        local=shown.get("local"),
+        hold_time=facts.hold_time,
+        families=[str(family) for family in facts.families],
+        capabilities=facts.agreement.json if facts.agreement is not None else None,
+        router_id=facts.peer_open.bgp_id if facts.peer_open is not None else None,
+        sent_open=facts.sent_open.to_json() if facts.sent_open is not None else None,
+        received_open=facts.peer_open.to_json() if facts.peer_open is not None else None,
+        routes=announcer.count,
+        complete=announcer.whole,
+        updates_sent=announcer.updates,
+        received=shown["received"],
+        sent=shown["sent"],
+        bytes_received=shown.get("received_bytes", 0),
+        bytes_sent=shown.get("sent_bytes", 0),
+        bytes_waiting=shown.get("queue_bytes", 0),
+        why=why_nothing(session),
+    )
 
 
 def why_nothing(session: PeerSession) -> str:
@@ -106,12 +113,12 @@ def why_nothing(session: PeerSession) -> str:
     return session.announcer.why if not session.announcer.count else ""
 
 
-def count_routes(server: RouteServer) -> dict[str, Any]:
+def count_routes(server: RouteServer) -> RouteCounts:
     """All prefixes of lists, and those of each community; without one they count as `default`."""
     counts: Counter[str] = Counter()
     for found in server.lists.lists.values():
         counts[found.settings.community or "default"] += len(found.prefixes)
-    return {"total": counts.total(), "byCommunity": dict(counts)}
+    return RouteCounts(total=counts.total(), by_community=dict(counts))
 
 
 def health(server: RouteServer) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from ..management import Management, Refused
 from ..server import RouteServer
-from .records import decode
+from .records import decode, decode_query
 
 T = TypeVar("T", bound=Struct)
 BODY_TIMEOUT: Final = 30.0
@@ -22,7 +22,7 @@ BODY_TIMEOUT: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request: who asks, what for. body: JSON, which `read` turns into a record."""
+    """A request: who asks, what for."""
 
     server: RouteServer
     request: web.Request
@@ -35,15 +35,23 @@ class Call:
     def management(self) -> Management:
         return Management(self.server)
 
+    def place(self, name: str) -> str:
+        """What stands in the path in the place of `{name}`."""
+        return self.request.match_info[name]
+
     @property
     def id(self) -> str:
-        return self.request.match_info["id"]
+        return self.place("id")
 
-    def query(self, name: str) -> str | None:
-        return self.request.query.get(name)
+    def query(self, kind: type[T]) -> T:
+        """Raises Refused."""
+        try:
+            return decode_query(self.request.query, kind)
+        except ValueError as error:
+            raise Refused(str(error)) from None
 
     async def read(self, kind: type[T]) -> T:
-        """Raises Refused."""
+        """The body. Raises Refused."""
         if (media := self.request.content_type) != "application/json" and not media.endswith("+json"):
             raise Refused("Content-Type must be application/json", 415)
         try:

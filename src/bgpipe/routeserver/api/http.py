@@ -20,7 +20,9 @@ from ..config import Config, RateLimit
 from ..management import Refused
 from ..server import RouteServer
 from .call import Call, as_answer, failure
+from .openapi import document
 from .operations import OPERATIONS, Operation
+from .reference import html
 
 MAX_CLIENTS: Final = 4096
 """Addresses whose requests are counted at the same time."""
@@ -60,6 +62,8 @@ class Api:
             answers[f"{operation.method} {operation.path}"] = partial(self._answer, operation)
         answers |= {
             "OPTIONS /api/{path:.*}": self._options,
+            "/api/openapi.json": self._openapi,
+            "/api/docs": self._docs,
             "/hc": self._health,
             "/livez": self._live,
             "/readyz": self._ready,
@@ -107,11 +111,20 @@ class Api:
             return failure(503, "Too many requests at the same time")
         self._busy += 1
         try:
-            return as_answer(await operation.run(Call(self.server, request, client, self._max_body)))
+            return as_answer(await self._run(operation, Call(self.server, request, client, self._max_body)))
         except Refused as error:
             return failure(error.status, str(error))
         finally:
             self._busy -= 1
+
+    async def _run(self, operation: Operation, call: Call) -> object:
+        """Raises Refused."""
+        said: dict[str, object] = {}
+        if operation.query is not None:
+            said["query"] = call.query(operation.query)
+        if operation.body is not None:
+            said["body"] = await call.read(operation.body)
+        return await operation.run(call, **said)
 
     def _client(self, request: web.Request) -> str:
         """The address of who asks: the last one that no trusted proxy vouches for."""
@@ -142,6 +155,12 @@ class Api:
             response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
             response.headers["Access-Control-Allow-Headers"] = "Content-Type, Authorization"
         return response
+
+    async def _openapi(self, request: web.Request) -> web.StreamResponse:
+        return as_answer(document())
+
+    async def _docs(self, request: web.Request) -> web.StreamResponse:
+        return web.Response(text=html(document()), content_type="text/html")
 
     async def _health(self, request: web.Request) -> web.StreamResponse:
         return as_answer(status.health(self.server))

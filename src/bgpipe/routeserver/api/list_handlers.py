@@ -1,43 +1,40 @@
-"""Lists of prefixes over the API.
-
-Each function returns what is shown as JSON, or a whole answer; it raises Refused.
-"""
+"""Lists of prefixes over the API. Each function raises Refused."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from .. import status
+from .answers import ListName, Refreshing, ShownList
 from .call import Call
 
+_TYPES: Final = {"asn": "asn", "country": "country"}
 
-async def lists(call: Call) -> object:
+
+async def list_names(call: Call) -> list[ListName]:
     return [
-        {
-            "id": number,
-            "Name": each.name,
-            "Description": each.settings.description,
-            "Country": each.settings.country or None,
-            "Community": each.settings.community,
-            "prefixCount": len(each.prefixes),
-            "type": _TYPES.get(each.settings.kind, "list"),
-        }
+        ListName(
+            id=number,
+            name=each.name,
+            description=each.settings.description,
+            country=each.settings.country or None,
+            community=each.settings.community,
+            prefix_count=len(each.prefixes),
+            type=_TYPES.get(each.settings.kind, "list"),
+        )
         for number, each in enumerate(call.server.lists.public)
     ]
 
 
-async def all_sources(call: Call) -> object:
+async def lists(call: Call) -> list[ShownList]:
     return [status.show_list(each) for each in call.server.lists.lists.values()]
 
 
-async def accept(call: Call) -> object:
-    call.management.accept(call.request.match_info["name"])
-    return status.show_list(call.server.lists[call.request.match_info["name"]])
+async def accept_list(call: Call) -> ShownList:
+    call.management.accept(call.place("name"))
+    return status.show_list(call.server.lists[call.place("name")])
 
 
-async def refresh_source(call: Call) -> object:
-    call.management.refresh_list(call.request.match_info["name"])
-    return {"name": call.request.match_info["name"], "refreshing": True}
-
-
-_TYPES: Final = {"asn": "asn", "country": "country"}
+async def refresh_list(call: Call) -> Refreshing:
+    call.management.refresh_list(call.place("name"))
+    return Refreshing(name=call.place("name"))

@@ -1,57 +1,109 @@
-"""All that may be asked of the API: one row for each method and path."""
+"""All that may be asked of the API: one row for each method and path.
+
+Checks, OpenAPI, the pages of documentation and tests are made from these rows. What a body, a query and an answer look
+like is said by the types of the function that answers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
+from functools import cached_property
+from types import UnionType
+from typing import Any, Final, Literal, get_args, get_type_hints
+
+from aiohttp import web
+from msgspec import Struct
 
 from . import list_handlers as lists
 from . import peer_handlers as peers
 from . import status_handlers as status
-from .call import Call
+
+Role = Literal["anyone", "reader", "operator", "admin"]
+"""The least role that may ask for something; each may also do what those before it may."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Operation:
-    """method, path: as HTTP has them, with aiohttp's placeholders. run: what it does. summary: for people."""
+    """One thing that may be asked for.
+
+    method, path: as HTTP has them, with aiohttp's placeholders. run: the function that answers, with a Call, and a body
+    or a query if it wants one. summary: for people. role: who may ask. own: a peer may too, for what is its own. media:
+    the forms of an answer.
+    """
 
     method: str
     path: str
-    run: Callable[[Call], Awaitable[object]]
+    run: Callable[..., Awaitable[object]]
     summary: str
-    changes: bool = False
+    role: Role = "reader"
+    own: bool = False
+    media: tuple[str, ...] = ("application/json",)
+
+    @property
+    def changes(self) -> bool:
+        return self.method != "GET"
+
+    @property
+    def name(self) -> str:
+        return self.run.__name__
+
+    @property
+    def group(self) -> str:
+        """What it is about."""
+        return (self.run.__module__ or "").rpartition(".")[2].removesuffix("_handlers")
+
+    @cached_property
+    def _types(self) -> dict[str, Any]:
+        return get_type_hints(self.run)
+
+    @property
+    def body(self) -> type[Struct] | None:
+        return self._types.get("body")
+
+    @property
+    def query(self) -> type[Struct] | None:
+        return self._types.get("query")
+
+    @property
+    def answer(self) -> Any:
+        """The type of an answer in JSON, None if it has none."""
+        found = self._types["return"]
+        kinds = get_args(found) if isinstance(found, UnionType) else (found,)
+        return next((each for each in kinds if each is not web.StreamResponse), None)
 
 
 _PEER: Final = "/api/peers/{id}"
 _AT: Final = "/api/peer/{ip}"
+_PLAIN: Final = ("text/plain",)
+_TEXT: Final = ("text/plain", "application/json")
 OPERATIONS: Final = (
-    Operation("GET", "/api/server", status.about, "What to put into a router to have a session with us"),
-    Operation("GET", "/api/my-ip", status.my_ip, "The address from which you ask"),
-    Operation("GET", "/api/me", peers.me, "The peers at the address from which you ask"),
-    Operation("GET", "/api/peers", peers.peers, "All peers"),
-    Operation("POST", "/api/peers", peers.add_peer, "Add a peer, or replace its subscription", True),
-    Operation("GET", _PEER, peers.peer, "One peer"),
-    Operation("PUT", _PEER, peers.change_peer, "Change a peer", True),
-    Operation("DELETE", _PEER, peers.delete_peer, "End the session of a peer and forget it", True),
-    Operation("POST", f"{_PEER}/approve", peers.approve, "Let a pending peer have routes", True),
-    Operation("GET", f"{_PEER}/prefixes", peers.prefixes, "The prefixes announced to a peer, as text or JSON"),
-    Operation("GET", f"{_PEER}/setup/{{kind}}", peers.setup, "What to put into a router of a kind, to be pasted"),
-    Operation("GET", f"{_PEER}/why", peers.why, "Why a peer is announced an address or a prefix, or why not"),
-    Operation("GET", f"{_PEER}/sources", peers.sources, "The lists at URLs that a peer has for itself"),
-    Operation("POST", f"{_PEER}/sources", peers.add_source, "Add such a list, which is paused", True),
-    Operation("PATCH", f"{_PEER}/sources/{{source}}", peers.change_source, "Pause it, or let it count", True),
-    Operation("DELETE", f"{_PEER}/sources/{{source}}", peers.delete_source, "Remove it", True),
-    Operation("GET", f"{_AT}/communities", peers.communities, "The communities that a peer wants"),
-    Operation("PUT", f"{_AT}/communities", peers.set_communities, "Announce only routes with one of them", True),
-    Operation("DELETE", f"{_AT}/communities", peers.clear_communities, "Announce all routes", True),
-    Operation("PUT", f"{_AT}/description", peers.set_description, "Describe a peer", True),
-    Operation("GET", "/api/asn-lists", lists.lists, "The lists to which a peer can subscribe"),
-    Operation("GET", "/api/sources", lists.all_sources, "The lists, how old they are and what is wrong with them"),
-    Operation("POST", "/api/sources/{name}/accept", lists.accept, "Let the held version of a list count", True),
-    Operation("POST", "/api/sources/{name}/refresh", lists.refresh_source, "Fetch a list now", True),
-    Operation("GET", "/api/community-scheme", status.community_scheme, "The communities of custom prefixes"),
-    Operation("GET", "/api/sessions", status.sessions, "The sessions"),
+    Operation("GET", "/api/server", status.about, "What to put into a router to have a session with us", "anyone"),
+    Operation("GET", "/api/my-ip", status.my_ip, "The address from which you ask", "anyone"),
+    Operation("GET", "/api/me", peers.me, "The peers at the address from which you ask", own=True),
+    Operation("GET", "/api/peers", peers.peers, "All peers", own=True),
+    Operation("POST", "/api/peers", peers.add_peer, "Add a peer, or replace its subscription", "operator", own=True),
+    Operation("GET", _PEER, peers.peer, "One peer", own=True),
+    Operation("PUT", _PEER, peers.change_peer, "Change a peer", "operator", own=True),
+    Operation("DELETE", _PEER, peers.delete_peer, "End the session of a peer and forget it", "operator", own=True),
+    Operation("POST", f"{_PEER}/approve", peers.approve_peer, "Let a pending peer have routes", "operator"),
+    Operation("GET", f"{_PEER}/prefixes", peers.prefixes, "What a peer is announced", own=True, media=_TEXT),
+    Operation("GET", f"{_PEER}/setup/{{kind}}", peers.setup, "What to put into its router", own=True, media=_PLAIN),
+    Operation("GET", f"{_PEER}/why", peers.why, "Why a peer has a route for an address, or why not", own=True),
+    Operation("GET", f"{_PEER}/sources", peers.sources, "The lists at URLs that a peer has for itself", own=True),
+    Operation("POST", f"{_PEER}/sources", peers.add_source, "Add such a list, which is paused", "operator", own=True),
+    Operation("PATCH", f"{_PEER}/sources/{{source}}", peers.change_source, "Pause it or not", "operator", own=True),
+    Operation("DELETE", f"{_PEER}/sources/{{source}}", peers.delete_source, "Remove it", "operator", own=True),
+    Operation("GET", f"{_AT}/communities", peers.communities, "The communities that a peer wants", own=True),
+    Operation("PUT", f"{_AT}/communities", peers.set_communities, "Announce only these", "operator", own=True),
+    Operation("DELETE", f"{_AT}/communities", peers.clear_communities, "Announce all routes", "operator", own=True),
+    Operation("PUT", f"{_AT}/description", peers.set_description, "Describe a peer", "operator", own=True),
+    Operation("GET", "/api/asn-lists", lists.list_names, "The lists to which a peer can subscribe", own=True),
+    Operation("GET", "/api/sources", lists.lists, "The lists, how old they are and what is wrong with them"),
+    Operation("POST", "/api/sources/{name}/accept", lists.accept_list, "Let its held version count", "operator"),
+    Operation("POST", "/api/sources/{name}/refresh", lists.refresh_list, "Ask its source now", "operator"),
+    Operation("GET", "/api/community-scheme", status.community_scheme, "The communities of custom prefixes", "anyone"),
+    Operation("GET", "/api/sessions", status.sessions, "The sessions", own=True),
     Operation("GET", "/api/routes", status.routes, "How many routes there are, by community"),
     Operation("GET", "/api/routes/count", status.routes_count, "How many routes there are"),
 )

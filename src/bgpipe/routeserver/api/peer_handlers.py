@@ -1,86 +1,112 @@
 """Peers over the API: who they are, what they have subscribed to, what they are announced.
 
-Each function returns what is shown as JSON, or a whole answer; it raises Refused.
+Each function raises Refused.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from aiohttp import web
+from msgspec import Struct
 
+from ..config import AsNumber
 from ..management import Refused
 from ..values import check_address, check_next_hop, check_next_hop_ipv6
+from .answers import Deleted, PeerCommunities, SourceState, Why, WhyStep
 from .call import Call
 from .records import (
+    AtAddress,
     Communities,
     Description,
     NewPeer,
     NewSource,
     PeerChange,
+    ShownPeer,
+    ShownSource,
     SourceChange,
     show_peer,
     show_source,
 )
 
 
-async def me(call: Call) -> object:
-    asn = call.query("asn")
-    if asn is not None and not (asn.isascii() and asn.isdecimal() and int(asn) <= 0xFFFFFFFF):
-        raise Refused("Invalid ASN")
-    peers = [each for each in call.server.peers.at(call.client) if asn is None or each.asn == int(asn)]
-    return {
-        "ip": call.client,
-        "peers": [show_peer(each, advertised=call.server.advertised(each)) for each in peers],
-    }
+class MeQuery(Struct):
+    """asn: only the peer with this AS number."""
+
+    asn: AsNumber | None = None
 
 
-async def peers(call: Call) -> object:
+class PrefixQuery(Struct):
+    """format: txt, a prefix in each line, or json."""
+
+    format: Literal["txt", "json"] = "txt"
+
+
+class SetupQuery(Struct):
+    """gateway: next hop of IPv4 routes in the router. gateway6: of IPv6 routes. server: our address, as the router
+    sees it."""
+
+    gateway: str = ""
+    gateway6: str = ""
+    server: str = ""
+
+
+class WhyQuery(Struct):
+    """target: an address or a prefix."""
+
+    target: str
+
+
+async def me(call: Call, query: MeQuery) -> AtAddress:
+    peers = [each for each in call.server.peers.at(call.client) if query.asn in (None, each.asn)]
+    shown = [show_peer(each, advertised=call.server.advertised(each)) for each in peers]
+    return AtAddress(ip=call.client, peers=shown)
+
+
+async def peers(call: Call) -> list[ShownPeer]:
     return [show_peer(each, advertised=call.server.advertised(each)) for each in call.server.peers]
 
 
-async def add_peer(call: Call) -> object:
-    wanted = await call.read(NewPeer)
-    return show_peer(await call.management.add_peer(wanted.ip, wanted.asn, _fields(wanted)))
+async def add_peer(call: Call, body: NewPeer) -> ShownPeer:
+    return show_peer(await call.management.add_peer(body.ip, body.asn, _fields(body)))
 
 
-async def peer(call: Call) -> object:
+async def peer(call: Call) -> ShownPeer:
     return show_peer(call.management.peer(call.id), sources=True)
 
 
-async def change_peer(call: Call) -> object:
-    wanted = await call.read(PeerChange)
-    return show_peer(await call.management.change_peer(call.id, _fields(wanted)), sources=True)
+async def change_peer(call: Call, body: PeerChange) -> ShownPeer:
+    return show_peer(await call.management.change_peer(call.id, _fields(body)), sources=True)
 
 
-async def delete_peer(call: Call) -> object:
+async def delete_peer(call: Call) -> Deleted:
     await call.management.delete_peer(call.id)
-    return {"id": call.id, "deleted": True}
+    return Deleted(id=call.id)
 
 
-async def approve(call: Call) -> object:
+async def approve_peer(call: Call) -> ShownPeer:
     return show_peer(await call.management.approve(call.id))
 
 
-async def prefixes(call: Call) -> object:
+async def prefixes(call: Call, query: PrefixQuery) -> list[str] | web.StreamResponse:
     """What the peer has, or would have if it were here now."""
     prefixes = call.server.prefixes(call.management.peer(call.id))
-    if call.query("format") == "json":
+    if query.format == "json":
         return prefixes
     return web.Response(text="".join(f"{each}\n" for each in prefixes))
 
 
-async def setup(call: Call) -> object:
+async def setup(call: Call, query: SetupQuery) -> web.StreamResponse:
     """What to put into the peer's router."""
     gateways = {}
-    for family, name, check in (("ipv4", "gateway", check_next_hop), ("ipv6", "gateway6", check_next_hop_ipv6)):
-        if text := call.query(name):
-            gateways[family] = _checked(name, check, text)
-    server = _checked("server", check_address, text) if (text := call.query("server")) else ""
-    peer = call.management.peer(call.id)
-    lines = call.management.setup(peer, call.request.match_info["kind"], server, gateways)
+    if query.gateway:
+        gateways["ipv4"] = _checked("gateway", check_next_hop, query.gateway)
+    if query.gateway6:
+        gateways["ipv6"] = _checked("gateway6", check_next_hop_ipv6, query.gateway6)
+    server = _checked("server", check_address, query.server) if query.server else ""
+    lines = call.management.setup(call.management.peer(call.id), call.place("kind"), server, gateways)
     return web.Response(text="".join(f"{line}\n" for line in lines))
 
 
@@ -91,68 +117,64 @@ def _checked(name: str, check: Callable[[str], str], text: str) -> str:
         raise Refused(f"{name}: {error}") from None
 
 
-async def why(call: Call) -> object:
+async def why(call: Call, query: WhyQuery) -> Why:
     """Which list gives the peer an address or a prefix, or why it has none."""
-    found = call.management.why(call.management.peer(call.id), call.query("target") or "")
-    return {
-        "target": str(found.target),
-        "route": str(found.route) if found.route is not None else None,
-        "byDefault": found.by_default,
-        "steps": [
-            {
-                "source": step.source,
-                "prefix": str(step.prefix),
-                "outcome": str(step.outcome),
-                "by": str(step.by) if step.by is not None else None,
-            }
+    found = call.management.why(call.management.peer(call.id), query.target)
+    return Why(
+        target=str(found.target),
+        route=str(found.route) if found.route is not None else None,
+        by_default=found.by_default,
+        steps=[
+            WhyStep(
+                source=step.source,
+                prefix=str(step.prefix),
+                outcome=str(step.outcome),
+                by=str(step.by) if step.by is not None else None,
+            )
             for step in found.steps
         ],
-    }
+    )
 
 
-async def sources(call: Call) -> object:
+async def sources(call: Call) -> list[ShownSource]:
     return list(map(show_source, call.management.peer(call.id).sources))
 
 
-async def add_source(call: Call) -> object:
-    wanted = await call.read(NewSource)
-    return show_source(await call.management.add_source(call.id, wanted.name, wanted.url, wanted.community))
+async def add_source(call: Call, body: NewSource) -> ShownSource:
+    return show_source(await call.management.add_source(call.id, body.name, body.url, body.community))
 
 
-async def change_source(call: Call) -> object:
-    wanted = await call.read(SourceChange)
-    source = await call.management.change_source(call.id, call.request.match_info["source"], wanted.active)
-    return {"id": source.id, "active": source.active}
+async def change_source(call: Call, body: SourceChange) -> SourceState:
+    source = await call.management.change_source(call.id, call.place("source"), body.active)
+    return SourceState(id=source.id, active=source.active)
 
 
-async def delete_source(call: Call) -> object:
-    source = call.request.match_info["source"]
-    await call.management.delete_source(call.id, source)
-    return {"id": source, "deleted": True}
+async def delete_source(call: Call) -> Deleted:
+    await call.management.delete_source(call.id, call.place("source"))
+    return Deleted(id=call.place("source"))
 
 
-async def communities(call: Call) -> object:
-    peers = call.management.peers_at(call.request.match_info["ip"])
-    return {"ip": peers[0].ip, "communities": sorted({each for peer in peers for each in peer.communities})}
+async def communities(call: Call) -> PeerCommunities:
+    peers = call.management.peers_at(call.place("ip"))
+    found = sorted({each for peer in peers for each in peer.communities})
+    return PeerCommunities(ip=peers[0].ip, communities=found)
 
 
-async def set_communities(call: Call) -> object:
-    wanted = await call.read(Communities)
-    return await _change_all(call, communities=tuple(wanted.communities))
+async def set_communities(call: Call, body: Communities) -> list[ShownPeer]:
+    return await _change_all(call, communities=tuple(body.communities))
 
 
-async def clear_communities(call: Call) -> object:
+async def clear_communities(call: Call) -> list[ShownPeer]:
     return await _change_all(call, communities=())
 
 
-async def set_description(call: Call) -> object:
-    wanted = await call.read(Description)
-    return await _change_all(call, description=wanted.description)
+async def set_description(call: Call, body: Description) -> list[ShownPeer]:
+    return await _change_all(call, description=body.description)
 
 
-async def _change_all(call: Call, **fields: Any) -> object:
+async def _change_all(call: Call, **fields: Any) -> list[ShownPeer]:
     """Changes all peers at the address of the path."""
-    peers = call.management.peers_at(call.request.match_info["ip"])
+    peers = call.management.peers_at(call.place("ip"))
     return [show_peer(await call.management.change_peer(peer.id, fields)) for peer in peers]
 
 

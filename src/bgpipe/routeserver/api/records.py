@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -97,6 +98,13 @@ class ShownPeer(Struct, rename="camel", kw_only=True):
     advertised_prefix_count: int | UnsetType = UNSET
 
 
+class AtAddress(Struct, kw_only=True):
+    """The peers at the address of who asks."""
+
+    ip: str
+    peers: list[ShownPeer]
+
+
 def show_peer(peer: Peer, *, sources: bool = False, advertised: int | None = None) -> ShownPeer:
     """advertised: routes that it has, to be shown too."""
     return ShownPeer(
@@ -142,9 +150,18 @@ def decode(body: bytes, kind: type[T]) -> T:
         raise ValueError("the body is no JSON") from None
     if not isinstance(value, dict):
         raise ValueError("an object is expected")
+    return _record(value, kind, strict=True)
+
+
+def decode_query(query: Mapping[str, str], kind: type[T]) -> T:
+    """The parameters of a query: names count in any case, unknown ones are ignored. Raises ValueError."""
+    return _record(query, kind, strict=False)
+
+
+def _record(value: Mapping[str, Any], kind: type[T], *, strict: bool) -> T:
     names = {each.encode_name.lower(): each.encode_name for each in msgspec.structs.fields(kind)}
     known: dict[str, Any] = {names[key.lower()]: each for key, each in value.items() if key.lower() in names}
     try:
-        return msgspec.convert(known, kind)
+        return msgspec.convert(known, kind, strict=strict)
     except msgspec.ValidationError as error:
         raise ValueError(str(error).replace("`$.", "`").replace(" - at `$`", "")) from None

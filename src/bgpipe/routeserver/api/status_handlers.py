@@ -1,51 +1,49 @@
 """The route server itself over the API: what it is, its sessions, how many routes there are.
 
-Each function returns what is shown as JSON, or a whole answer; it raises Refused.
+Each function raises Refused.
 """
 
 from __future__ import annotations
 
 from .. import snippets, status
+from .answers import About, Address, CommunityScheme, RouteCount, RouteCounts, Sessions
 from .call import Call
 
 
-async def about(call: Call) -> object:
+async def about(call: Call) -> About:
     bgp = call.server.config.bgp
-    shown = {
-        "asn": bgp.asn,
-        "routerId": bgp.router_id,
-        "bgpPort": bgp.port,
-        "apiPort": call.server.config.api_port,
-        "holdTime": bgp.hold_time,
-        "keepalive": snippets.keep_alive(bgp),
-    }
-    return shown | snippets.all_of(bgp)
+    return About(
+        asn=bgp.asn,
+        router_id=bgp.router_id,
+        bgp_port=bgp.port,
+        api_port=call.server.config.api_port,
+        hold_time=bgp.hold_time,
+        keepalive=snippets.keep_alive(bgp),
+        **snippets.all_of(bgp),
+    )
 
 
-async def my_ip(call: Call) -> object:
-    return {"ip": call.client}
+async def my_ip(call: Call) -> Address:
+    return Address(ip=call.client)
 
 
-async def community_scheme(call: Call) -> object:
+async def community_scheme(call: Call) -> CommunityScheme:
     config = call.server.config
-    return {
-        "asn": config.bgp.asn,
-        "customPrefixes": call.server.tables.custom_community,
-        "customAsns": config.custom_asn_community or f"{config.bgp.asn}:200",
-    }
+    return CommunityScheme(
+        asn=config.bgp.asn,
+        custom_prefixes=call.server.tables.custom_community,
+        custom_asns=config.custom_asn_community or (f"{config.bgp.asn}:200" if config.bgp.asn <= 0xFFFF else ""),
+    )
 
 
-async def sessions(call: Call) -> object:
+async def sessions(call: Call) -> Sessions:
     sessions = call.server.sessions.sessions.values()
-    return {
-        "active": sum(each.up for each in sessions),
-        "sessions": [status.show_session(each) for each in sessions],
-    }
+    return Sessions(active=sum(each.up for each in sessions), sessions=list(map(status.show_session, sessions)))
 
 
-async def routes(call: Call) -> object:
+async def routes(call: Call) -> RouteCounts:
     return status.count_routes(call.server)
 
 
-async def routes_count(call: Call) -> object:
-    return {"total": status.count_routes(call.server)["total"]}
+async def routes_count(call: Call) -> RouteCount:
+    return RouteCount(total=status.count_routes(call.server).total)

@@ -1,0 +1,216 @@
+"""What the API answers of lists, sessions and the server itself; records.py has peers. Times are ISO 8601, in UTC."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+_CAPITALS: Final = {
+    "name": "Name",
+    "description": "Description",
+    "country": "Country",
+    "community": "Community",
+    "prefix_count": "prefixCount",
+}
+"""How BGPLite spells the fields of a list."""
+
+
+class Failed(Struct, kw_only=True):
+    """Every answer whose status is neither 2xx nor 304."""
+
+    error: str
+
+
+class About(Struct, rename="camel", kw_only=True):
+    """The server, and lines to put into a router: Cisco IOS (setup), BIRD 2 and RouterOS 7, for IPv4 and for IPv6."""
+
+    asn: int
+    router_id: str
+    bgp_port: int
+    api_port: int
+    hold_time: int
+    keepalive: int
+    setup: list[str]
+    bird: list[str]
+    mikrotik: list[str]
+    setup6: list[str]
+    bird6: list[str]
+    mikrotik6: list[str]
+
+
+class Address(Struct, kw_only=True):
+    """The address of who asks, behind trusted proxies."""
+
+    ip: str
+
+
+class CommunityScheme(Struct, rename="camel", kw_only=True):
+    """The communities of custom prefixes and of custom AS numbers; "" where our AS number has no room for one."""
+
+    asn: int
+    custom_prefixes: str
+    custom_asns: str
+
+
+class RouteCounts(Struct, rename="camel", kw_only=True):
+    """Prefixes of all lists, and those of each community; without one they count as `default`."""
+
+    total: int
+    by_community: dict[str, int]
+
+
+class RouteCount(Struct, kw_only=True):
+    """Prefixes of all lists."""
+
+    total: int
+
+
+class ListName(Struct, rename=_CAPITALS, kw_only=True):
+    """A list to which peers can subscribe. type: asn, country or list."""
+
+    id: int
+    name: str
+    description: str
+    country: str | None
+    community: str | None
+    prefix_count: int
+    type: str
+
+
+class BadLine(Struct, kw_only=True):
+    """A line of a list that can't be read; line: its number, from 1."""
+
+    line: int
+    text: str
+
+
+class ShownDifference(Struct, rename="camel", kw_only=True):
+    """How many prefixes come and go, and the first of them."""
+
+    more: int
+    fewer: int
+    more_prefixes: list[str]
+    fewer_prefixes: list[str]
+
+
+class HeldVersion(ShownDifference, rename="camel", kw_only=True):
+    """A version of a list that waits until somebody accepts it, and what it would change."""
+
+    version: int
+    prefixes: int
+    why: str
+
+
+class ShownVersion(Struct, rename="camel", kw_only=True):
+    """A version of a list. rolledBack: the number of the version of which it is a copy, 0 if its source gave it."""
+
+    version: int
+    state: Literal["current", "held", "old"]
+    fetched_at: str
+    prefixes: int
+    bad_lines: int
+    rolled_back: int
+
+
+class ShownList(Struct, rename="camel", kw_only=True):
+    """A list, how old it is, and what is wrong with it. version: 0 if it was never read. error: "" if there is none."""
+
+    name: str
+    kind: str
+    description: str
+    community: str | None
+    prefixes: int
+    ipv4: int
+    ipv6: int
+    version: int
+    changed_at: str | None
+    checked_at: str | None
+    error: str
+    failures: int
+    bad_lines: int
+    bad_samples: list[BadLine]
+    rolled_back: int
+    held: HeldVersion | None
+
+
+class Refreshing(Struct, kw_only=True):
+    """The source of a list is being asked."""
+
+    name: str
+    refreshing: bool = True
+
+
+class ShownSession(Struct, rename="camel", kw_only=True):
+    """A session: how long it is up (uptime: seconds), its two OPENs, what has passed, and what it has. why: why it has
+    no routes, "" if it has some."""
+
+    peer_id: str
+    ip: str
+    asn: int
+    state: str
+    since: str | None
+    uptime: int
+    remote: str | None
+    local: str | None
+    hold_time: int
+    families: list[str]
+    capabilities: Any
+    router_id: str | None
+    sent_open: Any
+    received_open: Any
+    routes: int
+    complete: bool
+    updates_sent: int
+    received: dict[str, int]
+    sent: dict[str, int]
+    bytes_received: int
+    bytes_sent: int
+    bytes_waiting: int
+    why: str
+
+
+class Sessions(Struct, kw_only=True):
+    """active: sessions that are up."""
+
+    active: int
+    sessions: list[ShownSession]
+
+
+class Deleted(Struct, kw_only=True):
+    """What is no more."""
+
+    id: str
+    deleted: bool = True
+
+
+class WhyStep(Struct, kw_only=True):
+    """What one list, or the custom prefixes, say of a target. by: the exclusion or custom prefix that decides."""
+
+    source: str
+    prefix: str
+    outcome: str
+    by: str | None
+
+
+class Why(Struct, rename="camel", kw_only=True):
+    """Why a peer has a route or not. route: what is announced to it and covers the target."""
+
+    target: str
+    route: str | None
+    by_default: bool
+    steps: list[WhyStep]
+
+
+class PeerCommunities(Struct, kw_only=True):
+    """The communities that the peers at an address want."""
+
+    ip: str
+    communities: list[str]
+
+
+class SourceState(Struct, kw_only=True):
+    """Whether a list at a URL counts."""
+
+    id: str
+    active: bool
