@@ -78,8 +78,12 @@ class PeerTables:
         if peer.status == "pending":
             return View(self.tables.of(Subscription(lists=(_NONE,))), True, "the peer waits for approval")
         table = self.tables.of(self.subscription(peer))
-        unknown = [name for name in self.lists_of(peer) if name in self.lists and not self.lists[name].known]
+        unknown = [name for name in self.lists_of(peer) if name in self.lists and not self._read(name)]
         return View(table, not unknown, "" if table.count else self._why(peer, unknown))
+
+    def _read(self, name: str) -> bool:
+        """Whether the tables have what was read of a list: it may have come, and be in them a moment later only."""
+        return name in self.tables.lists and not self.tables.lists[name].failed
 
     def lists_of(self, peer: Peer) -> frozenset[str]:
         """The lists that its routes may depend on."""
