@@ -30,6 +30,7 @@ AT_ROOT = {
     "README.md",
     "RFCS.md",
     "THREATS.md",
+    "appsettings.example.yml",
     "pyproject.toml",
     "setup.py",
     "zensical.toml",
