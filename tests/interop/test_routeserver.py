@@ -11,7 +11,7 @@ import pytest
 sys.path[:0] = [str(Path(__file__).parent.parent / folder) for folder in ("routeserver", "live")]
 
 from bgplite import BgpLite, bgplite  # noqa: E402
-from daemons import DAEMONS, Bird, Daemon, Frr, Installed, Neighbor, wait_until  # noqa: E402
+from daemons import DAEMONS, PORT, Bird, Daemon, Frr, Installed, Neighbor, wait_until  # noqa: E402
 
 pytestmark = pytest.mark.interop
 CLOUD = [f"11.{number}.0.0/24" for number in range(200)] + ["2606:4700::/32"]
@@ -19,10 +19,13 @@ LISTS = "PrefixSources:\n  - {Name: cloud, Path: cloud.txt, Community: 65000:300
 _nets = count(1)
 
 
-def client(kind: type[Daemon], installed: Installed, folder: Path, server: BgpLite, **more: bool) -> Daemon:
-    """A daemon that calls the route server, to which its address has subscribed."""
+def client(
+    kind: type[Daemon], installed: Installed, folder: Path, server: BgpLite, *, called: bool = False, **more: bool
+) -> Daemon:
+    """A daemon whose address has subscribed at the route server, and which calls it. called: is called, too."""
     address = f"127.84.{next(_nets)}.3"
     subscription = {"lists": ["cloud"], "customPrefixes": ["12.0.0.0/8"], "exclude": ["11.7.0.0/24"]}
+    subscription |= {"connect": called, "port": PORT}
     status, shown = server.call("POST", "/api/peers", {"ip": address, "asn": 65003} | subscription)
     assert status == 200, shown
     neighbor = Neighbor(server.address[0], 65000, port=server.address[1], **more)
@@ -52,12 +55,24 @@ def test_a_client_has_what_it_subscribed_to_and_gets_what_changes(kind, installe
             daemon.stop()
 
 
+@pytest.mark.parametrize("kind", DAEMONS.values(), ids=DAEMONS)
+def test_a_client_that_waits_is_called(kind, installed, tmp_path):
+    (tmp_path / "cloud.txt").write_text("\n".join(CLOUD))
+    with bgplite(tmp_path, LISTS, bgp="  NextHop: 10.99.0.1\n") as server:
+        daemon = client(kind, installed, tmp_path, server, called=True, passive=True)
+        try:
+            wait_until("the routes are there", lambda: daemon.routes() == subscribed(), 60)
+        finally:
+            daemon.stop()
+
+
 @pytest.mark.parametrize("kind", [Bird, Frr], ids=lambda kind: kind.name)
 def test_a_restart_takes_no_route_away(kind, installed, tmp_path):
+    """FRR that keeps routes does not call until our restart time is over, so it is called."""
     (tmp_path / "cloud.txt").write_text("\n".join(CLOUD))
     with bgplite(tmp_path, LISTS) as server:
         place = server.address, server.api_port
-        daemon = client(kind, installed, tmp_path, server, graceful_restart=True)
+        daemon = client(kind, installed, tmp_path, server, called=kind is Frr, graceful_restart=True)
         try:
             wait_until("the routes are there", lambda: daemon.routes() == subscribed(), 60)
             assert server.stop() == 0
@@ -66,9 +81,6 @@ def test_a_restart_takes_no_route_away(kind, installed, tmp_path):
         except BaseException:
             daemon.stop()
             raise
-    if kind is Frr:  # it does not call again while it keeps routes
-        daemon.stop()
-        return
     try:
         (tmp_path / "cloud.txt").unlink()
         with bgplite(tmp_path, LISTS, at=place) as server:

@@ -91,6 +91,11 @@ class Announcer(Speaker):
         self.call_later(self._first_wait, self._wait_no_longer)
         self.spawn("announces", self._announce())
 
+    def collided(self) -> None:
+        """Another connection with the same peer stays (RFC 4271 section 6.8)."""
+        self.session.collided(asyncio.get_running_loop().time())
+        self._act()
+
     def on_refresh(self, refresh: RouteRefresh) -> None:
         """Answered also for a peer that has not offered the capability: RouterOS asks without it."""
         if not refresh.subtype and refresh.family in self._families:

@@ -46,6 +46,7 @@ class Bgp(Struct, rename="pascal", frozen=True, kw_only=True):
     port: Port = 179
     listeners: tuple[Listener, ...] = ()
     min_ttl: Annotated[int, Meta(ge=0, le=255)] = 0
+    send_hold_time: Count = 0
     unknown_peers: Literal["default", "pending", "reject"] = "default"
     settle: Seconds = 0.2
     first_wait: Seconds = 30.0
@@ -65,6 +66,16 @@ class ConfiguredPeer(Struct, rename="pascal", frozen=True, kw_only=True):
     md5_password: str = ""
     next_hop: str = ""
     next_hop_ipv6: str = ""
+    connect: bool = False
+    port: Port = 179
+    local_address: str = ""
+    role: str = ""
+    local_asn: AsNumber | None = None
+    hold_time: Count | None = None
+    send_hold_time: Count | None = None
+    capabilities: tuple[str, ...] | None = None
+    min_ttl: Annotated[int, Meta(ge=0, le=255)] | None = None
+    ao_key: str = ""
 
 
 class AsnList(Struct, rename="pascal", frozen=True, kw_only=True):

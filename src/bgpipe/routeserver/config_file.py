@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from .config import Bgp, Config, ConfiguredPeer
+from .settings import check_capability, check_hold_time, check_role
 from .values import (
     check_address,
+    check_ao,
     check_asn,
     check_community,
     check_country,
@@ -147,10 +149,16 @@ class ConfigChecks:
         self._each(f"{key}.CustomPrefixes", peer.custom_prefixes, check_prefix)
         self._each(f"{key}.Exclude", peer.exclude, check_prefix)
         self._each(f"{key}.Communities", peer.communities, check_community)
-        for name, text, function in (
+        self._each(f"{key}.Capabilities", peer.capabilities or (), check_capability)
+        for name, value, function in (
             ("Md5Password", peer.md5_password, check_md5),
+            ("AoKey", peer.ao_key, check_ao),
             ("NextHop", peer.next_hop, check_next_hop),
             ("NextHopIpv6", peer.next_hop_ipv6, check_next_hop_ipv6),
+            ("LocalAddress", peer.local_address, check_address),
+            ("Role", peer.role, check_role),
+            ("LocalAsn", peer.local_asn, check_asn),
+            ("HoldTime", peer.hold_time, check_hold_time),
         ):
-            if text:
-                self.check(f"{key}.{name}", function, text)
+            if value:
+                self.check(f"{key}.{name}", function, value)

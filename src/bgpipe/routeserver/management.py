@@ -13,10 +13,11 @@ import msgspec
 
 from ..routes.explain import Explanation, explain
 from ..wire.errors import TextError
-from ..wire.notification import ADMINISTRATIVE_RESET, CEASE, Notification
+from ..wire.notification import ADMINISTRATIVE_RESET, Notification
 from . import snippets
 from .peers import Peer, UrlSource, new_peer
 from .server import RouteServer
+from .settings import OPTION_CHECKS, SessionOptions
 from .store.store import StoreError
 from .values import (
     check_asn,
@@ -31,6 +32,7 @@ from .values import (
 from .versions import Difference, Version, VersionError
 
 T = TypeVar("T")
+REMOVED: Final = "this peer was removed from the route server"
 MAX_DESCRIPTION: Final = 512
 """Characters."""
 
@@ -83,7 +85,7 @@ class Management:
         if make is None:
             raise Refused(f"there is no text for {kind!r}, but for {', '.join(snippets.KINDS)}", 404)
         session = self.server.sessions.sessions.get(peer.id)
-        own = session.arrival.local.partition("%")[0] if session is not None else ""
+        own = session.local.partition("%")[0] if session is not None else ""
         return make(snippets.values_for(peer, self.server.config.bgp, server or own, gateways))
 
     async def add_peer(self, ip: str, asn: int, fields: dict[str, Any]) -> Peer:
@@ -96,8 +98,8 @@ class Management:
         known = self.server.peers.find(address, asn)
         if known is not None:
             self._changeable(known)
-        checked = self._checked(fields)
         base = known or new_peer(address, asn)
+        checked = self._checked(fields, base)
         fresh: dict[str, Any] = {"description": "", "max_prefix": None, "lists": (), "custom_prefixes": ()}
         fresh |= {"custom_asns": ()}
         return await self._change(msgspec.structs.replace(base, **fresh | checked))
@@ -105,7 +107,7 @@ class Management:
     async def change_peer(self, id: str, fields: dict[str, Any]) -> Peer:
         """Changes what `fields` has. Raises Refused."""
         peer = self._changeable(self.peer(id))
-        return await self._change(msgspec.structs.replace(peer, **self._checked(fields)))
+        return await self._change(msgspec.structs.replace(peer, **self._checked(fields, peer)))
 
     async def delete_peer(self, id: str) -> None:
         """Ends the session, and forgets the peer. Raises Refused."""
@@ -114,7 +116,7 @@ class Management:
         self.server.peers.remove(peer)
         self.server.want_lists()
         self.server.set_keys()
-        self.server.sessions.end(peer, Notification(CEASE, ADMINISTRATIVE_RESET))
+        self.server.sessions.end(peer, Notification.shutdown(REMOVED, ADMINISTRATIVE_RESET))
 
     async def approve(self, id: str) -> Peer:
         """A peer that waits for a word gets its routes. Raises Refused."""
@@ -196,6 +198,7 @@ class Management:
         self.server.want_lists()
         self.server.set_keys()
         self.server.refresh(peer)
+        self.server.sessions.options_changed(peer)
         return peer
 
     async def _stored(self, doing: Awaitable[None]) -> None:
@@ -210,9 +213,12 @@ class Management:
             raise Refused("this peer stands in the configuration, and is changed there", 409)
         return peer
 
-    def _checked(self, fields: dict[str, Any]) -> dict[str, Any]:
+    def _checked(self, fields: dict[str, Any], peer: Peer) -> dict[str, Any]:
         """The fields of a peer as they are kept. Raises Refused."""
-        checked = dict(fields)
+        options = {name: fields[name] for name in fields.keys() & OPTION_CHECKS.keys()}
+        checked: dict[str, Any] = {name: value for name, value in fields.items() if name not in options}
+        if options:
+            checked["session"] = self._checked_options(options, peer.session)
         for name, check in _CHECKS.items():
             if name in fields:
                 checked[name] = tuple(dict.fromkeys(self._each(name, fields[name], check)))
@@ -230,6 +236,18 @@ class Management:
         ]:
             raise Refused(f"unknown lists: {', '.join(unknown)}")
         return checked
+
+    @staticmethod
+    def _checked_options(options: dict[str, Any], before: SessionOptions) -> SessionOptions:
+        """What is fixed for a session: an empty text or list fixes nothing, and 0 no number."""
+        checked: dict[str, Any] = {}
+        for name, value in options.items():
+            try:
+                checked[name] = OPTION_CHECKS[name](value)
+            except ValueError as error:
+                raise Refused(f"{_camel(name)}: {error}") from None
+        checked = {"ao" if name == "ao_key" else name: value for name, value in checked.items()}
+        return msgspec.structs.replace(before, **checked)
 
     @staticmethod
     def _asn(asn: int) -> None:

@@ -12,7 +12,9 @@ from typing import Literal
 
 import msgspec
 
-Status = Literal["active", "inactive", "pending"]
+from .settings import DEFAULT, SessionOptions
+
+Status = Literal["active", "inactive", "pending", "barred"]
 
 
 class UrlSource(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +32,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
 
     lists: names of lists. custom_prefixes, exclude: prefixes in their usual spelling. communities: only routes with one
     of them are announced; all, if there are none. max_prefix: prefixes that it may announce to us, None for the
-    general limit, 0 for any number. owner: who may change it.
+    general limit, 0 for any number. session: what is fixed for its session. owner: who may change it.
     """
 
     id: str
@@ -50,6 +52,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     sources: tuple[UrlSource, ...] = ()
     next_hop: str = ""
     next_hop_ipv6: str = ""
+    session: SessionOptions = DEFAULT
     owner: Literal["database", "config"] = "database"
 
     @property

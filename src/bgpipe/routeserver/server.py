@@ -24,6 +24,7 @@ from .config import Config, PrefixSource, all_lists
 from .lists import Lists
 from .peers import Peer, Peers, new_peer
 from .sessions import PeerSession, PeerSessions
+from .settings import configured_options
 from .sources.fetch import PUBLIC_PORTS, Context, Fetcher
 from .store.store import Store
 from .tables import PeerTables, View
@@ -72,8 +73,8 @@ class RouteServer:
         self.lists.load()
         self.tables.update(self.lists.lists)
         await self.sessions.listen()
-        self.set_keys()
         self.sessions.start(tasks)
+        self.set_keys()
         self.lists.start(tasks)
 
     async def stop(self) -> None:
@@ -93,7 +94,9 @@ class RouteServer:
         self.tables.update(self.lists.want(wanted, self._private))
 
     def set_keys(self) -> None:
-        """Peers behind one address share its key, since the kernel knows no more of a peer than that."""
+        """Tells the sessions whose segments are signed, and who is to be called.
+
+        Peers behind one address share its key, since the kernel knows no more of a peer than that."""
         keys: dict[str, set[str]] = {}
         for peer in self.peers:
             if peer.md5_password:
@@ -102,6 +105,7 @@ class RouteServer:
             if len(different) > 1:
                 self.log.warning("peers with one address have different keys: the first one counts", peer=address)
         self.sessions.set_keys({address: min(different) for address, different in keys.items()})
+        self.sessions.call(self.peers)
 
     def _configured(self, found: Any) -> Peer:
         """A peer that stands in the configuration. What the database says of it does not count."""
@@ -119,6 +123,7 @@ class RouteServer:
             md5_password=read_secret(found.md5_password)[0] if found.md5_password else "",
             next_hop=found.next_hop,
             next_hop_ipv6=found.next_hop_ipv6,
+            session=configured_options(found),
         )
 
     def reload(self, config: Config) -> None:
@@ -137,7 +142,9 @@ class RouteServer:
         self.want_lists()
         self.set_keys()
         for session in tuple(self.sessions.sessions.values()):
-            self.refresh(self.peers.get(session.peer.id) or session.peer)
+            peer = self.peers.get(session.peer.id) or session.peer
+            self.refresh(peer)
+            self.sessions.options_changed(peer)
         kept = [name for name in ("asn", "router_id", "port", "listen", "listeners") if _differ(old, config, name)]
         if kept:
             self.log.warning("what has changed here counts after a restart", keys=",".join(map(_pascal, kept)))
@@ -145,11 +152,14 @@ class RouteServer:
 
     # sessions
 
-    def _identify(self, host: str, client: Open) -> Peer | None:
-        """The peer that has called; one that nobody knows is taken in, if the configuration wants that."""
+    def _identify(self, host: str, client: Open) -> Peer | str:
+        """The peer that has called, or why it may not come in; one that nobody knows is taken in, if the configuration
+        wants that."""
         address = check_peer_address(host.partition("%")[0])
         peer = self.peers.find(address, client.asn)
-        if peer is None and self.config.bgp.unknown_peers != "reject":
+        if peer is None:
+            if self.config.bgp.unknown_peers == "reject":
+                return f"AS{client.asn} at {address} is no peer of this route server: register it first"
             status = "pending" if self.config.bgp.unknown_peers == "pending" else "inactive"
             peer = new_peer(address, client.asn, status=status)
             self.peers.put(peer)
@@ -158,8 +168,8 @@ class RouteServer:
 
     def _begin(self, session: PeerSession) -> tuple[PeerRoutes, View]:
         view = self.tables.of(self.peers.get(session.peer.id) or session.peer)
-        context = session.connection_stage.facts.sending
-        form = self.tables.form(session.peer.asn, session.arrival.local, context)
+        context = session.link.facts.sending
+        form = self.tables.form(session.peer.asn, session.local, context)
         return PeerRoutes(view.table, form, self.tables.tables.encodings), view
 
     def _on_up(self, session: PeerSession) -> None:

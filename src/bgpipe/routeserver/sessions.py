@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import ipaddress
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
 import msgspec
 
 from ..net.acceptor import Acceptor, Arrival
+from ..net.connection import Connection, adopt
 from ..net.errors import explain_error
-from ..net.tcp import TcpOptions, parse_networks
+from ..net.tcp import TcpOptions, dial, parse_endpoint, parse_networks
 from ..pipeline import events
 from ..pipeline.errors import StageError
 from ..pipeline.events import Event
@@ -31,19 +33,25 @@ from ..pipeline.wiring import attach
 from ..routes.peer_routes import PeerRoutes
 from ..runtime.runner import Runner
 from ..runtime.sessions import session_fields
+from ..session.collision import COLLISION_WINDOW, survivor
 from ..session.greeting import say
 from ..session.session import Settings
 from ..stages.limit import Limit
-from ..stages.listen import GREETING, Listen
+from ..stages.listen import GREETING
 from ..tasks import Tasks
-from ..wire.notification import CEASE, CONNECTION_REJECTED, Notification
+from ..wire.notification import ADMINISTRATIVE_RESET, CEASE, COLLISION, CONNECTION_REJECTED, Notification
 from ..wire.open import Open
 from .announcer import Announcer
+from .caller import Caller
 from .config import Bgp
+from .link import Link
 from .peers import Peer
 from .settings import session_settings
 from .tables import View
 
+DIAL_TIMEOUT: Final = 15.0
+"""Seconds that a peer may take to answer when we call it."""
+OPTIONS_CHANGED: Final = "the settings of this session were changed on the route server: connect again"
 RESTART_WINDOW: Final = 120.0
 """Seconds after our start in which peers may still have routes of the run before (RFC 4724)."""
 MINUTE: Final = 60.0
@@ -51,15 +59,29 @@ MINUTE: Final = 60.0
 
 @dataclass(slots=True, eq=False)
 class PeerSession:
-    """A session with a peer. since: when it came up, in seconds since 1970, 0 before."""
+    """A session with a peer. theirs: the peer's OPEN, as soon as it is there. since: when it came up, in seconds since
+    1970, 0 before. over: set when it has ended."""
 
     peer: Peer
-    arrival: Arrival
+    connection: Connection
     announcer: Announcer
+    link: Link
     pipeline: Pipeline
     runner: Runner
     began: float
+    theirs: Open | None = None
     since: float = 0.0
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def called(self) -> bool:
+        """Whether the peer opened the connection."""
+        return self.link.server
+
+    @property
+    def local(self) -> str:
+        """Our address."""
+        return parse_endpoint(self.connection.local)[0]
 
     @property
     def uptime(self) -> float:
@@ -70,11 +92,10 @@ class PeerSession:
     def up(self) -> bool:
         return self.since > 0 and not self.pipeline.stopping
 
-    @property
-    def connection_stage(self) -> Listen:
-        found = self.pipeline.stages[-1]
-        assert isinstance(found, Listen)
-        return found
+    def end(self, notification: Notification) -> None:
+        """Ends it with a NOTIFICATION."""
+        self.link.notify(notification)
+        self.runner.interrupt()
 
 
 class Throttle:
@@ -102,7 +123,7 @@ class Throttle:
 
 
 class PeerSessions:
-    """identify: the peer that a peer is, from its address and OPEN; None if it may not come in.
+    """identify: the peer that a peer is, from its address and OPEN; why it may not come in.
     begin: the first routes for a session. on_up, on_down: called when a session comes up, and when it is over."""
 
     def __init__(
@@ -110,12 +131,14 @@ class PeerSessions:
         bgp: Bgp,
         log: Log,
         *,
-        identify: Callable[[str, Open], Peer | None],
+        identify: Callable[[str, Open], Peer | str],
         begin: Callable[[PeerSession], tuple[PeerRoutes, View]],
     ) -> None:
         self.bgp = bgp
         self.sessions: dict[str, PeerSession] = {}
-        """by the peer's id"""
+        """by the peer's id; of two connections the one that goes on, or is nearer to that"""
+        self.calls: dict[str, Caller] = {}
+        """by the peer's id, who calls those that are to be called"""
         self.on_up: Callable[[PeerSession], object] = lambda session: None
         self.on_down: Callable[[PeerSession, str], object] = lambda session, reason: None
         self.acceptors: list[Acceptor] = []
@@ -127,6 +150,8 @@ class PeerSessions:
         self._number = 0
         self._stopping = False
         self._tasks: Tasks
+        self._all: dict[str, list[PeerSession]] = {}
+        """by the peer's id, all that have not ended"""
         self._runs: set[asyncio.Task[None]] = set()
         self._keys: dict[str, str] = {}
         """those that are set, by address"""
@@ -180,17 +205,72 @@ class PeerSessions:
         self._stopping = True
         for acceptor in self.acceptors:
             await acceptor.close()
-        for session in tuple(self.sessions.values()):
+        for caller in self.calls.values():
+            caller.stop()
+        for session in [each for sessions in self._all.values() for each in sessions]:
             session.runner.interrupt()
         while self._runs:
             await asyncio.wait(self._runs)
 
     def end(self, peer: Peer, notification: Notification) -> None:
-        """Ends the session of a peer, if there is one, with a NOTIFICATION."""
-        session = self.sessions.get(peer.id)
-        if session is not None:
-            session.connection_stage.notify(notification)
-            session.runner.interrupt()
+        """Ends the sessions of a peer, if there are any, with a NOTIFICATION."""
+        for session in self._of(peer.id):
+            session.end(notification)
+
+    # peers that we call
+
+    def call(self, peers: Iterable[Peer]) -> None:
+        """These are the peers that there are: those whose `connect` says so are called whenever they have no session.
+        Sessions whose options have changed begin anew."""
+        wanted = {peer.id: peer for peer in peers if peer.session.connect and peer.status != "barred"}
+        for id in self.calls.keys() - wanted.keys():
+            self.calls.pop(id).stop()
+        for id, peer in wanted.items():
+            if id not in self.calls:
+                self.calls[id] = Caller(peer, self, self._tasks, self._log)
+            self.calls[id].peer = peer
+
+    def options_changed(self, peer: Peer) -> None:
+        """Ends the sessions of a peer that began with other options than it has now."""
+        for session in self._of(peer.id):
+            if session.peer.session != peer.session or session.peer.md5_password != peer.md5_password:
+                session.end(Notification.shutdown(OPTIONS_CHANGED, ADMINISTRATIVE_RESET))
+
+    async def free(self, id: str) -> None:
+        """Waits until a peer has no session."""
+        while sessions := self._of(id):
+            await sessions[0].over.wait()
+
+    async def dial(self, peer: Peer) -> Connection:
+        """A connection to a peer. Raises OSError, ValueError."""
+        options = self._tcp_options(peer)
+        connected = await dial(peer.ip, peer.session.port, options, DIAL_TIMEOUT)
+        return await adopt(connected, options, server=False)
+
+    def begin_call(self, peer: Peer, connection: Connection, *, bare: bool) -> PeerSession:
+        """A session on a connection that we have opened. bare: offer no capability."""
+        session = self._begin(peer, Link(connection), None, bare)
+        session.link.on_peer_open = partial(self._on_open, session)
+        return session
+
+    def _tcp_options(self, peer: Peer) -> TcpOptions:
+        options = peer.session
+        version = ipaddress.ip_address(peer.ip).version
+        ours = [each for each in self.bgp.listen if ipaddress.ip_address(each).version == version]
+        min_ttl = self.bgp.min_ttl if options.min_ttl is None else options.min_ttl
+        return TcpOptions(
+            md5=self._keys.get(peer.ip, ""),
+            ao=options.ao,
+            min_ttl=min_ttl,
+            ttl=255 if min_ttl else 0,
+            bind=_endpoint(options.local_address or (ours[0] if len(ours) == 1 else "")),
+        )
+
+    def _on_open(self, session: PeerSession) -> None:
+        """A peer that we have called has said its OPEN: it may have called us at the same time."""
+        session.theirs = session.link.facts.peer_open
+        if session.theirs is not None and not self._collide(session.peer, session.theirs, session):
+            session.announcer.collided()
 
     # peers that come in
 
@@ -199,33 +279,77 @@ class PeerSessions:
 
     def _on_arrival(self, arrival: Arrival) -> None:
         if self._stopping:
-            arrival.refuse("stopping", "we are stopping", say(Notification.shutdown()))
+            arrival.refuse("stopping", "we are stopping", say(Notification.shutdown("the route server is stopping")))
             return
         peer = self._identify(arrival.host, arrival.first)
-        if peer is None:
-            text = f"AS{arrival.first.asn} at this address is no peer of ours"
-            arrival.refuse("unknown", text, say(Notification(CEASE, CONNECTION_REJECTED)))
-            return
-        if peer.id in self.sessions:  # a peer that has lost its session knows it before we do
-            self._log.info("a newer connection takes the place of a session", peer=arrival.endpoint)
-            self.sessions.pop(peer.id).runner.interrupt()
-        self._begin(peer, arrival)
+        if isinstance(peer, str):
+            arrival.refuse("unknown", peer, say(Notification.shutdown(peer, CONNECTION_REJECTED)))
+        elif self._collide(peer, arrival.first, None):
+            self._begin(peer, Link(arrival.connection, arrival), arrival.first)
+        else:
+            text = "a connection that we have opened to this peer at the same time stays (RFC 4271 section 6.8)"
+            arrival.refuse("collision", text, say(Notification(CEASE, COLLISION)))
 
-    def _begin(self, peer: Peer, arrival: Arrival) -> None:
+    def _collide(self, peer: Peer, theirs: Open, new: PeerSession | None) -> bool:
+        """Whether a connection stays of which the peer's OPEN is there; those that must end for it are ended.
+
+        new: its session, None for a connection that the peer has opened just now. Of two that the same side has opened
+        the newer stays, and one of the peer beside a session that is up for long: it knows before us that this is lost.
+        """
+        called = new is None or new.called
+        ours = survivor(self.bgp.router_id, peer.session.local_asn or self.bgp.asn, theirs.bgp_id, theirs.asn)
+        lost = []
+        for other in self._of(peer.id):
+            if other is new or other.theirs is None:
+                continue
+            settled = other.uptime > COLLISION_WINDOW
+            if called != other.called and not (settled and called) and (settled or called == (ours == "ours")):
+                return False
+            lost.append(other)
+        for other in lost:
+            self._log.info("a newer connection takes the place of a session", peer=other.connection.remote)
+            self._forget(other)
+            other.announcer.collided()
+            other.runner.interrupt()
+        return True
+
+    def _of(self, id: str) -> list[PeerSession]:
+        """All sessions of a peer, also those that are not up yet."""
+        return self._all.get(id, [])
+
+    def _forget(self, session: PeerSession) -> None:
+        """The session of the peer is another one, or none."""
+        id = session.peer.id
+        left = [other for other in self._of(id) if other is not session]
+        self._all.pop(id, None)
+        if left:
+            self._all[id] = left
+        if self.sessions.get(id) is session:
+            del self.sessions[id]
+            if left:
+                self.sessions[id] = left[-1]
+
+    def _begin(self, peer: Peer, link: Link, theirs: Open | None, bare: bool = False) -> PeerSession:
         restarting = time.monotonic() - self._started < min(RESTART_WINDOW, self.bgp.restart_time)
-        settings = session_settings(self.bgp, arrival.first, remote_asn=peer.asn, restarting=restarting)
-        pipeline = self._pipeline(peer, arrival, settings)
+        settings = session_settings(
+            self.bgp, peer.session, theirs, remote_asn=peer.asn, restarting=restarting, bare=bare
+        )
+        pipeline = self._pipeline(peer, link, settings)
         announcer = pipeline.stages[0]
         assert isinstance(announcer, Announcer)
-        session = PeerSession(peer, arrival, announcer, pipeline, Runner(pipeline, self._tasks), time.time())
+        runner = Runner(pipeline, self._tasks)
+        session = PeerSession(peer, link.given, announcer, link, pipeline, runner, time.time(), theirs)
         announcer.begin = partial(self._begin_routes, session)
-        self.sessions[peer.id] = session
+        self._all[peer.id] = [*self._of(peer.id), session]
+        if theirs is not None or peer.id not in self.sessions:
+            self.sessions[peer.id] = session
         pipeline.bus.on([events.ESTABLISHED], partial(self._on_established, session))
         task = self._tasks.begin("session", self._run(session))
         self._runs.add(task)
         task.add_done_callback(self._runs.discard)
+        return session
 
-    def _pipeline(self, peer: Peer, arrival: Arrival, settings: Settings) -> Pipeline:
+    def _pipeline(self, peer: Peer, link: Link, settings: Settings) -> Pipeline:
         self._number += 1
         log = self._log.bind(session=self._number) if hasattr(self._log, "bind") else self._log
         pipeline = Pipeline(log=log)
@@ -238,15 +362,14 @@ class PeerSessions:
             limit.scan(["--left", "--ipv4", "--ipv6", f"--session={most}"])
             pipeline.add(limit, index=2)
             pipeline.bus.on(["limit/session"], lambda event: pipeline.kill(event.name, event))
-        connection = Listen("listen", [":179"])
-        connection.scan([])
-        connection.adopt(arrival)
-        pipeline.add(connection, index=3)
+        link.scan([])
+        pipeline.add(link, index=3)
         attach(pipeline)
         return pipeline
 
     def _on_established(self, session: PeerSession, event: Event) -> None:
         session.since = time.time()
+        self.sessions[session.peer.id] = session
         self.on_up(session)
 
     async def _run(self, session: PeerSession) -> None:
@@ -262,7 +385,12 @@ class PeerSessions:
             log.error(f"session ended: unexpected {reason}")
             log.debug("unexpected error", exc_info=error)
         finally:
-            session.arrival.abort()
-            if self.sessions.get(session.peer.id) is session:
-                del self.sessions[session.peer.id]
+            session.connection.abort()
+            self._forget(session)
+            session.over.set()
             self.on_down(session, reason)
+
+
+def _endpoint(address: str) -> str:
+    """An address as TcpOptions.bind has it."""
+    return f"[{address}]" if ":" in address else address

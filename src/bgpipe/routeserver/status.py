@@ -10,10 +10,19 @@ import msgspec
 
 from .. import __version__
 from ..pipeline.metrics import Metrics
-from .api.answers import BadLine, HeldVersion, RouteCounts, ShownDifference, ShownList, ShownSession, ShownVersion
+from .api.answers import (
+    BadLine,
+    HeldVersion,
+    RouteCounts,
+    ShownCall,
+    ShownDifference,
+    ShownList,
+    ShownSession,
+    ShownVersion,
+)
 from .api.records import iso
 from .lists import SAMPLES, Held, List
-from .sessions import PeerSession
+from .sessions import PeerSession, PeerSessions
 from .versions import Difference, Version
 
 if TYPE_CHECKING:
@@ -77,7 +86,7 @@ def show_version(found: List, version: Version) -> ShownVersion:
 
 def show_session(session: PeerSession) -> ShownSession:
     """A session: its two OPENs, how much has passed, and what it has."""
-    connection, announcer = session.connection_stage, session.announcer
+    connection, announcer = session.link, session.announcer
     facts, shown = connection.facts, connection.status()
     return ShownSession(
         peer_id=session.peer.id,
@@ -104,6 +113,15 @@ def show_session(session: PeerSession) -> ShownSession:
         bytes_waiting=shown.get("queue_bytes", 0),
         why=why_nothing(session),
     )
+
+
+def show_calls(sessions: PeerSessions) -> list[ShownCall]:
+    """The peers that are called and have no session, and why the last attempt was in vain."""
+    return [
+        ShownCall(peer_id=id, ip=call.peer.ip, asn=call.peer.asn, attempts=call.attempts, error=call.error)
+        for id, call in sessions.calls.items()
+        if id not in sessions.sessions
+    ]
 
 
 def why_nothing(session: PeerSession) -> str:

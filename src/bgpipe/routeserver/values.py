@@ -130,6 +130,21 @@ def check_md5(text: str) -> str:
     return key
 
 
+def check_ao(text: str) -> str:
+    """A key for TCP-AO: `ID:KEY` itself, $VARIABLE or /file."""
+    key, where = read_secret(text)
+    if not key:
+        raise ValueError(f"the key is empty: {where} says nothing")
+    check_keys("", key)
+    return key
+
+
+def check_ao_key(text: str) -> str:
+    """A key for TCP-AO that comes over the API: `ID:KEY` itself, never the name of a file or variable of ours."""
+    check_keys("", text)
+    return text
+
+
 def check_password(text: str) -> str:
     """A key for TCP MD5 that comes over the API: just itself, never the name of a file or variable of ours."""
     if not 1 <= len(text.encode()) <= 80:

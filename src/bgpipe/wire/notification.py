@@ -16,6 +16,9 @@ from .hexadecimal import format_hex, parse_hex
 
 HOLD_TIMER_EXPIRED: Final = 4
 CEASE: Final = 6
+UNSUPPORTED_PARAMETER: Final = 4
+UNSUPPORTED_CAPABILITY: Final = 7
+"""Subcodes of an OPEN Message Error, code 2."""
 MAX_PREFIXES: Final = 1
 ADMINISTRATIVE_SHUTDOWN: Final = 2
 ADMINISTRATIVE_RESET: Final = 4
@@ -35,10 +38,10 @@ NAMES: Final[dict[int, tuple[str, dict[int, str]]]] = {
             1: "Unsupported Version Number",
             2: "Bad Peer AS",
             3: "Bad BGP Identifier",
-            4: "Unsupported Optional Parameter",
+            UNSUPPORTED_PARAMETER: "Unsupported Optional Parameter",
             5: "Authentication Failure",  # deprecated
             6: "Unacceptable Hold Time",
-            7: "Unsupported Capability",  # RFC 5492
+            UNSUPPORTED_CAPABILITY: "Unsupported Capability",  # RFC 5492
             11: "Role Mismatch",  # RFC 9234
         },
     ),

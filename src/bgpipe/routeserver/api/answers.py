@@ -170,11 +170,22 @@ class ShownSession(Struct, rename="camel", kw_only=True):
     why: str
 
 
+class ShownCall(Struct, rename="camel", kw_only=True):
+    """A peer that is called and has no session. attempts: in vain, and why the last one was."""
+
+    peer_id: str
+    ip: str
+    asn: int
+    attempts: int
+    error: str
+
+
 class Sessions(Struct, kw_only=True):
-    """active: sessions that are up."""
+    """active: sessions that are up. calls: of peers that have none."""
 
     active: int
     sessions: list[ShownSession]
+    calls: list[ShownCall]
 
 
 class Deleted(Struct, kw_only=True):

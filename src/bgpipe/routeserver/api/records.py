@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from ..peers import Peer, UrlSource
+from ..settings import SessionOptions
 
 T = TypeVar("T", bound=Struct)
 
@@ -28,6 +29,16 @@ class PeerChange(Struct, rename="camel", kw_only=True):
     md5_password: str | None = None
     next_hop: str | None = None
     next_hop_ipv6: str | None = msgspec.field(default=None, name="nextHopIpv6")
+    connect: bool | None = None
+    port: int | None = None
+    local_address: str | None = None
+    role: str | None = None
+    local_asn: int | None = None
+    hold_time: int | None = None
+    send_hold_time: int | None = None
+    capabilities: list[str] | None = None
+    min_ttl: int | None = None
+    ao_key: str | None = None
 
 
 class NewPeer(PeerChange, rename="camel", kw_only=True):
@@ -73,6 +84,21 @@ class ShownSource(Struct, rename="camel", kw_only=True):
     active: bool
 
 
+class ShownOptions(Struct, rename="camel", kw_only=True):
+    """What is fixed for the session with a peer. tcp_ao: whether TCP-AO authenticates it; the key is never shown."""
+
+    connect: bool
+    port: int
+    local_address: str
+    role: str
+    local_asn: int
+    hold_time: int | None
+    send_hold_time: int | None
+    capabilities: tuple[str, ...] | None
+    min_ttl: int | None
+    tcp_ao: bool
+
+
 class ShownPeer(Struct, rename="camel", kw_only=True):
     """A peer. tcp_md5: whether its session is signed; the key is never shown."""
 
@@ -93,6 +119,7 @@ class ShownPeer(Struct, rename="camel", kw_only=True):
     exclude: tuple[str, ...]
     next_hop: str
     next_hop_ipv6: str = msgspec.field(name="nextHopIpv6")
+    session: ShownOptions
     owner: str
     custom_sources: list[ShownSource] | UnsetType = UNSET
     advertised_prefix_count: int | UnsetType = UNSET
@@ -125,10 +152,16 @@ def show_peer(peer: Peer, *, sources: bool = False, advertised: int | None = Non
         exclude=peer.exclude,
         next_hop=peer.next_hop,
         next_hop_ipv6=peer.next_hop_ipv6,
+        session=show_options(peer.session),
         owner=peer.owner,
         custom_sources=list(map(show_source, peer.sources)) if sources else UNSET,
         advertised_prefix_count=advertised if advertised is not None else UNSET,
     )
+
+
+def show_options(options: SessionOptions) -> ShownOptions:
+    fields = msgspec.structs.asdict(options)
+    return ShownOptions(tcp_ao=bool(fields.pop("ao")), **fields)
 
 
 def show_source(source: UrlSource) -> ShownSource:

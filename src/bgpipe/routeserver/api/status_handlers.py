@@ -38,7 +38,11 @@ async def community_scheme(call: Call) -> CommunityScheme:
 
 async def sessions(call: Call) -> Sessions:
     sessions = call.server.sessions.sessions.values()
-    return Sessions(active=sum(each.up for each in sessions), sessions=list(map(status.show_session, sessions)))
+    return Sessions(
+        active=sum(each.up for each in sessions),
+        sessions=list(map(status.show_session, sessions)),
+        calls=status.show_calls(call.server.sessions),
+    )
 
 
 async def routes(call: Call) -> RouteCounts:
