@@ -10,9 +10,9 @@ MUTANTS ?= 100000
 # Without the compiled part there are no blocks, and the codec in Python reads, filters and writes every message. `make check`
 # runs the tests of messages again that way, not those of what knows no message (files, connections, tasks, the run loop), nor
 # those that wait for timers, programs and strangers. What passes between two peers stays in: octets, vectors, mutants, limits.
-ABOVE_ACCEL := $(addprefix tests/live/test_live_, collisions.py damping.py endings.py far.py floods.py http.py lifecycle.py \
+ABOVE_ACCEL := $(addprefix tests/live/test_live_, collisions.py damping.py endings.py events.py far.py floods.py http.py lifecycle.py \
 	notifications.py partners.py stalls.py) $(addprefix tests/stages/test_stages_, deaths.py outputs.py tunnel.py \
-	websocket.py) $(addprefix tests/, net runtime test_docs.py test_house.py test_sample.py test_tasks.py)
+	websocket.py websocket_access.py) $(addprefix tests/, net runtime test_docs.py test_house.py test_sample.py test_tasks.py)
 
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 

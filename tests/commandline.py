@@ -95,4 +95,12 @@ def command(words: Sequence[str | Path]) -> list[str]:
     return [sys.executable, "-W", "error", "-m", "bgpipe", *map(str, words)]
 
 
-__all__ = ["Done", "Terminal", "bgpipe", "command", "sample", "sample_json", "spawn"]
+def script(folder: Path, text: str) -> Path:
+    """A program for the shell."""
+    path = folder / "program"
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+__all__ = ["Done", "Terminal", "bgpipe", "command", "sample", "sample_json", "script", "spawn"]

@@ -22,13 +22,17 @@ from bgpipe.runtime.runner import Runner
 from bgpipe.wire import caps
 from bgpipe.wire.caps import Capability, mp
 from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST
-from bgpipe.wire.message import HEADER, KEEPALIVE, NOTIFICATION, OPEN, Message, check_header
+from bgpipe.wire.message import HEADER, KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message, check_header
 from bgpipe.wire.open import Open
+from bgpipe.wire.update import Update
 
 CLOSE_TIMEOUT = 10.0
 _ports = count()
 MP4, MP6 = (Capability(caps.MP, mp.encode(family)) for family in (IPV4_UNICAST, IPV6_UNICAST))
 ALIVE = Message(KEEPALIVE)
+ORIGIN, AS_PATH, NEXT_HOP = "40010100", "4002060201" + "0000fdea", "400304c0000202"
+GOOD = ORIGIN + AS_PATH + NEXT_HOP
+"""path attributes of a route, in hexadecimal"""
 
 
 def place(host: str = "") -> str:
@@ -40,6 +44,21 @@ def place(host: str = "") -> str:
 def opening(asn: int = 65002, *more: Capability, hold_time: int = 90, bgp_id: str = "192.0.2.2") -> Open:
     """The OPEN of a peer that speaks both unicast families, with AS numbers of four octets."""
     return Open(asn, hold_time, bgp_id, (MP4, MP6, Capability(caps.AS4, asn.to_bytes(4, "big")), *more))
+
+
+def announce(*prefixes: str, **attrs: object) -> Message:
+    settings = {"ORIGIN": "IGP", "ASPATH": [65002]} | attrs
+    next_hop = "2001:db8::1" if ":" in prefixes[0] else "192.0.2.2"
+    return Message(UPDATE, Update.make(reach=list(prefixes), attrs=settings, next_hop=next_hop).body)
+
+
+def attributes(octets: str, withdrawn: str = "", nlri: str = "") -> Message:
+    """An UPDATE of raw parts."""
+    parts = bytes.fromhex(withdrawn), bytes.fromhex(octets), bytes.fromhex(nlri)
+    return Message(
+        UPDATE,
+        b"".join((len(part).to_bytes(2, "big") if number < 2 else b"") + part for number, part in enumerate(parts)),
+    )
 
 
 class Peer:

@@ -202,6 +202,14 @@ def pour(peer: Peer, octets: bytes) -> threading.Thread:
     return thread
 
 
+def push(to: socket.socket, octets: bytes, start: int) -> int:
+    """Sends as much as goes at once; how much that was."""
+    try:
+        return to.send(octets[start : start + (1 << 20)])
+    except BlockingIOError:
+        return 0
+
+
 class Router:
     """Where bgpipe connects to."""
 
@@ -304,6 +312,18 @@ class Bgpipe:
 
     def wait(self, seconds: float = CLOSE_TIMEOUT) -> int:
         return self.process.wait(seconds)
+
+    # what it says with --log-format json
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """The lines of its log that are there in full."""
+        return [json.loads(line) for line in self.log.rpartition("\n")[0].splitlines()]
+
+    def told(self, *names: str) -> list[dict[str, Any]]:
+        """The events of these names (all, if none is named), in order."""
+        found = [line for line in self.records if line["message"].startswith("event ")]
+        return [line for line in found if not names or line["message"].removeprefix("event ") in names]
 
     # what it costs
 
