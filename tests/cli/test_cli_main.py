@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -86,7 +87,7 @@ def test_help_of_a_stage(bgpipe):
         assert word in flat
     assert bgpipe("help", "write").out.decode() == text
     done = bgpipe("help", "wriet")
-    assert (done.code, done.err) == (1, "bgpipe: unknown stage 'wriet', did you mean write?\n")
+    assert (done.code, done.err) == (2, "bgpipe: unknown stage 'wriet', did you mean write?\n")
 
 
 def test_version(bgpipe):
@@ -98,7 +99,7 @@ def test_version(bgpipe):
 
 def test_no_stages(bgpipe):
     done = bgpipe()
-    assert done.code == 1
+    assert done.code == 2
     assert done.err.startswith("Usage: bgpipe")
     assert done.err.endswith("bgpipe: no stages\n")
 
@@ -108,10 +109,18 @@ def test_no_stages(bgpipe):
     [
         ("--lgo x", 2, "bgpipe: unknown option --lgo, did you mean --log? (bgpipe -h shows the options)"),
         ("read --fromat x y", 2, "bgpipe: [1] read: unknown option --fromat, did you mean --format? (bgpipe -h shows"),
-        ("raed x", 1, "bgpipe: raed: no such stage or file, did you mean read?"),
+        ("raed x", 2, "bgpipe: raed: no such stage or file, did you mean read?"),
+        ("nothing.mrt", 1, "bgpipe: nothing.mrt: no such stage or file"),
         ("read /no/such/file", 1, "bgpipe: [1] read: /no/such/file: no such file or directory"),
         ("read /", 1, "bgpipe: [1] read: /: is a directory"),
-        ("grep x==", 1, "bgpipe: [1] grep: filter 'x==': parse error"),
+        ("grep x==", 2, "bgpipe: [1] grep: filter 'x==': parse error"),
+        ("read x -- head -n 0", 2, "bgpipe: [2] head: --count must be more than 0, not 0"),
+        ("read x -- write --type FOO o.json", 2, "bgpipe: [2] write: unknown message type 'FOO'"),
+        ("read x -- write ", 2, "bgpipe: [2] write: needs an argument: PATH, not an empty text"),
+        ("listen ", 2, "bgpipe: [1] listen: needs an argument: ADDR, not an empty text"),
+        ("read x -- write o.unknown", 2, "bgpipe: [2] write: can't tell the format from the name o.unknown"),
+        ("read x -- write --compress xz o.mrt", 2, "bgpipe: [2] write: --compress: invalid value 'xz': one of auto"),
+        ("read x -- write --compress lz4 ./o", 2, "bgpipe: [2] write: --compress: invalid value 'lz4': one of auto,"),
         ("read --format json /dev/null write --format raw /no/such/dir\0/x", 1, "bgpipe: [2] write: "),
     ],
 )
@@ -121,6 +130,30 @@ def test_errors_are_one_line(bgpipe, words, code, text):
     assert done.err.startswith(text)
     assert done.err.count("\n") == 1
     assert done.out == b""
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        ("--log-format json raed x", 2, "raed: no such stage or file, did you mean read?"),
+        ("--log-format=json read", 2, "[1] read: needs an argument: PATH (bgpipe -h shows the options)"),
+        ("--lgo x --log-format json read x", 2, "unknown option --lgo, did you mean --log?"),
+        ("--log-format json -l disabled", 2, "no stages"),
+        ("--log-format json help wriet", 2, "unknown stage 'wriet'"),
+        ("--log-format json nothing.mrt", 1, "nothing.mrt: no such stage or file"),
+    ],
+)
+def test_errors_of_the_command_line_are_part_of_a_log_for_programs(bgpipe, words, code, text):
+    done = bgpipe(*words.split())
+    assert done.code == code
+    (line,) = map(json.loads, done.err.splitlines())
+    assert line["level"] == "error"
+    assert line["message"].startswith(text)
+
+
+def test_the_environment_says_the_format_of_errors_too(bgpipe):
+    done = bgpipe("raed", "x", env={"BGPIPE_LOG_FORMAT": "json"})
+    assert json.loads(done.err)["message"].startswith("raed: no such stage")
 
 
 def test_nobody_produces(bgpipe):
@@ -358,7 +391,7 @@ def test_standard_input_by_a_bare_dash(bgpipe):
 @pytest.mark.parametrize("words", [["-", "-"], ["--merge", "-", "--", "read", "-"], ["-i", "-"], ["-", "--", "stdin"]])
 def test_standard_input_has_one_reader(bgpipe, words):
     done = bgpipe(*words, stdin=b'["R",1,null,"KEEPALIVE"]\n')
-    assert done.code == 1
+    assert done.code == 2
     assert "standard input is read by another stage already" in done.err
 
 

@@ -57,7 +57,7 @@ PROXY = ("listen", "127.84.2.1:18420", "--", "@no v6", "drop", "ipv6", "--", "co
 )
 def test_options_that_make_no_sense(bgpipe, sample, words, complaint):
     done = bgpipe(*words, "read", sample)
-    assert done.code == 1
+    assert done.code == 2
     assert complaint in done.err
     assert "secret" not in done.err
     assert done.out == b""

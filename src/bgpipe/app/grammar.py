@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from .. import stages
-from ..pipeline.errors import ConfigError, UsageError, nearest
+from ..pipeline.errors import ConfigError, MissingInputError, UsageError, nearest
 from ..runtime.options import GlobalOptions
 from .spec import PipelineSpec
 
@@ -72,8 +72,9 @@ def read_stage(words: Sequence[str], index: int, environment: Mapping[str, str])
         words, rest = rest, stage.scan(rest)
         if stage.help:
             return stage, []
-        if stage.argument and not rest:
-            raise UsageError(f"needs an argument: {stage.argument}")
+        if stage.argument and not (rest and rest[0]):
+            empty = ", not an empty text" if rest else ""
+            raise UsageError(f"needs an argument: {stage.argument}{empty}")
     except UsageError as error:
         raise UsageError(f"{error}{_misplaced(error)}", option=error.option).inside(stage, index) from None
     count = len(rest) if stage.take_all else 1 if stage.argument else 0
@@ -123,8 +124,10 @@ def resolve(words: list[str], index: int) -> tuple[str, list[str]]:
     if word.startswith("-"):
         text = f"{word}: the options of a stage come before its argument, as in: listen --again :179"
         raise UsageError(text, stage=index)
-    what = "is a folder" if os.path.isdir(word) else "no such stage or file"
-    raise ConfigError(f"{word}: {what}{nearest(word, stages.known())}", stage=index)
+    if os.path.isdir(word):
+        raise ConfigError(f"{word}: is a folder", stage=index)
+    error = MissingInputError if "." in word or "/" in word else ConfigError
+    raise error(f"{word}: no such stage or file{nearest(word, stages.known())}", stage=index)
 
 
 def is_address(word: str) -> bool:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 
 from ..pipeline.errors import ConfigError, StageError, UsageError
 from ..runtime.log import StderrLog, printable
@@ -29,15 +30,14 @@ def run_words(words: Sequence[str]) -> int:
     """Runs one command line; the exit code."""
     open_standard_streams()
     log = StderrLog()
+    log.format = format_of_log(words, os.environ)
     try:
         return run(words, log)
-    except UsageError as error:
-        say(f"{error} (bgpipe -h shows the options)")
-        return 2
-    except (ConfigError, StageError) as error:
-        fail(log, str(error))
+    except (UsageError, ConfigError, StageError) as error:
+        fail(log, f"{error} (bgpipe -h shows the options)" if isinstance(error, UsageError) else str(error))
         if log.shows("debug") and error.__cause__ is not None:
             log.debug("because of", exc_info=error.__cause__)
+        return error.exit_code
     except BrokenPipeError:  # of help or an explanation: who reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
@@ -47,6 +47,17 @@ def run_words(words: Sequence[str]) -> int:
         fail(log, f"unexpected {type(error).__name__}: {error} (please report it; -l debug shows where)")
         log.debug("unexpected error", exc_info=error)
     return 1
+
+
+def format_of_log(words: Sequence[str], environment: Mapping[str, str]) -> str:
+    """What --log-format says. It is looked for before the words are read, because an error in them is logged too."""
+    text = environment.get("BGPIPE_LOG_FORMAT", "text")
+    for word, following in pairwise((*words, "")):
+        if word == "--log-format":
+            text = following
+        elif word.startswith("--log-format="):
+            text = word.partition("=")[2]
+    return "json" if text == "json" else "text"
 
 
 def open_standard_streams() -> None:
@@ -80,11 +91,11 @@ def run(words: Sequence[str], log: StderrLog) -> int:
         show(help_text(spec.help))
         return 0
     if not spec.stages:
-        from .help import program_help
+        if log.format == "text":
+            from .help import program_help
 
-        sys.stderr.write(program_help())
-        say("no stages")
-        return 1
+            sys.stderr.write(program_help())
+        raise ConfigError("no stages")
     from ..app.build import build
 
     if spec.options.explain:

@@ -13,6 +13,8 @@ class PipelineError(ValueError):
     "" where it is not about one.
     """
 
+    exit_code = 2
+
     def __init__(self, text: str, *, option: str = "", stage: int = 0) -> None:
         super().__init__(text)
         self.option = option
@@ -28,11 +30,17 @@ class UsageError(PipelineError):
 
 
 class ConfigError(PipelineError):
-    """Stages and options that don't fit together (exit code 1)."""
+    """Stages and options that don't fit together, a filter or a policy that can't be read (exit code 2)."""
 
 
 class ArgumentError(UsageError, ConfigError):
     """The argument of a stage that can't be read (exit code 2)."""
+
+
+class MissingInputError(ConfigError):
+    """The file that a bare word of the command line names is not there (exit code 1)."""
+
+    exit_code = 1
 
 
 class StageError(Exception):
@@ -40,6 +48,8 @@ class StageError(Exception):
 
     reason: one word, for the metrics. side: "L" or "R", the side of the peer that is concerned; "" for none.
     """
+
+    exit_code = 1
 
     def __init__(self, text: str = "", *, reason: str = "error", side: str = "") -> None:
         super().__init__(text)

@@ -289,7 +289,7 @@ class Options:
             self.take(option, value[1:], explicit)
         elif option.kind.flag:
             self._give(option, True)
-        elif option.bare is not None and (not rest or not self._speaks_for(option, rest[0])):
+        elif option.bare is not None and not self._speaks_for(option, rest):
             self._give(option, option.bare)
         elif not rest:
             raise UsageError(f"{explicit} needs a value ({option.metavar})", option=option.name)
@@ -297,10 +297,14 @@ class Options:
             self.take(option, rest.pop(0), explicit)
 
     @staticmethod
-    def _speaks_for(option: Option[Any], word: str) -> bool:
-        """Whether a word is meant as the value of an option that can do without: it is one, or one misspelt."""
-        plain = word.isalnum() and word.islower()
-        return word.lower() in option.kind.words or (plain and bool(nearest(word, option.kind.words)))
+    def _speaks_for(option: Option[Any], rest: Sequence[str]) -> bool:
+        """Whether the next word is meant as the value of an option that can do without: it is one, or one misspelt, or
+        something else that stands before the name of a file."""
+        word, following = (*rest, "", "")[:2]
+        if word.lower() in option.kind.words:
+            return True
+        names_file = "." in following or "/" in following
+        return word.isalnum() and word.islower() and (names_file or bool(nearest(word, option.kind.words)))
 
 
 def _as_text(option: Option[Any], key: str, value: object) -> str:
