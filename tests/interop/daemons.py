@@ -306,7 +306,10 @@ class Frr(Daemon):
         return answer.split(b"\0\0\0")[0].decode(errors="replace")
 
     def established(self, neighbor: str) -> bool:
-        return "BGP state = Established" in self.control("show bgp neighbors", neighbor)
+        try:
+            return "BGP state = Established" in self.control("show bgp neighbors", neighbor)
+        except (FileNotFoundError, ConnectionRefusedError):  # it is starting
+            return False
 
     def routes(self) -> set[str]:
         found = set()

@@ -144,17 +144,29 @@ def test_new_first(bgpipe, sample, tmp_path):
         (["no-such-program"], "no-such-program: no such program"),
         (["cat -n"], "cat -n: no such program: arguments need -A"),
         (["/dev/null"], "/dev/null: can't be run: no permission"),
+    ],
+)
+def test_what_can_not_be_run(bgpipe, sample, words, why):
+    done = bgpipe("read", sample, "--", "exec", *words, *NOWHERE)
+    assert done.code == 1
+    assert why in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
         (["--read", "--write", "cat"], "--read and --write exclude each other"),
         (["--read", "--copy", "cat"], "--read and --copy exclude each other"),
         (["-LR", "--raw", "cat"], "the format raw says no directions"),
         (["--format", "xml", "cat"], "unknown format 'xml'"),
         (["--stall-timeout=-1s", "cat"], "--stall-timeout can't be negative"),
-        ([""], "no command"),
+        ([""], "needs an argument: COMMAND"),
+        (["-A", ""], "needs an argument: COMMAND"),
     ],
 )
 def test_what_can_not_be(bgpipe, sample, words, why):
     done = bgpipe("read", sample, "--", "exec", *words, *NOWHERE)
-    assert done.code == 1
+    assert done.code == 2
     assert why in done.err
 
 

@@ -73,7 +73,7 @@ def test_nothing_to_kill_for(bgpipe, sample):
 
 def test_a_wrong_filter_shows_where(bgpipe):
     done = bgpipe("read", "x", "grep", "prefix ~ 10.0.0.0/8 && prefx == 1")
-    assert done.code == 1
+    assert done.code == 2
     assert "grep: filter 'prefix ~ 10.0.0.0/8 && prefx == 1': parse error near 'prefx == 1'" in done.err
 
 
@@ -154,7 +154,7 @@ def test_narrow_leaves_the_routes_that_match(bgpipe, sample, words):
 
 def test_keep_and_narrow_exclude_each_other(bgpipe, sample):
     done = bgpipe("read", sample, "grep", "--keep", "--narrow", "--event-match", "X", "update")
-    assert done.code == 1
+    assert done.code == 2
     assert "--keep and --narrow exclude each other" in done.err
 
 

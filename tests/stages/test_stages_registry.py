@@ -92,12 +92,12 @@ def test_it_is_listed_and_helped_and_explained(installed):
 
 def test_one_that_cannot_be_loaded_says_so(installed):
     done = spawn("broken", env=installed)
-    assert done.code == 1
+    assert done.code == 2
     assert done.err.startswith("bgpipe: stage broken, from bgpipe_prepend:NoSuchThing, can't be loaded: ")
     done = spawn("wrong", env=installed)
     assert done.err.startswith("bgpipe: stage wrong, from os:getcwd, is no subclass of")
     done = spawn("newer", env=installed)
-    assert done.code == 1
+    assert done.code == 2
     assert "needs version 99 of bgpipe.stage, and this bgpipe has version 1: install a newer bgpipe" in done.err
 
 

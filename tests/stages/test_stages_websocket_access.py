@@ -233,9 +233,6 @@ async def test_certificates_of_clients(certificates):
         (["ws://x:y/"], "not a port"),
         (["--timeout", "-1s", "ws://x/"], "can't be negative"),
         (["--listen", "ws://user:secret@:8080/"], "use --auth"),
-        (["--auth", "user:secret", "ws://127.0.0.1:1/"], "--auth: No such file or directory: the name of a file"),
-        (["--ca", "/no/ca", "wss://127.0.0.1:1/"], "/no/ca: No such file"),
-        (["--ca", "/dev/null", "wss://127.0.0.1:1/"], "/dev/null: no certificates in PEM"),
         (["--listen", "wss://x/"], "needs --cert"),
         (["--listen", "ws://127.0.0.1:1/"], "--listen accepts clients that can send routes: give --auth"),
         (["--listen", "--auth", "x", "--open", "ws://127.0.0.1:1/"], "--auth and --open exclude each other"),
@@ -243,6 +240,21 @@ async def test_certificates_of_clients(certificates):
         (["--cert", "x", "ws://x/"], "need wss://"),
         (["--listen", "--retry", "ws://x/"], "options of a client"),
         (["--header", "X", "ws://x/"], "NAME:VALUE is expected"),
+    ],
+)
+def test_words_that_can_not_be(bgpipe, sample, words, why):
+    done = bgpipe("read", sample, "--", "websocket", *words, "--", "write", "--format", "json", "/dev/null")
+    assert done.code == 2
+    assert why in done.err
+    assert "secret" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--auth", "user:secret", "ws://127.0.0.1:1/"], "--auth: No such file or directory: the name of a file"),
+        (["--ca", "/no/ca", "wss://127.0.0.1:1/"], "/no/ca: No such file"),
+        (["--ca", "/dev/null", "wss://127.0.0.1:1/"], "/dev/null: no certificates in PEM"),
         (["--auth", "$BGPIPE_NOT_THERE", "ws://127.0.0.1:1/"], "$BGPIPE_NOT_THERE is not set"),
         (["--auth", "/dev/null", "ws://127.0.0.1:1/"], "USER:PASSWORD is expected in /dev/null"),
         (["--listen", "--open", "--cert", "/no/cert", "wss://127.0.0.1:1/"], "No such file"),

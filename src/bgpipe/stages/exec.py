@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from ..net.pipes import Link
 from ..net.process import Process
-from ..pipeline.errors import ConfigError
 from ..pipeline.log_limit import LogLimit
 from ..pipeline.options import FLAG, Option
 from .base.external import ExternalFilter
@@ -28,11 +27,6 @@ class Exec(ExternalFilter):
 
     keep_stdin = Option(FLAG, False, "don't fail if the program closes its standard input")
     keep_stdout = Option(FLAG, False, "don't fail if the program closes its standard output")
-
-    def attach(self) -> None:
-        if not self.arguments or not self.arguments[0]:
-            raise ConfigError("no command")
-        super().attach()
 
     @property
     def half_closed(self) -> bool:
