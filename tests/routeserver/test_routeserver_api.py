@@ -33,7 +33,7 @@ def server(tmp_path_factory):
     (folder / "default.txt").write_text("198.51.100.0/24\n")
     (folder / "cloud.txt").write_text("1.0.0.0/24\n1.1.1.0/24\n2606:4700::/32\n")
     with bgplite(folder, CONFIG) as running:
-        wait_until("both lists are there", lambda: all(each["version"] for each in running.get("/api/sources")))
+        wait_until("both lists are there", lambda: running.call("GET", "/readyz")[0] == 200)
         yield running
 
 

@@ -13,8 +13,8 @@ from .. import __version__
 from ..pipeline.errors import ConfigError, StageError
 from ..runtime.log import StderrLog
 
-SHELL = ("peers", "sessions", "sources", "routes", "why")
-"""Commands that ask a running bgplite; see shell.COMMANDS."""
+SHELL = ("peers", "sessions", "sources", "routes", "why", "tokens", "audit")
+"""First words of the commands that ask a running bgplite; see shell.commands."""
 EXTRA = ("yaml", "sqlalchemy", "aiosqlite", "alembic")
 """Modules that the extra `server` installs."""
 
@@ -48,10 +48,10 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def shell(words: Sequence[str]) -> int:
     """One of the commands that ask a running bgplite."""
-    from .shell import run
+    from .shell.commands import run
 
     try:
-        return run(words[0], words[1:])
+        return run(words)
     except StageError as error:
         sys.stderr.write(f"bgplite: {error}\n")
         return 1

@@ -140,8 +140,25 @@ class AutoRefresh(Struct, rename="pascal", frozen=True, kw_only=True):
     max_jitter_ms: Count = 2000
 
 
+TokenRole = Literal["admin", "operator", "reader", "peer"]
+
+
+class ConfiguredToken(Struct, rename="pascal", frozen=True, kw_only=True):
+    """A token that the configuration owns. token: itself, $VARIABLE or /file. peer: ADDRESS#AS, for the role peer."""
+
+    name: str
+    role: TokenRole
+    token: str
+    peer: str = ""
+
+
 class Config(Struct, rename="pascal", frozen=True, kw_only=True):
-    """A configuration without faults. folder: where relative paths begin, that of the file."""
+    """A configuration without faults.
+
+    anonymous_role: what may be done over the API without a token; all of it on loopback if there are no tokens, nothing
+    else if that is not said. peers_by_address: who asks from the address of a peer may change that peer. database: a
+    path, or a URL of SQLAlchemy such as postgresql+asyncpg://...; bgplite.db in the folder for state if it is not said.
+    """
 
     bgp: Bgp
     peers: tuple[ConfiguredPeer, ...] = ()
@@ -160,6 +177,10 @@ class Config(Struct, rename="pascal", frozen=True, kw_only=True):
     api_rate_limit: RateLimit | None = None
     auto_refresh: AutoRefresh = AutoRefresh()
     allowed_networks: tuple[str, ...] = ()
+    tokens: tuple[ConfiguredToken, ...] = ()
+    anonymous_role: Literal["none", "reader", "operator", "admin"] | None = None
+    peers_by_address: bool = False
+    database: str = ""
 
 
 def all_lists(config: Config) -> list[PrefixSource]:

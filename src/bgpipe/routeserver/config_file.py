@@ -20,8 +20,10 @@ from .values import (
     check_next_hop,
     check_next_hop_ipv6,
     check_peer_address,
+    check_peer_key,
     check_prefix,
     check_router_id,
+    check_token,
     check_url,
 )
 from .yaml_records import ConfigFaults, Fault, Reader, overlay, parse
@@ -63,6 +65,7 @@ class ConfigChecks:
         self._each("Exclude", self.config.exclude, check_prefix)
         self._each("TrustedProxies", self.config.trusted_proxies, check_network)
         self._each("AllowedNetworks", self.config.allowed_networks, check_network)
+        self._tokens()
         if self.config.api_listen is not None:
             self.check("ApiListen", check_address, self.config.api_listen)
 
@@ -129,6 +132,17 @@ class ConfigChecks:
         default = config.default_prefix_source
         if default is not None and default not in {each.name for each in config.prefix_sources}:
             self.reader.fault("DefaultPrefixSource", f"{default!r} is not the name of one of PrefixSources")
+
+    def _tokens(self) -> None:
+        seen: dict[str, str] = {}
+        for number, token in enumerate(self.config.tokens):
+            key = f"Tokens[{number}]"
+            self._name(token.name, f"{key}.Name", seen)
+            self.check(f"{key}.Token", check_token, token.token)
+            if token.peer:
+                self.check(f"{key}.Peer", check_peer_key, token.peer)
+            if bool(token.peer) != (token.role == "peer"):
+                self.reader.fault(f"{key}.Peer", "ADDRESS#AS is expected here for the role peer, and for no other")
 
     def _name(self, name: str, key: str, seen: dict[str, str]) -> None:
         if not name.strip():

@@ -1,10 +1,11 @@
-"""What may be done to a route server while it runs: peers and lists are looked up, added, changed, removed.
+"""What may be done to a route server while it runs: peers, lists and tokens are looked up, added, changed, removed.
 
 A change counts when the store has it; then sessions get the difference.
 """
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar
@@ -15,7 +16,10 @@ from ..routes.explain import Explanation, explain
 from ..wire.errors import TextError
 from ..wire.notification import ADMINISTRATIVE_RESET, Notification
 from . import snippets
-from .peers import Peer, UrlSource, new_peer
+from .access import Token, hash_of, new_secret, peer_key
+from .audit import Actor, Entry, peer_changes
+from .config import TokenRole
+from .peers import Peer, Status, UrlSource, new_peer
 from .server import RouteServer
 from .settings import OPTION_CHECKS, SessionOptions
 from .store.store import StoreError
@@ -26,6 +30,7 @@ from .values import (
     check_next_hop_ipv6,
     check_password,
     check_peer_address,
+    check_peer_key,
     check_prefix,
     check_url,
 )
@@ -35,6 +40,10 @@ T = TypeVar("T")
 REMOVED: Final = "this peer was removed from the route server"
 MAX_DESCRIPTION: Final = 512
 """Characters."""
+MAX_NAME: Final = 100
+"""Characters of the name of a token."""
+MAX_SOURCES: Final = 64
+"""Lists at URLs that one peer may have."""
 
 
 class Refused(Exception):
@@ -45,11 +54,16 @@ class Refused(Exception):
         self.status = status
 
 
-class Management:
-    """The operations of the API, without HTTP. All raise Refused."""
+def _any(peer: Peer) -> bool:
+    return True
 
-    def __init__(self, server: RouteServer) -> None:
+
+class Management:
+    """The operations of the API, without HTTP. All raise Refused. actor: who asks for them, for the audit log."""
+
+    def __init__(self, server: RouteServer, actor: Actor) -> None:
         self.server = server
+        self.actor = actor
 
     def peer(self, id: str) -> Peer:
         """Raises Refused."""
@@ -88,75 +102,124 @@ class Management:
         own = session.local.partition("%")[0] if session is not None else ""
         return make(snippets.values_for(peer, self.server.config.bgp, server or own, gateways))
 
-    async def add_peer(self, ip: str, asn: int, fields: dict[str, Any]) -> Peer:
-        """A peer, or a known one whose description and subscription are replaced. Raises Refused."""
+    async def add_peer(self, ip: str, asn: int, fields: dict[str, Any], *, status: Status = "inactive") -> Peer:
+        """A peer, or a known one whose description and subscription are replaced. status: of one that was not known.
+
+        Raises Refused.
+        """
         try:
             address = check_peer_address(ip)
         except ValueError as error:
             raise Refused(str(error)) from None
         self._asn(asn)
-        known = self.server.peers.find(address, asn)
-        if known is not None:
-            self._changeable(known)
-        base = known or new_peer(address, asn)
-        checked = self._checked(fields, base)
-        fresh: dict[str, Any] = {"description": "", "max_prefix": None, "lists": (), "custom_prefixes": ()}
-        fresh |= {"custom_asns": ()}
-        return await self._change(msgspec.structs.replace(base, **fresh | checked))
+        async with self.server.changing:
+            known = self.server.peers.find(address, asn)
+            if known is not None:
+                self._changeable(known)
+            fresh: dict[str, Any] = {"description": "", "max_prefix": None, "lists": (), "custom_prefixes": ()}
+            base = known or new_peer(address, asn, status=status)
+            fresh |= {"custom_asns": ()} | self._checked(fields, base)
+            return await self._change("add peer" if known is None else "replace peer", base, fresh)
 
-    async def change_peer(self, id: str, fields: dict[str, Any]) -> Peer:
-        """Changes what `fields` has. Raises Refused."""
-        peer = self._changeable(self.peer(id))
-        return await self._change(msgspec.structs.replace(peer, **self._checked(fields, peer)))
+    async def change_peer(self, id: str, fields: dict[str, Any], *, expected: Callable[[Peer], bool] = _any) -> Peer:
+        """Changes what `fields` has. expected: whether the peer still is as the one who asks knows it.
 
-    async def delete_peer(self, id: str) -> None:
+        Raises Refused.
+        """
+        async with self.server.changing:
+            peer = self._expected(id, expected)
+            return await self._change("change peer", peer, self._checked(fields, peer))
+
+    async def delete_peer(self, id: str, *, expected: Callable[[Peer], bool] = _any) -> None:
         """Ends the session, and forgets the peer. Raises Refused."""
-        peer = self._changeable(self.peer(id))
-        await self._stored(self.server.store.remove(id))
-        self.server.peers.remove(peer)
+        async with self.server.changing:
+            peer = self._expected(id, expected)
+            entry = self.actor.entry("delete peer", peer_key(peer), peer_changes(peer, None))
+            await self._stored(self.server.store.remove(id, entry))
+            self.server.peers.remove(self.server.peers.get(id) or peer)
         self.server.want_lists()
         self.server.set_keys()
         self.server.sessions.end(peer, Notification.shutdown(REMOVED, ADMINISTRATIVE_RESET))
 
     async def approve(self, id: str) -> Peer:
         """A peer that waits for a word gets its routes. Raises Refused."""
-        peer = self.peer(id)
-        status = "active" if id in self.server.sessions.sessions else "inactive"
-        return await self._change(msgspec.structs.replace(peer, status=status))
+        async with self.server.changing:
+            peer = self.peer(id)
+            status = "active" if id in self.server.sessions.sessions else "inactive"
+            return await self._change("approve peer", peer, {"status": status})
 
     async def add_source(self, id: str, name: str, url: str, community: str | None) -> UrlSource:
         """Raises Refused."""
-        peer = self._changeable(self.peer(id))
         if not name.strip() or not url.strip():
             raise Refused("name and url must not be empty")
         self._each("url", (url,), check_url)
         if community is not None:
             self._each("community", (community,), check_community)
         source = UrlSource(id=uuid.uuid4().hex, name=name.strip(), url=url.strip(), community=community)
-        await self._change(msgspec.structs.replace(peer, sources=(*peer.sources, source)))
+        async with self.server.changing:
+            peer = self._changeable(self.peer(id))
+            if len(peer.sources) >= MAX_SOURCES:
+                raise Refused(f"a peer has at most {MAX_SOURCES} sources")
+            await self._change("add source", peer, {"sources": (*peer.sources, source)})
         return source
 
-    async def change_source(self, id: str, source_id: str, active: bool) -> UrlSource:
+    async def change_source(self, id: str, source_id: str, fields: dict[str, Any]) -> UrlSource:
         """Raises Refused."""
-        peer = self._changeable(self.peer(id))
-        found = next((each for each in peer.sources if each.id == source_id), None)
-        if found is None:
-            raise Refused("Source not found", 404)
-        changed = msgspec.structs.replace(found, active=active)
-        sources = tuple(changed if each is found else each for each in peer.sources)
-        await self._change(msgspec.structs.replace(peer, sources=sources))
+        async with self.server.changing:
+            peer = self._changeable(self.peer(id))
+            found = next((each for each in peer.sources if each.id == source_id), None)
+            if found is None:
+                raise Refused("Source not found", 404)
+            changed = msgspec.structs.replace(found, **fields)
+            sources = tuple(changed if each is found else each for each in peer.sources)
+            await self._change("change source", peer, {"sources": sources})
         return changed
 
     async def delete_source(self, id: str, source_id: str) -> None:
         """Raises Refused."""
-        peer = self._changeable(self.peer(id))
-        left = tuple(each for each in peer.sources if each.id != source_id)
-        if len(left) == len(peer.sources):
-            raise Refused("Source not found", 404)
-        await self._change(msgspec.structs.replace(peer, sources=left))
+        async with self.server.changing:
+            peer = self._changeable(self.peer(id))
+            left = tuple(each for each in peer.sources if each.id != source_id)
+            if len(left) == len(peer.sources):
+                raise Refused("Source not found", 404)
+            await self._change("delete source", peer, {"sources": left})
 
-    def accept(self, name: str) -> None:
+    async def add_token(self, name: str, role: TokenRole, peer: str) -> str:
+        """The secret of a new token, which is told this once. peer: for the role peer. Raises Refused."""
+        if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
+            raise Refused(f"name: 1 to {MAX_NAME} printable characters are expected")
+        if bool(peer) != (role == "peer"):
+            raise Refused("peer: ADDRESS#AS is expected for the role peer, and for no other")
+        key = self._each("peer", (peer,), check_peer_key)[0] if peer else ""
+        secret = new_secret()
+        token = Token(name=name, role=role, hash=hash_of(secret), peer=key, created_at=time.time())
+        async with self.server.changing:
+            if name in self.server.access.tokens:
+                raise Refused(f"there is a token {name} already", 409)
+            entry = self.actor.entry("add token", name, {"role": ("", role)})
+            await self._stored(self.server.store.save_token(token, entry))
+            self.server.access.set((*self.server.access.tokens.values(), token))
+        return secret
+
+    async def delete_token(self, name: str) -> None:
+        """Raises Refused."""
+        async with self.server.changing:
+            found = self.server.access.tokens.get(name)
+            if found is None:
+                raise Refused("Token not found", 404)
+            if found.owner == "config":
+                raise Refused("this token stands in the configuration, and is removed there", 409)
+            await self._stored(self.server.store.remove_token(name, self.actor.entry("delete token", name)))
+            self.server.access.set(each for each in self.server.access.tokens.values() if each.name != name)
+
+    async def audit(self, before: int, most: int) -> list[tuple[int, Entry]]:
+        """What was changed, the newest first. before: only numbers below this, if it is not 0. Raises Refused."""
+        return await self._stored(self.server.store.load_audit(before, most))
+
+    async def accept(self, name: str) -> None:
         """The version of a list that waits for a word counts from now on. Raises Refused."""
+        if name in self.server.lists and self.server.lists[name].held is not None:
+            await self._stored(self.server.store.note(self.actor.entry("accept list", name)))
         try:
             self.server.lists.accept(name)
         except KeyError:
@@ -192,21 +255,32 @@ class Management:
         except OSError as error:
             raise Refused(f"kept versions can't be read: {error.strerror}", 503) from None
 
-    async def _change(self, peer: Peer) -> Peer:
-        await self._stored(self.server.store.save(peer))
-        self.server.peers.put(peer)
+    async def _change(self, action: str, peer: Peer, fields: dict[str, Any]) -> Peer:
+        """The lock is held. A session may come or go meanwhile: its status stays, unless `fields` has another one."""
+        changed = msgspec.structs.replace(peer, **fields)
+        entry = self.actor.entry(action, peer_key(peer), peer_changes(self.server.peers.get(peer.id), changed))
+        await self._stored(self.server.store.save(changed, entry))
+        now = self.server.peers.get(peer.id) or self.server.peers.find(peer.ip, peer.asn)
+        changed = msgspec.structs.replace(now or peer, **fields)
+        self.server.peers.put(changed)
         self.server.want_lists()
         self.server.set_keys()
-        self.server.refresh(peer)
-        self.server.sessions.options_changed(peer)
-        return peer
+        self.server.refresh(changed)
+        self.server.sessions.options_changed(changed)
+        return changed
 
-    async def _stored(self, doing: Awaitable[None]) -> None:
+    async def _stored(self, doing: Awaitable[T]) -> T:
         try:
-            await doing
+            return await doing
         except StoreError as error:
-            self.server.log.error("the database can't be written", error=str(error))
-            raise Refused("the database can't be written now", 503) from None
+            self.server.log.error("the database can't be used", error=str(error))
+            raise Refused("the database can't be used now", 503) from None
+
+    def _expected(self, id: str, expected: Callable[[Peer], bool]) -> Peer:
+        peer = self._changeable(self.peer(id))
+        if not expected(peer):
+            raise Refused("the peer has changed: read it again (If-Match)", 412)
+        return peer
 
     def _changeable(self, peer: Peer) -> Peer:
         if peer.owner == "config":

@@ -20,6 +20,7 @@ from ..routes.peer_routes import PeerRoutes
 from ..routes.prefixes import PrefixSet
 from ..tasks import Tasks, Timer
 from ..wire.open import Open
+from .access import Access, configured
 from .config import Config, PrefixSource, all_lists
 from .lists import Lists
 from .peers import Peer, Peers, new_peer
@@ -41,7 +42,10 @@ class RouteServer:
         self.log = log
         self.data = data
         self.peers = Peers()
-        self.store = Store(str(data / DATABASE))
+        self.store = Store(config.database or str(data / DATABASE))
+        self.access = Access(config, self.peers)
+        self.changing = asyncio.Lock()
+        """held by who changes peers or tokens, from what it reads to what it writes"""
         self.fetcher = Fetcher(parse_networks(config.allowed_networks))
         self.private_fetcher = Fetcher(parse_networks(config.allowed_networks), PUBLIC_PORTS)
         context = self._context = Context(
@@ -67,8 +71,9 @@ class RouteServer:
         await self.store.open()
         for peer in await self.store.load():
             self.peers.put(peer)
-        for configured in self.config.peers:
-            self.peers.put(self._configured(configured))
+        self.access.set((*await self.store.load_tokens(), *configured(self.config)))
+        for found in self.config.peers:
+            self.peers.put(self._configured(found))
         self.want_lists()
         self.lists.load()
         self.tables.update(self.lists.lists)
@@ -129,6 +134,7 @@ class RouteServer:
     def reload(self, config: Config) -> None:
         """Takes another configuration. Sessions stay, and get what differs for them."""
         old, self.config = self.config, config
+        self.access.configure(config)
         self.sessions.configure(config.bgp)
         self.fetcher.networks = self.private_fetcher.networks = parse_networks(config.allowed_networks)
         self.tables.configure(config)
@@ -184,9 +190,10 @@ class RouteServer:
             self._remember(msgspec.structs.replace(peer, status="inactive"))
 
     def _remember(self, peer: Peer) -> None:
-        """Changes a peer in memory, and in the store as soon as that can be."""
+        """Another status, in memory, and in the store as soon as that can be."""
         self.peers.put(peer)
-        self._store(peer)
+        if not self._tasks.closing:
+            self._tasks.spawn("store", self.store.touch(peer), self._on_store_error)
 
     def _store(self, peer: Peer) -> None:
         if not self._tasks.closing:

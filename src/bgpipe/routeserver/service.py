@@ -12,7 +12,8 @@ from ..pipeline.errors import StageError
 from ..pipeline.log import Log
 from ..runtime.process import Process
 from ..tasks import Tasks
-from .api.http import LOOPBACK, Api
+from .access import LOOPBACK
+from .api.http import Api
 from .config import Config
 from .config_file import load
 from .server import RouteServer
@@ -46,13 +47,15 @@ class RouteServerService:
             raise StageError(explain_error(error) if isinstance(error, OSError) else str(error)) from error
         except StoreError as error:
             raise StageError(str(error)) from error
+        if why_not := self.server.access.objection(config):
+            raise StageError(why_not)
         try:
             await self.api.start()
         except OSError as error:
             raise StageError(f"the API can't listen on {host}:{config.api_port}: {explain_error(error)}") from error
         self.log.info(f"API on http://{host}:{config.api_port}/api/server")
-        if not is_loopback(host):
-            self.log.warning("everybody who reaches the API may change everything: ApiListen is no loopback address")
+        if not is_loopback(host) and self.server.access.anonymous_role in ("operator", "admin"):
+            self.log.warning("everybody who reaches the API may change peers: AnonymousRole says so")
 
     async def run(self) -> None:
         await self._stopping.wait()
@@ -75,6 +78,9 @@ class RouteServerService:
             config = load(self.path)
         except (ConfigFaults, OSError) as error:
             self.log.error("the configuration is not taken: it has faults", faults=str(error))
+            return
+        if why_not := self.server.access.objection(config):
+            self.log.error("the configuration is not taken", faults=why_not)
             return
         self.api.configure(config)
         self.server.reload(config)

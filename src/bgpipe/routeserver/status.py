@@ -149,7 +149,7 @@ def health(server: RouteServer) -> dict[str, Any]:
 
 def why_not_ready(server: RouteServer) -> str:
     """Why peers would not get all that they are to have; "" if they would."""
-    unknown = [each.name for each in server.lists.lists.values() if not each.known]
+    unknown = [each.name for each in server.lists.lists.values() if not server.tables.has_read(each.name)]
     return f"lists that were never read: {', '.join(unknown)}" if unknown else ""
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from hashlib import blake2b
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from ..routes.attributes import Attributes, Form
 from ..routes.policy import Common, Custom, PrefixList, Subscription
@@ -78,10 +80,10 @@ class PeerTables:
         if peer.status == "pending":
             return View(self.tables.of(Subscription(lists=(_NONE,))), True, "the peer waits for approval")
         table = self.tables.of(self.subscription(peer))
-        unknown = [name for name in self.lists_of(peer) if name in self.lists and not self._read(name)]
+        unknown = [name for name in self.lists_of(peer) if name in self.lists and not self.has_read(name)]
         return View(table, not unknown, "" if table.count else self._why(peer, unknown))
 
-    def _read(self, name: str) -> bool:
+    def has_read(self, name: str) -> bool:
         """Whether the tables have what was read of a list: it may have come, and be in them a moment later only."""
         return name in self.tables.lists and not self.tables.lists[name].failed
 
@@ -98,7 +100,7 @@ class PeerTables:
         for source in peer.sources:
             if source.active:
                 community = source.community or self._automatic(500 + fnv1a(source.name) % 100)
-                name = f"{community} {source.url}"
+                name = private_name(source.url, community)
                 found[name] = PrefixSource(name=name, kind="http", url=source.url, community=community)
         return found
 
@@ -165,6 +167,13 @@ def community_attributes(text: str | None) -> Attributes:
     if text.count(":") == 2:
         return Attributes(large_communities=frozenset((parse_large_community(text),)))
     return Attributes(communities=frozenset((parse_community(text),)))
+
+
+def private_name(url: str, community: str) -> str:
+    """The name of a list at a URL that single peers have: those with the same share it. The URL may hold a secret, so
+    it is not to be read in logs and metrics."""
+    digest = blake2b(f"{community} {url}".encode(), digest_size=6).hexdigest()
+    return f"{urlsplit(url).hostname} {digest}"
 
 
 def fnv1a(text: str) -> int:

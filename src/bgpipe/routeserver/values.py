@@ -145,6 +145,26 @@ def check_ao_key(text: str) -> str:
     return text
 
 
+LEAST_TOKEN: Final = 16
+"""Characters of a token: shorter ones can be guessed."""
+
+
+def check_token(text: str) -> str:
+    """A token of the API: itself, $VARIABLE or /file."""
+    token, where = read_secret(text)
+    if len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError(f"{where} must be a token of at least {LEAST_TOKEN} printable ASCII characters without spaces")
+    return token
+
+
+def check_peer_key(text: str) -> str:
+    """A peer as `ADDRESS#AS`, in its usual spelling."""
+    address, _, asn = text.partition("#")
+    if not (asn.isascii() and asn.isdecimal() and len(asn) <= 10):
+        raise ValueError(f"{text!r}: a peer such as 192.0.2.7#65003 is expected")
+    return f"{check_peer_address(address)}#{check_asn(int(asn))}"
+
+
 def check_password(text: str) -> str:
     """A key for TCP MD5 that comes over the API: just itself, never the name of a file or variable of ours."""
     if not 1 <= len(text.encode()) <= 80:

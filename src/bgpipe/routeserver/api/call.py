@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -11,7 +12,10 @@ import msgspec
 from aiohttp import web
 from msgspec import Struct
 
+from ..access import Identity
+from ..audit import Actor
 from ..management import Management, Refused
+from ..peers import Peer
 from ..server import RouteServer
 from .records import decode, decode_query
 
@@ -30,10 +34,17 @@ class Call:
     """address of who asks, behind trusted proxies"""
     max_body: int
     """octets"""
+    identity: Identity
+    all: bool
+    """whether it may see and change everything of what it asks for, or only what is its own"""
 
     @property
     def management(self) -> Management:
-        return Management(self.server)
+        return Management(self.server, Actor(self.identity.name, self.client))
+
+    def visible(self, peers: Iterable[Peer]) -> list[Peer]:
+        """Those of the peers about which the one who asks may know."""
+        return [each for each in peers if self.all or self.identity.owns(each)]
 
     def place(self, name: str) -> str:
         """What stands in the path in the place of `{name}`."""

@@ -16,6 +16,7 @@ from ...net.tcp import allowed, parse_networks
 from ...pipeline.metrics import CONTENT_TYPE, Metrics
 from ...pipeline.rate import TokenBucket
 from .. import status
+from ..access import LOOPBACK, Identity
 from ..config import Config, RateLimit
 from ..management import Refused
 from ..server import RouteServer
@@ -28,7 +29,6 @@ MAX_CLIENTS: Final = 4096
 """Addresses whose requests are counted at the same time."""
 REQUEST_TIMEOUT: Final = 40.0
 """Seconds that a connection lives."""
-LOOPBACK: Final = "127.0.0.1"
 
 
 class Buckets:
@@ -111,11 +111,47 @@ class Api:
             return failure(503, "Too many requests at the same time")
         self._busy += 1
         try:
-            return as_answer(await self._run(operation, Call(self.server, request, client, self._max_body)))
+            return as_answer(await self._run(operation, self._call(operation, request, client)))
         except Refused as error:
-            return failure(error.status, str(error))
+            return _refused(error)
         finally:
             self._busy -= 1
+
+    def _call(self, operation: Operation, request: web.Request, client: str) -> Call:
+        """A request by somebody who may ask for this. Raises Refused."""
+        identity = self._identity(request, client)
+        everything = identity.may(operation.role)
+        if not everything and not (operation.own and (identity.peers or identity.address)):
+            if identity.known:
+                raise Refused(f"only the role {operation.role} may do this", 403)
+            raise Refused("a token is needed: Authorization: Bearer TOKEN", 401)
+        call = Call(self.server, request, client, self._max_body, identity, everything)
+        if not everything:
+            self._check_own(call)
+        return call
+
+    def _identity(self, request: web.Request, client: str) -> Identity:
+        """Who asks. Raises Refused."""
+        field = request.headers.get("Authorization")
+        kind, _, secret = (field or "").partition(" ")
+        if field is not None and kind.lower() != "bearer":
+            raise Refused("Authorization: Bearer TOKEN is expected", 401)
+        identity = self.server.access.identify(secret.strip() if field is not None else None, client)
+        if identity is None:
+            self.server.log.warning("a token that is not ours was shown", client=client)
+            raise Refused("the token is not valid", 401)
+        return identity
+
+    @staticmethod
+    def _check_own(call: Call) -> None:
+        """A peer asks for what is its own only. Raises Refused."""
+        places = call.request.match_info
+        if "id" in places and places["id"] not in call.identity.peers:
+            raise Refused("Peer not found", 404)
+        if "ip" in places:
+            peers = call.management.peers_at(places["ip"])
+            if len(call.visible(peers)) < len(peers):
+                raise Refused("Peer not found", 404)
 
     async def _run(self, operation: Operation, call: Call) -> object:
         """Raises Refused."""
@@ -173,6 +209,11 @@ class Api:
         return web.Response(text=f"{why_not or 'ok'}\n", status=503 if why_not else 200)
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
+        try:
+            if not self._identity(request, self._client(request)).may("reader"):
+                raise Refused("a token is needed: Authorization: Bearer TOKEN", 401)
+        except Refused as error:
+            return _refused(error)
         metrics = Metrics()
         status.measure(self.server, metrics)
         metrics.add("bgplite_tasks", len(asyncio.all_tasks()))
@@ -181,6 +222,13 @@ class Api:
     def _on_error(self, path: str, error: Exception) -> None:
         self.server.log.error(f"http {path}: {type(error).__name__}: {error}")
         self.server.log.debug("unexpected error", exc_info=error)
+
+
+def _refused(error: Refused) -> web.Response:
+    response = failure(error.status, str(error))
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    return response
 
 
 def _failure(status: int, reason: str, headers: Mapping[str, str]) -> web.StreamResponse:

@@ -31,7 +31,7 @@ async def lists(call: Call) -> list[ShownList]:
 
 
 async def accept_list(call: Call) -> ShownList:
-    call.management.accept(call.place("name"))
+    await call.management.accept(call.place("name"))
     return status.show_list(call.server.lists[call.place("name")])
 
 

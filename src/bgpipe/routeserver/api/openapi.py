@@ -17,6 +17,7 @@ REFERENCES: Final = "#/components/schemas/"
 GROUPS: Final = {
     "peer": "Peers",
     "list": "Lists and their sources",
+    "access": "Tokens and the audit log",
     "status": "Server, sessions and routes",
 }
 """Headings, by the group of an operation."""
@@ -42,7 +43,11 @@ def document() -> dict[str, Any]:
         },
         "tags": [{"name": name} for name in GROUPS.values()],
         "paths": paths,
-        "components": {"schemas": {name: _plain(schema) for name, schema in components.items()}},
+        "security": [{"bearer": []}, {}],
+        "components": {
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+            "schemas": {name: _plain(schema) for name, schema in components.items()},
+        },
     }
 
 

@@ -10,17 +10,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cached_property
 from types import UnionType
-from typing import Any, Final, Literal, get_args, get_type_hints
+from typing import Any, Final, get_args, get_type_hints
 
 from aiohttp import web
 from msgspec import Struct
 
+from ..access import Role
+from . import access_handlers as access
 from . import list_handlers as lists
 from . import peer_handlers as peers
 from . import status_handlers as status
-
-Role = Literal["anyone", "reader", "operator", "admin"]
-"""The least role that may ask for something; each may also do what those before it may."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +97,11 @@ OPERATIONS: Final = (
     Operation("PUT", f"{_AT}/communities", peers.set_communities, "Announce only these", "operator", own=True),
     Operation("DELETE", f"{_AT}/communities", peers.clear_communities, "Announce all routes", "operator", own=True),
     Operation("PUT", f"{_AT}/description", peers.set_description, "Describe a peer", "operator", own=True),
+    Operation("GET", "/api/whoami", access.whoami, "Who you are to the API, by your token or address", "anyone"),
+    Operation("GET", "/api/tokens", access.tokens, "The tokens, without their secrets", "admin"),
+    Operation("POST", "/api/tokens", access.add_token, "Make a token; its secret is told this once", "admin"),
+    Operation("DELETE", "/api/tokens/{name}", access.delete_token, "Make a token worthless", "admin"),
+    Operation("GET", "/api/audit", access.audit, "Who has changed what and when, the newest first", "operator"),
     Operation("GET", "/api/asn-lists", lists.list_names, "The lists to which a peer can subscribe", own=True),
     Operation("GET", "/api/sources", lists.lists, "The lists, how old they are and what is wrong with them"),
     Operation("POST", "/api/sources/{name}/accept", lists.accept_list, "Let its held version count", "operator"),

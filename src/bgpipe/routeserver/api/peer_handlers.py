@@ -6,7 +6,7 @@ Each function raises Refused.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from aiohttp import web
@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from ..config import AsNumber
 from ..management import Refused
-from ..values import check_address, check_next_hop, check_next_hop_ipv6
+from ..peers import Status
+from ..values import check_address, check_next_hop, check_next_hop_ipv6, check_peer_address
 from .answers import Deleted, PeerCommunities, SourceState, Why, WhyStep
 from .call import Call
 from .records import (
@@ -60,17 +61,33 @@ class WhyQuery(Struct):
 
 
 async def me(call: Call, query: MeQuery) -> AtAddress:
-    peers = [each for each in call.server.peers.at(call.client) if query.asn in (None, each.asn)]
+    own = (each for each in call.server.peers if call.identity.owns(each) or each.ip == call.client)
+    peers = [each for each in call.visible(own) if query.asn in (None, each.asn)]
     shown = [show_peer(each, advertised=call.server.advertised(each)) for each in peers]
     return AtAddress(ip=call.client, peers=shown)
 
 
 async def peers(call: Call) -> list[ShownPeer]:
-    return [show_peer(each, advertised=call.server.advertised(each)) for each in call.server.peers]
+    return [show_peer(each, advertised=call.server.advertised(each)) for each in call.visible(call.server.peers)]
 
 
 async def add_peer(call: Call, body: NewPeer) -> ShownPeer:
-    return show_peer(await call.management.add_peer(body.ip, body.asn, _fields(body)))
+    if call.all:
+        return show_peer(await call.management.add_peer(body.ip, body.asn, _fields(call, body)))
+    status = _own_status(call, body)
+    return show_peer(await call.management.add_peer(body.ip, body.asn, _fields(call, body), status=status))
+
+
+def _own_status(call: Call, body: NewPeer) -> Status:
+    """What becomes of a peer that adds itself: no more than when it just connects. Raises Refused."""
+    address = _checked("ip", check_peer_address, body.ip)
+    known = call.server.peers.find(address, body.asn)
+    if not (call.identity.owns(known) if known is not None else address == call.identity.address):
+        raise Refused("this is not your own peer", 403)
+    unknown = call.server.config.bgp.unknown_peers
+    if known is None and unknown == "reject":
+        raise Refused("only an operator may add peers here", 403)
+    return "pending" if unknown == "pending" else "inactive"
 
 
 async def peer(call: Call) -> ShownPeer:
@@ -78,7 +95,7 @@ async def peer(call: Call) -> ShownPeer:
 
 
 async def change_peer(call: Call, body: PeerChange) -> ShownPeer:
-    return show_peer(await call.management.change_peer(call.id, _fields(body)), sources=True)
+    return show_peer(await call.management.change_peer(call.id, _fields(call, body)), sources=True)
 
 
 async def delete_peer(call: Call) -> Deleted:
@@ -145,7 +162,7 @@ async def add_source(call: Call, body: NewSource) -> ShownSource:
 
 
 async def change_source(call: Call, body: SourceChange) -> SourceState:
-    source = await call.management.change_source(call.id, call.place("source"), body.active)
+    source = await call.management.change_source(call.id, call.place("source"), {"active": body.active})
     return SourceState(id=source.id, active=source.active)
 
 
@@ -178,9 +195,21 @@ async def _change_all(call: Call, **fields: Any) -> list[ShownPeer]:
     return [show_peer(await call.management.change_peer(peer.id, fields)) for peer in peers]
 
 
-def _fields(wanted: PeerChange) -> dict[str, Any]:
-    """What a request says of a peer, by the names of Peer's fields."""
+_OWN: Final = frozenset(
+    (
+        *("ip", "asn", "description", "lists", "asn_lists", "custom_prefixes", "custom_asns", "exclude"),
+        *("communities", "md5_password", "next_hop", "next_hop_ipv6", "max_routes"),
+    )
+)
+"""What a peer may say of itself; the rest is for operators."""
+
+
+def _fields(call: Call, wanted: PeerChange) -> dict[str, Any]:
+    """What a request says of a peer, by the names of Peer's fields. Raises Refused."""
     said = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not None}
+    if not call.all and (more := said.keys() - _OWN):
+        names = {each.name: each.encode_name for each in msgspec.structs.fields(type(wanted))}
+        raise Refused(f"only an operator may say this: {', '.join(sorted(names[each] for each in more))}", 403)
     lists = said.pop("asn_lists", None)
     if lists is not None:
         said.setdefault("lists", lists)

@@ -37,11 +37,13 @@ async def community_scheme(call: Call) -> CommunityScheme:
 
 
 async def sessions(call: Call) -> Sessions:
-    sessions = call.server.sessions.sessions.values()
+    sessions = [each for each in call.server.sessions.sessions.values() if call.visible((each.peer,))]
     return Sessions(
         active=sum(each.up for each in sessions),
         sessions=list(map(status.show_session, sessions)),
-        calls=status.show_calls(call.server.sessions),
+        calls=[
+            each for each in status.show_calls(call.server.sessions) if call.all or each.peer_id in call.identity.peers
+        ],
     )
 
 

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, delete, event, select
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from alembic.util import CommandError
+from sqlalchemy import Connection, Executable, Row, delete, event, func, select
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from ..access import Token
+from ..audit import MAX_ENTRIES, Entry
 from ..peers import Peer
-from .schema import peers
+from .schema import audit, peers, tokens
 
+T = TypeVar("T")
 BUSY_TIMEOUT: Final = 5.0
 """Seconds that a write waits for another process that has locked the database."""
+WRITE_TIMEOUT: Final = 10.0
+"""Seconds that a write may take, with those before it."""
+_FAILURES: Final = (SQLAlchemyError, sqlite3.Error, OSError, msgspec.MsgspecError)
+"""What a database that is locked, broken or gone raises, also while a connection is made; and rows not of ours."""
 _COLUMNS: Final = frozenset(peers.c.keys())
 
 
@@ -34,21 +46,30 @@ class Store:
     async def open(self) -> None:
         """Opens the database, and brings its tables up to date. Raises StoreError."""
         try:
+            self._make_private()
             engine = create_async_engine(self.url, json_serializer=_to_json, json_deserializer=msgspec.json.decode)
             if engine.dialect.name == "sqlite":
                 event.listen(engine.sync_engine, "connect", _prepare_sqlite)
             async with engine.begin() as connection:
                 await connection.run_sync(_migrate)
-        except (SQLAlchemyError, OSError, ImportError) as error:
+        except (*_FAILURES, ImportError, CommandError) as error:
             raise StoreError(f"{self.place}: {_explain(error)}") from error
         self._engine = engine
+
+    def _make_private(self) -> None:
+        """Keys of peers are in the file: nobody else may read it. Raises OSError."""
+        url = make_url(self.url)
+        if url.drivername.startswith("sqlite") and url.database and url.database != ":memory:":
+            os.close(os.open(url.database, os.O_RDWR | os.O_CREAT, 0o600))
+            os.chmod(url.database, 0o600)
 
     @property
     def place(self) -> str:
         """Where it is, without a password."""
-        from sqlalchemy.engine import make_url
-
-        url = make_url(self.url)
+        try:
+            url = make_url(self.url)
+        except ArgumentError:
+            return "Database"
         return url.database or "" if url.drivername.startswith("sqlite") else url.render_as_string(hide_password=True)
 
     async def close(self) -> None:
@@ -59,37 +80,85 @@ class Store:
     async def load(self) -> list[Peer]:
         """All peers. Raises StoreError."""
 
-        async def work(connection: Any) -> list[Peer]:
-            return [_peer(row._mapping) for row in await connection.execute(select(peers))]
+        async def work(connection: AsyncConnection) -> list[Peer]:
+            return [_peer(_named(row)) for row in await connection.execute(select(peers))]
 
-        return await self._do(work)  # type: ignore[no-any-return]
+        return await self._do(work)
 
-    async def save(self, peer: Peer) -> None:
-        """Adds a peer, or changes it, in one transaction. Raises StoreError."""
-
-        async def work(connection: Any) -> None:
-            await connection.execute(delete(peers).where(peers.c.id == peer.id))
-            await connection.execute(peers.insert().values(_row(peer)))
-
-        async with self._writing:
-            await self._do(work)
-
-    async def remove(self, id: str) -> None:
+    async def load_tokens(self) -> list[Token]:
         """Raises StoreError."""
 
-        async def work(connection: Any) -> None:
-            await connection.execute(delete(peers).where(peers.c.id == id))
+        async def work(connection: AsyncConnection) -> list[Token]:
+            return [msgspec.convert(_named(row), Token) for row in await connection.execute(select(tokens))]
 
-        async with self._writing:
-            await self._do(work)
+        return await self._do(work)
 
-    async def _do(self, work: Any) -> Any:
+    async def load_audit(self, before: int, most: int) -> list[tuple[int, Entry]]:
+        """The newest entries of the audit log with a number below `before` (0: of any), the newest first.
+
+        Raises StoreError.
+        """
+        wanted = select(audit).order_by(audit.c.id.desc()).limit(most)
+        if before:
+            wanted = wanted.where(audit.c.id < before)
+
+        async def work(connection: AsyncConnection) -> list[tuple[int, Entry]]:
+            rows = [_named(row) for row in await connection.execute(wanted)]
+            return [(row.pop("id"), msgspec.convert(row, Entry)) for row in rows]
+
+        return await self._do(work)
+
+    async def save(self, peer: Peer, entry: Entry | None = None) -> None:
+        """Adds a peer, or changes it. Raises StoreError."""
+        await self._write(
+            delete(peers).where(peers.c.id == peer.id), peers.insert().values(_row(peer)), *_audited(entry)
+        )
+
+    async def touch(self, peer: Peer) -> None:
+        """Writes the status of a peer and when its last session began, nothing else. Raises StoreError."""
+        values = {"status": peer.status, "last_session_at": peer.last_session_at}
+        await self._write(peers.update().where(peers.c.id == peer.id).values(values))
+
+    async def remove(self, id: str, entry: Entry | None = None) -> None:
+        """Raises StoreError."""
+        await self._write(delete(peers).where(peers.c.id == id), *_audited(entry))
+
+    async def save_token(self, token: Token, entry: Entry | None = None) -> None:
+        """Raises StoreError."""
+        row = msgspec.to_builtins(token)
+        del row["owner"]
+        await self._write(
+            delete(tokens).where(tokens.c.name == token.name), tokens.insert().values(row), *_audited(entry)
+        )
+
+    async def remove_token(self, name: str, entry: Entry | None = None) -> None:
+        """Raises StoreError."""
+        await self._write(delete(tokens).where(tokens.c.name == name), *_audited(entry))
+
+    async def note(self, entry: Entry) -> None:
+        """Writes to the audit log what changes nothing else here. Raises StoreError."""
+        await self._write(*_audited(entry))
+
+    async def _write(self, *statements: Executable) -> None:
+        """All of it or nothing, in one transaction. Raises StoreError."""
+
+        async def work(connection: AsyncConnection) -> None:
+            for statement in statements:
+                await connection.execute(statement)
+
+        try:
+            async with asyncio.timeout(WRITE_TIMEOUT), self._writing:
+                await self._do(work)
+        except TimeoutError:
+            raise StoreError(f"{self.place}: it took longer than {WRITE_TIMEOUT:g} s") from None
+
+    async def _do(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         if self._engine is None:
             raise StoreError("the database is not open")
         try:
             async with self._engine.begin() as connection:
                 return await work(connection)
-        except (SQLAlchemyError, OSError) as error:
+        except _FAILURES as error:
             raise StoreError(f"{self.place}: {_explain(error)}") from error
 
 
@@ -108,6 +177,14 @@ def _migrate(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
+def _audited(entry: Entry | None) -> tuple[Executable, ...]:
+    """What writes an entry to the audit log, and takes the oldest away."""
+    if entry is None:
+        return ()
+    oldest = select(func.max(audit.c.id) - MAX_ENTRIES).scalar_subquery()
+    return audit.insert().values(msgspec.to_builtins(entry)), delete(audit).where(audit.c.id <= oldest)
+
+
 def _to_json(value: Any) -> str:
     return msgspec.json.encode(value).decode()
 
@@ -120,8 +197,11 @@ def _row(peer: Peer) -> dict[str, Any]:
     return row | {"subscription": fields}
 
 
-def _peer(row: Any) -> Peer:
-    fields = {str(name): value for name, value in row.items()}
+def _named(row: Row[Any]) -> dict[str, Any]:
+    return {str(name): value for name, value in row._mapping.items()}
+
+
+def _peer(fields: dict[str, Any]) -> Peer:
     return msgspec.convert(fields.pop("subscription") | fields, Peer)
 
 

@@ -1,0 +1,83 @@
+"""Asks the API of a running bgplite."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from typing import Any, Final
+
+from ...pipeline.errors import StageError
+
+DEFAULT_API: Final = "http://127.0.0.1:5000"
+TIMEOUT: Final = 60.0
+"""Seconds that an answer may take."""
+
+
+class Client:
+    """url: of the API. token: "" to show none."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        self.url = url.rstrip("/")
+        self._token = token
+
+    def get(self, path: str, **query: object) -> Any:
+        """The JSON of an answer. query: None for what is not asked. Raises StageError."""
+        return json.loads(self.text("GET", path, None, **query))
+
+    def send(self, method: str, path: str, body: object = None, **query: object) -> Any:
+        """The JSON of an answer to a request that changes something. Raises StageError."""
+        return json.loads(self.text(method, path, body, **query))
+
+    def text(self, method: str, path: str, body: object = None, **query: object) -> bytes:
+        """An answer. Raises StageError."""
+        asked = {name: value for name, value in query.items() if value is not None}
+        url = f"{self.url}{path}" + (f"?{urllib.parse.urlencode(asked)}" if asked else "")
+        if not url.startswith(("http://", "https://")):
+            raise StageError(f"--api {self.url}: a URL that begins with http:// or https:// is expected")
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        data = None
+        if body is not None:
+            data = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        try:
+            request = urllib.request.Request(url, data=data, method=method, headers=headers)
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+                octets: bytes = answer.read()
+                return octets
+        except urllib.error.HTTPError as error:
+            raise StageError(f"{self.url}: {_reason(error)}") from None
+        except (OSError, ValueError) as error:
+            reason = error.reason if isinstance(error, urllib.error.URLError) else error
+            raise StageError(f"{self.url}: {reason}; is bgplite running? --api says where") from None
+
+    def peer(self, address: str) -> Mapping[str, Any]:
+        """The peer at an address, or at ADDRESS#AS. Raises StageError if there is none, or more than one."""
+        ip, _, asn = address.partition("#")
+        found = [each for each in self.get("/api/peers") if each["ip"] == ip and asn in ("", str(each["asn"]))]
+        if not found:
+            raise StageError(f"there is no peer {address}")
+        if len(found) > 1:
+            several = ", ".join(f"{ip}#{each['asn']}" for each in found)
+            raise StageError(f"there are several peers at {ip}: say one of {several}")
+        peer: Mapping[str, Any] = found[0]
+        return peer
+
+    def path(self, address: str, more: str = "") -> str:
+        """Where a peer is. Raises StageError."""
+        return f"/api/peers/{self.peer(address)['id']}{more}"
+
+
+def quoted(name: str) -> str:
+    """A name in a path."""
+    return urllib.parse.quote(name, safe="")
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    try:
+        reason = str(json.loads(error.read())["error"])
+    except (ValueError, KeyError, TypeError):
+        return f"the server answered {error.code}"
+    return f"{reason} (--token, or BGPLITE_TOKEN)" if error.code == 401 else reason

@@ -1,0 +1,279 @@
+"""Tokens and roles: who may do what, and that secrets are told to nobody."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+
+import pytest
+from bgplite import BgpLite, bgplite, configuration
+from peers import place
+
+from bgpipe.routeserver.access import Access, hash_of
+from bgpipe.routeserver.api.operations import OPERATIONS, Operation
+from bgpipe.routeserver.audit import Actor
+from bgpipe.routeserver.config import Bgp, Config, ConfiguredToken
+from bgpipe.routeserver.peers import Peers, new_peer
+from bgpipe.routeserver.store import store
+
+SECRETS = {role: f"secret-of-a-{role}-for-tests" for role in ("peer", "reader", "operator", "admin")}
+ROLES = ("nobody", "address", *SECRETS)
+CONFIG = """\
+TrustedProxies: [127.0.0.0/8]
+PrefixSources:
+  - {Name: default, Path: default.txt}
+Tokens:
+""" + "".join(
+    f"  - {{Name: {role}, Role: {role}, Token: {secret}{', Peer: 127.99.1.1#65001' if role == 'peer' else ''}}}\n"
+    for role, secret in SECRETS.items()
+)
+BY_ADDRESS = CONFIG + "PeersByAddress: true\n"
+OWN, OTHER = "127.99.1.1", "127.99.1.2"
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory):
+    """By whether a peer is known by its address."""
+    with ExitStack() as stack:
+        yield {
+            by_address: stack.enter_context(bgplite(tmp_path_factory.mktemp("access"), config))
+            for by_address, config in ((False, CONFIG), (True, BY_ADDRESS))
+        }
+
+
+@pytest.fixture
+def server(servers):
+    return servers[True]
+
+
+def call(server: BgpLite, role: str, method: str, path: str, body: object = None):
+    headers = {"X-Forwarded-For": OWN if role == "address" else "127.99.9.9"}
+    if role in SECRETS:
+        headers["Authorization"] = f"Bearer {SECRETS[role]}"
+    return server.call(method, path, body, **headers)
+
+
+def new(server: BgpLite, ip: str, asn: int) -> str:
+    status, made = call(server, "operator", "POST", "/api/peers", {"ip": ip, "asn": asn})
+    assert status == 200, made
+    return made["id"]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
+@pytest.mark.parametrize("role", ROLES)
+def test_every_operation_for_every_role(servers, operation: Operation, role):
+    """What is allowed may fail for another reason, never for want of a role; what is not allowed is refused first."""
+    server = servers[role == "address"]
+    ids = {"own": new(server, OWN, 65001), "other": new(server, OTHER, 65002)}
+    rank = {"reader": 1, "operator": 2, "admin": 3}
+    allowed = rank.get(role, 0) >= {"anyone": 0, **rank}[operation.role]
+    for whose, ip in (("own", OWN), ("other", OTHER)):
+        path = operation.path.replace("{id}", ids[whose]).replace("{ip}", ip)
+        path = re.sub(r"\{\w+\}", "nothing", path)
+        body = {"ip": ip, "asn": 65001 if whose == "own" else 65002} if operation.body is not None else None
+        status, shown = call(server, role, operation.method, path, body)
+        own = operation.own and role in ("peer", "address")
+        refused = {401, 403} if not own or path == operation.path else {404, 403}
+        if allowed or (own and (whose == "own" or (operation.method == "GET" and path == operation.path))):
+            assert status not in (401, 403, 500), shown
+            if path != operation.path and "{id}" in operation.path and status == 404:
+                assert shown["error"] != "Peer not found"
+        else:
+            assert status in refused, (status, shown)
+
+
+def test_a_peer_sees_its_own_rows_only(server):
+    own, other = new(server, OWN, 65001), new(server, OTHER, 65002)
+    for role in ("peer", "address"):
+        assert [each["id"] for each in call(server, role, "GET", "/api/peers")[1]] == [own]
+    assert {own, other} <= {each["id"] for each in call(server, "reader", "GET", "/api/peers")[1]}
+    assert [each["id"] for each in call(server, "peer", "GET", "/api/me")[1]["peers"]] == [own]
+    assert call(server, "peer", "GET", "/api/sessions")[1] == {"active": 0, "sessions": [], "calls": []}
+
+
+def test_what_a_peer_may_not_say_of_itself(server):
+    own = new(server, OWN, 65001)
+    assert call(server, "peer", "PUT", f"/api/peers/{own}", {"description": "mine"})[0] == 200
+    assert call(server, "peer", "PUT", f"/api/peers/{own}", {"maxPrefix": 0})[0] == 403
+    assert call(server, "peer", "PUT", f"/api/peers/{own}", {"connect": True})[0] == 403
+    assert call(server, "peer", "POST", "/api/peers", {"ip": "127.99.1.9", "asn": 65009})[0] == 403
+    assert call(server, "address", "POST", "/api/peers", {"ip": OWN, "asn": 65033})[0] == 200
+    assert call(server, "nobody", "POST", "/api/peers", {"ip": "127.99.9.8", "asn": 65033})[0] == 403
+    assert call(server, "nobody", "GET", "/api/peers")[1] == []
+
+
+def test_a_peer_can_not_approve_itself(tmp_path):
+    with bgplite(tmp_path, BY_ADDRESS, bgp="  UnknownPeers: pending\n") as server:
+        status, made = call(server, "address", "POST", "/api/peers", {"ip": OWN, "asn": 65001})
+        assert (status, made["status"]) == (200, "pending")
+        assert (
+            call(server, "address", "PUT", f"/api/peers/{made['id']}", {"lists": ["default"]})[1]["status"] == "pending"
+        )
+        assert call(server, "address", "POST", f"/api/peers/{made['id']}/approve")[0] == 401
+        assert call(server, "operator", "POST", f"/api/peers/{made['id']}/approve")[1]["status"] == "inactive"
+
+
+def test_tokens_are_made_used_and_removed(server):
+    assert call(server, "admin", "POST", "/api/tokens", {"name": "x", "role": "peer"})[0] == 400
+    assert call(server, "admin", "POST", "/api/tokens", {"name": "x", "role": "nosuch"})[0] == 400
+    status, made = call(server, "admin", "POST", "/api/tokens", {"name": "night", "role": "operator"})
+    assert status == 200
+    assert call(server, "admin", "POST", "/api/tokens", {"name": "night", "role": "operator"})[0] == 409
+    bearer = {"Authorization": f"Bearer {made['token']}"}
+    assert server.call("GET", "/api/whoami", **bearer)[1]["role"] == "operator"
+    shown = call(server, "admin", "GET", "/api/tokens")[1]
+    assert "night" in [each["name"] for each in shown]
+    assert made["token"] not in str(shown)
+    assert hash_of(made["token"]) not in str(shown)
+    assert call(server, "admin", "DELETE", "/api/tokens/night") == (200, {"id": "night", "deleted": True})
+    assert server.call("GET", "/api/whoami", **bearer)[0] == 401
+    assert call(server, "admin", "DELETE", "/api/tokens/night")[0] == 404
+    assert call(server, "admin", "DELETE", "/api/tokens/reader")[0] == 409
+
+
+@pytest.mark.parametrize("field", ["Bearer", "Bearer wrong", "Basic Zm9vOmJhcg==", "bearer " + "x" * 1000])
+def test_a_wrong_token_is_refused_and_not_told(server, field):
+    for path in ("/api/peers", "/api/whoami", "/metrics"):
+        status, shown = server.call("GET", path, Authorization=field)
+        assert status == 401
+        assert "wrong" not in str(shown)
+    assert "Bearer wrong" not in server.log
+
+
+def test_metrics_are_for_readers_and_health_for_anyone(server):
+    assert call(server, "nobody", "GET", "/metrics")[0] == 401
+    assert "bgplite_peers" in call(server, "reader", "GET", "/metrics")[1]
+    assert call(server, "nobody", "GET", "/livez") == (200, "ok\n")
+    assert call(server, "nobody", "GET", "/api/openapi.json")[1]["openapi"] == "3.1.0"
+
+
+def test_what_was_changed_is_in_the_audit_log(server):
+    own = new(server, OWN, 65001)
+    call(server, "peer", "PUT", f"/api/peers/{own}", {"description": "audited", "md5Password": "a planted key"})
+    newest = call(server, "operator", "GET", "/api/audit?limit=1")[1][0]
+    assert (newest["who"], newest["client"], newest["action"]) == ("token peer", "127.99.9.9", "change peer")
+    assert newest["target"] == f"{OWN}#65001"
+    assert newest["changes"]["description"][1] == "audited"
+    assert newest["changes"]["md5_password"] == ["", "changed"]
+    older = call(server, "operator", "GET", f"/api/audit?before={newest['id']}&limit=2")[1]
+    assert [each["id"] < newest["id"] for each in older] == [True, True]
+    call(server, "peer", "PUT", f"/api/peers/{own}", {"md5Password": ""})
+
+
+async def test_the_audit_log_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr(store, "MAX_ENTRIES", 3)
+    kept = store.Store(str(tmp_path / "x.db"))
+    await kept.open()
+    for number in range(5):
+        await kept.note(Actor("somebody").entry("add peer", str(number)))
+    assert [entry.target for _, entry in await kept.load_audit(0, 100)] == ["4", "3", "2"]
+    await kept.close()
+
+
+@pytest.mark.parametrize(
+    ("more", "error"),
+    [
+        ({"name": "a", "role": "reader", "token": "too short"}, "at least 16"),
+        ({"name": "a", "role": "peer", "token": "x" * 20}, "Tokens[0].Peer"),
+        ({"name": "a", "role": "reader", "token": "x" * 20, "peer": "192.0.2.1#65001"}, "Tokens[0].Peer"),
+        ({"name": "a", "role": "reader", "token": "$NO_SUCH_TOKEN"}, "$NO_SUCH_TOKEN is not set"),
+        ({"name": "a", "role": "owner", "token": "x" * 20}, "one of"),
+    ],
+)
+def test_tokens_of_the_configuration_are_checked(tmp_path, more, error):
+    text = "".join(f"    {name.capitalize()}: {value!r}\n" for name, value in more.items())
+    path = tmp_path / "appsettings.yml"
+    path.write_text(configuration(place(), 5000, "Tokens:\n  -\n" + text))
+    done = subprocess.run(
+        [sys.executable, "-m", "bgpipe.routeserver", "check", path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert error in done.stderr
+
+
+@pytest.mark.parametrize("more", ["", "AnonymousRole: none\n", "AnonymousRole: reader\n"])
+def test_an_api_for_others_needs_tokens_or_the_word_that_it_does_not(tmp_path, more):
+    address = place()
+    path = tmp_path / "appsettings.yml"
+    with socket.create_server(("0.0.0.0", 0)) as free:
+        port = free.getsockname()[1]
+    text = configuration(address, port, more).replace(f"ApiListen: {address[0]}", "ApiListen: 0.0.0.0")
+    path.write_text(text)
+    command = [sys.executable, "-m", "bgpipe.routeserver", path]
+    env = os.environ | {"BGPLITE_DATA": str(tmp_path / "data")}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=env, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "API on" in line:
+                process.kill()
+                break
+        else:
+            assert process.wait(20) == 1
+    assert ("API on" if more else "there are no tokens") in line
+
+
+def test_who_has_no_token():
+    def access(listen: str | None, role: str | None, *tokens: ConfiguredToken) -> Access:
+        bgp = Bgp(asn=65000, router_id="192.0.2.1")
+        return Access(Config(bgp=bgp, api_listen=listen, anonymous_role=role, tokens=tokens), Peers())
+
+    token = ConfiguredToken(name="a", role="reader", token="x" * 20)
+    assert access(None, None).anonymous_role == "admin"
+    assert access("::1", None).anonymous_role == "admin"
+    assert access(None, None, token).anonymous_role == "anyone"
+    assert access("0.0.0.0", None).anonymous_role == "anyone"
+    assert access("0.0.0.0", "reader", token).anonymous_role == "reader"
+    assert access(None, "none").anonymous_role == "anyone"
+
+
+def test_the_token_of_a_peer_is_that_of_the_row_with_its_address_and_as():
+    peers = Peers([one := new_peer("192.0.2.1", 65001), new_peer("192.0.2.1", 65002)])
+    token = ConfiguredToken(name="a", role="peer", token="x" * 20, peer="192.0.2.1#65001")
+    access = Access(Config(bgp=Bgp(asn=65000, router_id="192.0.2.1"), tokens=(token,)), peers)
+    identity = access.identify("x" * 20, "198.51.100.1")
+    assert identity is not None
+    assert identity.peers == {one.id}
+
+
+def shell(server: BgpLite, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bgpipe.routeserver", *words]
+    env = os.environ | {"BGPLITE_API": f"http://{server.address[0]}:{server.api_port}"} | environment
+    return subprocess.run(command, capture_output=True, text=True, env=env, check=False, timeout=30)
+
+
+def test_tokens_from_the_shell(server, tmp_path):
+    admin = {"BGPLITE_TOKEN": SECRETS["admin"]}
+    refused = shell(server, "tokens", BGPLITE_TOKEN=SECRETS["reader"])
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "only the role admin may do this" in refused.stderr
+    assert "--token" in shell(server, "tokens").stderr
+    made = shell(server, "tokens", "add", "--role", "peer", "--peer", "127.99.1.1#65001", "shop", "--json", **admin)
+    (tmp_path / "token").write_text(json.loads(made.stdout)["token"] + "\n")
+    new(server, OWN, 65001)
+    mine = shell(server, "peers", "--json", BGPLITE_TOKEN_FILE=str(tmp_path / "token"))
+    assert {each["asn"] for each in json.loads(mine.stdout)} == {65001}
+    assert "shop" in shell(server, "tokens", **admin).stdout
+    assert shell(server, "tokens", "delete", "shop", **admin).returncode == 0
+    assert shell(server, "peers", "--token", str(tmp_path / "token")).returncode == 1
+    assert "add token" in shell(server, "audit", "--token", "$MINE", MINE=SECRETS["operator"]).stdout
+    assert SECRETS["admin"] not in shell(server, "peers", "--help", **admin).stdout
+
+
+def test_the_first_token_of_a_server_for_others(tmp_path):
+    """It is made in the database, before the server is started."""
+    command = [sys.executable, "-m", "bgpipe.routeserver", "tokens", "add", "--role", "reader", "first", "--json"]
+    place_of_it = ["--database", str(tmp_path / "data" / "bgplite.db")]
+    done = subprocess.run([*command, *place_of_it], capture_output=True, text=True, check=True, timeout=30)
+    again = subprocess.run([*command, *place_of_it], capture_output=True, text=True, check=False, timeout=30)
+    assert (again.returncode, again.stdout) == (1, "")
+    assert (tmp_path / "data/bgplite.db").stat().st_mode & 0o777 == 0o600
+    secret = json.loads(done.stdout)["token"]
+    assert secret.encode() not in (tmp_path / "data/bgplite.db").read_bytes()
+    with bgplite(tmp_path) as server:
+        assert server.call("GET", "/api/peers")[0] == 401
+        assert server.call("GET", "/api/peers", Authorization=f"Bearer {secret}") == (200, [])
