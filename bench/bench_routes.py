@@ -107,7 +107,7 @@ def peers(figures: Figures, count: int, lists: int, all_prefixes: int, tagged: b
     routes = [PeerRoutes(tables.of(each), FORM, tables.encodings) for each in chosen]
     figures.add(f"tables of {count} peers, {kind}, s", time.process_time() - start)
     start = time.process_time()
-    octets = sum(len(block.octets) for each in routes for block in each.replay(IPV4_UNICAST))
+    octets = sum(len(block.octets) for each in routes for block in each.replay(IPV4_UNICAST) if block is not None)
     figures.add(f"streams of {count} peers, {kind}, s", time.process_time() - start)
     figures.add(f"routes a peer, {kind}", sum(each.table.count for each in routes) / count)
     figures.add(f"octets a peer, {kind}", octets / count)
@@ -116,7 +116,7 @@ def peers(figures: Figures, count: int, lists: int, all_prefixes: int, tagged: b
     tables = tables.changed({"0": found["0"]._replace(prefixes=more)})
     told = [list(each.change(tables.of(subscription))) for each, subscription in zip(routes, chosen, strict=True)]
     figures.add(f"one line changed, {kind}, s", time.process_time() - start)
-    figures.add(f"UPDATEs of it, {kind}", sum(len(block) for blocks in told for block in blocks))
+    figures.add(f"UPDATEs of it, {kind}", sum(len(block) for blocks in told for block in blocks if block is not None))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     figures.add(f"memory for {count} peers, {kind}, MB", (peak - before) / 1024)
 

@@ -84,9 +84,9 @@ class Peer:
         self.announced: list[str] = []
         self.withdrawn: list[str] = []
 
-    def take(self, blocks: Iterable[Block]) -> None:
+    def take(self, blocks: Iterable[Block | None]) -> None:
         self.announced, self.withdrawn = [], []
-        for block in blocks:
+        for block in filter(None, blocks):
             for message in block:
                 update = message.update
                 assert update.check("external") == []

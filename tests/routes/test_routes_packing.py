@@ -41,7 +41,7 @@ def test_messages_are_full(prefixes, afi, octets, context):
 def test_prefixes_of_any_length(prefixes):
     for afi in (1, 2):
         order, counts = packing.packing_order(prefixes.numbers(afi), afi)
-        packed = packing.announce_ordered(order, counts, afi, head(PLAIN, FORM, afi))
+        *_, packed = packing.announcing(order, counts, afi, head(PLAIN, FORM, afi))
         reach = [prefix for message in messages(packed.blocks) for prefix in message.update.reach]
         assert PrefixSet.from_prefixes(reach).numbers(afi) == prefixes.numbers(afi)
         assert len(reach) == len(order)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from networks import SETS, close, collapse
 from slow_policy import Peer, policy, told
 
-from bgpipe.routes import packing, peer_routes
+from bgpipe.routes import difference, packing, peer_routes
 from bgpipe.routes.attributes import Attributes, Form
 from bgpipe.routes.partition import finish
 from bgpipe.routes.peer_routes import PeerRoutes
@@ -72,6 +72,9 @@ BOTH = (IPV4_UNICAST, IPV6_UNICAST)
 def _small(monkeypatch):
     """Parts, messages and blocks are so small that a few prefixes fill several."""
     monkeypatch.setattr(peer_routes, "SMALL", 2)
+    monkeypatch.setattr(difference, "STEP", 3)
+    monkeypatch.setattr(difference, "_SAMPLE", 1)
+    monkeypatch.setattr(packing, "RUN", 5)
     monkeypatch.setattr(packing, "MAX_BLOCK", 200)
     monkeypatch.setattr(wire_context, "MAX_MESSAGE", 160)
 
@@ -192,6 +195,46 @@ def test_what_changes_during_a_replay_is_not_told_as_it_was(taken):
         assert peer.withdrawn == []
     peer.take(replay)
     assert peer.routes == told(policy(subscription, lists, Common()), provider.form)
+
+
+def test_peers_with_the_same_routes_share_the_work_of_a_change_whoever_goes_on():
+    """One of them ends in the middle, one is faster than the other, and one asks when all is made."""
+    lists = {"a": PrefixList("a", PrefixSet.parse(HOSTS))}
+    tables = Tables(lists)
+    subscription = Subscription(("a",))
+    form = Form(65000, "192.0.2.1")
+    providers = [PeerRoutes(tables.of(subscription), form, tables.encodings) for _ in range(4)]
+    lists["a"] = PrefixList("a", PrefixSet.parse([*HOSTS[10:], "192.0.2.0/24"]))
+    after = tables.changed(lists).of(subscription)
+    told = [provider.change(after) for provider in providers]
+    ended = list(islice(told[0], 2))
+    blocks: list[list[object]] = [[], [], []]
+    for step in range(1000):
+        for place in range(2):
+            if step % (place + 1) == 0 and (block := next(told[place + 1], None)) is not None:
+                blocks[place].append(block)
+    blocks[2] = [block for block in told[3] if block is not None]
+    assert blocks[0]
+    assert all(one is two is three for one, two, three in zip(*blocks, strict=True))
+    assert len(ended) == 2
+    peer = Peer()
+    peer.take(blocks[0])
+    assert (sorted(peer.announced), sorted(peer.withdrawn)) == (["192.0.2.0/24"], sorted(HOSTS[:10]))
+
+
+def test_a_large_change_is_found_in_steps():
+    """Others have their turn after a few prefixes each, also where all of them change."""
+    lists = {"a": PrefixList("a", PrefixSet.parse(HOSTS))}
+    tables = Tables(lists)
+    provider = PeerRoutes(tables.of(Subscription(("a",))), Form(65000, "192.0.2.1"), tables.encodings)
+    for lists["a"] in (
+        PrefixList("a", PrefixSet.parse(HOSTS), Attributes(frozenset({1}))),
+        PrefixList("a", PrefixSet.parse(f"10.1.0.{low}/32" for low in range(0, 200, 2))),
+        PrefixList("a", PrefixSet()),
+    ):
+        tables = tables.changed(lists)
+        steps = sum(each is None for each in provider.change(tables.of(Subscription(("a",)))))
+        assert steps > len(HOSTS) // 2 // difference.STEP
 
 
 def test_a_prefix_that_comes_and_is_excluded_is_not_told():

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from itertools import pairwise
+from typing import Final, NamedTuple
 
 from ..wire.block import Block
 from . import packing
 from .attributes import Form, Head, head
-from .partition import AFIS, Key, Part
+from .partition import AFIS, Delta, Key, Part
 from .prefixes import merged, without
+from .steps import Steps, finish
 from .table import Table
+
+STEP: Final = 8192
+"""Prefixes that are compared in one step, about: some milliseconds."""
+_SAMPLE: Final = 512
+"""Of so many prefixes one is looked at to divide all of them into steps."""
+_Span = tuple[int, int]
+"""The numbers from the first one to below the second one."""
+_ALL: Final[_Span] = (0, 1 << 136)
 
 
 class Difference(NamedTuple):
@@ -33,7 +44,7 @@ class Difference(NamedTuple):
         afis = tuple(afis)
         for afi in afis:
             for how, numbers in self.announced[afi].items():
-                yield from packing.announce(numbers, afi, how).blocks
+                yield from packing.announcements(*packing.packing_order(numbers, afi), afi, how)
         for afi in afis:
             if self.withdrawn[afi]:
                 multiprotocol = ":" in form.next_hop_ipv4
@@ -41,18 +52,28 @@ class Difference(NamedTuple):
 
 
 def difference(before: Table, after: Table, form: Form) -> Difference:
-    """What a peer that has `before` is to be told to have `after`.
+    """What a peer that has `before` is to be told to have `after`."""
+    return finish(differing(before, after, form))
+
+
+def differing(before: Table, after: Table, form: Form) -> Steps[Difference]:
+    """The same in steps of some milliseconds.
 
     Where the tables are of the same lineage, only the parts that differ are looked at.
     """
-    announced: dict[int, dict[Head, list[int]]] = {}
-    withdrawn: dict[int, list[int]] = {}
+    announced: dict[int, dict[Head, list[int]]] = {1: {}, 2: {}}
+    withdrawn: dict[int, list[int]] = {1: [], 2: []}
+    if before is after:
+        return Difference(announced, withdrawn)
     for afi in AFIS:
-        old, new = _said(before, after, form, afi) if before is not after else ({}, {})
-        found = announced[afi] = {}
-        for number in sorted(number for number, how in new.items() if old.get(number) != how):
-            found.setdefault(new[number], []).append(number)
-        withdrawn[afi] = sorted(old.keys() - new.keys())
+        pair = _Pair(before, after, form, afi)
+        yield from pair.prepare()
+        for span in pair.spans():
+            old, new = pair.said(span)
+            for number in sorted(number for number, how in new.items() if old.get(number) != how):
+                announced[afi].setdefault(new[number], []).append(number)
+            withdrawn[afi] += sorted(old.keys() - new.keys())
+            yield
     return Difference(announced, withdrawn)
 
 
@@ -62,30 +83,103 @@ _Said = dict[int, Head]
 
 def _said(before: Table, after: Table, form: Form, afi: int) -> tuple[_Said, _Said]:
     """What the tables say of the prefixes that may differ."""
-    old, new = _Side(before, form, afi), _Side(after, form, afi)
-    comparable = before.partition.lineage is after.partition.lineage
-    alike = comparable and before.groups == after.groups
-    for key in dict.fromkeys((*before.partition.parts, *after.partition.parts)):
-        if key[0] != afi:
-            continue
-        same = comparable and old.part(key) is new.part(key)
-        if not (same and alike and old.omitted(key) == new.omitted(key)):
-            _compare(key, old, new, comparable)
-    if before.private != after.private:
-        old.add_private()
-        new.add_private()
-    return old.said, new.said
+    pair = _Pair(before, after, form, afi)
+    finish(pair.prepare())
+    return pair.said(_ALL)
 
 
-def _compare(key: Key, old: _Side, new: _Side, comparable: bool) -> None:
-    """Adds what differs in the parts of one mask."""
-    if not comparable or old.head(key) != new.head(key):
-        old.add(key, old.all(key))
-        new.add(key, new.all(key))
-        return
-    gone, come = new.table.partition.delta(old.table.partition, key)
-    old.add(key, without(merged((gone, without(new.omitted(key), come))), old.omitted(key)))
-    new.add(key, without(merged((come, without(old.omitted(key), gone))), new.omitted(key)))
+class _Pair:
+    """Two tables, and what may differ between them in one AFI."""
+
+    def __init__(self, before: Table, after: Table, form: Form, afi: int) -> None:
+        self._afi = afi
+        self._old, self._new = old, new = _Side(before, form, afi), _Side(after, form, afi)
+        self._comparable = comparable = before.partition.lineage is after.partition.lineage
+        alike = comparable and before.groups == after.groups
+        self._keys: list[Key] = []
+        """of the parts that may be announced in another way"""
+        for key in dict.fromkeys((*before.partition.parts, *after.partition.parts)):
+            same = comparable and old.part(key) is new.part(key)
+            if key[0] != afi or (same and alike and old.omitted(key) == new.omitted(key)):
+                continue
+            if old.head(key) is not None or new.head(key) is not None:
+                self._keys.append(key)
+        self._deltas: dict[Key, Delta] = {}
+        """of those that are announced as before"""
+        self._private = before.private != after.private
+
+    def prepare(self) -> Steps[None]:
+        """Finds how parts differ that are announced as before, unless another peer has found that."""
+        before, after = self._old.table.partition, self._new.table.partition
+        for key in self._keys:
+            if not self._comparable or self._old.head(key) != self._new.head(key):
+                continue
+            delta = after.known_delta(before, key)
+            if delta is None:
+                delta = yield from self._delta(key)
+                after.keep_delta(before, key, delta)
+            self._deltas[key] = delta
+
+    def _delta(self, key: Key) -> Steps[Delta]:
+        old, new = self._old.part(key), self._new.part(key)
+        if old is new:
+            return Delta((), ())
+        gone: list[int] = []
+        come: list[int] = []
+        for first, last in _spans([part.order for part in (old, new) if part is not None]):
+            mine, theirs = (part.between(first, last) if part is not None else [] for part in (old, new))
+            gone += without(mine, theirs)
+            come += without(theirs, mine)
+            yield
+        return Delta(gone, come)
+
+    def spans(self) -> list[_Span]:
+        """All numbers, divided so that each span has about STEP of those that are to be compared."""
+        runs: list[Sequence[int]] = []
+        for key in self._keys:
+            if key in self._deltas:
+                runs += (*self._deltas[key], self._old.omitted(key), self._new.omitted(key))
+            else:
+                runs += [part.order for part in (self._old.part(key), self._new.part(key)) if part is not None]
+        if self._private:
+            for side in (self._old, self._new):
+                runs += [prefixes.numbers(self._afi) for prefixes in side.table.private.values()]
+        return _spans(runs)
+
+    def said(self, span: _Span) -> tuple[_Said, _Said]:
+        """What the tables say of the prefixes in a span that may differ."""
+        old, new = self._old, self._new
+        old.begin(span)
+        new.begin(span)
+        for key in self._keys:
+            if key in self._deltas:
+                gone, come = (_between(numbers, span) for numbers in self._deltas[key])
+                was, now = (_between(side.omitted(key), span) for side in (old, new))
+                old.add(key, without(merged((gone, without(now, come))), was))
+                new.add(key, without(merged((come, without(was, gone))), now))
+            else:
+                old.add_all(key)
+                new.add_all(key)
+        if self._private:
+            old.add_private()
+            new.add_private()
+        return old.said, new.said
+
+
+def _spans(runs: Sequence[Sequence[int]]) -> list[_Span]:
+    """All numbers, in spans that have about STEP numbers of these sequences each."""
+    if sum(map(len, runs)) <= STEP:
+        return [_ALL]
+    sample = sorted(number for run in runs for number in run[_SAMPLE // 2 :: _SAMPLE])
+    bounds = [_ALL[0], *dict.fromkeys(sample[STEP // _SAMPLE :: STEP // _SAMPLE]), _ALL[1]]
+    return list(pairwise(bounds))
+
+
+def _between(numbers: Sequence[int], span: _Span) -> Sequence[int]:
+    if not numbers or span is _ALL:
+        return numbers
+    first = bisect_left(numbers, span[0])
+    return numbers[first : bisect_left(numbers, span[1], first)]
 
 
 class _Side:
@@ -95,8 +189,13 @@ class _Side:
         self.table = table
         self.form = form
         self.afi = afi
+        self.span = _ALL
         self.said: _Said = {}
         self._heads: dict[int, Head | None] = {}
+
+    def begin(self, span: _Span) -> None:
+        """Says nothing yet; what follows is only of prefixes in the span."""
+        self.span, self.said = span, {}
 
     def part(self, key: Key) -> Part | None:
         return self.table.partition.parts.get(key)
@@ -112,12 +211,11 @@ class _Side:
             self._heads[mask] = head(attributes, self.form, self.afi) if attributes is not None else None
         return self._heads[mask]
 
-    def all(self, key: Key) -> Sequence[int]:
+    def add_all(self, key: Key) -> None:
         """All prefixes of a part that are announced as it says."""
         part = self.part(key)
-        if part is None or self.head(key) is None:
-            return ()
-        return without(part.numbers, self.omitted(key))
+        if part is not None and self.head(key) is not None:
+            self.add(key, without(part.between(*self.span), _between(self.omitted(key), self.span)))
 
     def add(self, key: Key, numbers: Iterable[int]) -> None:
         how = self.head(key)
@@ -128,4 +226,4 @@ class _Side:
         for attributes, prefixes in self.table.private.items():
             how = head(attributes, self.form, self.afi)
             if how is not None:
-                self.said.update(dict.fromkeys(prefixes.numbers(self.afi), how))
+                self.said.update(dict.fromkeys(_between(prefixes.numbers(self.afi), self.span), how))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, MutableSequence, Sequence
 from itertools import compress
 from typing import Final, NamedTuple
 
@@ -26,6 +26,8 @@ from .prefixes import little_endian
 
 MAX_BLOCK: Final = 256 << 10
 """Octets of a block: a connection takes about so many ahead."""
+RUN: Final = 1 << 14
+"""Prefixes whose octets are made at once."""
 ADDRESS_OCTETS: Final = bytes(min(length + 7 >> 3, 16) for length in range(256))
 """By length, octets of the address in NLRI."""
 
@@ -92,24 +94,29 @@ def place_of(number: int, order: Sequence[int], counts: Sequence[int]) -> int:
 
 
 def encode_nlri(order: Sequence[int], counts: Sequence[int], afi: int) -> Iterator[tuple[int, bytes]]:
-    """(octets of one prefix, octets of all that have so many), of numbers in the order of packing."""
-    width = 8 if afi == 1 else 17
+    """(octets of one prefix, octets of RUN prefixes at most that have so many), of numbers in the order of packing."""
     start = 0
     for size, count in enumerate(counts):
         if not count:
             continue
-        run = order[start : start + count]
-        start += count
-        if afi == 1:
-            raw = little_endian(run if isinstance(run, array) else array("Q", run))
-            columns = [raw[0::8], *(raw[4 - place :: 8] for place in range(size))]
-        else:
-            raw = b"".join([number.to_bytes(width, "big") for number in run])
-            columns = [raw[16::17], *(raw[place::17] for place in range(size))]
-        octets = bytearray((size + 1) * count)
-        for place, column in enumerate(columns):
-            octets[place :: size + 1] = column
-        yield size + 1, bytes(octets)
+        stop = start + count
+        for begin in range(start, stop, RUN):
+            yield size + 1, _encode_run(order[begin : min(begin + RUN, stop)], size, afi)
+        start = stop
+
+
+def _encode_run(run: Sequence[int], size: int, afi: int) -> bytes:
+    """The NLRI of prefixes whose addresses have `size` octets."""
+    if afi == 1:
+        raw = little_endian(run if isinstance(run, array) else array("Q", run))
+        columns = [raw[0::8], *(raw[4 - place :: 8] for place in range(size))]
+    else:
+        raw = b"".join([number.to_bytes(17, "big") for number in run])
+        columns = [raw[16::17], *(raw[place::17] for place in range(size))]
+    octets = bytearray((size + 1) * len(run))
+    for place, column in enumerate(columns):
+        octets[place :: size + 1] = column
+    return bytes(octets)
 
 
 def pieces(runs: Iterable[tuple[int, bytes]], room: int) -> Iterator[tuple[int, bytes]]:
@@ -137,33 +144,56 @@ def pieces(runs: Iterable[tuple[int, bytes]], room: int) -> Iterator[tuple[int, 
 
 def announce(numbers: Sequence[int], afi: int, head: Head) -> Packed:
     """UPDATEs that announce prefixes (sorted numbers). Raises TextError if attributes leave no place for them."""
-    return announce_ordered(*packing_order(numbers, afi), afi, head)
+    *_, made = announcing(*packing_order(numbers, afi), afi, head)
+    assert made is not None
+    return made
 
 
-def announce_ordered(order: Sequence[int], counts: Sequence[int], afi: int, head: Head) -> Packed:
-    """The same of numbers in the order of packing."""
+def announcing(order: Sequence[int], counts: Sequence[int], afi: int, head: Head) -> Iterator[Packed | None]:
+    """The same of numbers in the order of packing, in steps of some milliseconds: None after each, and then all."""
     firsts = array("I", [0])
-    bodies = []
-    for count, nlri in pieces(encode_nlri(order, counts, afi), head.room):
-        firsts.append(firsts[-1] + count)
-        bodies.append(head.body(nlri))
-    return Packed(tuple(blocks(bodies, head.context)), firsts)
+    made = []
+    for block in announcements(order, counts, afi, head, firsts):
+        made.append(block)
+        yield None
+    yield Packed(tuple(made), firsts)
 
 
-def withdraw(numbers: Sequence[int], afi: int, context: WireContext, multiprotocol: bool = False) -> list[Block]:
+def announcements(
+    order: Sequence[int], counts: Sequence[int], afi: int, head: Head, firsts: MutableSequence[int] | None = None
+) -> Iterator[Block]:
+    """The UPDATEs of numbers in the order of packing, in blocks, each of which takes some milliseconds.
+
+    firsts: where the place of the first prefix behind each message is added. Raises TextError.
+    """
+
+    def bodies() -> Iterator[bytes]:
+        told = 0
+        for count, nlri in pieces(encode_nlri(order, counts, afi), head.room):
+            told += count
+            if firsts is not None:
+                firsts.append(told)
+            yield head.body(nlri)
+
+    return blocks(bodies(), head.context)
+
+
+def withdraw(numbers: Sequence[int], afi: int, context: WireContext, multiprotocol: bool = False) -> Iterator[Block]:
     """UPDATEs that withdraw prefixes (sorted numbers). multiprotocol: IPv4 too by MP_UNREACH_NLRI."""
     family = encode_family(FAMILIES[afi])
     by_attribute = afi != 1 or multiprotocol
     room = context.max_message - HEADER - 4 - (4 + len(family) if by_attribute else 0)
-    bodies = []
-    for _, nlri in pieces(encode_nlri(*packing_order(numbers, afi), afi), room):
-        if by_attribute:
-            value = family + nlri
-            attribute = encode_header(attrs.OPTIONAL, attrs.MP_UNREACH, len(value)) + value
-            bodies.append(b"\0\0" + len(attribute).to_bytes(2, "big") + attribute)
-        else:
-            bodies.append(len(nlri).to_bytes(2, "big") + nlri + b"\0\0")
-    return list(blocks(bodies, context))
+
+    def bodies() -> Iterator[bytes]:
+        for _, nlri in pieces(encode_nlri(*packing_order(numbers, afi), afi), room):
+            if by_attribute:
+                value = family + nlri
+                attribute = encode_header(attrs.OPTIONAL, attrs.MP_UNREACH, len(value)) + value
+                yield b"\0\0" + len(attribute).to_bytes(2, "big") + attribute
+            else:
+                yield len(nlri).to_bytes(2, "big") + nlri + b"\0\0"
+
+    return blocks(bodies(), context)
 
 
 def blocks(bodies: Iterable[bytes], context: WireContext) -> Iterator[Block]:

@@ -5,15 +5,19 @@ A peer that has chosen some of the sets gets every part that is in one of them, 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple, TypeVar
 
+from ..wire.block import Block
 from . import packing
 from .attributes import Head
 from .packing import Packed
 from .prefixes import EMPTY, FEW, PrefixSet, common, merged, without
+from .steps import Shared, Steps, finish
 
+T = TypeVar("T")
 AFIS: Final = (1, 2)
 MAX_ENCODED: Final = 64 << 20
 """Octets of messages that are kept for the next peer of the same form."""
@@ -49,30 +53,77 @@ class Part:
         """Where a number stands in the order of packing, -1 if it does not."""
         return packing.place_of(number, self.order, self.counts)
 
+    def between(self, first: int, last: int) -> list[int]:
+        """The numbers from `first` to below `last`, sorted."""
+        found: list[int] = []
+        start = 0
+        for count in self.counts:
+            if count:
+                begin = bisect_left(self.order, first, start, start + count)
+                found += self.order[begin : bisect_left(self.order, last, begin, start + count)]
+                start += count
+        found.sort()
+        return found
+
     def __repr__(self) -> str:
         return f"<Part of {len(self)} IPv{4 if self.afi == 1 else 6} prefixes>"
 
 
+def packed_in_steps(part: Part, head: Head) -> Steps[Packed]:
+    """The messages of a part. Raises TextError if the path attributes leave no place for prefixes."""
+    return (yield from _last(packing.announcing(part.order, part.counts, part.afi, head)))
+
+
+def _last(making: Iterable[T | None]) -> Steps[T]:
+    found: T | None = None
+    for made in making:
+        if made is None:
+            yield
+        found = found or made
+    assert found is not None
+    return found
+
+
 class Encodings:
-    """Messages of parts, kept for the next peer, at most `limit` octets; what was used least lately goes first."""
+    """Messages that several peers get: of parts, kept for the next peer, at most `limit` octets, of which what was used
+    least lately goes first; and of the change from one table to another, until there is another one."""
 
     def __init__(self, limit: int = MAX_ENCODED) -> None:
         self.limit = limit
         self.octets = 0
         self._kept: OrderedDict[tuple[Part, Head], Packed] = OrderedDict()
+        self._making: dict[tuple[Part, Head], Shared[Packed]] = {}
+        self._changes: dict[Hashable, Shared[Block]] = {}
 
-    def of(self, part: Part, head: Head) -> Packed:
+    def of(self, part: Part, head: Head) -> Steps[Packed]:
         """Raises TextError if the path attributes leave no place for prefixes."""
         key = part, head
         packed = self._kept.get(key)
         if packed is not None:
             self._kept.move_to_end(key)
             return packed
-        packed = self._kept[key] = packing.announce_ordered(part.order, part.counts, part.afi, head)
-        self.octets += packed.weight
+        if key not in self._making:
+            self._making[key] = Shared(packing.announcing(part.order, part.counts, part.afi, head))
+        try:
+            found = yield from _last(self._making[key])
+        finally:
+            self._making.pop(key, None)
+        if key not in self._kept:
+            self._kept[key] = found
+            self.octets += found.weight
         while self.octets > self.limit and len(self._kept) > 1:
             self.octets -= self._kept.popitem(last=False)[1].weight
-        return packed
+        return found
+
+    def change(self, key: Hashable, make: Callable[[], Iterator[Block | None]]) -> Iterator[Block | None]:
+        """The messages of a change, made by the first of all peers with the same `key`. None after each other step."""
+        if key not in self._changes:
+            self._changes[key] = Shared(make())
+        return iter(self._changes[key])
+
+    def forget_changes(self) -> None:
+        """Lists have changed: who is told of an earlier change goes on, and nobody else will ask for it."""
+        self._changes.clear()
 
     def forget(self, parts: Iterable[Part]) -> None:
         """These parts are no more."""
@@ -86,21 +137,6 @@ class Delta(NamedTuple):
 
     gone: Sequence[int]
     come: Sequence[int]
-
-
-T = TypeVar("T")
-Steps = Generator[None, None, T]
-"""Work that lets others have their turn at each yield, and returns what it has made."""
-
-
-def finish(steps: Steps[T]) -> T:
-    """Does all of it now."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            result: T = stop.value
-            return result
 
 
 Key = tuple[int, int]
@@ -207,15 +243,14 @@ class Partition:
                 if len(left) * _PARTS > _STEP:
                     yield
 
-    def delta(self, before: Partition, key: Key) -> Delta:
-        """How the part of a mask differs from the one in a partition of the same lineage."""
-        if before is self.before and key in self._deltas:
-            return self._deltas[key]
-        old, new = (each.parts[key].numbers if key in each.parts else [] for each in (before, self))
-        delta = Delta(without(old, new), without(new, old))
+    def known_delta(self, before: Partition, key: Key) -> Delta | None:
+        """How the part of a mask differs from the one in the partition before; None if that was not found yet."""
+        return self._deltas.get(key) if before is self.before else None
+
+    def keep_delta(self, before: Partition, key: Key, delta: Delta) -> None:
+        """For the next peer."""
         if before is self.before:
-            self._deltas[key] = delta  # for the next peer
-        return delta
+            self._deltas[key] = delta
 
     def mask(self, names: Iterable[str]) -> int:
         """The sum of the bits of those names that there are."""

@@ -15,11 +15,10 @@ from typing import Final
 
 from ..wire.block import Block
 from ..wire.family import Family
-from . import packing
 from .attributes import FAMILIES, Form, Head, head
-from .difference import Difference, difference
+from .difference import Difference, difference, differing
 from .packing import Packed
-from .partition import Encodings, Part
+from .partition import Encodings, Part, packed_in_steps
 from .prefixes import merged, without
 from .table import Table
 
@@ -46,8 +45,9 @@ class PeerRoutes:
         """Whether there may be any routes."""
         return bool(self.table.count)
 
-    def replay(self, family: Family) -> Iterator[Block]:
-        """UPDATEs that announce all routes of a family, in blocks that are shared with other peers.
+    def replay(self, family: Family) -> Iterator[Block | None]:
+        """UPDATEs that announce all routes of a family, in blocks that are shared with other peers; None after a step
+        of some milliseconds that has made none.
 
         What `change` says meanwhile is not said again as it was before. Raises TextError if the path attributes leave
         no place for a prefix in an UPDATE.
@@ -61,16 +61,26 @@ class PeerRoutes:
         finally:
             self._replays.remove(replay)
 
-    def change(self, table: Table, afis: Sequence[int] = (1, 2)) -> Iterator[Block]:
-        """Takes another table, and gives UPDATEs that tell of what differs: announcements, then withdrawals.
+    def change(self, table: Table, afis: Sequence[int] = (1, 2)) -> Iterator[Block | None]:
+        """Takes another table, and gives UPDATEs that tell of what differs: announcements, then withdrawals; None after
+        a step of some milliseconds that has made none. Peers with the same tables share the work.
 
         afis: of the families that are agreed. It has taken it even if nobody takes the UPDATEs: they are to be sent.
         """
-        found = difference(self.table, table, self.form)
-        self.table = table
-        for replay in self._replays:
-            replay.leave_out(found)
-        return found.messages(self.form, afis)
+        before, self.table = self.table, table
+        afis = tuple(afis)
+        if self._replays:
+            found = difference(before, table, self.form)
+            for replay in self._replays:
+                replay.leave_out(found)
+            return found.messages(self.form, afis)
+        key = before, table, self.form, afis
+        return self.encodings.change(key, lambda: _changes(before, table, self.form, afis))
+
+
+def _changes(before: Table, after: Table, form: Form, afis: Sequence[int]) -> Iterator[Block | None]:
+    found = yield from differing(before, after, form)
+    yield from found.messages(form, afis)
 
 
 class _Replay:
@@ -87,7 +97,7 @@ class _Replay:
         """Something newer has been said of these prefixes."""
         self._newer.update(found.numbers(self.afi))
 
-    def run(self) -> Iterator[Block]:
+    def run(self) -> Iterator[Block | None]:
         rest: list[tuple[Head, Sequence[int]]] = []
         for key, part, attributes in self.table.parts(self.afi):
             how = head(attributes, self.form, self.afi)
@@ -98,7 +108,8 @@ class _Replay:
                 left = list(filterfalse(frozenset(omitted).__contains__, part.order)) if omitted else part.order
                 rest.append((how, left))
             else:
-                yield from self._pass(part, self.encodings.of(part, how), how, omitted, rest)
+                packed = yield from self.encodings.of(part, how)
+                yield from self._pass(part, packed, how, omitted, rest)
         for attributes, prefixes in self.table.private.items():
             how = head(attributes, self.form, self.afi)
             if how is not None:
@@ -110,7 +121,8 @@ class _Replay:
             rest = []
             for how, runs in together.items():
                 part = Part(without(merged(runs), sorted(self._newer)), self.afi)
-                packed = packing.announce_ordered(part.order, part.counts, self.afi, how)
+                yield None
+                packed = yield from packed_in_steps(part, how)
                 yield from self._pass(part, packed, how, (), rest)
 
     def _pass(

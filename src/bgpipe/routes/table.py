@@ -20,9 +20,10 @@ from . import policy
 from .attributes import Attributes
 from .budget import Budgeted, fit
 from .exclusion import touching
-from .partition import AFIS, Encodings, Key, Part, Partition, Steps, finish
+from .partition import AFIS, Encodings, Key, Part, Partition
 from .policy import ANY_LENGTH, UNRESTRICTED, Common, Group, Guards, PrefixList, Subscription
 from .prefixes import HOST, PrefixSet, common, contains, merged, without
+from .steps import Steps, finish
 from .union import united
 from .united_lists import UnitedLists, compact
 
@@ -174,6 +175,7 @@ class Tables:
             kept = set(after._partitions[way].parts.values())
             after.encodings.forget(part for part in partition.parts.values() if part not in kept)
         after._earlier, self._earlier = self, None
+        after.encodings.forget_changes()
         return after
 
     def of(self, subscription: Subscription, before: Table | None = None) -> Table:

@@ -7,7 +7,7 @@ was told and what it is to have now is all that is ever sent, however often the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from ..routes.peer_routes import PeerRoutes
@@ -27,10 +27,11 @@ MAX_WAITING: Final = 256 << 10
 
 class Announcer(Speaker):
     """settings: of the session. first_wait: seconds that the End-of-RIB waits for a table that is whole. retains: that
-    the peer keeps our routes when we stop, if it can (RFC 4724)."""
+    the peer keeps our routes when we stop, if it can (RFC 4724). turns: of all announcers, for what takes time."""
 
-    def __init__(self, settings: Settings, *, first_wait: float, retains: bool) -> None:
+    def __init__(self, settings: Settings, *, first_wait: float, retains: bool, turns: asyncio.Lock) -> None:
         super().__init__("announcer")
+        self.turns = turns
         self._settings = settings
         self._first_wait = first_wait
         self._retains = retains
@@ -149,9 +150,18 @@ class Announcer(Speaker):
         if marks:
             self.say(self.replay, Message(ROUTE_REFRESH, RouteRefresh(family, EORR).encode()))
 
-    async def _send(self, blocks: Iterable[Block]) -> None:
-        """Puts blocks on the line, which has an index of its own: the blocks are those of other peers too."""
-        for block in blocks:
+    async def _send(self, blocks: Iterator[Block | None]) -> None:
+        """Puts blocks on the line, which has an index of its own: the blocks are those of other peers too. Of all peers
+        one at a time works for some milliseconds, and then whoever else waits has its turn."""
+        while True:
+            async with self.turns:
+                try:
+                    block = next(blocks)
+                except StopIteration:
+                    return
+                if block is None:
+                    await asyncio.sleep(0)
+                    continue
             self.updates += len(block)
             await feed(self.pipeline, self.stream, (Block(block.octets, bytearray(block.index)),))
             self.pipeline.flush()

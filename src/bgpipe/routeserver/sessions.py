@@ -152,6 +152,7 @@ class PeerSessions:
         self._tasks: Tasks
         self._all: dict[str, list[PeerSession]] = {}
         """by the peer's id, all that have not ended"""
+        self._turns = asyncio.Lock()
         self._runs: set[asyncio.Task[None]] = set()
         self._keys: dict[str, str] = {}
         """those that are set, by address"""
@@ -355,7 +356,9 @@ class PeerSessions:
         pipeline = Pipeline(log=log)
         pipeline.number = self._number
         pipeline.on_kill = lambda reason: pipeline.fail(StageError(f"{reason}", reason="limit"))
-        pipeline.add(Announcer(settings, first_wait=self.bgp.first_wait, retains=self.bgp.graceful_restart), index=1)
+        bgp = self.bgp
+        announcer = Announcer(settings, first_wait=bgp.first_wait, retains=bgp.graceful_restart, turns=self._turns)
+        pipeline.add(announcer, index=1)
         most = self.bgp.max_prefixes_per_peer if peer.max_prefix is None else peer.max_prefix
         if most:
             limit = Limit("limit")
