@@ -17,6 +17,7 @@ import pytest
 from bgpipe import stages
 from bgpipe.pipeline.stage import Stage
 from bgpipe.runtime.options import GlobalOptions
+from cases import all_cases
 
 HERE = Path(__file__).resolve().parent.parent
 SOURCES = sorted((HERE / "src").rglob("*.py")) + sorted((HERE / "src").rglob("*.pyx"))
@@ -193,7 +194,7 @@ def exported() -> list[tuple[str, str]]:
     return [(module.__name__, name) for module in (bgpipe, bgpipe.stage) for name in module.__all__]
 
 
-@pytest.mark.parametrize(("module", "name"), exported())
+@all_cases(("module", "name"), exported())
 def test_every_exported_name_has_a_docstring_and_is_on_the_api_page(module, name):
     value = getattr(sys.modules[module], name)
     if isinstance(value, type) or inspect.isfunction(value):
@@ -220,7 +221,7 @@ def test_changelog_has_this_version():
     assert f"## {bgpipe.__version__}" in (HERE / "CHANGELOG.md").read_text()
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(HERE)))
+@all_cases("document", DOCUMENTS, ids=lambda path: str(path.relative_to(HERE)))
 def test_paths_in_documents_exist(document):
     text = document.read_text()
     named = set(re.findall(r"`((?:src|tests|docs|examples|bench)/[\w./-]+)`", text))
@@ -238,7 +239,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(HERE)))
+@all_cases("document", DOCUMENTS, ids=lambda path: str(path.relative_to(HERE)))
 def test_links_to_sections_lead_somewhere(document):
     links = re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", document.read_text())
     targets = [(document.parent / path if path else document, anchor) for path, anchor in links]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bgpipe.wire.context import ALL_FAMILIES, NO_FAMILIES, WireContext
+from cases import all_cases
 
 SHARED = Path(os.environ.get("BGPIPE_SHARED", Path(__file__).resolve().parent.parent.parent / "shared"))
 """Test vectors and archives, which are not part of the project. Tests that need them skip where they are absent."""
@@ -28,15 +29,16 @@ def load(suite: str, *kinds: str) -> list[Row]:
     return [row for row in rows if not kinds or row["kind"] in kinds]
 
 
-def cases(suite: str, *kinds: str) -> pytest.MarkDecorator:
-    """Parametrises a test over `row`; one skipped case says so where the vectors are absent."""
+def cases(suite: str, *kinds: str) -> Callable[[Any], Any]:
+    """A test that runs for each `row`; it is skipped where the vectors are absent."""
     return parametrize(load(suite, *kinds))
 
 
-def parametrize(rows: Iterable[Row]) -> pytest.MarkDecorator:
-    params = [pytest.param(row, id=f"{row['id']}-{row['name']}".replace(" ", "_")) for row in rows]
-    absent = pytest.mark.skip(reason=f"no vectors in {FOLDER.parent.name}/{FOLDER.name}")
-    return pytest.mark.parametrize("row", params or [pytest.param({}, id="absent", marks=absent)])
+def parametrize(rows: Iterable[Row]) -> Callable[[Any], Any]:
+    found = list(rows)
+    if not found:
+        return pytest.mark.skip(reason=f"no vectors in {FOLDER.parent.name}/{FOLDER.name}")
+    return all_cases("row", found, ids=lambda row: f"{row['id']}-{row['name']}")
 
 
 def context(row: Row) -> WireContext:

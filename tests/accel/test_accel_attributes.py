@@ -17,6 +17,7 @@ from bgpipe.wire.block import FLAGS
 from bgpipe.wire.context import AS2, AS4
 from bgpipe.wire.errors import WireError
 from bgpipe.wire.flags import FLAG_AS4
+from cases import all_cases
 
 pytestmark = pytest.mark.skipif(not accel.AVAILABLE, reason="no accel")
 
@@ -90,8 +91,8 @@ def test_the_constants_of_accel_are_those_of_the_table():
     assert {code: TABLE[code].name.encode() for code in VALUES} == accel.attributes.NAMES
 
 
-@pytest.mark.parametrize("code", [code for code in VALUES if TABLE[code].lengths])
-@pytest.mark.parametrize(("context", "flags"), [(AS2, 0), (AS4, FLAG_AS4)])
+@all_cases("code", [code for code in VALUES if TABLE[code].lengths])
+@all_cases(("context", "flags"), [(AS2, 0), (AS4, FLAG_AS4)])
 def test_lengths(code, context, flags):
     row = TABLE[code]
     for length in range(50):

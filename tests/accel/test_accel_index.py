@@ -20,6 +20,7 @@ from accel_records import (
 from bgpipe import accel
 from bgpipe.wire.block import ENTRY, Block
 from bgpipe.wire.context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH
+from cases import all_cases
 
 pytestmark = pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
 if accel.AVAILABLE:
@@ -29,7 +30,7 @@ ROUTE = update(withdrawn=b"\x18\xc6\x33\x64")
 STATE = record(b"\0\1\0\6", 5)
 
 
-@pytest.mark.parametrize(
+@all_cases(
     ("subtype", "context"),
     [
         (1, AS2),
@@ -42,8 +43,8 @@ STATE = record(b"\0\1\0\6", 5)
         (11, AS4_ADD_PATH),
     ],
 )
-@pytest.mark.parametrize("ipv6", [False, True])
-@pytest.mark.parametrize("micros", [None, 678_901])
+@all_cases("ipv6", [False, True])
+@all_cases("micros", [None, 678_901])
 def test_every_message_subtype_is_indexed(subtype, context, ipv6, micros):
     as4 = subtype in (4, 7, 9, 11)
     octets = record(ROUTE, subtype, peer(as4=as4, ipv6=ipv6, interface=7), micros)

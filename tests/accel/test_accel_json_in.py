@@ -16,6 +16,7 @@ from bgpipe import accel
 from bgpipe.formats import json, json_encoder, mrt
 from bgpipe.wire.address import format_address
 from bgpipe.wire.block import Block
+from cases import all_cases
 
 pytestmark = pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
 
@@ -300,7 +301,7 @@ def encode(records: bytes) -> bytes:
     return b"".join(lines)
 
 
-@pytest.mark.parametrize("text", TAKEN + RESPELLED, ids=lambda text: text.decode()[:120])
+@all_cases("text", TAKEN + RESPELLED, ids=lambda text: text.decode()[:120])
 def test_our_own_lines_are_taken(text, monkeypatch):
     octets, index, end, _ = accel.json_in.decode(b"#\n" + text, 2)
     assert end == len(text) + 2
@@ -309,7 +310,7 @@ def test_our_own_lines_are_taken(text, monkeypatch):
     assert decode(text) == decode_in_python(text, monkeypatch)
 
 
-@pytest.mark.parametrize("text", DECLINED, ids=lambda text: text.decode()[:120])
+@all_cases("text", DECLINED, ids=lambda text: text.decode()[:120])
 def test_other_lines_are_left_to_python(text, monkeypatch):
     assert accel.json_in.decode(text, 0) == (b"", bytearray(), 0, b"")
     assert accel.json_in.decode(line() + text + line(), 0)[2] == len(line())

@@ -14,6 +14,7 @@ from bgpipe.formats.json import Encoder
 from bgpipe.formats.json_go import GoEncoder
 from bgpipe.wire.block import ENTRY
 from bgpipe.wire.flags import FLAG_ADD_PATH, FLAG_AS4, FLAG_LEFT, FLAG_RIB, FLAG_RIGHT
+from cases import all_cases
 
 pytestmark = pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
 if accel.AVAILABLE:
@@ -219,7 +220,7 @@ ATTRIBUTES = [
 ]
 
 
-@pytest.mark.parametrize(("flags", "code", "octets", "name", "letters", "text"), ATTRIBUTES)
+@all_cases(("flags", "code", "octets", "name", "letters", "text"), ATTRIBUTES)
 def test_attributes(flags, code, octets, name, letters, text):
     assert value(attribute(flags, code, octets)) == f'"{name}":{{"flags":"{letters}","value":{text}}}'
 
@@ -363,7 +364,7 @@ DECLINED = {
 }
 
 
-@pytest.mark.parametrize("octets", DECLINED.values(), ids=DECLINED.keys())
+@all_cases("octets", DECLINED.values(), ids=DECLINED.keys())
 def test_what_is_rare_or_wrong_is_left_to_python(octets):
     assert declined(update(attribute(T, 5, "00000001"), octets))
 

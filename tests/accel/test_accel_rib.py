@@ -37,6 +37,7 @@ from bgpipe import accel
 from bgpipe.formats import mrt as mrt_format
 from bgpipe.formats import mrt_rib
 from bgpipe.wire.block import Block
+from cases import all_cases
 
 pytestmark = pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
 
@@ -167,7 +168,7 @@ DECLINED = {
 }
 
 
-@pytest.mark.parametrize("record", DECLINED.values(), ids=DECLINED.keys())
+@all_cases("record", DECLINED.values(), ids=DECLINED.keys())
 def test_what_is_declined_leaves_no_trace(record, monkeypatch):
     made = bundler()
     assert made.feed(record, 0) == (0, 0)

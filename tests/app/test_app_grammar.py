@@ -11,6 +11,7 @@ from bgpipe.app.grammar import is_address, parse
 from bgpipe.app.spec import PipelineSpec
 from bgpipe.pipeline.errors import ConfigError, UsageError
 from bgpipe.runtime.log import StderrLog
+from cases import all_cases
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +109,7 @@ PIPELINES = [
 ]
 
 
-@pytest.mark.parametrize(("words", "shown"), PIPELINES)
+@all_cases(("words", "shown"), PIPELINES)
 def test_pipelines(words, shown):
     assert show(parse(split(words))) == shown
 

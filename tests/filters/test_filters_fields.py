@@ -13,6 +13,7 @@ from bgpipe.filters.fields import FIELDS
 from bgpipe.wire.context import AS2, AS4_ADD_PATH
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, ROUTE_REFRESH, UPDATE, Message
 from bgpipe.wire.state import StateChange
+from cases import all_cases
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "filters.md"
 
@@ -35,7 +36,7 @@ def yes_and_no(yes: str, no: str) -> list[tuple[str, bool]]:
     ]
 
 
-@pytest.mark.parametrize(
+@all_cases(
     ("filter", "expected"),
     yes_and_no(
         yes="""

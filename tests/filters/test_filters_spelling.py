@@ -7,6 +7,7 @@ from filter_messages import FULL, says, update
 
 from bgpipe.filters.spelling import WELL_KNOWN_COMMUNITIES
 from bgpipe.wire.message import UPDATE, Message
+from cases import all_cases
 
 SPELLINGS = {
     # of Cisco, bgpstream
@@ -73,7 +74,7 @@ SPELLINGS = {
 }
 
 
-@pytest.mark.parametrize(("filter", "expected"), SPELLINGS.items())
+@all_cases(("filter", "expected"), SPELLINGS.items())
 def test_spellings_of_other_tools(filter, expected):
     message = Message(UPDATE, FULL.body)
     message.tags = {"PEER_AS": "007", "PEER_IP": "192.0.2.9"}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bgpipe.filters import FilterError, compile_filter
 from bgpipe.filters.conditions import BoundCondition
 from bgpipe.filters.syntax import MAX_DEPTH, AndNode, Condition, GroupNode, NotNode, OrNode, parse
+from cases import all_cases
 
 
 def show(node) -> str:
@@ -190,7 +191,7 @@ ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("text", "position", "reason"), ERRORS)
+@all_cases(("text", "position", "reason"), ERRORS)
 def test_errors_say_where(text, position, reason):
     with pytest.raises(FilterError) as caught:
         compile_filter(text)

@@ -19,6 +19,7 @@ from bgpipe.wire.errors import TextError
 from bgpipe.wire.flags import DIRECTION_FLAGS, FLAG_AS4, FLAG_PEER_AS4
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, ROUTE_REFRESH, UPDATE, Message
 from bgpipe.wire.state import StateChange
+from cases import all_cases
 
 PEER = bytes.fromhex("0000fde8 0000fde9 0000 0001 c0000201 c0000202".replace(" ", ""))
 TIME = 1767323045_678000  # 2026-01-02T03:04:05.678
@@ -242,7 +243,7 @@ def test_what_is_no_message_is_skipped() -> None:
         assert (decoder.counts.records, decoder.counts.messages) == (2, 2)
 
 
-@pytest.mark.parametrize(
+@all_cases(
     ("line", "why"),
     [
         ("R", "neither an array nor an object"),

@@ -19,6 +19,7 @@ from bgpipe.wire.errors import TextError
 from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST
 from bgpipe.wire.message import KEEPALIVE, UPDATE, Message
 from bgpipe.wire.state import StateChange
+from cases import all_cases
 from vectors import Row, cases
 
 ALIVE = Message(KEEPALIVE).octets
@@ -91,7 +92,7 @@ def test_bgpfix_streams(row: Row) -> None:
         assert line[2:] == want[2:]  # direction and number come from the pipeline
 
 
-@pytest.mark.parametrize(
+@all_cases(
     ("subtype", "context"),
     [
         (1, AS2),
@@ -104,8 +105,8 @@ def test_bgpfix_streams(row: Row) -> None:
         (11, AS4_ADD_PATH),
     ],
 )
-@pytest.mark.parametrize("extended", [False, True])
-@pytest.mark.parametrize("addresses", [V4, V6], ids=["v4", "v6"])
+@all_cases("extended", [False, True])
+@all_cases("addresses", [V4, V6], ids=["v4", "v6"])
 def test_every_subtype_comes_back_as_it_was(
     subtype: int, context: WireContext, extended: bool, addresses: bytes
 ) -> None:

@@ -19,6 +19,7 @@ from bgpipe.wire.context import AS2
 from bgpipe.wire.family import IPV4_UNICAST
 from bgpipe.wire.item import Item
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, UPDATE, Message
+from cases import all_cases
 
 ALIVE = Message(KEEPALIVE).octets
 UPDATES = Message(UPDATE, bytes(4)).octets
@@ -52,8 +53,8 @@ def test_messages_come_back_whatever_the_pieces(size: int) -> None:
     assert {(message.direction, message.seq, message.time) for message in messages} == {("?", 0, 0)}
 
 
-@pytest.mark.parametrize("size", [1, 7, 19, 1000])
-@pytest.mark.parametrize(
+@all_cases("size", [1, 7, 19, 1000])
+@all_cases(
     ("bad", "what"),
     [
         (b"\x00" * 30, "marker"),

@@ -7,6 +7,7 @@ from itertools import product
 import pytest
 
 from bgpipe.pipeline.lifecycle import Action, Kind, Record, StageState, next_step
+from cases import all_cases
 
 LETTERS = {"S": Kind.SOURCE, "B": Kind.BACKGROUND, "T": Kind.TRANSFORMER, "P": Kind.PASSIVE}
 STATES = {
@@ -28,7 +29,7 @@ def step(text: str, flow: str = "R") -> str:
     return f"{action.value} {place}" if action is Action.DRAIN else action.value
 
 
-@pytest.mark.parametrize(
+@all_cases(
     ("records", "expected"),
     [
         # a file through filters

@@ -19,6 +19,7 @@ from bgpipe.pipeline.options import (
     format_duration,
     parse_duration,
 )
+from cases import all_cases
 
 
 class Some(Options):
@@ -41,7 +42,7 @@ def scan(*words: str) -> tuple[dict[str, object], list[str]]:
     return options.values, rest
 
 
-@pytest.mark.parametrize(
+@all_cases(
     ("words", "values", "rest"),
     [
         ("", {}, ""),

@@ -8,11 +8,10 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
-import pytest
-
 from bgpipe.routeserver.api.openapi import document
 from bgpipe.routeserver.api.operations import OPERATIONS
 from bgpipe.routeserver.api.reference import html, markdown
+from cases import all_cases
 
 HERE = Path(__file__).resolve().parent.parent.parent
 
@@ -43,7 +42,7 @@ def test_names_of_operations_and_records_stand_for_one_thing_each():
     assert len(set(places)) == len(places)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
+@all_cases("operation", OPERATIONS, ids=lambda each: each.name)
 def test_every_operation_says_what_it_answers(operation):
     assert operation.answer is not None or operation.media != ("application/json",)
     assert operation.summary

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from bgpipe.wire.attrs.ext_community import NAMES, NONTRANSITIVE, format_ext_community, parse_ext_community
 from bgpipe.wire.errors import TextError
+from cases import all_cases
 
 FORMS = [
     ("0002fc850000cf08", {"type": "TARGET", "value": "64645:53000"}),
@@ -46,7 +47,7 @@ FORMS = [
 ]
 
 
-@pytest.mark.parametrize(("octets", "item"), FORMS)
+@all_cases(("octets", "item"), FORMS)
 def test_forms(octets, item):
     community = int(octets, 16)
     assert json.loads(format_ext_community(community)) == item

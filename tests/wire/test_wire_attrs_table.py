@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import product
 
 import pytest
 
@@ -10,6 +11,7 @@ from bgpipe.wire.attrs import CODES, KNOWN, TABLE, parse_name
 from bgpipe.wire.attrs.attribute import Attribute, attribute_from_json, encode_header, format_flags, parse_flags
 from bgpipe.wire.context import AS2, AS4
 from bgpipe.wire.errors import Reaction, TextError, WireError
+from cases import all_cases
 
 NAMED = sorted(KNOWN)
 
@@ -35,7 +37,7 @@ def test_there_is_a_row_for_every_code():
     assert len({row.name for row in TABLE}) == 256
 
 
-@pytest.mark.parametrize("code", NAMED)
+@all_cases("code", NAMED)
 def test_names_read_back_in_any_case(code):
     name = TABLE[code].name
     assert parse_name(name) == parse_name(name.lower()) == parse_name(f"attr_{code}") == code
@@ -59,8 +61,10 @@ def test_default_flags_are_those_that_the_attribute_must_have():
     assert by_flags["OT"] >= {"PE_DISTING", "SFP_ATTR", "BFD_DISCRIMINATOR", "PREFIX_SID", "SET"}
 
 
-@pytest.mark.parametrize("code", range(256))
-@pytest.mark.parametrize("octets", [b"", b"\0", b"\x07" * 3, b"\x01" * 4, b"\x02\x01" * 4, b"\xff" * 24, bytes(300)])
+OCTETS = [b"", b"\0", b"\x07" * 3, b"\x01" * 4, b"\x02\x01" * 4, b"\xff" * 24, bytes(300)]
+
+
+@all_cases("code, octets", product(range(256), OCTETS))
 def test_any_octets_have_a_json_form_that_gives_them_back(code, octets):
     one = Attribute(TABLE[code].default, code, octets, AS4)
     item = json.loads("{" + one.format_json() + "}")
@@ -69,7 +73,7 @@ def test_any_octets_have_a_json_form_that_gives_them_back(code, octets):
     assert again.encode() == one.encode()
 
 
-@pytest.mark.parametrize("code", NAMED)
+@all_cases("code", NAMED)
 def test_bad_flags_have_the_reaction_of_the_row(code):
     row = TABLE[code]
     if row.required is None:
@@ -113,7 +117,7 @@ def test_partial_belongs_to_optional_transitive_attributes():
     assert Attribute(0x60, 1, b"\0", AS4).error().subcode == 4
 
 
-@pytest.mark.parametrize("code", [code for code in NAMED if TABLE[code].required is not None])
+@all_cases("code", [code for code in NAMED if TABLE[code].required is not None])
 def test_empty_values_are_errors_where_they_cannot_be(code):
     row = TABLE[code]
     error = Attribute(row.required, code, b"", AS4).error()
@@ -189,7 +193,7 @@ BAD_VALUES = {
 }
 
 
-@pytest.mark.parametrize(("code", "octets", "reaction", "subcode"), BAD_VALUES.values(), ids=BAD_VALUES)
+@all_cases(("code", "octets", "reaction", "subcode"), BAD_VALUES.values(), ids=BAD_VALUES)
 def test_bad_values_have_their_reaction(code, octets, reaction, subcode):
     error = Attribute(TABLE[code].required, code, bytes.fromhex(octets), AS4).error()
     assert isinstance(error, WireError)
@@ -308,7 +312,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("name", "item"), REFUSED, ids=str)
+@all_cases(("name", "item"), REFUSED, ids=str)
 def test_wrong_json_is_refused_and_names_the_attribute(name, item):
     with pytest.raises(TextError) as caught:
         attribute_from_json(name, item, AS4)

@@ -12,6 +12,7 @@ from bgpipe.wire.block import ENTRY, NO_PEER, TIME, Block
 from bgpipe.wire.flags import FLAG_AS4, FLAG_PEER_AS4
 from bgpipe.wire.merging import Run, find_later, merge, survey
 from bgpipe.wire.tags import TagTable
+from cases import all_cases
 
 
 @pytest.fixture(params=["accel", "python"])
@@ -50,7 +51,7 @@ def show(block: Block) -> list[tuple[int, bytes, dict[str, str], bytes | None]]:
 
 
 @pytest.mark.usefixtures("both")
-@pytest.mark.parametrize("seed", range(40))
+@all_cases("seed", range(40))
 def test_messages_are_in_the_order_of_time_and_each_input_in_its_own(seed):
     """Against the simplest way: a stable sort by the time that each counts as."""
     random = Random(seed)

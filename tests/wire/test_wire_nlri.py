@@ -9,6 +9,7 @@ from bgpipe.wire.context import AS4, AS4_ADD_PATH, WireContext
 from bgpipe.wire.errors import Reaction
 from bgpipe.wire.family import Family, parse_family
 from bgpipe.wire.nlri import check_nlri
+from cases import all_cases
 
 RD = "0000fde800000064"
 VPN = "70" + "000011" + RD + "c00002"
@@ -52,8 +53,8 @@ def test_sound(family, octets):
     assert check_nlri(bytes.fromhex(octets), parse_family(family), AS4) is None
 
 
-@pytest.mark.parametrize(("family", "octets"), BAD.values(), ids=BAD)
-@pytest.mark.parametrize(("code", "hop"), [(14, "04c000020100"), (15, "")])
+@all_cases(("family", "octets"), BAD.values(), ids=BAD)
+@all_cases(("code", "hop"), [(14, "04c000020100"), (15, "")])
 def test_what_can_not_be_told_apart_ends_the_session(family, octets, code, hop):
     """RFC 7606 section 3(j): nobody knows what to withdraw. The octets keep their JSON form."""
     afi, safi = parse_family(family)
@@ -77,8 +78,8 @@ def test_path_identifiers():
     assert check_nlri(b"\1" + plain, vpn, AS4_ADD_PATH) is not None
 
 
-@pytest.mark.parametrize("family", ["IPV4/MPLS_VPN", "L2VPN/EVPNS", "LS/LS", "IPV4/FLOWSPEC", "IPV6/MCAST_VPN"])
-@pytest.mark.parametrize("size", [0, 1, 4, 9, 12, 16, 24, 32, 48, 255])
+@all_cases("family", ["IPV4/MPLS_VPN", "L2VPN/EVPNS", "LS/LS", "IPV4/FLOWSPEC", "IPV6/MCAST_VPN"])
+@all_cases("size", [0, 1, 4, 9, 12, 16, 24, 32, 48, 255])
 def test_next_hops_of_other_families(family, size):
     """RFC 7606 section 7.11: the length is that of one or two IP addresses, with route distinguishers or not."""
     afi, safi = parse_family(family)

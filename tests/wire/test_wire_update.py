@@ -13,6 +13,7 @@ from bgpipe.wire.errors import Reaction, TextError, WireError
 from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from bgpipe.wire.update import Update
 from bgpipe.wire.update_body import join
+from cases import all_cases
 
 V6 = "20010db8000000000000000000000001"
 ORIGIN = "40010100"
@@ -182,7 +183,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("wrong", "errors"), WRONG.values(), ids=WRONG)
+@all_cases(("wrong", "errors"), WRONG.values(), ids=WRONG)
 def test_errors(wrong, errors):
     assert [(error.subcode, error.reaction) for error in wrong.errors] == errors
     assert wrong.errors == [] or all(error.code == 3 for error in wrong.errors)
