@@ -213,3 +213,13 @@ def test_a_loop_of_one_thread():
             loop.run(double)
         assert loop.run(double, always=True) == 2
     loop.cancel()
+
+
+async def test_a_task_that_is_cancelled_before_it_begins_leaves_no_coroutine_behind():
+    tasks, _ = scope()
+    ended: list[str] = []
+    coroutine = sleep_for_ever(ended)
+    tasks.spawn("never", coroutine).cancel()
+    await tasks.close()
+    assert coroutine.cr_frame is None  # closed: else Python warns of it later
+    assert ended == []

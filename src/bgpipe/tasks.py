@@ -87,7 +87,9 @@ class Tasks:
 
         Raises Stopped once the owner is ending.
         """
-        return self._add(name, _guard(coroutine, on_error or self._on_error), coroutine)
+        task = self._add(name, _guard(coroutine, on_error or self._on_error), coroutine)
+        task.add_done_callback(lambda task: coroutine.close())  # it has not begun, if the task was cancelled at once
+        return task
 
     def begin(self, name: str, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """A task that the caller awaits, and whose exception is the caller's. Raises Stopped as `spawn` does."""

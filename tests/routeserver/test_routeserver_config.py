@@ -56,7 +56,7 @@ PrefixSources:
   -
 """
     assert sorted(faults(tmp_path, text)) == [
-        "appsettings.yml:12: PrefixSources[0].Kind: 'ftp': one of asn, country, file, http is expected",
+        "appsettings.yml:12: PrefixSources[0].Kind: 'ftp': one of file, http, asn, country, domain, set is expected",
         "appsettings.yml:14: PrefixSources[1].Name: 'a' is the name of PrefixSources[0] already",
         "appsettings.yml:14: PrefixSources[1].Url: is missing: a source of the kind http needs it",
         "appsettings.yml:16: PrefixSources[1].Community: '65001:70000': a community such as 65001:100, or 65001:0:100, "
@@ -92,6 +92,64 @@ PrefixSources:
 )  # fmt: skip
 def test_a_fault(tmp_path, text, fault):
     assert fault in faults(tmp_path, text)
+
+
+SOURCES = (
+    GOOD
+    + """\
+PrefixSources:
+  - {Name: a, Path: a.txt}
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("Name: s, Kind: set", "Sources: is missing: a source of the kind set needs it"),
+        ("Name: s, Kind: set, Sources: [a, x]", "Sources: there is no list 'x'"),
+        ("Name: s, Kind: set, Sources: [a], Without: [y]", "Without: there is no list 'y'"),
+        ("Name: s, Kind: set, Sources: [s]", "Sources: the list is a part of itself: s -> s"),
+        ("Name: d, Kind: domain", "Domain: is missing: a source of the kind domain needs it"),
+        ("Name: d, Kind: domain, Domains: ['*.example.org']", "Domains: '*.example.org': a whole name is expected; "
+         "nobody can ask for all names of a domain"),
+        ("Name: d, Kind: domain, Domain: 192.0.2.1", "Domain: '192.0.2.1': a domain name such as www.example.org is "
+         "expected"),
+        ("Name: d, Kind: domain, Domain: localhost", "Domain: 'localhost': a domain name such as www.example.org is "
+         "expected"),
+        ("Name: i, Kind: asn, AsSets: [AS-X]", "AsSets: only an IRR knows as-sets: Via: irr is expected"),
+        ("Name: i, Kind: asn, Via: irr, AsSets: [-x]", "AsSets: '-x': an as-set such as AS-EXAMPLE or "
+         "RIPE::AS64500:AS-CUSTOMERS is expected"),
+        ("Name: i, Kind: asn, Via: whois, Asn: 64500", "Via: 'whois': one of irr, ripestat is expected"),
+        ("Name: i, Kind: asn, Asn: 65535", "Asn: 65535 is reserved: it can be nobody's AS number"),
+        ("Name: i, Path: x, MaxShrink: 2", "MaxShrink: '2': a number from 0 to 1 is expected"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_a_source(tmp_path, line, fault):
+    assert faults(tmp_path, SOURCES + f"  - {{{line}}}\n") == [f"appsettings.yml:6: PrefixSources[1].{fault}"]
+
+
+def test_lists_that_contain_themselves_are_told_with_their_line(tmp_path):
+    more = "".join(f"  - {{Name: {name}, Kind: set, Sources: [a, {member}]}}\n" for name, member in ("st", "tu", "us"))
+    more += "  - {Name: v, Kind: set, Sources: [a], Without: [s]}\n"
+    assert sorted(faults(tmp_path, SOURCES + more)) == [
+        "appsettings.yml:6: PrefixSources[1].Sources: the list is a part of itself: s -> t -> u -> s",
+        "appsettings.yml:7: PrefixSources[2].Sources: the list is a part of itself: t -> u -> s -> t",
+        "appsettings.yml:8: PrefixSources[3].Sources: the list is a part of itself: u -> s -> t -> u",
+    ]
+
+
+def test_sources_of_all_kinds(tmp_path):
+    config = read(tmp_path, SOURCES + """\
+  - {Name: s, Kind: set, Sources: [a, d], Without: [i]}
+  - {Name: d, Kind: domain, Domains: [www.example.org, xn--e1afmkfd.xn--p1ai, "caf\u00e9.example"]}
+  - {Name: i, Kind: asn, Via: irr, AsSets: [AS-X, "RIPE::AS64500:AS-CUSTOMERS"], Asns: [64500]}
+  - {Name: j, Kind: http, Url: "https://example.org/x.json", Json: data.*.cidr, Interval: 600, MaxGrowth: 3}
+Irr: {Host: whois.example, Sources: [RIPE], Bgpq4: ""}
+RipeStat: {DelegatedFiles: ["https://example.org/delegated"]}
+""")  # fmt: skip
+    assert config.prefix_sources[1].members == ("a", "d", "i")
+    assert config.irr.sources == ("RIPE",)
 
 
 def test_scalars_are_what_their_fields_want(tmp_path):

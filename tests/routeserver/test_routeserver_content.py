@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpipe.routes.prefixes import PrefixSet
-from bgpipe.routeserver.sources.content import ContentError, read
-from bgpipe.routeserver.sources.worker import pack_prefixes, read_list, unpack_prefixes
+from bgpipe.routeserver.sources.content import ANYWHERE, ContentError, Form, read
+from bgpipe.routeserver.sources.worker import Lane, pack_prefixes, read_list, unpack_prefixes
 
 
 @pytest.mark.parametrize(
@@ -71,10 +71,10 @@ def test_json(value, prefixes):
 
 def test_json_at_a_path():
     octets = json.dumps({"data": [{"net": "192.0.2.0/24"}, {"net": "x"}], "old": ["10.0.0.0/8"]}).encode()
-    content = read(octets, "data.*.net")
+    content = read(octets, Form(json="data.*.net"))
     assert (list(content.prefixes), content.bad) == (["192.0.2.0/24"], 1)
     with pytest.raises(ContentError, match=r"nothing at data\.x"):
-        read(octets, "data.x")
+        read(octets, Form(json="data.x"))
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
@@ -107,11 +107,11 @@ def test_any_octets_are_read_or_refused(octets):
 
 
 async def test_a_list_is_read_in_a_process_of_its_own():
-    content = await read_list(b"192.0.2.0/24\nx\n2001:db8::/32\n10.0.0.0/8\n")
+    content = await read_list(b"192.0.2.0/24\nx\n2001:db8::/32\n10.0.0.0/8\n", ANYWHERE, Lane())
     assert list(content.prefixes) == ["10.0.0.0/8", "192.0.2.0/24", "2001:db8::/32"]
     assert content.samples == [(2, "x")]
     with pytest.raises(ContentError, match="it is empty"):
-        await read_list(b"")
+        await read_list(b"", ANYWHERE, Lane())
 
 
 @given(st.lists(st.integers(0, 2**32 - 1)), st.lists(st.integers(0, 2**128 - 1)))

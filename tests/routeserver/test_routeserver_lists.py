@@ -12,10 +12,13 @@ import pytest
 
 from bgpipe.pipeline.log import NullLog
 from bgpipe.routes.prefixes import PrefixSet
-from bgpipe.routeserver.config import AutoRefresh, PrefixSource
-from bgpipe.routeserver.lists import List, Lists
-from bgpipe.routeserver.sources.content import read
-from bgpipe.routeserver.sources.fetch import Context, Fetcher
+from bgpipe.routeserver.config import AutoRefresh, Irr, PrefixSource, RipeStat
+from bgpipe.routeserver.lists import OWNERS, List, Lists
+from bgpipe.routeserver.sources.base import Context
+from bgpipe.routeserver.sources.content import Form, read
+from bgpipe.routeserver.sources.fetch import Fetcher
+from bgpipe.routeserver.sources.ripestat import RipeStatClient
+from bgpipe.routeserver.sources.worker import Lane
 from bgpipe.routeserver.versions import VersionError, VersionFolder
 from bgpipe.tasks import Tasks
 
@@ -26,9 +29,11 @@ class Rig:
     def __init__(self, folder: Path, tasks: Tasks, *sources: PrefixSource) -> None:
         self.folder = folder
         self.changed: list[str] = []
-        self.lists = Lists(sources, Context(folder, Fetcher()), folder / "lists", AutoRefresh(), NullLog())
+        fetcher = Fetcher()
+        context = Context(folder, fetcher, RipeStatClient(RipeStat(), fetcher), Irr())
+        self.lists = Lists(dict.fromkeys(OWNERS, context), folder / "lists", AutoRefresh(), NullLog())
         self.lists.on_change = self.changed.append
-        self.lists.load()
+        self.lists.want("config", {source.name: source for source in sources})
         self.lists.start(tasks)
 
     def write(self, name: str, *prefixes: str) -> None:
@@ -51,8 +56,8 @@ async def until(happened: Callable[[], Any]) -> None:
             await asyncio.sleep(0.002)
 
 
-async def read_here(octets: bytes, path: str = "") -> Any:
-    return read(octets, path)
+async def read_here(octets: bytes, form: Form, lane: Lane) -> Any:
+    return read(octets, form)
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +71,6 @@ async def rig(folder: Path, *sources: PrefixSource) -> AsyncIterator[Rig]:
     try:
         yield Rig(folder, tasks, *(sources or (PrefixSource(name="a", path="a.txt"),)))
     finally:
-        await asyncio.sleep(0)  # its tasks have begun
         await tasks.close()
 
 
@@ -209,3 +213,108 @@ async def test_a_difference_is_what_comes_and_what_goes(tmp_path):
         found = await here.lists.difference("a", 1, 2)
         assert found.more == PrefixSet.parse([*hosts(200, "9.8"), "2001:db8::/33"])
         assert found.fewer == PrefixSet.parse([*hosts(200), "2001:db8::/32"])
+
+
+# sets
+
+
+def with_set(**settings: Any) -> list[PrefixSource]:
+    members = [PrefixSource(name=name, path=f"{name}.txt") for name in ("a", "b", "c")]
+    return [*members, PrefixSource(name="s", kind="set", **settings)]
+
+
+async def test_a_set_joins_lists_and_leaves_others_out_address_by_address(tmp_path):
+    async with rig(tmp_path, *with_set(sources=("a", "b"), without=("c",))) as here:
+        await here.give("a", "9.0.0.0/8", "2606::/32")
+        await here.give("b", "11.0.0.0/8")
+        assert not here.lists["s"].known  # without c it would have what it must not have
+        await here.give("c", "9.128.0.0/9", "11.0.0.0/8", "2606::/33")
+        await until(lambda: here.lists["s"].known)
+        assert list(here.lists["s"].prefixes) == ["9.0.0.0/9", "2606:0:8000::/33"]
+        await here.give("c", "11.0.0.0/9")
+        await until(lambda: len(here.lists["s"].prefixes) == 3)
+        assert list(here.lists["s"].prefixes) == ["9.0.0.0/8", "11.128.0.0/9", "2606::/32"]
+        assert here.changed[-2:] == ["c", "s"]
+
+
+async def test_a_set_changes_with_its_members_and_is_kept(tmp_path):
+    sources = with_set(sources=("a", "b"))
+    async with rig(tmp_path, *sources) as here:
+        await here.give("a", *hosts(1000))
+        await here.give("b", "9.8.0.0/16")
+        await until(lambda: len(here.lists["s"].prefixes) == 1001)
+    (tmp_path / "a.txt").unlink()
+    (tmp_path / "b.txt").unlink()
+    async with rig(tmp_path, *sources) as here:
+        assert len(here.lists["s"].prefixes) == 1001
+        await here.give("a", *hosts(2))
+        assert here.lists["a"].held is not None
+        here.lists.accept("a")  # which is a word for the set too
+        await until(lambda: len(here.lists["s"].prefixes) == 3)
+
+
+async def test_a_member_that_was_never_read_does_not_keep_the_others_out(tmp_path):
+    async with rig(tmp_path, *with_set(sources=("a", "b"))) as here:
+        await here.give("a", "9.0.0.0/8")
+        await until(lambda: here.lists["s"].known)
+        assert list(here.lists["s"].prefixes) == ["9.0.0.0/8"]
+        await here.give("b", "11.0.0.0/8")
+        await until(lambda: len(here.lists["s"].prefixes) == 2)
+
+
+async def test_a_set_of_sets(tmp_path):
+    outer = PrefixSource(name="t", kind="set", sources=("s",), without=("b",))
+    async with rig(tmp_path, *with_set(sources=("a",)), outer) as here:
+        await here.give("b", "9.1.0.0/16")
+        await here.give("a", "9.0.0.0/15")
+        await until(lambda: here.lists["t"].known)
+        assert list(here.lists["t"].prefixes) == ["9.0.0.0/16"]
+        await here.give("a", "9.0.0.0/14")
+        await until(lambda: list(here.lists["t"].prefixes) == ["9.0.0.0/16", "9.2.0.0/15"])
+
+
+async def test_a_set_may_become_empty(tmp_path):
+    async with rig(tmp_path, *with_set(sources=("a",), without=("b",))) as here:
+        await here.give("b", "1.0.0.0/8")
+        await here.give("a", *hosts(300))
+        await until(lambda: len(here.lists["s"].prefixes) == 300)
+        await here.give("b", "9.0.0.0/8")
+        await until(lambda: not here.lists["s"].prefixes)
+
+
+async def test_other_settings_of_a_source_do_not_count_as_unchanged(tmp_path):
+    source = PrefixSource(name="a", path="a.txt")
+    (tmp_path / "a.txt").write_text('{"x": ["9.0.0.0/8"], "y": ["11.0.0.0/8"]}')
+    async with rig(tmp_path, source) as here:
+        await until(lambda: len(here.lists["a"].prefixes) == 2)
+    async with rig(tmp_path, PrefixSource(name="a", path="a.txt", json="y")) as here:
+        await until(lambda: list(here.lists["a"].prefixes) == ["11.0.0.0/8"])
+
+
+async def test_a_name_has_one_owner(tmp_path):
+    mine, other = PrefixSource(name="a", path="a.txt"), PrefixSource(name="a", path="b.txt")
+    async with rig(tmp_path, mine) as here:
+        assert here.lists.want("database", {"a": other, "b": PrefixSource(name="b", path="b.txt")}) == {"b"}
+        assert [(each.name, each.owner) for each in here.lists.public] == [("a", "config"), ("b", "database")]
+        assert here.lists.want("config", {}) == {"a"}
+        assert here.lists["a"].settings is other
+        here.write("b", "9.0.0.0/8")
+        here.lists.refresh("a")
+        await until(lambda: here.lists["a"].known)
+        assert here.lists.want("database", {}) == {"a", "b"}
+        assert not list((tmp_path / "lists").iterdir())  # what nobody wants is forgotten
+
+
+async def test_a_source_that_breaks_costs_itself(tmp_path):
+    async with rig(tmp_path) as here:
+        found = await here.give("a", "9.0.0.0/8")
+
+        class Broken:
+            async def fetch(self, validator: str) -> None:
+                raise KeyError("x")
+
+        sound, found.source = found.source, Broken()
+        here.lists.refresh("a")
+        await until(lambda: found.error == "KeyError: 'x'")
+        found.source = sound
+        assert list((await here.give("a", "11.0.0.0/8")).prefixes) == ["11.0.0.0/8"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from bgpipe.routeserver.config import AutoRefresh, Bgp, Config, PrefixSource
+from bgpipe.routeserver.config import AutoRefresh, Bgp, Config, Irr, PrefixSource, RipeStat
 from bgpipe.routeserver.lists import Lists, Version
 from bgpipe.routeserver.peers import new_peer
-from bgpipe.routeserver.sources.fetch import Context, Fetcher
+from bgpipe.routeserver.sources.base import Context
+from bgpipe.routeserver.sources.fetch import Fetcher
+from bgpipe.routeserver.sources.ripestat import RipeStatClient
 from bgpipe.routeserver.tables import PeerTables
 from bgpipe.runtime.log import StderrLog
 
@@ -13,7 +15,10 @@ from bgpipe.runtime.log import StderrLog
 def test_a_table_is_whole_when_it_has_what_was_read_of_a_list(tmp_path):
     """A list that has just been read is in the tables a moment later: until then the End-of-RIB waits."""
     source = PrefixSource(name="one", path="one.txt")
-    lists = Lists([source], Context(tmp_path, Fetcher()), tmp_path, AutoRefresh(), StderrLog("error"))
+    fetcher = Fetcher()
+    context = Context(tmp_path, fetcher, RipeStatClient(RipeStat(), fetcher), Irr())
+    lists = Lists({"config": context}, tmp_path, AutoRefresh(), StderrLog("error"))
+    lists.want("config", {"one": source})
     tables = PeerTables(Config(bgp=Bgp(asn=65000, router_id="192.0.2.1")), lists)
     tables.update(["one"])
     peer = new_peer("192.0.2.7", 65003, lists=("one",))

@@ -89,36 +89,72 @@ class AsnList(Struct, rename="pascal", frozen=True, kw_only=True):
 
 
 class RipeStat(Struct, rename="pascal", frozen=True, kw_only=True):
-    """How RIPEstat is asked."""
+    """How RIPEstat is asked. delegated_files: URLs of what the registries have given to whom, one file of each
+    registry; they are read where RIPEstat can't say what a country has."""
 
     url: str = "https://stat.ripe.net"
     timeout_seconds: Count = 180
     retry_attempts: Count = 2
     retry_delay_seconds: Count = 2
     asn_lists: tuple[AsnList, ...] = ()
+    delegated_files: tuple[str, ...] = tuple(
+        f"https://ftp.ripe.net/pub/stats/{name}/delegated-{name}-extended-latest"
+        for name in ("afrinic", "apnic", "arin", "lacnic", "ripencc")
+    )
+
+
+class Irr(Struct, rename="pascal", frozen=True, kw_only=True):
+    """How Internet Routing Registries are asked. host, port: of a whois server. sources: the registries that count,
+    all that the server has if there are none. bgpq4: name or path of that program, "" for never. timeout_seconds: for
+    one list."""
+
+    host: str = "whois.radb.net"
+    port: Port = 43
+    sources: tuple[str, ...] = ()
+    bgpq4: str = "bgpq4"
+    timeout_seconds: Annotated[int, Meta(ge=1)] = 120
 
 
 class PrefixSource(Struct, rename="pascal", frozen=True, kw_only=True):
-    """A list of prefixes in a file, at a URL, of AS numbers, or of a country.
+    """A list of prefixes: in a file, at a URL, of AS numbers, of a country, of domain names, or of other lists.
+
+    json, column: where the prefixes are in JSON and CSV, see content.Form. via: who says what AS numbers have.
+    as_sets: of an IRR. sources, without: the names of the lists that are joined, and of those that are taken away.
+    options: of a kind of another package. interval: seconds until the source is asked again.
 
     A refresh that brings more prefixes than `max`, or takes away more than the part `max_shrink` of them, or makes
     the list more than `max_growth` times as large, is held back. timeout: seconds for all of a fetch.
     """
 
     name: str
-    kind: Literal["file", "http", "asn", "country"] = "file"
+    kind: str = "file"
     description: str = ""
     community: str | None = None
     url: str = ""
     path: str = ""
+    json: str = ""
+    column: str = ""
     asn: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)] = 0
     asns: tuple[AsNumber, ...] = ()
+    as_sets: tuple[str, ...] = ()
+    via: Literal["ripestat", "irr"] = "ripestat"
     country: str = ""
+    domain: str = ""
+    domains: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    options: dict[str, str] = {}
+    interval: Annotated[int, Meta(ge=1)] | None = None
     timeout: Annotated[int, Meta(ge=1)] | None = None
     headers: dict[str, str] = {}
     max: Annotated[int, Meta(ge=1)] = 2_000_000
     max_shrink: Annotated[float, Meta(ge=0, le=1)] | None = None
     max_growth: Annotated[float, Meta(ge=1)] | None = None
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The names of the lists of which it is made."""
+        return (*self.sources, *self.without)
 
 
 class RateLimit(Struct, rename="pascal", frozen=True, kw_only=True):
@@ -173,6 +209,7 @@ class Config(Struct, rename="pascal", frozen=True, kw_only=True):
     max_request_body_bytes: Annotated[int, Meta(ge=1024, le=67108864)] = 1_048_576
     cors_allowed_origins: tuple[str, ...] = ()
     ripe_stat: RipeStat = RipeStat()
+    irr: Irr = Irr()
     prefix_sources: tuple[PrefixSource, ...] = ()
     api_rate_limit: RateLimit | None = None
     auto_refresh: AutoRefresh = AutoRefresh()

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .config import Bgp, Config, ConfiguredPeer
+from .config import Bgp, Config, ConfiguredPeer, all_lists
 from .settings import check_capability, check_hold_time, check_role
+from .source_checks import membership_faults, source_faults
 from .values import (
     check_address,
     check_ao,
@@ -114,21 +115,13 @@ class ConfigChecks:
         for number, source in enumerate(config.prefix_sources):
             key = f"PrefixSources[{number}]"
             self._name(source.name, f"{key}.Name", seen)
-            if source.community is not None:
-                self.check(f"{key}.Community", check_community, source.community)
-            wanted = {
-                "file": ("Path", source.path),
-                "http": ("Url", source.url),
-                "asn": ("Asn", source.asn or source.asns),
-                "country": ("Country", source.country),
-            }
-            name, value = wanted[source.kind]
-            if not value:
-                self.reader.fault(f"{key}.{name}", f"is missing: a source of the kind {source.kind} needs it")
-            if source.country:
-                self.check(f"{key}.Country", check_country, source.country)
-            if source.url:
-                self.check(f"{key}.Url", check_url, source.url)
+            for fault in source_faults(source):
+                self.reader.fault(f"{key}.{fault.key}", fault.text)
+        keys = {each.name: f"PrefixSources[{number}]" for number, each in enumerate(config.prefix_sources)}
+        lists = {each.name: each for each in reversed(all_lists(config))}
+        for name, fault in membership_faults(lists, lambda name: False):
+            self.reader.fault(f"{keys[name]}.{fault.key}", fault.text)
+        self._each("RipeStat.DelegatedFiles", config.ripe_stat.delegated_files, check_url)
         default = config.default_prefix_source
         if default is not None and default not in {each.name for each in config.prefix_sources}:
             self.reader.fault("DefaultPrefixSource", f"{default!r} is not the name of one of PrefixSources")

@@ -11,11 +11,12 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import blake2b
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -24,10 +25,9 @@ from ..routes.prefixes import EMPTY, PrefixSet
 from ..tasks import Tasks, in_thread
 from .config import AutoRefresh, PrefixSource
 from .sources import make_source
-from .sources.base import Source, SourceError
+from .sources.base import Context, Fetched, NotYet, Source, SourceError
 from .sources.content import Content, ContentError
-from .sources.fetch import Context
-from .sources.worker import pack_prefixes, read_list
+from .sources.worker import Lane, pack_prefixes, read_list
 from .versions import Difference, Version, VersionError, VersionFolder
 
 SMALL: Final = 100
@@ -43,6 +43,13 @@ FIRST_RETRY: Final = 30.0
 LEAST_INTERVAL: Final = 60.0
 FILE_INTERVAL: Final = 2.0
 """Seconds between two looks at a file: that costs next to nothing."""
+DOMAIN_INTERVAL: Final = 300.0
+"""Seconds between two times that domain names are resolved."""
+SET_INTERVAL: Final = 86400.0
+"""Seconds after which a set is worked out although none of its lists has changed."""
+Owner = Literal["config", "database", "peers"]
+OWNERS: Final[tuple[Owner, ...]] = ("config", "database", "peers")
+"""Who says that there is a list. A name that several want is the first one's."""
 
 
 @dataclass(slots=True)
@@ -58,11 +65,11 @@ class Held:
 class List:
     """One list. error: why its source could not be read the last time, "" if it could. Times: seconds since 1970."""
 
-    def __init__(self, settings: PrefixSource, source: Source, folder: VersionFolder, *, private: bool = False) -> None:
-        """private: only those peers have it that have asked for it, and nobody else sees it."""
-        self.private = private
+    def __init__(self, settings: PrefixSource, source: Source, folder: VersionFolder, owner: Owner = "config") -> None:
+        self.owner = owner
         self.settings = settings
         self.source = source
+        self.origin = _origin(settings)
         self.folder = folder
         self.version: Version | None = None
         self.prefixes = EMPTY
@@ -76,9 +83,34 @@ class List:
         return self.settings.name
 
     @property
+    def private(self) -> bool:
+        """Whether only those peers have it that have asked for it, and nobody else sees it."""
+        return self.owner == "peers"
+
+    @property
     def known(self) -> bool:
         """Whether it has ever been read: else nobody knows what is in it."""
         return self.version is not None
+
+    @property
+    def number(self) -> int:
+        """Of its version."""
+        return self.version.number if self.version is not None else 0
+
+    @property
+    def tried(self) -> bool:
+        return bool(self.checked_at)
+
+    @property
+    def fetched(self) -> bool:
+        """Whether it comes from elsewhere, so that bogons in it must not be announced. Sets have none of those."""
+        return self.settings.kind not in ("file", "set")
+
+    @property
+    def validator(self) -> str:
+        """What its source gave the last time, to be asked with; "" if that was another source."""
+        last = self.held.version if self.held is not None else self.version
+        return last.validator if last is not None and last.origin == self.origin else ""
 
     def load(self) -> None:
         """The newest version that was kept. Raises OSError."""
@@ -108,7 +140,7 @@ class List:
             return ""
         if self.version.rolled_back:
             return f"the list was rolled back to version {self.version.rolled_back}"
-        small = max(before, now) <= SMALL
+        small = max(before, now) <= SMALL or settings.kind == "set"  # what it is made of has its own limits
         if now < before * (1 - _limit(settings.max_shrink, MAX_SHRINK, 1.0, small)):
             return f"it has shrunk from {before} to {now} prefixes"
         if now > before * _limit(settings.max_growth, MAX_GROWTH, math.inf, small):
@@ -117,12 +149,18 @@ class List:
 
     def next_version(self, content: Content, validator: str, now: float) -> Version:
         """What its source gives now. The number is a new one, unless the prefixes are those that it has."""
-        version = self.version
-        number = version.number if version is not None else 0
-        if version is None or content.prefixes != self.prefixes:
-            number += 1
-        packed = pack_prefixes(content.prefixes)
-        return Version(number, now, validator, *packed, content.lines, content.bad, content.samples)
+        number = self.number + (not self.known or content.prefixes != self.prefixes)
+        ipv4, ipv6 = pack_prefixes(content.prefixes)
+        lines, bad, samples = content.lines, content.bad, content.samples
+        return Version(number, now, validator, ipv4, ipv6, lines, bad, samples, origin=self.origin)
+
+
+def _origin(settings: PrefixSource) -> str:
+    """Two settings with the same one say the same of where a list comes from."""
+    same = msgspec.structs.replace(
+        settings, description="", community=None, interval=None, timeout=None, max=1, max_shrink=None, max_growth=None
+    )
+    return blake2b(msgspec.json.encode(same), digest_size=8).hexdigest()
 
 
 def _limit(own: float | None, default: float, none: float, small: bool) -> float:
@@ -130,28 +168,19 @@ def _limit(own: float | None, default: float, none: float, small: bool) -> float
     return own if own is not None else none if small else default
 
 
-def _differ(found: List | None, settings: PrefixSource | None) -> bool:
-    return found is None or found.settings != settings
-
-
 class Lists:
     """All lists. on_change: called with the name of a list that has become another one."""
 
-    def __init__(
-        self,
-        sources: Iterable[PrefixSource],
-        context: Context,
-        folder: Path,
-        refresh: AutoRefresh,
-        log: Log,
-    ) -> None:
-        """folder: where versions are kept. Raises ValueError for a kind of source that there is not."""
+    def __init__(self, contexts: Mapping[Owner, Context], folder: Path, refresh: AutoRefresh, log: Log) -> None:
+        """contexts: what the lists of each owner have to work with. folder: where versions are kept."""
         self.on_change: Callable[[str], object] = lambda name: None
         self.lists: dict[str, List] = {}
+        self._wanted: dict[Owner, dict[str, PrefixSource]] = {owner: {} for owner in OWNERS}
+        self._lanes = {owner: Lane() for owner in OWNERS}
+        self._suspects = {owner: Lane(1) for owner in OWNERS}
+        """for lists that could not be read the last time"""
         self._folder = folder
-        for settings in sources:
-            self._add(settings, context, private=False)
-        self._refresh = refresh
+        self.configure(contexts, refresh)
         self._tasks: Tasks | None = None
         self._watching: dict[str, asyncio.Task[None]] = {}
         self._log = log
@@ -163,56 +192,69 @@ class Lists:
     def __contains__(self, name: str) -> bool:
         return name in self.lists
 
-    def _add(self, settings: PrefixSource, context: Context, *, private: bool) -> List:
-        folder = VersionFolder.of(self._folder, settings.name)
-        made = List(settings, make_source(settings.kind, settings, context), folder, private=private)
-        self.lists[settings.name] = made
-        return made
-
     @property
     def public(self) -> list[List]:
         """Those to which every peer may subscribe."""
         return [each for each in self.lists.values() if not each.private]
 
-    def configure(self, sources: Iterable[PrefixSource], context: Context, refresh: AutoRefresh) -> set[str]:
-        """Other public lists. One whose source is another one keeps what it has until that has answered.
-
-        Returns the names of those that have come, gone or changed.
-        """
+    def configure(self, contexts: Mapping[Owner, Context], refresh: AutoRefresh) -> None:
+        """From now on lists work with this. Raises ValueError."""
+        self._contexts = {owner: replace(context, member=self.lists.get) for owner, context in contexts.items()}
         self._refresh = refresh
-        return self._replace({settings.name: settings for settings in sources}, context, private=False)
+        for each in self.lists.values():
+            each.source = self._source(each.settings, each.owner)
 
-    def want(self, sources: Mapping[str, PrefixSource], context: Context) -> set[str]:
-        """These are the lists that single peers have for themselves; others are asked for no more.
+    def want(self, owner: Owner, sources: Mapping[str, PrefixSource]) -> set[str]:
+        """These are the lists of one owner, by name, and no others. One whose source is another one keeps what it has
+        until that has answered.
 
-        Returns the names of those that have come or gone.
+        Returns the names of lists that have come, gone or changed. Raises ValueError for a kind of source that can't be
+        used.
         """
-        return self._replace(sources, context, private=True)
-
-    def _replace(self, wanted: Mapping[str, PrefixSource], context: Context, *, private: bool) -> set[str]:
-        before = {each.name: each for each in self.lists.values() if each.private is private}
-        changed = {name for name in before.keys() | wanted.keys() if _differ(before.get(name), wanted.get(name))}
+        self._wanted[owner] = dict(sources)
+        wanted: dict[str, tuple[Owner, PrefixSource]] = {}
+        for each in OWNERS:
+            wanted = {name: (each, settings) for name, settings in self._wanted[each].items()} | wanted
+        made = {name: self._made(name, *wanted[name]) for name in wanted}
+        changed = {name for name in made.keys() | self.lists.keys() if made.get(name) is not self.lists.get(name)}
         for name in changed:
             if name in self._watching:
                 self._watching.pop(name).cancel()
-            self.lists.pop(name, None)
-            if name in wanted:
-                made = self._add(wanted[name], context, private=private)
-                self._load(made)
-                if self._tasks is not None:
-                    self._start(made)
+                del self._wakes[name]
+            if name not in made:
+                self._forget(self.lists.pop(name))
+        self.lists.clear()
+        self.lists.update({name: made[name] for owner in OWNERS for name in made if made[name].owner == owner})
+        for name in changed & made.keys():
+            self._start(made[name])
+        for name in changed:
+            self._wake_sets(name)
         return changed
 
-    def load(self) -> None:
-        """What was kept on disk."""
-        for each in self.lists.values():
-            self._load(each)
-
-    def _load(self, each: List) -> None:
+    def _made(self, name: str, owner: Owner, settings: PrefixSource) -> List:
+        """The list that there is, or a new one."""
+        found = self.lists.get(name)
+        if found is not None and (found.owner, found.settings) == (owner, settings):
+            return found
+        made = List(settings, self._source(settings, owner), VersionFolder.of(self._folder, name), owner)
         try:
-            each.load()
+            made.load()
         except OSError as error:
-            self._log.warning("kept versions of a list can't be read", list=each.name, error=str(error))
+            self._log.warning("kept versions of a list can't be read", list=name, error=str(error))
+        return made
+
+    def _source(self, settings: PrefixSource, owner: Owner) -> Source:
+        folder = VersionFolder.of(self._folder, settings.name).path
+        return make_source(settings.kind, settings, replace(self._contexts[owner], state=folder))
+
+    def _forget(self, each: List) -> None:
+        """A list that nobody wants any more. What the configuration names may come back to it."""
+        if each.owner == "config":
+            return
+        try:
+            each.folder.remove()
+        except OSError as error:
+            self._log.warning("kept versions of a list can't be removed", list=each.name, error=str(error))
 
     def start(self, tasks: Tasks) -> None:
         """Asks all sources, now and then again and again."""
@@ -221,7 +263,8 @@ class Lists:
             self._start(each)
 
     def _start(self, each: List) -> None:
-        assert self._tasks is not None
+        if self._tasks is None:
+            return
         wake = self._wakes[each.name] = asyncio.Event()
         self._watching[each.name] = self._tasks.spawn(f"list {each.name}", self._watch(each, wake))
 
@@ -282,8 +325,11 @@ class Lists:
 
     async def _watch(self, each: List, wake: asyncio.Event) -> None:
         while True:
-            await self._check(each)
             wake.clear()
+            try:
+                await self._check(each)
+            except Exception as error:  # a source of another package may do anything
+                self._failed(each, f"{type(error).__name__}: {error}")
             try:
                 async with asyncio.timeout(self._wait(each)):
                     await wake.wait()
@@ -292,34 +338,53 @@ class Lists:
 
     def _wait(self, each: List) -> float:
         """Seconds until the source is asked again."""
-        refresh = self._refresh
+        kind, refresh = each.settings.kind, self._refresh
         interval = max(LEAST_INTERVAL, float(refresh.interval_seconds if refresh.enabled else 3600))
-        if each.settings.kind == "file":
-            interval = FILE_INTERVAL
-        elif each.version is None or not each.version.validator:
+        if not each.validator:
             interval = max(interval, float(refresh.no_etag_interval_seconds))
+        interval = _INTERVALS.get(kind, interval)
+        if each.settings.interval is not None:
+            interval = max(_LEAST.get(kind, LEAST_INTERVAL), float(each.settings.interval))
         if each.failures:
             interval = min(interval, FIRST_RETRY * 2 ** (each.failures - 1))
-        if each.settings.kind != "file":
+        if kind not in ("file", "set"):
             interval += random.uniform(0, min(refresh.max_jitter_ms / 1000, 60))
         return interval
 
     async def _check(self, each: List) -> None:
         """Asks the source of a list. Whatever that does, the list stays as it was or becomes a whole new one."""
-        asked = each.held.version if each.held is not None else each.version
         try:
-            fetched = await each.source.fetch(asked.validator if asked is not None else "")
-            content = await read_list(fetched.octets, fetched.path) if fetched is not None else None
+            fetched = await each.source.fetch(each.validator)
+            content = await self._content(each, fetched) if fetched is not None else None
+        except NotYet as error:
+            each.error = str(error)
+            return
         except (SourceError, ContentError) as error:
             self._failed(each, str(error))
             return
+        if fetched is not None and fetched.trouble:
+            self._failed(each, fetched.trouble)
+        else:
+            self._succeeded(each)
+        if fetched is not None and content is not None:
+            self._changed(each, content, fetched.validator)
+
+    async def _content(self, each: List, fetched: Fetched) -> Content:
+        """Raises ContentError."""
+        if fetched.prefixes is not None:
+            return Content(fetched.prefixes, len(fetched.prefixes))
+        lanes = self._suspects if each.failures else self._lanes
+        return await read_list(fetched.octets, fetched.form, lanes[each.owner])
+
+    def _succeeded(self, each: List) -> None:
         each.checked_at = time.time()
-        if each.error:
+        if each.failures:
             self._log.info("a list can be read again", list=each.name)
         each.error, each.failures = "", 0
-        if fetched is None or content is None:
-            return
-        version = each.next_version(content, fetched.validator, each.checked_at)
+
+    def _changed(self, each: List, content: Content, validator: str) -> None:
+        """This is what a source says now."""
+        version = each.next_version(content, validator, time.time())
         if each.known and content.prefixes == each.prefixes:
             each.version, each.held = version, None  # only the validator is new
             return
@@ -337,6 +402,14 @@ class Lists:
         each.error = why
         each.failures += 1
         each.checked_at = time.time()
+        if not each.known:
+            self._wake_sets(each.name)
+
+    def _wake_sets(self, name: str) -> None:
+        """A list is another one: those of which it is a part may be so too."""
+        for each in self.lists.values():
+            if each.settings.kind == "set" and name in each.settings.members and each.name in self._wakes:
+                self._wakes[each.name].set()
 
     def _take(self, each: List, version: Version, prefixes: PrefixSet) -> None:
         before = each.prefixes
@@ -354,4 +427,10 @@ class Lists:
             fewer=len(before) - same,
             bad_lines=version.bad,
         )
+        self._wake_sets(each.name)
         self.on_change(each.name)
+
+
+_INTERVALS: Final = {"file": FILE_INTERVAL, "set": SET_INTERVAL, "domain": DOMAIN_INTERVAL}
+"""By kind: seconds until a source is asked again."""
+_LEAST: Final = {"file": 1.0, "set": 1.0}

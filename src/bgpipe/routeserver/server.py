@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,11 +23,13 @@ from ..tasks import Tasks, Timer
 from ..wire.open import Open
 from .access import Access, configured
 from .config import Config, PrefixSource, all_lists
-from .lists import Lists
+from .lists import Lists, Owner
 from .peers import Peer, Peers, new_peer
 from .sessions import PeerSession, PeerSessions
 from .settings import configured_options
-from .sources.fetch import PUBLIC_PORTS, Context, Fetcher
+from .sources.base import Context
+from .sources.fetch import PUBLIC_PORTS, Fetcher
+from .sources.ripestat import RipeStatClient
 from .store.store import Store
 from .tables import PeerTables, View
 from .values import check_peer_address, check_prefix
@@ -48,11 +51,8 @@ class RouteServer:
         """held by who changes peers or tokens, from what it reads to what it writes"""
         self.fetcher = Fetcher(parse_networks(config.allowed_networks))
         self.private_fetcher = Fetcher(parse_networks(config.allowed_networks), PUBLIC_PORTS)
-        context = self._context = Context(
-            folder, self.fetcher, config.ripe_stat.url, float(max(10, config.ripe_stat.timeout_seconds))
-        )
-        self._private = replace(context, fetcher=self.private_fetcher)
-        self.lists = Lists(all_lists(config), context, data / "lists", config.auto_refresh, log)
+        self._folder = folder
+        self.lists = Lists(self._contexts(config), data / "lists", config.auto_refresh, log)
         self.lists.on_change = self._on_list
         self.tables = PeerTables(config, self.lists)
         self.sessions = PeerSessions(config.bgp, log, identify=self._identify, begin=self._begin)
@@ -74,8 +74,8 @@ class RouteServer:
         self.access.set((*await self.store.load_tokens(), *configured(self.config)))
         for found in self.config.peers:
             self.peers.put(self._configured(found))
+        self.lists.want("config", _by_name(all_lists(self.config)))
         self.want_lists()
-        self.lists.load()
         self.tables.update(self.lists.lists)
         await self.sessions.listen()
         self.sessions.start(tasks)
@@ -91,12 +91,18 @@ class RouteServer:
         await self.private_fetcher.close()
         await self.store.close()
 
+    def _contexts(self, config: Config) -> dict[Owner, Context]:
+        """What lists have to work with. Who may only change peers and lists may only ask what everybody may ask."""
+        own = Context(self._folder, self.fetcher, RipeStatClient(config.ripe_stat, self.fetcher), config.irr)
+        others = replace(own, fetcher=self.private_fetcher)
+        return {"config": own, "database": others, "peers": others}
+
     def want_lists(self) -> None:
         """Peers with the same URL or AS number share one list."""
         wanted: dict[str, PrefixSource] = {}
         for peer in self.peers:
             wanted |= self.tables.private(peer)
-        self.tables.update(self.lists.want(wanted, self._private))
+        self.tables.update(self.lists.want("peers", wanted))
 
     def set_keys(self) -> None:
         """Tells the sessions whose segments are signed, and who is to be called.
@@ -138,7 +144,9 @@ class RouteServer:
         self.sessions.configure(config.bgp)
         self.fetcher.networks = self.private_fetcher.networks = parse_networks(config.allowed_networks)
         self.tables.configure(config)
-        self.tables.update(self.lists.configure(all_lists(config), self._context, config.auto_refresh))
+        if (old.ripe_stat, old.irr, old.auto_refresh) != (config.ripe_stat, config.irr, config.auto_refresh):
+            self.lists.configure(self._contexts(config), config.auto_refresh)
+        self.tables.update(self.lists.want("config", _by_name(all_lists(config))))
         wanted = list(map(self._configured, config.peers))
         for peer in self.peers:
             if peer.owner == "config" and not any(each.id == peer.id for each in wanted):
@@ -242,6 +250,10 @@ class RouteServer:
     def prefixes(self, peer: Peer) -> list[str]:
         """What a peer has, or would have if it were here."""
         return list(PrefixSet.joined(self.tables.of(peer).table.routes().values()))
+
+
+def _by_name(sources: Iterable[PrefixSource]) -> dict[str, PrefixSource]:
+    return {each.name: each for each in sources}
 
 
 def _differ(old: Config, new: Config, name: str) -> bool:

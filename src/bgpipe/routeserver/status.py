@@ -35,6 +35,7 @@ def show_list(found: List) -> ShownList:
     return ShownList(
         name=found.name,
         kind=found.settings.kind,
+        owner=found.owner,
         description=found.settings.description,
         community=found.settings.community,
         prefixes=len(found.prefixes),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ..routes.attributes import Attributes, Form
@@ -15,18 +15,10 @@ from ..routes.table import Table, Tables
 from ..wire.attrs.community import parse_community
 from ..wire.attrs.large_community import LargeCommunity, parse_large_community
 from ..wire.context import WireContext
+from .bogons import BOGONS
 from .config import Config, PrefixSource
 from .lists import Lists
 from .peers import Peer
-
-BOGONS: Final = PrefixSet.parse(
-    (
-        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
-        *("192.0.0.0/24", "192.0.2.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24"),
-        *("224.0.0.0/3", "::/3", "2001:db8::/32", "3fff::/20", "4000::/2", "8000::/1"),
-    )
-)
-"""Networks that are nobody's on the Internet (RFC 6890): left out of lists that are fetched, not of those in files."""
 
 
 class View(NamedTuple):
@@ -96,7 +88,8 @@ class PeerTables:
         community = self.config.custom_asn_community or self._automatic(200)
         found = {}
         for asn in peer.custom_asns:
-            found[f"AS{asn}"] = PrefixSource(name=f"AS{asn}", kind="asn", asn=asn, community=community)
+            name = f"{community} AS{asn}"
+            found[name] = PrefixSource(name=name, kind="asn", asn=asn, community=community)
         for source in peer.sources:
             if source.active:
                 community = source.community or self._automatic(500 + fnv1a(source.name) % 100)
@@ -141,10 +134,8 @@ class PeerTables:
 
     def _list(self, name: str) -> PrefixList:
         found = self.lists[name]
-        fetched = found.settings.kind != "file"
-        return PrefixList(
-            name, found.prefixes, community_attributes(found.settings.community), fetched, not found.known
-        )
+        attributes = community_attributes(found.settings.community)
+        return PrefixList(name, found.prefixes, attributes, found.fetched, not found.known)
 
     def _why(self, peer: Peer, unknown: list[str]) -> str:
         if not peer.subscribed and not self.tables.common.default:

@@ -25,6 +25,7 @@ class Version(msgspec.Struct, frozen=True):
     """A list as its source gave it. fetched_at: seconds since 1970 (UTC). ipv4, ipv6: see worker.pack_prefixes.
 
     rolled_back: the number of the version of which this is a copy, made by a rollback; 0 if the source gave it.
+    origin: names the settings of the source, of which alone the validator is.
     """
 
     number: int
@@ -36,6 +37,7 @@ class Version(msgspec.Struct, frozen=True):
     bad: int
     samples: list[tuple[int, str]]
     rolled_back: int = 0
+    origin: str = ""
 
     @property
     def prefixes(self) -> PrefixSet:

@@ -118,6 +118,7 @@ class ShownList(Struct, rename="camel", kw_only=True):
 
     name: str
     kind: str
+    owner: Literal["config", "database", "peers"]
     description: str
     community: str | None
     prefixes: int

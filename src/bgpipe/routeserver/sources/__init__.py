@@ -1,27 +1,44 @@
-"""Where lists of prefixes come from: one module for each kind of source, found by the name of the kind."""
+"""Where lists of prefixes come from: one module for each kind of source, found by the name of the kind.
+
+Packages with a kind of their own need the names in `__all__`; docs/writing-a-source.md explains each step.
+"""
 
 from __future__ import annotations
 
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from .base import Source
-    from .fetch import Context
+from .base import Context, Fetched, Source, SourceError
+from .content import Form
 
-KINDS = ("file", "http", "asn", "country")
+__all__ = ["Context", "Fetched", "Form", "Source", "SourceError"]
+KINDS: Final = ("file", "http", "asn", "country", "domain", "set")
+ENTRY_POINTS: Final = "bgpipe.sources"
+"""The group in which other packages name their kinds."""
+
+
+def kinds() -> list[str]:
+    """The names of all kinds that there are, ours first."""
+    return [*KINDS, *sorted({found.name for found in entry_points(group=ENTRY_POINTS)} - {*KINDS})]
+
+
+def is_kind(name: str) -> bool:
+    return name in KINDS or bool(entry_points(group=ENTRY_POINTS, name=name))
 
 
 def make_source(kind: str, settings: Any, context: Context) -> Source:
-    """A source of one of our kinds, or of one of another package (entry point `bgpipe.sources`).
+    """A source of one of our kinds, or of one of another package.
 
     Such a package's `make(settings, context)` gives an object with the members of `base.Source`. Raises ValueError.
     """
     if kind in KINDS:
         made: Source = import_module(f"{__name__}.{kind}").make(settings, context)
         return made
-    for found in entry_points(group="bgpipe.sources", name=kind):
-        other: Source = found.load()(settings, context)
+    for found in entry_points(group=ENTRY_POINTS, name=kind):
+        try:
+            other: Source = found.load()(settings, context)
+        except Exception as error:
+            raise ValueError(f"the kind of source {kind!r} ({found.value}) can't be used: {error}") from error
         return other
-    raise ValueError(f"there is no kind of source {kind!r}; there are {', '.join(KINDS)}")
+    raise ValueError(f"there is no kind of source {kind!r}; there are {', '.join(kinds())}")

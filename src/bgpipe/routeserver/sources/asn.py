@@ -1,28 +1,27 @@
-"""What RIPEstat has seen AS numbers originate, of both families.
-
-RIPEstat asks for at most 8 requests at a time, which the fetcher holds to, and for a name (`sourceapp`).
-"""
+"""What AS numbers originate, of both families: as RIPEstat has seen it, or as it stands in an IRR."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from ...tasks import Tasks
 from ..config import PrefixSource
-from .base import Fetched, SourceError
-from .fetch import Context
+from .base import Context, Fetched, Source, SourceError
+from .content import Form
+from .irr import IrrSource
 
-QUERY = "list_prefixes=true&types=o&af=v4,v6&sourceapp=bgplite"
-PATH = "*.data.prefixes.*.originating"
+QUERY: Final = "list_prefixes=true&types=o&af=v4,v6"
+FORM: Final = Form(json="*.data.prefixes.*.originating")
 
 
 class AsnSource:
     """The prefixes of some AS numbers. timeout: seconds for each. All of it comes each time: there is no validator."""
 
-    def __init__(self, asns: Sequence[int], timeout: float, context: Context) -> None:
+    def __init__(self, asns: Sequence[int], timeout: float | None, context: Context) -> None:
         self._asns = asns
         self._timeout = timeout
-        self._context = context
+        self._ripe_stat = context.ripe_stat
 
     async def fetch(self, validator: str) -> Fetched | None:
         scope = Tasks()
@@ -31,17 +30,17 @@ class AsnSource:
             found = [await each for each in running]
         finally:
             await scope.close()
-        return Fetched(b"[" + b",".join(found) + b"]", path=PATH)
+        return Fetched(b"[" + b",".join(found) + b"]", form=FORM)
 
     async def _prefixes(self, asn: int) -> bytes:
-        url = f"{self._context.ripe_stat}/data/ris-prefixes/data.json?resource=AS{asn}&{QUERY}"
         try:
-            found = await self._context.fetcher.get(url, timeout=self._timeout)
+            return await self._ripe_stat.get(f"ris-prefixes/data.json?resource=AS{asn}&{QUERY}", self._timeout)
         except SourceError as error:
             raise SourceError(f"AS{asn}: {error}") from None
-        assert found is not None
-        return found.octets
 
 
-def make(settings: PrefixSource, context: Context) -> AsnSource:
-    return AsnSource(settings.asns or (settings.asn,), float(settings.timeout or context.ripe_timeout), context)
+def make(settings: PrefixSource, context: Context) -> Source:
+    asns = settings.asns or ((settings.asn,) if settings.asn else ())
+    if settings.via == "irr":
+        return IrrSource(asns, settings.as_sets, settings.timeout, context.irr)
+    return AsnSource(asns, settings.timeout, context)

@@ -1,27 +1,48 @@
-"""What a source of prefixes is."""
+"""What a source of prefixes is, and what it has to work with."""
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from ...routes.prefixes import PrefixSet
+from .content import ANYWHERE, Form
+
+if TYPE_CHECKING:
+    from ..config import Irr
+    from .fetch import Fetcher
+    from .ripestat import RipeStatClient
 
 MAX_CONTENT: Final = 64 << 20
 """Octets of a list as it is fetched."""
 
 
 class SourceError(Exception):
-    """A list can't be had now; the text says why."""
+    """A list can't be had now; the text says why. temporary: whether asking again soon may help."""
+
+    def __init__(self, text: str, *, temporary: bool = False) -> None:
+        super().__init__(text)
+        self.temporary = temporary
+
+
+class NotYet(SourceError):
+    """A list can't be had yet, which is no fault; the text says what it waits for."""
 
 
 class Fetched(NamedTuple):
-    """What a source said.
+    """What a source said: octets to be read, or prefixes.
 
     validator: what to ask with the next time, so that it can answer that nothing has changed; "" if it gave none.
-    path: where the prefixes are in JSON, for content.read.
+    form: where the prefixes are in the octets. trouble: what could not be had, "" if that is nothing.
     """
 
-    octets: bytes
+    octets: bytes = b""
     validator: str = ""
-    path: str = ""
+    form: Form = ANYWHERE
+    prefixes: PrefixSet | None = None
+    trouble: str = ""
 
 
 class Source(Protocol):
@@ -29,3 +50,36 @@ class Source(Protocol):
 
     async def fetch(self, validator: str) -> Fetched | None:
         """What it says now; None if nothing has changed since it gave `validator`. Raises SourceError."""
+
+
+class Member(Protocol):
+    """A list that is a part of another one. number: of its version. fetched: whether it may have bogons that must not
+    be announced. tried: whether its source was asked at least once."""
+
+    @property
+    def known(self) -> bool: ...
+    @property
+    def number(self) -> int: ...
+    @property
+    def fetched(self) -> bool: ...
+    @property
+    def tried(self) -> bool: ...
+    @property
+    def prefixes(self) -> PrefixSet: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What sources have to work with.
+
+    folder: where relative paths begin. state: a folder in which the source of one list may keep what it wants to
+    remember. fetcher: for URLs of lists. ripe_stat, irr: whom to ask about AS numbers and countries. member: the list
+    with a name, None if there is none.
+    """
+
+    folder: Path
+    fetcher: Fetcher
+    ripe_stat: RipeStatClient
+    irr: Irr
+    state: Path = Path()
+    member: Callable[[str], Member | None] = lambda name: None

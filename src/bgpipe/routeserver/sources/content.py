@@ -1,11 +1,13 @@
 """What a list says: prefixes out of text, CSV, RPSL or JSON, plain or packed.
 
 A line of text may have an address with a length, with a netmask or bare, a range of addresses, and comments anywhere.
-Host bits are cleared. What can't be read is counted, and the first such lines are kept with their numbers.
+Host bits are cleared. What can't be read is counted, and the first such lines are kept with their numbers (in JSON: the
+number of the item).
 """
 
 from __future__ import annotations
 
+import csv
 import ipaddress
 import re
 from array import array
@@ -20,15 +22,40 @@ from ...routes.prefixes import EMPTY, LENGTH_BITS, PrefixSet, parse_lines
 
 MAX_UNPACKED: Final = 256 << 20
 """Octets of a list when it is unpacked."""
+MAX_PREFIXES: Final = 5_000_000
+"""Prefixes of a list."""
 MAX_SAMPLES: Final = 10
 """Lines that can't be read and are kept to be shown."""
 MAX_SAMPLE: Final = 100
 """Characters of such a line."""
+_HTML: Final = re.compile(
+    r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
+)
+_RPSL: Final = re.compile(r"^route6?:[ \t]", re.MULTILINE)
+_ATTRIBUTE: Final = re.compile(r"(?:([A-Za-z][A-Za-z0-9_-]*):(?:\s|\Z)|[ \t+]|%)")
+"""The beginning of a line of RPSL (RFC 2622 section 2): an attribute, what goes on with one, or a remark."""
+_DELIMITERS: Final = ",;\t|"
 _COMMENT: Final = re.compile(r"(?:#|;|//|<!--).*")
 _RANGE: Final = re.compile(r"([0-9a-fA-F.:]+)\s*(?:-|\s)\s*([0-9a-fA-F.:]+)\Z")
 _WORDS: Final = re.compile(r"[\s,;|\"'=\[\](){}]+")
-_KEYS: Final = ("ip_prefix", "ipv6_prefix", "ipv4Prefix", "ipv6Prefix", "prefix", "cidr", "route", "route6")
-"""Names under which JSON of clouds and registries has a prefix."""
+_SURE_KEYS: Final = ("ip_prefix", "ipv6_prefix", "ipv4Prefix", "ipv6Prefix")
+"""Names under which JSON of clouds has a prefix and nothing else."""
+_KEYS: Final = (*_SURE_KEYS, "prefix", "cidr", "route", "route6", "network", "subnet")
+"""Names under which JSON may have a prefix."""
+
+
+class Form(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where the prefixes are in a list.
+
+    json: where in JSON, such as `data.*.cidr`, or several such places with commas between them; `*` is every key. ""
+    finds them. column: of CSV, its name in the first line, or its number from 1.
+    """
+
+    json: str = ""
+    column: str = ""
+
+
+ANYWHERE: Final = Form()
 
 
 class ContentError(Exception):
@@ -52,11 +79,8 @@ class Content:
             self.samples.append((number, clean))
 
 
-def read(octets: bytes, path: str = "") -> Content:
-    """The prefixes of a list. Raises ContentError.
-
-    path: where they are in JSON, such as `data.*.cidr`, or several such places with commas between them; "" finds them.
-    """
+def read(octets: bytes, form: Form = ANYWHERE) -> Content:
+    """The prefixes of a list. Raises ContentError."""
     octets = unpack(octets)
     if not octets.strip():
         raise ContentError("it is empty")
@@ -64,16 +88,33 @@ def read(octets: bytes, path: str = "") -> Content:
         text = octets.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ContentError(f"it is not UTF-8, from octet {error.start} on") from None
-    start = text.lstrip()[:1]
-    if start in ("{", "[") and (path or _is_json(text)):
-        content = _read_json(octets, path)
-    else:
-        content = _read_text(text)
+    content = _read(octets, text, form)
     if not content.prefixes:
         raise ContentError(f"it has no prefix in {content.lines} lines" if content.lines else "it has no prefix")
+    if len(content.prefixes) > MAX_PREFIXES:
+        raise ContentError(f"it has more than {MAX_PREFIXES} prefixes")
     if content.bad > content.lines / 2:
         raise ContentError(f"{content.bad} of {content.lines} lines can't be read, such as {content.samples[0][1]!r}")
     return content
+
+
+def read_lines(lines: Iterable[str]) -> Content:
+    """The same for lines of text in which there is nothing else, and not many of them."""
+    numbered = list(enumerate(lines, 1))
+    return _read_lines(Content(lines=len(numbered)), numbered)
+
+
+def _read(octets: bytes, text: str, form: Form) -> Content:
+    """Each form of list in its own way. Raises ContentError."""
+    if form.column:
+        return _read_csv(text, form.column)
+    if form.json or (text.lstrip()[:1] in ("{", "[") and _is_json(text)):
+        return _read_json(octets, form.json)
+    if _HTML.match(text):
+        raise ContentError("it is a page of HTML, not a list")
+    if _RPSL.search(text):
+        return _read_rpsl(text)
+    return _read_text(text)
 
 
 def unpack(octets: bytes) -> bytes:
@@ -103,6 +144,48 @@ def _read_text(text: str) -> Content:
     lines = text.count("\n") + (not text.endswith("\n"))
     content = Content(plain.prefixes, lines - (len(plain.others) - len(others)))
     return _read_lines(content, others)
+
+
+def _read_rpsl(text: str) -> Content:
+    """Objects `route` and `route6`: their other attributes don't count, nor do the remarks of a whois server."""
+    content = Content()
+    lines: list[tuple[int, str]] = []
+    for place, line in enumerate(text.splitlines(), 1):
+        found = _ATTRIBUTE.match(line)
+        name = (found.group(1) or "").lower() if found else ""
+        value = line.partition(":")[2] if name else line
+        if (name in ("route", "route6") or not found) and (value := _COMMENT.sub("", value).strip()):
+            lines.append((place, value))
+    content.lines = len(lines)
+    return _read_lines(content, lines)
+
+
+def _read_csv(text: str, column: str) -> Content:
+    """One column of CSV. Raises ContentError."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    head = lines[0] if lines else ""
+    delimiter = max(_DELIMITERS, key=head.count)
+    try:
+        rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
+    except csv.Error as error:
+        raise ContentError(f"it is no CSV: {error}") from None
+    names = [name.strip().lower() for name in rows[0]] if rows else []
+    if column.isdecimal():
+        place = int(column) - 1
+        first = int(place < len(names) and not _is_prefix(names[place]))  # else it has no line with names
+    elif column.lower() in names:
+        place, first = names.index(column.lower()), 1
+    else:
+        raise ContentError(f"there is no column {column!r} in its first line: {head[:MAX_SAMPLE]!r}")
+    cells = [(number, row[place] if place < len(row) else "") for number, row in enumerate(rows[first:], first + 1)]
+    return _read_lines(Content(lines=len(cells)), cells)
+
+
+def _is_prefix(text: str) -> bool:
+    try:
+        return bool(list(networks(text)))
+    except ValueError:
+        return False
 
 
 def _read_lines(content: Content, lines: Iterable[tuple[int, str]]) -> Content:
@@ -216,5 +299,6 @@ def _prefixes(value: Any, key: str = "") -> Iterator[str]:
         try:
             ipaddress.ip_network(value.strip(), strict=False)
         except ValueError:
-            return
+            if key not in _SURE_KEYS:
+                return
         yield value

@@ -1,8 +1,8 @@
 """Octets over HTTP from anywhere on the Internet, and from nowhere else.
 
-A URL may come from whoever may change a peer, so it must not reach what only this machine reaches. The addresses of a
-name are looked at when the connection is made, and those are the ones that are called: a name that changes its mind
-between two questions gains nothing. Redirects are not followed.
+A URL may come from whoever may change a peer, so it must not reach what only this machine reaches. The address that
+counts is the one that a socket is made for, just before it connects: however a URL spells it, and whatever a name
+stands for at that moment. Redirects are not followed.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from ...net.tcp import Network, parse_networks
 from .base import MAX_CONTENT, Fetched, SourceError
 
 if TYPE_CHECKING:
-    from aiohttp import ClientResponse, ClientSession
+    from aiohttp import AddrInfoType, ClientResponse, ClientSession
     from aiohttp.abc import AbstractResolver
+    from yarl import URL
 
 AGENT: Final = "bgplite"
 TIMEOUT: Final = 30.0
@@ -29,15 +27,21 @@ TIMEOUT: Final = 30.0
 DNS_TIMEOUT: Final = 5.0
 """Seconds that a name may take to be resolved."""
 PUBLIC_PORTS: Final = (80, 443)
+MAX_SHOWN: Final = 200
+"""Characters of what a server says that are shown."""
 _REFUSED: Final = parse_networks(
     (
         *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
-        *("192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4"),
-        *("::/96", "64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001::/23", "2002::/16"),
-        *("fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8"),
+        *("192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24"),
+        *("203.0.113.0/24", "224.0.0.0/3"),
+        *("::/3", "4000::/2", "8000::/1", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
     )
 )
 """Addresses that are not on the Internet, or stand for others (RFC 6890)."""
+
+
+class NotAllowed(OSError):
+    """An address must not be called; the text says why."""
 
 
 class Fetcher:
@@ -81,35 +85,32 @@ class Fetcher:
             ):
                 if response.status == 304 and value:
                     return None
-                if 300 <= response.status < 400:
-                    raise SourceError(f"the server sends us to {response.headers.get('Location', '?')!r}: use that URL")
-                if response.status != 200:
-                    raise SourceError(f"the server answered {response.status} {response.reason or ''}".rstrip())
+                _check_status(response)
                 return Fetched(await _body(response), _validator(response))
         except TimeoutError:
-            raise SourceError(f"no answer within {timeout:g} s") from None
+            raise SourceError(f"no answer within {timeout:g} s", temporary=True) from None
         except InvalidURL:
             raise SourceError("not a URL") from None
         except ClientPayloadError:
-            raise SourceError("the answer ends too early") from None
+            raise SourceError("the answer ends too early", temporary=True) from None
         except (ClientError, OSError, ValueError) as error:
-            raise SourceError(str(error) or type(error).__name__) from None
+            refused = _refusal(error)
+            raise SourceError(
+                str(refused or error) or type(error).__name__,
+                temporary=refused is None and not isinstance(error, ValueError),
+            ) from None
 
-    def _checked(self, url: str) -> str:
-        """The URL. Raises SourceError if it can't be one of a list."""
+    def _checked(self, text: str) -> URL:
+        """The URL, as aiohttp will read it. Raises SourceError if it can't be one of a list."""
+        from yarl import URL
+
         try:
-            parts = urlsplit(url)
-            port = parts.port or (443 if parts.scheme == "https" else 80)
-        except ValueError as error:
+            url = URL(text)
+            host, port = url.host, url.port
+        except (ValueError, TypeError) as error:
             raise SourceError(f"not a URL: {error}") from None
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        if url.scheme not in ("http", "https") or not host:
             raise SourceError("not an http or https URL")
-        try:
-            literal = str(ipaddress.ip_address(parts.hostname))
-        except ValueError:
-            literal = ""
-        if literal and (text := self.objection(literal)):  # our resolver is not asked about these
-            raise SourceError(text)
         if self._ports and port not in self._ports:
             raise SourceError(f"port {port}: one of {', '.join(map(str, self._ports))} is expected")
         return url
@@ -119,7 +120,9 @@ class Fetcher:
             from aiohttp import ClientSession, DummyCookieJar, TCPConnector
 
             self._session = ClientSession(
-                connector=TCPConnector(resolver=_resolver(self), limit=16, limit_per_host=8),
+                connector=TCPConnector(
+                    resolver=_resolver(self), socket_factory=self._make_socket, limit=16, limit_per_host=8
+                ),
                 cookie_jar=DummyCookieJar(),
                 headers={"User-Agent": AGENT, "Accept-Encoding": "gzip"},
                 auto_decompress=False,
@@ -127,21 +130,37 @@ class Fetcher:
             )
         return self._session
 
+    def _make_socket(self, address: AddrInfoType) -> socket.socket:
+        """The socket for a connection. Raises NotAllowed: nothing that aiohttp calls passes by here."""
+        family, kind, protocol, _, place = address
+        if text := self.objection(str(place[0])):
+            raise NotAllowed(text)
+        made = socket.socket(family, kind, protocol)
+        made.setblocking(False)
+        return made
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
             self._session = None
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What sources have to work with. folder: where relative paths begin. ripe_stat: URL of RIPEstat. ripe_timeout:
-    seconds that it may take."""
+def _refusal(error: BaseException) -> NotAllowed | None:
+    """Why an address was not called, if that is the reason of an error."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, NotAllowed):
+        seen = seen.__cause__ or seen.__context__ or getattr(seen, "os_error", None)
+    return seen
 
-    folder: Path
-    fetcher: Fetcher
-    ripe_stat: str = ""
-    ripe_timeout: float = 180.0
+
+def _check_status(response: ClientResponse) -> None:
+    """Raises SourceError if an answer is not the list."""
+    if 300 <= response.status < 400:
+        place = response.headers.get("Location", "?")[:MAX_SHOWN]
+        raise SourceError(f"the server sends us to {place!r}: use that URL")
+    if response.status != 200:
+        text = f"the server answered {response.status} {response.reason or ''}"[:MAX_SHOWN].rstrip()
+        raise SourceError(text, temporary=response.status in (408, 429) or response.status >= 500)
 
 
 async def _body(response: ClientResponse) -> bytes:
@@ -193,5 +212,5 @@ async def _addresses(fetcher: Fetcher, host: str, port: int, family: int) -> lis
         raise OSError(f"{host}: the name can't be resolved within {DNS_TIMEOUT:g} s") from None
     for each in found:
         if text := fetcher.objection(str(each[4][0])):  # one is enough: no honest name has both
-            raise OSError(f"{host}: {text}")
+            raise NotAllowed(f"{host}: {text}")
     return sorted(((int(each[0]), str(each[4][0])) for each in found), key=lambda each: each[0] != socket.AF_INET)

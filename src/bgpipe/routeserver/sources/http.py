@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..config import PrefixSource
-from .base import Fetched
-from .fetch import TIMEOUT, Context
+from .base import Context, Fetched
+from .content import Form
+from .fetch import TIMEOUT
 
 
 class HttpSource:
@@ -13,11 +14,13 @@ class HttpSource:
     def __init__(self, settings: PrefixSource, context: Context) -> None:
         self._settings = settings
         self._fetcher = context.fetcher
+        self._form = Form(json=settings.json, column=settings.column)
 
     async def fetch(self, validator: str) -> Fetched | None:
         settings = self._settings
         timeout = float(settings.timeout or TIMEOUT)
-        return await self._fetcher.get(settings.url, validator, headers=settings.headers, timeout=timeout)
+        found = await self._fetcher.get(settings.url, validator, headers=settings.headers, timeout=timeout)
+        return found and found._replace(form=self._form)
 
 
 def make(settings: PrefixSource, context: Context) -> HttpSource:

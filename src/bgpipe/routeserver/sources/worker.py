@@ -11,14 +11,16 @@ from typing import Final
 import msgspec
 
 from ...routes.prefixes import PrefixSet, from_little_endian, little_endian
-from .content import Content, ContentError, read
+from .content import Content, ContentError, Form, read
 
 MAX_MEMORY: Final = 2 << 30
 """Octets of address space that the process may have."""
-MAX_SECONDS: Final = 60
-"""Seconds of processor time, and twice as many of any, that a list may take."""
-MAX_WORKERS: Final = 2
-"""Lists that are read at the same time."""
+LEAST_SECONDS: Final = 10
+"""Seconds of processor time that any list may take; three times as many of any time."""
+SECONDS_PER_MIB: Final = 2
+"""More of them for each MiB, as it was fetched."""
+WORKERS: Final = 2
+"""Lists of one lane that are read at the same time."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -32,22 +34,26 @@ class Answer(msgspec.Struct, frozen=True):
     error: str = ""
 
 
-_free: asyncio.Semaphore | None = None
+class Lane:
+    """Lists that wait for each other, so that others need not: those that take long keep nobody else waiting."""
+
+    def __init__(self, workers: int = WORKERS) -> None:
+        self.free = asyncio.Semaphore(workers)
 
 
-async def read_list(octets: bytes, path: str = "") -> Content:
-    """The prefixes of a list. path: see content.read. Raises ContentError."""
-    global _free
-    _free = _free or asyncio.Semaphore(MAX_WORKERS)
-    async with _free:
+async def read_list(octets: bytes, form: Form, lane: Lane) -> Content:
+    """The prefixes of a list. Raises ContentError."""
+    seconds = LEAST_SECONDS + SECONDS_PER_MIB * (len(octets) >> 20)
+    async with lane.free:
+        words = (msgspec.json.encode(form).decode(), str(seconds))
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", __name__, path, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+            sys.executable, "-m", __name__, *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
         try:
-            async with asyncio.timeout(2 * MAX_SECONDS):
+            async with asyncio.timeout(3 * seconds):
                 answer, _ = await process.communicate(octets)
         except TimeoutError:
-            raise ContentError(f"it can't be read within {2 * MAX_SECONDS} s") from None
+            raise ContentError(f"it can't be read within {3 * seconds} s") from None
         finally:
             if process.returncode is None:
                 process.kill()
@@ -74,10 +80,11 @@ def unpack_prefixes(ipv4: bytes, ipv6: bytes) -> PrefixSet:
 
 
 def main() -> None:
+    form, seconds = msgspec.json.decode(sys.argv[1], type=Form), int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     try:
-        found = read(sys.stdin.buffer.read(), sys.argv[1])
+        found = read(sys.stdin.buffer.read(), form)
         answer = Answer(*pack_prefixes(found.prefixes), found.lines, found.bad, found.samples)
     except ContentError as error:
         answer = Answer(error=str(error))
