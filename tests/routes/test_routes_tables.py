@@ -273,3 +273,32 @@ def test_other_families_have_no_routes():
     assert provider
     assert list(provider.replay(Family(1, 2))) == []
     assert AS4.max_message == 160
+
+
+def test_routes_whose_attributes_leave_no_room_are_left_out_and_counted():
+    """They cost themselves: others are announced, and those that were announced before are withdrawn."""
+    large = Attributes(large_communities=frozenset((65000, 1, number) for number in range(400)))
+    lists = {"a": PrefixList("a", PrefixSet.parse(HOSTS)), "b": PrefixList("b", PrefixSet.parse(["192.0.2.0/24"]))}
+    tables = Tables(lists)
+    subscription = Subscription(("a", "b"), union=False)
+    provider = PeerRoutes(tables.of(subscription), Form(65000, "192.0.2.1"), tables.encodings)
+    peer = Peer()
+    peer.take(provider.replay(IPV4_UNICAST))
+    lists["b"] = PrefixList("b", PrefixSet.parse(["192.0.2.0/24", "198.51.100.0/24"]), large)
+    tables = tables.changed(lists)
+    peer.take(provider.change(tables.of(subscription)))
+    assert peer.withdrawn == ["192.0.2.0/24"]
+    assert peer.announced == []
+    told, left_out = peer_routes.survey(provider.table, provider.form, (1, 2))
+    assert (told, left_out) == (len(HOSTS), {"path attributes leave no room for a prefix in an UPDATE": 2})
+    again = Peer()
+    again.take(provider.replay(IPV4_UNICAST))
+    assert again.routes.keys() == set(HOSTS)
+
+
+def test_attributes_that_no_message_can_have_are_left_out():
+    huge = Attributes(large_communities=frozenset((65000, 1, number) for number in range(6000)))
+    tables = Tables({"a": PrefixList("a", PrefixSet.parse(HOSTS), huge)})
+    provider = PeerRoutes(tables.of(Subscription(("a",))), Form(65000, "192.0.2.1"), tables.encodings)
+    assert not any(provider.replay(IPV4_UNICAST))
+    assert peer_routes.survey(provider.table, provider.form, (1,)).told == 0

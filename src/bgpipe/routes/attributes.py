@@ -12,10 +12,13 @@ from ..wire.attrs.attribute import Attribute, encode_header
 from ..wire.attrs.large_community import LargeCommunity
 from ..wire.attrs.mp_reach import encode_family
 from ..wire.context import AS4, HEADER, WireContext
+from ..wire.errors import TextError
 from ..wire.family import IPV4_UNICAST, IPV6_UNICAST
 
 SELF: Final = "self"
 IGP: Final = 0
+_LEAST_ROOM: Final = {1: 5, 2: 17}
+"""By AFI, octets of the longest prefix in NLRI."""
 FAMILIES: Final = {1: IPV4_UNICAST, 2: IPV6_UNICAST}
 """By AFI, the family that a route server announces."""
 
@@ -110,10 +113,28 @@ class Head(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def head(attributes: Attributes, form: Form, afi: int) -> Head | None:
-    """How routes of a family with these attributes are announced in a form; None if they have no next hop there."""
+    """How routes of a family with these attributes are announced in a form; None if they can't be (see why_not)."""
     hop = form.next_hop(attributes, afi)
     if not hop:
         return None
+    try:
+        found = _head(attributes, form, afi, hop)
+    except (TextError, OverflowError):  # an attribute of more than 65535 octets
+        return None
+    return found if found.room >= _LEAST_ROOM[afi] else None
+
+
+def why_not(attributes: Attributes, form: Form, afi: int) -> str:
+    """Why routes of a family with these attributes can't be announced in a form, "" if they can."""
+    if head(attributes, form, afi) is not None:
+        return ""
+    if not form.next_hop(attributes, afi):
+        return f"there is no next hop for IPv{4 if afi == 1 else 6} routes"
+    return "path attributes leave no room for a prefix in an UPDATE"
+
+
+def _head(attributes: Attributes, form: Form, afi: int, hop: bytes) -> Head:
+    """Raises TextError, OverflowError."""
     path = (form.asn,) * ((attributes.prepends or 0) + (not form.internal))
     segments = AsPath([Segment(AS_SEQUENCE, path)] if path else ())
     classic = afi == 1 and len(hop) == 4

@@ -9,13 +9,14 @@ There is no table for each peer: `routes.table` refers to parts that all peers s
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import filterfalse
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..wire.block import Block
 from ..wire.family import Family
-from .attributes import FAMILIES, Form, Head, head
+from .attributes import FAMILIES, Attributes, Form, Head, head, why_not
 from .difference import Difference, difference, differing
 from .packing import Packed
 from .partition import Encodings, Part, packed_in_steps
@@ -27,6 +28,33 @@ SMALL: Final = 900
 PER_MESSAGE: Final = 1000
 """Prefixes of a message, about."""
 _AFIS: Final = {family: afi for afi, family in FAMILIES.items()}
+
+
+class Survey(NamedTuple):
+    """Of the routes of a table, how many a peer is told, and how many not, by the reason."""
+
+    told: int
+    left_out: dict[str, int]
+
+
+def survey(table: Table, form: Form, afis: Sequence[int]) -> Survey:
+    """afis: of the families that are agreed."""
+    counts: Counter[str] = Counter()
+    for afi in _AFIS.values():
+        reasons: dict[Attributes, str] = {}
+        found = [
+            (attributes, len(part) - len(table.omitted.get(key, ()))) for key, part, attributes in table.parts(afi)
+        ]
+        found += [(attributes, len(prefixes.numbers(afi))) for attributes, prefixes in table.private.items()]
+        for attributes, count in found:
+            if attributes not in reasons:
+                reasons[attributes] = why_not(attributes, form, afi) if afi in afis else _NOT_AGREED[afi]
+            counts[reasons[attributes]] += count
+    told = counts.pop("", 0)
+    return Survey(told, {reason: count for reason, count in counts.items() if count})
+
+
+_NOT_AGREED: Final = {1: "the peer takes no IPv4 routes", 2: "the peer takes no IPv6 routes"}
 
 
 class PeerRoutes:
@@ -49,8 +77,7 @@ class PeerRoutes:
         """UPDATEs that announce all routes of a family, in blocks that are shared with other peers; None after a step
         of some milliseconds that has made none.
 
-        What `change` says meanwhile is not said again as it was before. Raises TextError if the path attributes leave
-        no place for a prefix in an UPDATE.
+        What `change` says meanwhile is not said again as it was before.
         """
         if family not in _AFIS:
             return

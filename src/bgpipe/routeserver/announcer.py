@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from ..routes.peer_routes import PeerRoutes
+from ..routes.peer_routes import PeerRoutes, Survey, survey
 from ..runtime.runner import feed
 from ..session.session import Settings
 from ..stages.speaker import Speaker, end_of_rib_message
@@ -41,6 +41,10 @@ class Announcer(Speaker):
         """what the peer is to have"""
         self._told: View | None = None
         """what it has, or will have when all is sent that is being sent"""
+        self._survey = Survey(0, {})
+        """of what it has"""
+        self._explained: tuple[str, dict[str, int]] = "", {}
+        """what the log says of routes that it does not get"""
         self.updates = 0
         """UPDATEs sent so far"""
         self._wake = asyncio.Event()
@@ -67,7 +71,12 @@ class Announcer(Speaker):
     @property
     def count(self) -> int:
         """How many routes the peer has."""
-        return self._told.table.count if self._told is not None else 0
+        return self._survey.told
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many routes it is to have and does not get, by the reason."""
+        return self._survey.left_out
 
     @property
     def whole(self) -> bool:
@@ -77,7 +86,11 @@ class Announcer(Speaker):
     @property
     def why(self) -> str:
         """Why it has no routes, "" if it has some."""
-        return self._told.why if self._told is not None else "nothing was announced yet"
+        if self._told is None:
+            return "nothing was announced yet"
+        if self._survey.told:
+            return ""
+        return self._told.why or "; ".join(self._survey.left_out)
 
     # the session
 
@@ -127,6 +140,8 @@ class Announcer(Speaker):
         never one that was withdrawn meanwhile."""
         routes, self._told = self.begin()
         self._view = self._view or self._told
+        afis = [family.afi for family in self._families]
+        self._look(routes, afis)
         for family in self._families:
             await self._send(routes.replay(family))
         while True:
@@ -135,10 +150,26 @@ class Announcer(Speaker):
                 await self._again(routes, next(iter(self._asked)))
             elif self._told is not self._view:
                 self._told = self._view
-                await self._send(routes.change(self._view.table, [family.afi for family in self._families]))
+                changes = routes.change(self._view.table, afis)
+                self._look(routes, afis)
+                await self._send(changes)
             else:
                 self.end_ribs()
+                self._explain()
                 await self._wake.wait()
+
+    def _look(self, routes: PeerRoutes, afis: list[int]) -> None:
+        self._survey = survey(routes.table, routes.form, afis)
+
+    def _explain(self) -> None:
+        """Logs why a session that is up gets nothing, or not all that it is to have; once for each reason."""
+        if not (self.whole or self._complete) or (self.why, self.left_out) == self._explained:
+            return
+        self._explained = self.why, self.left_out
+        if self.why:
+            self.pipeline.log.warning("the session is up, and nothing is announced to it", why=self.why)
+        for reason, count in self.left_out.items() if not self.why else ():
+            self.pipeline.log.warning(f"routes are not announced: {reason}", routes=count)
 
     async def _again(self, routes: PeerRoutes, family: Family) -> None:
         """Answers a ROUTE-REFRESH (RFC 2918, RFC 7313)."""

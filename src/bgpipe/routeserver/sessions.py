@@ -36,7 +36,7 @@ from ..runtime.sessions import session_fields
 from ..session.collision import COLLISION_WINDOW, survivor
 from ..session.greeting import say
 from ..session.session import Settings
-from ..stages.limit import Limit
+from ..stages.limit import MOST, Limit
 from ..stages.listen import GREETING
 from ..tasks import Tasks
 from ..wire.notification import ADMINISTRATIVE_RESET, CEASE, COLLISION, CONNECTION_REJECTED, Notification
@@ -87,6 +87,11 @@ class PeerSession:
     def uptime(self) -> float:
         """Seconds since it came up, 0 before."""
         return time.time() - self.since if self.since else 0.0
+
+    @property
+    def prefixes_received(self) -> int:
+        """How many prefixes the peer announces to us."""
+        return sum(stage.routes.count for stage in self.pipeline.stages if isinstance(stage, Limit))
 
     @property
     def up(self) -> bool:
@@ -360,11 +365,10 @@ class PeerSessions:
         announcer = Announcer(settings, first_wait=bgp.first_wait, retains=bgp.graceful_restart, turns=self._turns)
         pipeline.add(announcer, index=1)
         most = self.bgp.max_prefixes_per_peer if peer.max_prefix is None else peer.max_prefix
-        if most:
-            limit = Limit("limit")
-            limit.scan(["--left", "--ipv4", "--ipv6", f"--session={most}"])
-            pipeline.add(limit, index=2)
-            pipeline.bus.on(["limit/session"], lambda event: pipeline.kill(event.name, event))
+        limit = Limit("limit")  # which counts also where there is no limit
+        limit.scan(["--left", "--ipv4", "--ipv6", f"--session={most or MOST}"])
+        pipeline.add(limit, index=2)
+        pipeline.bus.on(["limit/session"], lambda event: pipeline.kill(event.name, event))
         link.scan([])
         pipeline.add(link, index=3)
         attach(pipeline)

@@ -105,8 +105,10 @@ def show_session(session: PeerSession) -> ShownSession:
         sent_open=facts.sent_open.to_json() if facts.sent_open is not None else None,
         received_open=facts.peer_open.to_json() if facts.peer_open is not None else None,
         routes=announcer.count,
+        left_out=announcer.left_out,
         complete=announcer.whole,
         updates_sent=announcer.updates,
+        prefixes_received=session.prefixes_received,
         received=shown["received"],
         sent=shown["sent"],
         bytes_received=shown.get("received_bytes", 0),
@@ -162,6 +164,7 @@ def measure(server: RouteServer, metrics: Metrics) -> None:
         labels = {"ip": session.peer.ip, "asn": str(session.peer.asn)}
         metrics.add("bgplite_session_up", int(session.up), **labels)
         metrics.add("bgplite_routes_announced", session.announcer.count, **labels)
+        metrics.add("bgplite_prefixes_received", session.prefixes_received, **labels)
         metrics.add("bgplite_updates_sent", session.announcer.updates, **labels)
     for found in server.lists.lists.values():
         metrics.add("bgplite_list_prefixes", len(found.prefixes), list=found.name)

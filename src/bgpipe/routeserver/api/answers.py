@@ -144,7 +144,7 @@ class Refreshing(Struct, kw_only=True):
 
 class ShownSession(Struct, rename="camel", kw_only=True):
     """A session: how long it is up (uptime: seconds), its two OPENs, what has passed, and what it has. why: why it has
-    no routes, "" if it has some."""
+    no routes, "" if it has some. left_out: routes that it is to have and does not get, by the reason."""
 
     peer_id: str
     ip: str
@@ -161,8 +161,10 @@ class ShownSession(Struct, rename="camel", kw_only=True):
     sent_open: Any
     received_open: Any
     routes: int
+    left_out: dict[str, int]
     complete: bool
     updates_sent: int
+    prefixes_received: int
     received: dict[str, int]
     sent: dict[str, int]
     bytes_received: int
