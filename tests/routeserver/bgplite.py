@@ -134,6 +134,17 @@ class BgpLite:
         assert status == 200, shown
         return shown
 
+    def headers(self, method: str, path: str) -> Any:
+        """The headers of an answer."""
+        request = urllib.request.Request(f"http://{self.address[0]}:{self.api_port}{path}", method=method)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.headers
+
+    def octets(self, path: str) -> bytes:
+        with urllib.request.urlopen(f"http://{self.address[0]}:{self.api_port}{path}", timeout=20) as answer:
+            found: bytes = answer.read()
+            return found
+
     def client(
         self, asn: int = 65003, *capabilities: Capability, source: str = "", offers: bool = True, bgp_id: str = ""
     ) -> Client:

@@ -69,6 +69,16 @@ class Announcer(Speaker):
         self._wake.set()
 
     @property
+    def told(self) -> View | None:
+        """What the peer has, or will have when all is sent that is being sent; None before the first."""
+        return self._told
+
+    def announce_again(self) -> None:
+        """Sends all routes once more, as if the peer had asked for it (ROUTE-REFRESH)."""
+        self._asked |= dict.fromkeys(self._families)
+        self._wake.set()
+
+    @property
     def count(self) -> int:
         """How many routes the peer has."""
         return self._survey.told

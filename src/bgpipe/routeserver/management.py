@@ -5,6 +5,7 @@ A change counts when the store has it; then sessions get the difference.
 
 from __future__ import annotations
 
+import asyncio
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -13,8 +14,9 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from ..routes.explain import Explanation, explain
+from ..routes.prefixes import EMPTY, PrefixSet
 from ..wire.errors import TextError
-from ..wire.notification import ADMINISTRATIVE_RESET, Notification
+from ..wire.notification import ADMINISTRATIVE_RESET, CONNECTION_REJECTED, Notification
 from . import snippets
 from .access import Token, hash_of, new_secret, peer_key
 from .audit import Actor, Entry, peer_changes
@@ -22,6 +24,9 @@ from .config import TokenRole
 from .peers import Peer, Status, UrlSource, new_peer
 from .server import RouteServer
 from .settings import OPTION_CHECKS, SessionOptions
+from .sources.base import SourceError
+from .sources.content import ContentError
+from .sources.worker import read_list
 from .store.store import StoreError
 from .values import (
     check_asn,
@@ -38,6 +43,10 @@ from .versions import Difference, Version, VersionError
 
 T = TypeVar("T")
 REMOVED: Final = "this peer was removed from the route server"
+RESET: Final = "an operator has reset this session: it may begin anew"
+BARRED: Final = "this peer is barred from the route server: ask its operator"
+AS_TIMEOUT: Final = 30.0
+"""Seconds that RIPEstat may take while somebody waits for the answer."""
 MAX_DESCRIPTION: Final = 512
 """Characters."""
 MAX_NAME: Final = 100
@@ -137,6 +146,7 @@ class Management:
             entry = self.actor.entry("delete peer", peer_key(peer), peer_changes(peer, None))
             await self._stored(self.server.store.remove(id, entry))
             self.server.peers.remove(self.server.peers.get(id) or peer)
+            self.server.ends.pop(id, None)
         self.server.want_lists()
         self.server.set_keys()
         self.server.sessions.end(peer, Notification.shutdown(REMOVED, ADMINISTRATIVE_RESET))
@@ -147,6 +157,52 @@ class Management:
             peer = self.peer(id)
             status = "active" if id in self.server.sessions.sessions else "inactive"
             return await self._change("approve peer", peer, {"status": status})
+
+    async def bar(self, id: str) -> Peer:
+        """Ends the session of a peer, which may not come back until it is approved. Its subscription is forgotten.
+
+        Raises Refused.
+        """
+        async with self.server.changing:
+            peer = self._changeable(self.peer(id))
+            fresh = Peer(id="", ip="", asn=0)
+            kept = ("id", "ip", "asn", "description", "created_at", "last_session_at", "owner")
+            fields = {name: getattr(fresh, name) for name in Peer.__struct_fields__ if name not in kept}
+            changed = await self._change("bar peer", peer, fields | {"status": "barred"})
+        self.server.sessions.end(peer, Notification.shutdown(BARRED, CONNECTION_REJECTED))
+        return changed
+
+    async def reset(self, id: str) -> None:
+        """Ends the session of a peer, which may come back at once. Raises Refused."""
+        peer = self._in_session(id)
+        await self._stored(self.server.store.note(self.actor.entry("reset peer", peer_key(peer))))
+        self.server.sessions.end(peer, Notification.shutdown(RESET, ADMINISTRATIVE_RESET))
+
+    def announce_again(self, id: str) -> None:
+        """Sends a peer all its routes once more. Raises Refused."""
+        self.server.sessions.sessions[self._in_session(id).id].announcer.announce_again()
+
+    def _in_session(self, id: str) -> Peer:
+        peer = self.peer(id)
+        session = self.server.sessions.sessions.get(id)
+        if session is None or not session.up:
+            raise Refused("the peer has no session", 409)
+        return peer
+
+    async def as_prefixes(self, asn: int) -> PrefixSet:
+        """What an AS number originates, as RIPEstat says. Raises Refused."""
+        self._asn(asn)
+        try:
+            async with asyncio.timeout(AS_TIMEOUT):
+                fetched = await self.server.source("asn", f"AS{asn}", asn=asn).fetch("")
+                content = (
+                    await read_list(fetched.octets, fetched.form, self.server.lane) if fetched is not None else None
+                )
+        except TimeoutError:
+            raise Refused(f"AS{asn}: no answer within {AS_TIMEOUT:g} s", 504) from None
+        except (SourceError, ContentError) as error:
+            raise Refused(f"AS{asn}: {error}", 502) from None
+        return content.prefixes if content is not None else EMPTY
 
     async def add_source(self, id: str, name: str, url: str, community: str | None) -> UrlSource:
         """Raises Refused."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -18,7 +18,6 @@ from ..net.secret import read_secret
 from ..net.tcp import parse_networks
 from ..pipeline.log import Log
 from ..routes.peer_routes import PeerRoutes
-from ..routes.prefixes import PrefixSet
 from ..tasks import Tasks, Timer
 from ..wire.open import Open
 from .access import Access, configured
@@ -27,14 +26,23 @@ from .lists import Lists, Owner
 from .peers import Peer, Peers, new_peer
 from .sessions import PeerSession, PeerSessions
 from .settings import configured_options
-from .sources.base import Context
+from .sources import make_source
+from .sources.base import Context, Source
 from .sources.fetch import PUBLIC_PORTS, Fetcher
 from .sources.ripestat import RipeStatClient
+from .sources.worker import Lane
 from .store.store import Store
 from .tables import PeerTables, View
 from .values import check_peer_address, check_prefix
 
 DATABASE: Final = "bgplite.db"
+
+
+class Ended(NamedTuple):
+    """at: seconds since 1970 (UTC). why: in words."""
+
+    at: float
+    why: str
 
 
 class RouteServer:
@@ -58,6 +66,10 @@ class RouteServer:
         self.sessions = PeerSessions(config.bgp, log, identify=self._identify, begin=self._begin)
         self.sessions.on_up = self._on_up
         self.sessions.on_down = self._on_down
+        self.lane = Lane()
+        """of lists that are read once, for who waits for them"""
+        self.ends: dict[str, Ended] = {}
+        """by the peer's id, how its last session ended"""
         self._tasks: Tasks
         self._settling: Timer | None = None
         self._changed: set[str] = set()
@@ -96,6 +108,12 @@ class RouteServer:
         own = Context(self._folder, self.fetcher, RipeStatClient(config.ripe_stat, self.fetcher), config.irr)
         others = replace(own, fetcher=self.private_fetcher)
         return {"config": own, "database": others, "peers": others}
+
+    def source(self, kind: str, name: str, **settings: Any) -> Source:
+        """A source that is asked once. Raises ValueError."""
+        return make_source(
+            kind, PrefixSource(name=name, **{"kind": kind} | settings), self._contexts(self.config)["database"]
+        )
 
     def want_lists(self) -> None:
         """Peers with the same URL or AS number share one list."""
@@ -178,6 +196,8 @@ class RouteServer:
             peer = new_peer(address, client.asn, status=status)
             self.peers.put(peer)
             self._store(peer)
+        if peer.status == "barred":
+            return f"AS{client.asn} at {address} is barred from this route server: ask its operator"
         return peer
 
     def _begin(self, session: PeerSession) -> tuple[PeerRoutes, View]:
@@ -194,6 +214,8 @@ class RouteServer:
 
     def _on_down(self, session: PeerSession, reason: str) -> None:
         peer = self.peers.get(session.peer.id)
+        if peer is not None:
+            self.ends[peer.id] = Ended(time.time(), reason)
         if peer is not None and peer.status == "active" and peer.id not in self.sessions.sessions:
             self._remember(msgspec.structs.replace(peer, status="inactive"))
 
@@ -246,10 +268,6 @@ class RouteServer:
         """How many routes its session has."""
         session = self.sessions.sessions.get(peer.id)
         return session.announcer.count if session is not None and session.up else 0
-
-    def prefixes(self, peer: Peer) -> list[str]:
-        """What a peer has, or would have if it were here."""
-        return list(PrefixSet.joined(self.tables.of(peer).table.routes().values()))
 
 
 def _by_name(sources: Iterable[PrefixSource]) -> dict[str, PrefixSource]:

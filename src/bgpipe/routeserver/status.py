@@ -13,9 +13,11 @@ from ..pipeline.metrics import Metrics
 from .api.answers import (
     BadLine,
     HeldVersion,
+    PeerSessionState,
     RouteCounts,
     ShownCall,
     ShownDifference,
+    ShownEnd,
     ShownList,
     ShownSession,
     ShownVersion,
@@ -26,7 +28,8 @@ from .sessions import PeerSession, PeerSessions
 from .versions import Difference, Version
 
 if TYPE_CHECKING:
-    from .server import RouteServer
+    from .peers import Peer
+    from .server import Ended, RouteServer
 
 
 def show_list(found: List) -> ShownList:
@@ -125,6 +128,19 @@ def show_calls(sessions: PeerSessions) -> list[ShownCall]:
         for id, call in sessions.calls.items()
         if id not in sessions.sessions
     ]
+
+
+def show_end(ended: Ended) -> ShownEnd:
+    return ShownEnd(at=iso(ended.at) or "", why=ended.why)
+
+
+def show_session_state(server: RouteServer, peer: Peer) -> PeerSessionState:
+    session, ended = server.sessions.sessions.get(peer.id), server.ends.get(peer.id)
+    return PeerSessionState(
+        session=show_session(session) if session is not None else None,
+        call=next((each for each in show_calls(server.sessions) if each.peer_id == peer.id), None),
+        last_end=show_end(ended) if ended is not None else None,
+    )
 
 
 def why_nothing(session: PeerSession) -> str:

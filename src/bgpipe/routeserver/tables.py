@@ -69,8 +69,9 @@ class PeerTables:
 
     def of(self, peer: Peer) -> View:
         """What a peer is to have now."""
-        if peer.status == "pending":
-            return View(self.tables.of(Subscription(lists=(_NONE,))), True, "the peer waits for approval")
+        if peer.status in ("pending", "barred"):
+            why = "the peer waits for approval" if peer.status == "pending" else "the peer is barred"
+            return View(self.tables.of(Subscription(lists=(_NONE,))), True, why)
         table = self.tables.of(self.subscription(peer))
         unknown = [name for name in self.lists_of(peer) if name in self.lists and not self.has_read(name)]
         return View(table, not unknown, "" if table.count else self._why(peer, unknown))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 _CAPITALS: Final = {
     "name": "Name",
@@ -184,11 +184,13 @@ class ShownCall(Struct, rename="camel", kw_only=True):
 
 
 class Sessions(Struct, kw_only=True):
-    """active: sessions that are up. calls: of peers that have none."""
+    """active: sessions that are up. calls: of peers that have none. ended: how the last sessions of peers ended, by the
+    peer's id."""
 
     active: int
     sessions: list[ShownSession]
     calls: list[ShownCall]
+    ended: dict[str, ShownEnd]
 
 
 class Deleted(Struct, kw_only=True):
@@ -196,6 +198,47 @@ class Deleted(Struct, kw_only=True):
 
     id: str
     deleted: bool = True
+
+
+class Done(Struct, kw_only=True):
+    """What was asked for is being done."""
+
+    id: str
+    done: bool = True
+
+
+class ShownEnd(Struct, kw_only=True):
+    """How a session ended."""
+
+    at: str
+    why: str
+
+
+class PeerSessionState(Struct, rename="camel", kw_only=True):
+    """The session of a peer. session: null if there is none. call: how we call it, null if we don't. lastEnd: how the
+    session before ended, null if there was none since our start."""
+
+    session: ShownSession | None
+    call: ShownCall | None
+    last_end: ShownEnd | None
+
+
+class ShownRoute(Struct, rename="camel", kw_only=True):
+    """A route that is announced. communities: of all kinds."""
+
+    prefix: str
+    next_hop: str
+    communities: list[str]
+    med: int | None
+    prepends: int
+
+
+class AsPrefixes(Struct, rename="camel", kw_only=True):
+    """What an AS number originates, joined where that changes nothing."""
+
+    asn: int
+    prefix_count: int
+    prefixes: list[str] | UnsetType = UNSET
 
 
 class WhyStep(Struct, kw_only=True):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final, TypeVar
 
 import msgspec
@@ -35,6 +36,8 @@ class Call:
     max_body: int
     """octets"""
     identity: Identity
+    headers: dict[str, str]
+    """of the answer, beside the usual ones"""
     all: bool
     """whether it may see and change everything of what it asks for, or only what is its own"""
 
@@ -45,6 +48,11 @@ class Call:
     def visible(self, peers: Iterable[Peer]) -> list[Peer]:
         """Those of the peers about which the one who asks may know."""
         return [each for each in peers if self.all or self.identity.owns(each)]
+
+    def expected(self, shown: Callable[[Peer], object]) -> Callable[[Peer], bool]:
+        """Whether a peer is still what the header If-Match says. shown: what is answered to a GET of it."""
+        tags = _tags(self.request, "If-Match")
+        return lambda peer: not tags or "*" in tags or entity_tag(msgspec.json.encode(shown(peer))) in tags
 
     def place(self, name: str) -> str:
         """What stands in the path in the place of `{name}`."""
@@ -80,11 +88,25 @@ class Call:
             raise Refused(str(error)) from None
 
 
-def as_answer(shown: object) -> web.StreamResponse:
-    """JSON of what a handler returns."""
+def as_answer(shown: object, request: web.Request | None = None) -> web.StreamResponse:
+    """JSON of what a handler returns; of what is asked for with If-None-Match only what has changed (RFC 9110)."""
     if isinstance(shown, web.StreamResponse):
         return shown
-    return web.Response(body=msgspec.json.encode(shown), content_type="application/json")
+    body = msgspec.json.encode(shown)
+    tag = entity_tag(body)
+    if request is not None and request.method == "GET" and tag in _tags(request, "If-None-Match"):
+        return web.Response(status=304, headers={"ETag": tag})
+    return web.Response(body=body, content_type="application/json", headers={"ETag": tag})
+
+
+def entity_tag(body: bytes) -> str:
+    """What is in the header ETag of an answer."""
+    return f'"{blake2b(body, digest_size=12).hexdigest()}"'
+
+
+def _tags(request: web.Request, name: str) -> list[str]:
+    texts = ",".join(request.headers.getall(name, [])).split(",")
+    return [text.strip().removeprefix("W/") for text in texts if text.strip()]
 
 
 def failure(status: int, reason: str) -> web.Response:

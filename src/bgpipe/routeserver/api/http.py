@@ -111,7 +111,10 @@ class Api:
             return failure(503, "Too many requests at the same time")
         self._busy += 1
         try:
-            return as_answer(await self._run(operation, self._call(operation, request, client)))
+            call = self._call(operation, request, client)
+            response = as_answer(await self._run(operation, call), request)
+            response.headers.update(call.headers)
+            return response
         except Refused as error:
             return _refused(error)
         finally:
@@ -125,7 +128,7 @@ class Api:
             if identity.known:
                 raise Refused(f"only the role {operation.role} may do this", 403)
             raise Refused("a token is needed: Authorization: Bearer TOKEN", 401)
-        call = Call(self.server, request, client, self._max_body, identity, everything)
+        call = Call(self.server, request, client, self._max_body, identity, {}, everything)
         if not everything:
             self._check_own(call)
         return call
@@ -182,6 +185,7 @@ class Api:
         origin = request.headers.get("Origin", "")
         if origin.lower() in self._origins:
             response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Expose-Headers"] = "ETag, X-Total-Count"
             response.headers["Vary"] = "Origin"
 
     async def _options(self, request: web.Request) -> web.StreamResponse:
@@ -189,7 +193,7 @@ class Api:
         self._allow_origin(request, response)
         if "Access-Control-Allow-Origin" in response.headers:
             response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
-            response.headers["Access-Control-Allow-Headers"] = "Content-Type, Authorization"
+            response.headers["Access-Control-Allow-Headers"] = "Content-Type, Authorization, If-Match, If-None-Match"
         return response
 
     async def _openapi(self, request: web.Request) -> web.StreamResponse:

@@ -75,7 +75,7 @@ class Operation:
 _PEER: Final = "/api/peers/{id}"
 _AT: Final = "/api/peer/{ip}"
 _PLAIN: Final = ("text/plain",)
-_TEXT: Final = ("text/plain", "application/json")
+_EXPORT: Final = ("text/plain", "application/json", "text/csv", "application/octet-stream")
 OPERATIONS: Final = (
     Operation("GET", "/api/server", status.about, "What to put into a router to have a session with us", "anyone"),
     Operation("GET", "/api/my-ip", status.my_ip, "The address from which you ask", "anyone"),
@@ -86,7 +86,14 @@ OPERATIONS: Final = (
     Operation("PUT", _PEER, peers.change_peer, "Change a peer", "operator", own=True),
     Operation("DELETE", _PEER, peers.delete_peer, "End the session of a peer and forget it", "operator", own=True),
     Operation("POST", f"{_PEER}/approve", peers.approve_peer, "Let a pending peer have routes", "operator"),
-    Operation("GET", f"{_PEER}/prefixes", peers.prefixes, "What a peer is announced", own=True, media=_TEXT),
+    Operation("POST", f"{_PEER}/bar", peers.bar_peer, "End its session; it may not come back", "operator"),
+    Operation(
+        "POST", f"{_PEER}/reset", peers.reset_peer, "End its session, which may begin anew", "operator", own=True
+    ),
+    Operation("POST", f"{_PEER}/refresh", peers.refresh_peer, "Send all its routes again", "operator", own=True),
+    Operation("GET", f"{_PEER}/session", peers.session, "Its session, and how the one before ended", own=True),
+    Operation("GET", f"{_PEER}/routes", peers.routes, "What a peer is announced, with attributes", own=True),
+    Operation("GET", f"{_PEER}/prefixes", peers.prefixes, "What a peer is announced", own=True, media=_EXPORT),
     Operation("GET", f"{_PEER}/setup/{{kind}}", peers.setup, "What to put into its router", own=True, media=_PLAIN),
     Operation("GET", f"{_PEER}/why", peers.why, "Why a peer has a route for an address, or why not", own=True),
     Operation("GET", f"{_PEER}/sources", peers.sources, "The lists at URLs that a peer has for itself", own=True),
@@ -108,6 +115,8 @@ OPERATIONS: Final = (
     Operation("POST", "/api/sources/{name}/refresh", lists.refresh_list, "Ask its source now", "operator"),
     Operation("GET", "/api/community-scheme", status.community_scheme, "The communities of custom prefixes", "anyone"),
     Operation("GET", "/api/sessions", status.sessions, "The sessions", own=True),
-    Operation("GET", "/api/routes", status.routes, "How many routes there are, by community"),
+    Operation("GET", "/api/routes", status.routes_by_community, "How many routes there are, by community"),
+    Operation("GET", "/api/as/{asn}/prefixes", status.as_prefixes, "What an AS number originates", own=True),
+    Operation("GET", "/api/as/{asn}/prefixes/count", status.as_prefix_count, "How many prefixes that is", own=True),
     Operation("GET", "/api/routes/count", status.routes_count, "How many routes there are"),
 )

@@ -6,17 +6,30 @@ Each function raises Refused.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from functools import partial
+from itertools import islice
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from ...tasks import in_thread
+from .. import exports, status
 from ..config import AsNumber
 from ..management import Refused
-from ..peers import Status
+from ..peers import Peer, Status
 from ..values import check_address, check_next_hop, check_next_hop_ipv6, check_peer_address
-from .answers import Deleted, PeerCommunities, SourceState, Why, WhyStep
+from .answers import (
+    Deleted,
+    Done,
+    PeerCommunities,
+    PeerSessionState,
+    ShownRoute,
+    SourceState,
+    Why,
+    WhyStep,
+)
 from .call import Call
 from .records import (
     AtAddress,
@@ -39,10 +52,47 @@ class MeQuery(Struct):
     asn: AsNumber | None = None
 
 
-class PrefixQuery(Struct):
-    """format: txt, a prefix in each line, or json."""
+class PeersQuery(Struct):
+    """ip: only peers at this address. asn: only those with this AS number. status: only those that are so. list: only
+    those that have subscribed to it. search: only those with this in their address, AS number or description. limit: so
+    many at most. offset: after so many; the header X-Total-Count says how many there are."""
 
-    format: Literal["txt", "json"] = "txt"
+    ip: str | None = None
+    asn: AsNumber | None = None
+    status: Status | None = None
+    list: str | None = None
+    search: str = ""
+    limit: Annotated[int, Meta(ge=1, le=100_000)] = 100_000
+    offset: Annotated[int, Meta(ge=0, le=2**31)] = 0
+
+    def wants(self, peer: Peer) -> bool:
+        return (
+            self.ip in (None, peer.ip)
+            and self.asn in (None, peer.asn)
+            and self.status in (None, peer.status)
+            and (self.list is None or self.list in peer.lists)
+            and self.search.lower() in f"{peer.ip} AS{peer.asn} {peer.description}".lower()
+        )
+
+
+class DeleteQuery(Struct):
+    """bar: whether it may not come back until it is approved."""
+
+    bar: bool = False
+
+
+class PrefixQuery(Struct):
+    """format: txt, a prefix in each line; json, a list of them; csv, with next hops and communities; mrt, the UPDATEs;
+    rsc, a script of RouterOS."""
+
+    format: Literal["txt", "json", "csv", "mrt", "rsc"] = "txt"
+
+
+class RoutesQuery(Struct):
+    """limit: so many at most. offset: after so many; the header X-Total-Count says how many there are."""
+
+    limit: Annotated[int, Meta(ge=1, le=100_000)] = 1000
+    offset: Annotated[int, Meta(ge=0, le=2**31)] = 0
 
 
 class SetupQuery(Struct):
@@ -67,8 +117,10 @@ async def me(call: Call, query: MeQuery) -> AtAddress:
     return AtAddress(ip=call.client, peers=shown)
 
 
-async def peers(call: Call) -> list[ShownPeer]:
-    return [show_peer(each, advertised=call.server.advertised(each)) for each in call.visible(call.server.peers)]
+async def peers(call: Call, query: PeersQuery) -> list[ShownPeer]:
+    found = [each for each in call.visible(call.server.peers) if query.wants(each)]
+    call.headers["X-Total-Count"] = str(len(found))
+    return [show_peer(each, advertised=call.server.advertised(each)) for each in found[query.offset :][: query.limit]]
 
 
 async def add_peer(call: Call, body: NewPeer) -> ShownPeer:
@@ -90,17 +142,58 @@ def _own_status(call: Call, body: NewPeer) -> Status:
     return "pending" if unknown == "pending" else "inactive"
 
 
+def _show(peer: Peer) -> ShownPeer:
+    return show_peer(peer, sources=True)
+
+
 async def peer(call: Call) -> ShownPeer:
-    return show_peer(call.management.peer(call.id), sources=True)
+    return _show(call.management.peer(call.id))
 
 
 async def change_peer(call: Call, body: PeerChange) -> ShownPeer:
-    return show_peer(await call.management.change_peer(call.id, _fields(call, body)), sources=True)
+    expected = call.expected(_show)
+    return _show(await call.management.change_peer(call.id, _fields(call, body), expected=expected))
 
 
-async def delete_peer(call: Call) -> Deleted:
-    await call.management.delete_peer(call.id)
+async def delete_peer(call: Call, query: DeleteQuery) -> Deleted:
+    if query.bar:
+        if not call.all:
+            raise Refused("only an operator may bar a peer", 403)
+        await call.management.bar(call.id)
+    else:
+        if not call.all and call.management.peer(call.id).status in ("pending", "barred"):
+            raise Refused("this peer waits for a word of an operator: it can't be deleted", 403)
+        await call.management.delete_peer(call.id, expected=call.expected(_show))
     return Deleted(id=call.id)
+
+
+async def bar_peer(call: Call) -> ShownPeer:
+    return _show(await call.management.bar(call.id))
+
+
+async def reset_peer(call: Call) -> Done:
+    await call.management.reset(call.id)
+    return Done(id=call.id)
+
+
+async def refresh_peer(call: Call) -> Done:
+    call.management.announce_again(call.id)
+    return Done(id=call.id)
+
+
+async def session(call: Call) -> PeerSessionState:
+    return status.show_session_state(call.server, call.management.peer(call.id))
+
+
+async def routes(call: Call, query: RoutesQuery) -> list[ShownRoute]:
+    found = exports.AdjRibOut.of(call.server, call.management.peer(call.id))
+    call.headers["X-Total-Count"] = str(found.count)
+
+    def page() -> list[ShownRoute]:
+        chosen = islice(found.routes(), query.offset, query.offset + query.limit)
+        return [ShownRoute(**each._asdict()) for each in chosen]
+
+    return await in_thread("routes", page)
 
 
 async def approve_peer(call: Call) -> ShownPeer:
@@ -109,10 +202,9 @@ async def approve_peer(call: Call) -> ShownPeer:
 
 async def prefixes(call: Call, query: PrefixQuery) -> list[str] | web.StreamResponse:
     """What the peer has, or would have if it were here now."""
-    prefixes = call.server.prefixes(call.management.peer(call.id))
-    if query.format == "json":
-        return prefixes
-    return web.Response(text="".join(f"{each}\n" for each in prefixes))
+    media, make = exports.EXPORTS[query.format]
+    found = exports.AdjRibOut.of(call.server, call.management.peer(call.id))
+    return web.Response(body=await in_thread("export", partial(make, found)), content_type=media)
 
 
 async def setup(call: Call, query: SetupQuery) -> web.StreamResponse:

@@ -5,8 +5,11 @@ Each function raises Refused.
 
 from __future__ import annotations
 
+from msgspec import UNSET, Struct
+
 from .. import snippets, status
-from .answers import About, Address, CommunityScheme, RouteCount, RouteCounts, Sessions
+from ..management import Refused
+from .answers import About, Address, AsPrefixes, CommunityScheme, RouteCount, RouteCounts, Sessions
 from .call import Call
 
 
@@ -41,13 +44,34 @@ async def sessions(call: Call) -> Sessions:
     return Sessions(
         active=sum(each.up for each in sessions),
         sessions=list(map(status.show_session, sessions)),
+        ended={
+            id: status.show_end(each) for id, each in call.server.ends.items() if call.all or id in call.identity.peers
+        },
         calls=[
             each for each in status.show_calls(call.server.sessions) if call.all or each.peer_id in call.identity.peers
         ],
     )
 
 
-async def routes(call: Call) -> RouteCounts:
+class AsQuery(Struct):
+    """count: whether only their number is wanted."""
+
+    count: bool = False
+
+
+async def as_prefixes(call: Call, query: AsQuery) -> AsPrefixes:
+    asn = call.place("asn")
+    if not (asn.isascii() and asn.isdecimal() and len(asn) <= 10 and int(asn) <= 0xFFFFFFFF):
+        raise Refused("Invalid ASN")
+    found = await call.management.as_prefixes(int(asn))
+    return AsPrefixes(asn=int(asn), prefix_count=len(found), prefixes=UNSET if query.count else list(found))
+
+
+async def as_prefix_count(call: Call) -> AsPrefixes:
+    return await as_prefixes(call, AsQuery(count=True))
+
+
+async def routes_by_community(call: Call) -> RouteCounts:
     return status.count_routes(call.server)
 
 
