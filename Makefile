@@ -14,7 +14,10 @@ ABOVE_ACCEL := $(addprefix tests/live/test_live_, collisions.py damping.py endin
 	notifications.py partners.py stalls.py) $(addprefix tests/stages/test_stages_, deaths.py outputs.py tunnel.py \
 	websocket.py websocket_access.py) $(addprefix tests/, net runtime test_docs.py test_house.py test_sample.py test_tasks.py)
 
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+# Tests start many interpreters: each would compile all modules anew where bytecode is not kept. Half of the workers wait
+# for timers and peers.
+export PYTHONDONTWRITEBYTECODE :=
+PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
 .PHONY: help install demo demo-routeserver test test-slow test-all check fuzz bench bench-live bench-routes interop docs api wheel clean
 

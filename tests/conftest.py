@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import os
 import re
+import signal
 import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +34,12 @@ settings.register_profile(
     "hunt", deadline=None, max_examples=20_000, database=None, suppress_health_check=list(HealthCheck)
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
+
+
+TIMEOUT, SLOW_TIMEOUT = 180, 900
+"""Seconds that a test may take, on a machine that does much else: these find what never ends."""
+AGAIN = 10
+"""Seconds after which what went on in spite of that is told again."""
 
 
 @pytest.fixture(scope="session")
@@ -77,6 +87,27 @@ def nothing_without_owner(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(kind, "communicate", listening(kind))
     yield
     assert told == []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """A test that hangs fails, and says where each thread and each task stood."""
+    seconds = SLOW_TIMEOUT if item.get_closest_marker("slow") or item.get_closest_marker("interop") else TIMEOUT
+
+    def on_alarm(number: int, frame: object) -> None:
+        faulthandler.dump_traceback(sys.__stderr__ or 2)
+        with suppress(RuntimeError):
+            for task in asyncio.all_tasks():
+                task.print_stack(file=sys.stderr)
+        pytest.fail(f"the test takes more than {seconds} s: see where it stands in standard error")
+
+    before = signal.signal(signal.SIGALRM, on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

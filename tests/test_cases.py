@@ -25,6 +25,21 @@ def test_every_case_runs_and_those_that_fail_are_named(tmp_path):
     assert [error.exceptions[0].__notes__ for error in caught.value.exceptions] == [["the case is '-'"]] * 2
 
 
+def test_a_case_that_is_skipped_skips_no_other():
+    seen = []
+
+    @all_cases("number", [1, 2, 3])
+    def check(number):
+        if number < 3:
+            pytest.skip(f"not {number}")
+        seen.append(number)
+
+    check()
+    assert seen == [3]
+    with pytest.raises(pytest.skip.Exception, match="not 1"):
+        all_cases("number", [1, 2])(check.__wrapped__)()
+
+
 def test_no_cases_are_a_failure():
     with pytest.raises(AssertionError, match="there are no cases"):
         all_cases("number", [])(lambda number: None)()

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from daemons import inside, mortal, wait_until
 
 from leaks import LEAKS
@@ -19,6 +20,13 @@ from leaks import LEAKS
 FOLDER = Path(__file__).resolve().parent.parent.parent / ".peers"
 REQUIRED = os.environ.get("BGPIPE_INTEROP") == "require"
 """In CI: what can't be had is a failure."""
+
+
+def add_namespace(name: str) -> None:
+    """Adds a network namespace; where that can't be, the test is skipped, and in CI it fails."""
+    done = subprocess.run(["ip", "netns", "add", name], capture_output=True, text=True, check=False)
+    if done.returncode:
+        (pytest.fail if REQUIRED else pytest.skip)(f"no network namespaces here: {done.stderr.strip()}")
 
 
 class Bgpipe:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 from daemons import Bird, Installed, Neighbor, inside, wait_until
-from processes import Run
+from processes import Run, add_namespace
 
 pytestmark = [
     pytest.mark.interop,
@@ -44,9 +44,7 @@ def middle() -> Iterator[str]:
     """The namespace in the middle; those of the routers have `l` and `r` for its `m`."""
     name = f"bgpipe{os.getpid()}"
     left, here, right = (f"{name}{letter}" for letter in "lmr")
-    probe = subprocess.run(["ip", "netns", "add", left], capture_output=True, text=True, check=False)
-    if probe.returncode:
-        pytest.skip(f"no network namespaces here: {probe.stderr.strip()}")
+    add_namespace(left)
     try:
         for namespace in (left, here, right):
             if namespace != left:
