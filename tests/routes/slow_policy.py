@@ -34,7 +34,7 @@ def policy(subscription: Subscription, lists: Mapping[str, PrefixList], common: 
         groups.setdefault(custom.attributes.joined(subscription.attributes), set()).update(prefixes)
     routes: dict[str, Attributes] = {}
     for attributes, prefixes in groups.items():
-        carried = attributes.communities | attributes.large_communities
+        carried = attributes.communities | attributes.large_communities | attributes.ext_communities
         if carried & subscription.unwanted or (subscription.wanted and not carried & subscription.wanted):
             continue
         prefixes = _allowed(prefixes, subscription.guards)

@@ -23,6 +23,10 @@ TAGGED = Attributes(frozenset({65001 << 16 | 1}))
 HOSTS = PrefixSet.parse(f"10.{net}.0.{host}/32" for net in range(10) for host in range(0, 256, 8))
 
 
+def addresses_of(prefixes, version):
+    return sum(each.num_addresses for each in networks(collapse(prefixes)) if each.version == version)
+
+
 def count(found):
     return sum(map(len, found.routes.values()))
 
@@ -35,8 +39,9 @@ def test_widening_loses_no_address_and_keeps_exclusions(prefixes, exclusions, li
     routes = found.routes[PLAIN]
     assert collapse([*routes, *prefixes]) == collapse(routes)
     assert exclude(routes, exclusions) == set(routes)
-    sizes = [sum(each.num_addresses for each in networks(collapse(some))) for some in (routes, prefixes)]
-    assert found.foreign == sizes[0] - sizes[1]
+    sizes = [[addresses_of(some, version) for some in (routes, prefixes)] for version in (4, 6)]
+    assert found.foreign == sizes[0][0] - sizes[0][1]
+    assert found.foreign_ipv6 == -((sizes[1][1] - sizes[1][0]) // 2**64)  # rounded up
     wider = {text for text in routes if exclude([text], prefixes)}
     assert wider == set(found.merged.get(PLAIN, EMPTY))
     if not exclusions:

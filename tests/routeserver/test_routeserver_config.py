@@ -59,8 +59,8 @@ PrefixSources:
         "appsettings.yml:12: PrefixSources[0].Kind: 'ftp': one of file, http, asn, country, domain, set is expected",
         "appsettings.yml:14: PrefixSources[1].Name: 'a' is the name of PrefixSources[0] already",
         "appsettings.yml:14: PrefixSources[1].Url: is missing: a source of the kind http needs it",
-        "appsettings.yml:16: PrefixSources[1].Community: '65001:70000': a community such as 65001:100, or 65001:0:100, "
-        "is expected",
+        "appsettings.yml:16: PrefixSources[1].Community: '65001:70000': a community such as 65001:100, 65001:0:100, "
+        "rt:65001:100 or no-export is expected",
         "appsettings.yml:17: PrefixSources[2]: an item without a value",
         "appsettings.yml:3: Bgp.RouterId: the BGP identifier must not be 0.0.0.0",
         "appsettings.yml:4: Bgp.HoldTme: there is no such key; did you mean HoldTime?",

@@ -63,10 +63,10 @@ class Form(NamedTuple):
     """How routes are written for a kind of peers: all with the same form share the same octets.
 
     asn: our AS number. context: what is agreed (4-octet AS numbers, extended messages; ADD-PATH is not sent).
-    next_hop_ipv4, next_hop_ipv6: what `self` means for each family: an address, or nothing if routes without a next hop
-    of their own are not to be announced. An IPv6 address for IPv4 routes makes them travel in MP_REACH_NLRI (RFC 8950),
-    which must be agreed. internal: the peer is in our AS: LOCAL_PREF is sent, our AS number is not. otc: the value of
-    ONLY_TO_CUSTOMER (RFC 9234), None for none.
+    next_hop_ipv4, next_hop_ipv6: of routes that say nothing of it: an address, or nothing if they are not to be
+    announced. An IPv6 address for IPv4 routes makes them travel in MP_REACH_NLRI (RFC 8950), which must be agreed.
+    own_ipv4, own_ipv6: what `self` means, the same as those if it is not known. internal: the peer is in our AS:
+    LOCAL_PREF is sent, our AS number is not. otc: the value of ONLY_TO_CUSTOMER (RFC 9234), None for none.
     """
 
     asn: int
@@ -76,12 +76,15 @@ class Form(NamedTuple):
     internal: bool = False
     local_pref: int = 100
     otc: int | None = None
+    own_ipv4: str = ""
+    own_ipv6: str = ""
 
     def next_hop(self, attributes: Attributes, afi: int) -> bytes:
         """The octets of a route's next hop; none if it has none, so that it is not announced."""
         ours = self.next_hop_ipv4 if afi == 1 else self.next_hop_ipv6
+        own = self.own_ipv4 if afi == 1 else self.own_ipv6
         theirs = attributes.next_hop_ipv4 if afi == 1 else attributes.next_hop_ipv6
-        text = ours if theirs in ("", SELF) else theirs
+        text = (own or ours) if theirs == SELF else theirs or ours
         return parse_address(text) if text else b""
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ..wire.prefix import AFI_BITS
 from .attributes import Attributes
@@ -27,9 +27,10 @@ Routes = Mapping[Attributes, PrefixSet]
 
 
 class Budgeted(NamedTuple):
-    """Routes within a budget. foreign: addresses that were added. merged: the prefixes that have some of them.
+    """Routes within a budget. foreign: IPv4 addresses that were added. merged: the prefixes that have some of them.
 
-    held: the routes are those of before. why: in words, if they are not what the policy says.
+    held: the routes are those of before. why: in words, if they are not what the policy says. foreign_ipv6: IPv6
+    addresses that were added, in networks of 64 bits, the last one rounded up.
     """
 
     routes: Routes
@@ -37,6 +38,22 @@ class Budgeted(NamedTuple):
     merged: Routes = MappingProxyType({})
     held: bool = False
     why: str = ""
+    foreign_ipv6: int = 0
+
+    @property
+    def total(self) -> int:
+        """Routes."""
+        return sum(map(len, self.routes.values()))
+
+    @property
+    def foreign_text(self) -> str:
+        """The added addresses in words."""
+        ipv6 = f" and {self.foreign_ipv6} IPv6 networks of 64 bits" if self.foreign_ipv6 else ""
+        return f"{self.foreign} foreign addresses{ipv6}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process: a MappingProxyType can't go there."""
+        return Budgeted, (dict(self.routes), self.foreign, dict(self.merged), *self[3:])
 
 
 def fit(routes: Routes, subscription: Subscription, common: Common, before: Budgeted | None = None) -> Budgeted:
@@ -48,39 +65,59 @@ def fit(routes: Routes, subscription: Subscription, common: Common, before: Budg
     count, limit = sum(map(len, routes.values())), subscription.max_routes
     if not limit or count <= limit:
         return Budgeted(routes)
-    too_many = f"{count} routes, MaxRoutes is {limit}"
-    exclusions = PrefixSet.joined((subscription.exclusions, common.exclusions))
     if not subscription.widen:
-        return hold(before, exclusions, limit, too_many)
-    cuts = PrefixSet.joined((exclusions, common.bogons))
-    merged = before.merged if before is not None else {}
-    found = widen(routes, limit, cuts, subscription.guards, merged)
+        return hold(before, subscription, common, excess(count, subscription))
+    found = widen_within(routes, subscription, common, before.merged if before is not None else {})
+    return hold(before, subscription, common, found.why) if found.held else found
+
+
+def widen_within(routes: Routes, subscription: Subscription, common: Common, merged: Routes) -> Budgeted:
+    """The routes widened to MaxRoutes; none, with `held`, if that is not possible within MaxForeign.
+
+    merged: prefixes that were merged before.
+    """
+    too_many = excess(sum(map(len, routes.values())), subscription)
+    cuts = PrefixSet.joined((subscription.exclusions, common.exclusions, common.bogons))
+    found = widen(routes, subscription.max_routes, cuts, subscription.guards, merged)
     if merged and not _fits(found, subscription):  # what was merged before may be in the way
-        found = widen(routes, limit, cuts, subscription.guards)
+        found = widen(routes, subscription.max_routes, cuts, subscription.guards)
     if not _fits(found, subscription):
-        left = sum(map(len, found.routes.values()))
-        worse = f"{left} remain" if left > limit else f"{found.foreign} foreign addresses would come in"
-        return hold(
-            before, exclusions, limit, f"{too_many}; widened, {worse}, MaxForeign is {subscription.max_foreign}"
-        )
-    return found._replace(why=f"{too_many}: widened, {found.foreign} foreign addresses have come in")
+        return Budgeted({}, held=True, why=f"{too_many}; widened, {_too_much(found, subscription)}")
+    return found._replace(why=f"{too_many}: widened, {found.foreign_text} have come in")
+
+
+def excess(count: int, subscription: Subscription) -> str:
+    """That there are too many routes, in words."""
+    return f"{count} routes, MaxRoutes is {subscription.max_routes}"
 
 
 def _fits(found: Budgeted, subscription: Subscription) -> bool:
-    count = sum(map(len, found.routes.values()))
-    return count <= subscription.max_routes and found.foreign <= subscription.max_foreign
+    few = found.total <= subscription.max_routes
+    return few and found.foreign <= subscription.max_foreign and found.foreign_ipv6 <= subscription.max_foreign_ipv6
 
 
-def hold(before: Budgeted | None, exclusions: PrefixSet, limit: int, why: str) -> Budgeted:
-    """What was announced before, but for exclusions; nothing if nothing was."""
+def _too_much(found: Budgeted, subscription: Subscription) -> str:
+    if found.total > subscription.max_routes:
+        return f"{found.total} remain"
+    limits = f"MaxForeign is {subscription.max_foreign}"
+    if found.foreign_ipv6:
+        limits += f", MaxForeignIpv6 {subscription.max_foreign_ipv6}"
+    return f"{found.foreign_text} would come in, {limits}"
+
+
+def hold(before: Budgeted | None, subscription: Subscription, common: Common, why: str) -> Budgeted:
+    """What was announced before, but for exclusions; nothing if nothing was, or if that is too many now."""
     if before is None:
         return Budgeted({}, held=True, why=f"{why}: nothing is announced")
+    limit, exclusions = subscription.max_routes, PrefixSet.joined((subscription.exclusions, common.exclusions))
     cut = {attributes: exclude(prefixes, exclusions) for attributes, prefixes in before.routes.items()}
     if sum(map(len, cut.values())) > limit:  # cutting has made more of them: those that were cut go
         cut = {attributes: prefixes & before.routes[attributes] for attributes, prefixes in cut.items()}
+    if sum(map(len, cut.values())) > limit:
+        return Budgeted({}, held=True, why=f"{why}: nothing is announced")
     same = cut == dict(before.routes)
-    foreign, merged = (before.foreign, before.merged) if same else (0, {})
-    return Budgeted(cut, foreign, merged, True, f"{why}: what was announced before is held")
+    foreign, merged, ipv6 = (before.foreign, before.merged, before.foreign_ipv6) if same else (0, {}, 0)
+    return Budgeted(cut, foreign, merged, True, f"{why}: what was announced before is held", ipv6)
 
 
 def widen(
@@ -93,7 +130,7 @@ def widen(
     whole = sum(map(len, routes.values()))
     fewer: dict[Attributes, list[Sequence[int]]] = {attributes: [(), ()] for attributes in routes}
     wider: dict[Attributes, list[Sequence[int]]] = {attributes: [(), ()] for attributes in routes}
-    foreign, left = 0, limit
+    foreign, left = [0, 0], limit
     for place, afi in enumerate((1, 2)):
         count = sum(len(prefixes.numbers(afi)) for prefixes in routes.values())
         share = left if afi == 2 else min(max(-(-limit * count // max(whole, 1)), 1), limit)
@@ -106,9 +143,10 @@ def widen(
         for attributes, row in zip(routes, rows, strict=True):
             fewer[attributes][place] = row.numbers
             wider[attributes][place] = row.merged()
-            foreign += row.foreign
+            foreign[place] += row.foreign
     sets = [{attributes: PrefixSet(*numbers) for attributes, numbers in each.items()} for each in (fewer, wider)]
-    return Budgeted(sets[0], foreign, {attributes: prefixes for attributes, prefixes in sets[1].items() if prefixes})
+    merges = {attributes: prefixes for attributes, prefixes in sets[1].items() if prefixes}
+    return Budgeted(sets[0], foreign[0], merges, foreign_ipv6=-(-foreign[1] >> 64))
 
 
 class _Row:

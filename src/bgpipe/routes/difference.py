@@ -11,7 +11,7 @@ from ..wire.block import Block
 from . import packing
 from .attributes import Form, Head, head
 from .partition import AFIS, Delta, Key, Part
-from .prefixes import merged, without
+from .prefixes import PrefixSet, merged, without
 from .steps import Steps, finish
 from .table import Table
 
@@ -77,15 +77,46 @@ def differing(before: Table, after: Table, form: Form) -> Steps[Difference]:
     return Difference(announced, withdrawn)
 
 
+class Comparison(NamedTuple):
+    """What one table has more and fewer than another one, and of which prefixes it says something else."""
+
+    more: PrefixSet
+    fewer: PrefixSet
+    changed: PrefixSet
+
+    def __bool__(self) -> bool:
+        return any(self)
+
+
+ANY_FORM: Final = Form(0, "0.0.0.0", "::")
+"""A form in which no route is left out for want of a next hop."""
+
+
+def compare(before: Table, after: Table) -> Comparison:
+    """The same as `difference`, for people: whatever form the routes are written in."""
+    return finish(comparing(before, after))
+
+
+def comparing(before: Table, after: Table) -> Steps[Comparison]:
+    """The same in steps of some milliseconds."""
+    numbers: list[list[list[int]]] = [[], [], []]
+    for afi in AFIS if before is not after else ():
+        pair = _Pair(before, after, ANY_FORM, afi)
+        yield from pair.prepare()
+        found: tuple[list[int], list[int], list[int]] = [], [], []
+        for span in pair.spans():
+            old, new = pair.said(span)
+            found[0].extend(new.keys() - old.keys())
+            found[1].extend(old.keys() - new.keys())
+            found[2].extend(number for number, how in new.items() if old.get(number, how) != how)
+            yield
+        for runs, each in zip(numbers, found, strict=True):
+            runs.append(each)
+    return Comparison(*(PrefixSet.of(*each) for each in numbers))
+
+
 _Said = dict[int, Head]
 """How prefixes are announced."""
-
-
-def _said(before: Table, after: Table, form: Form, afi: int) -> tuple[_Said, _Said]:
-    """What the tables say of the prefixes that may differ."""
-    pair = _Pair(before, after, form, afi)
-    finish(pair.prepare())
-    return pair.said(_ALL)
 
 
 class _Pair:

@@ -97,8 +97,8 @@ class Subscription(NamedTuple):
     lists: names, in an order: of equal prefixes, the first one's MED, prepends and next hop count. wanted: communities
     of which a route must carry one, none for all routes. unwanted: communities of which a route must carry none, such
     as NO_EXPORT where the original's meaning of it is wanted. attributes: for all routes of the peer.
-    max_routes: 0 for any number. widen: what happens above it; see routes.budget. max_foreign: addresses that widening
-    may add.
+    max_routes: 0 for any number. widen: what happens above it; see routes.budget. max_foreign, max_foreign_ipv6: IPv4
+    addresses, and IPv6 networks of 64 bits, that widening may add.
     """
 
     lists: tuple[str, ...] = ()
@@ -112,6 +112,7 @@ class Subscription(NamedTuple):
     max_routes: int = 0
     widen: bool = False
     max_foreign: int = 0
+    max_foreign_ipv6: int = 0
 
 
 class Announced(NamedTuple):
@@ -248,7 +249,7 @@ def _wants_default(subscription: Subscription, chosen: Sequence[PrefixList], com
 
 def is_wanted(attributes: Attributes, subscription: Subscription) -> bool:
     """Step 6."""
-    carried = attributes.communities | attributes.large_communities
+    carried = attributes.communities | attributes.large_communities | attributes.ext_communities
     return not (subscription.wanted and not carried & subscription.wanted) and not carried & subscription.unwanted
 
 

@@ -108,6 +108,32 @@ class Table:
             return None
         return self.attributes(mask)
 
+    def held(self, why: str) -> Table:
+        """The same routes, since what would take their place is too much. why: in words."""
+        budget = self.budget or Budgeted({})
+        budget = budget._replace(held=True, why=f"{why}: what was announced before is held")
+        return Table(
+            self.partition,
+            self.groups,
+            self.omitted,
+            self.private,
+            self.missing,
+            self.by_default,
+            budget,
+            self.changes,
+        )
+
+    def runs(self) -> Iterator[tuple[Attributes, int, Sequence[int], Sequence[int]]]:
+        """(attributes, AFI, numbers in any order, sorted ones of these that are not announced) of all routes.
+
+        The same as `routes`, without the work of sorting them.
+        """
+        for afi in AFIS:
+            for key, part, attributes in self.parts(afi):
+                yield attributes, afi, part.order, self.omitted.get(key, ())
+            for attributes, prefixes in self.private.items():
+                yield attributes, afi, prefixes.numbers(afi), ()
+
     def routes(self) -> dict[Attributes, PrefixSet]:
         """All prefixes by attributes: the Adj-RIB-Out, for those who want to look at it."""
         numbers: dict[Attributes, tuple[list[Sequence[int]], list[Sequence[int]]]] = {}
@@ -306,7 +332,8 @@ def now(before: Table | None) -> Budgeted | None:
     """What budget.fit is to know of the table that a peer has."""
     if before is None:
         return None
-    return before.budget if before.budget is not None else Budgeted(before.routes())
+    found = before.budget or Budgeted({})
+    return found if found.routes else found._replace(routes=before.routes())
 
 
 class _Change(NamedTuple):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from ..routes.peer_routes import PeerRoutes, Survey, survey
+from ..routes.table import Table
 from ..runtime.runner import feed
 from ..session.session import Settings
 from ..stages.speaker import Speaker, end_of_rib_message
@@ -89,6 +90,11 @@ class Announcer(Speaker):
         return self._survey.left_out
 
     @property
+    def table(self) -> Table | None:
+        """What the peer has, None before anything was announced."""
+        return self._told.table if self._told is not None else None
+
+    @property
     def whole(self) -> bool:
         """Whether it has all that it is to have, and nothing is still to be fetched."""
         return self._told is not None and self._told is self._view and self._told.whole
@@ -101,6 +107,17 @@ class Announcer(Speaker):
         if self._survey.told:
             return ""
         return self._told.why or "; ".join(self._survey.left_out)
+
+    @property
+    def limit(self) -> str:
+        """What MaxRoutes has done to its routes, in words; "" if nothing."""
+        return self._view.limit if self._view is not None else ""
+
+    @property
+    def foreign(self) -> tuple[int, int]:
+        """IPv4 addresses, and IPv6 networks of 64 bits, that it has because routes were widened."""
+        budget = self._told.table.budget if self._told is not None else None
+        return (budget.foreign, budget.foreign_ipv6) if budget is not None else (0, 0)
 
     # the session
 

@@ -9,18 +9,24 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from .rules import MAX_PREPENDS
+
 AsNumber = Annotated[int, Meta(ge=1, le=0xFFFFFFFF)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Count = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(ge=0)]
+Med = Annotated[int, Meta(ge=0, le=0xFFFFFFFF)]
+Prepends = Annotated[int, Meta(ge=0, le=MAX_PREPENDS)]
 
 
 class Listener(Struct, rename="pascal", frozen=True, kw_only=True):
-    """Where peers come in. md5_key: of RFC 2385, for whoever comes in here and has no key of its own."""
+    """Where peers come in. md5_key: of RFC 2385, for whoever comes in here and has no key of its own. group: of
+    peers that were not known before and come in here."""
 
     address: str = ""
     port: Port = 179
     md5_key: str = ""
+    group: str = ""
 
 
 class Bgp(Struct, rename="pascal", frozen=True, kw_only=True):
@@ -52,20 +58,58 @@ class Bgp(Struct, rename="pascal", frozen=True, kw_only=True):
     first_wait: Seconds = 30.0
 
 
-class ConfiguredPeer(Struct, rename="pascal", frozen=True, kw_only=True):
+class WrittenEntry(Struct, rename="pascal", frozen=True, kw_only=True):
+    """A prefix with what is to be said of it; see rules.Entry."""
+
+    prefix: str
+    communities: tuple[str, ...] = ()
+    community: str = ""
+    med: Med | None = None
+    prepends: Prepends | None = None
+    expires: str = ""
+
+
+class Defaults(Struct, rename="pascal", frozen=True, kw_only=True):
+    """What holds for all peers that say nothing else, or whose group says nothing else; see rules.Rules."""
+
+    exclude: tuple[str | WrittenEntry, ...] = ()
+    communities: tuple[str, ...] = ()
+    add_communities: tuple[str, ...] = ()
+    med: Med | None = None
+    prepends: Prepends | None = None
+    next_hop: str = ""
+    next_hop_ipv6: str = ""
+    min_length_ipv4: Annotated[int, Meta(ge=1, le=32)] | None = None
+    max_length_ipv4: Annotated[int, Meta(ge=1, le=32)] | None = None
+    min_length_ipv6: Annotated[int, Meta(ge=1, le=128)] | None = None
+    max_length_ipv6: Annotated[int, Meta(ge=1, le=128)] | None = None
+    union: bool | None = None
+    max_routes: Count | None = None
+    max_routes_action: Literal["hold", "widen"] | None = None
+    max_foreign: Count | None = None
+    max_foreign_ipv6: Count | None = None
+    max_prefix: Count | None = None
+
+
+class Group(Defaults, rename="pascal", frozen=True, kw_only=True):
+    """Peers that have something in common. local_asn: our AS number for them."""
+
+    name: str
+    description: str = ""
+    lists: tuple[str, ...] = ()
+    local_asn: AsNumber | None = None
+
+
+class ConfiguredPeer(Defaults, rename="pascal", frozen=True, kw_only=True):
     """A peer that the configuration owns: the API shows it and does not change it."""
 
     address: str
     remote_asn: AsNumber
     description: str = ""
+    group: str = ""
     lists: tuple[str, ...] = ()
-    custom_prefixes: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    communities: tuple[str, ...] = ()
-    max_prefix: Count | None = None
+    custom_prefixes: tuple[str | WrittenEntry, ...] = ()
     md5_password: str = ""
-    next_hop: str = ""
-    next_hop_ipv6: str = ""
     connect: bool = False
     port: Port = 179
     local_address: str = ""
@@ -86,6 +130,11 @@ class AsnList(Struct, rename="pascal", frozen=True, kw_only=True):
     asns: tuple[AsNumber, ...] = ()
     country: str | None = None
     community: str | None = None
+    add_communities: tuple[str, ...] = ()
+    med: Med | None = None
+    prepends: Prepends | None = None
+    next_hop: str = ""
+    next_hop_ipv6: str = ""
 
 
 class RipeStat(Struct, rename="pascal", frozen=True, kw_only=True):
@@ -150,6 +199,11 @@ class PrefixSource(Struct, rename="pascal", frozen=True, kw_only=True):
     max: Annotated[int, Meta(ge=1)] = 2_000_000
     max_shrink: Annotated[float, Meta(ge=0, le=1)] | None = None
     max_growth: Annotated[float, Meta(ge=1)] | None = None
+    add_communities: tuple[str, ...] = ()
+    med: Med | None = None
+    prepends: Prepends | None = None
+    next_hop: str = ""
+    next_hop_ipv6: str = ""
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -198,6 +252,8 @@ class Config(Struct, rename="pascal", frozen=True, kw_only=True):
 
     bgp: Bgp
     peers: tuple[ConfiguredPeer, ...] = ()
+    groups: tuple[Group, ...] = ()
+    defaults: Defaults = Defaults()
     api_port: Port = 5000
     api_listen: str | None = None
     default_prefix_source: str | None = None
@@ -230,6 +286,11 @@ def all_lists(config: Config) -> list[PrefixSource]:
             community=each.community,
             asns=each.asns,
             country=each.country or "",
+            add_communities=each.add_communities,
+            med=each.med,
+            prepends=each.prepends,
+            next_hop=each.next_hop,
+            next_hop_ipv6=each.next_hop_ipv6,
         )
         for each in config.ripe_stat.asn_lists
     ]

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .config import Bgp, Config, ConfiguredPeer, all_lists
+from .config import AsnList, Bgp, Config, ConfiguredPeer, Defaults, PrefixSource, all_lists
+from .rules import as_written
 from .settings import check_capability, check_hold_time, check_role
 from .source_checks import membership_faults, source_faults
 from .values import (
@@ -26,6 +27,7 @@ from .values import (
     check_router_id,
     check_token,
     check_url,
+    check_written,
 )
 from .yaml_records import ConfigFaults, Fault, Reader, overlay, parse
 
@@ -55,6 +57,8 @@ class ConfigChecks:
     def run(self) -> None:
         self._bgp(self.config.bgp)
         self._sources()
+        self._groups()
+        self._rules(self.config.defaults, "Defaults")
         for number, peer in enumerate(self.config.peers):
             self._peer(peer, f"Peers[{number}]")
         for key, text in (
@@ -76,7 +80,7 @@ class ConfigChecks:
         except ValueError as error:
             self.reader.fault(key, str(error))
 
-    def _each(self, key: str, texts: tuple[str, ...], function: Callable[[str], Any]) -> None:
+    def _each(self, key: str, texts: tuple[Any, ...], function: Callable[[Any], Any]) -> None:
         for number, text in enumerate(texts):
             self.check(f"{key}[{number}]", function, text)
 
@@ -108,6 +112,7 @@ class ConfigChecks:
             self._name(each.name, f"{key}.Name", seen)
             if each.community is not None:
                 self.check(f"{key}.Community", check_community, each.community)
+            self._said(each, key)
             if not each.asns and not each.country:
                 self.reader.fault(key, "Asns or Country is missing")
             if each.country:
@@ -115,6 +120,7 @@ class ConfigChecks:
         for number, source in enumerate(config.prefix_sources):
             key = f"PrefixSources[{number}]"
             self._name(source.name, f"{key}.Name", seen)
+            self._said(source, key)
             for fault in source_faults(source):
                 self.reader.fault(f"{key}.{fault.key}", fault.text)
         keys = {each.name: f"PrefixSources[{number}]" for number, each in enumerate(config.prefix_sources)}
@@ -148,20 +154,15 @@ class ConfigChecks:
     def _peer(self, peer: ConfiguredPeer, key: str) -> None:
         self.check(f"{key}.Address", check_peer_address, peer.address)
         self.check(f"{key}.RemoteAsn", check_asn, peer.remote_asn)
-        known = {each.name for each in self.config.prefix_sources}
-        known |= {each.name for each in self.config.ripe_stat.asn_lists}
-        for number, name in enumerate(peer.lists):
-            if name not in known:
-                self.reader.fault(f"{key}.Lists[{number}]", f"there is no list {name!r}")
-        self._each(f"{key}.CustomPrefixes", peer.custom_prefixes, check_prefix)
-        self._each(f"{key}.Exclude", peer.exclude, check_prefix)
-        self._each(f"{key}.Communities", peer.communities, check_community)
+        self._known_lists(peer.lists, key)
+        self._each(f"{key}.CustomPrefixes", peer.custom_prefixes, _check_written)
+        self._rules(peer, key)
+        if peer.group and peer.group not in {each.name for each in self.config.groups}:
+            self.reader.fault(f"{key}.Group", f"there is no group {peer.group!r}")
         self._each(f"{key}.Capabilities", peer.capabilities or (), check_capability)
         for name, value, function in (
             ("Md5Password", peer.md5_password, check_md5),
             ("AoKey", peer.ao_key, check_ao),
-            ("NextHop", peer.next_hop, check_next_hop),
-            ("NextHopIpv6", peer.next_hop_ipv6, check_next_hop_ipv6),
             ("LocalAddress", peer.local_address, check_address),
             ("Role", peer.role, check_role),
             ("LocalAsn", peer.local_asn, check_asn),
@@ -169,3 +170,46 @@ class ConfigChecks:
         ):
             if value:
                 self.check(f"{key}.{name}", function, value)
+
+    def _groups(self) -> None:
+        seen: dict[str, str] = {}
+        for number, group in enumerate(self.config.groups):
+            key = f"Groups[{number}]"
+            self._name(group.name, f"{key}.Name", seen)
+            self._known_lists(group.lists, key)
+            self._rules(group, key)
+        for number, listener in enumerate(self.config.bgp.listeners):
+            if listener.group and listener.group not in seen:
+                self.reader.fault(f"Bgp.Listeners[{number}].Group", f"there is no group {listener.group!r}")
+
+    def _known_lists(self, names: tuple[str, ...], key: str) -> None:
+        known = {each.name for each in all_lists(self.config)}
+        for number, name in enumerate(names):
+            if name not in known:
+                self.reader.fault(f"{key}.Lists[{number}]", f"there is no list {name!r}")
+
+    def _rules(self, rules: Defaults, key: str) -> None:
+        """What defaults, groups and peers have in common."""
+        self._each(f"{key}.Exclude", rules.exclude, _check_written)
+        self._each(f"{key}.Communities", rules.communities, check_community)
+        self._said(rules, key)
+        for name, least, most in (
+            ("MaxLengthIpv4", rules.min_length_ipv4, rules.max_length_ipv4),
+            ("MaxLengthIpv6", rules.min_length_ipv6, rules.max_length_ipv6),
+        ):
+            if least is not None and most is not None and least > most:
+                self.reader.fault(f"{key}.{name}", f"is less than the least length, {least}")
+
+    def _said(self, said: Defaults | PrefixSource | AsnList, key: str) -> None:
+        """What is said of routes."""
+        self._each(f"{key}.AddCommunities", said.add_communities, check_community)
+        for name, text, function in (
+            ("NextHop", said.next_hop, check_next_hop),
+            ("NextHopIpv6", said.next_hop_ipv6, check_next_hop_ipv6),
+        ):
+            if text:
+                self.check(f"{key}.{name}", function, text)
+
+
+def _check_written(said: Any) -> None:
+    check_written(as_written(said))

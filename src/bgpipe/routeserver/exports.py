@@ -58,11 +58,14 @@ class AdjRibOut:
     def of(cls, server: RouteServer, peer: Peer) -> AdjRibOut:
         session = server.sessions.sessions.get(peer.id)
         if session is not None and session.up and session.announcer.told is not None:
-            form = server.tables.form(peer.asn, session.local, session.link.facts.sending)
+            form = server.tables.form(
+                peer.asn, session.local, session.link.facts.sending, session.announcer.settings().asn
+            )
             afis = tuple(family.afi for family in session.link.facts.families if family in FAMILIES.values())
             return cls(peer, session.announcer.told.table, form, afis, session.local)
         local = "::" if ":" in peer.ip else server.config.bgp.router_id
-        return cls(peer, server.tables.of(peer).table, server.tables.form(peer.asn, local, AS4), tuple(FAMILIES), local)
+        form = server.tables.form(peer.asn, local, AS4, server.tables.with_group(peer).session.local_asn)
+        return cls(peer, server.tables.of(peer).table, form, tuple(FAMILIES), local)
 
     def groups(self) -> Iterator[tuple[Attributes, int, str, PrefixSet]]:
         """(path attributes, AFI, next hop, prefixes) of all that is announced."""

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from ..routes.difference import Comparison
 from ..routes.explain import Explanation, explain
 from ..routes.prefixes import EMPTY, PrefixSet
 from ..wire.errors import TextError
@@ -22,12 +23,14 @@ from .access import Token, hash_of, new_secret, peer_key
 from .audit import Actor, Entry, peer_changes
 from .config import TokenRole
 from .peers import Peer, Status, UrlSource, new_peer
+from .rules import MAX_PREPENDS
 from .server import RouteServer
 from .settings import OPTION_CHECKS, SessionOptions
 from .sources.base import SourceError
 from .sources.content import ContentError
 from .sources.worker import read_list
 from .store.store import StoreError
+from .trials import Trial, try_difference, try_subscription
 from .values import (
     check_asn,
     check_community,
@@ -36,8 +39,8 @@ from .values import (
     check_password,
     check_peer_address,
     check_peer_key,
-    check_prefix,
     check_url,
+    check_written,
 )
 from .versions import Difference, Version, VersionError
 
@@ -94,7 +97,8 @@ class Management:
     def why(self, peer: Peer, target: str) -> Explanation:
         """Which list gives a peer an address or a prefix, or why it has none. Raises Refused."""
         try:
-            return explain(target, self.server.tables.subscription(peer), self.server.tables.tables)
+            tables = self.server.tables
+            return explain(target, tables.subscription(peer), tables.tables, tables.of(peer).table)
         except TextError as error:
             raise Refused(str(error)) from None
 
@@ -111,6 +115,14 @@ class Management:
         own = session.local.partition("%")[0] if session is not None else ""
         return make(snippets.values_for(peer, self.server.config.bgp, server or own, gateways))
 
+    async def try_subscription(self, fields: dict[str, Any]) -> Trial:
+        """What a new peer with these fields would be announced. Raises Refused."""
+        return await try_subscription(self.server.tables, **self._checked(fields, new_peer("", 0)))
+
+    async def diff(self, peer: Peer, fields: dict[str, Any]) -> Comparison:
+        """What would change for a peer with these fields; with none, what it still has to be told. Raises Refused."""
+        return await try_difference(self.server.tables, peer, self.server.table_of(peer), **self._checked(fields, peer))
+
     async def add_peer(self, ip: str, asn: int, fields: dict[str, Any], *, status: Status = "inactive") -> Peer:
         """A peer, or a known one whose description and subscription are replaced. status: of one that was not known.
 
@@ -125,9 +137,9 @@ class Management:
             known = self.server.peers.find(address, asn)
             if known is not None:
                 self._changeable(known)
-            fresh: dict[str, Any] = {"description": "", "max_prefix": None, "lists": (), "custom_prefixes": ()}
+            fresh: dict[str, Any] = {"description": "", "lists": (), "custom_prefixes": (), "custom_asns": ()}
             base = known or new_peer(address, asn, status=status)
-            fresh |= {"custom_asns": ()} | self._checked(fields, base)
+            fresh |= dict.fromkeys(_NUMBERS) | self._checked(fields, base)
             return await self._change("add peer" if known is None else "replace peer", base, fresh)
 
     async def change_peer(self, id: str, fields: dict[str, Any], *, expected: Callable[[Peer], bool] = _any) -> Peer:
@@ -147,6 +159,7 @@ class Management:
             await self._stored(self.server.store.remove(id, entry))
             self.server.peers.remove(self.server.peers.get(id) or peer)
             self.server.ends.pop(id, None)
+            self.server.tables.forget(peer)
         self.server.want_lists()
         self.server.set_keys()
         self.server.sessions.end(peer, Notification.shutdown(REMOVED, ADMINISTRATIVE_RESET))
@@ -322,7 +335,7 @@ class Management:
         self.server.want_lists()
         self.server.set_keys()
         self.server.refresh(changed)
-        self.server.sessions.options_changed(changed)
+        self.server.sessions.options_changed(self.server.tables.with_group(changed))
         return changed
 
     async def _stored(self, doing: Awaitable[T]) -> T:
@@ -357,8 +370,9 @@ class Management:
                 checked[name] = self._each(name, (fields[name],), check)[0]
         if len(fields.get("description", "")) > MAX_DESCRIPTION:
             raise Refused(f"description: more than {MAX_DESCRIPTION} characters")
-        if fields.get("max_prefix") is not None and fields["max_prefix"] < 0:
-            raise Refused("maxPrefix: a number from 0 is expected")
+        self._numbers(fields)
+        if fields.get("group") and fields["group"] not in self.server.tables.groups:
+            raise Refused(f"there is no group {fields['group']!r}")
         for asn in fields.get("custom_asns", ()):
             self._asn(asn)
         if unknown := [
@@ -380,6 +394,14 @@ class Management:
         return msgspec.structs.replace(before, **checked)
 
     @staticmethod
+    def _numbers(fields: dict[str, Any]) -> None:
+        for name, (least, most) in _NUMBERS.items():
+            value = fields.get(name)
+            if value is not None and not least <= value <= most:
+                to = f" to {most}" if most < _ANY else ""
+                raise Refused(f"{_camel(name)}: a number from {least}{to} is expected")
+
+    @staticmethod
     def _asn(asn: int) -> None:
         try:
             check_asn(asn)
@@ -387,7 +409,7 @@ class Management:
             raise Refused(str(error)) from None
 
     @staticmethod
-    def _each(name: str, texts: Iterable[str], check: Callable[[str], str]) -> list[str]:
+    def _each(name: str, texts: Iterable[Any], check: Callable[[Any], Any]) -> list[Any]:
         try:
             return list(map(check, texts))
         except ValueError as error:
@@ -400,10 +422,25 @@ def _camel(name: str) -> str:
     return first + "".join(map(str.capitalize, others))
 
 
-_CHECKS: Final[dict[str, Callable[[str], str]]] = {
-    "custom_prefixes": check_prefix,
-    "exclude": check_prefix,
+_ANY: Final = 1 << 63
+_NUMBERS: Final = {
+    "max_prefix": (0, _ANY),
+    "max_routes": (0, _ANY),
+    "max_foreign": (0, _ANY),
+    "max_foreign_ipv6": (0, _ANY),
+    "min_length_ipv4": (1, 32),
+    "max_length_ipv4": (1, 32),
+    "min_length_ipv6": (1, 128),
+    "max_length_ipv6": (1, 128),
+    "med": (0, 0xFFFFFFFF),
+    "prepends": (0, MAX_PREPENDS),
+}
+"""Least and greatest value. POST sets them back to what the group or the defaults say, if it does not name them."""
+_CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
+    "custom_prefixes": check_written,
+    "exclude": check_written,
     "communities": check_community,
+    "add_communities": check_community,
     "lists": str,
 }
 _TEXT_CHECKS: Final[dict[str, Callable[[str], str]]] = {

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from .rules import Rules, Written
 from .settings import DEFAULT, SessionOptions
 
 Status = Literal["active", "inactive", "pending", "barred"]
@@ -27,12 +28,11 @@ class UrlSource(msgspec.Struct, frozen=True, kw_only=True):
     active: bool = False
 
 
-class Peer(msgspec.Struct, frozen=True, kw_only=True):
+class Peer(Rules, frozen=True, kw_only=True):
     """A peer and its subscription. Times are seconds since 1970 (UTC).
 
-    lists: names of lists. custom_prefixes, exclude: prefixes in their usual spelling. communities: only routes with one
-    of them are announced; all, if there are none. max_prefix: prefixes that it may announce to us, None for the
-    general limit, 0 for any number. session: what is fixed for its session. owner: who may change it.
+    custom_prefixes: prefixes in their usual spelling. group: of the configuration, whose rules hold where the peer has
+    none of its own. session: what is fixed for its session. owner: who may change it.
     """
 
     id: str
@@ -42,16 +42,11 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     status: Status = "inactive"
     created_at: float = 0.0
     last_session_at: float | None = None
-    max_prefix: int | None = None
     md5_password: str = ""
-    lists: tuple[str, ...] = ()
-    custom_prefixes: tuple[str, ...] = ()
+    group: str = ""
+    custom_prefixes: tuple[Written, ...] = ()
     custom_asns: tuple[int, ...] = ()
-    communities: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
     sources: tuple[UrlSource, ...] = ()
-    next_hop: str = ""
-    next_hop_ipv6: str = ""
     session: SessionOptions = DEFAULT
     owner: Literal["database", "config"] = "database"
 

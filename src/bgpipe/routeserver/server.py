@@ -18,12 +18,14 @@ from ..net.secret import read_secret
 from ..net.tcp import parse_networks
 from ..pipeline.log import Log
 from ..routes.peer_routes import PeerRoutes
+from ..routes.table import Table
 from ..tasks import Tasks, Timer
 from ..wire.open import Open
 from .access import Access, configured
 from .config import Config, PrefixSource, all_lists
 from .lists import Lists, Owner
 from .peers import Peer, Peers, new_peer
+from .rules import as_written, fields_of
 from .sessions import PeerSession, PeerSessions
 from .settings import configured_options
 from .sources import make_source
@@ -33,7 +35,7 @@ from .sources.ripestat import RipeStatClient
 from .sources.worker import Lane
 from .store.store import Store
 from .tables import PeerTables, View
-from .values import check_peer_address, check_prefix
+from .values import check_peer_address, check_written
 
 DATABASE: Final = "bgplite.db"
 
@@ -75,6 +77,8 @@ class RouteServer:
         self._changed: set[str] = set()
         """lists that have changed, and are not in the tables yet"""
         self._updating = False
+        self._widening: set[str] = set()
+        """peers whose routes are being widened"""
 
     async def start(self, tasks: Tasks) -> None:
         """Raises StoreError, OSError, ValueError."""
@@ -134,7 +138,7 @@ class RouteServer:
             if len(different) > 1:
                 self.log.warning("peers with one address have different keys: the first one counts", peer=address)
         self.sessions.set_keys({address: min(different) for address, different in keys.items()})
-        self.sessions.call(self.peers)
+        self.sessions.call(map(self.tables.with_group, self.peers))
 
     def _configured(self, found: Any) -> Peer:
         """A peer that stands in the configuration. What the database says of it does not count."""
@@ -144,15 +148,11 @@ class RouteServer:
             base,
             owner="config",
             description=found.description,
-            lists=found.lists,
-            custom_prefixes=tuple(map(check_prefix, found.custom_prefixes)),
-            exclude=tuple(map(check_prefix, found.exclude)),
-            communities=found.communities,
-            max_prefix=found.max_prefix,
+            group=found.group,
+            custom_prefixes=tuple(check_written(as_written(each)) for each in found.custom_prefixes),
             md5_password=read_secret(found.md5_password)[0] if found.md5_password else "",
-            next_hop=found.next_hop,
-            next_hop_ipv6=found.next_hop_ipv6,
             session=configured_options(found),
+            **fields_of(found),
         )
 
     def reload(self, config: Config) -> None:
@@ -176,7 +176,7 @@ class RouteServer:
         for session in tuple(self.sessions.sessions.values()):
             peer = self.peers.get(session.peer.id) or session.peer
             self.refresh(peer)
-            self.sessions.options_changed(peer)
+            self.sessions.options_changed(self.tables.with_group(peer))
         kept = [name for name in ("asn", "router_id", "port", "listen", "listeners") if _differ(old, config, name)]
         if kept:
             self.log.warning("what has changed here counts after a restart", keys=",".join(map(_pascal, kept)))
@@ -198,12 +198,14 @@ class RouteServer:
             self._store(peer)
         if peer.status == "barred":
             return f"AS{client.asn} at {address} is barred from this route server: ask its operator"
-        return peer
+        return self.tables.with_group(peer)
 
     def _begin(self, session: PeerSession) -> tuple[PeerRoutes, View]:
         view = self.tables.of(self.peers.get(session.peer.id) or session.peer)
+        if not view.settled:
+            self._widen(session.peer.id)
         context = session.link.facts.sending
-        form = self.tables.form(session.peer.asn, session.local, context)
+        form = self.tables.form(session.peer.asn, session.local, context, session.announcer.settings().asn)
         return PeerRoutes(view.table, form, self.tables.tables.encodings), view
 
     def _on_up(self, session: PeerSession) -> None:
@@ -253,7 +255,7 @@ class RouteServer:
                 for session in tuple(self.sessions.sessions.values()):
                     peer = self.peers.get(session.peer.id) or session.peer
                     if session.up and names.intersection(self.tables.lists_of(peer)):
-                        session.announcer.announce(self.tables.of(peer))
+                        self._announce(session, peer)
                         await asyncio.sleep(0)
         finally:
             self._updating = False
@@ -262,12 +264,40 @@ class RouteServer:
         """Gives the session of a peer what is new for it."""
         session = self.sessions.sessions.get(peer.id)
         if session is not None and session.up:
-            session.announcer.announce(self.tables.of(peer))
+            self._announce(session, peer)
+
+    def _announce(self, session: PeerSession, peer: Peer) -> None:
+        view = self.tables.of(peer)
+        session.announcer.announce(view)
+        if not view.settled:
+            self._widen(peer.id)
+
+    def _widen(self, id: str) -> None:
+        """Has the routes of a peer widened, if it has more than its MaxRoutes."""
+        if id not in self._widening and not self._tasks.closing:
+            self._widening.add(id)
+            self._tasks.spawn("widen", self._widen_now(id))
+
+    async def _widen_now(self, id: str) -> None:
+        try:
+            peer = self.peers.get(id)
+            if peer is not None:
+                await self.tables.settle(peer)
+        finally:
+            self._widening.discard(id)
+        peer = self.peers.get(id)
+        if peer is not None:
+            self.refresh(peer)
 
     def advertised(self, peer: Peer) -> int:
         """How many routes its session has."""
         session = self.sessions.sessions.get(peer.id)
         return session.announcer.count if session is not None and session.up else 0
+
+    def table_of(self, peer: Peer) -> Table | None:
+        """What its session has been told; None if there is none."""
+        session = self.sessions.sessions.get(peer.id)
+        return session.announcer.table if session is not None and session.up else None
 
 
 def _by_name(sources: Iterable[PrefixSource]) -> dict[str, PrefixSource]:

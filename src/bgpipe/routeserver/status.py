@@ -118,6 +118,9 @@ def show_session(session: PeerSession) -> ShownSession:
         bytes_sent=shown.get("sent_bytes", 0),
         bytes_waiting=shown.get("queue_bytes", 0),
         why=why_nothing(session),
+        limit=announcer.limit,
+        foreign=announcer.foreign[0],
+        foreign_ipv6=announcer.foreign[1],
     )
 
 
@@ -182,6 +185,7 @@ def measure(server: RouteServer, metrics: Metrics) -> None:
         metrics.add("bgplite_routes_announced", session.announcer.count, **labels)
         metrics.add("bgplite_prefixes_received", session.prefixes_received, **labels)
         metrics.add("bgplite_updates_sent", session.announcer.updates, **labels)
+        metrics.add("bgplite_foreign_addresses", session.announcer.foreign[0], **labels)
     for found in server.lists.lists.values():
         metrics.add("bgplite_list_prefixes", len(found.prefixes), list=found.name)
         metrics.add("bgplite_list_bad_lines", found.version.bad if found.version else 0, list=found.name)

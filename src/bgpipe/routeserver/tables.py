@@ -3,31 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from typing import NamedTuple
 from urllib.parse import urlsplit
+
+import msgspec
 
 from ..routes.attributes import Attributes, Form
 from ..routes.policy import Common, Custom, PrefixList, Subscription
 from ..routes.prefixes import PrefixSet
 from ..routes.table import Table, Tables
-from ..wire.attrs.community import parse_community
-from ..wire.attrs.large_community import LargeCommunity, parse_large_community
+from ..wire.attrs.large_community import LargeCommunity
 from ..wire.context import WireContext
 from .bogons import BOGONS
 from .config import Config, PrefixSource
 from .lists import Lists
+from .max_routes import LimitedTables
 from .peers import Peer
+from .rules import MAX_FOREIGN, MAX_FOREIGN_IPV6, Rules, attributes_of, expires, prefix_of, resolve, rules_of
 
 
 class View(NamedTuple):
     """What one peer is to have. whole: whether nothing is missing that is still to be fetched. why: why there are no
-    routes, "" if there are some."""
+    routes, "" if there are some. settled: whether it is so, and not only until routes are widened (`settle`)."""
 
     table: Table
     whole: bool
     why: str
+    settled: bool = True
+
+    @property
+    def limit(self) -> str:
+        """What MaxRoutes has done, in words; "" if nothing."""
+        return self.table.budget.why if self.table.budget is not None else ""
 
 
 class PeerTables:
@@ -36,14 +47,22 @@ class PeerTables:
     def __init__(self, config: Config, lists: Lists) -> None:
         self.config = config
         self.lists = lists
-        self.custom_community = config.custom_prefix_community or self._automatic(100)
+        self.clock: Callable[[], float] = time.time
+        self._limited = LimitedTables()
+        self._configure(config)
         self.tables = Tables({}, self._common())
 
     def configure(self, config: Config) -> None:
         """Takes another configuration."""
+        self._configure(config)
+        self.tables = self.tables.changed({}, self._common())
+
+    def _configure(self, config: Config) -> None:
         self.config = config
         self.custom_community = config.custom_prefix_community or self._automatic(100)
-        self.tables = self.tables.changed({}, self._common())
+        self.defaults = rules_of(config.defaults)
+        self.groups = {group.name: rules_of(group) for group in config.groups}
+        self._local_asns = {group.name: group.local_asn or 0 for group in config.groups}
 
     def update(self, names: Iterable[str]) -> None:
         """These lists have changed, have come, or are no more."""
@@ -72,17 +91,61 @@ class PeerTables:
         if peer.status in ("pending", "barred"):
             why = "the peer waits for approval" if peer.status == "pending" else "the peer is barred"
             return View(self.tables.of(Subscription(lists=(_NONE,))), True, why)
-        table = self.tables.of(self.subscription(peer))
-        unknown = [name for name in self.lists_of(peer) if name in self.lists and not self.has_read(name)]
-        return View(table, not unknown, "" if table.count else self._why(peer, unknown))
+        subscription = self.subscription(peer)
+        exact = self.tables.exact(subscription)
+        table: Table | None = exact
+        if subscription.max_routes:
+            table = self._limited.of(peer.id, exact, subscription, self.tables.common)
+        else:
+            self._limited.forget(peer.id)
+        names = dict.fromkeys((*subscription.lists, self.tables.common.default))
+        unknown = [name for name in names if name in self.lists and not self.has_read(name)]
+        if table is None:
+            table = self._limited.meanwhile(peer.id, exact, subscription, self.tables.common)
+            return View(table, False, "" if table.count else self._why(peer, table, unknown), False)
+        return View(table, not unknown, "" if table.count else self._why(peer, table, unknown))
+
+    async def settle(self, peer: Peer) -> View:
+        """The same when its routes are widened, which takes a while if there are more than its MaxRoutes."""
+        while not (view := self.of(peer)).settled:
+            subscription, common = self.subscription(peer), self.tables.common
+            await self._limited.settle(peer.id, self.tables.exact(subscription), subscription, common)
+        return view
+
+    async def try_out(self, wanted: Peer, like: str | None = None) -> View:
+        """What a peer would be announced. like: the id of the peer whose routes it takes over, None for nobody's."""
+        trial = msgspec.structs.replace(wanted, id=uuid.uuid4().hex, status="inactive")
+        if like is not None:
+            self._limited.copy(like, trial.id)
+        try:
+            return await self.settle(trial)
+        finally:
+            self._limited.forget(trial.id)
+
+    def forget(self, peer: Peer) -> None:
+        """This peer is no more."""
+        self._limited.forget(peer.id)
+
+    def rules(self, peer: Peer) -> Rules:
+        """What holds for a peer: its own word, then that of its group, then the defaults."""
+        group = self.groups.get(peer.group)
+        return resolve(rules_of(peer), *((group,) if group is not None else ()), self.defaults)
 
     def has_read(self, name: str) -> bool:
         """Whether the tables have what was read of a list: it may have come, and be in them a moment later only."""
         return name in self.tables.lists and not self.tables.lists[name].failed
 
+    def with_group(self, peer: Peer) -> Peer:
+        """A peer as its session begins: with what its group or the defaults say of that."""
+        group = self._local_asns.get(peer.group, 0)
+        session = peer.session
+        if group and not session.local_asn:
+            session = msgspec.structs.replace(session, local_asn=group)
+        return msgspec.structs.replace(peer, session=session, max_prefix=self.rules(peer).max_prefix)
+
     def lists_of(self, peer: Peer) -> frozenset[str]:
         """The lists that its routes may depend on."""
-        return frozenset((*peer.lists, *self.private(peer), self.tables.common.default)) - {""}
+        return frozenset((*self.rules(peer).lists, *self.private(peer), self.tables.common.default)) - {""}
 
     def private(self, peer: Peer) -> dict[str, PrefixSource]:
         """The lists that a peer has for itself, by name: those at URLs, and of AS numbers."""
@@ -100,30 +163,53 @@ class PeerTables:
 
     def subscription(self, peer: Peer) -> Subscription:
         """What the policy has to know of a peer."""
-        custom = Custom(PrefixSet.parse(peer.custom_prefixes), community_attributes(self.custom_community))
+        rules, now = self.rules(peer), self.clock()
         wanted: set[int | LargeCommunity] = set()
-        for attributes in map(community_attributes, peer.communities):
-            wanted |= attributes.communities
-            wanted |= attributes.large_communities
+        attributes = attributes_of(rules.communities)
+        wanted |= attributes.communities
+        wanted |= attributes.large_communities
+        wanted |= attributes.ext_communities
         return Subscription(
-            lists=(*peer.lists, *self.private(peer)),
-            customs=(custom,) if peer.custom_prefixes else (),
-            exclusions=PrefixSet.parse(peer.exclude),
+            lists=(*rules.lists, *self.private(peer)),
+            customs=tuple(self._customs(peer, now)),
+            exclusions=PrefixSet.parse(prefix_of(each) for each in rules.exclude if expires(each) > now),
+            guards=rules.guards,
             wanted=frozenset(wanted),
-            attributes=Attributes(next_hop_ipv4=peer.next_hop, next_hop_ipv6=peer.next_hop_ipv6),
+            attributes=rules.attributes,
+            union=rules.union is not False,
+            max_routes=rules.max_routes or 0,
+            widen=rules.max_routes_action == "widen",
+            max_foreign=MAX_FOREIGN if rules.max_foreign is None else rules.max_foreign,
+            max_foreign_ipv6=MAX_FOREIGN_IPV6 if rules.max_foreign_ipv6 is None else rules.max_foreign_ipv6,
         )
 
-    def form(self, asn: int, local: str, context: WireContext) -> Form:
-        """How routes are written for a session. asn: of the peer. local: our address. context: what was agreed."""
+    def _customs(self, peer: Peer, now: float) -> Iterator[Custom]:
+        """The custom prefixes by what is said of them."""
+        found: dict[Attributes, list[str]] = {}
+        for written in peer.custom_prefixes:
+            if isinstance(written, str):
+                found.setdefault(attributes_of((self.custom_community,)), []).append(written)
+            elif expires(written) > now:
+                communities = written.communities or (self.custom_community,)
+                found.setdefault(attributes_of(communities, written), []).append(written.prefix)
+        for attributes, prefixes in found.items():
+            yield Custom(PrefixSet.parse(prefixes), attributes)
+
+    def form(self, asn: int, local: str, context: WireContext, own_asn: int = 0) -> Form:
+        """How routes are written for a session. asn: of the peer. local: our address. context: what was agreed.
+        own_asn: our AS number there, 0 for Bgp.Asn."""
         bgp = self.config.bgp
         local = local.partition("%")[0]
         ipv6 = ":" in local
+        own_ipv4, own_ipv6 = bgp.router_id if ipv6 else local, local if ipv6 else ""
         return Form(
-            asn=bgp.asn,
-            next_hop_ipv4=_own(bgp.next_hop or bgp.router_id, bgp.router_id if ipv6 else local),
-            next_hop_ipv6=_own(bgp.next_hop_ipv6 or "", local if ipv6 else ""),
+            asn=own_asn or bgp.asn,
+            next_hop_ipv4=_own(bgp.next_hop or bgp.router_id, own_ipv4),
+            next_hop_ipv6=_own(bgp.next_hop_ipv6 or "", own_ipv6),
             context=context,
-            internal=asn == bgp.asn,
+            internal=asn == (own_asn or bgp.asn),
+            own_ipv4=own_ipv4,
+            own_ipv6=own_ipv6,
         )
 
     def _common(self) -> Common:
@@ -135,30 +221,24 @@ class PeerTables:
 
     def _list(self, name: str) -> PrefixList:
         found = self.lists[name]
-        attributes = community_attributes(found.settings.community)
+        attributes = attributes_of((found.settings.community, *found.settings.add_communities), found.settings)
         return PrefixList(name, found.prefixes, attributes, found.fetched, not found.known)
 
-    def _why(self, peer: Peer, unknown: list[str]) -> str:
-        if not peer.subscribed and not self.tables.common.default:
+    def _why(self, peer: Peer, table: Table, unknown: list[str]) -> str:
+        rules = self.rules(peer)
+        if table.budget is not None and table.budget.why:
+            return table.budget.why
+        if not (peer.subscribed or rules.lists) and not self.tables.common.default:
             return "the peer has subscribed to nothing, and there is no default list"
         if unknown:
             return f"lists were never read: {', '.join(sorted(unknown))}"
-        if peer.communities:
+        if rules.communities:
             return "no route has one of the communities that the peer wants"
         return "its lists and custom prefixes are empty, or all of it is excluded"
 
 
 _NONE = "\0"
 """The name of no list."""
-
-
-def community_attributes(text: str | None) -> Attributes:
-    """A community `A:V`, or a large community `A:B:C`, as what is said of routes."""
-    if not text:
-        return Attributes()
-    if text.count(":") == 2:
-        return Attributes(large_communities=frozenset((parse_large_community(text),)))
-    return Attributes(communities=frozenset((parse_community(text),)))
 
 
 def private_name(url: str, community: str) -> str:

@@ -9,11 +9,12 @@ import ipaddress
 from typing import Final
 from urllib.parse import urlsplit
 
+import msgspec
+
 from ..net.secret import read_secret
 from ..net.tcp import check_keys
-from ..wire.attrs.community import parse_community
-from ..wire.attrs.large_community import parse_large_community
 from ..wire.errors import TextError
+from .rules import MAX_PREPENDS, Written, parse_any_community, parse_time
 
 RESERVED_AS: Final = frozenset((0, 23456, 65535, 0xFFFFFFFF))
 """AS numbers that no peer may have (RFC 4893, RFC 7300, RFC 7607)."""
@@ -103,14 +104,35 @@ def check_next_hop_ipv6(text: str) -> str:
 
 
 def check_community(text: str) -> str:
-    """A community `A:V`, or a large community `A:B:C`."""
+    """A standard, large or extended community; see rules.parse_any_community."""
     try:
-        if text.count(":") == 2:
-            parse_large_community(text)
-        else:
-            parse_community(text)
+        parse_any_community(text)
     except TextError:
-        raise ValueError(f"{text!r}: a community such as 65001:100, or 65001:0:100, is expected") from None
+        expected = "a community such as 65001:100, 65001:0:100, rt:65001:100 or no-export is expected"
+        raise ValueError(f"{text!r}: {expected}") from None
+    return text
+
+
+def check_written(written: Written) -> Written:
+    """A prefix in its usual spelling, alone or with what is said of it."""
+    if isinstance(written, str):
+        return check_prefix(written)
+    for community in written.communities:
+        check_community(community)
+    if written.expires:
+        check_time(written.expires)
+    for name, value, most in (("med", written.med, 0xFFFFFFFF), ("prepends", written.prepends, MAX_PREPENDS)):
+        if value is not None and not 0 <= value <= most:
+            raise ValueError(f"{written.prefix}: {name} is a number from 0 to {most}")
+    return msgspec.structs.replace(written, prefix=check_prefix(written.prefix))
+
+
+def check_time(text: str) -> str:
+    """A time."""
+    try:
+        parse_time(text)
+    except ValueError:
+        raise ValueError(f"{text!r}: a time such as 2026-12-31T23:59:00Z is expected (ISO 8601)") from None
     return text
 
 

@@ -86,7 +86,8 @@ class Reader:
             kinds = [each for each in kind.types if not isinstance(each, inspect.NoneType)]
             if tree.value is None and len(kinds) < len(kind.types):
                 return None
-            kind = kinds[0]
+            records = [each for each in kinds if isinstance(each, inspect.StructType)]
+            kind = records[0] if records and isinstance(tree.value, dict) else kinds[0]
         if isinstance(kind, inspect.StructType):
             return self._struct(tree, kind, key)
         if isinstance(kind, inspect.VarTupleType):

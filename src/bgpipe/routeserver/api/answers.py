@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, Literal
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
 _CAPITALS: Final = {
     "name": "Name",
@@ -144,7 +144,9 @@ class Refreshing(Struct, kw_only=True):
 
 class ShownSession(Struct, rename="camel", kw_only=True):
     """A session: how long it is up (uptime: seconds), its two OPENs, what has passed, and what it has. why: why it has
-    no routes, "" if it has some. left_out: routes that it is to have and does not get, by the reason."""
+    no routes, "" if it has some. left_out: routes that it is to have and does not get, by the reason. limit: what
+    MaxRoutes has done to them. foreign, foreign_ipv6: IPv4 addresses, and IPv6 networks of 64 bits, that it has because
+    routes were widened."""
 
     peer_id: str
     ip: str
@@ -171,6 +173,9 @@ class ShownSession(Struct, rename="camel", kw_only=True):
     bytes_sent: int
     bytes_waiting: int
     why: str
+    limit: str
+    foreign: int
+    foreign_ipv6: int = field(name="foreignIpv6")
 
 
 class ShownCall(Struct, rename="camel", kw_only=True):

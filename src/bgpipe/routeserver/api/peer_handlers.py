@@ -19,6 +19,7 @@ from .. import exports, status
 from ..config import AsNumber
 from ..management import Refused
 from ..peers import Peer, Status
+from ..rules import as_written
 from ..values import check_address, check_next_hop, check_next_hop_ipv6, check_peer_address
 from .answers import (
     Deleted,
@@ -307,4 +308,7 @@ def _fields(call: Call, wanted: PeerChange) -> dict[str, Any]:
         said.setdefault("lists", lists)
     for name in ("ip", "asn"):
         said.pop(name, None)
+    for name in ("custom_prefixes", "exclude"):
+        if name in said:
+            said[name] = list(map(as_written, said[name]))
     return {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}

@@ -4,28 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from ..peers import Peer, UrlSource
+from ..rules import Written
 from ..settings import SessionOptions
 
 T = TypeVar("T", bound=Struct)
 
 
-class PeerChange(Struct, rename="camel", kw_only=True):
+class WrittenPrefix(Struct, rename="camel", kw_only=True):
+    """A prefix with what is to be said of it. expires: ISO 8601; it counts until then."""
+
+    prefix: str
+    community: str = ""
+    communities: list[str] = []
+    med: int | None = None
+    prepends: int | None = None
+    expires: str = ""
+
+
+class PeerLimits(Struct, rename="camel", kw_only=True):
+    """What a peer has of its own; null: its group or the defaults say it. See rules.Rules."""
+
+    max_prefix: int | None = None
+    max_routes: int | None = None
+    max_routes_action: Literal["hold", "widen"] | None = None
+    max_foreign: int | None = None
+    max_foreign_ipv6: int | None = msgspec.field(default=None, name="maxForeignIpv6")
+    min_length_ipv4: int | None = msgspec.field(default=None, name="minLengthIpv4")
+    max_length_ipv4: int | None = msgspec.field(default=None, name="maxLengthIpv4")
+    min_length_ipv6: int | None = msgspec.field(default=None, name="minLengthIpv6")
+    max_length_ipv6: int | None = msgspec.field(default=None, name="maxLengthIpv6")
+    union: bool | None = None
+    med: int | None = None
+    prepends: int | None = None
+
+
+class PeerChange(PeerLimits, rename="camel", kw_only=True):
     """PUT /api/peers/{id}: what is missing or null stays as it is; an empty list or text removes it."""
 
     description: str | None = None
+    group: str | None = None
     lists: list[str] | None = None
     asn_lists: list[str] | None = None
-    custom_prefixes: list[str] | None = None
+    custom_prefixes: list[str | WrittenPrefix] | None = None
     custom_asns: list[int] | None = None
-    exclude: list[str] | None = None
+    exclude: list[str | WrittenPrefix] | None = None
     communities: list[str] | None = None
-    max_prefix: int | None = None
+    add_communities: list[str] | None = None
     md5_password: str | None = None
     next_hop: str | None = None
     next_hop_ipv6: str | None = msgspec.field(default=None, name="nextHopIpv6")
@@ -99,7 +129,7 @@ class ShownOptions(Struct, rename="camel", kw_only=True):
     tcp_ao: bool
 
 
-class ShownPeer(Struct, rename="camel", kw_only=True):
+class ShownPeer(PeerLimits, rename="camel", kw_only=True):
     """A peer. tcp_md5: whether its session is signed; the key is never shown."""
 
     id: str
@@ -108,15 +138,16 @@ class ShownPeer(Struct, rename="camel", kw_only=True):
     description: str
     status: str
     created_at: str
-    max_prefix: int | None
     tcp_md5: bool
     last_session_at: str | None
+    group: str
     lists: tuple[str, ...]
-    custom_prefixes: tuple[str, ...]
+    custom_prefixes: tuple[Written, ...]
     custom_asns: tuple[int, ...]
     communities: tuple[str, ...]
     all_routes: bool
-    exclude: tuple[str, ...]
+    add_communities: tuple[str, ...]
+    exclude: tuple[Written, ...]
     next_hop: str
     next_hop_ipv6: str = msgspec.field(name="nextHopIpv6")
     session: ShownOptions
@@ -141,7 +172,7 @@ def show_peer(peer: Peer, *, sources: bool = False, advertised: int | None = Non
         description=peer.description,
         status=peer.status,
         created_at=iso(peer.created_at) or "",
-        max_prefix=peer.max_prefix,
+        group=peer.group,
         tcp_md5=bool(peer.md5_password),
         last_session_at=iso(peer.last_session_at),
         lists=peer.lists,
@@ -149,6 +180,7 @@ def show_peer(peer: Peer, *, sources: bool = False, advertised: int | None = Non
         custom_asns=peer.custom_asns,
         communities=peer.communities,
         all_routes=not peer.communities,
+        add_communities=peer.add_communities,
         exclude=peer.exclude,
         next_hop=peer.next_hop,
         next_hop_ipv6=peer.next_hop_ipv6,
@@ -156,6 +188,7 @@ def show_peer(peer: Peer, *, sources: bool = False, advertised: int | None = Non
         owner=peer.owner,
         custom_sources=list(map(show_source, peer.sources)) if sources else UNSET,
         advertised_prefix_count=advertised if advertised is not None else UNSET,
+        **{each.name: getattr(peer, each.name) for each in msgspec.structs.fields(PeerLimits)},
     )
 
 
