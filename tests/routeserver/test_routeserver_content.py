@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import bz2
 import gzip
 import json
+import subprocess
+import sys
 from contextlib import suppress
 
 import pytest
@@ -14,6 +17,14 @@ from hypothesis import strategies as st
 from bgpipe.routes.prefixes import PrefixSet
 from bgpipe.routeserver.sources.content import ANYWHERE, ContentError, Form, read
 from bgpipe.routeserver.sources.worker import Lane, pack_prefixes, read_list, unpack_prefixes
+
+
+def zstd(octets: bytes) -> bytes:
+    try:
+        from compression.zstd import compress
+    except ImportError:
+        from backports.zstd import compress
+    return compress(octets)
 
 
 @pytest.mark.parametrize(
@@ -69,6 +80,54 @@ def test_json(value, prefixes):
     assert list(read(json.dumps(value).encode()).prefixes) == prefixes
 
 
+CLOUDS = {
+    "aws": ({"syncToken": "1", "createDate": "2026-11-28-00-00-00",
+             "prefixes": [{"ip_prefix": "3.2.34.0/26", "region": "af-south-1", "service": "AMAZON"}],
+             "ipv6_prefixes": [{"ipv6_prefix": "2600:1f60::/40", "service": "EC2"}]},
+            ["3.2.34.0/26", "2600:1f60::/40"]),
+    "google": ({"syncToken": "1", "prefixes": [{"ipv4Prefix": "8.8.4.0/24"}, {"ipv6Prefix": "2001:4860::/32"},
+                                               {"ipv4Prefix": "34.1.0.0/20", "service": "x", "scope": "y"}]},
+               ["8.8.4.0/24", "34.1.0.0/20", "2001:4860::/32"]),
+    "azure": ({"changeNumber": 1, "cloud": "Public", "values": [{"name": "ActionGroup", "properties": {
+                  "region": "", "addressPrefixes": ["4.145.74.52/30", "2603:1000:4:402::178/125"]}}]},
+              ["4.145.74.52/30", "2603:1000:4:402::178/125"]),
+    "cloudflare": ({"result": {"ipv4_cidrs": ["173.245.48.0/20"], "ipv6_cidrs": ["2400:cb00::/32"], "etag": "38f79d/2"},
+                    "success": True, "errors": [], "messages": []},
+                   ["173.245.48.0/20", "2400:cb00::/32"]),
+    "fastly": ({"addresses": ["23.235.32.0/20"], "ipv6_addresses": ["2a04:4e40::/32"]},
+               ["23.235.32.0/20", "2a04:4e40::/32"]),
+    "github": ({"verifiable_password_authentication": False, "ssh_keys": ["ssh-ed25519 AAAA/C3Nz"],
+                "ssh_key_fingerprints": {"SHA256_RSA": "uNiVztksCsDhcc0u9e8B/rXVTSMu"}, "hooks": ["192.30.252.0/22"],
+                "api": ["192.30.252.0/22", "20.201.28.148/32"], "actions": ["2603:1030:401:16f::/64"],
+                "domains": {"website": ["*.github.com"], "actions_inbound": {"full_domains": ["github.com"]}}},
+               ["20.201.28.148/32", "192.30.252.0/22", "2603:1030:401:16f::/64"]),
+    "oracle": ({"last_updated_timestamp": "2026-11-20T00:00:00.0", "regions": [
+                  {"region": "us-phoenix-1", "cidrs": [{"cidr": "129.146.0.0/21", "tags": ["OCI"]}]}]},
+               ["129.146.0.0/21"]),
+    "iplist": ({"youtube.com": {"domains": ["youtube.com"], "dns": ["127.0.0.11:53", "77.88.8.88:53"], "timeout": 3600,
+                                "ip4": ["74.125.1.2"], "cidr4": ["74.125.0.0/16"], "ip6": ["2a00:1450::1"],
+                                "cidr6": [], "external": {"cidr4": ["https://example.org/x/24"]}}},
+               ["74.125.0.0/16", "74.125.1.2/32", "2a00:1450::1/128"]),
+    "iplist by site": ({"youtube.com": ["74.125.0.0/16", "74.126.0.1"]}, ["74.125.0.0/16", "74.126.0.1/32"]),
+    "ripestat": ({"data": {"resources": {"asn": ["1", "2"], "ipv4": ["5.1.0.0/16"], "ipv6": ["2a00::/32"]}}},
+                 ["5.1.0.0/16", "2a00::/32"]),
+    "bgpq4": ({"x": [{"prefix": "5.1.0.0/16", "exact": True}]}, ["5.1.0.0/16"]),
+}  # fmt: skip
+
+
+def test_json_of_clouds_is_read_as_it_is():
+    for name, (value, prefixes) in CLOUDS.items():
+        for octets in (json.dumps(value).encode(), json.dumps(value, indent=2).encode(), json.dumps([value]).encode()):
+            content = read(octets)
+            assert (name, list(content.prefixes), content.bad) == (name, prefixes, 0)
+
+
+def test_a_cloud_that_says_something_else_in_the_place_of_a_prefix_is_told():
+    octets = json.dumps({"prefixes": [{"ip_prefix": "3.0.0.0/8"}, {"ip_prefix": "4.0.0.0/33"}]}).encode()
+    content = read(octets)
+    assert (list(content.prefixes), content.samples) == (["3.0.0.0/8"], [(2, "4.0.0.0/33")])
+
+
 def test_json_at_a_path():
     octets = json.dumps({"data": [{"net": "192.0.2.0/24"}, {"net": "x"}], "old": ["10.0.0.0/8"]}).encode()
     content = read(octets, Form(json="data.*.net"))
@@ -77,7 +136,66 @@ def test_json_at_a_path():
         read(octets, Form(json="data.x"))
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress])
+GEO = """\
+# from somewhere
+network,country,"name, long"
+5.5.5.0/24,RU,"x, y"
+5.5.6.0/24,DE,
+2001:db8::/32,RU,"5.5.7.0/24"
+nonsense,RU,
+,RU,
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "prefixes", "bad"),
+    [
+        (GEO, "network", ["5.5.5.0/24", "5.5.6.0/24", "2001:db8::/32"], 2),
+        (GEO, "NETWORK", ["5.5.5.0/24", "5.5.6.0/24", "2001:db8::/32"], 2),
+        (GEO, "1", ["5.5.5.0/24", "5.5.6.0/24", "2001:db8::/32"], 2),
+        ("1;5.5.5.0-5.5.5.3;x\n2;5.5.6.1;y\n", "2", ["5.5.5.0/30", "5.5.6.1/32"], 0),
+        ("a\tcidr\n1\t5.5.5.0/24\n", "cidr", ["5.5.5.0/24"], 0),
+        ("5.5.5.0 255.255.255.0|x\n", "1", ["5.5.5.0/24"], 0),
+    ],
+)
+def test_csv(text, column, prefixes, bad):
+    content = read(text.encode(), Form(column=column))
+    assert (list(content.prefixes), content.bad) == (prefixes, bad)
+    if bad:
+        assert content.samples == [(6, "nonsense"), (7, "")]
+
+
+@pytest.mark.parametrize("column", ["net", "9", "0"])
+def test_csv_without_the_column(column):
+    with pytest.raises(ContentError):
+        read(GEO.encode(), Form(column=column))
+
+
+def test_rpsl():
+    octets = b"""\
+% This is the RIPE Database query service.
+
+route:          5.5.5.0/24   # a comment
+descr:          was 5.5.6.0/24
+                and 5.5.7.0/24
++               and 5.5.8.0/24
+origin:         AS64500
+mnt-by:         X-MNT
+source:         RIPE # Filtered
+
+route6:         2001:db8:1::/48
+holes:          2001:db8:1:2::/64
+origin:         AS64500
+
+route:          5.5.5/24x
+origin:         AS64500
+"""
+    content = read(octets)
+    assert list(content.prefixes) == ["5.5.5.0/24", "2001:db8:1::/48"]
+    assert (content.lines, content.samples) == (3, [(15, "5.5.5/24x")])
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, zstd])
 def test_packed_lists(pack):
     assert list(read(pack(b"192.0.2.0/24\n")).prefixes) == ["192.0.2.0/24"]
     with pytest.raises(ContentError, match="can't be unpacked"):
@@ -87,7 +205,9 @@ def test_packed_lists(pack):
 @pytest.mark.parametrize(
     "octets",
     [b"", b" \n", b"<html>\n<body>404</body>", b"\xff\xfe\0", b"{", b'{"error": "no"}', b"# only\n# comments\n",
-     b"not\na\nlist\n10.0.0.0/8\n", b"[" * 10_000],
+     b"not\na\nlist\n10.0.0.0/8\n", b"[" * 10_000, b"<!DOCTYPE html>\n" + b"9.9.9.9 x\n" * 9,
+     b"<?xml version='1.0'?>\n<html>\n" + b"9.9.9.9\n" * 9, b"<!-- x -->\n<HEAD>\n" + b"9.9.9.9\n" * 9,
+     gzip.compress(b"", mtime=0), b"\x1f\x8b\x08", b'["9.9.9.0/24", "9.9', b'{"prefixes": []}'],
 )  # fmt: skip
 def test_what_is_no_list_is_refused(octets):
     with pytest.raises(ContentError):
@@ -98,6 +218,12 @@ def test_a_list_that_grows_when_it_is_unpacked_is_refused(monkeypatch):
     monkeypatch.setattr("bgpipe.routeserver.sources.content.MAX_UNPACKED", 1 << 20)
     with pytest.raises(ContentError, match="larger than 1 MiB"):
         read(gzip.compress(b"\n" * (2 << 20)))
+
+
+def test_more_prefixes_than_any_list_has_are_refused(monkeypatch):
+    monkeypatch.setattr("bgpipe.routeserver.sources.content.MAX_PREFIXES", 2)
+    with pytest.raises(ContentError, match="more than 2 prefixes"):
+        read(b"9.9.9.1\n9.9.9.2\n9.9.9.3\n")
 
 
 @given(st.binary(max_size=300))
@@ -112,6 +238,41 @@ async def test_a_list_is_read_in_a_process_of_its_own():
     assert content.samples == [(2, "x")]
     with pytest.raises(ContentError, match="it is empty"):
         await read_list(b"", ANYWHERE, Lane())
+
+
+@pytest.mark.slow
+async def test_a_list_that_takes_too_long_is_stopped_and_nobody_else_waits(monkeypatch):
+    monkeypatch.setattr("bgpipe.routeserver.sources.worker.LEAST_SECONDS", 1)
+    bomb = gzip.compress(b"9.9.9.0/24 # x\n" * (1 << 20))  # each line is out of the ordinary
+    ended: list[tuple[str, str]] = []
+
+    async def work(name: str, octets: bytes, lane: Lane) -> None:
+        try:
+            ended.append((name, str(len((await read_list(octets, ANYWHERE, lane)).prefixes))))
+        except ContentError as error:
+            ended.append((name, str(error)))
+
+    lane = Lane(1)
+    async with asyncio.TaskGroup() as group:
+        for name in ("first", "second"):
+            group.create_task(work(name, bomb, lane))
+        await asyncio.sleep(0.1)
+        group.create_task(work("other", b"9.9.9.0/24\n", Lane()))
+    assert ended[0] == ("other", "1")
+    assert {name for name, _ in ended[1:]} == {"first", "second"}
+    assert all("too much memory or time" in why or "can't be read within" in why for _, why in ended[1:])
+
+
+def test_a_list_that_takes_too_much_memory_is_stopped():
+    """The limit is that of the process of its own, which says so itself."""
+    program = (
+        "import sys; from bgpipe.routeserver.sources import worker; worker.MAX_MEMORY = 100 << 20;"
+        "sys.argv = ['', '{}', '60']; worker.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], input=gzip.compress(b"9.9.9.9\n" * (4 << 20)),
+                          capture_output=True, check=False, timeout=120)  # fmt: skip
+    assert b"takes too much memory" in done.stdout
+    assert b"Traceback" not in done.stderr
 
 
 @given(st.lists(st.integers(0, 2**32 - 1)), st.lists(st.integers(0, 2**128 - 1)))

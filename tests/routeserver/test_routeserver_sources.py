@@ -393,8 +393,9 @@ async def test_kinds_of_other_packages(tmp_path, monkeypatch):
 
     def given(made: object) -> None:
         point = EntryPoint(made)
-        find = lambda group, name=None: [point] if group == "bgpipe.sources" and name in (None, "every") else []  # noqa: E731
-        monkeypatch.setattr("bgpipe.routeserver.sources.entry_points", find)
+        monkeypatch.setattr(
+            "bgpipe.routeserver.sources.of_others", lambda name="every": [point] if name == "every" else []
+        )
 
     settings = PrefixSource(name="a", kind="every", options={"prefix": "9.9.9.0/24"})
     async with context(tmp_path) as here:

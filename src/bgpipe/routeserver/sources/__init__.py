@@ -6,11 +6,13 @@ Packages with a kind of their own need the names in `__all__`; docs/writing-a-so
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import entry_points
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .base import Context, Fetched, Source, SourceError
 from .content import Form
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 __all__ = ["Context", "Fetched", "Form", "Source", "SourceError"]
 KINDS: Final = ("file", "http", "asn", "country", "domain", "set")
@@ -20,11 +22,18 @@ ENTRY_POINTS: Final = "bgpipe.sources"
 
 def kinds() -> list[str]:
     """The names of all kinds that there are, ours first."""
-    return [*KINDS, *sorted({found.name for found in entry_points(group=ENTRY_POINTS)} - {*KINDS})]
+    return [*KINDS, *sorted({found.name for found in of_others()} - {*KINDS})]
 
 
 def is_kind(name: str) -> bool:
-    return name in KINDS or bool(entry_points(group=ENTRY_POINTS, name=name))
+    return name in KINDS or bool(of_others(name))
+
+
+def of_others(name: str = "") -> EntryPoints:
+    """The kinds of other packages, or those with one name."""
+    from importlib.metadata import entry_points  # it takes longer to import than all of ours
+
+    return entry_points(group=ENTRY_POINTS, name=name) if name else entry_points(group=ENTRY_POINTS)
 
 
 def make_source(kind: str, settings: Any, context: Context) -> Source:
@@ -35,7 +44,7 @@ def make_source(kind: str, settings: Any, context: Context) -> Source:
     if kind in KINDS:
         made: Source = import_module(f"{__name__}.{kind}").make(settings, context)
         return made
-    for found in entry_points(group=ENTRY_POINTS, name=kind):
+    for found in of_others(kind):
         try:
             other: Source = found.load()(settings, context)
         except Exception as error:

@@ -31,6 +31,7 @@ MAX_SAMPLE: Final = 100
 _HTML: Final = re.compile(
     r"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
+_JSON: Final = re.compile(r'\s*(?:\{|\[\s*(?:["{\[\]]|\Z))')
 _RPSL: Final = re.compile(r"^route6?:[ \t]", re.MULTILINE)
 _ATTRIBUTE: Final = re.compile(r"(?:([A-Za-z][A-Za-z0-9_-]*):(?:\s|\Z)|[ \t+]|%)")
 """The beginning of a line of RPSL (RFC 2622 section 2): an attribute, what goes on with one, or a remark."""
@@ -108,7 +109,7 @@ def _read(octets: bytes, text: str, form: Form) -> Content:
     """Each form of list in its own way. Raises ContentError."""
     if form.column:
         return _read_csv(text, form.column)
-    if form.json or (text.lstrip()[:1] in ("{", "[") and _is_json(text)):
+    if form.json or _is_json(text):
         return _read_json(octets, form.json)
     if _HTML.match(text):
         raise ContentError("it is a page of HTML, not a list")
@@ -162,14 +163,14 @@ def _read_rpsl(text: str) -> Content:
 
 def _read_csv(text: str, column: str) -> Content:
     """One column of CSV. Raises ContentError."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    head = lines[0] if lines else ""
-    delimiter = max(_DELIMITERS, key=head.count)
+    lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if _says_something(line)]
+    head = lines[0][1] if lines else ""
+    reader = csv.reader((line for _, line in lines), delimiter=max(_DELIMITERS, key=head.count), skipinitialspace=True)
     try:
-        rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
+        rows = [(lines[reader.line_num - 1][0], row) for row in reader]
     except csv.Error as error:
         raise ContentError(f"it is no CSV: {error}") from None
-    names = [name.strip().lower() for name in rows[0]] if rows else []
+    names = [name.strip().lower() for name in rows[0][1]] if rows else []
     if column.isdecimal():
         place = int(column) - 1
         first = int(place < len(names) and not _is_prefix(names[place]))  # else it has no line with names
@@ -177,8 +178,12 @@ def _read_csv(text: str, column: str) -> Content:
         place, first = names.index(column.lower()), 1
     else:
         raise ContentError(f"there is no column {column!r} in its first line: {head[:MAX_SAMPLE]!r}")
-    cells = [(number, row[place] if place < len(row) else "") for number, row in enumerate(rows[first:], first + 1)]
+    cells = [(number, row[place] if 0 <= place < len(row) else "") for number, row in rows[first:]]
     return _read_lines(Content(lines=len(cells)), cells)
+
+
+def _says_something(line: str) -> bool:
+    return bool(line.strip()) and not line.lstrip().startswith("#")
 
 
 def _is_prefix(text: str) -> bool:
@@ -259,7 +264,8 @@ _DEFAULT: Final = array("Q", (0,))
 
 
 def _is_json(text: str) -> bool:
-    return text.lstrip()[0] == "{" or text.rstrip()[-1] == "]"
+    """Also of what is torn: else the lines of half an array would be a list."""
+    return bool(_JSON.match(text))
 
 
 def _read_json(octets: bytes, path: str) -> Content:

@@ -95,10 +95,8 @@ class Fetcher:
             raise SourceError("the answer ends too early", temporary=True) from None
         except (ClientError, OSError, ValueError) as error:
             refused = _refusal(error)
-            raise SourceError(
-                str(refused or error) or type(error).__name__,
-                temporary=refused is None and not isinstance(error, ValueError),
-            ) from None
+            temporary = refused is None and not isinstance(error, ValueError)
+            raise SourceError(str(refused or _reason(error)), temporary=temporary) from None
 
     def _checked(self, text: str) -> URL:
         """The URL, as aiohttp will read it. Raises SourceError if it can't be one of a list."""
@@ -151,6 +149,14 @@ def _refusal(error: BaseException) -> NotAllowed | None:
     while seen is not None and not isinstance(seen, NotAllowed):
         seen = seen.__cause__ or seen.__context__ or getattr(seen, "os_error", None)
     return seen
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong, in our words where aiohttp's say how it works inside."""
+    cause = getattr(error, "os_error", None)
+    if cause is not None:  # no connection
+        return f"{getattr(error, 'host', '')}:{getattr(error, 'port', '')}: {cause.strerror or cause}"
+    return str(error)[:MAX_SHOWN] or type(error).__name__
 
 
 def _check_status(response: ClientResponse) -> None:
