@@ -34,21 +34,9 @@ def compose(
             raise UsageError("say the stages in words or as records, not both")
         spec = read_records(stages)
     else:
-        from .grammar import parse
+        from .grammar import parse, split
 
         spec = parse(split(words) if isinstance(words, str) else list(map(str, words)), environment)
     for name, value in (options or {}).items():
         spec.options.set(name, value)
     return spec
-
-
-def split(text: str) -> list[str]:
-    """Splits a text into words, as a shell does. Raises UsageError."""
-    import shlex
-
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        from ..pipeline.errors import UsageError
-
-        raise UsageError(f"{text!r}: {error}") from None

@@ -23,6 +23,16 @@ PREFIX = "BGPIPE_"
 """The start of environment variables that set options."""
 
 
+def split(text: str) -> list[str]:
+    """Splits a text into words, as a shell does. Raises UsageError."""
+    import shlex
+
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r}: {error}") from None
+
+
 def parse(words: Sequence[str], environment: Mapping[str, str] | None = None) -> PipelineSpec:
     """Reads a command line, without the program's name. Raises UsageError, ConfigError."""
     environment = environment or {}

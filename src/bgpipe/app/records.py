@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..pipeline.errors import PipelineError, UsageError
 from ..pipeline.stage import Stage
-from .grammar import new_stage, read_stage
+from .grammar import new_stage, read_stage, split
 from .spec import PipelineSpec
 
 if TYPE_CHECKING:
@@ -74,8 +74,6 @@ def _read(record: StageRecord, index: int) -> Stage:
 
 
 def _from_text(text: str, index: int) -> Stage:
-    from . import split
-
     try:
         words = split(text)
     except UsageError as error:

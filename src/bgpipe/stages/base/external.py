@@ -28,7 +28,7 @@ from .link_attempts import LinkAttempts
 from .pace import Pace
 from .partner_input import PartnerInput
 from .partner_output import PartnerOutput
-from .session_end import check_session_end, is_session_end, session_lost
+from .session_end import check_session_end, has_live_peer, session_lost
 from .types import chosen_types
 from .watchdog import StallWatchdog
 
@@ -109,7 +109,9 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
         if self.stall_timeout < 0:
             raise ConfigError("--stall-timeout can't be negative")
         self.bypass: Bypass | None = None
-        self.tunnel = is_session_end(self, self.directions)
+        one_way = self.copy or self.only_write or self.only_read
+        both_ways = self.inward != "" and self.directions in (self.inward, "RL")
+        self.tunnel = both_ways and not one_way and has_live_peer(self)
         if self.tunnel:
             self.directions = self.inward
             check_session_end(self.on_exit)

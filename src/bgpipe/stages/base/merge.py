@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ...pipeline.line import Input
 from ...runtime.runner import feed
@@ -14,7 +14,8 @@ from ...wire.merging import Run, find_later, merge, survey
 from ...wire.message import Message
 
 if TYPE_CHECKING:
-    from .source import Source
+    from ...net.input_stream import InputStream
+    from ...pipeline.pipeline import Pipeline
 
 READ_AHEAD: Final = 4 << 20
 """Octets of all inputs together that are decoded before it is the turn of their messages, about."""
@@ -23,16 +24,32 @@ Place = tuple[int, int]
 """Where a message comes: the time that it counts as, and the number of its input, which decides between equal times."""
 
 
+class MergeInput(Protocol):
+    """What a stage must have whose messages are merged with those of others."""
+
+    pipeline: Pipeline
+    inlet: Input
+    stream: InputStream | None
+    through: asyncio.Event
+    """set when all that is to be read has been fed"""
+
+    def decoded(self, piece: int = 0) -> AsyncGenerator[Iterator[Item]]:
+        """The items of each piece of the stream. piece: at most so many octets are decoded at once."""
+
+    def spawn(self, what: str, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Starts a task that ends with the session."""
+
+
 class Merge:
     """Some inputs whose messages share a line. Each message enters where its own stage lets it in."""
 
-    def __init__(self, sources: Sequence[Source]) -> None:
+    def __init__(self, sources: Sequence[MergeInput]) -> None:
         entrances = [_entrance(source.inlet) for source in sources]
         self._members = [
             _Member(source, number, entrances.index(entrances[number])) for number, source in enumerate(sources)
         ]
 
-    async def run(self, source: Source) -> None:
+    async def run(self, source: MergeInput) -> None:
         """Returns when all messages of this input are through, or nothing more is let in."""
         if source is self._members[0].source:
             source.spawn("merges", self._run())
@@ -87,7 +104,7 @@ class _Member:
     entrance: the same for all whose messages enter at the same place, under the same conditions.
     """
 
-    def __init__(self, source: Source, number: int, entrance: int) -> None:
+    def __init__(self, source: MergeInput, number: int, entrance: int) -> None:
         self.source = source
         self.entrance = entrance
         self.item: Item | None = None

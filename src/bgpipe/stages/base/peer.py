@@ -10,7 +10,7 @@ import asyncio
 import ipaddress
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ...net.connection import Connection
 from ...net.errors import explain_error
@@ -19,7 +19,7 @@ from ...pipeline import events
 from ...pipeline.errors import ConfigError, SessionLost, StageError
 from ...pipeline.lifecycle import Cause, Kind
 from ...pipeline.line import Input
-from ...pipeline.metrics import SIDES, Histogram, Metrics
+from ...pipeline.metrics import SIDES, Metrics
 from ...pipeline.options import Option
 from ...pipeline.stage import Stage
 from ...session.codec import SessionCodec
@@ -35,9 +35,6 @@ from ...wire.message import Message
 from ...wire.notification import CEASE, OUT_OF_RESOURCES, Notification
 from .peer_input import PeerInput
 from .peer_options import PeerOptions
-
-if TYPE_CHECKING:
-    pass
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 MAX_PENDING: Final = 100
@@ -83,13 +80,12 @@ class PeerStage(PeerOptions):
         self.error_handler = ErrorHandler(self.malformed, self.facts)
         self.inlet = self.feed_into(session=True)
         self.inlet.whole = True
-        self.incoming = PeerInput(self)
+        self.incoming = PeerInput(self, self.inlet, self.codec, self.handled, self.refuse)
         self.pipeline.lines[self.side].outputs.append(self.send)
         self._pending: list[Item] = []
         self._out: list[bytes] = []
         self._holding = False
         self._over = asyncio.Event()
-        self.latency = Histogram()
         self.malformed_updates = 0
         self._malformed_told: dict[Stage, int] = {}
         """how many malformed UPDATEs of each stage that reads were logged"""
@@ -112,7 +108,7 @@ class PeerStage(PeerOptions):
 
     async def prepare(self) -> None:
         try:
-            self.connection = connection = await self.open()
+            self.connection = self.incoming.connection = connection = await self.open()
         except (OSError, ValueError) as error:
             raise StageError(f"{self}: {explain_error(error)}") from error
         connection.pause()  # until the callbacks of all stages are on
@@ -288,7 +284,7 @@ class PeerStage(PeerOptions):
         for code, name in message.TYPE_NAMES.items():
             metrics.add("bgpipe_messages_received_total", codec.received[code], side=side, type=name.lower())
             metrics.add("bgpipe_messages_sent_total", codec.sent[code], side=side, type=name.lower())
-        metrics.add_histogram("bgpipe_latency_seconds", self.latency, side=side)
+        metrics.add_histogram("bgpipe_latency_seconds", self.incoming.latency, side=side)
         read, written, waiting = (
             (connection.octets_read, connection.octets_written, connection.waiting) if connection else (0, 0, 0)
         )

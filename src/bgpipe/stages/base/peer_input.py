@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from ...pipeline.errors import StageError
+from ...pipeline.metrics import Histogram
 from ...wire.item import Item
 from ...wire.message import NOTIFICATION, Message
 
 if TYPE_CHECKING:
-    from ...pipeline.line import Feed
-    from .peer import PeerStage
+    from ...net.connection import Connection
+    from ...pipeline.line import Feed, Input
+    from ...pipeline.stage import Stage
+    from ...session.codec import SessionCodec
+    from ...wire.errors import WireError
 
 MAX_AHEAD: Final = 256 << 10
 """Octets that are read while a limit of rate makes what came before wait."""
@@ -22,15 +26,33 @@ LAST_WORD_TIMEOUT: Final = 3.0
 
 
 class PeerInput:
-    """Feeds the messages of a peer.
+    """Feeds the messages of a peer into the input of its stage.
+
+    handle: gets the messages that were read, and returns those that may enter. refuse: ends the session because of an
+    error in what was read.
 
     A line that is full makes the peer wait: nothing more is read. A limit of rate does so only after MAX_AHEAD octets,
     so that a NOTIFICATION behind many UPDATEs is seen. It takes the place of what waits after LAST_WORD_TIMEOUT, or
     when the peer closes the connection.
     """
 
-    def __init__(self, stage: PeerStage) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        inlet: Input,
+        codec: SessionCodec,
+        handle: Callable[[Iterator[Item]], Iterator[Item]],
+        refuse: Callable[[WireError], None],
+    ) -> None:
         self._stage = stage
+        self._inlet = inlet
+        self._codec = codec
+        self._handle = handle
+        self._refuse = refuse
+        self.connection: Connection | None = None
+        """set as soon as it is there, before anything is read"""
+        self.latency = Histogram()
+        """seconds from when octets were read until their messages have left the line"""
         self._feed: Feed | None = None
         self._ahead = b""
         """what was read while a limit of rate makes other messages wait"""
@@ -44,7 +66,7 @@ class PeerInput:
         """octets that came when the input was closed"""
 
     def on_octets(self, octets: bytes) -> None:
-        if not self._stage.inlet.open:
+        if not self._inlet.open:
             self.ignored += len(octets)
         elif self._limited:
             self._read_ahead(octets)
@@ -55,18 +77,17 @@ class PeerInput:
     @property
     def holds_back(self) -> bool:
         """Whether messages of the peer wait for us. Then its silence does not mean that it is dead."""
-        connection = self._stage.connection
+        connection = self.connection
         return self._limited or (connection is not None and connection.paused)
 
     def _begin(self, octets: bytes) -> None:
         self._read_at = monotonic()
-        self._feed = self._stage.inlet.feed(self._items(octets))
+        self._feed = self._inlet.feed(self._items(octets))
 
     def _items(self, octets: bytes) -> Iterator[Item]:
         """What was read, and what is read while that waits for a limit of rate."""
-        stage = self._stage
-        while octets and stage.codec.fault is None:
-            for item in stage.handled(self._framed(octets)):
+        while octets and self._codec.fault is None:
+            for item in self._handle(self._framed(octets)):
                 self._unhandled -= 1 if isinstance(item, Message) else len(item)
                 self._next = item
                 yield item
@@ -74,8 +95,7 @@ class PeerInput:
             octets, self._ahead = self._ahead, b""
 
     def _framed(self, octets: bytes) -> Iterator[Item]:
-        stage = self._stage
-        for item in stage.codec.feed(octets, stage.pipeline.now()):
+        for item in self._codec.feed(octets, self._stage.pipeline.now()):
             self._unhandled = 1 if isinstance(item, Message) else len(item)
             yield item
         self._unhandled = 0
@@ -83,7 +103,7 @@ class PeerInput:
     def _advance(self) -> None:
         """Feeds what was read, as far as the lines take it."""
         stage = self._stage
-        assert stage.connection is not None
+        assert self.connection is not None
         self._limited = False
         if self._feed is not None:
             try:
@@ -96,18 +116,18 @@ class PeerInput:
                 self._wait(seconds)
                 return
             self._feed = None
-            stage.latency.observe(monotonic() - self._read_at)
-        if stage.codec.fault is not None and stage.inlet.open:
-            stage.refuse(stage.codec.fault)
+            self.latency.observe(monotonic() - self._read_at)
+        if self._codec.fault is not None and self._inlet.open:
+            self._refuse(self._codec.fault)
         else:
-            stage.connection.resume()
+            self.connection.resume()
 
     def abort(self) -> int:
         """Cuts off what was read. Returns how many messages of it the input has not been fed yet."""
         self._feed, self._next = None, None
         ahead, self._ahead = self._ahead, b""
         unhandled, self._unhandled = max(0, self._unhandled), 0
-        return unhandled + self._stage.codec.skip(ahead)
+        return unhandled + self._codec.skip(ahead)
 
     def _drop(self, messages: int, why: str) -> None:
         if messages:
@@ -116,9 +136,9 @@ class PeerInput:
 
     def _wait(self, seconds: float) -> None:
         """The lines take no more for so many seconds, or until they are released."""
-        assert self._stage.connection is not None
+        assert self.connection is not None
         if seconds == math.inf:
-            self._stage.connection.pause()
+            self.connection.pause()
             self._stage.pipeline.when_released(self._advance, self._stage)
         else:
             self._limited = True
@@ -127,29 +147,29 @@ class PeerInput:
 
     def _read_ahead(self, octets: bytes) -> None:
         """A limit of rate makes others wait. What comes is kept, and a NOTIFICATION in it is noticed."""
-        assert self._stage.connection is not None
+        assert self.connection is not None
         self._ahead += octets
         if len(self._ahead) >= MAX_AHEAD:
-            self._stage.connection.pause()
-        if not self._hurried and self._stage.codec.has_notification(self._ahead):
+            self.connection.pause()
+        if not self._hurried and self._codec.has_notification(self._ahead):
             self._hurried = True
             self._stage.call_later(LAST_WORD_TIMEOUT, self.hurry)
 
     def hurry(self) -> None:
         """Lets in the NOTIFICATION that waits behind other messages, if there is one, in their place."""
         stage = self._stage
-        if stage.inlet.ended:
+        if self._inlet.ended:
             return
         if isinstance(self._next, Message) and self._next.type_code == NOTIFICATION:
             found, left_out = self._next, 0  # it waits for a line that is held
-            stage.inlet.cut()
+            self._inlet.cut()
         else:
-            message, left_out = stage.codec.take_notification(self._ahead, stage.pipeline.now())
+            message, left_out = self._codec.take_notification(self._ahead, stage.pipeline.now())
             if message is None:
                 return
             found = message
-            left_out += stage.inlet.cut() + max(0, self._unhandled)
+            left_out += self._inlet.cut() + max(0, self._unhandled)
         self._feed, self._next, self._ahead, self._unhandled = None, None, b"", 0
         self._drop(left_out, "messages that waited before a NOTIFICATION were dropped")
-        stage.inlet.put(found)
+        self._inlet.put(found)
         stage.pipeline.flush()

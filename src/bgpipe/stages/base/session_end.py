@@ -5,21 +5,15 @@ What is lost there, nobody sends again: BGP relies on its transport. So both sid
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from ...pipeline.errors import ConfigError, SessionLost
+from ...pipeline.stage import Stage
 from .peer import PeerStage
 
-if TYPE_CHECKING:
-    from .external import ExternalFilter
 
-
-def is_session_end(stage: ExternalFilter, directions: str) -> bool:
-    """Whether the stage takes all that arrives at its end of a live session, and gives all that starts there."""
-    one_way = stage.copy or stage.only_write or stage.only_read
-    others = [each for each in stage.pipeline.stages if each is not stage and not each.hidden]
-    live = any(isinstance(each, PeerStage) or each.originates_session for each in others)
-    return live and not one_way and stage.inward != "" and directions in (stage.inward, "RL")
+def has_live_peer(stage: Stage) -> bool:
+    """Whether another stage of the pipeline is an end of a live session."""
+    others = (each for each in stage.pipeline.stages if each is not stage and not each.hidden)
+    return any(isinstance(each, PeerStage) or each.originates_session for each in others)
 
 
 def check_session_end(on_exit: str) -> None:
@@ -30,7 +24,7 @@ def check_session_end(on_exit: str) -> None:
         )
 
 
-def session_lost(stage: ExternalFilter, reason: str) -> SessionLost:
+def session_lost(stage: Stage, reason: str) -> SessionLost:
     """The error that ends both sides of the session; it is logged as a warning."""
     if not stage.pipeline.stopping:
         stage.pipeline.log.warning(f"both sides of the session end: {reason}", stage=str(stage))

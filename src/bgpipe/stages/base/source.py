@@ -142,7 +142,8 @@ class Source(Reading):
                 group += more
                 waiting = [stage for stage in waiting if stage not in more]
                 lines.update(*(stage.inlet.lines for stage in more))
-            merge = Merge(sorted(group, key=lambda stage: stage.index))
+            group.sort(key=lambda stage: stage.index)
+            merge = Merge(group)
             for stage in group:
                 stage.merge = merge
         assert self.merge is not None
