@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from bgpipe.pipeline.line import Input
+from bgpipe.pipeline.input import Input
 from bgpipe.pipeline.options import FLAG, Option
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.stage import Consuming, Producing, Stage

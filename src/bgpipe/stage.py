@@ -25,7 +25,7 @@ from collections.abc import Iterable
 
 from .pipeline.errors import ConfigError, StageError
 from .pipeline.events import Event
-from .pipeline.line import Input
+from .pipeline.input import Input
 from .pipeline.metrics import Metrics
 from .pipeline.options import DURATION, FLAG, INTEGER, LIST, NUMBER, TEXT, TEXTS, Kind, Option, choice
 from .pipeline.stage import API, Consuming, Producing, Progress, Stage, compile_filters

@@ -12,7 +12,7 @@ from .rate import TokenBucket
 
 if TYPE_CHECKING:
     from ..filters import Filter
-    from .stage import Stage
+    from .stage_base import StageBase
 
 OnMessage = Callable[[Message], "bool | list[Message] | None"]
 OnBlock = Callable[[Block], "Block | list[Item] | None"]
@@ -39,7 +39,7 @@ class Callback:
 
     def __init__(
         self,
-        stage: Stage,
+        stage: StageBase,
         on_message: OnMessage,
         on_block: OnBlock | None,
         types: Collection[int] | None,

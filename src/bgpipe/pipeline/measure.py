@@ -15,6 +15,7 @@ from .metrics import SIDES, Metrics
 
 if TYPE_CHECKING:
     from .pipeline import Pipeline
+    from .pipeline_base import PipelineBase
     from .stage import Stage
 
 
@@ -49,7 +50,7 @@ def metric_prefix(stage: Stage) -> str:
     return f"bgpipe_{name or f'stage_{stage.index}'}_"
 
 
-def slugs(pipeline: Pipeline) -> Mapping[str, Stage]:
+def slugs(pipeline: PipelineBase[Stage]) -> Mapping[str, Stage]:
     """The stages by their names in URLs; where two have the same name, those after the first get their number too."""
     found: dict[str, Stage] = {}
     for stage in pipeline.stages:

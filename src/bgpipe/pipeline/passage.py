@@ -1,4 +1,4 @@
-"""Where messages travel: a line of callbacks, and the way past them.
+"""The way of messages along a line, past the callbacks of stages.
 
 Messages go one by one or in blocks. A block stays whole through the callbacks that can work on blocks; before the
 first that cannot, it is opened into messages.
@@ -7,8 +7,8 @@ first that cannot, it is opened into messages.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 from ..wire.block import Block
 from ..wire.flags import FLAG_CHECKED, FLAG_TOLD
@@ -19,41 +19,27 @@ from .errors import StageError, failure
 from .lifecycle import Kind
 
 if TYPE_CHECKING:
-    from .pipeline import Pipeline
-    from .stage import Stage
+    from .line import Line
+    from .pipeline_base import PipelineBase
+    from .stage_base import StageBase
 
 DROP: Final = 2
 ACCEPT: Final = 4
 """Bits of Message.action: leave the line here; pass by all further stages."""
 
 
-class Line:
-    """One direction. Messages enter it at its inputs, pass the callbacks of the stages, and leave it at the end."""
-
-    def __init__(self, direction: str) -> None:
-        self.direction = direction
-        self.next_seq = 1
-        self.callbacks: list[Callback] = []
-        """in the order in which messages meet them"""
-        self.outputs: list[Callable[[Item], None]] = []
-        """who takes what leaves the line; with none, it is gone"""
-        self.entered = 0
-        self.left = 0
-        """messages so far"""
-
-
 class Passage:
     """The way of messages past the callbacks that they meet; yields where they have to wait."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: StageBase) -> None:
         self.stage = stage
         """whose messages they are"""
-        self.pipeline: Pipeline
+        self.pipeline: PipelineBase[Any]
         self.tracked = False
         """whether they are those of one session, whose events somebody may want"""
         self.lines: dict[str, Line] = {}
         self.chains: dict[str, list[Callback]] = {}
-        self._ahead: dict[str, frozenset[Stage]] = {}
+        self._ahead: dict[str, frozenset[StageBase]] = {}
         """the stages of the chains"""
         self._wait = 0.0
         self._waiting = 0
@@ -104,11 +90,11 @@ class Passage:
             except Exception as error:
                 raise failure(stage, error) from error
             if left is False or message.action & DROP:
-                stage.drops["taken" if stage.inputs else "dropped"] += 1
+                stage.drops[stage.drop_reason] += 1
                 return -1
             if isinstance(left, list):
                 if not left:
-                    stage.drops["taken" if stage.inputs else "dropped"] += 1
+                    stage.drops[stage.drop_reason] += 1
                 for each in left:
                     self._meet(inherit(each, message), chain, number + 1, patient=False)
                 return -1
@@ -155,7 +141,7 @@ class Passage:
                 self._behind += len(block) - 1
                 raise failure(callback.stage, error) from error
             if gone := len(block) - _count(left):
-                callback.stage.drops["taken" if callback.stage.inputs else "dropped"] += max(0, gone)
+                callback.stage.drops[callback.stage.drop_reason] += max(0, gone)
             if left is None:
                 return
             if isinstance(left, list):

@@ -16,30 +16,29 @@ files, connect), `run` (make messages; a stage that only reacts has nothing to d
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Self, TypeVar
 
 from .callback import Callback, OnBlock, OnMessage
 from .errors import ConfigError, Stopped, failure
 from .events import STAGE_EVENTS, expand_all
-from .lifecycle import Kind
-from .line import Input
-from .options import FLAG, LIST, NUMBER, TEXT, TEXTS, Option, Options
+from .input import Input
+from .options import TEXT, TEXTS, Option
+from .stage_base import StageBase
 
 if TYPE_CHECKING:
     from ..filters import Filter
-    from ..wire.block import Block
     from ..wire.item import Item
     from ..wire.message import Message
     from ..wire.notification import Notification
     from .events import Event
     from .metrics import Metrics
-    from .pipeline import Pipeline
+    from .pipeline_base import PipelineBase
     from .scope import Timer
 
+AnyInput = TypeVar("AnyInput", bound=Input)
 
 API: Final = 1
 """Version of what stages of other packages are written against (`bgpipe.stage`). It grows when that changes."""
@@ -78,7 +77,7 @@ class Progress(NamedTuple):
     total: int | None = None
 
 
-class Stage(Options):
+class Stage(StageBase):
     """A stage, with the options that all stages have.
 
     The class says: argument: the name of the one argument that it needs, "" for none. both: whether it can work in
@@ -92,52 +91,23 @@ class Stage(Options):
     api: ClassVar[int] = API
     argument: ClassVar[str] = ""
     both: ClassVar[bool] = False
-    produces: ClassVar[bool] = False
     uses: ClassVar[str] = ""
     side: str = ""
     """ "L" or "R" if it holds the connection to the peer at that side of the pipeline"""
-    observable: bool = True
-    """whether its work can be seen from outside: it writes, counts, remembers, or tells events"""
-    ends_input: ClassVar[bool] = False
-    """whether it may end the input of the pipeline, as `head` does"""
     takes: bool = False
     """whether messages have a use when they come to it: it writes them, or gives them to a peer or a program"""
     own_events: tuple[str, ...] = ()
     """its own events, besides those that every stage has"""
 
-    left = Option(FLAG, False, "work on messages that travel to the left", short="L")
-    right = Option(FLAG, False, "work on messages that travel to the right", short="R")
-    take_all = Option(FLAG, False, "take all words up to the next -- as arguments", short="A", name="args")
-    wait_for = Option(LIST, (), "start on any of these events", short="W", name="wait", metavar="EVENTS")
-    stop_on = Option(LIST, (), "stop on any of these events", short="S", name="stop", metavar="EVENTS")
-    rate_limit = Option(NUMBER, 0.0, "let at most F messages a second through; the others wait")
-    rate_sample = Option(
-        NUMBER, 0.0, "work on at most F messages a second; the others pass by, or are dropped if this stage makes them"
-    )
-
     def __init__(self, name: str = "", arguments: Sequence[str] = ()) -> None:
-        super().__init__()
-        self.name = name
-        self.command = name
-        """the word for stages of its class"""
-        self.arguments = list(arguments)
+        super().__init__(name, arguments)
         self.words: list[str] = []
         """its words on the command line, options and arguments, for explain"""
-        self.index = 0
-        self.hidden = False
-        self.is_last = False
-        self.directions = ""
-        self.watched = ""
-        """directions in which its callbacks are called"""
         self.handled_events: list[str] = []
         """what --wait and --stop name"""
-        self.running = False
-        self.is_shut = False
         self.trouble = ""
         """what is wrong with it at the moment, for people"""
-        self.drops: Counter[str] = Counter()
-        """messages that ended here, by reason: dropped, taken (by a stage that makes messages itself), of, rate, ..."""
-        self.pipeline: Pipeline
+        self.pipeline: PipelineBase[Stage]
         self.callbacks: list[Callback] = []
         self.inputs: list[Input] = []
 
@@ -147,14 +117,6 @@ class Stage(Options):
         copied.values, copied.explicit = dict(self.values), set(self.explicit)
         copied.words, copied.command, copied.index = self.words, self.command, self.index
         return copied
-
-    def __str__(self) -> str:
-        return self.name if self.hidden else f"[{self.index}] {self.name}"
-
-    @property
-    def kind(self) -> Kind:
-        """Which part the stage has in the end of the pipeline: see pipeline.lifecycle."""
-        return Kind.SOURCE if self.produces else Kind.PASSIVE
 
     @property
     def originates_session(self) -> bool:
@@ -235,10 +197,6 @@ class Stage(Options):
 
     async def conclude(self) -> None:
         """Called when all stages of the pipeline have stopped. It is then known whether anything has failed."""
-
-    def opens(self, block: Block) -> bool:
-        """Whether the callback must get the messages of this block one by one, although the stage has `on_block`."""
-        return False
 
     def flush(self) -> None:
         """Called after each piece of input. The stage should pass on what it has collected."""
@@ -324,8 +282,12 @@ class Stage(Options):
 
     def feed_into(self, *, session: bool = False) -> Input:
         """Makes an input into the lines of the stage's directions. session: its messages belong to one BGP session."""
-        new_input = Input(self, session)
+        return self.add_input(Input(self, session))
+
+    def add_input(self, new_input: AnyInput) -> AnyInput:
+        """Makes an input one of this stage."""
         self.inputs.append(new_input)
+        self.drop_reason = "taken"
         return new_input
 
     def notify(self, notification: Notification) -> None:
@@ -356,20 +318,6 @@ class Stage(Options):
         found = expand_all(names, STAGE_EVENTS)
         self.pipeline.want(found)
         self.pipeline.bus.on(found, handler, self)
-
-    # where its options mean something to the lines
-
-    def conditions(self) -> list[Filter]:
-        """The filters of --if: callbacks get only messages that match all of them."""
-        return []
-
-    def output_conditions(self) -> list[Filter]:
-        """The filters of --of: messages that the stage makes are dropped unless they match all of them."""
-        return []
-
-    def target(self) -> str:
-        """The value of --new: where messages of the stage enter the line."""
-        return "next"
 
 
 class Consuming(Stage):

@@ -8,9 +8,10 @@ from collections.abc import Coroutine, Iterable
 from typing import Any, Final
 
 from ..pipeline.errors import StageError, Stopped, failure
+from ..pipeline.input import Input
 from ..pipeline.lifecycle import Action, Kind
-from ..pipeline.line import Input
 from ..pipeline.pipeline import Pipeline
+from ..pipeline.pipeline_base import PipelineBase
 from ..pipeline.stage import Stage
 from ..tasks import Tasks
 from ..wire.item import Item
@@ -191,7 +192,7 @@ class Runner:
         return task.done() and not task.cancelled() and task.result() is True
 
 
-async def pause(pipeline: Pipeline, seconds: float) -> None:
+async def pause(pipeline: PipelineBase[Any], seconds: float) -> None:
     """Waits for a Feed: so many seconds, or until the pipeline is released."""
     if seconds != math.inf:
         await asyncio.sleep(seconds)
@@ -201,7 +202,7 @@ async def pause(pipeline: Pipeline, seconds: float) -> None:
     await released.wait()
 
 
-async def feed(pipeline: Pipeline, inlet: Input, items: Iterable[Item]) -> None:
+async def feed(pipeline: PipelineBase[Any], inlet: Input, items: Iterable[Item]) -> None:
     """Feeds items into the lines. Returns when all are through, or when the input has ended."""
     feeding = inlet.feed(items)
     try:
@@ -213,7 +214,7 @@ async def feed(pipeline: Pipeline, inlet: Input, items: Iterable[Item]) -> None:
         feeding.end()
 
 
-async def session_up(pipeline: Pipeline) -> None:
+async def session_up(pipeline: PipelineBase[Any]) -> None:
     """Waits until UPDATEs can be sent. It returns at once unless a stage originates a session that is not up yet."""
     up = asyncio.Event()
     pipeline.when_up(up.set)

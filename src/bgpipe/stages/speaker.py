@@ -11,8 +11,8 @@ from typing import Any, Final
 from ..net.connection import Connection
 from ..pipeline.errors import ConfigError, SessionLost
 from ..pipeline.events import Event
+from ..pipeline.input import Input
 from ..pipeline.lifecycle import Kind
-from ..pipeline.line import Input
 from ..pipeline.options import DURATION, FLAG, INTEGER, LIST, TEXT, Option
 from ..pipeline.stage import Producing
 from ..routes.adj_rib_out import AdjRibOut
@@ -104,8 +104,7 @@ class Speaker(Producing):
             side, option = ("right", "--left") if self.directions == "R" else ("left", "--right")
             raise ConfigError(f"there is no peer at the {side} to speak with: add connect ADDR there, or use {option}")
         self.inlet = self.feed_into(session=True)
-        self.replay = ReplayInput(self, session=True)
-        self.inputs.append(self.replay)
+        self.replay = self.add_input(ReplayInput(self, session=True))
         self.session = Session(self.settings(), jitter=lambda: random.uniform(0.75, 1.0))
         self.adj_rib_out = AdjRibOut()
         self.routes: Routes = self.adj_rib_out

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from ...pipeline.callback import Callback
-from ...pipeline.line import Feed, Input
-from ...pipeline.pipeline import Pipeline
+from ...pipeline.input import Feed, Input
+from ...pipeline.pipeline_base import PipelineBase
 from ...pipeline.stage import Stage
 from ...wire.item import Item, count
 from ...wire.message import Message
@@ -18,10 +19,12 @@ class Bypass(Input):
     """An input right behind the stage in the directions that it watches; what the stage's options say of its output
     doesn't hold here."""
 
+    stage: Stage
+
     def __init__(self, stage: Stage) -> None:
         super().__init__(stage, session=False)
         self.own = False
-        stage.inputs.append(self)
+        stage.add_input(self)
         self._items: deque[Item] = deque()
         self._feeding: Feed | None = None
         self.blocked = False
@@ -31,7 +34,7 @@ class Bypass(Input):
     def directions(self) -> str:
         return self.stage.watched
 
-    def connect(self, pipeline: Pipeline) -> None:
+    def connect(self, pipeline: PipelineBase[Any]) -> None:
         super().connect(pipeline)
         self.conditions, self.bucket = [], None
 

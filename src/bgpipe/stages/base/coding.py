@@ -9,7 +9,7 @@ from ... import formats
 from ...formats.base import Damage, Decoder, DecoderOptions, Encoder, EncoderOptions, Format, OnReport
 from ...pipeline.callback import type_filter
 from ...pipeline.errors import ConfigError, DamagedInput, StageError
-from ...pipeline.line import Input
+from ...pipeline.input import Input
 from ...pipeline.options import FLAG, Option, choice
 from ...pipeline.stage import Consuming, Producing
 from ...runtime.runner import feed

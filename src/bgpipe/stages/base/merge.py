@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ...pipeline.line import Input
+from ...pipeline.input import Input
 from ...runtime.runner import feed
 from ...wire.block import TIME
 from ...wire.item import Item
@@ -15,7 +15,8 @@ from ...wire.message import Message
 
 if TYPE_CHECKING:
     from ...net.input_stream import InputStream
-    from ...pipeline.pipeline import Pipeline
+    from ...pipeline.pipeline_base import PipelineBase
+    from ...pipeline.stage import Stage
 
 READ_AHEAD: Final = 4 << 20
 """Octets of all inputs together that are decoded before it is the turn of their messages, about."""
@@ -27,7 +28,7 @@ Place = tuple[int, int]
 class MergeInput(Protocol):
     """What a stage must have whose messages are merged with those of others."""
 
-    pipeline: Pipeline
+    pipeline: PipelineBase[Stage]
     inlet: Input
     stream: InputStream | None
     through: asyncio.Event

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from ...formats.base import Decoder, Format
 from ...net.pipes import Link
 from ...net.send_queue import single_out
-from ...pipeline.line import Input
+from ...pipeline.input import Input
 from ...wire.context import AS4, WireContext
 from ...wire.item import Item
 from ...wire.message import KEEPALIVE, OPEN, Message

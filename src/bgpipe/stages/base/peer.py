@@ -17,8 +17,8 @@ from ...net.errors import explain_error
 from ...net.tcp import interface_of
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, SessionLost, StageError
+from ...pipeline.input import Input
 from ...pipeline.lifecycle import Cause, Kind
-from ...pipeline.line import Input
 from ...pipeline.metrics import SIDES, Metrics
 from ...pipeline.options import Option
 from ...pipeline.stage import Stage

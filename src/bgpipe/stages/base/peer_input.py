@@ -14,7 +14,7 @@ from ...wire.message import NOTIFICATION, Message
 
 if TYPE_CHECKING:
     from ...net.connection import Connection
-    from ...pipeline.line import Feed, Input
+    from ...pipeline.input import Feed, Input
     from ...pipeline.stage import Stage
     from ...session.codec import SessionCodec
     from ...wire.errors import WireError

@@ -12,7 +12,7 @@ from ...formats.base import Counts, Decoder, Format
 from ...net.files import DamagedError, InputStream, StreamError, open_input
 from ...net.files_in_use import FilesInUse, Use
 from ...pipeline.errors import ConfigError, StageError
-from ...pipeline.line import Input
+from ...pipeline.input import Input
 from ...pipeline.options import FLAG, LIST, TEXT, Option
 from ...pipeline.stage import Progress
 from ...runtime.runner import feed, session_up

@@ -14,9 +14,10 @@ import math
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from ...pipeline.passage import Line
-from ...pipeline.pipeline import Pipeline
+from ...pipeline.line import Line
+from ...pipeline.pipeline_base import PipelineBase
 from ...pipeline.scope import Timer
+from ...pipeline.stage import Stage
 
 STEPS: Final = 6
 """The number of checks within the shortest time that matters."""
@@ -27,7 +28,7 @@ LEAST_HOLD_TIME: Final = 3.0
 class Watched(Protocol):
     """The stage that is watched."""
 
-    pipeline: Pipeline
+    pipeline: PipelineBase[Stage]
     watched: str
 
     @property
