@@ -26,6 +26,10 @@ MAX_PER_ADDRESS: Final = 16
 """The same for one address."""
 REQUEST_TIMEOUT: Final = 10.0
 """Seconds that a connection lives at most, from its first octet to the last of the answer."""
+MAX_LONG: Final = 64
+"""Connections whose answers have no end that may be open at the same time."""
+MAX_LONG_PER_ADDRESS: Final = 8
+"""The same for one address."""
 CLOSING: Final = 0.5
 """Seconds that answers on their way get when the server closes."""
 MAX_LINE: Final = 4096
@@ -112,6 +116,8 @@ class HttpServer:
         """connections closed because there were too many"""
         self._open: dict[_Connection, str] = {}
         """those that are open, with the addresses of their clients, the oldest first"""
+        self._long: dict[_Connection, str] = {}
+        """the same of those whose answers have no end"""
         self._expected = credentials.encode() if credentials is not None else None
         self._on_error = on_error
         self._on_refused = on_refused
@@ -180,6 +186,20 @@ class HttpServer:
 
     def _leave(self, connection: _Connection) -> None:
         self._open.pop(connection, None)
+        self._long.pop(connection, None)
+
+    def prolong(self, request: web.Request) -> bool:
+        """Lets the connection of a request live on, for an answer without an end: it has no time limit, and makes no
+        room for others. False if there are too many of these. Whoever answers ends it when the client does not read."""
+        found = next((each for each in self._open if each.carries(request.transport)), None)
+        if found is None:
+            return False
+        host = self._open[found]
+        if len(self._long) >= MAX_LONG or list(self._long.values()).count(host) >= MAX_LONG_PER_ADDRESS:
+            return False
+        self._long[found] = self._open.pop(found)
+        found.prolong()
+        return True
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Answer) -> web.StreamResponse:
@@ -201,8 +221,9 @@ class HttpServer:
             except Exception as error:
                 self._on_error(request.path, error)
                 response = self._failure(500, "Internal server error", {})
-        response.headers.update(_HEADERS)
-        response.force_close()
+        if not response.prepared:
+            response.headers.update(_HEADERS)
+            response.force_close()
         return response
 
 
@@ -242,6 +263,12 @@ class _Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         self._transport.abort()
+
+    def carries(self, transport: asyncio.BaseTransport | None) -> bool:
+        return self._transport is transport
+
+    def prolong(self) -> None:
+        self._timer.cancel()
 
     def data_received(self, data: bytes) -> None:
         self._room -= len(data)

@@ -230,6 +230,15 @@ class AutoRefresh(Struct, rename="pascal", frozen=True, kw_only=True):
     max_jitter_ms: Count = 2000
 
 
+class Webhook(Struct, rename="pascal", frozen=True, kw_only=True):
+    """Where events are sent. secret: signs them; itself, $VARIABLE or /file. events: kinds, all if none is named."""
+
+    name: str
+    url: str
+    secret: str
+    events: tuple[str, ...] = ()
+
+
 TokenRole = Literal["admin", "operator", "reader", "peer"]
 
 
@@ -273,6 +282,7 @@ class Config(Struct, rename="pascal", frozen=True, kw_only=True):
     tokens: tuple[ConfiguredToken, ...] = ()
     anonymous_role: Literal["none", "reader", "operator", "admin"] | None = None
     peers_by_address: bool = False
+    webhooks: tuple[Webhook, ...] = ()
     database: str = ""
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from .config import AsnList, Bgp, Config, ConfiguredPeer, Defaults, PrefixSource, all_lists
+from .events import Kind as EventKind
 from .rules import as_written
 from .settings import check_capability, check_hold_time, check_role
 from .source_checks import membership_faults, source_faults
@@ -71,6 +72,7 @@ class ConfigChecks:
         self._each("TrustedProxies", self.config.trusted_proxies, check_network)
         self._each("AllowedNetworks", self.config.allowed_networks, check_network)
         self._tokens()
+        self._webhooks()
         if self.config.api_listen is not None:
             self.check("ApiListen", check_address, self.config.api_listen)
 
@@ -131,6 +133,18 @@ class ConfigChecks:
         default = config.default_prefix_source
         if default is not None and default not in {each.name for each in config.prefix_sources}:
             self.reader.fault("DefaultPrefixSource", f"{default!r} is not the name of one of PrefixSources")
+
+    def _webhooks(self) -> None:
+        seen: dict[str, str] = {}
+        for number, hook in enumerate(self.config.webhooks):
+            key = f"Webhooks[{number}]"
+            self._name(hook.name, f"{key}.Name", seen)
+            self.check(f"{key}.Url", check_url, hook.url)
+            self.check(f"{key}.Secret", check_token, hook.secret)
+            for place, kind in enumerate(hook.events):
+                if kind not in get_args(EventKind):
+                    known = ", ".join(get_args(EventKind))
+                    self.reader.fault(f"{key}.Events[{place}]", f"{kind!r}: one of {known} is expected")
 
     def _tokens(self) -> None:
         seen: dict[str, str] = {}

@@ -168,12 +168,17 @@ def _limit(own: float | None, default: float, none: float, small: bool) -> float
     return own if own is not None else none if small else default
 
 
+ListEvent = Literal["list.held", "list.failed", "list.recovered"]
+
+
 class Lists:
     """All lists. on_change: called with the name of a list that has become another one."""
 
     def __init__(self, contexts: Mapping[Owner, Context], folder: Path, refresh: AutoRefresh, log: Log) -> None:
         """contexts: what the lists of each owner have to work with. folder: where versions are kept."""
         self.on_change: Callable[[str], object] = lambda name: None
+        self.on_note: Callable[[ListEvent, List, str], object] = lambda kind, each, text: None
+        """called with what else happens to a list, and why"""
         self.lists: dict[str, List] = {}
         self._wanted: dict[Owner, dict[str, PrefixSource]] = {owner: {} for owner in OWNERS}
         self._lanes = {owner: Lane() for owner in OWNERS}
@@ -380,6 +385,7 @@ class Lists:
         each.checked_at = time.time()
         if each.failures:
             self._log.info("a list can be read again", list=each.name)
+            self.on_note("list.recovered", each, "")
         each.error, each.failures = "", 0
 
     def _changed(self, each: List, content: Content, validator: str) -> None:
@@ -392,6 +398,7 @@ class Lists:
             if each.held is None or each.held.prefixes != content.prefixes:
                 each.held = Held(version, content.prefixes, why, Difference.between(each.prefixes, content.prefixes))
                 self._log.warning(f"a list is held back: {why}", list=each.name)
+                self.on_note("list.held", each, why)
             return
         each.held = None
         self._take(each, version, content.prefixes)
@@ -399,6 +406,7 @@ class Lists:
     def _failed(self, each: List, why: str) -> None:
         if why != each.error:
             self._log.warning("a list can't be read", list=each.name, error=why)
+            self.on_note("list.failed", each, why)
         each.error = why
         each.failures += 1
         each.checked_at = time.time()

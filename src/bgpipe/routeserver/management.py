@@ -22,6 +22,7 @@ from . import snippets
 from .access import Token, hash_of, new_secret, peer_key
 from .audit import Actor, Entry, peer_changes
 from .config import TokenRole
+from .events import Kind
 from .peers import Peer, Status, UrlSource, new_peer
 from .rules import MAX_PREPENDS
 from .server import RouteServer
@@ -160,6 +161,7 @@ class Management:
             self.server.peers.remove(self.server.peers.get(id) or peer)
             self.server.ends.pop(id, None)
             self.server.tables.forget(peer)
+            self.server.events.tell("peer.deleted", id, ip=peer.ip, asn=peer.asn)
         self.server.want_lists()
         self.server.set_keys()
         self.server.sessions.end(peer, Notification.shutdown(REMOVED, ADMINISTRATIVE_RESET))
@@ -332,6 +334,8 @@ class Management:
         now = self.server.peers.get(peer.id) or self.server.peers.find(peer.ip, peer.asn)
         changed = msgspec.structs.replace(now or peer, **fields)
         self.server.peers.put(changed)
+        kind: Kind = "peer.changed" if now is not None else "peer.added"
+        self.server.events.tell(kind, changed.id, ip=changed.ip, asn=changed.asn, status=changed.status, action=action)
         self.server.want_lists()
         self.server.set_keys()
         self.server.refresh(changed)

@@ -23,7 +23,8 @@ from ..tasks import Tasks, Timer
 from ..wire.open import Open
 from .access import Access, configured
 from .config import Config, PrefixSource, all_lists
-from .lists import Lists, Owner
+from .events import Events
+from .lists import List, ListEvent, Lists, Owner
 from .peers import Peer, Peers, new_peer
 from .rules import as_written, fields_of
 from .sessions import PeerSession, PeerSessions
@@ -36,6 +37,7 @@ from .sources.worker import Lane
 from .store.store import Store
 from .tables import PeerTables, View
 from .values import check_peer_address, check_written
+from .webhooks import Webhooks
 
 DATABASE: Final = "bgplite.db"
 
@@ -64,6 +66,9 @@ class RouteServer:
         self._folder = folder
         self.lists = Lists(self._contexts(config), data / "lists", config.auto_refresh, log)
         self.lists.on_change = self._on_list
+        self.lists.on_note = self._on_list_note
+        self.events = Events()
+        self.webhooks = Webhooks(self.events, self.fetcher, log)
         self.tables = PeerTables(config, self.lists)
         self.sessions = PeerSessions(config.bgp, log, identify=self._identify, begin=self._begin)
         self.sessions.on_up = self._on_up
@@ -96,6 +101,7 @@ class RouteServer:
         await self.sessions.listen()
         self.sessions.start(tasks)
         self.set_keys()
+        self.webhooks.start(tasks, self.config.webhooks)
         self.lists.start(tasks)
 
     async def stop(self) -> None:
@@ -159,6 +165,7 @@ class RouteServer:
         """Takes another configuration. Sessions stay, and get what differs for them."""
         old, self.config = self.config, config
         self.access.configure(config)
+        self.webhooks.configure(config.webhooks)
         self.sessions.configure(config.bgp)
         self.fetcher.networks = self.private_fetcher.networks = parse_networks(config.allowed_networks)
         self.tables.configure(config)
@@ -181,6 +188,7 @@ class RouteServer:
         if kept:
             self.log.warning("what has changed here counts after a restart", keys=",".join(map(_pascal, kept)))
         self.log.info("the configuration was read anew")
+        self.events.tell("config.reloaded")
 
     # sessions
 
@@ -196,6 +204,7 @@ class RouteServer:
             peer = new_peer(address, client.asn, status=status)
             self.peers.put(peer)
             self._store(peer)
+            self.events.tell("peer.added", peer.id, ip=peer.ip, asn=peer.asn, status=peer.status)
         if peer.status == "barred":
             return f"AS{client.asn} at {address} is barred from this route server: ask its operator"
         return self.tables.with_group(peer)
@@ -213,11 +222,14 @@ class RouteServer:
         if peer is not None:
             status = "pending" if peer.status == "pending" else "active"
             self._remember(msgspec.structs.replace(peer, status=status, last_session_at=time.time()))
+            self.events.tell("session.up", peer.id, ip=peer.ip, asn=peer.asn)
 
     def _on_down(self, session: PeerSession, reason: str) -> None:
         peer = self.peers.get(session.peer.id)
         if peer is not None:
             self.ends[peer.id] = Ended(time.time(), reason)
+            if session.since:
+                self.events.tell("session.down", peer.id, ip=peer.ip, asn=peer.asn, why=reason)
         if peer is not None and peer.status == "active" and peer.id not in self.sessions.sessions:
             self._remember(msgspec.structs.replace(peer, status="inactive"))
 
@@ -238,9 +250,14 @@ class RouteServer:
 
     def _on_list(self, name: str) -> None:
         """Changes that come together are announced together."""
+        if name in self.lists:
+            self.events.tell("list.changed", list=name, prefixes=len(self.lists[name].prefixes))
         self._changed.add(name)
         if self._settling is None and not self._updating:
             self._settling = self._tasks.call_later("settle", self.config.bgp.settle, self._settle)
+
+    def _on_list_note(self, kind: ListEvent, each: List, text: str) -> None:
+        self.events.tell(kind, list=each.name, why=text)
 
     def _settle(self) -> None:
         self._settling, self._updating = None, True

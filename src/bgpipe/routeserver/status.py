@@ -195,5 +195,7 @@ def measure(server: RouteServer, metrics: Metrics) -> None:
             metrics.add("bgplite_list_changed_timestamp_seconds", found.changed_at, list=found.name)
         if found.checked_at:
             metrics.add("bgplite_list_checked_timestamp_seconds", found.checked_at, list=found.name)
+    metrics.add("bgplite_webhook_events_sent_total", server.webhooks.sent)
+    metrics.add("bgplite_webhook_events_dropped_total", server.webhooks.dropped)
     for acceptor in server.sessions.acceptors:
         acceptor.measure(metrics)

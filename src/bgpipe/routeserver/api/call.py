@@ -38,6 +38,8 @@ class Call:
     identity: Identity
     headers: dict[str, str]
     """of the answer, beside the usual ones"""
+    prolong: Callable[[], bool]
+    """lets the connection live on for an answer without an end; False if there are too many of these"""
     all: bool
     """whether it may see and change everything of what it asks for, or only what is its own"""
 

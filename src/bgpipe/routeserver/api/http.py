@@ -98,7 +98,8 @@ class Api:
 
     async def _answer(self, operation: Operation, request: web.Request) -> web.StreamResponse:
         response = await self._bounded(operation, request)
-        self._allow_origin(request, response)
+        if not response.prepared:
+            response.headers.update(self._origin_headers(request))
         return response
 
     async def _bounded(self, operation: Operation, request: web.Request) -> web.StreamResponse:
@@ -109,16 +110,17 @@ class Api:
             return failure(403, "Requests from other sites may change nothing")
         if self._most and self._busy >= self._most:
             return failure(503, "Too many requests at the same time")
-        self._busy += 1
+        self._busy += not operation.endless
         try:
             call = self._call(operation, request, client)
             response = as_answer(await self._run(operation, call), request)
-            response.headers.update(call.headers)
+            if not response.prepared:
+                response.headers.update(call.headers)
             return response
         except Refused as error:
             return _refused(error)
         finally:
-            self._busy -= 1
+            self._busy -= not operation.endless
 
     def _call(self, operation: Operation, request: web.Request, client: str) -> Call:
         """A request by somebody who may ask for this. Raises Refused."""
@@ -128,7 +130,9 @@ class Api:
             if identity.known:
                 raise Refused(f"only the role {operation.role} may do this", 403)
             raise Refused("a token is needed: Authorization: Bearer TOKEN", 401)
-        call = Call(self.server, request, client, self._max_body, identity, {}, everything)
+        headers = self._origin_headers(request)
+        prolong = partial(self._http.prolong, request)
+        call = Call(self.server, request, client, self._max_body, identity, headers, prolong, everything)
         if not everything:
             self._check_own(call)
         return call
@@ -181,16 +185,16 @@ class Api:
                 break
         return address
 
-    def _allow_origin(self, request: web.Request, response: web.StreamResponse) -> None:
+    def _origin_headers(self, request: web.Request) -> dict[str, str]:
+        """What lets a page of another site that may ask read the answer."""
         origin = request.headers.get("Origin", "")
-        if origin.lower() in self._origins:
-            response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Expose-Headers"] = "ETag, X-Total-Count"
-            response.headers["Vary"] = "Origin"
+        if origin.lower() not in self._origins:
+            return {}
+        exposed = {"Access-Control-Expose-Headers": "ETag, X-Total-Count"}
+        return {"Access-Control-Allow-Origin": origin, "Vary": "Origin"} | exposed
 
     async def _options(self, request: web.Request) -> web.StreamResponse:
-        response = web.Response(status=204)
-        self._allow_origin(request, response)
+        response = web.Response(status=204, headers=self._origin_headers(request))
         if "Access-Control-Allow-Origin" in response.headers:
             response.headers["Access-Control-Allow-Methods"] = "GET, POST, PUT, PATCH, DELETE, OPTIONS"
             response.headers["Access-Control-Allow-Headers"] = "Content-Type, Authorization, If-Match, If-None-Match"

@@ -17,6 +17,7 @@ REFERENCES: Final = "#/components/schemas/"
 GROUPS: Final = {
     "peer": "Peers",
     "list": "Lists and their sources",
+    "event": "Events",
     "access": "Tokens and the audit log",
     "status": "Server, sessions and routes",
 }

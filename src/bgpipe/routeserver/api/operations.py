@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from ..access import Role
 from . import access_handlers as access
+from . import event_handlers as events
 from . import list_handlers as lists
 from . import peer_handlers as peers
 from . import status_handlers as status
@@ -42,6 +43,11 @@ class Operation:
     @property
     def changes(self) -> bool:
         return self.method != "GET"
+
+    @property
+    def endless(self) -> bool:
+        """Whether its answers have no end."""
+        return self.media == _EVENTS
 
     @property
     def name(self) -> str:
@@ -75,6 +81,7 @@ class Operation:
 _PEER: Final = "/api/peers/{id}"
 _AT: Final = "/api/peer/{ip}"
 _PLAIN: Final = ("text/plain",)
+_EVENTS: Final = ("text/event-stream",)
 _EXPORT: Final = ("text/plain", "application/json", "text/csv", "application/octet-stream")
 OPERATIONS: Final = (
     Operation("GET", "/api/server", status.about, "What to put into a router to have a session with us", "anyone"),
@@ -104,6 +111,7 @@ OPERATIONS: Final = (
     Operation("PUT", f"{_AT}/communities", peers.set_communities, "Announce only these", "operator", own=True),
     Operation("DELETE", f"{_AT}/communities", peers.clear_communities, "Announce all routes", "operator", own=True),
     Operation("PUT", f"{_AT}/description", peers.set_description, "Describe a peer", "operator", own=True),
+    Operation("GET", "/api/events", events.events, "What happens, as server-sent events", own=True, media=_EVENTS),
     Operation("GET", "/api/whoami", access.whoami, "Who you are to the API, by your token or address", "anyone"),
     Operation("GET", "/api/tokens", access.tokens, "The tokens, without their secrets", "admin"),
     Operation("POST", "/api/tokens", access.add_token, "Make a token; its secret is told this once", "admin"),

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from ...net.tcp import Network, parse_networks
@@ -72,31 +73,30 @@ class Fetcher:
 
         timeout: seconds for all of it.
         """
-        from aiohttp import ClientError, ClientPayloadError, InvalidURL
-
         sent = dict(headers or {})
         kind, _, value = validator.partition(" ")
         if value:
             sent["If-None-Match" if kind == "etag" else "If-Modified-Since"] = value
-        try:
-            async with (
-                asyncio.timeout(timeout),
-                (await self._open()).get(self._checked(url), headers=sent, allow_redirects=False) as response,
-            ):
-                if response.status == 304 and value:
-                    return None
-                _check_status(response)
-                return Fetched(await _body(response), _validator(response))
-        except TimeoutError:
-            raise SourceError(f"no answer within {timeout:g} s", temporary=True) from None
-        except InvalidURL:
-            raise SourceError("not a URL") from None
-        except ClientPayloadError:
-            raise SourceError("the answer ends too early", temporary=True) from None
-        except (ClientError, OSError, ValueError) as error:
-            refused = _refusal(error)
-            temporary = refused is None and not isinstance(error, ValueError)
-            raise SourceError(str(refused or _reason(error)), temporary=temporary) from None
+        async with (
+            _telling(timeout),
+            (await self._open()).get(self._checked(url), headers=sent, allow_redirects=False) as response,
+        ):
+            if response.status == 304 and value:
+                return None
+            _check_status(response)
+            return Fetched(await _body(response), _validator(response))
+
+    async def post(self, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float = TIMEOUT) -> None:
+        """Sends a body; the answer must have a status of 2xx. Raises SourceError. timeout: seconds for all of it."""
+        async with (
+            _telling(timeout),
+            (await self._open()).post(
+                self._checked(url), data=body, headers=headers, allow_redirects=False
+            ) as response,
+        ):
+            if not 200 <= response.status < 300:
+                temporary = response.status in (408, 429) or response.status >= 500
+                raise SourceError(f"the server answered {response.status}", temporary=temporary)
 
     def _checked(self, text: str) -> URL:
         """The URL, as aiohttp will read it. Raises SourceError if it can't be one of a list."""
@@ -141,6 +141,26 @@ class Fetcher:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+@asynccontextmanager
+async def _telling(timeout: float) -> AsyncIterator[None]:
+    """Raises SourceError for all that can go wrong between us and a server. timeout: seconds for all of it."""
+    from aiohttp import ClientError, ClientPayloadError, InvalidURL
+
+    try:
+        async with asyncio.timeout(timeout):
+            yield
+    except TimeoutError:
+        raise SourceError(f"no answer within {timeout:g} s", temporary=True) from None
+    except InvalidURL:
+        raise SourceError("not a URL") from None
+    except ClientPayloadError:
+        raise SourceError("the answer ends too early", temporary=True) from None
+    except (ClientError, OSError, ValueError) as error:
+        refused = _refusal(error)
+        temporary = refused is None and not isinstance(error, ValueError)
+        raise SourceError(str(refused or _reason(error)), temporary=temporary) from None
 
 
 def _refusal(error: BaseException) -> NotAllowed | None:
