@@ -83,3 +83,40 @@ def test_the_answer_is_the_same_without_the_compiled_part(
     monkeypatch.setattr(accel, "AVAILABLE", False)
     assert [list(map(str, validation.malformed(update))) for update in updates] == quick
     assert 300 < sum(map(bool, quick)) < 2900
+
+
+def test_what_is_remembered_of_attributes_holds_in_their_context_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accel, "AVAILABLE", False)
+    contexts = [AS4, AS2, AS4_ADD_PATH, WireContext(add_path=frozenset([IPV6_UNICAST])), WireContext(guess_as=True)]
+    bodies = [
+        Update.make(reach=reach, attrs={"ORIGIN": "IGP", "ASPATH": path}, next_hop=hop, context=context).body
+        for context in contexts
+        for reach, hop in ((["192.0.2.0/24"], "192.0.2.1"), (["2001:db8::/32"], "2001:db8::1"))
+        for path in ([64500], [64500, 64501], [64500, 0])
+    ]
+    malformed = 0
+    for _ in range(2):
+        for body in bodies:
+            for context in contexts:
+                every = [error for error in validation.validate(Update(body, context)) if error.subcode != 3]
+                assert list(map(str, validation.malformed(Update(body, context)))) == list(map(str, every))
+                malformed += bool(every)
+    assert len(bodies) < malformed < 2 * len(bodies) * len(contexts) - len(bodies)
+
+
+def test_attributes_that_are_cut_anywhere_are_malformed_without_the_compiled_part(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(accel, "AVAILABLE", False)
+    for flags in ("T", "TX"):
+        section = make(ORIGIN={"flags": flags, "value": "IGP"}).parts()[1]
+        ends = {
+            0,
+            len(section),
+            *(pos for pos in range(len(section)) if section[pos : pos + 2] in (b"\x40\2", b"\x40\3")),
+        }
+        for size in range(len(section) + 1):
+            body = bytes(2) + size.to_bytes(2, "big") + section[:size]
+            assert bool(validation.malformed(Update(body))) == (size not in ends), size
+        twice = bytes(2) + (2 * len(section)).to_bytes(2, "big") + 2 * section
+        assert [error.subcode for error in validation.malformed(Update(twice))] == [1] * 3

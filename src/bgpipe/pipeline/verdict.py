@@ -17,13 +17,10 @@ from ..wire.message import UPDATE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..wire.context import WireContext
     from ..wire.errors import WireError
     from ..wire.message import Message
     from ..wire.update import Update
 
-SMALL: Final = 512
-"""Octets of the longest body whose verdict is remembered: archives repeat bodies, and long ones take much memory."""
 MAX_RETURNING: Final = 16384
 """The number of malformed messages that are recognized when a program sends them back."""
 
@@ -63,7 +60,7 @@ class Verdicts:
         """Gives a message its verdict. returned: it comes from a stage that had it before, and may have told of it."""
         message.verdict |= FLAG_CHECKED
         # what came before both OPENs can't be judged: nobody knows how it is to be read
-        if message.type_code == UPDATE and not message.context.assumed and (errors := _find_errors(message)):
+        if message.type_code == UPDATE and not message.context.assumed and (errors := _malformed()(message.update)):
             message.verdict |= FLAG_MALFORMED
             if returned and (message.direction, message.seq) in self._told:
                 message.verdict |= FLAG_TOLD
@@ -78,21 +75,6 @@ class Verdicts:
             del self._told[next(iter(self._told))]
         self._told[message.direction, message.seq] = None
         self._on_malformed(message, error, *more)
-
-
-def _find_errors(message: Message) -> list[WireError]:
-    body, context = message.body, message.context
-    if _check is None and len(body) <= SMALL and _is_sound(body, context):
-        return []
-    return _malformed()(message.update)
-
-
-@lru_cache(maxsize=8192)
-def _is_sound(body: bytes, context: WireContext) -> bool:
-    """The result of `malformed`, cached: without accel it takes long, and archives repeat bodies."""
-    from ..wire.update import Update
-
-    return not _malformed()(Update.decode(body, context))
 
 
 @lru_cache(maxsize=1)

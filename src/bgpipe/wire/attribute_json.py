@@ -8,6 +8,7 @@ counted from 0, so that all octets come back.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Final
 
 from . import attrs as table
@@ -19,22 +20,47 @@ from .errors import TextError
 _CACHE_SIZE: Final = 16384
 _CACHED_OCTETS: Final = 256
 """JSON texts are remembered for as many sections of path attributes, and as many attributes, of at most this size."""
+_MULTIPROTOCOL: Final = (table.MP_REACH, table.MP_UNREACH)
+"""Their text depends on ADD-PATH too, and doesn't come again: it is not remembered."""
 _texts: Final[dict[tuple[bool, bool], tuple[dict[bytes, str], dict[bytes, str]]]] = {
     (as4, guess_as): ({}, {}) for as4 in (False, True) for guess_as in (False, True)
 }
 """JSON of sections, and of single attributes, by what of the context it hangs on: as4 and guess_as."""
 
 
-def format_attributes(section: bytes, context: WireContext) -> str:
-    """The members `attrs` and, where it is needed, `raw_attrs`."""
+def format_attributes(
+    section: bytes, each: Collection[bytes], attribute: Callable[[bytes], Attribute], context: WireContext
+) -> str:
+    """The members `attrs` and, where it is needed, `raw_attrs`.
+
+    each: the octets of the attributes, header included; empty if one comes twice or does not fit. attribute: makes one
+    of its octets.
+    """
     sections, texts = _texts[context.as4, context.guess_as]
     text = sections.get(section)
     if text is not None:
         return text
+    if not each:
+        return _format_odd(section, context, texts)
+    parts = [texts.get(octets) or _format_attribute(attribute(octets), octets, texts) for octets in each]
+    text = '"attrs":{' + ",".join(parts) + "}"
+    if len(section) <= _CACHED_OCTETS and not any(octets[1] in _MULTIPROTOCOL for octets in each):
+        _remember(sections, section, text)
+    return text
+
+
+def _format_attribute(attribute: Attribute, octets: bytes, texts: dict[bytes, str]) -> str:
+    text = attribute.format_json()
+    if attribute.code not in _MULTIPROTOCOL and len(octets) <= _CACHED_OCTETS:
+        _remember(texts, octets, text)
+    return text
+
+
+def _format_odd(section: bytes, context: WireContext, texts: dict[bytes, str]) -> str:
+    """A section in which an attribute comes twice or does not fit."""
     parts: list[str] = []
     raw: list[str] = []
     codes = set()
-    cacheable = len(section) <= _CACHED_OCTETS
     pos, end = 0, len(section)
     while pos < end:
         start = pos + (4 if section[pos] & table.EXTENDED_LENGTH else 3)
@@ -46,24 +72,12 @@ def format_attributes(section: bytes, context: WireContext) -> str:
         octets = section[pos:stop]
         if code in codes:
             raw.append(_format_raw(len(parts) + len(raw), octets))
-            pos = stop
-            continue
-        codes.add(code)
-        part = texts.get(octets)
-        if part is None:
-            part = Attribute(section[pos], code, section[start:stop], context).format_json()
-            if code in (table.MP_REACH, table.MP_UNREACH):
-                cacheable = False  # its text hangs on ADD-PATH too, and doesn't come again
-            elif stop - pos <= _CACHED_OCTETS:
-                _remember(texts, octets, part)
-        parts.append(part)
+        else:
+            codes.add(code)
+            attribute = Attribute(section[pos], code, section[start:stop], context)
+            parts.append(texts.get(octets) or _format_attribute(attribute, octets, texts))
         pos = stop
-    text = '"attrs":{' + ",".join(parts) + "}"
-    if raw:
-        text += ',"raw_attrs":[' + ",".join(raw) + "]"
-    if cacheable:
-        _remember(sections, section, text)
-    return text
+    return '"attrs":{' + ",".join(parts) + '},"raw_attrs":[' + ",".join(raw) + "]"
 
 
 def attributes_from_json(attributes: object, raw: object, context: WireContext) -> bytes:

@@ -78,6 +78,21 @@ def split_prefixes(
     return found
 
 
+def are_prefixes(octets: bytes, afi: int, add_path: bool, pos: int, end: int) -> bool:
+    """Whether `split_prefixes` finds no error from `pos` to `end`."""
+    sizes = _NLRI_SIZES[afi]
+    while pos < end:
+        if add_path:
+            pos += 4
+            if pos >= end:
+                return False
+        size = sizes[octets[pos]]
+        if not size:
+            return False
+        pos += size
+    return pos == end
+
+
 def decode_prefixes(
     octets: bytes, afi: int, add_path: bool = False, pos: int = 0, end: int | None = None
 ) -> list[Prefix]:

@@ -89,7 +89,9 @@ class Update(UpdateBody):
             prefixes = format_prefixes(body, 1, IPV4_UNICAST in context.add_path, 2, start)
             text += (',"unreach":["' if text else '"unreach":["') + '","'.join(prefixes) + '"]'
         if start + 2 < end:
-            text += ("," if text else "") + format_attributes(body[start + 2 : end], context)
+            text += ("," if text else "") + format_attributes(
+                body[start + 2 : end], self.attribute_octets(), self.attribute, context
+            )
         return "{" + text + "}"
 
     @classmethod

@@ -7,7 +7,7 @@ knows which routes the message is about.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from .. import accel
@@ -36,14 +36,15 @@ class UpdateBody:
     list_errors: errors of the list of path attributes, found when `attrs` is read for the first time.
     """
 
-    __slots__ = ("_attrs", "_body", "_bounds", "_context", "list_errors")
+    __slots__ = ("_attrs", "_body", "_bounds", "_context", "_each", "list_errors")
 
     def __init__(self, body: bytes, context: WireContext = AS4) -> None:
         self._body = body
         self._context = context
         self._bounds: tuple[int, int] | None = None
         self._attrs: dict[int, Attribute] | None = None
-        self.list_errors: list[WireError] = []
+        self._each: dict[bytes, Attribute | None] | None = None
+        self.list_errors: Sequence[WireError] = ()
 
     @property
     def body(self) -> bytes:
@@ -95,16 +96,34 @@ class UpdateBody:
         if self._attrs is None:
             start, end = self.sections()
             found: dict[int, Attribute] = {}
+            errors: list[WireError] = []
             try:
                 for flags, code, octets in split_attributes(self._body, start + 2, end):
                     if code not in found:
                         found[code] = Attribute(flags, code, octets, self._context)
                     else:
-                        self.list_errors.append(_duplicate_attribute(code))
+                        errors.append(_duplicate_attribute(code))
             except WireError as error:
-                self.list_errors.append(error)
-            self._attrs = found
+                errors.append(error)
+            self._attrs, self.list_errors = found, errors
         return self._attrs
+
+    def attribute_octets(self) -> Collection[bytes]:
+        """The octets of each path attribute, header included, in their order. Empty if one comes twice or does not fit.
+        Raises WireError if the sections of the body can't be found."""
+        if self._each is None:
+            self._each = dict.fromkeys(_split(self._body, *self.sections()))
+        return self._each
+
+    def attribute(self, octets: bytes) -> Attribute:
+        """The path attribute with these octets, of `attribute_octets`: made once, so that its value is decoded once."""
+        each = self._each
+        assert each is not None
+        found = each[octets]
+        if found is None:
+            value = octets[4:] if octets[0] & table.EXTENDED_LENGTH else octets[3:]
+            found = each[octets] = Attribute(octets[0], octets[1], value, self._context)
+        return found
 
     def value(self, code: int) -> Any:
         """The value of the attribute with this type code; None if it is absent or can't be decoded."""
@@ -261,6 +280,25 @@ def split_attributes(octets: bytes, pos: int, end: int) -> Iterator[tuple[int, i
             raise _list_error(text, octets[pos + 1], pos)
         yield octets[pos], octets[pos + 1], octets[start:stop]
         pos = stop
+
+
+def _split(body: bytes, pos: int, end: int) -> list[bytes]:
+    """What `UpdateBody.attribute_octets` says. pos: where Total Path Attribute Length is."""
+    pos += 2
+    found = []
+    codes = set()
+    while pos + 3 <= end:
+        code = body[pos + 1]
+        if body[pos] & table.EXTENDED_LENGTH:
+            stop = pos + 4 + int.from_bytes(body[pos + 2 : pos + 4], "big")
+        else:
+            stop = pos + 3 + body[pos + 2]
+        if stop > end or code in codes:
+            return []
+        codes.add(code)
+        found.append(body[pos:stop])
+        pos = stop
+    return found if pos == end else []
 
 
 def join(withdrawn: bytes, attributes: bytes, nlri: bytes) -> bytes:

@@ -15,7 +15,7 @@ from .attrs.mp_reach import MpReach
 from .errors import Reaction, WireError
 from .family import IPV4_UNICAST
 from .flags import context_flags
-from .prefix import split_prefixes
+from .prefix import are_prefixes, split_prefixes
 from .update_body import UpdateBody
 
 _MULTIPROTOCOL: Final = (table.MP_REACH, table.MP_UNREACH)
@@ -23,6 +23,15 @@ _INVALID_NEXT_HOP: Final = 8
 """Subcode of a NEXT_HOP that is no host's address; without an NLRI field NEXT_HOP is ignored (RFC 4760 section 3)."""
 MISSING_ATTRIBUTE: Final = 3
 """Subcode of an UPDATE error: a mandatory attribute is missing (RFC 4271 section 6.3)."""
+_CACHE_SIZE: Final = 16384
+_CACHED_OCTETS: Final = 256
+"""As many sections of path attributes, and as many attributes, of at most this size are remembered as well-formed:
+archives repeat them."""
+_sound: Final[dict[tuple[bool, bool], tuple[set[bytes], set[bytes]]]] = {
+    (as4, guess_as): (set(), set()) for as4 in (False, True) for guess_as in (False, True)
+}
+"""Sections and attributes without an error, by what of the context that depends on: as4 and guess_as. MP_REACH_NLRI and
+MP_UNREACH_NLRI depend on ADD-PATH too, and don't come again."""
 
 
 def validate(update: UpdateBody, peer: str | None = None) -> list[WireError]:
@@ -50,9 +59,51 @@ def malformed(update: UpdateBody) -> list[WireError]:
     to those who use its routes.
     """
     flags = context_flags(update.context) if accel.AVAILABLE else None
-    if flags is not None and accel.frame.is_sound(update.body, flags):
+    if _is_sound(update) if flags is None else accel.frame.is_sound(update.body, flags):
         return []
     return [error for error in validate(update) if error.subcode != MISSING_ATTRIBUTE]
+
+
+def _is_sound(update: UpdateBody) -> bool:
+    """Whether `malformed` finds no error, in less time. False says nothing."""
+    try:
+        start, end = update.sections()
+    except WireError:
+        return False
+    body = update.body
+    if start + 2 < end and not _are_sound(update, body[start + 2 : end]):
+        return False
+    if start == 2 and end == len(body):
+        return True
+    add_path = IPV4_UNICAST in update.context.add_path
+    return are_prefixes(body, 1, add_path, 2, start) and are_prefixes(body, 1, add_path, end, len(body))
+
+
+def _are_sound(update: UpdateBody, section: bytes) -> bool:
+    """Whether the path attributes, which are the octets of `section`, have no error."""
+    sections, known = _sound[update.context.as4, update.context.guess_as]
+    if section in sections:
+        return True
+    each = update.attribute_octets()
+    multiprotocol = False
+    for octets in each:
+        if octets in known:
+            continue
+        if update.attribute(octets).error() is not None:
+            return False
+        if octets[1] in _MULTIPROTOCOL:
+            multiprotocol = True
+        elif len(octets) <= _CACHED_OCTETS:
+            _remember(known, octets)
+    if each and not multiprotocol and len(section) <= _CACHED_OCTETS:
+        _remember(sections, section)
+    return bool(each)
+
+
+def _remember(known: set[bytes], octets: bytes) -> None:
+    if len(known) >= _CACHE_SIZE:
+        known.clear()
+    known.add(octets)
 
 
 def _attribute_errors(update: UpdateBody, end: int, peer: str | None) -> list[WireError]:

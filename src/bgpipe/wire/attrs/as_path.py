@@ -150,7 +150,10 @@ def decode_segments(octets: bytes, width: int, undefined: Reaction = Reaction.SE
 
 def check(value: AsPath, context: WireContext) -> WireError | None:
     """AS 0 is no AS (RFC 7607 section 2)."""
-    return WireError("AS 0", subcode=11) if any(0 in ases for _, ases in value) else None
+    for _, ases in value:
+        if 0 in ases:
+            return WireError("AS 0", subcode=11)
+    return None
 
 
 def encode(value: AsPath, context: WireContext) -> bytes:

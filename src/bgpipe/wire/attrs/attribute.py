@@ -90,8 +90,10 @@ class Attribute:
             if self.code in KNOWN:  # so it is recognized, and no well-known one
                 return self._blame(WireError("not optional", subcode=4), row.bad_flags)
             return self._blame(WireError("unrecognized well-known attribute", subcode=2), Reaction.SESSION_RESET)
-        errors = [error for error in (self._flags_error(), self._value_error(external)) if error is not None]
-        return max(errors, key=lambda error: error.reaction, default=None)
+        flags, value = self._flags_error(), self._value_error(external)
+        if flags is None or value is None:
+            return flags or value
+        return value if value.reaction > flags.reaction else flags
 
     def _flags_error(self) -> WireError | None:
         """RFC 7606 section 3(c); PARTIAL belongs to optional transitive attributes (RFC 4271 section 4.3)."""
