@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from .errors import StreamError, explain
 from .files_in_use import Identity, file_identity
 
-READ: Final = 1 << 18
+READ: Final = 1 << 19
 """Octets read at once: enough that the calls cost nothing, and few enough that the first come soon."""
 
 
