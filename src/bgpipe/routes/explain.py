@@ -20,6 +20,7 @@ from .prefixes import HOST, PrefixSet, contains, number_of, prefix_of
 from .table import Table, Tables
 
 CUSTOM = "custom prefixes"
+BUDGET = "MaxRoutes"
 
 
 class Outcome(StrEnum):
@@ -33,11 +34,12 @@ class Outcome(StrEnum):
     REPLACED = "a custom prefix takes its place"
     COMMUNITIES = "its communities are not wanted"
     BUDGET = "not announced for MaxRoutes"
+    WIDENED = "added by widening for MaxRoutes"
     ANNOUNCED = "announced"
 
 
 class Step(NamedTuple):
-    """source: name of the list, or CUSTOM. prefix: the longest one there that covers what was asked for.
+    """source: name of the list, CUSTOM or BUDGET. prefix: the longest one there that covers what was asked for.
 
     by: the exclusion, bogon or custom prefix that decides, None if it is another rule.
     """
@@ -70,7 +72,11 @@ def explain(
     table = exact if table is None else table
     route = longest_route(table, wanted)
     steps = [*_of_lists(wanted, subscription, tables, exact.by_default), *_of_customs(wanted, subscription, tables)]
-    if longest_route(exact, wanted) is None:  # what is left of the prefix after cutting is longer than allowed
+    covered = longest_route(exact, wanted) is not None
+    if route is not None and not covered:  # a foreign address
+        steps = [_unless_announced(step, Outcome.LENGTH) for step in steps]
+        steps.append(Step(BUDGET, route, Outcome.WIDENED))
+    elif not covered:  # what is left of the prefix after cutting is longer than allowed
         steps = [_unless_announced(step, Outcome.LENGTH) for step in steps]
     elif route is None:
         steps = [_unless_announced(step, Outcome.BUDGET) for step in steps]

@@ -339,6 +339,7 @@ class Management:
         self.server.want_lists()
         self.server.set_keys()
         self.server.refresh(changed)
+        self.server.watch_ends((changed,))
         self.server.sessions.options_changed(self.server.tables.with_group(changed))
         return changed
 

@@ -193,6 +193,11 @@ def prefix_of(written: Written) -> str:
     return written if isinstance(written, str) else written.prefix
 
 
+def until(entries: Iterable[Written], now: float) -> tuple[Written, ...]:
+    """Those that are not over."""
+    return tuple(each for each in entries if expires(each) > now)
+
+
 def expires(written: Written) -> float:
     """When it is over, in seconds since 1970; infinity for never."""
     if isinstance(written, str) or not written.expires:

@@ -6,6 +6,7 @@ BGP works from memory; `management` changes it.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -26,7 +27,7 @@ from .config import Config, PrefixSource, all_lists
 from .events import Events
 from .lists import List, ListEvent, Lists, Owner
 from .peers import Peer, Peers, new_peer
-from .rules import as_written, fields_of
+from .rules import as_written, fields_of, until
 from .sessions import PeerSession, PeerSessions
 from .settings import configured_options
 from .sources import make_source
@@ -39,6 +40,8 @@ from .tables import PeerTables, View
 from .values import check_peer_address, check_written
 from .webhooks import Webhooks
 
+END_DELAY: Final = 0.01
+"""Seconds after the end of an entry at which it goes, so that it is over by every clock."""
 DATABASE: Final = "bgplite.db"
 
 
@@ -82,6 +85,11 @@ class RouteServer:
         self._changed: set[str] = set()
         """lists that have changed, and are not in the tables yet"""
         self._updating = False
+        self._ending: Timer | None = None
+        self._next_end = math.inf
+        """when the next entry is over, in seconds since 1970, or earlier"""
+        self._ended_at = 0.0
+        """up to when entries that are over have gone, in seconds since 1970"""
         self._widening: set[str] = set()
         """peers whose routes are being widened"""
 
@@ -103,6 +111,7 @@ class RouteServer:
         self.set_keys()
         self.webhooks.start(tasks, self.config.webhooks)
         self.lists.start(tasks)
+        self._end()
 
     async def stop(self) -> None:
         """Ends all sessions."""
@@ -187,12 +196,13 @@ class RouteServer:
         kept = [name for name in ("asn", "router_id", "port", "listen", "listeners") if _differ(old, config, name)]
         if kept:
             self.log.warning("what has changed here counts after a restart", keys=",".join(map(_pascal, kept)))
+        self.watch_ends(self.peers)
         self.log.info("the configuration was read anew")
         self.events.tell("config.reloaded")
 
     # sessions
 
-    def _identify(self, host: str, client: Open) -> Peer | str:
+    def _identify(self, host: str, client: Open, group: str) -> Peer | str:
         """The peer that has called, or why it may not come in; one that nobody knows is taken in, if the configuration
         wants that."""
         address = check_peer_address(host.partition("%")[0])
@@ -201,7 +211,7 @@ class RouteServer:
             if self.config.bgp.unknown_peers == "reject":
                 return f"AS{client.asn} at {address} is no peer of this route server: register it first"
             status = "pending" if self.config.bgp.unknown_peers == "pending" else "inactive"
-            peer = new_peer(address, client.asn, status=status)
+            peer = new_peer(address, client.asn, status=status, group=group)
             self.peers.put(peer)
             self._store(peer)
             self.events.tell("peer.added", peer.id, ip=peer.ip, asn=peer.asn, status=peer.status)
@@ -305,6 +315,34 @@ class RouteServer:
         peer = self.peers.get(id)
         if peer is not None:
             self.refresh(peer)
+
+    def watch_ends(self, peers: Iterable[Peer]) -> None:
+        """Waits for the next entry that is over, also of these peers: it goes by itself."""
+        now = time.time()
+        end = min((end for peer in peers for end in self.tables.ends(peer) if end > now), default=math.inf)
+        if end < self._next_end:
+            if self._ending is not None:
+                self._ending.cancel()
+            self._next_end = end
+            self._ending = self._tasks.call_later("ends", end - now + END_DELAY, self._end)
+
+    def _end(self) -> None:
+        now = time.time()
+        self._next_end, self._ending = math.inf, None
+        for peer in self.peers:
+            ends = self.tables.ends(peer)
+            if any(self._ended_at < end <= now for end in ends):
+                self._forget_ended(peer, now)
+                self.refresh(self.peers.get(peer.id) or peer)
+        self._ended_at = now
+        self.watch_ends(self.peers)
+
+    def _forget_ended(self, peer: Peer, now: float) -> None:
+        custom_prefixes, exclude = until(peer.custom_prefixes, now), until(peer.exclude, now)
+        if peer.owner == "database" and (custom_prefixes, exclude) != (peer.custom_prefixes, peer.exclude):
+            left = msgspec.structs.replace(peer, custom_prefixes=custom_prefixes, exclude=exclude)
+            self.peers.put(left)
+            self._store(left)
 
     def advertised(self, peer: Peer) -> int:
         """How many routes its session has."""

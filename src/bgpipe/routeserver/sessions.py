@@ -128,7 +128,8 @@ class Throttle:
 
 
 class PeerSessions:
-    """identify: the peer that a peer is, from its address and OPEN; why it may not come in.
+    """identify: the peer that a peer is, from its address, its OPEN and the group of the listener; or why it may not
+    come in.
     begin: the first routes for a session. on_up, on_down: called when a session comes up, and when it is over."""
 
     def __init__(
@@ -136,7 +137,7 @@ class PeerSessions:
         bgp: Bgp,
         log: Log,
         *,
-        identify: Callable[[str, Open], Peer | str],
+        identify: Callable[[str, Open, str], Peer | str],
         begin: Callable[[PeerSession], tuple[PeerRoutes, View]],
     ) -> None:
         self.bgp = bgp
@@ -171,15 +172,15 @@ class PeerSessions:
 
     async def listen(self) -> None:
         """Opens the listening sockets. Raises OSError, ValueError."""
-        places = [(address, self.bgp.port, "") for address in self.bgp.listen]
-        places += [(each.address, each.port, each.md5_key) for each in self.bgp.listeners]
-        for host, port, key in places or [("", self.bgp.port, "")]:
+        places = [(address, self.bgp.port, "", "") for address in self.bgp.listen]
+        places += [(each.address, each.port, each.md5_key, each.group) for each in self.bgp.listeners]
+        for host, port, key, group in places or [("", self.bgp.port, "", "")]:
             options = TcpOptions(md5=key, min_ttl=self.bgp.min_ttl, ttl=255 if self.bgp.min_ttl else 0)
             acceptor = Acceptor(
                 host, port, options, (), self._log, GREETING, timeout=float(self.bgp.open_timeout_seconds)
             )
             acceptor.objection = self._objection
-            acceptor.on_arrival = self._on_arrival
+            acceptor.on_arrival = partial(self._on_arrival, group)
             await acceptor.open()
             self.acceptors.append(acceptor)
 
@@ -283,11 +284,11 @@ class PeerSessions:
     def _objection(self, host: str) -> str:
         return "" if self._throttle.admits(host) else f"more than {self.bgp.max_accepts_per_ip_per_minute} a minute"
 
-    def _on_arrival(self, arrival: Arrival) -> None:
+    def _on_arrival(self, group: str, arrival: Arrival) -> None:
         if self._stopping:
             arrival.refuse("stopping", "we are stopping", say(Notification.shutdown("the route server is stopping")))
             return
-        peer = self._identify(arrival.host, arrival.first)
+        peer = self._identify(arrival.host, arrival.first, group)
         if isinstance(peer, str):
             arrival.refuse("unknown", peer, say(Notification.shutdown(peer, CONNECTION_REJECTED)))
         elif self._collide(peer, arrival.first, None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +24,7 @@ from .config import Config, PrefixSource
 from .lists import Lists
 from .max_routes import LimitedTables
 from .peers import Peer
-from .rules import MAX_FOREIGN, MAX_FOREIGN_IPV6, Rules, attributes_of, expires, prefix_of, resolve, rules_of
+from .rules import MAX_FOREIGN, MAX_FOREIGN_IPV6, Rules, attributes_of, expires, prefix_of, resolve, rules_of, until
 
 
 class View(NamedTuple):
@@ -135,6 +136,10 @@ class PeerTables:
         """Whether the tables have what was read of a list: it may have come, and be in them a moment later only."""
         return name in self.tables.lists and not self.tables.lists[name].failed
 
+    def ends(self, peer: Peer) -> set[float]:
+        """When an entry of a peer, or one that holds for it, is over, in seconds since 1970."""
+        return {expires(each) for each in (*peer.custom_prefixes, *self.rules(peer).exclude)} - {math.inf}
+
     def with_group(self, peer: Peer) -> Peer:
         """A peer as its session begins: with what its group or the defaults say of that."""
         group = self._local_asns.get(peer.group, 0)
@@ -172,7 +177,7 @@ class PeerTables:
         return Subscription(
             lists=(*rules.lists, *self.private(peer)),
             customs=tuple(self._customs(peer, now)),
-            exclusions=PrefixSet.parse(prefix_of(each) for each in rules.exclude if expires(each) > now),
+            exclusions=PrefixSet.parse(map(prefix_of, until(rules.exclude, now))),
             guards=rules.guards,
             wanted=frozenset(wanted),
             attributes=rules.attributes,
@@ -186,10 +191,10 @@ class PeerTables:
     def _customs(self, peer: Peer, now: float) -> Iterator[Custom]:
         """The custom prefixes by what is said of them."""
         found: dict[Attributes, list[str]] = {}
-        for written in peer.custom_prefixes:
+        for written in until(peer.custom_prefixes, now):
             if isinstance(written, str):
                 found.setdefault(attributes_of((self.custom_community,)), []).append(written)
-            elif expires(written) > now:
+            else:
                 communities = written.communities or (self.custom_community,)
                 found.setdefault(attributes_of(communities, written), []).append(written.prefix)
         for attributes, prefixes in found.items():

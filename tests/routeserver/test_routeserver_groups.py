@@ -1,0 +1,105 @@
+"""Groups, limits and entries that end, as the command itself has them, towards routers."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from bgplite import as4, bgplite
+from peers import IPV4, IPV6, place, wait_until
+from test_routeserver_policy import HOSTS
+
+LISTS = "PrefixSources:\n  - {Name: a, Path: a.txt}\n  - {Name: b, Path: b.txt, Community: '65000:2'}\n"
+
+
+def write(folder) -> None:
+    (folder / "a.txt").write_text("192.0.2.0/24\n")
+    (folder / "b.txt").write_text("198.51.100.0/24\n")
+
+
+def test_a_group_and_the_listener_that_names_it(tmp_path):
+    write(tmp_path)
+    address = place()
+    more = (
+        f"{LISTS}Defaults: {{AddCommunities: ['65000:9']}}\n"
+        "Groups:\n  - {Name: homes, Lists: [b], LocalAsn: 64999, AddCommunities: [no-export], MaxPrefix: 1}\n"
+    )
+    listeners = f"  Listeners: [{{Address: {address[0]}, Port: {address[1] + 1}, Group: homes}}]\n"
+    with bgplite(tmp_path, more, bgp=listeners, at=(address, address[1] + 1000)) as server:
+        usual = server.client(65003, IPV4, as4(65003), source="127.91.0.1")
+        usual.until_complete(1)
+        assert usual.routes == {}
+        server.address = (address[0], address[1] + 1)
+        home = server.client(65003, IPV4, as4(65003), source="127.91.0.2")
+        home.until_complete(1)
+        assert home.open is not None
+        assert home.open.asn == 64999
+        assert home.routes.keys() == {"198.51.100.0/24"}
+        attributes = home.routes["198.51.100.0/24"]
+        assert attributes["ASPATH"]["value"] == [64999]
+        assert set(attributes["COMMUNITY"]["value"]) == {"65000:2", "65000:9", "65535:65281"}
+        peer = next(each for each in server.get("/api/peers") if each["ip"] == "127.91.0.2")
+        assert peer["group"] == "homes"
+        assert server.call("PUT", f"/api/peers/{peer['id']}", {"group": "nosuch"})[0] == 400
+        server.call("PUT", f"/api/peers/{peer['id']}", {"lists": ["a"], "med": 7, "group": ""})
+        # another AS number of ours needs another session
+        while home.hear():
+            pass
+        home = server.client(65003, IPV4, as4(65003), source="127.91.0.2")
+        home.until_complete(1)
+        assert home.open is not None
+        assert home.open.asn == 65000
+        assert home.routes["192.0.2.0/24"]["MED"]["value"] == 7
+
+
+def test_a_small_router(tmp_path):
+    (tmp_path / "a.txt").write_text("".join(f"{host}\n" for host in HOSTS[:32]))
+    (tmp_path / "b.txt").write_text("198.51.100.0/24\n")
+    peers = "Peers:\n  - {Address: 127.91.0.3, RemoteAsn: 65003, Lists: [a], MaxRoutes: 2, MaxRoutesAction: widen}\n"
+    with bgplite(tmp_path, f"{LISTS}{peers}") as server:
+        client = server.client(65003, IPV4, IPV6, as4(65003), source="127.91.0.3")
+        client.until_complete()
+        assert client.routes.keys() == {"10.0.0.0/24"}
+        (session,) = server.get("/api/sessions")["sessions"]
+        assert session["foreign"] == 224
+        assert session["limit"] == "32 routes, MaxRoutes is 2: widened, 224 foreign addresses have come in"
+        assert "bgplite_foreign_addresses" in server.get("/metrics")
+        (peer,) = server.get("/api/peers")
+        why = server.get(f"/api/peers/{peer['id']}/why?target=10.0.0.1")
+        assert why["route"] == "10.0.0.0/24"
+        assert why["steps"][-1]["outcome"] == "added by widening for MaxRoutes"
+        server.write("a.txt", HOSTS[:40])
+        client.until("the next network", lambda: len(client.routes) == 2)
+        assert client.withdrawn == []
+
+
+def test_entries_go_when_they_are_over(tmp_path):
+    write(tmp_path)
+    with bgplite(tmp_path, LISTS) as server:
+        client = server.client(65003, IPV4, as4(65003), source="127.91.0.4")
+        client.until_complete(1)
+        end = datetime.fromtimestamp(time.time() + 3, UTC).isoformat()
+        body = {
+            "lists": ["a"],
+            "exclude": [{"prefix": "192.0.2.1/32", "expires": end}],
+            "customPrefixes": ["203.0.113.0/24", {"prefix": "203.0.113.1", "community": "blackhole", "expires": end}],
+        }
+        (peer,) = server.get("/api/peers")
+        status, shown = server.call("PUT", f"/api/peers/{peer['id']}", body)
+        assert status == 200, shown
+        assert shown["customPrefixes"][1] == {
+            "prefix": "203.0.113.1/32",
+            "communities": ["blackhole"],
+            "expires": end,
+        }
+        client.until("all of it", lambda: "203.0.113.1/32" in client.routes)
+        assert client.routes["203.0.113.1/32"]["COMMUNITY"]["value"] == ["65535:666"]
+        client.until("what is left of the list", lambda: len(client.routes) == 10)
+        client.until("the end", lambda: "203.0.113.1/32" not in client.routes and "192.0.2.0/24" in client.routes)
+        client.until("eight pieces are one", lambda: len(client.routes) == 2)
+        assert "203.0.113.0/24" not in client.withdrawn
+        wait_until("the store forgets it", lambda: not server.get(f"/api/peers/{peer['id']}")["exclude"])
+        assert server.get(f"/api/peers/{peer['id']}")["customPrefixes"] == ["203.0.113.0/24"]
+        bad = {"customPrefixes": [{"prefix": "203.0.113.1/32", "expires": "tomorrow"}]}
+        status, shown = server.call("PUT", f"/api/peers/{peer['id']}", bad)
+        assert (status, "2026-12-31T23:59:00Z" in shown["error"]) == (400, True)
