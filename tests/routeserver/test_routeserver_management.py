@@ -190,3 +190,48 @@ def test_what_an_as_number_originates(server):
     status, shown = server.call("GET", "/api/as/65099/prefixes/count")
     assert status == 502
     assert "AS65099" in shown["error"]
+
+
+def test_what_a_subscription_would_announce(server):
+    status, shown = server.call("POST", "/api/try?prefixes=2", {"lists": ["cloud"], "exclude": ["1.1.1.0/24"]})
+    assert status == 200, shown
+    assert (shown["routes"], shown["ipv4"], shown["ipv6"], shown["lists"]) == (2, 1, 1, {"cloud": 3})
+    assert shown["prefixes"] == ["1.0.0.0/24", "2606:4700::/32"]
+    assert server.call("POST", "/api/try", {"lists": ["nosuch"]}) == (400, {"error": "unknown lists: nosuch"})
+    assert server.call("POST", "/api/try", {"lists": ["cloud"], "maxRoutes": 1})[1]["limit"]
+    assert "0.0.0.0" not in [each["ip"] for each in server.get("/api/peers")]
+
+
+def test_what_a_change_would_send(server):
+    made = add(server, "127.90.6.1", lists=["cloud"])
+    path = f"/api/peers/{made['id']}"
+    client = server.client(source="127.90.6.1")
+    client.until_complete()
+    status, shown = server.call(
+        "POST", f"{path}/diff", {"exclude": ["1.1.1.0/24"], "customPrefixes": ["203.0.113.0/24"]}
+    )
+    assert status == 200, shown
+    assert shown == {
+        "more": 1, "fewer": 1, "other": 0,
+        "announced": ["203.0.113.0/24"], "withdrawn": ["1.1.1.0/24"], "changed": [],
+    }  # fmt: skip
+    assert server.get(path)["exclude"] == []
+    assert server.call("POST", f"{path}/diff", {"exclude": ["x"]})[0] == 400
+
+
+def test_versions_of_a_list_over_the_api(server):
+    assert server.call("GET", "/api/sources/cloud/diff") == (409, {"error": "there is only one version of this list"})
+    server.write("cloud.txt", ["1.0.0.0/24", "1.1.1.0/24", "9.9.9.0/24"])
+    wait_until("the list has changed", lambda: server.get("/api/sources")[0]["version"] == 2)
+    assert [(each["version"], each["state"]) for each in server.get("/api/sources/cloud/versions")] == [
+        (2, "current"),
+        (1, "old"),
+    ]
+    shown = server.get("/api/sources/cloud/diff")
+    assert (shown["morePrefixes"], shown["fewerPrefixes"]) == (["9.9.9.0/24"], ["2606:4700::/32"])
+    assert server.get("/api/sources/cloud/diff?old=2&new=1")["morePrefixes"] == ["2606:4700::/32"]
+    status, shown = server.call("POST", "/api/sources/cloud/rollback", {"version": 1})
+    assert (status, shown["ipv6"]) == (200, 1)
+    assert server.call("POST", "/api/sources/cloud/rollback", {"version": 77})[0] == 409
+    for path in ("nosuch/versions", "nosuch/diff"):
+        assert server.call("GET", f"/api/sources/{path}")[0] == 404

@@ -118,11 +118,11 @@ class Management:
 
     async def try_subscription(self, fields: dict[str, Any]) -> Trial:
         """What a new peer with these fields would be announced. Raises Refused."""
-        return await try_subscription(self.server.tables, **self._checked(fields, new_peer("", 0)))
+        return await try_subscription(self.server.tables, **self.checked(fields, new_peer("", 0)))
 
     async def diff(self, peer: Peer, fields: dict[str, Any]) -> Comparison:
         """What would change for a peer with these fields; with none, what it still has to be told. Raises Refused."""
-        return await try_difference(self.server.tables, peer, self.server.table_of(peer), **self._checked(fields, peer))
+        return await try_difference(self.server.tables, peer, self.server.table_of(peer), **self.checked(fields, peer))
 
     async def add_peer(self, ip: str, asn: int, fields: dict[str, Any], *, status: Status = "inactive") -> Peer:
         """A peer, or a known one whose description and subscription are replaced. status: of one that was not known.
@@ -140,7 +140,7 @@ class Management:
                 self._changeable(known)
             fresh: dict[str, Any] = {"description": "", "lists": (), "custom_prefixes": (), "custom_asns": ()}
             base = known or new_peer(address, asn, status=status)
-            fresh |= dict.fromkeys(_NUMBERS) | self._checked(fields, base)
+            fresh |= dict.fromkeys(_NUMBERS) | self.checked(fields, base)
             return await self._change("add peer" if known is None else "replace peer", base, fresh)
 
     async def change_peer(self, id: str, fields: dict[str, Any], *, expected: Callable[[Peer], bool] = _any) -> Peer:
@@ -150,7 +150,7 @@ class Management:
         """
         async with self.server.changing:
             peer = self._expected(id, expected)
-            return await self._change("change peer", peer, self._checked(fields, peer))
+            return await self._change("change peer", peer, self.checked(fields, peer))
 
     async def delete_peer(self, id: str, *, expected: Callable[[Peer], bool] = _any) -> None:
         """Ends the session, and forgets the peer. Raises Refused."""
@@ -313,6 +313,9 @@ class Management:
 
     async def rollback(self, name: str, number: int) -> None:
         """A list becomes one of its versions again, until what its source says is accepted. Raises Refused."""
+        if name in self.server.lists:
+            entry = self.actor.entry("roll back list", name, {"version": (None, number)})
+            await self._stored(self.server.store.note(entry))
         await self._list_work(self.server.lists.rollback(name, number))
 
     @staticmethod
@@ -361,7 +364,7 @@ class Management:
             raise Refused("this peer stands in the configuration, and is changed there", 409)
         return peer
 
-    def _checked(self, fields: dict[str, Any], peer: Peer) -> dict[str, Any]:
+    def checked(self, fields: dict[str, Any], peer: Peer) -> dict[str, Any]:
         """The fields of a peer as they are kept. Raises Refused."""
         options = {name: fields[name] for name in fields.keys() & OPTION_CHECKS.keys()}
         checked: dict[str, Any] = {name: value for name, value in fields.items() if name not in options}

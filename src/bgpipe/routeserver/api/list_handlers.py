@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
+
+from msgspec import Meta, Struct
 
 from .. import status
-from .answers import ListName, Refreshing, ShownList
+from ..management import Refused
+from .answers import ListName, Refreshing, ShownDifference, ShownList, ShownVersion
 from .call import Call
 
+Number = Annotated[int, Meta(ge=0, le=2**31)]
 _TYPES: Final = {"asn": "asn", "country": "country"}
 
 
@@ -38,3 +42,45 @@ async def accept_list(call: Call) -> ShownList:
 async def refresh_list(call: Call) -> Refreshing:
     call.management.refresh_list(call.place("name"))
     return Refreshing(name=call.place("name"))
+
+
+class DiffQuery(Struct):
+    """old, new: numbers of versions; if they are not said, the current one and the one that is held back, or the one
+    before and the current one. limit: so many prefixes of each kind are told."""
+
+    old: Number = 0
+    new: Number = 0
+    limit: Annotated[int, Meta(ge=0, le=100_000)] = 1000
+
+
+class Rollback(Struct, kw_only=True):
+    """POST /api/sources/{name}/rollback. version: its number."""
+
+    version: Number
+
+
+async def list_versions(call: Call) -> list[ShownVersion]:
+    versions = await call.management.versions(call.place("name"))
+    found = call.server.lists[call.place("name")]
+    return [status.show_version(found, each) for each in versions]
+
+
+async def list_diff(call: Call, query: DiffQuery) -> ShownDifference:
+    name = call.place("name")
+    old, new = query.old, query.new
+    if not old or not new:
+        shown = await list_versions(call)
+        numbers = {each.state: each.version for each in reversed(shown)}  # of those with one state the newest
+        current = numbers.get("current", 0)
+        new = new or numbers.get("held", current)
+        old = old or (
+            current if new != current else max((each.version for each in shown if each.version < new), default=0)
+        )
+        if not old or not new:
+            raise Refused("there is only one version of this list", 409)
+    return status.show_difference(await call.management.difference(name, old, new), query.limit)
+
+
+async def rollback_list(call: Call, body: Rollback) -> ShownList:
+    await call.management.rollback(call.place("name"), body.version)
+    return status.show_list(call.server.lists[call.place("name")])

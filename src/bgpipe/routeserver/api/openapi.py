@@ -16,6 +16,7 @@ from .operations import OPERATIONS, Operation
 REFERENCES: Final = "#/components/schemas/"
 GROUPS: Final = {
     "peer": "Peers",
+    "try": "Trials",
     "list": "Lists and their sources",
     "event": "Events",
     "access": "Tokens and the audit log",

@@ -21,6 +21,7 @@ from . import event_handlers as events
 from . import list_handlers as lists
 from . import peer_handlers as peers
 from . import status_handlers as status
+from . import try_handlers as trials
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Operation:
 
     method, path: as HTTP has them, with aiohttp's placeholders. run: the function that answers, with a Call, and a body
     or a query if it wants one. summary: for people. role: who may ask. own: a peer may too, for what is its own. media:
-    the forms of an answer.
+    the forms of an answer. asks: whether it changes nothing, whatever its method.
     """
 
     method: str
@@ -39,10 +40,11 @@ class Operation:
     role: Role = "reader"
     own: bool = False
     media: tuple[str, ...] = ("application/json",)
+    asks: bool = False
 
     @property
     def changes(self) -> bool:
-        return self.method != "GET"
+        return self.method != "GET" and not self.asks
 
     @property
     def endless(self) -> bool:
@@ -78,6 +80,7 @@ class Operation:
         return next((each for each in kinds if each is not web.StreamResponse), None)
 
 
+_LIST: Final = "/api/sources/{name}"
 _PEER: Final = "/api/peers/{id}"
 _AT: Final = "/api/peer/{ip}"
 _PLAIN: Final = ("text/plain",)
@@ -103,6 +106,8 @@ OPERATIONS: Final = (
     Operation("GET", f"{_PEER}/prefixes", peers.prefixes, "What a peer is announced", own=True, media=_EXPORT),
     Operation("GET", f"{_PEER}/setup/{{kind}}", peers.setup, "What to put into its router", own=True, media=_PLAIN),
     Operation("GET", f"{_PEER}/why", peers.why, "Why a peer has a route for an address, or why not", own=True),
+    Operation("POST", f"{_PEER}/diff", trials.diff_peer, "What a change would send to a peer", own=True, asks=True),
+    Operation("POST", "/api/try", trials.try_routes, "What a subscription would announce", own=True, asks=True),
     Operation("GET", f"{_PEER}/sources", peers.sources, "The lists at URLs that a peer has for itself", own=True),
     Operation("POST", f"{_PEER}/sources", peers.add_source, "Add such a list, which is paused", "operator", own=True),
     Operation("PATCH", f"{_PEER}/sources/{{source}}", peers.change_source, "Pause it or not", "operator", own=True),
@@ -119,8 +124,11 @@ OPERATIONS: Final = (
     Operation("GET", "/api/audit", access.audit, "Who has changed what and when, the newest first", "operator"),
     Operation("GET", "/api/asn-lists", lists.list_names, "The lists to which a peer can subscribe", own=True),
     Operation("GET", "/api/sources", lists.lists, "The lists, how old they are and what is wrong with them"),
-    Operation("POST", "/api/sources/{name}/accept", lists.accept_list, "Let its held version count", "operator"),
-    Operation("POST", "/api/sources/{name}/refresh", lists.refresh_list, "Ask its source now", "operator"),
+    Operation("POST", f"{_LIST}/accept", lists.accept_list, "Let its held version count", "operator"),
+    Operation("POST", f"{_LIST}/refresh", lists.refresh_list, "Ask its source now", "operator"),
+    Operation("GET", f"{_LIST}/versions", lists.list_versions, "The versions of a list, the newest first"),
+    Operation("GET", f"{_LIST}/diff", lists.list_diff, "What one version of a list has more and fewer than another"),
+    Operation("POST", f"{_LIST}/rollback", lists.rollback_list, "Let one of its versions count again", "operator"),
     Operation("GET", "/api/community-scheme", status.community_scheme, "The communities of custom prefixes", "anyone"),
     Operation("GET", "/api/sessions", status.sessions, "The sessions", own=True),
     Operation("GET", "/api/routes", status.routes_by_community, "How many routes there are, by community"),

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
-import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
@@ -19,7 +18,6 @@ from .. import exports, status
 from ..config import AsNumber
 from ..management import Refused
 from ..peers import Peer, Status
-from ..rules import as_written
 from ..values import check_address, check_next_hop, check_next_hop_ipv6, check_peer_address
 from .answers import (
     Deleted,
@@ -32,6 +30,7 @@ from .answers import (
     WhyStep,
 )
 from .call import Call
+from .peer_fields import allowed_fields
 from .records import (
     AtAddress,
     Communities,
@@ -126,9 +125,9 @@ async def peers(call: Call, query: PeersQuery) -> list[ShownPeer]:
 
 async def add_peer(call: Call, body: NewPeer) -> ShownPeer:
     if call.all:
-        return show_peer(await call.management.add_peer(body.ip, body.asn, _fields(call, body)))
+        return show_peer(await call.management.add_peer(body.ip, body.asn, allowed_fields(call, body)))
     status = _own_status(call, body)
-    return show_peer(await call.management.add_peer(body.ip, body.asn, _fields(call, body), status=status))
+    return show_peer(await call.management.add_peer(body.ip, body.asn, allowed_fields(call, body), status=status))
 
 
 def _own_status(call: Call, body: NewPeer) -> Status:
@@ -153,7 +152,7 @@ async def peer(call: Call) -> ShownPeer:
 
 async def change_peer(call: Call, body: PeerChange) -> ShownPeer:
     expected = call.expected(_show)
-    return _show(await call.management.change_peer(call.id, _fields(call, body), expected=expected))
+    return _show(await call.management.change_peer(call.id, allowed_fields(call, body), expected=expected))
 
 
 async def delete_peer(call: Call, query: DeleteQuery) -> Deleted:
@@ -286,29 +285,3 @@ async def _change_all(call: Call, **fields: Any) -> list[ShownPeer]:
     """Changes all peers at the address of the path."""
     peers = call.management.peers_at(call.place("ip"))
     return [show_peer(await call.management.change_peer(peer.id, fields)) for peer in peers]
-
-
-_OWN: Final = frozenset(
-    (
-        *("ip", "asn", "description", "lists", "asn_lists", "custom_prefixes", "custom_asns", "exclude"),
-        *("communities", "md5_password", "next_hop", "next_hop_ipv6", "max_routes"),
-    )
-)
-"""What a peer may say of itself; the rest is for operators."""
-
-
-def _fields(call: Call, wanted: PeerChange) -> dict[str, Any]:
-    """What a request says of a peer, by the names of Peer's fields. Raises Refused."""
-    said = {name: value for name, value in msgspec.structs.asdict(wanted).items() if value is not None}
-    if not call.all and (more := said.keys() - _OWN):
-        names = {each.name: each.encode_name for each in msgspec.structs.fields(type(wanted))}
-        raise Refused(f"only an operator may say this: {', '.join(sorted(names[each] for each in more))}", 403)
-    lists = said.pop("asn_lists", None)
-    if lists is not None:
-        said.setdefault("lists", lists)
-    for name in ("ip", "asn"):
-        said.pop(name, None)
-    for name in ("custom_prefixes", "exclude"):
-        if name in said:
-            said[name] = list(map(as_written, said[name]))
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
