@@ -19,7 +19,7 @@ ABOVE_ACCEL := $(addprefix tests/live/test_live_, collisions.py damping.py endin
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
-.PHONY: help install demo demo-routeserver test test-slow test-all check fuzz bench bench-live bench-routes interop docs api wheel clean
+.PHONY: help install demo demo-routeserver test test-slow test-all check fuzz bench bench-live bench-routes bench-routeserver interop docs api wheel clean
 
 help:
 	@echo "make demo     install, make a sample archive, turn it into JSON, filter it"
@@ -30,6 +30,7 @@ help:
 	@echo "make bench    the speed table, beside the other tools found on this machine"
 	@echo "make bench-live  the same for live sessions, between two peers on loopback"
 	@echo "make bench-routes  tables of prefixes of a route server: CPU time and memory"
+	@echo "make bench-routeserver  a route server with many clients, beside BIRD, GoBGP and ExaBGP"
 	@echo "make fuzz     $(MUTANTS) mutants against a compiled part built with sanitizers"
 	@echo "make interop  beside real routers (BIRD, FRR, GoBGP, OpenBGPD, ExaBGP: fetched, not installed) and bgpdump"
 	@echo "make api      write docs/api.md from the docstrings, docs/routeserver-api.md from the operations"
@@ -93,6 +94,9 @@ bench-live: $(VENV)/.installed
 
 bench-routes: $(VENV)/.installed
 	@$(BIN)/python bench/bench_routes.py
+
+bench-routeserver: $(VENV)/.installed
+	@$(BIN)/python bench/bench_routeserver.py
 
 interop: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m interop tests/interop -rs
