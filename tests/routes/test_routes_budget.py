@@ -8,10 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from networks import SETS, addresses, close, collapse, exclude, networks
 from slow_policy import Peer, told
+from test_routes_explain import TARGETS
+from test_routes_tables import COMMONS, LISTS, SUBSCRIPTIONS
 
 from bgpipe.routes.attributes import PLAIN, Attributes, Form
 from bgpipe.routes.budget import Budgeted, fit, widen
 from bgpipe.routes.exclusion import exclude as without
+from bgpipe.routes.explain import Outcome, explain
 from bgpipe.routes.peer_routes import PeerRoutes
 from bgpipe.routes.policy import ANY_LENGTH, Common, Guards, PrefixList, Subscription
 from bgpipe.routes.prefixes import EMPTY, PrefixSet
@@ -132,6 +135,50 @@ def test_widening_is_limited():
     short = fit({PLAIN: HOSTS}, subscribe(widen=True, max_foreign=2239), Common(), before)
     assert (short.routes, short.held) == (before.routes, True)
     assert "MaxForeign is 2239" in short.why
+
+
+STEPS = st.lists(st.one_of(LISTS, LISTS, COMMONS), min_size=1, max_size=4)
+
+
+@settings(max_examples=40)
+@given(SUBSCRIPTIONS, st.integers(1, 6), st.booleans(), st.sampled_from([0, 4, 1 << 20]), STEPS, TARGETS)
+def test_whatever_changes_the_limit_holds(subscription, limit, widening, foreign, steps, target):
+    """Never more routes than the limit, nor an excluded address; all that the policy gives, if nothing is held."""
+    subscription = subscription._replace(
+        max_routes=limit, widen=widening, max_foreign=foreign, max_foreign_ipv6=foreign
+    )
+    tables = Tables({})
+    table = tables.of(subscription)
+    for step in steps:
+        tables = tables.changed({}, step) if isinstance(step, Common) else tables.changed({step.name: step})
+        before, table = table, tables.of(subscription, table)
+        exact, routes = tables.exact(subscription), by_text(table.routes())
+        assert table.count == len(routes) <= limit
+        for exclusions in (tables.common.exclusions, subscription.exclusions):
+            customs = {text for custom in subscription.customs for text in custom.prefixes}
+            assert all(exclude([text], exclusions) == {text} or covers(customs, text) for text in routes)
+        if exact.count <= limit:
+            assert routes == by_text(exact.routes())
+        elif not table.budget.held:
+            assert table.budget.foreign <= foreign
+            assert all(covers(routes, text) for text in by_text(exact.routes()))
+        else:
+            assert all(covers(by_text(before.routes()), text) for text in routes)
+        found = explain(target, subscription, tables, table)
+        wanted = ipaddress.ip_network(target)
+        covering = [each for each in networks(routes) if each.version == wanted.version and wanted.subnet_of(each)]
+        assert str(found.route) == str(max(covering, key=lambda network: network.prefixlen, default=None))
+        if found.route is None:
+            assert not any(each.outcome in (Outcome.ANNOUNCED, Outcome.WIDENED) for each in found.steps)
+
+
+def by_text(routes):
+    return {text: attributes for attributes, prefixes in routes.items() for text in prefixes}
+
+
+def covers(prefixes, text):
+    network = ipaddress.ip_network(text)
+    return any(network.version == each.version and network.subnet_of(each) for each in networks(prefixes))
 
 
 def test_a_table_with_max_routes():

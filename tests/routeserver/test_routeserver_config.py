@@ -193,3 +193,72 @@ def test_yaml_of_any_octets_is_a_fault_and_no_traceback(tmp_path):
         (tmp_path / "appsettings.yml").write_bytes(octets)
         with pytest.raises(ConfigFaults):
             load(tmp_path / "appsettings.yml", {})
+
+
+MANY = ", ".join(f"'65000:1:{number}'" for number in range(250))
+
+
+@pytest.mark.parametrize(
+    ("more", "fault"),
+    [
+        (
+            f"PrefixSources: [{{Name: a, Path: a, AddCommunities: [{MANY}]}}]\n"
+            f"Groups: [{{Name: g, AddCommunities: [{MANY.replace('65000', '65001')}]}}]\n",
+            "PrefixSources[0].AddCommunities: these path attributes and those of Groups[0] leave no room for a prefix",
+        ),
+        (
+            f"Groups: [{{Name: g, AddCommunities: [{MANY}, {MANY.replace('65000', '65001')}]}}]\n",
+            "Groups[0].AddCommunities: these path attributes leave no room for a prefix in an UPDATE",
+        ),
+        (
+            "RipeStat: {AsnLists: [{Name: a, Asns: [1], "
+            f"AddCommunities: [{MANY}, {MANY.replace('65000', '65001')}]}}]}}\n",
+            "RipeStat.AsnLists[0].AddCommunities: these path attributes leave no room for a prefix in an UPDATE",
+        ),
+        (
+            f"Defaults: {{AddCommunities: [{MANY}]}}\nPeers:\n  - Address: 192.0.2.7\n    RemoteAsn: 65007\n"
+            f"    CustomPrefixes: [{{Prefix: 192.0.2.0/24, Communities: [{MANY.replace('65000', '65001')}]}}]\n",
+            "Peers[0].CustomPrefixes[0]: its path attributes leave no room for a prefix in an UPDATE",
+        ),
+    ],
+)
+def test_path_attributes_that_are_too_long(tmp_path, more, fault):
+    (found,) = faults(tmp_path, "Bgp: {Asn: 65000, RouterId: 192.0.2.1}\n" + more)
+    assert fault in found
+
+
+def test_path_attributes_that_have_room_together(tmp_path):
+    path = tmp_path / "appsettings.yml"
+    path.write_text(
+        "Bgp: {Asn: 65000, RouterId: 192.0.2.1}\n"
+        f"PrefixSources: [{{Name: a, Path: a, AddCommunities: [{MANY}]}}]\nDefaults: {{AddCommunities: [{MANY}]}}\n"
+    )
+    assert len(load(path, {}).defaults.add_communities) == 250  # they are the same
+
+
+@pytest.mark.parametrize(
+    ("more", "fault"),
+    [
+        (
+            "Defaults: {MinLengthIpv4: 24, MaxLengthIpv4: 8}",
+            "Defaults.MaxLengthIpv4: is less than the least length, 24",
+        ),
+        ("Defaults: {MaxLengthIpv6: 129}", "Defaults.MaxLengthIpv6: '129': a whole number from 1 to 128 is expected"),
+        ("Defaults: {Prepends: 51}", "Defaults.Prepends: '51': a whole number from 0 to 50 is expected"),
+        ("Defaults: {MaxRoutesAction: drop}", "Defaults.MaxRoutesAction: 'drop': one of hold, widen is expected"),
+        ("Defaults: {Lists: [a]}", "Defaults.Lists: there is no such key"),
+        ("Groups: [{Name: g, Lists: [x]}]", "Groups[0].Lists[0]: there is no list 'x'"),
+        ("Groups: [{Name: g}, {Name: g}]", "Groups[1].Name: 'g' is the name of Groups[0] already"),
+        (
+            "Groups: [{Name: g, Exclude: [{Prefix: 192.0.2.0/24, Expires: soon}]}]",
+            "Groups[0].Exclude[0]: 'soon': a time",
+        ),
+        ("Groups: [{Name: g, Exclude: [{Prefix: 0.0.0.0/0}]}]", "Groups[0].Exclude[0]: 0.0.0.0/0: a default route"),
+        ("Groups: [{Name: g, Exclude: [{Pref: 1.0.0.0/8}]}]", "Groups[0].Exclude[0].Pref: there is no such key"),
+        ("Peers: [{Address: 10.0.0.1, RemoteAsn: 1, Group: x}]", "Peers[0].Group: there is no group 'x'"),
+        ("Groups: [{Name: g, NextHop: '::1'}]", "Groups[0].NextHop: '::1': an IPv4 address or self is expected"),
+    ],
+)
+def test_faults_of_what_is_announced(tmp_path, more, fault):
+    found = faults(tmp_path, f"Bgp: {{Asn: 65000, RouterId: 192.0.2.1}}\n{more}\n")
+    assert any(fault in each for each in found), found

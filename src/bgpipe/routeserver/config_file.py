@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+from .attribute_checks import length_faults
 from .config import AsnList, Bgp, Config, ConfiguredPeer, Defaults, PrefixSource, all_lists
 from .events import Kind as EventKind
 from .rules import as_written
@@ -56,7 +57,8 @@ class ConfigChecks:
         self.reader = reader
 
     def run(self) -> None:
-        self._bgp(self.config.bgp)
+        config = self.config
+        self._bgp(config.bgp)
         self._sources()
         self._groups()
         self._rules(self.config.defaults, "Defaults")
@@ -75,6 +77,14 @@ class ConfigChecks:
         self._webhooks()
         if self.config.api_listen is not None:
             self.check("ApiListen", check_address, self.config.api_listen)
+
+        if not self.reader.faults:  # else communities may be none
+            keys = {
+                each.name: f"RipeStat.AsnLists[{number}]" for number, each in enumerate(self.config.ripe_stat.asn_lists)
+            }
+            keys |= {each.name: f"PrefixSources[{number}]" for number, each in enumerate(self.config.prefix_sources)}
+            for key, text in length_faults(self.config, keys):
+                self.reader.fault(key, text)
 
     def check(self, key: str, function: Callable[[Any], Any], value: object) -> None:
         try:

@@ -226,7 +226,7 @@ class PeerTables:
 
     def _list(self, name: str) -> PrefixList:
         found = self.lists[name]
-        attributes = attributes_of((found.settings.community, *found.settings.add_communities), found.settings)
+        attributes = list_attributes(found.settings)
         return PrefixList(name, found.prefixes, attributes, found.fetched, not found.known)
 
     def _why(self, peer: Peer, table: Table, unknown: list[str]) -> str:
@@ -251,6 +251,11 @@ def private_name(url: str, community: str) -> str:
     it is not to be read in logs and metrics."""
     digest = blake2b(f"{community} {url}".encode(), digest_size=6).hexdigest()
     return f"{urlsplit(url).hostname} {digest}"
+
+
+def list_attributes(settings: PrefixSource) -> Attributes:
+    """What a list says of its routes."""
+    return attributes_of((settings.community, *settings.add_communities), settings)
 
 
 def fnv1a(text: str) -> int:
