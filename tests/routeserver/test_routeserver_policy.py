@@ -16,7 +16,7 @@ from bgpipe.routeserver.peers import Peer, new_peer
 from bgpipe.routeserver.rules import Entry, Rules, parse_any_community, resolve
 from bgpipe.routeserver.tables import PeerTables
 from bgpipe.routeserver.trials import show_comparison, try_change, try_difference, try_subscription
-from bgpipe.wire.context import AS4
+from bgpipe.session.facts import Facts
 from bgpipe.wire.errors import TextError
 
 HOSTS = [f"10.{net}.0.{host}/32" for net in range(10) for host in range(0, 256, 8)]
@@ -302,7 +302,7 @@ def test_what_is_said_of_routes_on_all_levels():
 )
 def test_next_hops(said, local, expected):
     config = Config(bgp=Bgp(asn=65000, router_id="192.0.2.1", next_hop="192.0.2.9", next_hop_ipv6="2001:db8::1"))
-    form = tables_of({}, config)[0].form(65001, local, AS4, 65000)
+    form = tables_of({}, config)[0].form(65001, local, Facts(), 65000)
     ipv4, ipv6 = form.next_hop(said, 1), form.next_hop(said, 2)
     from bgpipe.wire.address import format_address
 

@@ -19,12 +19,12 @@ from ..routes.attributes import FAMILIES, Attributes, Form
 from ..routes.peer_routes import PeerRoutes
 from ..routes.prefixes import PrefixSet
 from ..routes.table import Table
+from ..session.facts import Facts
 from ..wire.address import format_address
 from ..wire.attrs.community import format_community
 from ..wire.attrs.ext_community import format_ext_community
 from ..wire.attrs.large_community import format_large_community
 from ..wire.block import Block
-from ..wire.context import AS4
 from .peers import Peer
 
 if TYPE_CHECKING:
@@ -58,13 +58,11 @@ class AdjRibOut:
     def of(cls, server: RouteServer, peer: Peer) -> AdjRibOut:
         session = server.sessions.sessions.get(peer.id)
         if session is not None and session.up and session.announcer.told is not None:
-            form = server.tables.form(
-                peer.asn, session.local, session.link.facts.sending, session.announcer.settings().asn
-            )
+            form = server.tables.form(peer.asn, session.local, session.link.facts, session.announcer.settings().asn)
             afis = tuple(family.afi for family in session.link.facts.families if family in FAMILIES.values())
             return cls(peer, session.announcer.told.table, form, afis, session.local)
         local = "::" if ":" in peer.ip else server.config.bgp.router_id
-        form = server.tables.form(peer.asn, local, AS4, server.tables.with_group(peer).session.local_asn)
+        form = server.tables.form(peer.asn, local, Facts(), server.tables.with_group(peer).session.local_asn)
         return cls(peer, server.tables.of(peer).table, form, tuple(FAMILIES), local)
 
     def groups(self) -> Iterator[tuple[Attributes, int, str, PrefixSet]]:

@@ -223,8 +223,8 @@ class RouteServer:
         view = self.tables.of(self.peers.get(session.peer.id) or session.peer)
         if not view.settled:
             self._widen(session.peer.id)
-        context = session.link.facts.sending
-        form = self.tables.form(session.peer.asn, session.local, context, session.announcer.settings().asn)
+        facts = session.link.facts
+        form = self.tables.form(session.peer.asn, session.local, facts, session.announcer.settings().asn)
         return PeerRoutes(view.table, form, self.tables.tables.encodings), view
 
     def _on_up(self, session: PeerSession) -> None:

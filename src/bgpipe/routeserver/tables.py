@@ -17,14 +17,16 @@ from ..routes.attributes import Attributes, Form
 from ..routes.policy import Common, Custom, PrefixList, Subscription
 from ..routes.prefixes import PrefixSet
 from ..routes.table import Table, Tables
+from ..session.facts import Facts
 from ..wire.attrs.large_community import LargeCommunity
-from ..wire.context import WireContext
+from ..wire.caps import EXTENDED_NEXT_HOP
 from .bogons import BOGONS
 from .config import Config, PrefixSource
 from .lists import Lists
 from .max_routes import LimitedTables
 from .peers import Peer
 from .rules import MAX_FOREIGN, MAX_FOREIGN_IPV6, Rules, attributes_of, expires, prefix_of, resolve, rules_of, until
+from .settings import sends_otc
 
 
 class View(NamedTuple):
@@ -200,19 +202,25 @@ class PeerTables:
         for attributes, prefixes in found.items():
             yield Custom(PrefixSet.parse(prefixes), attributes)
 
-    def form(self, asn: int, local: str, context: WireContext, own_asn: int = 0) -> Form:
-        """How routes are written for a session. asn: of the peer. local: our address. context: what was agreed.
-        own_asn: our AS number there, 0 for Bgp.Asn."""
+    def form(self, asn: int, local: str, facts: Facts, own_asn: int = 0) -> Form:
+        """How routes are written for a session. asn: of the peer. local: our address. facts: what was agreed.
+        own_asn: our AS number there, 0 for Bgp.Asn.
+
+        Over IPv6, `self` is our IPv6 address for IPv4 routes too where that was agreed (RFC 8950), else our identifier.
+        """
         bgp = self.config.bgp
         local = local.partition("%")[0]
         ipv6 = ":" in local
-        own_ipv4, own_ipv6 = bgp.router_id if ipv6 else local, local if ipv6 else ""
+        own_ipv4 = bgp.router_id if ipv6 and not facts.agreed(EXTENDED_NEXT_HOP) else local
+        own_ipv6 = local if ipv6 else ""
+        own_asn = own_asn or bgp.asn
         return Form(
-            asn=own_asn or bgp.asn,
+            asn=own_asn,
             next_hop_ipv4=_own(bgp.next_hop or bgp.router_id, own_ipv4),
             next_hop_ipv6=_own(bgp.next_hop_ipv6 or "", own_ipv6),
-            context=context,
-            internal=asn == (own_asn or bgp.asn),
+            context=facts.sending,
+            internal=asn == own_asn,
+            otc=own_asn if sends_otc(facts.sent_open, facts.peer_open) else None,
             own_ipv4=own_ipv4,
             own_ipv6=own_ipv6,
         )
