@@ -13,7 +13,10 @@ from .. import __version__
 from ..pipeline.errors import ConfigError, StageError
 from ..runtime.log import StderrLog
 
-SHELL = ("peers", "sessions", "sources", "routes", "why", "tokens", "audit")
+SHELL = (
+    *("peers", "sessions", "sources", "routes", "why", "try", "setup", "import", "export"),
+    *("tokens", "audit"),
+)
 """First words of the commands that ask a running bgplite; see shell.commands."""
 EXTRA = ("yaml", "sqlalchemy", "aiosqlite", "alembic")
 """Modules that the extra `server` installs."""

@@ -129,19 +129,30 @@ class Management:
 
         Raises Refused.
         """
+        async with self.server.changing:
+            base, fresh = self._added(ip, asn, fields)
+            known = self.server.peers.get(base.id) is not None
+            base = base if known else msgspec.structs.replace(base, status=status)
+            return await self._change("replace peer" if known else "add peer", base, fresh)
+
+    def would_add(self, ip: str, asn: int, fields: dict[str, Any]) -> Peer:
+        """What add_peer would make. Raises Refused."""
+        base, fresh = self._added(ip, asn, fields)
+        return msgspec.structs.replace(base, **fresh)
+
+    def _added(self, ip: str, asn: int, fields: dict[str, Any]) -> tuple[Peer, dict[str, Any]]:
+        """The peer as it is, or a new one; and what it is to have."""
         try:
             address = check_peer_address(ip)
         except ValueError as error:
             raise Refused(str(error)) from None
         self._asn(asn)
-        async with self.server.changing:
-            known = self.server.peers.find(address, asn)
-            if known is not None:
-                self._changeable(known)
-            fresh: dict[str, Any] = {"description": "", "lists": (), "custom_prefixes": (), "custom_asns": ()}
-            base = known or new_peer(address, asn, status=status)
-            fresh |= dict.fromkeys(_NUMBERS) | self.checked(fields, base)
-            return await self._change("add peer" if known is None else "replace peer", base, fresh)
+        known = self.server.peers.find(address, asn)
+        if known is not None:
+            self._changeable(known)
+        base = known or new_peer(address, asn)
+        fresh: dict[str, Any] = {"description": "", "lists": (), "custom_prefixes": (), "custom_asns": ()}
+        return base, fresh | dict.fromkeys(_NUMBERS) | self.checked(fields, base)
 
     async def change_peer(self, id: str, fields: dict[str, Any], *, expected: Callable[[Peer], bool] = _any) -> Peer:
         """Changes what `fields` has. expected: whether the peer still is as the one who asks knows it.

@@ -75,6 +75,12 @@ class PeersQuery(Struct):
         )
 
 
+class AddQuery(Struct, rename="camel"):
+    """dryRun: whether it is only to be checked and shown, and not added."""
+
+    dry_run: bool = False
+
+
 class DeleteQuery(Struct):
     """bar: whether it may not come back until it is approved."""
 
@@ -123,11 +129,12 @@ async def peers(call: Call, query: PeersQuery) -> list[ShownPeer]:
     return [show_peer(each, advertised=call.server.advertised(each)) for each in found[query.offset :][: query.limit]]
 
 
-async def add_peer(call: Call, body: NewPeer) -> ShownPeer:
-    if call.all:
-        return show_peer(await call.management.add_peer(body.ip, body.asn, allowed_fields(call, body)))
-    status = _own_status(call, body)
-    return show_peer(await call.management.add_peer(body.ip, body.asn, allowed_fields(call, body), status=status))
+async def add_peer(call: Call, query: AddQuery, body: NewPeer) -> ShownPeer:
+    fields = allowed_fields(call, body)
+    status: Status = "inactive" if call.all else _own_status(call, body)
+    if query.dry_run:
+        return show_peer(call.management.would_add(body.ip, body.asn, fields))
+    return show_peer(await call.management.add_peer(body.ip, body.asn, fields, status=status))
 
 
 def _own_status(call: Call, body: NewPeer) -> Status:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping
+from http.client import HTTPException
 from typing import Any, Final
 
 from ...pipeline.errors import StageError
@@ -14,6 +16,18 @@ from ...pipeline.errors import StageError
 DEFAULT_API: Final = "http://127.0.0.1:5000"
 TIMEOUT: Final = 60.0
 """Seconds that an answer may take."""
+TOO_MANY: Final = 429
+PATIENCE: Final = 120.0
+"""Seconds in which we ask again when we have asked too often (ApiRateLimit)."""
+
+
+class Refusal(StageError):
+    """The API does not do what was asked. reason: what it says. status: as HTTP has it."""
+
+    def __init__(self, text: str, reason: str, status: int) -> None:
+        super().__init__(text)
+        self.reason = reason
+        self.status = status
 
 
 class Client:
@@ -25,11 +39,15 @@ class Client:
 
     def get(self, path: str, **query: object) -> Any:
         """The JSON of an answer. query: None for what is not asked. Raises StageError."""
-        return json.loads(self.text("GET", path, None, **query))
+        return self.send("GET", path, None, **query)
 
     def send(self, method: str, path: str, body: object = None, **query: object) -> Any:
         """The JSON of an answer to a request that changes something. Raises StageError."""
-        return json.loads(self.text(method, path, body, **query))
+        octets = self.text(method, path, body, **query)
+        try:
+            return json.loads(octets)
+        except ValueError:
+            raise StageError(f"{self.url}: this is not the API of bgplite; --api says where that is") from None
 
     def text(self, method: str, path: str, body: object = None, **query: object) -> bytes:
         """An answer. Raises StageError."""
@@ -42,16 +60,22 @@ class Client:
         if body is not None:
             data = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
-        try:
-            request = urllib.request.Request(url, data=data, method=method, headers=headers)
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
-                octets: bytes = answer.read()
-                return octets
-        except urllib.error.HTTPError as error:
-            raise StageError(f"{self.url}: {_reason(error)}") from None
-        except (OSError, ValueError) as error:
-            reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise StageError(f"{self.url}: {reason}; is bgplite running? --api says where") from None
+        request = urllib.request.Request(url, data=data, method=method, headers=headers)
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+                    octets: bytes = answer.read()
+                    return octets
+            except urllib.error.HTTPError as error:
+                if error.code == TOO_MANY and time.monotonic() < until:
+                    time.sleep(1)
+                    continue
+                reason = _reason(error)
+                raise Refusal(f"{self.url}: {reason}", reason, error.code) from None
+            except (OSError, ValueError, HTTPException) as error:
+                why = error.reason if isinstance(error, urllib.error.URLError) else error
+                raise StageError(f"{self.url}: {why}; is bgplite running? --api says where") from None
 
     def peer(self, address: str) -> Mapping[str, Any]:
         """The peer at an address, or at ADDRESS#AS. Raises StageError if there is none, or more than one."""

@@ -8,12 +8,14 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from ...net.secret import read_secret
 from ...pipeline.errors import StageError
-from . import text
+from . import text, transfer
 from .client import DEFAULT_API, Client, quoted
+from .peer_options import IDENTITY, SUBSCRIPTION, declare, said
 from .text import Table
 
 Options = argparse.Namespace
@@ -22,7 +24,7 @@ Parser = argparse.ArgumentParser
 
 @dataclass(frozen=True)
 class Command:
-    """run: what it asks; its answer is JSON. show: that as a table. declare: adds its arguments."""
+    """run: what it asks; its answer is JSON, or a text as it is. show: JSON as a table. declare: adds its arguments."""
 
     summary: str
     run: Callable[[Client, Options], Any]
@@ -36,7 +38,9 @@ def run(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> in
     command = COMMANDS[name]
     options = parser(name, environment).parse_args(words[len(name.split()) :])
     shown = command.run(Client(options.api, _token(options.token)), options)
-    if options.json:
+    if isinstance(shown, str):
+        sys.stdout.write(shown)
+    elif options.json:
         json.dump(shown, sys.stdout, indent=2)
         sys.stdout.write("\n")
     else:
@@ -97,6 +101,112 @@ def _list(parser: Parser) -> None:
     parser.add_argument("name", metavar="LIST", help="name of the list")
 
 
+def _peers(parser: Parser) -> None:
+    parser.add_argument("--status", choices=("active", "inactive", "pending", "barred"), help="only those that are so")
+    parser.add_argument("--list", metavar="LIST", help="only those that have subscribed to it")
+    parser.add_argument("--search", metavar="TEXT", help="only those with this in address, AS number or description")
+
+
+def _new_peer(parser: Parser) -> None:
+    parser.add_argument("ip", metavar="ADDRESS", help="address of the peer")
+    parser.add_argument("asn", metavar="AS", type=_as_number, help="AS number of the peer")
+    declare(parser, IDENTITY | SUBSCRIPTION)
+
+
+def _as_number(text: str) -> int:
+    return int(text.upper().removeprefix("AS"))
+
+
+def _changed_peer(parser: Parser) -> None:
+    _peer(parser)
+    declare(parser, IDENTITY | SUBSCRIPTION)
+
+
+def _deleted_peer(parser: Parser) -> None:
+    _peer(parser)
+    parser.add_argument("--bar", action="store_true", help="it may not come back until it is approved")
+
+
+def _add_peer(client: Client, options: Options) -> Any:
+    wanted = {"ip": options.ip, "asn": options.asn} | said(options, IDENTITY | SUBSCRIPTION)
+    return client.send("POST", "/api/peers", wanted)
+
+
+def _change_peer(client: Client, options: Options) -> Any:
+    return client.send("PUT", client.path(options.peer), said(options, IDENTITY | SUBSCRIPTION))
+
+
+def _delete_peer(client: Client, options: Options) -> Any:
+    return client.send("DELETE", client.path(options.peer), bar="true" if options.bar else None)
+
+
+def _on_peer(word: str) -> Callable[[Client, Options], Any]:
+    return lambda client, options: client.send("POST", client.path(options.peer, f"/{word}"))
+
+
+def _diff(client: Client, options: Options) -> Any:
+    return client.send("POST", client.path(options.peer, "/diff"), said(options, IDENTITY | SUBSCRIPTION))
+
+
+def _try(parser: Parser) -> None:
+    declare(parser, SUBSCRIPTION)
+    parser.add_argument("--show", type=int, default=0, metavar="N", help="show N of the prefixes too")
+
+
+def _list_diff(parser: Parser) -> None:
+    _list(parser)
+    parser.add_argument("old", nargs="?", type=int, metavar="OLD", help="a version (default: the current one)")
+    parser.add_argument("new", nargs="?", type=int, metavar="NEW", help="and of another (default: what is held back)")
+
+
+def _version(parser: Parser) -> None:
+    _list(parser)
+    parser.add_argument("version", type=int, metavar="VERSION", help="its number: see bgplite sources versions")
+
+
+def _setup(parser: Parser) -> None:
+    parser.add_argument("kind", metavar="KIND", help="kind of router, such as mikrotik, bird, cisco, frr, junos")
+    _peer(parser)
+    parser.add_argument("--gateway", metavar="ADDRESS", help="next hop of IPv4 routes in the router")
+    parser.add_argument("--gateway6", metavar="ADDRESS", help="the same of IPv6 routes")
+    parser.add_argument("--server", metavar="ADDRESS", help="our address, as the router sees it")
+
+
+def _show_setup(client: Client, options: Options) -> str:
+    query = {"gateway": options.gateway, "gateway6": options.gateway6, "server": options.server}
+    return client.text("GET", client.path(options.peer, f"/setup/{quoted(options.kind)}"), **query).decode()
+
+
+def _import(parser: Parser) -> None:
+    parser.add_argument("file", metavar="FILE", type=Path, help="CSV, JSON, or a database of BGPLite (bgplite.db)")
+    parser.add_argument("--dry-run", action="store_true", help="only show what would become of each peer")
+
+
+def _export(parser: Parser) -> None:
+    parser.add_argument("--format", choices=("csv", "json"), default="csv", help="(default: csv)")
+
+
+def _export_peers(client: Client, options: Options) -> str:
+    peers = client.get("/api/peers")
+    if options.json or options.format == "json":
+        return json.dumps(transfer.as_rows(peers), indent=2) + "\n"
+    return transfer.as_csv(peers)
+
+
+def _routes(parser: Parser) -> None:
+    _peer(parser)
+    formats = ("txt", "json", "csv", "mrt", "rsc")
+    parser.add_argument("--format", choices=formats, help="the file itself: text, JSON, CSV, MRT, a script of RouterOS")
+
+
+def _show_routes(client: Client, options: Options) -> Any:
+    path = client.path(options.peer, "/prefixes")
+    if options.format is None:
+        return client.get(path, format="json")
+    sys.stdout.buffer.write(client.text("GET", path, format=options.format))
+    return ""
+
+
 def _why(parser: Parser) -> None:
     _peer(parser)
     parser.add_argument("target", metavar="TARGET", help="an address or a prefix")
@@ -133,7 +243,22 @@ def _audit(parser: Parser) -> None:
 
 
 COMMANDS: Final[dict[str, Command]] = {
-    "peers": Command("Show all peers.", lambda client, options: client.get("/api/peers"), text.peers),
+    "peers": Command(
+        "Show the peers.",
+        lambda client, options: client.get(
+            "/api/peers", status=options.status, list=options.list, search=options.search
+        ),
+        text.peers,
+        _peers,
+    ),
+    "peers add": Command("Add a peer, or replace its subscription.", _add_peer, text.peers, _new_peer),
+    "peers change": Command("Change what is said of a peer.", _change_peer, text.peers, _changed_peer),
+    "peers diff": Command("Show what a change would send to a peer.", _diff, text.difference, _changed_peer),
+    "peers delete": Command("End the session of a peer, and forget it.", _delete_peer, declare=_deleted_peer),
+    "peers approve": Command("Let a pending or barred peer have routes.", _on_peer("approve"), text.peers, _peer),
+    "peers bar": Command("End the session of a peer, which may not come back.", _on_peer("bar"), text.peers, _peer),
+    "peers reset": Command("End the session of a peer, which may begin anew.", _on_peer("reset"), declare=_peer),
+    "peers refresh": Command("Send a peer all its routes again.", _on_peer("refresh"), declare=_peer),
     "sessions": Command("Show the sessions.", lambda client, options: client.get("/api/sessions"), text.sessions),
     "sources": Command("Show the lists.", lambda client, options: client.get("/api/sources"), text.sources),
     "sources refresh": Command(
@@ -147,12 +272,43 @@ COMMANDS: Final[dict[str, Command]] = {
         text.sources,
         _list,
     ),
-    "routes": Command(
-        "Show the prefixes that a peer has, or would have.",
-        lambda client, options: client.get(client.path(options.peer, "/prefixes"), format="json"),
-        text.prefixes,
-        _peer,
+    "sources versions": Command(
+        "Show the versions of a list.",
+        lambda client, options: client.get(f"/api/sources/{quoted(options.name)}/versions"),
+        text.versions,
+        _list,
     ),
+    "sources diff": Command(
+        "Show what one version of a list has more and fewer than another.",
+        lambda client, options: client.get(
+            f"/api/sources/{quoted(options.name)}/diff", old=options.old, new=options.new
+        ),
+        text.difference,
+        _list_diff,
+    ),
+    "sources rollback": Command(
+        "Let a version of a list count again.",
+        lambda client, options: client.send(
+            "POST", f"/api/sources/{quoted(options.name)}/rollback", {"version": options.version}
+        ),
+        text.sources,
+        _version,
+    ),
+    "routes": Command("Show the prefixes that a peer has, or would have.", _show_routes, text.prefixes, _routes),
+    "try": Command(
+        "Show what a subscription would announce.",
+        lambda client, options: client.send("POST", "/api/try", said(options, SUBSCRIPTION), prefixes=options.show),
+        text.tried,
+        _try,
+    ),
+    "setup": Command("Show the configuration of a peer's router, ready to be pasted.", _show_setup, declare=_setup),
+    "import": Command(
+        "Add and replace many peers. If one has a fault, nothing is changed.",
+        lambda client, options: transfer.send(client, transfer.read(options.file), dry_run=options.dry_run),
+        text.imported,
+        _import,
+    ),
+    "export": Command("Write all peers as import takes them; keys are not in it.", _export_peers, declare=_export),
     "why": Command(
         "Show which list gives a peer a prefix, or why it has none.",
         lambda client, options: client.get(client.path(options.peer, "/why"), target=options.target),

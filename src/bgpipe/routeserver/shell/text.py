@@ -92,3 +92,33 @@ def audit(shown: Any) -> Table:
 def fields(shown: Any) -> Table:
     """One record."""
     return ("FIELD", "VALUE"), shown.items()
+
+
+def tried(shown: Any) -> Table:
+    return fields({name: value for name, value in shown.items() if name != "prefixes" or value})
+
+
+def difference(shown: Any) -> Table:
+    """Prefixes that come, go, or are announced with other attributes."""
+    signs = (("+", "announced"), ("+", "morePrefixes"), ("-", "withdrawn"), ("-", "fewerPrefixes"), ("~", "changed"))
+    return ("", "PREFIX"), [(sign, prefix) for sign, name in signs for prefix in shown.get(name, ())]
+
+
+def versions(shown: Any) -> Table:
+    heads = ("VERSION", "STATE", "FETCHED", "PREFIXES", "BAD LINES", "COPY OF")
+    rows = (
+        (
+            each["version"],
+            each["state"],
+            each["fetchedAt"],
+            each["prefixes"],
+            each["badLines"],
+            each["rolledBack"] or None,
+        )
+        for each in shown
+    )
+    return heads, rows
+
+
+def imported(shown: Any) -> Table:
+    return ("ADDRESS", "AS", "WHAT", "WHY"), ((each["ip"], each["asn"], each["action"], each["why"]) for each in shown)

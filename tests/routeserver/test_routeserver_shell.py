@@ -1,0 +1,221 @@
+"""The API from the shell: peers and lists are changed, and many peers come and go at once."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import sqlite3
+
+import pytest
+from bgplite import BgpLite, bgplite
+from peers import wait_until
+
+from bgpipe.pipeline.errors import StageError
+from bgpipe.routeserver.shell import commands, original, transfer
+
+CONFIG = """\
+PrefixSources:
+  - {Name: cloud, Path: cloud.txt}
+  - {Name: "odd name/with ?", Path: odd.txt}
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("shell")
+    (folder / "cloud.txt").write_text("1.0.0.0/24\n1.1.1.0/24\n2606:4700::/32\n")
+    (folder / "odd.txt").write_text("9.9.9.0/24\n")
+    with bgplite(folder, CONFIG) as running:
+        wait_until("the lists are there", lambda: running.call("GET", "/readyz")[0] == 200)
+        yield running
+
+
+@pytest.fixture
+def say(server, capsys):
+    """Runs a command, and gives what it has printed."""
+
+    def run(*words: str) -> str:
+        environment = {"BGPLITE_API": f"http://{server.address[0]}:{server.api_port}"}
+        assert commands.run(words, environment) == 0
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_peers_are_added_changed_and_deleted(server, say):
+    options = ["--lists", "cloud", "--exclude", "1.1.1.0/24", "--max-routes", "10", "--description"]
+    prefixes = "203.0.113.7/24 2001:db8::/48"
+    shown = say("peers", "add", "127.92.1.1", "AS65001", *options, "Shop 1", "--prefixes", prefixes)
+    assert shown.splitlines()[1].split() == ["127.92.1.1", "65001", "inactive", "-", "cloud", "Shop", "1"]
+    made = next(each for each in server.get("/api/peers") if each["ip"] == "127.92.1.1")
+    assert made["customPrefixes"] == ["203.0.113.0/24", "2001:db8::/48"]
+    assert made["maxRoutes"] == 10
+    say("peers", "change", "127.92.1.1", "--exclude", "", "--description", "Shop 2")
+    changed = server.get(f"/api/peers/{made['id']}")
+    assert (changed["exclude"], changed["description"], changed["lists"]) == ([], "Shop 2", ["cloud"])
+    assert say("peers", "diff", "127.92.1.1", "--exclude", "1.1.1.0/24").splitlines() == ["   PREFIX", "-  1.1.1.0/24"]
+    assert "Shop 2" in say("peers", "--search", "shop 2")
+    assert "Shop 2" not in say("peers", "--status", "active")
+    assert "barred" in say("peers", "bar", "127.92.1.1")
+    assert "inactive" in say("peers", "approve", "127.92.1.1")
+    with pytest.raises(StageError, match="the peer has no session"):
+        say("peers", "reset", "127.92.1.1")
+    say("peers", "delete", "127.92.1.1")
+    with pytest.raises(StageError, match=r"there is no peer 127\.92\.1\.1"):
+        say("peers", "delete", "127.92.1.1")
+
+
+def test_a_key_is_read_from_where_it_stands(server, say, tmp_path):
+    (tmp_path / "key").write_text("sesame\n")
+    say("peers", "add", "127.92.1.2", "65002", "--md5", str(tmp_path / "key"))
+    assert next(each for each in server.get("/api/peers") if each["ip"] == "127.92.1.2")["tcpMd5"]
+
+
+def test_what_a_subscription_would_announce(say):
+    shown = say("try", "--lists", "cloud", "--exclude", "1.1.1.0/24", "--max-routes", "20000", "--show", "5")
+    fields = dict(line.split(maxsplit=1) for line in shown.splitlines())
+    assert (fields["routes"], fields["exact"]) == ("2", "2")
+    assert "1.0.0.0/24" in fields["prefixes"]
+
+
+def test_lists_from_the_shell(server, say):
+    assert say("sources", "versions", "odd name/with ?").splitlines()[1].split()[:2] == ["1", "current"]
+    server.write("odd.txt", ["9.9.9.0/24", "8.8.8.0/24"])
+    wait_until(
+        "it has changed", lambda: "2" in say("sources", "versions", "odd name/with ?").splitlines()[1].split()[0]
+    )
+    assert say("sources", "diff", "odd name/with ?").splitlines() == ["   PREFIX", "+  8.8.8.0/24"]
+    assert "-  8.8.8.0/24" in say("sources", "diff", "odd name/with ?", "2", "1")
+    assert say("sources", "rollback", "odd name/with ?", "1").splitlines()[1].split()[-5] == "1"
+    assert json.loads(say("sources", "refresh", "cloud", "--json")) == {"name": "cloud", "refreshing": True}
+    with pytest.raises(StageError, match="no version of this list waits"):
+        say("sources", "accept", "cloud")
+
+
+def test_the_configuration_of_a_router(say):
+    say("peers", "add", "127.92.1.3", "65003")
+    assert "65003" in say("setup", "bird", "127.92.1.3", "--gateway", "192.0.2.9")
+    with pytest.raises(StageError, match="no text for 'nosuch'"):
+        say("setup", "nosuch", "127.92.1.3")
+
+
+def test_routes_in_other_formats(say):
+    say("peers", "add", "127.92.1.4", "65004", "--lists", "cloud")
+    rows = list(csv.DictReader(io.StringIO(say("routes", "127.92.1.4", "--format", "csv"))))
+    assert [row["prefix"] for row in rows] == ["1.0.0.0/24", "1.1.1.0/24", "2606:4700::/32"]
+    assert say("routes", "127.92.1.4", "--format", "rsc").startswith("/ip firewall")
+
+
+CSV = """\
+ip,asn,description,lists,customPrefixes,exclude,maxPrefix
+127.92.2.1,65021,"Shop, first",cloud,203.0.113.0/24 198.51.100.0/24,,5
+127.92.2.2,65022,,,,,
+"""
+
+
+def what(shown: str) -> list[list[str]]:
+    return [line.split()[:3] for line in shown.splitlines()[1:]]
+
+
+def test_peers_from_csv_and_back(server, say, tmp_path):
+    path = tmp_path / "peers.csv"
+    path.write_text("\ufeff" + CSV)
+    added = [["127.92.2.1", "65021", "add"], ["127.92.2.2", "65022", "add"]]
+    assert what(say("import", str(path), "--dry-run")) == added
+    assert not [each for each in server.get("/api/peers") if each["ip"].startswith("127.92.2.")]
+    assert what(say("import", str(path))) == added
+    made = next(each for each in server.get("/api/peers") if each["ip"] == "127.92.2.1")
+    assert (made["description"], made["lists"], made["maxPrefix"]) == ("Shop, first", ["cloud"], 5)
+    assert made["customPrefixes"] == ["203.0.113.0/24", "198.51.100.0/24"]
+    assert {row[2] for row in what(say("import", str(path)))} == {"same"}
+    path.write_text(CSV.replace("Shop, first", "Shop"))
+    assert [row[2] for row in what(say("import", str(path)))] == ["replace", "same"]
+    for name, words in (("out.csv", ()), ("out.json", ("--format", "json"))):
+        (tmp_path / name).write_text(say("export", *words))
+        assert {row[2] for row in what(say("import", str(tmp_path / name), "--dry-run"))} == {"same"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "error"),
+    [
+        ("a.csv", CSV + "127.92.2.3,x,,,,,\n", r"a\.csv:4: asn: 'x': numbers are expected"),
+        (
+            "a.csv",
+            CSV + "127.92.2.3,0,,,,,\n127.92.2.4,65024,,nosuch,,,\n",
+            r"a\.csv:4: .*nobody's(.|\n)*a\.csv:5: unknown",
+        ),
+        ("a.csv", CSV + "1,2,3,4,5,6,7,8\n", r"a\.csv:4: more cells"),
+        ("a.csv", CSV + "127.92.2.3,\n", r"peer|asn|AS"),
+        ("a.csv", "ip,description\n", r"a\.csv:1: the first line has no column asn"),
+        ("a.csv", "", r"no column asn, ip"),
+        ("a.json", "[1]", "a list of objects"),
+        ("a.json", "[{]", "no JSON"),
+        ("a.csv", b"ip,asn\n\xff", "UTF-8"),
+        ("a.db", b"SQLite format 3\0 torn", "no database of BGPLite"),
+    ],
+)
+def test_an_import_with_a_fault_changes_nothing(server, say, tmp_path, name, text, error):
+    path = tmp_path / name
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    before = server.get("/api/peers")
+    if "127.92.2.3,\n" in str(text):  # no AS number: it is told, and left out
+        assert "left out" in say("import", str(path), "--dry-run")
+        return
+    with pytest.raises(StageError, match=error):
+        say("import", str(path))
+    assert server.get("/api/peers") == before
+
+
+ORIGINAL = """
+CREATE TABLE Peers (Id TEXT PRIMARY KEY, Ip TEXT NOT NULL, Asn INTEGER, Description TEXT, Status TEXT, CreatedAt TEXT,
+  LastSessionAt TEXT, MaxPrefix INTEGER, Md5Password TEXT);
+CREATE TABLE PeerSubscriptions (PeerId TEXT, AsnListName TEXT, PRIMARY KEY (PeerId, AsnListName));
+CREATE TABLE PeerCustomPrefixes (PeerId TEXT, Prefix TEXT, PrefixLength INTEGER,
+  PRIMARY KEY (PeerId, Prefix, PrefixLength));
+CREATE TABLE PeerCustomAsns (PeerId TEXT, Asn INTEGER, PRIMARY KEY (PeerId, Asn));
+CREATE TABLE PeerCustomSources (Id TEXT PRIMARY KEY, PeerId TEXT, Name TEXT, Url TEXT, Community TEXT, Active INTEGER);
+CREATE TABLE PeerCommunity (PeerId TEXT, Community TEXT, PRIMARY KEY (PeerId, Community));
+INSERT INTO Peers VALUES ('a', '127.92.3.1', 65031, 'first', 'active', '', NULL, 7, 'the key'),
+  ('b', '127.92.3.2', NULL, NULL, 'inactive', '', NULL, NULL, NULL);
+INSERT INTO PeerSubscriptions VALUES ('a', 'cloud');
+INSERT INTO PeerCustomPrefixes VALUES ('a', '203.0.113.0', 24);
+INSERT INTO PeerCustomSources VALUES ('s', 'a', 'mine', 'https://list.example/x', '65000:7', 1);
+INSERT INTO PeerCommunity VALUES ('a', '65000:300');
+"""
+
+
+def test_peers_from_the_database_of_the_original(server: BgpLite, say, tmp_path):
+    path = tmp_path / "bgplite.db"
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.executescript(ORIGINAL)
+    assert what(say("import", str(path))) == [["127.92.3.1", "65031", "add"], ["127.92.3.2", "-", "left"]]
+    made = next(each for each in server.get("/api/peers") if each["ip"] == "127.92.3.1")
+    assert (made["description"], made["lists"], made["maxPrefix"], made["tcpMd5"]) == ("first", ["cloud"], 7, True)
+    assert (made["customPrefixes"], made["communities"]) == (["203.0.113.0/24"], ["65000:300"])
+    sources = server.get(f"/api/peers/{made['id']}/sources")
+    assert [(each["name"], each["active"], each["community"]) for each in sources] == [("mine", True, "65000:7")]
+    say("import", str(path))
+    assert len(server.get(f"/api/peers/{made['id']}/sources")) == 1
+
+
+def test_an_older_database_of_the_original(tmp_path):
+    path = tmp_path / "old.db"
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.executescript(
+            "CREATE TABLE Peers (Id TEXT PRIMARY KEY, Ip TEXT, Asn INTEGER);"
+            "CREATE TABLE PeerSubscription (PeerId TEXT, AsnListName TEXT);"
+            "INSERT INTO Peers VALUES ('a', '192.0.2.1', 65001); INSERT INTO PeerSubscription VALUES ('a', 'ru');"
+        )
+    found = original.read(path)
+    assert [(each["ip"], each["asn"], each["lists"], each["sources"]) for each in found] == [
+        ("192.0.2.1", 65001, ["ru"], [])
+    ]
+    assert transfer.read(path)[0][1] == found[0]
+
+
+def test_an_answer_of_something_else(monkeypatch):
+    monkeypatch.setattr(commands.Client, "text", lambda *words, **query: b"<html>")
+    with pytest.raises(StageError, match="this is not the API of bgplite"):
+        commands.run(["peers"], {})
