@@ -272,21 +272,22 @@ class Input(Passage):
             marked = self._mark(block, [callback for chain in self.chains.values() for callback in chain])
             yield from self._travel(marked, len(marked) if self._finishes else 0)
             return
-        whole = len(block)
-        for condition in self.conditions:
-            block = condition.select(block, True)
-        if self.conditions:
-            self.stage.drops["of"] += whole - len(block)
         left = len(block)
+        if self.conditions:
+            for condition in self.conditions:
+                block = condition.select(block, True)
+            self.stage.drops["of"] += left - len(block)
+            left = len(block)
         for direction, part in self._by_direction(block):
             if self._refuses:
                 return
-            left -= len(part)
+            count = len(part)
+            left -= count
             self._behind = left
             line = self.lines[direction]
             part = part.with_index(bytearray(part.index))  # who made the block may keep it, or give it to other lines
             line.next_seq = part.stamp(direction, line.next_seq, self.pipeline.now())
-            line.entered += len(part)
+            line.entered += count
             yield from self._travel_block(part, line, 0)
 
     def by_direction(self, item: Item) -> Iterator[tuple[str, Item]]:

@@ -40,6 +40,8 @@ class Pipeline(PipelineBase[Stage]):
         capabilities: Sequence[Capability] = (),
     ) -> None:
         super().__init__(log=log, clock=clock, now=now, context=context, capabilities=capabilities)
+        self._by_flush: list[Stage] | None = None
+        """the stages in the order in which they are flushed; made when they are complete"""
         self._states: dict[Stage, StageState] = {}
         self._due: deque[list[Stage]] = deque()
         self._ended: list[Stage] = []
@@ -55,6 +57,7 @@ class Pipeline(PipelineBase[Stage]):
         stage.index = index
         stage.hidden = hidden
         self.stages.append(stage)
+        self._by_flush = None
         self._states[stage] = StageState.WAITING
 
     # events
@@ -264,7 +267,9 @@ class Pipeline(PipelineBase[Stage]):
         return [stage for stage in self.stages if stage.callbacks and not is_fed(stage)]
 
     def flush(self) -> None:
-        for stage in sorted(self.stages, key=_only_copies):
+        if self._by_flush is None:
+            self._by_flush = sorted(self.stages, key=_only_copies)
+        for stage in self._by_flush:
             if stage.running:
                 stage.flush()
 

@@ -151,11 +151,9 @@ class Block:
 
         Returns the first number not used.
         """
-        from .. import accel
-
         flags = DIRECTION_FLAGS[direction]
-        if accel.AVAILABLE:
-            return int(accel.index.stamp(self.index, flags, seq, time))
+        if (stamp := _stamp()) is not None:
+            return int(stamp(self.index, flags, seq, time))
         for position in range(0, len(self.index), ENTRY.size):
             entry = list(ENTRY.unpack_from(self.index, position))
             if not entry[0]:
@@ -263,3 +261,11 @@ def _opener() -> Any:
 
     directions = [FLAG_DIRECTIONS[flags * FLAG_RIGHT] for flags in range(4)]
     return accel.look.Opener(Message, CONTEXTS, directions) if accel.AVAILABLE else None
+
+
+@lru_cache(maxsize=1)
+def _stamp() -> Any:
+    """Accel's `stamp`; None if there is no accel."""
+    from .. import accel
+
+    return accel.index.stamp if accel.AVAILABLE else None

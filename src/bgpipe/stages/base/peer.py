@@ -297,7 +297,7 @@ class PeerStage(PeerOptions):
     def handled(self, items: Iterator[Item]) -> Iterator[Item]:
         """Malformed UPDATEs are treated before any stage sees them (RFC 7606), if one will look at them or --malformed
         is given."""
-        decodes = any(self.inlet.chains.values()) or self.pipeline.originates_session or "malformed" in self.explicit
+        decodes = any(self.inlet.chains.values()) or self.family_filter is not None or "malformed" in self.explicit
         for item in items:
             if isinstance(item, Message) and item.type_code == message.OPEN and self.codec.received[message.OPEN] == 1:
                 self.on_open()
@@ -406,7 +406,7 @@ class PeerStage(PeerOptions):
             if len(self._pending) >= MAX_PENDING:
                 self._hold()
             return
-        if self.codec.sent[message.NOTIFICATION]:
+        if message.NOTIFICATION in self.codec.sent:
             return  # nothing follows a NOTIFICATION
         if self.family_filter is None:
             self._write(item)
