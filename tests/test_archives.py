@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bgpipe.formats.base import Block, Counts, Damage
-from bgpipe.formats.mrt import Decoder, Encoder
+from bgpipe.formats.mrt import MrtDecoder, MrtEncoder
 from bgpipe.wire.errors import WireError
 from bgpipe.wire.item import Item
 from bgpipe.wire.message import UPDATE, Message
@@ -69,7 +69,7 @@ DIFFERENCES = {
 
 def items(octets: bytes, **options: bool) -> tuple[list[Item], Counts, list[Damage]]:
     damage: list[Damage] = []
-    decoder = Decoder(on_damage=damage.append, **options)
+    decoder = MrtDecoder(on_damage=damage.append, **options)
     found: list[Item] = []
     for pos in range(0, len(octets), 1 << 18):
         found += decoder.feed(octets[pos : pos + (1 << 18)])
@@ -123,7 +123,7 @@ def test_prefixes_are_as_many_as_bgpdump_finds(name: str, data: Path, octets: by
 
 @each_file
 def test_what_is_written_is_read_as_the_same(name: str, octets: bytes) -> None:
-    encode = Encoder().encode
+    encode = MrtEncoder().encode
     once = b"".join(map(encode, items(octets, states=True)[0]))
     found, counts, damage = items(once, states=True)
     assert (counts.messages, counts.states) == COUNTS[name][1:3]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bgpipe.formats.json import Encoder
-from bgpipe.formats.raw import Decoder
+from bgpipe.formats.json import JsonEncoder
+from bgpipe.formats.raw import RawDecoder
 from bgpipe.wire import caps
 from bgpipe.wire.body import body_from_json
 from bgpipe.wire.caps import Capability
@@ -35,7 +35,7 @@ def rows(kinds: set[str], *suites: str) -> list[Row]:
 
 def as_shown(message: Message) -> Any:
     """Element 4 of the JSON form, which gives the same octets again."""
-    line = Encoder().encode(message)
+    line = JsonEncoder().encode(message)
     assert line.count(b"\n") == 1
     shown = json.loads(line, parse_constant=pytest.fail)[4]
     assert body_from_json(message.type_code, shown) == message.body
@@ -153,7 +153,7 @@ def test_incidents(row: Row) -> None:
 def test_bgpfix_messages(row: Row) -> None:
     octets = bytes.fromhex(row["hex"])
     expected = row["expected"]
-    decoder = Decoder()
+    decoder = RawDecoder()
     found = [*decoder.feed(octets), *decoder.end()]
     if expected == "error":
         assert found == []

@@ -54,7 +54,7 @@ class Network:
 
 
 @dataclass(slots=True)
-class Peer:
+class SamplePeer:
     """One session of the collector."""
 
     network: int
@@ -73,7 +73,7 @@ class Peer:
 @dataclass(slots=True)
 class Internet:
     networks: list[Network]
-    peers: list[Peer]
+    peers: list[SamplePeer]
     flapping: list[int]
     """running sums of how often each network is in the news, for Random.choices"""
 
@@ -130,7 +130,7 @@ def _nlri(address: int, bits: int, length: int) -> bytes:
     return bytes((length,)) + (masked >> (bits - size * 8)).to_bytes(size, "big")
 
 
-def _peer(networks: list[Network], number: int, index: int) -> Peer:
+def _peer(networks: list[Network], number: int, index: int) -> SamplePeer:
     """Peer 9 has 2-octet AS numbers, peer 6 ADD-PATH, peer 2 carries both families; one in three speaks over IPv6."""
     ipv6 = number % 3 == 2 and number > 2
     address = IPv6Address(f"2001:db8::{number + 1:x}").packed if ipv6 else IPv4Address(f"192.0.2.{number + 1}").packed
@@ -144,7 +144,7 @@ def _peer(networks: list[Network], number: int, index: int) -> Peer:
                 towards[other] = here
                 queue.append(other)
     families = (2,) if ipv6 else (1, 2) if number == 2 else (1,)
-    peer = Peer(index, networks[index].asn, address, number != 9, number == 6, families, towards)
+    peer = SamplePeer(index, networks[index].asn, address, number != 9, number == 6, families, towards)
     if number == 9 and peer.asn > 65535:
         peer.asn = networks[index].asn = 64000
     size = 4 if peer.as4 else 2
@@ -174,7 +174,7 @@ def _path(segments: list[tuple[int, list[int]]], size: int) -> bytes:
 
 
 @dataclass(slots=True)
-class Route:
+class SampleRoute:
     """The path attributes of one route: those before MP_REACH_NLRI in order of type code, and those after it."""
 
     head: bytes
@@ -182,7 +182,7 @@ class Route:
     next_hop: bytes
 
 
-def make_route(internet: Internet, peer: Peer, origin: int, afi: int, rng: Random, as4: bool) -> Route:
+def make_route(internet: Internet, peer: SamplePeer, origin: int, afi: int, rng: Random, as4: bool) -> SampleRoute:
     """A route from `peer` to the network `origin`; no two calls need give the same."""
     networks = internet.networks
     path = [networks[origin].asn] * (1 + networks[origin].prepends)
@@ -228,14 +228,14 @@ def make_route(internet: Internet, peer: Peer, origin: int, afi: int, rng: Rando
         tail.append(_attribute(0xC0, 32, b"".join(n.to_bytes(4, "big") for triple in triples for n in triple)))
     if rng.random() < 0.03:
         tail.append(_attribute(0xC0, 35, peer.asn.to_bytes(4, "big")))
-    return Route(b"".join(head), b"".join(tail), next_hop)
+    return SampleRoute(b"".join(head), b"".join(tail), next_hop)
 
 
 def _message(type_code: int, body: bytes = b"") -> bytes:
     return b"\xff" * 16 + (19 + len(body)).to_bytes(2, "big") + bytes((type_code,)) + body
 
 
-def announce(route: Route, afi: int, nlri: bytes) -> bytes:
+def announce(route: SampleRoute, afi: int, nlri: bytes) -> bytes:
     """An UPDATE that announces."""
     if afi == 1:
         attributes = route.head + route.tail
@@ -253,7 +253,7 @@ def withdraw(afi: int, nlri: bytes) -> bytes:
     return _message(UPDATE, b"\0\0" + len(unreach).to_bytes(2, "big") + unreach)
 
 
-def open_message(peer: Peer) -> bytes:
+def open_message(peer: SamplePeer) -> bytes:
     """What the peer says of itself (RFC 4271 section 4.2, RFC 5492)."""
     capabilities = b"".join(b"\1\4" + afi.to_bytes(2, "big") + b"\0\1" for afi in peer.families) + b"\2\0"
     if peer.as4:
@@ -286,7 +286,7 @@ def _record(clock: Clock, subtype: int, data: bytes) -> bytes:
     return MRT_ET.pack(seconds, BGP4MP_ET, subtype, len(data) + 4, microseconds) + data
 
 
-def _reset(clock: Clock, peer: Peer) -> Iterator[bytes]:
+def _reset(clock: Clock, peer: SamplePeer) -> Iterator[bytes]:
     """A session that ends and comes back."""
     plain, states = (MESSAGE_AS4, STATE_CHANGE_AS4) if peer.as4 else (MESSAGE, STATE_CHANGE)
     yield _record(clock, plain, peer.header + _message(NOTIFICATION, b"\6\2\x0bmaintenance"))
@@ -302,7 +302,7 @@ def updates(internet: Internet, rng: Random, messages: int) -> Iterator[bytes]:
     """MRT records (BGP4MP_ET) with `messages` BGP messages or a few more, over about a quarter of an hour."""
     clock = Clock(rng, 1800 / max(messages, 1))
     numbers = range(len(internet.networks))
-    routes: dict[tuple[int, int, int, int], Route] = {}
+    routes: dict[tuple[int, int, int, int], SampleRoute] = {}
     resets = [
         internet.peers[number] for number in (9, 6, 0)
     ]  # half way through, so that a small sample has every kind of record too

@@ -27,7 +27,7 @@ from .pipeline.errors import ConfigError, StageError
 from .pipeline.events import Event
 from .pipeline.input import Input
 from .pipeline.metrics import Metrics
-from .pipeline.options import DURATION, FLAG, INTEGER, LIST, NUMBER, TEXT, TEXTS, Kind, Option, choice
+from .pipeline.options import DURATION, FLAG, INTEGER, LIST, NUMBER, TEXT, TEXTS, Option, OptionKind, choice
 from .pipeline.stage import API, Consuming, Producing, Progress, Stage, compile_filters
 from .runtime import runner
 from .wire.block import Block
@@ -58,12 +58,12 @@ __all__ = [
     "Consuming",
     "Event",
     "Input",
-    "Kind",
     "Message",
     "Metrics",
     "Notification",
     "Open",
     "Option",
+    "OptionKind",
     "Prefix",
     "Producing",
     "Progress",

@@ -87,8 +87,8 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
     rng = Random(seed)
     filters = {compile_filter(random_filter(rng)): [] for _ in range(FILTERS)}
     damages: list[str] = []
-    decoder = mrt.Decoder(on_damage=lambda damage: damages.append(str(damage)), states=bool(rng.randrange(2)))
-    encoders = [json.Encoder(), mrt.Encoder(), raw.Encoder()]
+    decoder = mrt.MrtDecoder(on_damage=lambda damage: damages.append(str(damage)), states=bool(rng.randrange(2)))
+    encoders = [json.JsonEncoder(), mrt.MrtEncoder(), raw.RawEncoder()]
     outputs: list[list[bytes]] = [[], [], []]
     limit = make_limit(rng)
     limited: list[bytes] = []
@@ -138,10 +138,10 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
     )
     again = []
     for text in (lines, broken):
-        back = json.Decoder(on_damage=lambda damage: damages.append(str(damage)))
+        back = json.JsonDecoder(on_damage=lambda damage: damages.append(str(damage)))
         items = [item for part in (back.feed(text), back.end()) for item in part]
-        again.append(b"".join(map(mrt.Encoder().encode, items)))
-        again.append(b"".join(map(json.Encoder().encode, items)))
+        again.append(b"".join(map(mrt.MrtEncoder().encode, items)))
+        again.append(b"".join(map(json.JsonEncoder().encode, items)))
     seen += [f"{wanted.text}: {matches}" for wanted, matches in filters.items()]
     seen += ["malformed:", *malformed, "verdicts:", *verdicts]
     report = "\n".join([repr(decoder.counts), *damages]).encode()

@@ -19,7 +19,7 @@ ARCHIVES = sorted(DATA.glob("*.bz2"))
 
 def decline_rate(octets: bytes) -> float:
     """The part of the messages in blocks that the JSON encoder of accel leaves to Python."""
-    decoder = mrt.Decoder()
+    decoder = mrt.MrtDecoder()
     messages = declined = 0
     for part in (decoder.feed(octets), decoder.end()):
         for item in part:

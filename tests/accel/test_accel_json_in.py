@@ -269,7 +269,7 @@ DECLINED = [
 
 def decode(lines: bytes, size: int = 1 << 20) -> tuple[list[tuple], list[str], str]:
     damages: list[str] = []
-    decoder = json.Decoder(on_damage=lambda damage: damages.append(str(damage)))
+    decoder = json.JsonDecoder(on_damage=lambda damage: damages.append(str(damage)))
     messages = []
     pieces = [decoder.feed(lines[pos : pos + size]) for pos in range(0, len(lines), size)]
     for part in (*pieces, decoder.end()):
@@ -290,7 +290,7 @@ def decode_in_python(lines: bytes, monkeypatch: pytest.MonkeyPatch) -> tuple[lis
 
 def encode(records: bytes) -> bytes:
     """The JSON of an archive."""
-    decoder, encoder = mrt.Decoder(), json.Encoder()
+    decoder, encoder = mrt.MrtDecoder(), json.JsonEncoder()
     seq = 1
     lines = []
     for part in (decoder.feed(records), decoder.end()):
@@ -325,14 +325,14 @@ def test_equal_tags_share_their_text():
     assert len(tags) == 6 * (4 + len('"PEER_AS":"1","a":"0"'))
     block = Block(octets, index, tags)
     assert [message.tags for message in block] == [{"PEER_AS": str(1 + n % 3), "a": str(n % 2)} for n in range(600)]
-    assert json.Encoder().encode(block) == lines
+    assert json.JsonEncoder().encode(block) == lines
 
 
 def test_many_different_tags():
     lines = b"".join(line(tags=f'{{"PEER_AS":"1","note":"{n}{"x" * (n % 90)}"}}') for n in range(3000))
     octets, index, end, tags = accel.json_in.decode(lines, 0)
     assert end == len(lines)
-    assert json.Encoder().encode(Block(octets, index, tags)) == lines
+    assert json.JsonEncoder().encode(Block(octets, index, tags)) == lines
 
 
 @pytest.mark.parametrize("records", [sample_records, rare_records])

@@ -10,7 +10,7 @@ import pytest
 from accel_records import KEEPALIVE, NOTIFICATION, OPEN, TIME, attribute, block, join, message, peer, update
 
 from bgpipe import accel
-from bgpipe.formats.json import Encoder
+from bgpipe.formats.json import JsonEncoder
 from bgpipe.formats.json_go import GoEncoder
 from bgpipe.wire.block import ENTRY
 from bgpipe.wire.flags import FLAG_ADD_PATH, FLAG_AS4, FLAG_LEFT, FLAG_RIB, FLAG_RIGHT
@@ -248,13 +248,13 @@ def test_the_width_of_as_numbers_is_said_where_the_line_does_not_show_it(flags, 
     how = {"flags": flags | FLAG_RIGHT} | ({"header": header} if header else {})
     one = block(update(path), **how)
     text, _ = encode(one.octets, one.index, 0)
-    assert text == Encoder().encode(one.message(0))
+    assert text == JsonEncoder().encode(one.message(0))
     said = b'"WIRE":"AS2"' if not flags else b'"WIRE":"AS4"'
     assert (said in text) == (not flags or path[1] != 4)
     how["flags"] |= FLAG_RIB
     one = block(update(path), **how)
     text, _ = encode(one.octets, one.index, 0)
-    assert text == Encoder().encode(one.message(0))
+    assert text == JsonEncoder().encode(one.message(0))
     assert b'RIB"}]' in text
     short, _ = encode(one.octets, one.index, 0, True)
     assert short == GoEncoder().encode(one.message(0))

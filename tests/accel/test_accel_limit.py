@@ -32,7 +32,7 @@ Found = tuple[Message, list[Violation]]
 
 def read(octets: bytes) -> Iterator[Block]:
     """The blocks of an archive; its messages go to either side."""
-    decoder = mrt.Decoder()
+    decoder = mrt.MrtDecoder()
     number = 0
     for part in (decoder.feed(octets), decoder.end()):
         for item in part:

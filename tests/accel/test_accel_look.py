@@ -28,7 +28,7 @@ PATH = attribute(0x40, 2, "0202 0000fde9 0000fdea")
 
 
 def read_blocks(octets: bytes) -> Iterator[Block]:
-    decoder = mrt.Decoder()
+    decoder = mrt.MrtDecoder()
     for part in (decoder.feed(octets), decoder.end()):
         for item in part:
             if isinstance(item, Block):

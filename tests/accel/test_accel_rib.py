@@ -58,7 +58,7 @@ ARCHIVES = [
 def decode(octets: bytes, size: int = 1 << 20) -> tuple[list[tuple], list[str], str]:
     """Messages, damages and counts of a stream that comes in pieces of `size` octets."""
     damages: list[str] = []
-    decoder = mrt_format.Decoder(on_damage=lambda damage: damages.append(str(damage)))
+    decoder = mrt_format.MrtDecoder(on_damage=lambda damage: damages.append(str(damage)))
     messages = []
     pieces = [decoder.feed(octets[pos : pos + size]) for pos in range(0, len(octets), size)]
     for part in (*pieces, decoder.end()):

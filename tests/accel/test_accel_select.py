@@ -28,7 +28,7 @@ BREATH = 500
 
 
 def blocks_of(octets: bytes) -> list[Block]:
-    decoder = mrt.Decoder()
+    decoder = mrt.MrtDecoder()
     return [item for part in (decoder.feed(octets), decoder.end()) for item in part if isinstance(item, Block)]
 
 

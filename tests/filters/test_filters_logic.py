@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgpipe.filters.conditions import BoundCondition, Look, Step
+from bgpipe.filters.conditions import BoundCondition, Look, ProgramStep
 from bgpipe.filters.logic import closure, reduce
 from bgpipe.filters.program import make_program
 from bgpipe.filters.syntax import AndNode, GroupNode, NotNode, OrNode
@@ -94,7 +94,7 @@ def test_what_is_settled_disappears():
 
 
 def test_python_is_asked_last():
-    known = BoundCondition(lambda message: True, step=Step(Look.MED))
+    known = BoundCondition(lambda message: True, step=ProgramStep(Look.MED))
     unknown = BoundCondition(lambda message: True)
     for nodes in ((known, unknown), (unknown, known)):
         for kind in (AndNode, OrNode):

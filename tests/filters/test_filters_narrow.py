@@ -145,7 +145,7 @@ FILTERS = [
 def records(seed: int, context: WireContext, count: int) -> bytes:
     """MRT records of random UPDATEs, some of them with octets changed."""
     rng = Random(seed)
-    encoder = mrt.Encoder()
+    encoder = mrt.MrtEncoder()
     found = []
     for number in range(count):
         prefixes = [f"{rng.choice((10, 198, 203))}.51.{rng.randrange(256)}.0/{rng.randrange(8, 32)}" for _ in range(6)]
@@ -182,7 +182,7 @@ def test_blocks_are_narrowed_as_their_messages_are(text: str, context: WireConte
     chosen = compile_filter(text)
     blocks = 0
     for keep in (True, False):
-        decoder = mrt.Decoder()
+        decoder = mrt.MrtDecoder()
         for item in [*decoder.feed(octets), *decoder.end()]:
             if not isinstance(item, Block):
                 continue

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpipe.formats.base import Damage
-from bgpipe.formats.json import Decoder, Encoder, parse_time
+from bgpipe.formats.json import JsonDecoder, JsonEncoder, parse_time
 from bgpipe.formats.json_encoder import format_time
 from bgpipe.formats.json_meta import ACCEPT, BORROW, DROP
 from bgpipe.wire.block import ENTRY, Block
@@ -26,17 +26,17 @@ TIME = 1767323045_678000  # 2026-01-02T03:04:05.678
 
 
 def encode(message: Message) -> str:
-    line = Encoder().encode(message).decode("ascii")
+    line = JsonEncoder().encode(message).decode("ascii")
     assert line.endswith("\n")
     assert line[:-1].isprintable()
     return line[:-1]
 
 
-def decode_all(text: str | bytes, size: int | None = None) -> tuple[list[Message], list[Damage], Decoder]:
+def decode_all(text: str | bytes, size: int | None = None) -> tuple[list[Message], list[Damage], JsonDecoder]:
     """Messages and damage of a text, fed in pieces of `size` octets."""
     octets = text.encode() if isinstance(text, str) else text
     damage: list[Damage] = []
-    decoder = Decoder(on_damage=damage.append)
+    decoder = JsonDecoder(on_damage=damage.append)
     messages: list[Message] = []
     size = size or len(octets) or 1
     for pos in range(0, len(octets), size):
@@ -131,7 +131,7 @@ def test_times(time: int, text: str) -> None:
     assert format_time(time) == text
     assert parse_time(text) == time
     assert decode(f'["R",1,"{text}"]').time == time
-    encoder = Encoder()
+    encoder = JsonEncoder()
     for each in (time, time + 1, time):
         assert format_time(each).encode() in encoder.encode(Message(KEEPALIVE, time=each))
 
@@ -181,8 +181,8 @@ def test_a_block_is_the_same_as_its_messages() -> None:
         flags = FLAG_AS4 | FLAG_PEER_AS4 | DIRECTION_FLAGS[message.direction]
         index += ENTRY.pack(message.seq, message.time, len(octets), 0, len(message.octets), flags, 0)
         octets += message.octets
-    lines = Encoder().encode(Block(bytes(octets), index))
-    assert lines == b"".join(map(Encoder().encode, messages))
+    lines = JsonEncoder().encode(Block(bytes(octets), index))
+    assert lines == b"".join(map(JsonEncoder().encode, messages))
     assert len(decode_all(lines)[0]) == 4
 
 
@@ -309,7 +309,7 @@ def test_a_bad_line_costs_one_line(line: str | bytes, why: str) -> None:
 
 def test_a_line_that_is_too_long_costs_one_line_and_no_memory() -> None:
     damage: list[Damage] = []
-    decoder = Decoder(on_damage=damage.append, max_line=100)
+    decoder = JsonDecoder(on_damage=damage.append, max_line=100)
     messages = []
     pieces = [b'["R",1]\n', b'["R",2,', *[b" " * 30] * 1000, b"]\n", b'["R",3]\n[', b" " * 99, b']\n["R",', b"4]"]
     for piece in pieces:
@@ -338,8 +338,8 @@ def test_path_identifiers_are_written_for_the_families_that_have_them() -> None:
 
 def test_the_width_of_as_numbers_is_said_by_who_reads() -> None:
     line = b'["R",1,null,"UPDATE",{"attrs":{"ASPATH":[65001]}}]\n'
-    (wide,) = Decoder(context=AS4).feed(line)
-    (narrow,) = Decoder(context=AS2).feed(line)
+    (wide,) = JsonDecoder(context=AS4).feed(line)
+    (narrow,) = JsonDecoder(context=AS2).feed(line)
     assert isinstance(wide, Message)
     assert isinstance(narrow, Message)
     assert wide.body.hex() == "0000000940020602010000fde9"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import bgpipe
 from bgpipe.cli.main import main
 from bgpipe.formats import base, find
-from bgpipe.formats.json import Decoder, Encoder
+from bgpipe.formats.json import JsonDecoder, JsonEncoder
 from bgpipe.formats.json_go import GoEncoder
 from bgpipe.wire.context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, WireContext
 from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST
@@ -34,7 +34,7 @@ def read(*lines: str | bytes, context: WireContext = AS4) -> tuple[list[Message]
     """Messages, damage and notes."""
     damage: list[str] = []
     notes: list[str] = []
-    decoder = Decoder(on_damage=lambda each: damage.append(str(each)), on_note=notes.append, context=context)
+    decoder = JsonDecoder(on_damage=lambda each: damage.append(str(each)), on_note=notes.append, context=context)
     text = b"".join((line if isinstance(line, bytes) else line.encode()) + b"\n" for line in lines)
     messages: list[Message] = []
     for part in (decoder.feed(text), decoder.end()):
@@ -45,7 +45,7 @@ def read(*lines: str | bytes, context: WireContext = AS4) -> tuple[list[Message]
 
 def again(message: Message) -> Message:
     """What comes back of a message's line."""
-    (back,), damage, _ = read(Encoder().encode(message).rstrip())
+    (back,), damage, _ = read(JsonEncoder().encode(message).rstrip())
     assert damage == []
     return back
 
@@ -77,7 +77,7 @@ def test_what_the_line_does_not_show_is_said(as4: bool) -> None:
     assert message.context.as4 == as4
     assert message.update.origin_as == (23456 if as4 else 4200000000)
     assert again(message).body == message.body
-    assert json.loads(Encoder().encode(message))[5] == {"WIRE": "AS4" if as4 else "AS2"}
+    assert json.loads(JsonEncoder().encode(message))[5] == {"WIRE": "AS4" if as4 else "AS2"}
 
 
 @pytest.mark.parametrize("context", [AS2, AS4, AS4_ADD_PATH])
@@ -89,7 +89,7 @@ def test_what_is_made_of_a_rib_is_said(context: WireContext) -> None:
     assert back.from_rib
     assert (back.body, back.context.as4) == (body, context.as4)
     assert [elem.elem_type for elem in back.elems()] == [elem.elem_type for elem in message.elems()]
-    assert json.loads(Encoder().encode(message))[5]["WIRE"].split("|")[-1] == "RIB"
+    assert json.loads(JsonEncoder().encode(message))[5]["WIRE"].split("|")[-1] == "RIB"
     assert not again(Message(UPDATE, body, context=context)).from_rib
     assert b"RIB" not in GoEncoder().encode(message)
 

@@ -53,7 +53,7 @@ def test_bgpfix_records(row: Row) -> None:
         assert format_time(message.time)[:23] == expected["time"][:23]
         assert message.context.as4 == (expected["subtype"] in (4, 7, 9, 11))
         assert (IPV4_UNICAST in message.context.add_path) == (expected["subtype"] in (8, 9, 10, 11))
-        kind, subtype = RECORD_HEADER.unpack_from(mrt.Encoder().encode(message))[1:3]
+        kind, subtype = RECORD_HEADER.unpack_from(mrt.MrtEncoder().encode(message))[1:3]
         assert (kind, subtype) == (17, expected["subtype"])
     else:
         check_table(octets, expected)
@@ -85,7 +85,7 @@ def test_bgpfix_streams(row: Row) -> None:
     messages, damage, _ = decode(bytes.fromhex(row["hex"]))
     assert not damage
     expected = [message["json"] for message in row["expected"]["messages"]]
-    lines = [json.loads(json_format.Encoder().encode(message)) for message in messages]
+    lines = [json.loads(json_format.JsonEncoder().encode(message)) for message in messages]
     for line, message, want in zip(lines, messages, expected, strict=True):
         wire = line[5].pop("WIRE", "")  # the original has no such key
         assert ("RIB" in wire) == message.from_rib
@@ -121,11 +121,11 @@ def test_every_subtype_comes_back_as_it_was(
     assert message.tags["LOCAL_AS"] == ("4294967295" if context.as4 else "65002")
     assert message.tags["INTERFACE"] == "7"
     assert message.tags["PEER_IP"] == ("192.0.2.1" if addresses is V4 else "::1")
-    written = mrt.Encoder().encode(message)
+    written = mrt.MrtEncoder().encode(message)
     micros = b"\0\x07\xa1\x20" if extended else bytes(4)
     public = {6: 1, 7: 4, 10: 8, 11: 9}.get(subtype, subtype)  # _LOCAL says who sent it, which a message does not
     assert written == record(17, public, micros + body)
-    assert mrt.Encoder().encode(one(octets)) == written  # from the header as it came, and from tags
+    assert mrt.MrtEncoder().encode(one(octets)) == written  # from the header as it came, and from tags
 
 
 @pytest.mark.parametrize("subtype", [1, 4])
@@ -141,7 +141,7 @@ def test_any_message_type_is_kept(subtype: int) -> None:
         octets = record(17, subtype, bytes(4) + bytes(10 if subtype == 4 else 6) + V4 + message.octets)
         read = one(octets)
         assert (read.type_code, read.body) == (message.type_code, message.body)
-        assert mrt.Encoder().encode(read) == octets
+        assert mrt.MrtEncoder().encode(read) == octets
 
 
 @pytest.mark.parametrize(
@@ -155,15 +155,15 @@ def test_any_message_type_is_kept(subtype: int) -> None:
     ],
 )
 def test_the_header_says_what_the_tags_say(tags: dict[str, str], peer: bytes) -> None:
-    octets = mrt.Encoder().encode(Message(KEEPALIVE, tags=tags, time=1_700_000_000_000_001))
+    octets = mrt.MrtEncoder().encode(Message(KEEPALIVE, tags=tags, time=1_700_000_000_000_001))
     assert octets == record(17, 4, b"\0\0\0\1" + peer + ALIVE)
     touched = one(octets)
     touched.tags["PEER_AS"] = "1"
-    assert mrt.Encoder().encode(touched)[16:20] == b"\0\0\0\1"
+    assert mrt.MrtEncoder().encode(touched)[16:20] == b"\0\0\0\1"
 
 
 def test_what_the_fields_of_a_record_cannot_hold() -> None:
-    encode = mrt.Encoder().encode
+    encode = mrt.MrtEncoder().encode
     last = (1 << 32) * 1_000_000 - 1
     far = Message(KEEPALIVE, context=AS2, tags={"PEER_AS": "4200000000", "LOCAL_AS": "7"}, time=last)
     assert encode(far)[:24] == b"\xff\xff\xff\xff" + encode(far)[4:16] + b"\x5b\xa0\0\7\0\0\0\1"  # AS_TRANS
@@ -176,12 +176,12 @@ def test_path_identifiers_of_one_family_alone_are_refused_beside_another() -> No
     mp = b"\x80\x0e\x0b\0\2\1\4\xc0\0\2\1\0\x08\x20"
     body = b"\0\0\0" + bytes((len(mp),)) + mp + b"\0\0\0\7\x08\x0a"
     with pytest.raises(TextError, match="path identifiers in one family"):
-        mrt.Encoder().encode(Message(UPDATE, body, context=WireContext(add_path=frozenset({IPV4_UNICAST}))))
+        mrt.MrtEncoder().encode(Message(UPDATE, body, context=WireContext(add_path=frozenset({IPV4_UNICAST}))))
 
 
 def test_path_identifiers_may_be_announced_for_records_that_have_no_place_to_say_it() -> None:
     octets = b"".join(
-        mrt.Encoder().encode(Message(UPDATE, b"\0\0\0\0\0\0\0\7\x08\x0a", context=context))
+        mrt.MrtEncoder().encode(Message(UPDATE, b"\0\0\0\0\0\0\0\7\x08\x0a", context=context))
         for context in (AS2, AS4, AS2_ADD_PATH, AS4_ADD_PATH)
     )
     for family, said in ((IPV4_UNICAST, True), (IPV6_UNICAST, False)):
@@ -204,9 +204,9 @@ def test_path_identifiers_may_be_announced_for_records_that_have_no_place_to_say
 )
 def test_path_identifiers_of_a_session_are_told_by_the_family(body: bytes, family: object) -> None:
     for add_path in (frozenset({IPV4_UNICAST}), frozenset({IPV6_UNICAST})):
-        octets = mrt.Encoder().encode(Message(UPDATE, body, context=WireContext(add_path=add_path)))
+        octets = mrt.MrtEncoder().encode(Message(UPDATE, body, context=WireContext(add_path=add_path)))
         assert octets[7] == (9 if family in add_path else 4)
-    assert mrt.Encoder().encode(Message(KEEPALIVE, context=WireContext(add_path={IPV4_UNICAST})))[7] == 4
+    assert mrt.MrtEncoder().encode(Message(KEEPALIVE, context=WireContext(add_path={IPV4_UNICAST})))[7] == 4
 
 
 @pytest.mark.parametrize("extended", [False, True])
@@ -219,7 +219,7 @@ def test_state_changes_are_counted_and_given_on_request(as4: bool, extended: boo
     change = one(octets, states=True)
     assert isinstance(change, StateChange)
     assert (change.type, change.old, change.new, change.octets) == ("STATE", 6, 1, b"")
-    assert json.loads(json_format.Encoder().encode(change)) == [
+    assert json.loads(json_format.JsonEncoder().encode(change)) == [
         "?",
         0,
         "2023-11-14T22:13:20.000",
@@ -227,7 +227,7 @@ def test_state_changes_are_counted_and_given_on_request(as4: bool, extended: boo
         {"old": "ESTABLISHED", "new": "IDLE"},
         {"PEER_AS": "65001", "PEER_IP": "192.0.2.1", "LOCAL_IP": "192.0.2.2"},
     ]
-    assert mrt.Encoder().encode(change) == record(17, 5 if as4 else 0, bytes(4) + body)
+    assert mrt.MrtEncoder().encode(change) == record(17, 5 if as4 else 0, bytes(4) + body)
 
 
 def test_states_stand_in_order_between_messages() -> None:
@@ -294,7 +294,7 @@ def test_guessing_is_for_whoever_reads_the_message() -> None:
 def test_pieces_larger_than_a_block_are_cut() -> None:
     alive = record(16, 1, bytes(6) + V4 + ALIVE)
     octets = alive * (3 << 20 // len(alive))
-    decoder = mrt.Decoder()
+    decoder = mrt.MrtDecoder()
     items = [*decoder.feed(octets), *decoder.end()]
     assert sum(len(item) if isinstance(item, Block) else 1 for item in items) == len(octets) // len(alive)
     assert all(len(item.octets) < 2 << 20 for item in items if isinstance(item, Block))
@@ -303,7 +303,7 @@ def test_pieces_larger_than_a_block_are_cut() -> None:
 def test_blocks_are_written_as_their_messages_are() -> None:
     head = ENTRY.pack(0, 7, 0, NO_PEER, 19, 1, 0) + ENTRY.pack(0, 7, 19, NO_PEER, 19, 0, 0)
     block = Block(ALIVE + ALIVE, bytearray(head))
-    encode = mrt.Encoder().encode
+    encode = mrt.MrtEncoder().encode
     assert encode(block) == b"".join(map(encode, block))
     assert encode(block) == record(17, 4, b"\0\0\0\7" + NOBODY + ALIVE, 0) + record(
         17, 1, b"\0\0\0\7" + NOBODY[4:] + ALIVE, 0

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from bgpipe.formats.base import Block, Counts, Damage
-from bgpipe.formats.mrt import Decoder, Encoder
+from bgpipe.formats.mrt import MrtDecoder, MrtEncoder
 from bgpipe.wire.context import AS4
 from bgpipe.wire.message import KEEPALIVE, UPDATE, Message
 from bgpipe.wire.state import StateChange
@@ -34,7 +34,7 @@ def update(rng: random.Random) -> bytes:
 def messages(count: int) -> list[bytes]:
     """Records of BGP4MP_ET, each of them different."""
     rng = random.Random(6396)
-    encoder = Encoder()
+    encoder = MrtEncoder()
     made = []
     for n in range(count):
         time = (1_700_000_000 + n // 20) * 1_000_000 + n
@@ -56,7 +56,7 @@ def routes(count: int) -> list[bytes]:
 
 def decode(octets: bytes, size: int = 1 << 16, **options: bool) -> tuple[list[Message], list[Damage], Counts]:
     damage: list[Damage] = []
-    decoder = Decoder(on_damage=damage.append, **options)
+    decoder = MrtDecoder(on_damage=damage.append, **options)
     found: list[Message] = []
     for pos in range(0, len(octets), size):
         for item in decoder.feed(octets[pos : pos + size]):

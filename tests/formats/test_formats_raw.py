@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bgpipe import accel
 from bgpipe.formats import raw
 from bgpipe.formats.base import Damage
-from bgpipe.formats.raw import Decoder, Encoder
+from bgpipe.formats.raw import RawDecoder, RawEncoder
 from bgpipe.wire.block import ENTRY, NO_PEER, Block
 from bgpipe.wire.context import AS2
 from bgpipe.wire.family import IPV4_UNICAST
@@ -33,7 +33,7 @@ def opened(items: Iterable[Item]) -> list[Message]:
 
 def decode(octets: bytes, size: int = 0) -> tuple[list[Message], list[Damage]]:
     damage: list[Damage] = []
-    decoder = Decoder(on_damage=damage.append)
+    decoder = RawDecoder(on_damage=damage.append)
     messages: list[Message] = []
     for pos in range(0, len(octets), size or len(octets) or 1):
         messages += opened(decoder.feed(octets[pos : pos + (size or len(octets))]))
@@ -48,7 +48,7 @@ def test_messages_come_back_whatever_the_pieces(size: int) -> None:
     stream = ALIVE + UPDATES + CEASE + OTHER + ALIVE
     messages, damage = decode(stream, size)
     assert damage == []
-    assert b"".join(map(Encoder().encode, messages)) == stream
+    assert b"".join(map(RawEncoder().encode, messages)) == stream
     assert [message.type for message in messages] == ["KEEPALIVE", "UPDATE", "NOTIFY", "Type(9)", "KEEPALIVE"]
     assert {(message.direction, message.seq, message.time) for message in messages} == {("?", 0, 0)}
 
@@ -107,7 +107,7 @@ def test_a_stream_that_is_cut_short(size: int) -> None:
 
 
 def test_the_context_is_handed_on() -> None:
-    (message,) = Decoder(context=AS2).feed(UPDATES)
+    (message,) = RawDecoder(context=AS2).feed(UPDATES)
     assert isinstance(message, Message)
     assert message.context is AS2
 
@@ -115,8 +115,8 @@ def test_the_context_is_handed_on() -> None:
 def test_a_block_is_the_same_as_its_messages() -> None:
     octets = b"header" + ALIVE + b"header" + UPDATES
     index = bytearray(ENTRY.pack(1, 0, 6, NO_PEER, 19, 0, 0) + ENTRY.pack(2, 0, 31, NO_PEER, 23, 0, 0))
-    assert Encoder().encode(Block(octets, index)) == ALIVE + UPDATES
-    assert Encoder().encode(Block(b"", bytearray())) == b""
+    assert RawEncoder().encode(Block(octets, index)) == ALIVE + UPDATES
+    assert RawEncoder().encode(Block(b"", bytearray())) == b""
 
 
 @given(st.lists(st.sampled_from([ALIVE, UPDATES, CEASE, OTHER]) | st.binary(max_size=40)), st.integers(1, 50))
@@ -148,7 +148,7 @@ def test_blocks_say_the_same_as_messages_one_by_one(parts: list[bytes], size: in
 
 @pytest.mark.skipif(not accel.AVAILABLE, reason="blocks are made by accel")
 def test_updates_come_in_blocks_that_are_read_as_said() -> None:
-    decoder = Decoder(context=AS2)
+    decoder = RawDecoder(context=AS2)
     first, alive, second = decoder.feed(b"".join(ROUTES) + ALIVE + b"".join(ROUTES))
     assert isinstance(first, Block)
     assert isinstance(alive, Message)
@@ -185,13 +185,13 @@ def test_where_the_next_message_may_start(parts, last):
 def test_a_megabyte_of_markers_is_one_damage():
     """It is searched, not tried at each octet; a message behind it is found."""
     tried = []
-    find = Decoder._find
+    find = RawDecoder._find
 
-    def count(self: Decoder, octets: bytes, pos: int, last: bool) -> tuple[int, int]:
+    def count(self: RawDecoder, octets: bytes, pos: int, last: bool) -> tuple[int, int]:
         tried.append(pos)
         return find(self, octets, pos, last)
 
-    with patch.object(Decoder, "_find", count):
+    with patch.object(RawDecoder, "_find", count):
         for size in (0, 1 << 16):
             tried.clear()
             messages, damage = decode(b"\xff" * (1 << 20) + b"\0" + ALIVE, size)

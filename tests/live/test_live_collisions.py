@@ -15,7 +15,7 @@ import pytest
 from peers import CLOSE_TIMEOUT, Bgpipe, Router, announcement, bgpipe, place
 
 from bgpipe.session.collision import losers
-from bgpipe.session.fsm import State
+from bgpipe.session.fsm import FsmState
 from bgpipe.session.session import Deliver, Disconnect, Down, Established, Send, Session, Settings
 from bgpipe.wire.message import HEADER, OPEN, Message, check_header
 from bgpipe.wire.notification import Notification
@@ -36,7 +36,7 @@ class Speaker:
 
     @property
     def up(self) -> list[Link]:
-        return [link for link in self.links if link.session.state is State.ESTABLISHED]
+        return [link for link in self.links if link.session.state is FsmState.ESTABLISHED]
 
 
 class Link(asyncio.Protocol):

@@ -17,7 +17,7 @@ from bgpipe.net.bounded_queue import BoundedQueue, Closed
 from bgpipe.net.errors import DamagedError, StreamError
 from bgpipe.net.files import is_url, open_input
 from bgpipe.net.input_stream import InputStream
-from bgpipe.net.url import UrlSource, redact
+from bgpipe.net.url import UrlOctets, redact
 
 TEXT = b"".join(b"%d\n" % n for n in range(200_000))
 
@@ -348,7 +348,7 @@ async def test_the_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 def test_passwords_are_not_told() -> None:
     assert redact("https://me:secret@host:8/a:b@c") == "https://me:***@host:8/a:b@c"
     assert redact("https://host/a@b") == "https://host/a@b"
-    assert UrlSource("http://me:secret@host/").name == "http://me:***@host/"
+    assert UrlOctets("http://me:secret@host/").name == "http://me:***@host/"
     assert [is_url(text) for text in ("HTTP://x", "https://x", "ftp://x", "http")] == [True, True, False, False]
 
 

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from bgpipe.net import process
-from bgpipe.net.process import Process, explain_code, find_program
+from bgpipe.net.process import ChildProcess, explain_code, find_program
 from fork_server import children, is_alive
 
 CLOSE_TIMEOUT = 20
@@ -19,7 +19,7 @@ def shell(text: str) -> list[str]:
     return ["sh", "-c", text]
 
 
-async def read_all(running: Process) -> bytes:
+async def read_all(running: ChildProcess) -> bytes:
     octets = b""
     async with asyncio.timeout(CLOSE_TIMEOUT):
         while piece := await running.read():
@@ -47,7 +47,7 @@ def nothing_is_left():
 
 
 async def test_in_and_out():
-    running = await Process.start(["cat"])
+    running = await ChildProcess.start(["cat"])
     sent = os.urandom(3 << 20)
     reading = asyncio.create_task(read_all(running))
     await running.write(sent)
@@ -59,7 +59,7 @@ async def test_in_and_out():
 
 
 async def test_what_it_has_not_taken_waits():
-    running = await Process.start(["sleep", "100"])
+    running = await ChildProcess.start(["sleep", "100"])
     writing = asyncio.create_task(running.write(bytes(1 << 20)))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
@@ -73,7 +73,7 @@ async def test_what_it_has_not_taken_waits():
 
 
 async def test_it_takes_no_more():
-    running = await Process.start(shell("exec <&-; echo closed; sleep 100"))
+    running = await ChildProcess.start(shell("exec <&-; echo closed; sleep 100"))
     assert await running.read() == b"closed\n"
     with pytest.raises(BrokenPipeError):
         await running.write(bytes(1 << 20))
@@ -83,7 +83,7 @@ async def test_it_takes_no_more():
 
 async def test_exit_codes():
     for text, code, why in (("exit 3", 3, "exit code 3"), ("kill -9 $$", -9, "killed by SIGKILL"), ("", 0, "")):
-        running = await Process.start(shell(f"echo last words; {text}"))
+        running = await ChildProcess.start(shell(f"echo last words; {text}"))
         assert await read_all(running) == b"last words\n"
         assert await running.close(1) == why
         assert running.code == code
@@ -93,7 +93,7 @@ async def test_exit_codes():
 async def test_standard_error_comes_in_lines():
     lines: list[str] = []
     text = r"printf 'one\ntwo\r\n\377\n' >&2; head -c 10000 /dev/zero | tr '\0' x >&2"
-    running = await Process.start(shell(text), on_line=lines.append)
+    running = await ChildProcess.start(shell(text), on_line=lines.append)
     await read_all(running)
     await running.close(1)
     assert lines[:3] == ["one", "two", "\N{REPLACEMENT CHARACTER}"]
@@ -101,10 +101,10 @@ async def test_standard_error_comes_in_lines():
 
 
 async def test_without_input_or_output():
-    running = await Process.start(shell("cat; echo nothing was there"), reads=False)
+    running = await ChildProcess.start(shell("cat; echo nothing was there"), reads=False)
     assert await read_all(running) == b"nothing was there\n"
     await running.close(1)
-    running = await Process.start(shell("cat > /dev/null; echo nobody hears"), writes=False)
+    running = await ChildProcess.start(shell("cat > /dev/null; echo nobody hears"), writes=False)
     await running.write(b"x")
     running.end()
     assert await running.read() == b"", "which comes when it ends"
@@ -113,10 +113,10 @@ async def test_without_input_or_output():
 
 async def test_its_output_may_end_before_it(monkeypatch):
     monkeypatch.setattr(process, "STRAGGLER", 0.05)
-    running = await Process.start(shell("exec >&-; sleep 100"))
+    running = await ChildProcess.start(shell("exec >&-; sleep 100"))
     assert await running.read() == b""
     assert await running.close(1) == ""
-    running = await Process.start(shell("exec >&-; read line; exit 5"), keep_stdout=True)
+    running = await ChildProcess.start(shell("exec >&-; read line; exit 5"), keep_stdout=True)
     reading = asyncio.create_task(running.read())
     await running.write(b"\n")
     assert await reading == b""
@@ -126,7 +126,7 @@ async def test_its_output_may_end_before_it(monkeypatch):
 async def test_its_output_in_other_hands(monkeypatch):
     """It has ended, and a process that it has left holds its output: that ends too, when it has nothing to say."""
     monkeypatch.setattr(process, "STRAGGLER", 0.05)
-    running = await Process.start(shell("sleep 100 & echo $!"))
+    running = await ChildProcess.start(shell("sleep 100 & echo $!"))
     octets = await read_all(running)
     assert await running.close(1) == ""
     pid = int(octets)
@@ -134,21 +134,21 @@ async def test_its_output_in_other_hands(monkeypatch):
 
 
 async def test_it_ignores_sigterm():
-    running = await Process.start(shell("trap '' TERM; echo ready; while :; do sleep 0.1; done"))
+    running = await ChildProcess.start(shell("trap '' TERM; echo ready; while :; do sleep 0.1; done"))
     assert await running.read() == b"ready\n"
     await running.close(0.1)
     assert running.code == -signal.SIGKILL
 
 
 async def test_its_whole_group_ends():
-    running = await Process.start(shell("sleep 100 & echo $!; wait"))
+    running = await ChildProcess.start(shell("sleep 100 & echo $!; wait"))
     pid = int(await running.read())
     await running.close(1)
     await gone(pid)
 
 
 async def test_closing_is_cancelled():
-    running = await Process.start(shell("trap '' TERM; echo ready; while :; do sleep 0.1; done"))
+    running = await ChildProcess.start(shell("trap '' TERM; echo ready; while :; do sleep 0.1; done"))
     await running.read()
     closing = asyncio.create_task(running.close(100))
     await asyncio.sleep(0)
@@ -173,4 +173,4 @@ async def test_what_can_not_be_started(tmp_path):
     path.write_text("no first line\n")
     path.chmod(0o755)
     with pytest.raises(OSError, match="first line such as"):
-        await Process.start([str(path)])
+        await ChildProcess.start([str(path)])

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from bgpipe.pipeline.lifecycle import Action, Kind
+from bgpipe.pipeline.lifecycle import EndAction, StageKind
 from bgpipe.pipeline.stage import Stage
 from playbook import Feeder, Looker, begin, feed, settle, stage, update
 
@@ -14,7 +14,7 @@ from playbook import Feeder, Looker, begin, feed, settle, stage, update
 class Filter(Feeder):
     """Takes every message, and gives what the test puts into it."""
 
-    kind = Kind.TRANSFORMER  # type: ignore[assignment]
+    kind = StageKind.TRANSFORMER  # type: ignore[assignment]
 
     def attach(self) -> None:
         super().attach()
@@ -40,30 +40,30 @@ def test_drained_one_after_the_other():
     feeder, first, second = stage(Feeder, "-R"), stage(Filter, "-R", "first"), stage(Filter, "-R", "second")
     looker = stage(Looker, "-R")
     pipeline = begin(feeder, first, second, looker)
-    assert pipeline.step() is Action.WAIT
+    assert pipeline.step() is EndAction.WAIT
     feed(feeder.inlet, update())
     assert (first.taken, looker.seen) == (1, [])
     through(pipeline, feeder)
-    assert pipeline.step() is Action.DRAIN
+    assert pipeline.step() is EndAction.DRAIN
     assert (first.drained, second.drained) == (True, False), "the next one may still get something"
-    assert pipeline.step() is Action.WAIT
+    assert pipeline.step() is EndAction.WAIT
     feed(first.inlet, update())
     assert second.taken == 1
     through(pipeline, first)
     assert not first.running, "what comes now would wait for somebody who gives nothing any more"
-    assert pipeline.step() is Action.DRAIN
+    assert pipeline.step() is EndAction.DRAIN
     assert second.drained
     feed(second.inlet, update(), update())
     assert len(looker.seen) == 2
     through(pipeline, second)
-    assert pipeline.step() is Action.FINISH
+    assert pipeline.step() is EndAction.FINISH
 
 
 def test_drained_from_the_right_where_all_comes_from_there():
     first, second, feeder = stage(Filter, "-LR", "first"), stage(Filter, "-LR", "second"), stage(Feeder, "-L")
     pipeline = begin(first, second, feeder)
     through(pipeline, feeder)
-    assert pipeline.step() is Action.DRAIN
+    assert pipeline.step() is EndAction.DRAIN
     assert (first.drained, second.drained) == (False, True)
 
 
@@ -74,18 +74,18 @@ def test_drained_when_the_input_ends(end):
     getattr(pipeline, end)()
     assert not feeder.inlet.open
     assert only.inlet.open, "what it has taken may still come out"
-    assert pipeline.step() is Action.DRAIN
+    assert pipeline.step() is EndAction.DRAIN
     assert only.drained
     through(pipeline, only)
-    assert pipeline.step() is Action.FINISH
+    assert pipeline.step() is EndAction.FINISH
 
 
 def test_alone_it_is_a_source():
     only = stage(Filter, "-R")
     pipeline = begin(only, stage(Looker, "-R"))
-    assert pipeline.step() is Action.WAIT
+    assert pipeline.step() is EndAction.WAIT
     through(pipeline, only)
-    assert pipeline.step() is Action.FINISH
+    assert pipeline.step() is EndAction.FINISH
     assert not only.drained
 
 
@@ -94,7 +94,7 @@ def test_alone_it_lets_nothing_in_when_the_input_ends():
     pipeline = begin(only, stage(Looker, "-R"))
     pipeline.end_input()
     assert not only.inlet.open
-    assert pipeline.step() is Action.FINISH
+    assert pipeline.step() is EndAction.FINISH
 
 
 def test_who_waits_for_one_that_is_full():

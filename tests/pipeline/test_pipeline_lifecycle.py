@@ -6,10 +6,10 @@ from itertools import product
 
 import pytest
 
-from bgpipe.pipeline.lifecycle import Action, Kind, Record, StageState, next_step
+from bgpipe.pipeline.lifecycle import EndAction, Record, StageKind, StageState, next_step
 from cases import all_cases
 
-LETTERS = {"S": Kind.SOURCE, "B": Kind.BACKGROUND, "T": Kind.TRANSFORMER, "P": Kind.PASSIVE}
+LETTERS = {"S": StageKind.SOURCE, "B": StageKind.BACKGROUND, "T": StageKind.TRANSFORMER, "P": StageKind.PASSIVE}
 STATES = {
     "w": StageState.WAITING,
     "i": StageState.STARTING,
@@ -26,7 +26,7 @@ def record(text: str) -> Record:
 
 def step(text: str, flow: str = "R") -> str:
     action, place = next_step([record(word) for word in text.split()], flow)
-    return f"{action.value} {place}" if action is Action.DRAIN else action.value
+    return f"{action.value} {place}" if action is EndAction.DRAIN else action.value
 
 
 @all_cases(
@@ -90,27 +90,29 @@ def test_what_enters_from_the_right_is_drained_from_the_right():
 
 def all_records() -> list[Record]:
     flags = (True, False)
-    return [Record(*each) for each in product(Kind, StageState, flags, flags)]
+    return [Record(*each) for each in product(StageKind, StageState, flags, flags)]
 
 
 def test_rules_for_all_combinations_of_two_stages():
     for pair in product(all_records(), repeat=2):
         action, place = next_step(pair)
         if any(each.busy or each.state in (StageState.STARTING, StageState.STOPPING) for each in pair):
-            assert action is Action.WAIT, pair
-        if any(each.kind is Kind.SOURCE and each.open and each.state is StageState.RUNNING for each in pair):
-            assert action is Action.WAIT, pair
+            assert action is EndAction.WAIT, pair
+        if any(each.kind is StageKind.SOURCE and each.open and each.state is StageState.RUNNING for each in pair):
+            assert action is EndAction.WAIT, pair
         if all(each.state is StageState.ENDED and not each.busy for each in pair):
-            assert action is Action.FINISH, pair
-        if action is Action.DRAIN:
-            assert (pair[place].kind, pair[place].state) == (Kind.TRANSFORMER, StageState.RUNNING), pair
+            assert action is EndAction.FINISH, pair
+        if action is EndAction.DRAIN:
+            assert (pair[place].kind, pair[place].state) == (StageKind.TRANSFORMER, StageState.RUNNING), pair
 
 
 @pytest.mark.parametrize("count", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_it_comes_to_an_end_whatever_the_combination(count):
     """Where what is under way comes through, programs end when drained, and inputs are shut, it is over at last."""
     for combination in product([each for each in all_records() if each.state is not StageState.WAITING], repeat=count):
-        records = [each._replace(open=each.open and each.kind is Kind.TRANSFORMER, busy=False) for each in combination]
+        records = [
+            each._replace(open=each.open and each.kind is StageKind.TRANSFORMER, busy=False) for each in combination
+        ]
         settled = {
             StageState.STARTING: StageState.RUNNING,
             StageState.STOPPING: StageState.ENDED,
@@ -120,11 +122,11 @@ def test_it_comes_to_an_end_whatever_the_combination(count):
             records = [each._replace(state=settled.get(each.state, each.state)) for each in records]
             records = [each._replace(open=each.open and each.state is not StageState.ENDED) for each in records]
             action, place = next_step(records)
-            if action is Action.DRAIN:
+            if action is EndAction.DRAIN:
                 records[place] = records[place]._replace(state=StageState.DRAINING)
-            elif action is Action.WAIT:
-                assert all(each.kind is Kind.TRANSFORMER for each in records if each.open), combination
+            elif action is EndAction.WAIT:
+                assert all(each.kind is StageKind.TRANSFORMER for each in records if each.open), combination
                 records = [each._replace(open=False) for each in records]  # programs alone end by themselves
             else:
                 break
-        assert action is Action.FINISH, combination
+        assert action is EndAction.FINISH, combination

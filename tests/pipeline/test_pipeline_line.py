@@ -8,7 +8,7 @@ import pytest
 
 from bgpipe import accel
 from bgpipe.pipeline.errors import ConfigError, StageError
-from bgpipe.pipeline.lifecycle import Action
+from bgpipe.pipeline.lifecycle import EndAction
 from bgpipe.pipeline.options import FLAG, Option
 from bgpipe.pipeline.passage import inherit
 from bgpipe.pipeline.pipeline import Pipeline
@@ -389,7 +389,7 @@ def test_before_a_stage_that_ends_the_input_others_see_single_messages():
     feed(source.inlet, block(*(update() for _ in range(3))), update())
     assert before.seen == [("UPDATE", 1, "R")]
     assert behind.seen == [("UPDATE", 1, "R")]
-    assert pipeline.step() is Action.FINISH
+    assert pipeline.step() is EndAction.FINISH
 
 
 @pytest.mark.skipif(not accel.AVAILABLE, reason="only accel can tell that nothing in a block is malformed")

@@ -8,7 +8,7 @@ import pytest
 
 from bgpipe.pipeline.errors import ConfigError, StageError
 from bgpipe.pipeline.events import ANY, Event
-from bgpipe.pipeline.lifecycle import Action
+from bgpipe.pipeline.lifecycle import EndAction
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.stage import Producing
 from bgpipe.wire.message import UPDATE, Message
@@ -89,7 +89,7 @@ def test_the_life_of_a_pipeline():
     pipeline = build(source, looker)
     heard = listen(pipeline)
     pipeline.start()
-    assert pipeline.step() is not Action.FINISH
+    assert pipeline.step() is not EndAction.FINISH
     assert pipeline.take_due() == [looker, source], "prepared in reverse order"
     for each in (looker, source):
         pipeline.preparing(each)
@@ -97,13 +97,13 @@ def test_the_life_of_a_pipeline():
         pipeline.ready(each)
     pipeline.started([looker, source])
     assert source.running
-    assert pipeline.step() is not Action.FINISH
+    assert pipeline.step() is not EndAction.FINISH
     feed(source.inlet, update())
     assert looker.seen == [("UPDATE", 1, "R")]
     pipeline.finish_input(source)
-    assert pipeline.step() is not Action.FINISH, "the end of a stage may start another"
+    assert pipeline.step() is not EndAction.FINISH, "the end of a stage may start another"
     settle(pipeline)
-    assert pipeline.step() is Action.FINISH
+    assert pipeline.step() is EndAction.FINISH
     assert not pipeline.stopping
     pipeline.finish()
     settle(pipeline)
@@ -154,7 +154,7 @@ def test_a_stage_that_nothing_starts_is_told():
     assert late.seen == []
     pipeline.finish_input(source)
     settle(pipeline)
-    assert pipeline.step() is Action.FINISH
+    assert pipeline.step() is EndAction.FINISH
     assert pipeline.idle() == [late]
 
 
@@ -164,10 +164,10 @@ def test_a_producer_that_waits_does_not_keep_the_pipeline_alive():
     pipeline.finish_input(first)
     settle(pipeline)
     assert late.running, "the end of the first started the second"
-    assert pipeline.step() is not Action.FINISH
+    assert pipeline.step() is not EndAction.FINISH
     pipeline.finish_input(late)
     settle(pipeline)
-    assert pipeline.step() is Action.FINISH
+    assert pipeline.step() is EndAction.FINISH
 
 
 def test_an_event_stops_a_stage_at_once():
@@ -178,7 +178,7 @@ def test_an_event_stops_a_stage_at_once():
     assert looker.seen == [("KEEPALIVE", 1, "R"), ("UPDATE", 2, "R")]
     settle(pipeline)
     assert heard[-1] == "looker/STOP"
-    assert pipeline.step() is not Action.FINISH, "the source goes on, and its messages pass by"
+    assert pipeline.step() is not EndAction.FINISH, "the source goes on, and its messages pass by"
 
 
 def test_an_event_stops_a_source():
@@ -186,10 +186,10 @@ def test_an_event_stops_a_source():
     pipeline = begin(source, other, stage(Looker))
     feed(source.inlet, update(), keepalive())
     assert pipeline.lines["R"].entered == 1
-    assert pipeline.step() is not Action.FINISH
+    assert pipeline.step() is not EndAction.FINISH
     pipeline.finish_input(other)
     settle(pipeline)
-    assert pipeline.step() is Action.FINISH
+    assert pipeline.step() is EndAction.FINISH
 
 
 def test_stopping_lets_nothing_in_and_ends_the_hidden_stages_last():
@@ -200,7 +200,7 @@ def test_stopping_lets_nothing_in_and_ends_the_hidden_stages_last():
     pipeline.stop()
     feed(source.inlet, update())
     assert looker.seen == []
-    assert pipeline.step() is Action.FINISH
+    assert pipeline.step() is EndAction.FINISH
     assert pipeline.stopping
     pipeline.finish()
     settle(pipeline)
@@ -211,7 +211,7 @@ def test_a_failure_ends_the_pipeline_and_is_kept():
     pipeline = begin(stage(Feeder), stage(Looker))
     pipeline.fail(StageError("no more"))
     pipeline.fail(StageError("because of it"))
-    assert pipeline.step() is Action.FINISH
+    assert pipeline.step() is EndAction.FINISH
     assert [str(error) for error in pipeline.errors] == ["no more", "because of it"]
 
 
@@ -250,9 +250,9 @@ def test_stages_that_were_being_prepared_when_the_pipeline_failed_are_ended():
     for each in batch:
         pipeline.end(each) if each is late else pipeline.ready(each)
     pipeline.started(batch)
-    assert pipeline.step() is Action.WAIT
+    assert pipeline.step() is EndAction.WAIT
     settle(pipeline)
-    assert pipeline.step() is Action.FINISH
+    assert pipeline.step() is EndAction.FINISH
 
 
 def test_killing_ends_the_process():

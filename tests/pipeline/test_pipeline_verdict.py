@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bgpipe.pipeline.lifecycle import Kind
+from bgpipe.pipeline.lifecycle import StageKind
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.stage import Consuming
 from bgpipe.stages.grep import Grep
@@ -56,7 +56,7 @@ class Editor(Consuming):
 class Returner(Feeder):
     """Has messages before it gives them back."""
 
-    kind = Kind.TRANSFORMER  # type: ignore[assignment]
+    kind = StageKind.TRANSFORMER  # type: ignore[assignment]
 
 
 class Opener(Consuming):

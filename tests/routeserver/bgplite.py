@@ -19,7 +19,7 @@ from typing import Any
 
 from peers import ALIVE, IPV4, IPV6, Peer, another_id, kind, place, wait_until
 
-from bgpipe.formats.json import Encoder
+from bgpipe.formats.json import JsonEncoder
 from bgpipe.stages.speaker import end_of_rib
 from bgpipe.wire import caps
 from bgpipe.wire.caps import Capability
@@ -74,7 +74,7 @@ class Client:
             return
         self.updates += 1
         update = message.update
-        attributes = json.loads(Encoder().encode_message(message))[4].get("attrs", {})
+        attributes = json.loads(JsonEncoder().encode_message(message))[4].get("attrs", {})
         for prefix in update.withdrawn:
             self.withdrawn.append(str(prefix))
             self.routes.pop(str(prefix), None)

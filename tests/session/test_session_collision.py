@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from bgpipe.session.collision import COLLISION_WINDOW, losers, survivor
-from bgpipe.session.fsm import State
+from bgpipe.session.fsm import FsmState
 from bgpipe.session.session import Deliver, Disconnect, Down, Established, Send, Session, Settings
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message
 from bgpipe.wire.open import Open
@@ -57,7 +57,7 @@ class Speakers:
         while self._events:
             now, _, speaker, connection, what = heapq.heappop(self._events)
             session = self.sessions[speaker][connection]
-            if session.state is State.IDLE:
+            if session.state is FsmState.IDLE:
                 continue  # the connection is closed
             if isinstance(what, Message):
                 session.received(what, now)
@@ -88,7 +88,7 @@ class Speakers:
 
     @property
     def up(self) -> list[list[bool]]:
-        return [[session.state is State.ESTABLISHED for session in row] for row in self.sessions]
+        return [[session.state is FsmState.ESTABLISHED for session in row] for row in self.sessions]
 
 
 @pytest.mark.parametrize("seeds", [range(start, start + 50) for start in range(0, 300, 50)], ids=str)

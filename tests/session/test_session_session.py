@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bgpipe.session.damping import Damping
-from bgpipe.session.fsm import OTHERWISE, TABLE, Event, State, step
+from bgpipe.session.fsm import OTHERWISE, TABLE, FsmEvent, FsmState, step
 from bgpipe.session.session import (
     Connect,
     Deliver,
@@ -17,7 +17,7 @@ from bgpipe.session.session import (
     Session,
     Settings,
 )
-from bgpipe.session.timers import Timer
+from bgpipe.session.timers import FsmTimer
 from bgpipe.wire import caps
 from bgpipe.wire.caps import Capability
 from bgpipe.wire.errors import WireError
@@ -56,7 +56,7 @@ def established(session: Session, now: float = 0.0, peer: Open = PEER) -> Sessio
     session.connected(now)
     session.received(opened(peer), now)
     session.received(Message(KEEPALIVE), now)
-    assert session.state is State.ESTABLISHED
+    assert session.state is FsmState.ESTABLISHED
     session.outputs()
     return session
 
@@ -67,10 +67,10 @@ def test_active_session_comes_up() -> None:
     assert told(session.outputs()) == ["Connect"]
     session.connected(1)
     assert told(session.outputs()) == ["OPEN"]
-    assert session.state is State.OPEN_SENT
+    assert session.state is FsmState.OPEN_SENT
     session.received(opened(), 2)
     assert told(session.outputs()) == ["KEEPALIVE"]
-    assert session.state is State.OPEN_CONFIRM
+    assert session.state is FsmState.OPEN_CONFIRM
     session.received(Message(KEEPALIVE), 3)
     (up,) = session.outputs()
     assert isinstance(up, Established)
@@ -101,7 +101,7 @@ def test_passive_speaker_waits_and_mirrors() -> None:
     assert outputs[0].message.open.asn == 65002
     assert outputs[0].message.open.bgp_id == "192.0.2.1"
     session.received(Message(KEEPALIVE), 1)
-    assert session.state is State.ESTABLISHED
+    assert session.state is FsmState.ESTABLISHED
 
 
 def test_passive_speaker_speaks_first_in_the_end() -> None:
@@ -149,7 +149,7 @@ def test_a_silent_peer_is_given_up() -> None:
     session.outputs()
     session.tick(50)
     assert told(session.outputs()) == ["NOTIFY 4/0", "Disconnect", "Down"]
-    assert session.state is State.IDLE
+    assert session.state is FsmState.IDLE
 
 
 def test_hold_time_zero_runs_no_timers() -> None:
@@ -165,7 +165,7 @@ def test_a_peer_that_takes_nothing_is_given_up() -> None:
     session.received(END_OF_RIB, 14)
     session.outputs()
     session.tick(14.9)
-    assert session.state is State.ESTABLISHED
+    assert session.state is FsmState.ESTABLISHED
     session.tick(15)
     assert told(session.outputs())[-3:] == ["NOTIFY 8/0", "Disconnect", "Down"]
 
@@ -308,14 +308,14 @@ def test_failures_are_damped_and_not_forgotten_at_established() -> None:
         session.connected(now)
         session.received(opened(), now)
         session.received(Message(KEEPALIVE), now)
-        assert session.state is State.ESTABLISHED
+        assert session.state is FsmState.ESTABLISHED
         session.fault(WireError("fatal", code=3, subcode=1), now + 1)
         deadline = session.deadline
         assert deadline is not None
         waits.append(deadline - now - 1)
         now = deadline
         session.tick(now)
-        assert session.state is State.CONNECT
+        assert session.state is FsmState.CONNECT
     assert waits == [5, 10, 20, 40, 80, 160, 240, 240, 240, 240]
 
 
@@ -330,9 +330,9 @@ def test_passive_session_waits_again_after_failure() -> None:
     session.connected(0)
     session.received(opened(), 0)
     session.disconnected(1)
-    assert session.state is State.IDLE
+    assert session.state is FsmState.IDLE
     session.tick(6)
-    assert session.state is State.ACTIVE
+    assert session.state is FsmState.ACTIVE
 
 
 def test_a_connection_lost_before_the_peer_spoke() -> None:
@@ -342,9 +342,9 @@ def test_a_connection_lost_before_the_peer_spoke() -> None:
     session.outputs()
     session.disconnected(1)
     assert told(session.outputs()) == ["Disconnect", "Down"]
-    assert session.state is State.ACTIVE, "the peer may call"
+    assert session.state is FsmState.ACTIVE, "the peer may call"
     session.tick(120)
-    assert session.state is State.ACTIVE
+    assert session.state is FsmState.ACTIVE
     session.tick(121)
     assert told(session.outputs()) == ["Connect"]
 
@@ -354,10 +354,10 @@ def test_a_connection_lost_while_open_is_delayed() -> None:
     session.start(0)
     session.connected(0)
     session.disconnected(1)
-    assert session.state is State.ACTIVE
+    assert session.state is FsmState.ACTIVE
     session.connected(2)
     session.disconnected(3)
-    assert session.state is State.IDLE
+    assert session.state is FsmState.IDLE
 
 
 def test_collision_loser_says_so() -> None:
@@ -370,17 +370,17 @@ def test_collision_loser_says_so() -> None:
 
 
 def test_every_state_answers_every_event_with_actions_that_exist() -> None:
-    for state in State:
-        for event in Event:
+    for state in FsmState:
+        for event in FsmEvent:
             actions, after = step(state, event)
             assert all(callable(getattr(Session, action)) for action in actions)
             assert after in TABLE
-    assert set(OTHERWISE) == set(State)
+    assert set(OTHERWISE) == set(FsmState)
 
 
 def test_no_timer_outlives_a_session() -> None:
     session = established(active())
     session.disconnected(1)
     assert session.deadline is not None
-    assert session.timers.running(Timer.IDLE_HOLD)
-    assert not session.timers.running(Timer.HOLD)
+    assert session.timers.running(FsmTimer.IDLE_HOLD)
+    assert not session.timers.running(FsmTimer.HOLD)

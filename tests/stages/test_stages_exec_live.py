@@ -11,7 +11,7 @@ import time
 import pytest
 from sessions import Session, address, between, make_open, make_update
 
-from bgpipe.net.process import Process
+from bgpipe.net.process import ChildProcess
 from bgpipe.pipeline import events
 from bgpipe.pipeline.errors import StageError
 from bgpipe.stages.base import link_attempts, partner_output
@@ -275,7 +275,7 @@ def test_signals(tmp_path):
 
 
 async def test_stop_while_it_starts():
-    process = await Process.start(["sleep", "100"])
+    process = await ChildProcess.start(["sleep", "100"])
     process.abort()
     assert await process.close(0) in ("", "killed by SIGKILL")
     assert process.code == -signal.SIGKILL

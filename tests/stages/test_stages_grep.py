@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bgpipe import accel, read
-from bgpipe.formats.mrt import Encoder
+from bgpipe.formats.mrt import MrtEncoder
 from bgpipe.stages.drop import Drop
 from bgpipe.stages.grep import Grep
 from bgpipe.wire.hexadecimal import parse_hex
@@ -174,4 +174,4 @@ def test_what_a_filter_drops_may_be_malformed(tmp_path, words, accel):
 
 
 def make_records(body: bytes, count: int) -> Iterator[bytes]:
-    return (Encoder().encode(Message(UPDATE, body, time=number * 1_000_000)) for number in range(1, count + 1))
+    return (MrtEncoder().encode(Message(UPDATE, body, time=number * 1_000_000)) for number in range(1, count + 1))

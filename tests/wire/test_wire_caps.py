@@ -137,7 +137,7 @@ def test_mistakes_are_told(json: object) -> None:
         (fqdn, ""),
     ],
 )
-def test_values_that_can_not_be_read(form: caps.Form, octets: str) -> None:
+def test_values_that_can_not_be_read(form: caps.CapabilityForm, octets: str) -> None:
     with pytest.raises(WireError) as caught:
         form.decode(bytes.fromhex(octets))
     assert (caught.value.code, caught.value.subcode) == (2, 0)

@@ -53,8 +53,8 @@ def test_few_messages_of_many_on_octets_of_their_own(plain):
     compact = few.compact()
     assert len(compact.octets) == len(PEER) + 3 * 23
     assert len(compact.tags) < 400
-    assert json.Encoder().encode(compact) == json.Encoder().encode(few)
-    assert mrt.Encoder().encode(compact) == mrt.Encoder().encode(few)
+    assert json.JsonEncoder().encode(compact) == json.JsonEncoder().encode(few)
+    assert mrt.MrtEncoder().encode(compact) == mrt.MrtEncoder().encode(few)
     assert [message.tags["n"] for message in compact] == ["7", "300", "301"]
     assert whole.compact() is whole
     bare = Block(few.octets, bytearray(few.index))

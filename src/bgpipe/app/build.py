@@ -143,7 +143,7 @@ def log_event(pipeline: Pipeline) -> Callable[[Event], None]:
 
 def describe(event: Event) -> str:
     """The message of an event as JSON."""
-    from ..formats.json_encoder import Encoder
+    from ..formats.json_encoder import JsonEncoder
 
     assert event.message is not None
-    return Encoder().encode_message(event.message).decode().rstrip()
+    return JsonEncoder().encode_message(event.message).decode().rstrip()

@@ -50,8 +50,8 @@ class Look(IntEnum):
 OPERATOR_CODES: Final = {"": 0, "==": 1, "<": 2, "<=": 3, ">": 4, ">=": 5, "~": 6}
 
 
-class Step(NamedTuple):
-    """What accel looks at in a message, and what it compares that with.
+class ProgramStep(NamedTuple):
+    """One step of a program: what accel looks at in a message, and what it compares that with.
 
     every: each prefix must match ([*]), or each hop is looked at (no index). hop: else which one.
     number: an integer, an AS number; AFI and SAFI as afi << 8 | safi, either 0 for any.
@@ -80,4 +80,4 @@ class BoundCondition(NamedTuple):
     predicate: Predicate
     updates_only: bool = True
     on_updates: bool | None = None
-    step: Step | None = None
+    step: ProgramStep | None = None

@@ -68,7 +68,7 @@ class _NotPlain(Exception):
 def pattern_table(pattern: str) -> bytes:
     """The table of a pattern that RE2 takes, or b"" if it is not plain."""
     try:
-        return _table(_Parser(pattern).parse())
+        return _table(_PatternParser(pattern).parse())
     except _NotPlain:
         return b""
 
@@ -95,7 +95,7 @@ def _letter(character: str) -> _Letters:
     return _Letters(1 << position if position >= 0 else 0)
 
 
-class _Parser:
+class _PatternParser:
     """The common part of RE2's syntax."""
 
     def __init__(self, pattern: str) -> None:

@@ -40,7 +40,7 @@ class FilterError(ValueError):
 
 
 class Fault(Exception):
-    """What is wrong with a condition; the parser, which knows the filter's text, makes a FilterError of it.
+    """An error in a condition. The parser, which knows the text of the filter, turns it into a FilterError.
 
     part: which part of the condition is at fault, "name", "index", "operator" or "value"; offset: where in the value.
     """

@@ -1,4 +1,4 @@
-"""A compiled filter: it is asked about messages, selects those of a block, and narrows UPDATEs to single routes."""
+"""A compiled filter: it tells whether a message matches, selects messages of a block, and narrows UPDATEs to routes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _select: Any = getattr(accel, "select", None)
 class Filter:
     """A compiled filter. Call it with a Message: it returns whether the message matches, and never raises.
 
-    text: the filter as it was written. program: what it is for accel (see program.py); None if Python does it all.
+    text: the filter as it was written. program: the filter for accel (see program.py); None if Python decides alone.
     """
 
     __slots__ = ("_others", "_tag_tests", "_updates", "program", "text")
@@ -48,7 +48,8 @@ class Filter:
     def select_checked(self, block: Block, keep: bool = True) -> Block | None:
         """As `select`, and each message that is left is marked as well-formed (FLAG_CHECKED).
 
-        None if a message of the block, whether it matches or not, may be malformed: that has to be found out first.
+        None if a message of the block may be malformed, whether it matches or not: then the block must be validated
+        first.
         """
         if _select is None or self.program is None:
             return None
@@ -56,7 +57,7 @@ class Filter:
         return self._decide(block.with_index(found[0]), found[1], keep) if found is not None else None
 
     def _run(self, block: Block, keep: bool, check: bool) -> Any:
-        """What accel selects."""
+        """The selection that accel makes."""
         answers = answer_tags(block, self._tag_tests) if self._tag_tests else b""
         return _select.select(block.octets, block.index, self.program, keep, check, answers)
 
@@ -88,8 +89,8 @@ class Filter:
         """The body of the message with only the routes that match; with keep=False, only those that don't. None if
         none is left.
 
-        The filter is asked about each route of an UPDATE as if it were alone there (wire/narrow.py). A message without
-        routes matches as a whole or not. The body is the message's own object where nothing is taken away.
+        The filter decides about each route of an UPDATE as if it were alone in it (wire/narrow.py). A message without
+        routes matches as a whole or not. If no route is removed, the result is the body object of the message.
         """
         if message.type_code != UPDATE:
             return message.body if self(message) == keep else None

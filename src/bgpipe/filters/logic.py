@@ -1,4 +1,4 @@
-"""From three values to two: a filter whose conditions are true, false or absent becomes plain "and" and "or".
+"""Reduces a filter whose conditions are true, false or absent to one of "and" and "or" of plain conditions.
 
 Absent is neither true nor false, and so is its negation: a message without MED matches neither `med > 5` nor
 `med != 5`. Two rules turn absent into false. A condition without an operator asks whether the thing is there, so it is
@@ -6,8 +6,8 @@ never absent. And what is in parentheses is true or false of an UPDATE: `!(med >
 other messages conditions on UPDATEs stay absent even in parentheses, so `drop !(prefix ~ 10.0.0.0/8)` drops no
 KEEPALIVE.)
 
-A message matches if the whole filter is true. `reduce` walks down from there and says what is wanted of each node:
-true, false, not true, not false. That moves all negations into the leaves, and absent is no value of its own any more.
+A message matches if the whole filter is true. From there, `reduce` goes down and decides which value each node must
+have: true, false, not true, or not false. So all negations move into the leaves, and no node has three values any more.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from ..wire.message import TYPE_NAMES, UPDATE, Message, parse_type
 from ..wire.peer import peer_tags
 from ..wire.prefix import AFI_BITS, Prefix
 from ..wire.state import STATE
-from .conditions import BoundCondition, Look, Predicate, Step
+from .conditions import BoundCondition, Look, Predicate, ProgramStep
 from .errors import Fault, nearest
 from .pattern import compile_pattern
 from .predicates import COMPARE, any_matches, compares, matches, prefix_match, present
@@ -51,7 +51,7 @@ def bind_type(condition: Condition) -> BoundCondition:
 
 
 def type_is(code: int) -> Binder:
-    """For a field that stands for one type."""
+    """The binder of a field that names one message type."""
     return lambda condition: _type_condition(code)
 
 
@@ -60,7 +60,7 @@ def _type_condition(code: int) -> BoundCondition:
         lambda message: message.type_code == code,
         updates_only=False,
         on_updates=code == UPDATE,
-        step=Step(Look.TYPE, "==", code),
+        step=ProgramStep(Look.TYPE, "==", code),
     )
 
 
@@ -69,11 +69,11 @@ def bind_direction(condition: Condition) -> BoundCondition:
         return message.direction if message.direction != "?" else None
 
     if not condition.operator:
-        return BoundCondition(present(get), updates_only=False, step=Step(Look.DIRECTION))
+        return BoundCondition(present(get), updates_only=False, step=ProgramStep(Look.DIRECTION))
     direction = {"L": "L", "R": "R", "LR": "LR", "RL": "LR"}.get(condition.value.upper())
     if direction is None:
         raise Fault("value", f"invalid direction: {condition.value} (expected L, R, or LR)")
-    step = Step(Look.DIRECTION, "==", DIRECTION_FLAGS[direction])
+    step = ProgramStep(Look.DIRECTION, "==", DIRECTION_FLAGS[direction])
     return BoundCondition(compares(get, "==", direction), updates_only=False, step=step)
 
 
@@ -82,9 +82,9 @@ def bind_seq(condition: Condition) -> BoundCondition:
         return message.seq or None
 
     if not condition.operator:
-        return BoundCondition(present(get), updates_only=False, step=Step(Look.SEQ))
+        return BoundCondition(present(get), updates_only=False, step=ProgramStep(Look.SEQ))
     number = parse_unsigned(condition.value, 63)
-    step = Step(Look.SEQ, condition.operator, number)
+    step = ProgramStep(Look.SEQ, condition.operator, number)
     return BoundCondition(compares(get, condition.operator, number), updates_only=False, step=step)
 
 
@@ -95,14 +95,14 @@ def bind_time(condition: Condition) -> BoundCondition:
     if condition.operator == "~":
         return BoundCondition(matches(_time_text, compile_pattern(condition.value)), updates_only=False)
     if not condition.operator:
-        return BoundCondition(present(get), updates_only=False, step=Step(Look.TIME))
+        return BoundCondition(present(get), updates_only=False, step=ProgramStep(Look.TIME))
     time = parse_time(condition.value)
-    step = Step(Look.TIME, condition.operator, time)
+    step = ProgramStep(Look.TIME, condition.operator, time)
     return BoundCondition(compares(get, condition.operator, time), updates_only=False, step=step)
 
 
 def _time_text(message: Message) -> str | None:
-    """As the JSON form writes it: with milliseconds, or microseconds where these say more."""
+    """A time as the JSON form writes it: with milliseconds, or with microseconds if they are not zero."""
     time = message.time
     if not time:
         return None
@@ -114,7 +114,8 @@ def _time_text(message: Message) -> str | None:
 
 
 def bind_tag(condition: Condition) -> BoundCondition:
-    """An empty tag is none. Without a key, any tag will do. Keys of the peer's own tags may be in small letters."""
+    """Binds `tag[KEY]`. An empty tag counts as absent. Without a key, any tag matches. The keys of a per-peer header
+    (PEER_AS, ...) may be written in small letters."""
     condition = _peer_tag(condition)
     test: Callable[[str], bool]
     if condition.operator == "~":
@@ -133,14 +134,16 @@ def bind_tag(condition: Condition) -> BoundCondition:
     )
 
 
-def _tag_step(condition: Condition, test: Callable[[str], bool]) -> Step | None:
-    """For the tags that only stages give."""
+def _tag_step(condition: Condition, test: Callable[[str], bool]) -> ProgramStep | None:
+    """The step for a tag that only stages set."""
     key = condition.subscript
     if key is None or key in PEER_TAGS:
         return None
     if not condition.operator:
-        return Step(Look.TAG, tag=(key, lambda value: value is not None))
-    return Step(Look.TAG, condition.operator, tag=(key, lambda value: test(value) if value is not None else None))
+        return ProgramStep(Look.TAG, tag=(key, lambda value: value is not None))
+    return ProgramStep(
+        Look.TAG, condition.operator, tag=(key, lambda value: test(value) if value is not None else None)
+    )
 
 
 def _peer_tag(condition: Condition) -> Condition:
@@ -163,9 +166,9 @@ def bind_peer_asn(condition: Condition) -> BoundCondition:
 
     sign = condition.operator
     if not sign:
-        return BoundCondition(present(get), updates_only=False, step=Step(Look.PEER_AS))
+        return BoundCondition(present(get), updates_only=False, step=ProgramStep(Look.PEER_AS))
     number = parse_asn(condition.value)
-    return BoundCondition(compares(get, sign, number), updates_only=False, step=Step(Look.PEER_AS, sign, number))
+    return BoundCondition(compares(get, sign, number), updates_only=False, step=ProgramStep(Look.PEER_AS, sign, number))
 
 
 def bind_peer_ip(condition: Condition) -> BoundCondition:
@@ -179,37 +182,37 @@ def bind_peer_ip(condition: Condition) -> BoundCondition:
             return None
 
     if not condition.operator:
-        return BoundCondition(present(get), updates_only=False, step=Step(Look.PEER_IP))
+        return BoundCondition(present(get), updates_only=False, step=ProgramStep(Look.PEER_IP))
     reference = parse_address_or_prefix(condition.value)
     if condition.operator == "==" and reference.length != AFI_BITS[reference.afi]:
         raise Fault("value", f"invalid value {condition.value}: peer_ip ~ PREFIX asks for a prefix")
     octets = reference.address.to_bytes(AFI_BITS[reference.afi] // 8, "big")
-    step = Step(Look.PEER_IP, condition.operator, reference.afi, octets, reference.length)
+    step = ProgramStep(Look.PEER_IP, condition.operator, reference.afi, octets, reference.length)
     sign = "<=" if condition.operator == "~" else "=="
     return BoundCondition(matches(get, prefix_match(sign, reference)), updates_only=False, step=step)
 
 
-def _peer_step(condition: Condition) -> Step | None:
-    """For the tags that accel finds where they come from: in the per-peer header of an archive's record."""
+def _peer_step(condition: Condition) -> ProgramStep | None:
+    """The step for a tag that accel reads from the per-peer header of an archive's record."""
     look = _PEER_TAGS.get(condition.subscript or "")
     sign, value = condition.operator, condition.value
     if look is None or sign not in ("", "=="):
         return None
     if not sign:
-        return Step(look)
+        return ProgramStep(look)
     if look in (Look.PEER_AS, Look.LOCAL_AS):
         number = integer_of(value) or 0
         # tags are text, so 007 isn't 7
-        return Step(look, sign, number) if str(number) == value and 0 <= number < 1 << 32 else None
+        return ProgramStep(look, sign, number) if str(number) == value and 0 <= number < 1 << 32 else None
     try:
         octets = parse_address(value)
     except TextError:
         return None
-    return Step(look, sign, 1 if len(octets) == 4 else 2, octets) if format_address(octets) == value else None
+    return ProgramStep(look, sign, 1 if len(octets) == 4 else 2, octets) if format_address(octets) == value else None
 
 
 def _tags(message: Message) -> Mapping[str, str]:
-    """Without making the message believe that somebody may have changed them."""
+    """The tags of a message, read without marking them as perhaps changed (Message.asked_tags)."""
     peer = message.peer
     return message.tags if peer is None else peer_tags(peer)
 
@@ -256,12 +259,12 @@ def _json_condition(condition: Condition, path: list[str], updates_only: bool) -
 
 
 _last: tuple[Message | None, bytes, bytes, dict[str, str | None]] = (None, b"", b"", {})
-"""The message whose JSON was asked for last, its body, the JSON, and what was found at paths: a filter may have many
-conditions about one message."""
+"""A cache for one message, because a filter may have many conditions about it: the message, its body, the JSON of the
+body, and the values that were found at paths in it."""
 
 
 def _find_in(message: Message, path: str, steps: list[str]) -> str | None:
-    """What stands at a path in the body of a message as JSON; `steps` are its parts."""
+    """The value at a path in the JSON of a message's body. steps: the parts of the path."""
     global _last
     known, body, text, found = _last  # one object, so that another thread can't come between
     if known is not message or body is not message.body:
@@ -273,7 +276,7 @@ def _find_in(message: Message, path: str, steps: list[str]) -> str | None:
 
 
 def _find(found: bytes, path: list[str]) -> str | None:
-    """What stands at a path in JSON, as it is there; strings without quotes; None for nothing and for null."""
+    """The value at a path in JSON, as JSON text; strings without quotes; None if there is none, and for null."""
     try:
         for step in path:
             found = bytes(_decode_list(found)[int(step)] if found[:1] == b"[" else _decode_object(found)[step])

@@ -1,4 +1,4 @@
-"""Conditions on tags of blocks: their messages share the text of equal tags, so each text is asked about once."""
+"""Conditions on tags, for blocks. Messages of a block with equal tags share their text, so each text is tested once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from ..wire.block import TAGS, Block
 from ..wire.tags import parse_tags, read_fragment
 
 TagTest = Callable[[str | None], bool | None]
-"""What a condition says of the value of its tag, None for none. The answer None: what it asks about is absent."""
+"""A condition on the value of a tag; the value is None if there is no such tag. Returns None if the condition does not
+apply, because what it compares is absent."""
 
 _ANSWERS: Final = {False: 0, True: 1, None: 2}
 """As accel/program.pxd has them."""

@@ -22,7 +22,7 @@ from ..wire.errors import TextError
 from ..wire.family import Family, parse_afi, parse_family, parse_safi
 from ..wire.message import Message
 from ..wire.prefix import AFI_BITS, Prefix
-from .conditions import BoundCondition, Look, Step
+from .conditions import BoundCondition, Look, ProgramStep
 from .errors import Fault
 from .of_message import Binder
 from .pattern import compile_pattern
@@ -66,17 +66,17 @@ def bind_family(condition: Condition) -> BoundCondition:
 
 
 def family_is(family: Family) -> Binder:
-    """For a field that stands for one family."""
+    """The binder of a field that names one family."""
     return lambda condition: _family_condition(family)
 
 
 def _family_condition(wanted: Family) -> BoundCondition:
-    """Of AFI and SAFI, 0 is any."""
+    """A condition on the family. AFI or SAFI 0 is any."""
 
     def match(family: Family) -> bool:
         return wanted.afi in (0, family.afi) and wanted.safi in (0, family.safi)
 
-    step = Step(Look.FAMILY, "==", wanted.afi << 8 | wanted.safi)
+    step = ProgramStep(Look.FAMILY, "==", wanted.afi << 8 | wanted.safi)
     return BoundCondition(of_update(matches(attrgetter("update.family"), match)), step=step)
 
 
@@ -95,12 +95,12 @@ def _parse_family(text: str) -> Family:
 
 
 def prefixes(look: Look) -> Binder:
-    """For a field that is a list of prefixes, of all families that have any."""
+    """The binder of a field that is a list of prefixes, of all families of IP prefixes."""
     get = _PREFIXES[look]
 
     def bind(condition: Condition) -> BoundCondition:
         if not condition.operator:
-            return BoundCondition(of_update(lambda message: bool(get(message))), step=Step(look))
+            return BoundCondition(of_update(lambda message: bool(get(message))), step=ProgramStep(look))
         reference = parse_address_or_prefix(condition.value)
         every = condition.subscript == "*"
         predicate = any_matches(get, prefix_match(condition.operator, reference), every)
@@ -109,14 +109,14 @@ def prefixes(look: Look) -> Binder:
     return bind
 
 
-def _prefix_step(look: Look, operator: str, reference: Prefix, every: bool = False) -> Step:
+def _prefix_step(look: Look, operator: str, reference: Prefix, every: bool = False) -> ProgramStep:
     address = reference.address.to_bytes(AFI_BITS[reference.afi] // 8, "big")
-    return Step(look, operator, reference.afi, address, reference.length, every=every)
+    return ProgramStep(look, operator, reference.afi, address, reference.length, every=every)
 
 
 def bind_next_hop(condition: Condition) -> BoundCondition:
     if not condition.operator:
-        return BoundCondition(of_update(present(_get_next_hop)), step=Step(Look.NEXT_HOP))
+        return BoundCondition(of_update(present(_get_next_hop)), step=ProgramStep(Look.NEXT_HOP))
     reference = parse_address_or_prefix(condition.value)
     afi, address, length, _ = reference
     bits = AFI_BITS[afi]
@@ -144,7 +144,7 @@ def bind_path(condition: Condition) -> BoundCondition:
     if index is not None:
         raise Fault("index", f"invalid index: [{index}] needs one of == < <= > >= and an AS number")
     if not sign:
-        return BoundCondition(of_update(lambda message: bool(_get_path(message))), step=Step(Look.PATH))
+        return BoundCondition(of_update(lambda message: bool(_get_path(message))), step=ProgramStep(Look.PATH))
     from .dfa import text_table  # here, because few filters need it
 
     text = path_text(value)
@@ -160,11 +160,11 @@ def bind_path(condition: Condition) -> BoundCondition:
         path = _get_path(message)
         return match(str(path)) if path else None
 
-    return BoundCondition(of_update(predicate), step=Step(Look.PATH_TEXT, sign, table=table) if table else None)
+    return BoundCondition(of_update(predicate), step=ProgramStep(Look.PATH_TEXT, sign, table=table) if table else None)
 
 
 def hop_at(index: int) -> Binder:
-    """For a field that is one hop of the path."""
+    """The binder of a field that is one hop of the path."""
     return lambda condition: _hop_condition(condition.operator, parse_asn(condition.value), index)
 
 
@@ -172,13 +172,13 @@ def _compile(pattern: str, translate: Callable[[str], str]) -> tuple[Callable[[s
     """A match of a pattern in users' spelling, and its table for accel. Raises Fault."""
     from .dfa import pattern_table  # here, because few filters need it
 
-    compile_pattern(pattern)  # so that a fault is where the user's own text has it
+    compile_pattern(pattern)  # first the text as written, so that the place of an error is right
     translated = translate(pattern)
     return compile_pattern(translated), pattern_table(translated)
 
 
 def _hop_condition(sign: str, number: int, index: int | None) -> BoundCondition:
-    """A set matches if any of its members does; a hop that isn't there doesn't match."""
+    """A condition on one hop or on any. An AS_SET matches if one of its members does. A missing hop does not match."""
     compare = COMPARE[sign]
 
     def match(hop: Hop) -> bool:
@@ -193,7 +193,9 @@ def _hop_condition(sign: str, number: int, index: int | None) -> BoundCondition:
             return any(map(match, hops))
         return -len(hops) <= index < len(hops) and match(hops[index])
 
-    return BoundCondition(of_update(predicate), step=Step(Look.HOP, sign, number, hop=index or 0, every=index is None))
+    return BoundCondition(
+        of_update(predicate), step=ProgramStep(Look.HOP, sign, number, hop=index or 0, every=index is None)
+    )
 
 
 def bind_path_length(condition: Condition) -> BoundCondition:
@@ -207,7 +209,7 @@ def bind_path_hops(condition: Condition) -> BoundCondition:
 def _length_condition(condition: Condition, look: Look, count: Callable[[AsPath], int]) -> BoundCondition:
     """An empty path has no length: it is absent."""
     if not condition.operator:
-        return BoundCondition(of_update(lambda message: bool(_get_path(message))), step=Step(look))
+        return BoundCondition(of_update(lambda message: bool(_get_path(message))), step=ProgramStep(look))
     number = integer_of(condition.value)
     if number is None or not 0 <= number < 1 << 32:
         raise Fault("value", f"invalid value: {condition.value} (expected non-negative integer)")
@@ -217,12 +219,13 @@ def _length_condition(condition: Condition, look: Look, count: Callable[[AsPath]
         return count(path) if path else None
 
     return BoundCondition(
-        of_update(compares(get, condition.operator, number)), step=Step(look, condition.operator, number)
+        of_update(compares(get, condition.operator, number)), step=ProgramStep(look, condition.operator, number)
     )
 
 
 def _count_hops(path: AsPath) -> int:
-    """Without prepending: of hops that repeat the one before, one counts. A set of one AS is that AS."""
+    """Counts hops without prepending: a hop that repeats the one before it does not count. A set of one AS is that
+    AS."""
     count, before = 0, None
     for hop in path.hops:
         asn = hop if isinstance(hop, int) else hop[0] if len(hop) == 1 else None
@@ -234,37 +237,38 @@ def _count_hops(path: AsPath) -> int:
 def bind_origin(condition: Condition) -> BoundCondition:
     get = _value(attrs.ORIGIN)
     if not condition.operator:
-        return BoundCondition(of_update(present(get)), step=Step(Look.ORIGIN))
+        return BoundCondition(of_update(present(get)), step=ProgramStep(Look.ORIGIN))
     code = _ORIGINS.get(condition.value.upper())
     if code is None:
         hint = "; as_origin is the AS" if is_asn(condition.value) else ""
         raise Fault("value", f"invalid origin value: {condition.value} (use igp/egp/incomplete{hint})")
-    return BoundCondition(of_update(compares(get, "==", code)), step=Step(Look.ORIGIN, "==", code))
+    return BoundCondition(of_update(compares(get, "==", code)), step=ProgramStep(Look.ORIGIN, "==", code))
 
 
 def number(look: Look) -> Binder:
-    """For an attribute that is one number of 32 bits."""
+    """The binder of an attribute that is one number of 32 bits."""
     get = _value(_CODES[look])
 
     def bind(condition: Condition) -> BoundCondition:
         if not condition.operator:
-            return BoundCondition(of_update(present(get)), step=Step(look))
+            return BoundCondition(of_update(present(get)), step=ProgramStep(look))
         reference = (parse_asn if look is Look.OTC else partial(parse_unsigned, bits=32))(condition.value)
         predicate = compares(get, condition.operator, reference)
-        return BoundCondition(of_update(predicate), step=Step(look, condition.operator, reference))
+        return BoundCondition(of_update(predicate), step=ProgramStep(look, condition.operator, reference))
 
     return bind
 
 
 def communities(look: Look, parse: Callable[[str], Any]) -> Binder:
-    """For an attribute that is a list of communities. == finds one, ~ looks into the JSON text of all of them."""
+    """The binder of an attribute that is a list of communities. == finds one; ~ matches the JSON text of all of
+    them."""
     code = _CODES[look]
     get = _value(code)
     codec = attrs.TABLE[code].codec
 
     def bind(condition: Condition) -> BoundCondition:
         if not condition.operator:
-            return BoundCondition(of_update(lambda message: bool(get(message))), step=Step(look))
+            return BoundCondition(of_update(lambda message: bool(get(message))), step=ProgramStep(look))
         glob = community_glob(condition.value) if look in _TEXTS else None
         if condition.operator == "~" or glob:
             translate = community_pattern if look in _TEXTS else str
@@ -274,14 +278,14 @@ def communities(look: Look, parse: Callable[[str], Any]) -> Binder:
                 value = get(message)
                 return search((codec.format_json(value) or "")[1:-1]) if value else None
 
-            step = Step(_TEXTS[look], "~", table=table) if look in _TEXTS and table else None
+            step = ProgramStep(_TEXTS[look], "~", table=table) if look in _TEXTS and table else None
             return BoundCondition(of_update(predicate), step=step)
         try:
             known = WELL_KNOWN_COMMUNITIES.get(condition.value.lower()) if look is Look.COMMUNITY else None
             wanted = parse(known or condition.value)
         except (TextError, ValueError) as error:
             raise Fault("value", f"invalid value: {error}") from None
-        step = Step(look, "==", address=codec.encode((wanted,), AS4))
+        step = ProgramStep(look, "==", address=codec.encode((wanted,), AS4))
         return BoundCondition(of_update(any_matches(get, wanted.__eq__)), step=step)
 
     return bind

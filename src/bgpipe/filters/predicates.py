@@ -1,4 +1,4 @@
-"""Predicates: functions that return True or False for a message, or None where what they ask about is absent."""
+"""Predicates: functions that return True or False for a message, or None if the message lacks what they compare."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
 
 
 def of_update(predicate: Predicate) -> Predicate:
-    """A predicate for UPDATEs that returns None, and raises nothing, where octets can't be decoded."""
+    """A predicate for UPDATEs. It returns None if octets can't be decoded, and raises nothing."""
 
     def guarded(message: Message) -> bool | None:
         try:

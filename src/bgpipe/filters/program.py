@@ -15,7 +15,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
-from .conditions import OPERATOR_CODES, Look, Step
+from .conditions import OPERATOR_CODES, Look, ProgramStep
 from .logic import And, Expression, Leaf, Or
 from .of_tags import TagTest
 
@@ -25,15 +25,15 @@ ACCEPT: Final = 0xFFFF
 REJECT: Final = 0xFFFE
 MAX_STEPS: Final = 4096
 MAX_TABLES: Final = 1 << 20
-"""Octets."""
+"""Octets of all tables of one program."""
 
-_ASK: Final = Step(Look.ASK)
+_ASK: Final = ProgramStep(Look.ASK)
 
 
 def make_program(updates: Expression, others: Expression) -> tuple[bytes | None, list[tuple[str, TagTest]]]:
-    """The program of a filter, from what it says about UPDATEs and about other types; None if Python does it all.
+    """The program of a filter, from its expressions for UPDATEs and for other types; None if Python must decide alone.
 
-    With it what its steps Look.TAG ask, in the order of their numbers.
+    Also returns the tests of its steps Look.TAG, in the order of their numbers.
     """
     if not (_knows(updates) or _knows(others)):
         return None, []
@@ -69,7 +69,7 @@ def make_program(updates: Expression, others: Expression) -> tuple[bytes | None,
 
 
 def _knows(expression: Expression) -> bool:
-    """Whether accel can settle any part of it."""
+    """Whether accel can decide any part of the expression."""
     if isinstance(expression, bool):
         return False
     if isinstance(expression, Leaf):
@@ -78,7 +78,7 @@ def _knows(expression: Expression) -> bool:
 
 
 def _asks(expression: Expression) -> bool:
-    """Whether Python may be needed for it."""
+    """Whether Python may be needed to decide the expression."""
     if isinstance(expression, bool):
         return False
     if isinstance(expression, Leaf):
@@ -88,7 +88,7 @@ def _asks(expression: Expression) -> bool:
 
 class _Writer:
     def __init__(self) -> None:
-        self.steps: list[tuple[Step, int, int, int, int]] = []
+        self.steps: list[tuple[ProgramStep, int, int, int, int]] = []
         self.tables = bytearray()
         self.tags: list[tuple[str, TagTest]] = []
 

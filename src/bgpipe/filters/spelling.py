@@ -1,4 +1,4 @@
-"""What users of bgpdump, bgpstream, bgpkit and routers write, in the spelling that our texts have.
+"""Translates the notations of bgpdump, bgpstream, bgpkit and routers into the notation of our texts.
 
 A path is `174,3356,[64512,64513]` here; bgpdump writes `174 3356 {64512,64513}`, and in a pattern of Cisco or bgpstream
 `_` stands for a place between two AS numbers. Communities are `"65000:1","65000:2"` here.
@@ -41,7 +41,7 @@ HINTS: Final = {
     "prefix_less": "prefix >= PREFIX",
     "prefix_any": "prefix ~ PREFIX",
 }
-"""Names of other tools and languages, and what is meant here."""
+"""Names from other tools and languages, and the fields to use here."""
 
 WELL_KNOWN_COMMUNITIES: Final = {
     "graceful-shutdown": "65535:0",

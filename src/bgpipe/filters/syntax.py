@@ -9,9 +9,9 @@
     VALUE     "quoted" or 'quoted' (a backslash before the quote or before a backslash takes it as it is), {an object},
               or a word, which ends at white space, at && and ||, and at a parenthesis that it hasn't opened itself
 
-White space may stand around everything but the brackets of an index. By hand rather than by lark: importing lark and
-building its table took 80 ms, where a whole run of bgpipe on a small file has 150; what a word is depends on where it
-stands (INDEX, VALUE); and the messages can say more.
+White space may stand around everything but the brackets of an index. The parser is written by hand and not with lark:
+importing lark and building its table took 80 ms, and a whole run of bgpipe on a small file takes 150; where a word ends
+depends on its place (INDEX, VALUE); and error texts can say more.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ MAX_DEPTH: Final = 100
 """The most levels of parentheses."""
 MAX_CONDITIONS: Final = 4096
 MAX_SLOW_CONDITIONS: Final = 256
-"""Conditions of one filter, and those of them that only Python can answer: each costs time for every message, and a
-block of messages is filtered in one go."""
+"""The most conditions of one filter, and the most of those that only Python can decide. Each costs time for every
+message, and the event loop waits while a block is filtered."""
 
 OPERATORS: Final = {
     "==": ("==", False),
@@ -89,8 +89,8 @@ Node = BoundCondition | NotNode | GroupNode | AndNode | OrNode
 
 
 def parse(text: str, bind: Callable[[Condition], BoundCondition]) -> Node:
-    """A filter's tree, whose leaves are what `bind` makes of the conditions. Raises FilterError."""
-    parser = _Parser(text, bind)
+    """The tree of a filter. Its leaves are the results of `bind` for the conditions. Raises FilterError."""
+    parser = _FilterParser(text, bind)
     if parser.at_end():
         raise parser.error("empty filter")
     node = parser.any(0)
@@ -99,7 +99,7 @@ def parse(text: str, bind: Callable[[Condition], BoundCondition]) -> Node:
     return node
 
 
-class _Parser:
+class _FilterParser:
     def __init__(self, text: str, bind: Callable[[Condition], BoundCondition]) -> None:
         self.text = text
         self.bind = bind
@@ -187,7 +187,7 @@ class _Parser:
         return NotNode(condition) if negated else condition
 
     def bound(self, condition: Condition) -> BoundCondition:
-        """What `bind` makes of a condition. Raises FilterError, with the place in the filter."""
+        """Binds a condition with `bind`. Raises FilterError, with the place in the filter."""
         try:
             found = self.bind(condition)
         except Fault as fault:

@@ -30,7 +30,7 @@ from ..wire.peer import order_tags
 from ..wire.state import STATE, StateChange, parse_state
 from . import base
 from .base import Damage, EncoderOptions, Format, ignore_damage, ignore_note
-from .json_encoder import EPOCH, Encoder
+from .json_encoder import EPOCH, JsonEncoder
 from .json_meta import context_of, parse_action, parse_wire, says_rib, says_width
 
 MAX_LINE: Final = 16 << 20
@@ -49,7 +49,7 @@ def sniff(octets: bytes) -> bool:
     return text[:1] in (b"[", b"{") and not _BINARY.search(octets[:64])
 
 
-class Decoder(base.Decoder):
+class JsonDecoder(base.Decoder):
     """Lines to messages. A line that can't be read is one damage and costs itself.
 
     context: how the octets are made, where the line doesn't say it: see json_meta. Path identifiers are written for the
@@ -251,19 +251,19 @@ def _parse_states(body: object) -> tuple[int, int]:
     return parse_state(body.get("old")), parse_state(body.get("new"))
 
 
-def _make_encoder(options: EncoderOptions) -> Encoder:
+def _make_encoder(options: EncoderOptions) -> JsonEncoder:
     if options.compat:
         from .json_go import GoEncoder
 
         return GoEncoder(on_report=options.on_report)
-    return Encoder(on_report=options.on_report)
+    return JsonEncoder(on_report=options.on_report)
 
 
 FORMAT: Final = Format(
     name="json",
     suffixes=(".json", ".jsonl", ".txt"),
     sniff=sniff,
-    decoder=lambda options: Decoder(on_damage=options.on_damage, on_note=options.on_note, context=options.context),
+    decoder=lambda options: JsonDecoder(on_damage=options.on_damage, on_note=options.on_note, context=options.context),
     encoder=_make_encoder,
     compat=("go",),
     text=True,

@@ -18,7 +18,7 @@ EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _json_out: Any = getattr(accel, "json_out", None)
 
 
-class Encoder(base.Encoder):
+class JsonEncoder(base.Encoder):
     """Messages to lines, of ASCII alone."""
 
     def __init__(self, *, on_report: OnReport | None = None) -> None:

@@ -16,7 +16,7 @@ from ..wire.item import Item
 from ..wire.message import NOTIFICATION, OPEN, TYPE_NAMES, UPDATE, Message
 from ..wire.state import StateChange
 from .base import encode_block
-from .json_encoder import Encoder, format_time
+from .json_encoder import JsonEncoder, format_time
 from .json_meta import format_meta
 
 _json_out: Any = getattr(accel, "json_out", None)
@@ -33,7 +33,7 @@ _UNREADABLE: Final = {
 }
 
 
-class GoEncoder(Encoder):
+class GoEncoder(JsonEncoder):
     """Messages to lines that the Go bgpipe reads. It has no form for state changes."""
 
     def encode(self, item: Item) -> bytes:

@@ -19,7 +19,7 @@ KNOWN_KEYS: Final = {
 """Of the objects that are bodies."""
 
 
-class Line(msgspec.Struct, array_like=True):
+class JsonLine(msgspec.Struct, array_like=True):
     """A line as nearly all are. What is missing at the end has its default, what is too much is ignored."""
 
     direction: str | None = None
@@ -30,12 +30,12 @@ class Line(msgspec.Struct, array_like=True):
     meta: dict[str, str] | None = None
 
 
-_decode_line: Final = msgspec.json.Decoder(Line).decode
+_decode_line: Final = msgspec.json.Decoder(JsonLine).decode
 _decode_elements: Final = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_tags: Final = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
 
 
-def parse_line(text: bytes) -> Line:
+def parse_line(text: bytes) -> JsonLine:
     """A line that is an array, or an object: the body of an UPDATE. Raises TextError, RecursionError."""
     try:
         return _parse_line(text)
@@ -45,9 +45,9 @@ def parse_line(text: bytes) -> Line:
         raise TextError(f"not JSON: {error}") from None
 
 
-def _parse_line(text: bytes) -> Line:
+def _parse_line(text: bytes) -> JsonLine:
     if text[0] == 0x7B:
-        line = Line(type="UPDATE", body=msgspec.json.decode(text))
+        line = JsonLine(type="UPDATE", body=msgspec.json.decode(text))
     elif text[0] != 0x5B:
         raise TextError("neither an array nor an object")
     else:
@@ -92,10 +92,10 @@ def _refuse_twice(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _decode_odd_line(text: bytes) -> Line:
+def _decode_odd_line(text: bytes) -> JsonLine:
     """A line that is not as nearly all are: tags that are no strings become their text, the rest is refused."""
     elements = _decode_elements(text)
-    line = Line(*map(msgspec.json.decode, elements[:5]))
+    line = JsonLine(*map(msgspec.json.decode, elements[:5]))
     if not isinstance(line.direction, str | None):
         raise TextError("the direction (element 0) must be a string")
     if not isinstance(line.type, str | int | None) or isinstance(line.type, bool):

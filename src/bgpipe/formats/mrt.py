@@ -80,7 +80,7 @@ def sniff(octets: bytes) -> bool:
     return is_record(octets, 0, last=False) is not False
 
 
-class Decoder(base.Decoder):
+class MrtDecoder(base.Decoder):
     """MRT records to messages.
 
     A record that can't be read is one damage, and reading goes on with the next one. Where the length of a record
@@ -332,7 +332,7 @@ _RECORD: Final = Struct(">IHHII")
 """A record's header with the microseconds of the extended timestamp (RFC 6396 section 3)."""
 
 
-class Encoder(base.Encoder):
+class MrtEncoder(base.Encoder):
     """Messages, and state changes, to records of type BGP4MP_ET.
 
     What the per-peer header says comes from the message's tags PEER_AS, PEER_IP, LOCAL_AS, LOCAL_IP and INTERFACE; it
@@ -397,7 +397,7 @@ FORMAT: Final = Format(
     name="mrt",
     suffixes=(".mrt",),
     sniff=sniff,
-    decoder=lambda options: Decoder(on_damage=options.on_damage, context=options.context, states=options.states),
-    encoder=lambda options: Encoder(on_report=options.on_report),
+    decoder=lambda options: MrtDecoder(on_damage=options.on_damage, context=options.context, states=options.states),
+    encoder=lambda options: MrtEncoder(on_report=options.on_report),
     says_context=True,
 )

@@ -27,7 +27,7 @@ def sniff(octets: bytes) -> bool:
     return octets.startswith(MARKER)
 
 
-class Encoder(base.Encoder):
+class RawEncoder(base.Encoder):
     """The octets of each message."""
 
     def encode(self, item: Item) -> bytes:
@@ -39,7 +39,7 @@ class Encoder(base.Encoder):
         return message.octets
 
 
-class Decoder(base.Decoder):
+class RawDecoder(base.Decoder):
     """Octets to messages. Where no message can start, one damage, and on at the next place where one does."""
 
     def __init__(self, *, on_damage: Callable[[Damage], None] = ignore_damage, context: WireContext = AS4) -> None:
@@ -141,6 +141,6 @@ FORMAT: Final = Format(
     name="raw",
     suffixes=(".raw", ".bin", ".bgp"),
     sniff=sniff,
-    decoder=lambda options: Decoder(on_damage=options.on_damage, context=options.context),
-    encoder=lambda options: Encoder(on_report=options.on_report),
+    decoder=lambda options: RawDecoder(on_damage=options.on_damage, context=options.context),
+    encoder=lambda options: RawEncoder(on_report=options.on_report),
 )

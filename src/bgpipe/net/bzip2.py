@@ -1,10 +1,11 @@
-"""bzip2 on all cores, and past damage.
+"""Decompresses bzip2 on all cores, and goes on behind damage.
 
-A bzip2 stream is a header of 4 octets, blocks that start at any bit with a magic number of 48 bits, and an end mark.
-Each block decompresses by itself once it has a stream of its own around it. So the blocks are found, and threads
-decompress them side by side (libbz2 runs without the GIL). A damaged block is left out, as bzip2recover does: its
-octets would be in another order, and look like routes that nobody announced. Where only the checksum of a block is
-damaged, its octets count.
+A bzip2 stream is a header of 4 octets, then blocks, then an end mark. A block starts at any bit, with a magic number of
+48 bits. A block can be decompressed alone, as a stream of one block. So this module searches for the magic numbers, and
+threads decompress the blocks in parallel (libbz2 releases the GIL).
+
+A damaged block is left out, as bzip2recover does: its octets would come in another order, and could look like routes
+that no peer announced. If only the checksum of a block is damaged, its octets are used.
 """
 
 from __future__ import annotations
@@ -24,23 +25,26 @@ BLOCK_MAGIC: Final = 0x314159265359
 END_MAGIC: Final = 0x177245385090
 _MASK: Final = (1 << 48) - 1
 _END: Final = 48 + 32
-"""Bits of the end mark: its magic, and a checksum of the stream."""
+"""Bits of the end mark: its magic number, and the checksum of the stream."""
 _MAX_BLOCK: Final = 2_000_000
-"""Compressed octets that are kept while no block starts: one block has 900,000, and some more if they don't shrink."""
+"""Compressed octets that are kept while no next block is found. The data of a block is at most 900,000 octets, which
+may get somewhat longer by compression."""
 _FIRST: Final = 2 << 20
-"""Octets that a thread makes of a block. A block of zeros has 46 million: the others come in chunks, when asked for."""
+"""Octets that a thread decompresses of a block. A block of zeros can give 46 million: the rest is decompressed in
+chunks, when it is needed."""
 _SPOILT_BITS: Final = 6
-"""Bits in which a checksum differs from the right one if it is the checksum that is damaged. Of damaged data it is as
-near by chance in 3 of 10,000 cases."""
+"""If the checksum of a block differs from the computed one in at most so many bits, the checksum is taken for damaged,
+and the data for good. With damaged data, this happens by chance in 3 of 10,000 cases."""
 _REVERSED: Final = bytes(int(f"{octet:08b}"[::-1], 2) for octet in range(256))
 
 OnDamage = Callable[[str], None]
 
 
-class _Result(NamedTuple):
-    """What a block gave: its first octets, and the decompressor if there are more. None for octets: it is damaged.
+class _BlockResult(NamedTuple):
+    """The result of decompressing a block.
 
-    checksum: that of the octets, where it is not the one that the block has.
+    octets: the first ones, None if the block is damaged. more: the decompressor, if the block has more octets.
+    checksum: the computed one, if it is not the one in the block.
     """
 
     octets: bytes | None
@@ -48,10 +52,11 @@ class _Result(NamedTuple):
     checksum: int | None = None
 
 
-class _Block(NamedTuple):
-    """Compressed octets, of which `bits` from bit `shift` on are one block.
+class _CompressedBlock(NamedTuple):
+    """Compressed octets. The block is the `bits` bits from bit `shift` on.
 
-    cut: the stream ends in or behind it. total: the checksum of its stream, if it is the stream's last block.
+    cut: the input ends in the block, or behind it without an end mark. total: for the last block of a stream, the
+    checksum of the stream.
     """
 
     octets: bytes
@@ -62,33 +67,33 @@ class _Block(NamedTuple):
 
     @property
     def checksum(self) -> int:
-        """That of the block, which follows its magic number."""
+        """The checksum in the block: the 32 bits behind its magic number."""
         return self._value() >> (self.bits - _END) & 0xFFFFFFFF
 
-    def join(self, other: _Block) -> _Block:
-        """Both as one, for a magic number may also come about by chance."""
+    def join(self, other: _CompressedBlock) -> _CompressedBlock:
+        """Both blocks as one. It is needed if the bits of a magic number occur by chance inside a block."""
         shared = 1 if other.shift else 0
         octets = self.octets[: len(self.octets) - shared] + other.octets
-        return _Block(octets, self.shift, self.bits + other.bits, other.cut, other.total)
+        return _CompressedBlock(octets, self.shift, self.bits + other.bits, other.cut, other.total)
 
-    def decompress(self, *, recover: bool = True) -> _Result:
-        """recover: if the checksum is wrong, the octets all the same."""
+    def decompress(self, *, recover: bool = True) -> _BlockResult:
+        """Decompresses the block. recover: return the octets even if their checksum is wrong."""
         value, bits = self._value(), self.bits
         stream = bz2.BZ2Decompressor()
         try:
             octets = stream.decompress(self._framed(value), _FIRST)
         except (OSError, ValueError):
-            return self._despite_checksum(value) if recover and bits > 2 * _END and not self.cut else _Result(None)
+            return self._despite_checksum(value) if recover and bits > 2 * _END and not self.cut else _BlockResult(None)
         if not stream.eof and not stream.needs_input:
-            return _Result(octets, stream)
-        return _Result(octets if stream.eof or (self.cut and octets) else None)
+            return _BlockResult(octets, stream)
+        return _BlockResult(octets if stream.eof or (self.cut and octets) else None)
 
     def _value(self) -> int:
         value = int.from_bytes(self.octets, "big") >> (len(self.octets) * 8 - self.shift - self.bits)
         return value & ((1 << self.bits) - 1)
 
     def _framed(self, value: int) -> bytes:
-        """A stream of this block alone, whose checksum is that of the block."""
+        """A bzip2 stream that has only this block. The checksum of the stream is that of the block."""
         bits = self.bits
         if not self.cut:
             value = value << _END | END_MAGIC << 32 | (value >> (bits - _END)) & 0xFFFFFFFF
@@ -96,32 +101,34 @@ class _Block(NamedTuple):
         padding = -bits % 8
         return b"BZh9" + (value << padding).to_bytes((bits + padding) // 8, "big")
 
-    def _despite_checksum(self, value: int) -> _Result:
-        """The octets of a block whose checksum is not theirs; none if they can't be had.
+    def _despite_checksum(self, value: int) -> _BlockResult:
+        """The octets of a block with a wrong checksum; none if they can't be decompressed.
 
-        The library gives all but the last octet before it compares. The octets stand in a circle: the last one is
-        found by starting elsewhere in it. Where to start is said by a number of 24 bits, behind checksum and one bit.
+        libbz2 gives all octets but the last one before it compares the checksum. To get the last one too, the block is
+        decompressed again from another origin: the data is a rotation (Burrows-Wheeler), and the origin is a number of
+        24 bits behind the checksum and one more bit. Then the last octet comes earlier.
         """
         octets = _all_but_last(self._framed(value))
-        found = _Result(None)
+        found = _BlockResult(None)
         tail = octets[-min(1000, len(octets) // 2) :]
         for origin in (1, 2, 3) if tail else ():
             turned = _all_but_last(self._framed(value ^ origin << (self.bits - 48 - 32 - 25)))
             at = turned.find(tail) + len(tail)
             if len(tail) <= at < len(turned):
                 whole = octets + turned[at : at + 1]
-                found = _Result(whole, checksum=_checksum(whole))
+                found = _BlockResult(whole, checksum=_checksum(whole))
                 if self.is_near(found):
                     break
         return found
 
-    def is_near(self, result: _Result) -> bool:
-        """Whether it is the block's checksum that is damaged, and not its octets."""
+    def is_near(self, result: _BlockResult) -> bool:
+        """Whether the checksum in the block is probably damaged, and not the data."""
         return result.checksum is not None and (result.checksum ^ self.checksum).bit_count() <= _SPOILT_BITS
 
 
 def _all_but_last(framed: bytes) -> bytes:
-    """What a stream of one block gives before its end is compared with its checksum; b"" if it is endless."""
+    """All that libbz2 gives of a stream of one block before it compares the checksum; b"" if that is more than
+    _FIRST."""
     octets, size = b"", 0
     for step in (1 << 16, 1 << 8, 1):
         stream = bz2.BZ2Decompressor()
@@ -137,18 +144,18 @@ def _all_but_last(framed: bytes) -> bytes:
 
 
 def _checksum(octets: bytes) -> int:
-    """bzip2's CRC: that of zlib with the bits of each octet, and of the result, in reverse."""
+    """The CRC of bzip2. It is the CRC-32 of zlib with the bits of each octet, and those of the result, reversed."""
     return int(f"{zlib.crc32(octets.translate(_REVERSED)):032b}"[::-1], 2)
 
 
 def decompress_bzip2(
     chunks: Iterable[bytes], on_damage: OnDamage, workers: int = 0, abreast: int = 1
 ) -> Iterator[bytes]:
-    """The octets of a bzip2 stream, or of several one after the other; workers: threads, 0 for one per core. abreast:
-    how many such streams share the cores."""
+    """Decompresses a bzip2 stream, or several one after the other. workers: threads, 0 for one for each core. abreast:
+    how many calls share the cores."""
     workers = workers or max(1, _cores() // abreast)
     pool = thread_pool("bzip2", workers)
-    waiting: deque[tuple[_Block, Future[_Result]]] = deque()
+    waiting: deque[tuple[_CompressedBlock, Future[_BlockResult]]] = deque()
     totals = _Totals(on_damage)
     try:
         for block in _blocks(chunks, on_damage):
@@ -162,33 +169,33 @@ def decompress_bzip2(
 
 
 def _cores() -> int:
-    """Threads: each holds up to 8 MB."""
+    """The number of threads to use: at most 8, because each holds up to 8 MB."""
     if hasattr(os, "sched_getaffinity"):
         return min(len(os.sched_getaffinity(0)), 8)
     return min(os.cpu_count() or 1, 8)
 
 
 class _Totals:
-    """The checksum of a stream, which is made of those of its blocks."""
+    """The checksum of a stream, which is computed from the checksums of its blocks."""
 
     def __init__(self, on_damage: OnDamage) -> None:
         self._on_damage = on_damage
         self._total = 0
         self._known = True
 
-    def fits(self, block: _Block, result: _Result) -> bool:
-        """Whether a block's octets must be right for those of the stream to be."""
+    def fits(self, block: _CompressedBlock, result: _BlockResult) -> bool:
+        """Whether the checksum of the stream shows that the octets of its last block are right."""
         return self._known and result.checksum is not None and self._with(result.checksum) == block.total
 
-    def add(self, block: _Block, checksum: int) -> None:
+    def add(self, block: _CompressedBlock, checksum: int) -> None:
         self._total = self._with(checksum)
         if block.total is not None:
             if self._known and self._total != block.total:
                 self._on_damage("wrong checksum of a bzip2 stream; its data is used all the same")
             self._total, self._known = 0, True
 
-    def miss(self, block: _Block) -> None:
-        """A block is damaged: nothing is known of its stream's checksum."""
+    def miss(self, block: _CompressedBlock) -> None:
+        """A block is damaged, so the checksum of its stream can't be computed."""
         self._known = block.total is not None
         self._total = 0
 
@@ -196,8 +203,10 @@ class _Totals:
         return ((self._total << 1 | self._total >> 31) & 0xFFFFFFFF) ^ checksum
 
 
-def _next(waiting: deque[tuple[_Block, Future[_Result]]], totals: _Totals, on_damage: OnDamage) -> Iterator[bytes]:
-    """What the first of the waiting blocks holds."""
+def _next(
+    waiting: deque[tuple[_CompressedBlock, Future[_BlockResult]]], totals: _Totals, on_damage: OnDamage
+) -> Iterator[bytes]:
+    """The octets of the first of the waiting blocks."""
     block, future = waiting.popleft()
     result = future.result()
     if (result.octets is None or result.checksum is not None) and waiting:
@@ -210,11 +219,11 @@ def _next(waiting: deque[tuple[_Block, Future[_Result]]], totals: _Totals, on_da
         if totals.fits(block, result) or block.is_near(result):
             on_damage("wrong checksum of a block of the bzip2 data; the block is used all the same")
         else:
-            result = _Result(None)
+            result = _BlockResult(None)
     if result.octets:
         yield result.octets
     if result.more is not None and not (yield from _more(result.more)):
-        result = _Result(None)
+        result = _BlockResult(None)
     if result.octets is not None:
         if not block.cut:
             totals.add(block, block.checksum if result.checksum is None else result.checksum)
@@ -227,7 +236,7 @@ def _next(waiting: deque[tuple[_Block, Future[_Result]]], totals: _Totals, on_da
 
 
 def _more(stream: bz2.BZ2Decompressor) -> Generator[bytes, None, bool]:
-    """The rest of a block that gives much more than it has; whether its checksum is right."""
+    """The rest of a block of more than _FIRST octets. Returns whether its checksum is right."""
     try:
         while not stream.eof and not stream.needs_input:
             if octets := stream.decompress(b"", CHUNK):
@@ -237,10 +246,10 @@ def _more(stream: bz2.BZ2Decompressor) -> Generator[bytes, None, bool]:
     return True
 
 
-def _blocks(chunks: Iterable[bytes], on_damage: OnDamage) -> Iterator[_Block]:
-    """The blocks of a stream, as soon as the next one starts."""
+def _blocks(chunks: Iterable[bytes], on_damage: OnDamage) -> Iterator[_CompressedBlock]:
+    """The blocks in the input. Each is given as soon as the start of the next one is found."""
     data = b""
-    start = seen = -1  # bits of `data` where the block at hand starts, and where the last magic number was found
+    start = seen = -1  # bits of `data` at which the current block starts, and the last magic number was found
     scanned = 0
     begun = False
     for chunk in chunks:
@@ -289,7 +298,7 @@ def _only_empty_streams(data: bytes) -> bool:
 
 
 def _magics(data: bytes, start: int, magic: int = BLOCK_MAGIC) -> list[int]:
-    """The bits at which the magic number is, from octet `start` on."""
+    """The bits at which the magic number occurs, from octet `start` on."""
     places = []
     for shift in range(8):
         pattern = (magic << 8) >> shift
@@ -303,14 +312,15 @@ def _magics(data: bytes, start: int, magic: int = BLOCK_MAGIC) -> list[int]:
     return sorted(places)
 
 
-def _cut(data: bytes, start: int, stop: int) -> _Block:
-    """The block between two bits, without the end mark, padding and header of the next stream if these are there."""
+def _cut(data: bytes, start: int, stop: int) -> _CompressedBlock:
+    """The block between two bits. If a new stream begins behind it, end mark, padding and header are left out."""
     mark = _before_headers(data, start, stop)
     return _last(data, start, mark) if mark < stop else _piece(data, start, stop)
 
 
 def _before_headers(data: bytes, start: int, stop: int) -> int:
-    """Where the end mark before a stream's header is that ends at bit `stop`, and before empty streams."""
+    """The bit of the end mark, if a stream header ends at bit `stop`, with or without empty streams before it; else
+    `stop`."""
     while stop % 8 == 0 and data[max(0, stop // 8 - 4) : stop // 8 - 1] == b"BZh":
         mark = _padded_end_mark(data, start, stop // 8 - 4)
         if mark <= start:
@@ -319,30 +329,30 @@ def _before_headers(data: bytes, start: int, stop: int) -> int:
     return stop
 
 
-def _last(data: bytes, start: int, mark: int) -> _Block:
-    """The last block of a stream, whose end mark is at this bit."""
+def _last(data: bytes, start: int, mark: int) -> _CompressedBlock:
+    """The last block of a stream. mark: the bit at which the end mark starts."""
     after = (mark + _END + 7) // 8
     value = int.from_bytes(data[mark // 8 : after], "big") >> (after * 8 - mark - _END)
     total = value & 0xFFFFFFFF if after <= len(data) else None
     return _piece(data, start, mark)._replace(total=total)
 
 
-def _piece(data: bytes, start: int, stop: int) -> _Block:
-    return _Block(data[start // 8 : (stop + 7) // 8], start % 8, stop - start)
+def _piece(data: bytes, start: int, stop: int) -> _CompressedBlock:
+    return _CompressedBlock(data[start // 8 : (stop + 7) // 8], start % 8, stop - start)
 
 
 def _padded_end_mark(data: bytes, start: int, stop: int) -> int:
-    """The bit at which the end mark starts that ends, but for zeros, at octet `stop`; -1 if none does."""
+    """The bit at which the end mark before octet `stop` starts, with or without zeros between; -1 if there is none."""
     mark = _end_mark(data, stop * 8)
     if mark < 0 and not data[stop - 1]:
         solid = len(data[start // 8 : stop].rstrip(b"\0")) + start // 8
-        # The checksum in the mark may end with zeros itself.
+        # the checksum in the end mark may itself end with zeros
         mark = max(_end_mark(data, octet * 8) for octet in range(solid, min(solid + 6, stop) + 1))
     return mark
 
 
 def _end_mark(data: bytes, stop: int) -> int:
-    """The bit at which the end mark starts that ends, with its padding, at bit `stop`; -1 if none does."""
+    """The bit at which the end mark starts, if one ends, with its padding, at bit `stop`; else -1."""
     if stop % 8 or stop < _END:
         return -1
     last = int.from_bytes(data[max(0, stop // 8 - 11) : stop // 8], "big")

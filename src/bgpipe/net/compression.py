@@ -1,7 +1,7 @@
 """gzip, bzip2 and zstd, both ways.
 
-Archives are cut, concatenated and damaged: decompression delivers what can be read, tells what can't, and goes on with
-the next member (gzip), block (bzip2) or frame (zstd).
+Archives may be cut short, concatenated or damaged. Decompression gives all that can be read, reports what can't, and
+goes on with the next member (gzip), block (bzip2) or frame (zstd).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NAMES: Final[dict[str, str]] = {
 """The compressions that an option may name, in all their spellings."""
 SUFFIXES: Final[dict[str, str]] = {".gz": "gz", ".bz2": "bzip2", ".zst": "zstd", ".zstd": "zstd"}
 _GATHERED: Final = 1 << 19
-"""Octets that small chunks are joined to."""
+"""Small chunks are joined until they have so many octets."""
 _MRT_TYPES: Final = (11, 12, 13, 16, 17, 32, 33, 48, 49)
 
 
@@ -44,14 +44,14 @@ def parse_compression(text: str) -> str:
 
 
 def by_suffix(path: str) -> str:
-    """The compression that a file's name promises."""
+    """The compression for the suffix of a file's name."""
     return SUFFIXES.get(splitext(path)[1].lower(), "none")
 
 
 def by_content(octets: bytes) -> str | None:
     """The compression of a stream that starts with these octets; None if more octets are needed to know."""
     if octets.startswith(b"BZh"):
-        # As many as 10, for these three and a digit may also be the time of an MRT record.
+        # 10 octets are needed: "BZh" and a digit may also be the time of an MRT record
         if len(octets) < 10:
             return None
         return "bzip2" if octets[4:10] in (b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90") else "none"
@@ -64,8 +64,8 @@ def by_content(octets: bytes) -> str | None:
 
 
 def _by_skippable_frame(octets: bytes) -> str | None:
-    """A zstd stream may start with a frame to be skipped, as pzstd's do; its magic number may also be the time of an
-    MRT record, whose type and length are not those of such a frame."""
+    """Whether the stream is zstd that starts with a skippable frame, as pzstd writes. The magic number of such a frame
+    may also be the time of an MRT record; type and length of the record tell them apart."""
     if octets[0] >> 4 != 5 or not b"\x2a\x4d\x18".startswith(octets[1:4]):
         return "none"
     if len(octets) < 12:
@@ -75,8 +75,8 @@ def _by_skippable_frame(octets: bytes) -> str | None:
 
 
 def decompress(name: str, chunks: Iterable[bytes], on_damage: OnDamage, abreast: int = 1) -> Iterator[bytes]:
-    """The octets of a compressed stream; `on_damage` is told what could not be read. abreast: how many streams are
-    decompressed at the same time."""
+    """Decompresses a stream. on_damage: called with a text for each part that can't be read. abreast: how many streams
+    are decompressed at the same time."""
     if name == "none":
         return iter(chunks)
     if name == "bzip2":
@@ -93,7 +93,7 @@ def decompress(name: str, chunks: Iterable[bytes], on_damage: OnDamage, abreast:
 
 
 def _gather(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Small chunks joined, to have fewer."""
+    """Joins small chunks."""
     parts: list[bytes] = []
     size = 0
     for chunk in chunks:
@@ -108,10 +108,10 @@ def _gather(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 class Compressor:
-    """One member, stream or frame after the other: what `compress` and `sync` give, and at the end `flush`.
+    """Compresses octets. The output is what `compress` and `sync` return, and then what `flush` returns.
 
-    new: makes a compressor of a library. mode: with which its `flush` lets all be decompressed that came so far; None
-    if it has no such, as bzip2, of which a stream is ended and another one begun.
+    new: makes a compressor of the library. mode: the argument of its `flush` for a sync; None if the library has none,
+    as for bzip2: then `sync` ends the stream, and another one begins.
     """
 
     def __init__(self, new: Callable[[], Any], mode: int | None) -> None:
@@ -124,14 +124,14 @@ class Compressor:
         return packed
 
     def sync(self) -> bytes:
-        """All that was compressed so far can be decompressed once this is written."""
+        """After these octets, a reader can decompress all that was compressed so far."""
         packed: bytes = self._inner.flush(self._mode) if self._mode is not None else self._inner.flush()
         if self._mode is None:
             self._inner = self._new()
         return packed
 
     def flush(self) -> bytes:
-        """The end."""
+        """The last octets."""
         packed: bytes = self._inner.flush()
         return packed
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .compression import by_suffix, parse_compression
 from .errors import DamagedError, StreamError
 from .input_stream import InputStream as InputStream
-from .octet_source import FileSource, OctetSource, StandardInput
+from .octet_source import FileOctets, OctetSource, StandardInput
 
 if TYPE_CHECKING:
     from .output_file import OutputFile
@@ -38,9 +38,9 @@ def open_input(
     if "://" in path and not os.path.exists(path):
         from urllib.parse import urlsplit
 
-        from .url import UrlSource
+        from .url import UrlOctets
 
-        source = UrlSource(path)
+        source = UrlOctets(path)
         if not is_url(path):
             raise StreamError(source.name, "of URLs, only those of http and https can be read")
         try:
@@ -48,7 +48,7 @@ def open_input(
         except ValueError as error:
             raise StreamError(source.name, "not a URL") from error
         return InputStream(source, compression, suffix, on_damage)
-    return InputStream(FileSource(path), compression, by_suffix(path), on_damage)
+    return InputStream(FileOctets(path), compression, by_suffix(path), on_damage)
 
 
 def open_output(

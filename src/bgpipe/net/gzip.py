@@ -1,7 +1,7 @@
 """gzip (RFC 1952): members of a header, deflated data (RFC 1951), a checksum and a length.
 
-The data is inflated without zlib's own reading of header and checksum: where these are wrong, the data counts all the
-same. isal does it twice as fast, where it is installed.
+Header and checksum are read here and not by zlib, so that the data can be used if only these are wrong. If isal is
+installed, it inflates the data, twice as fast as zlib.
 """
 
 from __future__ import annotations
@@ -13,25 +13,26 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Any, Final
 
-from .members import CHUNK, DataError, Kind, OnDamage, decompress_members
+from .members import CHUNK, Compression, DataError, OnDamage, decompress_members
 
 MAGIC: Final = b"\x1f\x8b\x08"
 _HEADER: Final = re.compile(rb"\x1f\x8b\x08[\0-\x1f].{4}[\0\2\4][\0-\x0d\xff]", re.DOTALL)
 """Magic, flags, time, hints of the compressor, operating system (RFC 1952 section 2.3)."""
 _MAX_HEADER: Final = 1 << 17
-"""Octets of a header, which has an extra field of at most 65,535, a name and a comment."""
+"""Octets of the longest header that is accepted: an extra field has up to 65,535, name and comment have no limit."""
 _STEP: Final = 1 << 14
-"""Octets that zlib inflates at once."""
+"""Compressed octets that zlib inflates at once."""
 _FAST_STEP: Final = 1 << 12
-"""Octets that isal inflates at once: fewer, for what they give is lost if they are damaged, and it can't be copied."""
+"""Compressed octets that isal inflates at once. They are fewer, because if they are damaged, all that they give is
+lost: unlike zlib, isal can't copy its state to try again from there."""
 _PAST: Final = 1 << 20
-"""Octets of a member that are kept to inflate them again with zlib if isal finds damage."""
+"""Compressed octets of a member that are kept, to inflate them again with zlib if isal finds damage."""
 _FHCRC, _FEXTRA, _FNAME, _FCOMMENT = 2, 4, 8, 16
 
 
 @cache
 def fast_zlib() -> Any:
-    """isal's zlib where it is installed, else zlib."""
+    """The module isal_zlib if it is installed, else zlib."""
     try:
         from isal import isal_zlib
     except ImportError:
@@ -40,8 +41,8 @@ def fast_zlib() -> Any:
 
 
 def decompress_gzip(chunks: Iterable[bytes], on_damage: OnDamage) -> Iterator[bytes]:
-    """The octets of a gzip stream."""
-    return decompress_members(Kind("gzip", _starts, _HEADER, _GzipMember), chunks, on_damage)
+    """Decompresses a gzip stream of one or more members."""
+    return decompress_members(Compression("gzip", _starts, _HEADER, _GzipMember), chunks, on_damage)
 
 
 def _starts(octets: bytes) -> bool | None:
@@ -63,7 +64,7 @@ class _GzipMember:
         self._head: bytes | None = b""
         self._tail = b""
         self._checksum = self._size = 0
-        # Where inflating can begin again: a decompressor, its size of the output, and the octets it has not had.
+        # to inflate again from an earlier place: a decompressor, the octets it has given, and its input since then
         self._earlier: Any = zlib.decompressobj(-15)
         self._earlier_size = 0
         self._past: list[bytes] | None = []
@@ -85,7 +86,7 @@ class _GzipMember:
             self._end(octets)
 
     def _feed_data(self, octets: bytes) -> Iterator[bytes]:
-        """Leaves in `rest` what is behind the data."""
+        """Inflates octets. Sets `rest` to those behind the deflated data."""
         self.rest = b""
         for start in range(0, len(octets), self._step):
             piece = octets[start : start + self._step]
@@ -115,7 +116,7 @@ class _GzipMember:
         self._size += len(out)
 
     def _remember(self, piece: bytes) -> None:
-        """What `_recover` needs, before this piece is inflated."""
+        """Keeps what `_recover` needs to inflate this piece again."""
         if self._library is zlib:
             self._earlier = self._inflate.copy()
             self._earlier_size = self._size
@@ -125,7 +126,8 @@ class _GzipMember:
                 self._past = None
 
     def _recover(self, piece: bytes) -> Iterator[bytes]:
-        """What comes before the damage in a piece: a library gives nothing of a call that fails."""
+        """The octets of a piece before the damage in it. They are inflated again in smaller steps, because a call that
+        fails gives nothing."""
         if self._past is None:
             return
         octets = b"".join((*self._past[:-1], piece))
@@ -141,7 +143,7 @@ class _GzipMember:
             skip = max(0, skip - len(out))
 
     def _end(self, octets: bytes) -> None:
-        """Takes the trailer, and compares it (RFC 1952 section 2.3.1)."""
+        """Takes the trailer: compares checksum and length (RFC 1952 section 2.3.1)."""
         self._tail += octets
         if len(self._tail) < 8:
             return

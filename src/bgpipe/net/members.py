@@ -1,7 +1,7 @@
-"""Compressed streams that are a row of members, as gzip's, or of frames, as zstd's.
+"""Compressed streams that consist of members (gzip) or frames (zstd), one after the other.
 
-Zeros between two members are padding, of a tape or a disk block. Anything else is damage, and behind it the next member
-is searched for.
+Zeros between two members are padding. Anything else there is damage: it is reported, and the next member is searched
+behind it.
 """
 
 from __future__ import annotations
@@ -11,22 +11,22 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple, Protocol
 
 CHUNK: Final = 1 << 20
-"""Octets that a member gives at once at most: a small input can hold any number of zeros."""
+"""Octets that a member gives at most at once, because a small input can unpack to any number of zeros."""
 _KEPT: Final = 32
-"""Octets that are kept while a member is searched for: the next octets may complete its header."""
+"""Octets that are kept while a header is searched: the header may continue in the next ones."""
 
 OnDamage = Callable[[str], None]
 
 
 class DataError(Exception):
-    """A member can't be decompressed any further. What it gave before is good."""
+    """The rest of a member can't be decompressed. The octets that it gave before are good."""
 
 
 class Member(Protocol):
     """One member, whose octets come in pieces of any size.
 
-    ended: it is complete, and `rest` is what was behind it. fault: what is wrong with a member that could be
-    decompressed to its end, such as its checksum; "" if nothing is.
+    ended: the member is complete, and `rest` has the octets behind it. fault: what is wrong with a member that was
+    decompressed to its end, such as a wrong checksum; "" if nothing is.
     """
 
     ended: bool
@@ -34,14 +34,15 @@ class Member(Protocol):
     fault: str
 
     def feed(self, octets: bytes) -> Iterator[bytes]:
-        """What these octets give, in chunks. Raises DataError; the next member is then searched in `rest`."""
+        """Decompresses octets, into chunks. Raises DataError; `rest` then has the octets in which to search the next
+        member."""
 
 
-class Kind(NamedTuple):
-    """A compression.
+class Compression(NamedTuple):
+    """A kind of compression whose streams consist of members.
 
-    start: whether a member starts with these octets, None if there are too few of them to know.
-    header: finds the next member behind damage.
+    start: whether a member starts with these octets; None if more octets are needed to know. header: finds the header
+    of the next member behind damage. new: makes the decompressor of one member.
     """
 
     name: str
@@ -50,8 +51,9 @@ class Kind(NamedTuple):
     new: Callable[[], Member]
 
 
-def decompress_members(kind: Kind, chunks: Iterable[bytes], on_damage: OnDamage) -> Iterator[bytes]:
-    """What all members give. An empty chunk says that the next one may be long in coming."""
+def decompress_members(kind: Compression, chunks: Iterable[bytes], on_damage: OnDamage) -> Iterator[bytes]:
+    """Decompresses all members. An empty chunk means that all input so far is decompressed, so that the reader need not
+    wait to pass on what it has."""
     member: Member | None = None
     searching = False
     octets = b""
@@ -85,13 +87,13 @@ def decompress_members(kind: Kind, chunks: Iterable[bytes], on_damage: OnDamage)
         on_damage(f"octets that are not {kind.name} data")
 
 
-def _begin(kind: Kind, octets: bytes) -> tuple[bytes, bool | None]:
-    """The octets without padding, and whether a member starts there."""
+def _begin(kind: Compression, octets: bytes) -> tuple[bytes, bool | None]:
+    """The octets without padding before them, and whether a member starts there (see Compression.start)."""
     octets = octets.lstrip(b"\0")
     return octets, kind.start(octets)
 
 
-def _search(kind: Kind, octets: bytes) -> tuple[bytes, bool | None]:
-    """The octets from the next header on; if there is none, those that may be the beginning of one."""
+def _search(kind: Compression, octets: bytes) -> tuple[bytes, bool | None]:
+    """The octets from the next header on, and True; if there is none, the last octets, and None."""
     match = kind.header.search(octets)
     return (octets[match.start() :], True) if match else (octets[-_KEPT:], None)

@@ -33,7 +33,7 @@ class OctetSource(Protocol):
         """Closes what is open, where nobody has begun to read, nor will."""
 
 
-class FileSource:
+class FileOctets:
     """A file, a pipe, or a device. Raises StreamError; where a named pipe is concerned, when reading begins."""
 
     def __init__(self, path: str) -> None:
@@ -90,7 +90,7 @@ class FileSource:
             os.close(self._fd)
 
 
-class StandardInput(FileSource):
+class StandardInput(FileOctets):
     """Octets as they come in, however few."""
 
     def __init__(self) -> None:

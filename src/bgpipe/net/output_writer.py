@@ -62,7 +62,7 @@ class OutputStream(Protocol):
     def keep(self) -> object: ...
 
 
-class Action(Enum):
+class OutputRequest(Enum):
     """A job that is no octets: what the output is asked for."""
 
     FLUSH = "flush"
@@ -72,7 +72,7 @@ class Action(Enum):
     ABORT = "abort"
 
 
-Item = Block | bytes | Action
+Item = Block | bytes | OutputRequest
 
 
 class User(Protocol):
@@ -188,12 +188,12 @@ class OutputWriter:
 
     def rotate(self) -> None:
         """Lets the output begin its next file, if it is time, behind what has been put."""
-        self._put(Action.ROTATE, 0)
+        self._put(OutputRequest.ROTATE, 0)
 
     async def finish(self) -> None:
         """Waits until the output has all that was put, and everything but its name."""
         self.flush()
-        self._put(Action.FINISH, 0)
+        self._put(OutputRequest.FINISH, 0)
         await self._empty.wait()
 
     def give_up(self) -> int:
@@ -210,7 +210,7 @@ class OutputWriter:
         """Closes the output when all is written; aborts it if that is not `complete`. Raises StageError if it has
         failed, and nobody is here to be told. Cancelled, it gives up what waits, and raises StageError."""
         self.flush()
-        self._put(Action.CLOSE if self.complete else Action.ABORT, 0)
+        self._put(OutputRequest.CLOSE if self.complete else OutputRequest.ABORT, 0)
         for _ in self._threads:
             self._queue.put(None)
         try:
@@ -236,7 +236,7 @@ class OutputWriter:
     def _put(self, item: Item, size: int, messages: int = 0) -> None:
         if self._broken:
             return
-        if not isinstance(item, Action):
+        if not isinstance(item, OutputRequest):
             if self.failed:
                 return
             self._begin_ticking()
@@ -264,7 +264,7 @@ class OutputWriter:
     def _tick(self) -> None:
         """Two ticks behind the last octets they are out, unless the compressor has let them go by itself."""
         self._timer = None
-        self._put(Action.FLUSH, 0)
+        self._put(OutputRequest.FLUSH, 0)
         quiet = self._quiet_ticks + 1
         if quiet < 3:
             self._begin_ticking()
@@ -284,7 +284,7 @@ class OutputWriter:
             error: Exception | None = None
             octets = b""
             try:
-                if not isinstance(item, Action) and self._given_up < 0:
+                if not isinstance(item, OutputRequest) and self._given_up < 0:
                     octets = encoder.encode(item) if isinstance(item, Block) else item
             except Exception as failure:
                 error = failure
@@ -294,8 +294,8 @@ class OutputWriter:
                 given_up = 0 <= self._given_up <= number
             failed, again = self._output.failed, False
             try:
-                if isinstance(item, Action):
-                    action = Action.ABORT if item is Action.CLOSE and given_up else item
+                if isinstance(item, OutputRequest):
+                    action = OutputRequest.ABORT if item is OutputRequest.CLOSE and given_up else item
                     getattr(self._output, action.value)()
                     again = failed and not self._output.failed
                 elif octets and not self.failed and not given_up:
@@ -307,7 +307,7 @@ class OutputWriter:
             with self._turn:
                 self.written += 1
                 self._turn.notify_all()
-            size = item.weight if isinstance(item, Block) else 0 if isinstance(item, Action) else len(item)
+            size = item.weight if isinstance(item, Block) else 0 if isinstance(item, OutputRequest) else len(item)
             self._tell(self._on_written, number, size, error, again, tuple(unwritten))
             unwritten.clear()
         self._tell(self._on_exit)

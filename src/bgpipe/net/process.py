@@ -24,7 +24,7 @@ STRAGGLER: Final = 1.0
 then somebody else has it."""
 
 
-class Process:
+class ChildProcess:
     """A running program, in a process group of its own, which ends with it.
 
     code: its exit code, -N if signal N has ended it, None while it runs.
@@ -62,7 +62,7 @@ class Process:
         keep_stdout: bool = False,
         on_line: Callable[[str], None] = lambda line: None,
         tasks: Tasks | None = None,
-    ) -> Process:
+    ) -> ChildProcess:
         """Runs a program; no shell sees its words.
 
         reads, writes: whether it has a standard input, or output, which is with us. keep_stdout: that it closes its

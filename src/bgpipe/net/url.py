@@ -36,7 +36,7 @@ class _CutShort(StreamError):
     """The answer has ended before its length, or before its last chunk."""
 
 
-class UrlSource:
+class UrlOctets:
     """The body of the answer to a GET, which must have status 200. Proxies are taken from the environment.
 
     It runs an event loop of its own in the thread that reads. Raises StreamError when reading can't begin, and where it

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Generator, Iterable, Iterator
 from typing import Any, Final
 
-from .members import DataError, Kind, OnDamage, decompress_members
+from .members import Compression, DataError, OnDamage, decompress_members
 
 MAGIC: Final = b"\x28\xb5\x2f\xfd"
 SKIPPABLE: Final = b"\x2a\x4d\x18"
@@ -37,7 +37,9 @@ def zstd_library() -> Any:
 
 def decompress_zstd(chunks: Iterable[bytes], on_damage: OnDamage) -> Iterator[bytes]:
     """The octets of a zstd stream."""
-    return decompress_members(Kind("zstd", starts_frame, re.compile(re.escape(MAGIC)), _Frame), chunks, on_damage)
+    return decompress_members(
+        Compression("zstd", starts_frame, re.compile(re.escape(MAGIC)), _Frame), chunks, on_damage
+    )
 
 
 def starts_frame(octets: bytes) -> bool | None:

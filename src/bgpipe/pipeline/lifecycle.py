@@ -27,7 +27,7 @@ class StageState(Enum):
     ENDED = "ended"
 
 
-class Kind(Enum):
+class StageKind(Enum):
     """How a stage makes messages."""
 
     SOURCE = "source"
@@ -53,31 +53,31 @@ class Cause(Enum):
 class Record(NamedTuple):
     """What a stage is doing at the moment."""
 
-    kind: Kind
+    kind: StageKind
     state: StageState
     open: bool
     busy: bool
 
 
-class Action(Enum):
+class EndAction(Enum):
     WAIT = "wait"
     DRAIN = "drain"
     FINISH = "finish"
 
 
-class Step(NamedTuple):
+class EndStep(NamedTuple):
     """What is to be done now. place: of the stage to be drained, in the list of records."""
 
-    action: Action
+    action: EndAction
     place: int = -1
 
 
-WAIT: Final = Step(Action.WAIT)
-FINISH: Final = Step(Action.FINISH)
+WAIT: Final = EndStep(EndAction.WAIT)
+FINISH: Final = EndStep(EndAction.FINISH)
 _LETS_IN: Final = (StageState.RUNNING, StageState.DRAINING)
 
 
-def next_step(records: Sequence[Record], flow: str = "R") -> Step:
+def next_step(records: Sequence[Record], flow: str = "R") -> EndStep:
     """What to do with a pipeline whose stages, in the order of the command line, are in these records.
 
     flow: "L" if all that enters goes to the left, else "R": the order in which transformers are drained, so that each
@@ -85,14 +85,14 @@ def next_step(records: Sequence[Record], flow: str = "R") -> Step:
     """
     if any(record.state in (StageState.STARTING, StageState.STOPPING) or record.busy for record in records):
         return WAIT
-    makers = [record for record in records if record.kind in (Kind.SOURCE, Kind.BACKGROUND)]
+    makers = [record for record in records if record.kind in (StageKind.SOURCE, StageKind.BACKGROUND)]
     alone = not makers
     if alone:
-        makers = [record._replace(kind=Kind.SOURCE) for record in records if record.kind is Kind.TRANSFORMER]
+        makers = [record._replace(kind=StageKind.SOURCE) for record in records if record.kind is StageKind.TRANSFORMER]
     letting_in = [record for record in makers if record.open and record.state in _LETS_IN]
     if letting_in and (
-        any(record.kind is Kind.SOURCE for record in letting_in)
-        or not any(record.kind is Kind.SOURCE for record in makers)  # a speaker alone with its peer
+        any(record.kind is StageKind.SOURCE for record in letting_in)
+        or not any(record.kind is StageKind.SOURCE for record in makers)  # a speaker alone with its peer
         or any(record.state is StageState.WAITING for record in makers)  # the session may start it yet
     ):
         return WAIT
@@ -100,6 +100,6 @@ def next_step(records: Sequence[Record], flow: str = "R") -> Step:
         places = range(len(records)) if flow == "R" else range(len(records) - 1, -1, -1)
         for place in places:
             record = records[place]
-            if record.kind is Kind.TRANSFORMER and record.open and record.state in _LETS_IN:
-                return Step(Action.DRAIN, place) if record.state is StageState.RUNNING else WAIT
+            if record.kind is StageKind.TRANSFORMER and record.open and record.state in _LETS_IN:
+                return EndStep(EndAction.DRAIN, place) if record.state is StageState.RUNNING else WAIT
     return FINISH

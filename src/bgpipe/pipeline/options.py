@@ -19,7 +19,7 @@ from .errors import UsageError, nearest
 T = TypeVar("T")
 
 
-class Kind(Generic[T]):
+class OptionKind(Generic[T]):
     """The kind of an option. `parse` makes the value from text, and raises ValueError that says what is expected.
 
     flag: it takes a value only after "=". adds: the values of a repeated option are joined. words: all possible values,
@@ -102,18 +102,18 @@ def parse_list(text: str) -> tuple[str, ...]:
     return tuple(word for word in (part.strip() for part in text.split(",")) if word)
 
 
-FLAG = Kind("", parse_flag, flag=True)
-TEXT = Kind("TEXT", str)
-INTEGER = Kind("N", parse_integer)
-NUMBER = Kind("F", parse_number)
-DURATION = Kind("DURATION", parse_duration)
-LIST = Kind("LIST", parse_list, adds=True)
+FLAG = OptionKind("", parse_flag, flag=True)
+TEXT = OptionKind("TEXT", str)
+INTEGER = OptionKind("N", parse_integer)
+NUMBER = OptionKind("F", parse_number)
+DURATION = OptionKind("DURATION", parse_duration)
+LIST = OptionKind("LIST", parse_list, adds=True)
 """Words between commas; may be repeated."""
-TEXTS: Kind[tuple[str, ...]] = Kind("TEXT", lambda text: (text,), adds=True)
+TEXTS: OptionKind[tuple[str, ...]] = OptionKind("TEXT", lambda text: (text,), adds=True)
 """One text each time; may be repeated."""
 
 
-def choice(*words: str, aliases: Mapping[str, str] | None = None) -> Kind[str]:
+def choice(*words: str, aliases: Mapping[str, str] | None = None) -> OptionKind[str]:
     """The kind of an option whose value is one of these words, in any case. aliases: other spellings of them."""
     names = {word: word for word in words} | dict(aliases or {})
 
@@ -123,7 +123,7 @@ def choice(*words: str, aliases: Mapping[str, str] | None = None) -> Kind[str]:
         except KeyError:
             raise ValueError(f"one of {', '.join(words)} is expected{nearest(text, names)}") from None
 
-    return Kind("|".join(words), parse, words=tuple(names))
+    return OptionKind("|".join(words), parse, words=tuple(names))
 
 
 class Option(Generic[T]):
@@ -136,7 +136,7 @@ class Option(Generic[T]):
 
     def __init__(
         self,
-        kind: Kind[T],
+        kind: OptionKind[T],
         default: T,
         help: str,
         *,

@@ -16,7 +16,7 @@ from ..wire.item import Item, count
 from ..wire.message import NOTIFICATION, Message
 from .callback import Callback
 from .errors import StageError, failure
-from .lifecycle import Kind
+from .lifecycle import StageKind
 
 if TYPE_CHECKING:
     from .line import Line
@@ -54,7 +54,7 @@ class Passage:
         if (holds["R"] and "R" in self.lines) or (holds["L"] and "L" in self.lines):
             return True
         full = self.pipeline.full
-        if not full or self.stage.kind is Kind.TRANSFORMER:
+        if not full or self.stage.kind is StageKind.TRANSFORMER:
             return False  # what is under way in the stage was let in before; two of them must not wait for each other
         return any(stage in self._ahead.get(direction, ()) for direction, stage in full)
 
@@ -74,7 +74,7 @@ class Passage:
             if not stage.running or (message.action & ACCEPT and not stage.hidden):
                 continue
             if callback.decodes and not message.verdict & FLAG_CHECKED:
-                self.pipeline.verdicts.judge(message, self.stage.kind is Kind.TRANSFORMER)
+                self.pipeline.verdicts.judge(message, self.stage.kind is StageKind.TRANSFORMER)
             if callback.types is not None and message.type_code not in callback.types:
                 continue
             if callback.conditions and not all(condition(message) for condition in callback.conditions):
@@ -130,7 +130,7 @@ class Passage:
                 if callback.ending and unknown:
                     yield from self._open_block(block, chain, number)  # the input may end before they are met
                     return
-                self.pipeline.verdicts.judge_block(block, unknown, self.stage.kind is Kind.TRANSFORMER)
+                self.pipeline.verdicts.judge_block(block, unknown, self.stage.kind is StageKind.TRANSFORMER)
                 judged = block
             if limited:
                 yield from self._limit_block(block, line, number)

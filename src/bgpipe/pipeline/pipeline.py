@@ -16,7 +16,7 @@ from ..wire.notification import Notification
 from . import events
 from .errors import DamagedInput, StageError, nearest
 from .events import Event
-from .lifecycle import Action, Cause, Kind, Record, StageState, next_step
+from .lifecycle import Cause, EndAction, Record, StageKind, StageState, next_step
 from .log import Log
 from .metrics import SIDES
 from .pipeline_base import PipelineBase
@@ -134,7 +134,7 @@ class Pipeline(PipelineBase[Stage]):
         """What --stop says: the stage takes no further part. What it has let in goes on; a program is drained first,
         and what comes meanwhile waits behind that."""
         state = self._states[stage]
-        if state is StageState.RUNNING and stage.kind is Kind.TRANSFORMER and stage.drains_first():
+        if state is StageState.RUNNING and stage.kind is StageKind.TRANSFORMER and stage.drains_first():
             self.drain(stage)
             self.on_change()
         else:
@@ -194,14 +194,14 @@ class Pipeline(PipelineBase[Stage]):
             for stage in self.stages
         ]
 
-    def step(self) -> Action:
+    def step(self) -> EndAction:
         """The next step at the end of the pipeline. If a stage is to be drained now, it is."""
         if self._due:
-            return Action.WAIT
-        makers = [stage for stage in self.stages if stage.kind is not Kind.TRANSFORMER]
+            return EndAction.WAIT
+        makers = [stage for stage in self.stages if stage.kind is not StageKind.TRANSFORMER]
         fed = {direction for stage in makers for inlet in stage.inputs for direction in inlet.lines}
         action, place = next_step(self.records(), "L" if fed == {"L"} else "R")
-        if action is Action.DRAIN:
+        if action is EndAction.DRAIN:
             self.drain(self.stages[place])
         return action
 
@@ -209,9 +209,9 @@ class Pipeline(PipelineBase[Stage]):
         if self.cause is not None:
             return
         self.cause = cause
-        alone = not any(stage.kind in (Kind.SOURCE, Kind.BACKGROUND) for stage in self.stages)
+        alone = not any(stage.kind in (StageKind.SOURCE, StageKind.BACKGROUND) for stage in self.stages)
         for stage in self.stages:
-            if stage.kind is not Kind.TRANSFORMER or alone:
+            if stage.kind is not StageKind.TRANSFORMER or alone:
                 for inlet in stage.inputs:
                     inlet.shut()
         for stage in self.stages:
@@ -237,7 +237,7 @@ class Pipeline(PipelineBase[Stage]):
         for stage in self.stages:
             if self._states[stage] in (StageState.RUNNING, StageState.DRAINING, StageState.STOPPING):
                 lost += sum(inlet.cancel() for inlet in stage.inputs)
-                if stage.kind is Kind.TRANSFORMER or stage.side:
+                if stage.kind is StageKind.TRANSFORMER or stage.side:
                     lost += stage.abort()
         self.lost_messages += lost
         self.on_change()

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from .lifecycle import Kind
+from .lifecycle import StageKind
 from .options import FLAG, LIST, NUMBER, Option, Options
 
 if TYPE_CHECKING:
@@ -56,9 +56,9 @@ class StageBase(Options):
         return self.name if self.hidden else f"[{self.index}] {self.name}"
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> StageKind:
         """Which part the stage has in the end of the pipeline: see pipeline.lifecycle."""
-        return Kind.SOURCE if self.produces else Kind.PASSIVE
+        return StageKind.SOURCE if self.produces else StageKind.PASSIVE
 
     def opens(self, block: Block) -> bool:
         """Whether the callback must get the messages of this block one by one, although the stage has `on_block`."""

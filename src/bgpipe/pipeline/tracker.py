@@ -16,7 +16,7 @@ _END_OF_RIB: Final = 11
 """Octets of body that an End-of-RIB marker has at most (RFC 4724 section 2)."""
 
 
-class _Side:
+class _LineEvents:
     """The events that one line has had. open, alive, update: the last time, in seconds since 1970; 0 for never."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Tracker:
 
     def __init__(self, emit: Callable[..., None]) -> None:
         self._emit = emit
-        self._sides = {"L": _Side(), "R": _Side()}
+        self._sides = {"L": _LineEvents(), "R": _LineEvents()}
         self._peers: list[Facts] = []
         self._own = Facts()
         """what the messages of the lines tell, where no stage has a connection to a peer"""
@@ -101,7 +101,7 @@ class Tracker:
         for end in waiting:
             self._see_end(self._sides[end.direction], end)
 
-    def _see_end(self, side: _Side, message: Message) -> None:
+    def _see_end(self, side: _LineEvents, message: Message) -> None:
         try:
             family = message.update.end_of_rib
         except WireError:

@@ -125,7 +125,7 @@ def as_csv(found: AdjRibOut) -> bytes:
 
 def as_mrt(found: AdjRibOut) -> bytes:
     """Records BGP4MP_ET with the UPDATEs, as if the peer had received them now."""
-    encoder = mrt.Encoder()
+    encoder = mrt.MrtEncoder()
     now = int(time.time() * 1e6)
     tags: dict[str, Any] = {
         "PEER_AS": str(found.form.asn),

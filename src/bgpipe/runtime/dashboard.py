@@ -40,7 +40,7 @@ def page(overview: Overview) -> str:
         ended = ((str(each["session"]), each["ended"], each["reason"]) for each in sessions["ended"])
         body += ["<h2>Ended</h2>", _table(("#", "Ended", "Reason"), ended)]
     stages = (
-        (str(index), name, command, _ARROWS.get(directions, directions), Link(f"stage/{slug}/"))
+        (str(index), name, command, _ARROWS.get(directions, directions), Hyperlink(f"stage/{slug}/"))
         for index, name, command, directions, slug in overview.stages()
     )
     body += ["<h2>Stages</h2>", _table(("#", "Name", "Command", "Direction", "HTTP"), stages)]
@@ -49,7 +49,7 @@ def page(overview: Overview) -> str:
     return f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n'
 
 
-class Link(str):
+class Hyperlink(str):
     """A table cell with a link."""
 
 
@@ -78,4 +78,4 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def _cell(cell: str) -> str:
-    return f'<a href="{escape(cell)}">{escape(cell)}</a>' if isinstance(cell, Link) else escape(cell)
+    return f'<a href="{escape(cell)}">{escape(cell)}</a>' if isinstance(cell, Hyperlink) else escape(cell)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ..pipeline.errors import StageError, Stopped, failure
 from ..pipeline.input import Input
-from ..pipeline.lifecycle import Action, Kind
+from ..pipeline.lifecycle import EndAction, StageKind
 from ..pipeline.pipeline import Pipeline
 from ..pipeline.pipeline_base import PipelineBase
 from ..pipeline.stage import Stage
@@ -104,9 +104,9 @@ class Runner:
             if self._changed.is_set():
                 continue
             action = pipeline.step()
-            if action is Action.FINISH:
+            if action is EndAction.FINISH:
                 return
-            if action is Action.WAIT and not await self._change():
+            if action is EndAction.WAIT and not await self._change():
                 if lost := pipeline.give_up():
                     pipeline.log.warning("messages are lost at the end: they were not through in time", lost=lost)
                 await self._stop_ended()
@@ -126,7 +126,7 @@ class Runner:
         for; after a signal none is."""
         pipeline = self.pipeline
         for stage in batch:
-            hurry = self.interrupted if stage.kind is Kind.PASSIVE else self._stopping
+            hurry = self.interrupted if stage.kind is StageKind.PASSIVE else self._stopping
             if not hurry.is_set():
                 pipeline.preparing(stage)
                 if await self._wait(self._task(stage, stage.prepare()), hurry) and not hurry.is_set():

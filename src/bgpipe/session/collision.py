@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from ..wire.address import parse_address
-from .fsm import State
+from .fsm import FsmState
 from .session import Session
 
 COLLISION_WINDOW: Final = 10.0
@@ -40,7 +40,7 @@ def losers(new: Session, others: Iterable[Session], now: float) -> list[Session]
         assert ours is not None
         assert theirs is not None
         stays = survivor(ours.bgp_id, ours.asn, theirs.bgp_id, theirs.asn)
-        settled = other.state is State.ESTABLISHED and other.established_for(now) > COLLISION_WINDOW
+        settled = other.state is FsmState.ESTABLISHED and other.established_for(now) > COLLISION_WINDOW
         if settled or new.called == other.called or new.called == (stays == "ours"):
             return [new]
         lost.append(other)
@@ -50,6 +50,6 @@ def losers(new: Session, others: Iterable[Session], now: float) -> list[Session]
 def _same_peer(new: Session, other: Session) -> bool:
     """Whether both have the OPEN of the same speaker."""
     one, two = new.facts.peer_open, other.facts.peer_open
-    if one is None or two is None or other.state not in (State.OPEN_CONFIRM, State.ESTABLISHED):
+    if one is None or two is None or other.state not in (FsmState.OPEN_CONFIRM, FsmState.ESTABLISHED):
         return False
     return (one.bgp_id, one.asn) == (two.bgp_id, two.asn)

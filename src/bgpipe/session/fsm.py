@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 
-class State(StrEnum):
+class FsmState(StrEnum):
     """States of RFC 4271 section 8.2.2."""
 
     IDLE = "Idle"
@@ -21,7 +21,7 @@ class State(StrEnum):
     ESTABLISHED = "Established"
 
 
-class Event(StrEnum):
+class FsmEvent(StrEnum):
     """Events of RFC 4271 section 8.1, and those that later RFCs add."""
 
     START = "ManualStart"
@@ -54,113 +54,113 @@ class Event(StrEnum):
     """RFC 7313"""
 
 
-class Step(NamedTuple):
+class Transition(NamedTuple):
     """actions: names of the session's methods, in order. state: what follows."""
 
     actions: tuple[str, ...]
-    state: State
+    state: FsmState
 
 
-def _do(actions: str, state: State) -> Step:
-    return Step(tuple(actions.split()), state)
+def _do(actions: str, state: FsmState) -> Transition:
+    return Transition(tuple(actions.split()), state)
 
 
-_IDLE = State.IDLE
+_IDLE = FsmState.IDLE
 _DOWN: Final = _do("fail", _IDLE)
-_LOST: Final = _do("lose", State.ACTIVE)
+_LOST: Final = _do("lose", FsmState.ACTIVE)
 _NOTIFY: Final = _do("send_fault fail", _IDLE)
 
-OTHERWISE: Final[dict[State, Step]] = {
-    State.IDLE: _do("", State.IDLE),
-    State.CONNECT: _DOWN,
-    State.ACTIVE: _DOWN,
-    State.OPEN_SENT: _do("send_fsm_error fail", _IDLE),
-    State.OPEN_CONFIRM: _do("send_fsm_error fail", _IDLE),
-    State.ESTABLISHED: _do("send_fsm_error fail", _IDLE),
+OTHERWISE: Final[dict[FsmState, Transition]] = {
+    FsmState.IDLE: _do("", FsmState.IDLE),
+    FsmState.CONNECT: _DOWN,
+    FsmState.ACTIVE: _DOWN,
+    FsmState.OPEN_SENT: _do("send_fsm_error fail", _IDLE),
+    FsmState.OPEN_CONFIRM: _do("send_fsm_error fail", _IDLE),
+    FsmState.ESTABLISHED: _do("send_fsm_error fail", _IDLE),
 }
 
-TABLE: Final[dict[State, dict[Event, Step]]] = {
-    State.IDLE: {
-        Event.START: _do("connect", State.CONNECT),
-        Event.START_PASSIVE: _do("", State.ACTIVE),
-        Event.IDLE_HOLD_TIMER: _do("connect", State.CONNECT),
-        Event.IDLE_HOLD_TIMER_PASSIVE: _do("", State.ACTIVE),
+TABLE: Final[dict[FsmState, dict[FsmEvent, Transition]]] = {
+    FsmState.IDLE: {
+        FsmEvent.START: _do("connect", FsmState.CONNECT),
+        FsmEvent.START_PASSIVE: _do("", FsmState.ACTIVE),
+        FsmEvent.IDLE_HOLD_TIMER: _do("connect", FsmState.CONNECT),
+        FsmEvent.IDLE_HOLD_TIMER_PASSIVE: _do("", FsmState.ACTIVE),
     },
-    State.CONNECT: {
-        Event.STOP: _do("close", _IDLE),
-        Event.START: _do("", State.CONNECT),
-        Event.START_PASSIVE: _do("", State.CONNECT),
-        Event.CONNECT_RETRY_TIMER: _do("close connect", State.CONNECT),
-        Event.TCP_UP: _do("greet", State.OPEN_SENT),
-        Event.TCP_UP_DELAYED: _do("delay_open", State.CONNECT),
-        Event.DELAY_OPEN_TIMER: _do("greet", State.OPEN_SENT),
-        Event.OPEN_WAITED: _do("send_open accept_open send_keepalive", State.OPEN_CONFIRM),
-        Event.TCP_DOWN: _DOWN,
-        Event.TCP_DOWN_DELAYED: _LOST,
-        Event.HEADER_ERROR: _NOTIFY,
-        Event.OPEN_ERROR: _NOTIFY,
-        Event.NOTIFICATION: _DOWN,
+    FsmState.CONNECT: {
+        FsmEvent.STOP: _do("close", _IDLE),
+        FsmEvent.START: _do("", FsmState.CONNECT),
+        FsmEvent.START_PASSIVE: _do("", FsmState.CONNECT),
+        FsmEvent.CONNECT_RETRY_TIMER: _do("close connect", FsmState.CONNECT),
+        FsmEvent.TCP_UP: _do("greet", FsmState.OPEN_SENT),
+        FsmEvent.TCP_UP_DELAYED: _do("delay_open", FsmState.CONNECT),
+        FsmEvent.DELAY_OPEN_TIMER: _do("greet", FsmState.OPEN_SENT),
+        FsmEvent.OPEN_WAITED: _do("send_open accept_open send_keepalive", FsmState.OPEN_CONFIRM),
+        FsmEvent.TCP_DOWN: _DOWN,
+        FsmEvent.TCP_DOWN_DELAYED: _LOST,
+        FsmEvent.HEADER_ERROR: _NOTIFY,
+        FsmEvent.OPEN_ERROR: _NOTIFY,
+        FsmEvent.NOTIFICATION: _DOWN,
     },
-    State.ACTIVE: {
-        Event.STOP: _do("close", _IDLE),
-        Event.START: _do("", State.ACTIVE),
-        Event.START_PASSIVE: _do("", State.ACTIVE),
-        Event.CONNECT_RETRY_TIMER: _do("connect", State.CONNECT),
-        Event.TCP_UP: _do("greet", State.OPEN_SENT),
-        Event.TCP_UP_DELAYED: _do("delay_open", State.ACTIVE),
-        Event.DELAY_OPEN_TIMER: _do("greet", State.OPEN_SENT),
-        Event.OPEN_WAITED: _do("send_open accept_open send_keepalive", State.OPEN_CONFIRM),
-        Event.TCP_DOWN: _DOWN,
-        Event.TCP_DOWN_DELAYED: _DOWN,
-        Event.HEADER_ERROR: _NOTIFY,
-        Event.OPEN_ERROR: _NOTIFY,
-        Event.NOTIFICATION: _DOWN,
+    FsmState.ACTIVE: {
+        FsmEvent.STOP: _do("close", _IDLE),
+        FsmEvent.START: _do("", FsmState.ACTIVE),
+        FsmEvent.START_PASSIVE: _do("", FsmState.ACTIVE),
+        FsmEvent.CONNECT_RETRY_TIMER: _do("connect", FsmState.CONNECT),
+        FsmEvent.TCP_UP: _do("greet", FsmState.OPEN_SENT),
+        FsmEvent.TCP_UP_DELAYED: _do("delay_open", FsmState.ACTIVE),
+        FsmEvent.DELAY_OPEN_TIMER: _do("greet", FsmState.OPEN_SENT),
+        FsmEvent.OPEN_WAITED: _do("send_open accept_open send_keepalive", FsmState.OPEN_CONFIRM),
+        FsmEvent.TCP_DOWN: _DOWN,
+        FsmEvent.TCP_DOWN_DELAYED: _DOWN,
+        FsmEvent.HEADER_ERROR: _NOTIFY,
+        FsmEvent.OPEN_ERROR: _NOTIFY,
+        FsmEvent.NOTIFICATION: _DOWN,
     },
-    State.OPEN_SENT: {
-        Event.STOP: _do("send_cease close", _IDLE),
-        Event.START: _do("", State.OPEN_SENT),
-        Event.START_PASSIVE: _do("", State.OPEN_SENT),
-        Event.HOLD_TIMER: _do("send_hold_expired fail", _IDLE),
-        Event.TCP_DOWN: _LOST,
-        Event.OPEN: _do("accept_open send_keepalive", State.OPEN_CONFIRM),
-        Event.HEADER_ERROR: _NOTIFY,
-        Event.OPEN_ERROR: _NOTIFY,
-        Event.COLLISION: _do("send_collision close", _IDLE),
-        Event.NOTIFICATION: _DOWN,
+    FsmState.OPEN_SENT: {
+        FsmEvent.STOP: _do("send_cease close", _IDLE),
+        FsmEvent.START: _do("", FsmState.OPEN_SENT),
+        FsmEvent.START_PASSIVE: _do("", FsmState.OPEN_SENT),
+        FsmEvent.HOLD_TIMER: _do("send_hold_expired fail", _IDLE),
+        FsmEvent.TCP_DOWN: _LOST,
+        FsmEvent.OPEN: _do("accept_open send_keepalive", FsmState.OPEN_CONFIRM),
+        FsmEvent.HEADER_ERROR: _NOTIFY,
+        FsmEvent.OPEN_ERROR: _NOTIFY,
+        FsmEvent.COLLISION: _do("send_collision close", _IDLE),
+        FsmEvent.NOTIFICATION: _DOWN,
     },
-    State.OPEN_CONFIRM: {
-        Event.STOP: _do("send_cease close", _IDLE),
-        Event.START: _do("", State.OPEN_CONFIRM),
-        Event.START_PASSIVE: _do("", State.OPEN_CONFIRM),
-        Event.HOLD_TIMER: _do("send_hold_expired fail", _IDLE),
-        Event.KEEPALIVE_TIMER: _do("send_keepalive", State.OPEN_CONFIRM),
-        Event.TCP_DOWN: _DOWN,
-        Event.KEEPALIVE: _do("heard establish", State.ESTABLISHED),
-        Event.HEADER_ERROR: _NOTIFY,
-        Event.OPEN_ERROR: _NOTIFY,
-        Event.COLLISION: _do("send_collision close", _IDLE),
-        Event.NOTIFICATION: _DOWN,
+    FsmState.OPEN_CONFIRM: {
+        FsmEvent.STOP: _do("send_cease close", _IDLE),
+        FsmEvent.START: _do("", FsmState.OPEN_CONFIRM),
+        FsmEvent.START_PASSIVE: _do("", FsmState.OPEN_CONFIRM),
+        FsmEvent.HOLD_TIMER: _do("send_hold_expired fail", _IDLE),
+        FsmEvent.KEEPALIVE_TIMER: _do("send_keepalive", FsmState.OPEN_CONFIRM),
+        FsmEvent.TCP_DOWN: _DOWN,
+        FsmEvent.KEEPALIVE: _do("heard establish", FsmState.ESTABLISHED),
+        FsmEvent.HEADER_ERROR: _NOTIFY,
+        FsmEvent.OPEN_ERROR: _NOTIFY,
+        FsmEvent.COLLISION: _do("send_collision close", _IDLE),
+        FsmEvent.NOTIFICATION: _DOWN,
     },
-    State.ESTABLISHED: {
-        Event.STOP: _do("send_cease close", _IDLE),
-        Event.START: _do("", State.ESTABLISHED),
-        Event.START_PASSIVE: _do("", State.ESTABLISHED),
-        Event.HOLD_TIMER: _do("send_hold_expired fail", _IDLE),
-        Event.KEEPALIVE_TIMER: _do("send_keepalive", State.ESTABLISHED),
-        Event.SEND_HOLD_TIMER: _do("send_send_hold_expired fail", _IDLE),
-        Event.TCP_DOWN: _DOWN,
-        Event.KEEPALIVE: _do("heard", State.ESTABLISHED),
-        Event.UPDATE: _do("heard deliver", State.ESTABLISHED),
-        Event.ROUTE_REFRESH: _do("heard deliver", State.ESTABLISHED),
-        Event.ROUTE_REFRESH_ERROR: _NOTIFY,
-        Event.HEADER_ERROR: _NOTIFY,
-        Event.UPDATE_ERROR: _NOTIFY,
-        Event.COLLISION: _do("send_collision close", _IDLE),
-        Event.NOTIFICATION: _DOWN,
+    FsmState.ESTABLISHED: {
+        FsmEvent.STOP: _do("send_cease close", _IDLE),
+        FsmEvent.START: _do("", FsmState.ESTABLISHED),
+        FsmEvent.START_PASSIVE: _do("", FsmState.ESTABLISHED),
+        FsmEvent.HOLD_TIMER: _do("send_hold_expired fail", _IDLE),
+        FsmEvent.KEEPALIVE_TIMER: _do("send_keepalive", FsmState.ESTABLISHED),
+        FsmEvent.SEND_HOLD_TIMER: _do("send_send_hold_expired fail", _IDLE),
+        FsmEvent.TCP_DOWN: _DOWN,
+        FsmEvent.KEEPALIVE: _do("heard", FsmState.ESTABLISHED),
+        FsmEvent.UPDATE: _do("heard deliver", FsmState.ESTABLISHED),
+        FsmEvent.ROUTE_REFRESH: _do("heard deliver", FsmState.ESTABLISHED),
+        FsmEvent.ROUTE_REFRESH_ERROR: _NOTIFY,
+        FsmEvent.HEADER_ERROR: _NOTIFY,
+        FsmEvent.UPDATE_ERROR: _NOTIFY,
+        FsmEvent.COLLISION: _do("send_collision close", _IDLE),
+        FsmEvent.NOTIFICATION: _DOWN,
     },
 }
 
 
-def step(state: State, event: Event) -> Step:
+def step(state: FsmState, event: FsmEvent) -> Transition:
     """What `event` does in `state`."""
     return TABLE[state].get(event) or OTHERWISE[state]

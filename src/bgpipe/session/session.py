@@ -21,8 +21,8 @@ from ..wire.open import AS_TRANS, Open
 from ..wire.refresh import BORR, EORR, SUBTYPE_NAMES
 from .damping import Damping
 from .facts import Facts
-from .fsm import Event, State, step
-from .timers import Timer, Timers
+from .fsm import FsmEvent, FsmState, step
+from .timers import FsmTimer, Timers
 
 LARGE_HOLD_TIME: Final = 240.0
 """Seconds to wait for the OPEN of a peer (RFC 4271 section 8.2.2)."""
@@ -116,7 +116,7 @@ class Session:
 
     settings: Settings
     damping: Damping = field(default_factory=Damping)
-    state: State = State.IDLE
+    state: FsmState = FsmState.IDLE
     facts: Facts = field(default_factory=Facts)
     """of the connection"""
     local: Open | None = None
@@ -133,8 +133,8 @@ class Session:
     _now: float = 0.0
     _since: float | None = None
     _passive: bool = False
-    _cause: Event = Event.STOP
-    _before: State = State.IDLE
+    _cause: FsmEvent = FsmEvent.STOP
+    _before: FsmState = FsmState.IDLE
     _message: Message | None = None
     _fault: WireError | None = None
     _sent: Notification | None = None
@@ -144,11 +144,11 @@ class Session:
     def start(self, now: float, *, passive: bool = False) -> None:
         """Opens a connection, or with `passive` waits for one; again and again, after a wait, when it fails."""
         self._passive = passive
-        self._event(Event.START_PASSIVE if passive else Event.START, now)
+        self._event(FsmEvent.START_PASSIVE if passive else FsmEvent.START, now)
 
     def stop(self, now: float) -> None:
         """Ends the session with Cease / Administrative Shutdown."""
-        self._event(Event.STOP, now)
+        self._event(FsmEvent.STOP, now)
 
     def connected(self, now: float, *, called: bool = False, facts: Facts | None = None) -> None:
         """Called when there is a connection. called: the peer has opened it.
@@ -158,16 +158,16 @@ class Session:
         """
         self.called = called
         self.facts, self._writes_facts = (Facts(), True) if facts is None else (facts, False)
-        self._event(Event.TCP_UP_DELAYED if self.settings.passive else Event.TCP_UP, now)
+        self._event(FsmEvent.TCP_UP_DELAYED if self.settings.passive else FsmEvent.TCP_UP, now)
 
     def disconnected(self, now: float) -> None:
         """Called when the connection could not be opened, or was lost."""
-        delayed = self.timers.running(Timer.DELAY_OPEN)
-        self._event(Event.TCP_DOWN_DELAYED if delayed else Event.TCP_DOWN, now)
+        delayed = self.timers.running(FsmTimer.DELAY_OPEN)
+        self._event(FsmEvent.TCP_DOWN_DELAYED if delayed else FsmEvent.TCP_DOWN, now)
 
     def collided(self, now: float) -> None:
         """Called when this connection must end for another one with the same peer (RFC 4271 section 6.8)."""
-        self._event(Event.COLLISION, now)
+        self._event(FsmEvent.COLLISION, now)
 
     def received(self, incoming: Message, now: float) -> None:
         """Called with each message of the peer. An error in it ends the session."""
@@ -184,29 +184,29 @@ class Session:
     def fault(self, fault: WireError, now: float) -> None:
         """Called for an error that ends the session: an invalid header, a bad OPEN, an UPDATE that demands a reset."""
         self._fault = fault
-        event = _FAULTS.get(fault.code, Event.UPDATE_ERROR)
+        event = _FAULTS.get(fault.code, FsmEvent.UPDATE_ERROR)
         self._event(event, now)
 
     def progressed(self, now: float) -> None:
         """Called when the peer has taken octets, so it still reads (RFC 9687)."""
-        if self.timers.running(Timer.SEND_HOLD):
-            self.timers.start(Timer.SEND_HOLD, now + self.send_hold)
+        if self.timers.running(FsmTimer.SEND_HOLD):
+            self.timers.start(FsmTimer.SEND_HOLD, now + self.send_hold)
 
     def receiving_paused(self, until: float) -> None:
         """Called when reading was paused, so that the hold timer must not count the time before."""
         if self.hold_time:
-            self.timers.postpone(Timer.HOLD, until + self.hold_time)
+            self.timers.postpone(FsmTimer.HOLD, until + self.hold_time)
 
     def sent(self, now: float) -> None:
         """Called when an UPDATE or KEEPALIVE was sent in this session, so that the next KEEPALIVE can wait."""
-        if self.timers.running(Timer.KEEPALIVE):
-            self.timers.start(Timer.KEEPALIVE, now + self._keepalive_time)
+        if self.timers.running(FsmTimer.KEEPALIVE):
+            self.timers.start(FsmTimer.KEEPALIVE, now + self._keepalive_time)
 
     def tick(self, now: float) -> None:
         """Called when time has passed: all timers that are due expire."""
         while timer := self.timers.expire(now):
-            again = timer is Timer.IDLE_HOLD and self._passive
-            self._event(Event.IDLE_HOLD_TIMER_PASSIVE if again else _EXPIRED[timer], now)
+            again = timer is FsmTimer.IDLE_HOLD and self._passive
+            self._event(FsmEvent.IDLE_HOLD_TIMER_PASSIVE if again else _EXPIRED[timer], now)
 
     # what it wants
 
@@ -244,29 +244,29 @@ class Session:
 
     # the table's machinery
 
-    def _event(self, event: Event, now: float) -> None:
+    def _event(self, event: FsmEvent, now: float) -> None:
         self._now, self._cause, self._before, self._sent = now, event, self.state, None
         actions, self.state = step(self.state, event)
         for action in actions:
             getattr(self, action)()
 
-    def _handle(self, incoming: Message) -> Event:
+    def _handle(self, incoming: Message) -> FsmEvent:
         code = incoming.type_code
         if code == message.OPEN:
-            if self.state in (State.CONNECT, State.ACTIVE, State.OPEN_SENT):
+            if self.state in (FsmState.CONNECT, FsmState.ACTIVE, FsmState.OPEN_SENT):
                 self._check(incoming.open)
-            return Event.OPEN_WAITED if self.timers.running(Timer.DELAY_OPEN) else Event.OPEN
+            return FsmEvent.OPEN_WAITED if self.timers.running(FsmTimer.DELAY_OPEN) else FsmEvent.OPEN
         if code == message.UPDATE:
-            return Event.UPDATE
+            return FsmEvent.UPDATE
         if code == message.KEEPALIVE:
-            if self.state is State.OPEN_CONFIRM and self.facts.agreement is None:
-                return Event.UPDATE  # our OPEN is still on its way, so this can't be its answer: as out of turn
-            return Event.KEEPALIVE
+            if self.state is FsmState.OPEN_CONFIRM and self.facts.agreement is None:
+                return FsmEvent.UPDATE  # our OPEN is still on its way, so this can't be its answer: as out of turn
+            return FsmEvent.KEEPALIVE
         if code == message.NOTIFICATION:
-            return Event.NOTIFICATION
+            return FsmEvent.NOTIFICATION
         if code == message.ROUTE_REFRESH:
             self._check_refresh(incoming)
-            return Event.ROUTE_REFRESH
+            return FsmEvent.ROUTE_REFRESH
         raise WireError(f"unknown message type {code}", code=1, subcode=3, data=bytes((code,)))
 
     def _check_refresh(self, incoming: Message) -> None:
@@ -307,20 +307,20 @@ class Session:
     # the actions that the table names
 
     def connect(self) -> None:
-        self.timers.start(Timer.CONNECT_RETRY, self._now + self.settings.connect_retry * self.jitter())
+        self.timers.start(FsmTimer.CONNECT_RETRY, self._now + self.settings.connect_retry * self.jitter())
         self._outputs.append(Connect())
 
     def delay_open(self) -> None:
-        self.timers.stop(Timer.CONNECT_RETRY)
-        self.timers.start(Timer.DELAY_OPEN, self._now + self.settings.open_wait)
+        self.timers.stop(FsmTimer.CONNECT_RETRY)
+        self.timers.start(FsmTimer.DELAY_OPEN, self._now + self.settings.open_wait)
 
     def greet(self) -> None:
         self.send_open()
-        self.timers.start(Timer.HOLD, self._now + self.settings.open_wait)
+        self.timers.start(FsmTimer.HOLD, self._now + self.settings.open_wait)
 
     def send_open(self) -> None:
-        self.timers.stop(Timer.CONNECT_RETRY)
-        self.timers.stop(Timer.DELAY_OPEN)
+        self.timers.stop(FsmTimer.CONNECT_RETRY)
+        self.timers.stop(FsmTimer.DELAY_OPEN)
         self.local = self._greeting()
         self._send(message.OPEN, self.local.encode())
 
@@ -339,25 +339,25 @@ class Session:
         return Open(asn if asn <= 0xFFFF else AS_TRANS, hold_time, bgp_id, capabilities)
 
     def accept_open(self) -> None:
-        self.timers.stop(Timer.DELAY_OPEN)
+        self.timers.stop(FsmTimer.DELAY_OPEN)
         self.heard()
 
     def send_keepalive(self) -> None:
         self._send(message.KEEPALIVE)
         if self.hold_time:
-            self.timers.start(Timer.KEEPALIVE, self._now + self._keepalive_time)
+            self.timers.start(FsmTimer.KEEPALIVE, self._now + self._keepalive_time)
 
     def heard(self) -> None:
         if self.hold_time:
-            self.timers.start(Timer.HOLD, self._now + self.hold_time)
+            self.timers.start(FsmTimer.HOLD, self._now + self.hold_time)
         else:
-            self.timers.stop(Timer.HOLD)
+            self.timers.stop(FsmTimer.HOLD)
 
     def establish(self) -> None:
         assert self.facts.agreement is not None
         self._since = self._now
         if self.hold_time:
-            self.timers.start(Timer.SEND_HOLD, self._now + self.send_hold)
+            self.timers.start(FsmTimer.SEND_HOLD, self._now + self.send_hold)
         self._outputs.append(Established(self.facts.agreement))
 
     def deliver(self) -> None:
@@ -369,7 +369,7 @@ class Session:
         self._notify(Notification.of(self._fault))
 
     def send_fsm_error(self) -> None:
-        subcodes = {State.OPEN_SENT: 1, State.OPEN_CONFIRM: 2, State.ESTABLISHED: 3}  # RFC 6608
+        subcodes = {FsmState.OPEN_SENT: 1, FsmState.OPEN_CONFIRM: 2, FsmState.ESTABLISHED: 3}  # RFC 6608
         self._notify(Notification(5, subcodes[self._before]))
 
     def send_hold_expired(self) -> None:
@@ -396,17 +396,17 @@ class Session:
         """Ends the connection after a failure, and stays idle for a while."""
         established_for = self.established_for(self._now)
         self._end()
-        self.timers.start(Timer.IDLE_HOLD, self._now + self.damping.failed(established_for))
+        self.timers.start(FsmTimer.IDLE_HOLD, self._now + self.damping.failed(established_for))
 
     def lose(self) -> None:
         """Ends the connection, and waits for the peer, or until it is time to connect again."""
         self._end()
         if not self._passive:
-            self.timers.start(Timer.CONNECT_RETRY, self._now + self.settings.connect_retry * self.jitter())
+            self.timers.start(FsmTimer.CONNECT_RETRY, self._now + self.settings.connect_retry * self.jitter())
 
     def _end(self) -> None:
         self.timers.stop_all()
-        received = self._message.notification if self._cause is Event.NOTIFICATION and self._message else None
+        received = self._message.notification if self._cause is FsmEvent.NOTIFICATION and self._message else None
         self._outputs += [Disconnect(), Down(self._reason(received), self._sent, received)]
         self.local = self._since = self._message = self._fault = None
 
@@ -428,19 +428,19 @@ class Session:
         self._outputs.append(Send(sent))
 
 
-_EXPIRED: Final[dict[Timer, Event]] = {
-    Timer.CONNECT_RETRY: Event.CONNECT_RETRY_TIMER,
-    Timer.DELAY_OPEN: Event.DELAY_OPEN_TIMER,
-    Timer.HOLD: Event.HOLD_TIMER,
-    Timer.IDLE_HOLD: Event.IDLE_HOLD_TIMER,
-    Timer.KEEPALIVE: Event.KEEPALIVE_TIMER,
-    Timer.SEND_HOLD: Event.SEND_HOLD_TIMER,
+_EXPIRED: Final[dict[FsmTimer, FsmEvent]] = {
+    FsmTimer.CONNECT_RETRY: FsmEvent.CONNECT_RETRY_TIMER,
+    FsmTimer.DELAY_OPEN: FsmEvent.DELAY_OPEN_TIMER,
+    FsmTimer.HOLD: FsmEvent.HOLD_TIMER,
+    FsmTimer.IDLE_HOLD: FsmEvent.IDLE_HOLD_TIMER,
+    FsmTimer.KEEPALIVE: FsmEvent.KEEPALIVE_TIMER,
+    FsmTimer.SEND_HOLD: FsmEvent.SEND_HOLD_TIMER,
 }
-_FAULTS: Final[dict[int, Event]] = {
-    1: Event.HEADER_ERROR,
-    2: Event.OPEN_ERROR,
-    3: Event.UPDATE_ERROR,
-    7: Event.ROUTE_REFRESH_ERROR,
+_FAULTS: Final[dict[int, FsmEvent]] = {
+    1: FsmEvent.HEADER_ERROR,
+    2: FsmEvent.OPEN_ERROR,
+    3: FsmEvent.UPDATE_ERROR,
+    7: FsmEvent.ROUTE_REFRESH_ERROR,
 }
 PROVIDER, RS, RS_CLIENT, CUSTOMER, PEER = range(5)
 _ROLES: Final = frozenset({(PROVIDER, CUSTOMER), (CUSTOMER, PROVIDER), (RS, RS_CLIENT), (RS_CLIENT, RS), (PEER, PEER)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..net.pipes import Link
-from ..net.process import Process
+from ..net.process import ChildProcess
 from ..pipeline.log_limit import LogLimit
 from ..pipeline.options import FLAG, Option
 from .base.external import ExternalFilter
@@ -33,7 +33,7 @@ class Exec(ExternalFilter):
         return self.keep_stdin
 
     async def connect(self) -> Link:
-        process = await Process.start(
+        process = await ChildProcess.start(
             self.arguments,
             reads=not self.only_read,
             writes=not self.only_write,
@@ -45,7 +45,7 @@ class Exec(ExternalFilter):
         return process
 
     def on_link_end(self, link: Link, failed: str) -> None:
-        assert isinstance(link, Process)
+        assert isinstance(link, ChildProcess)
         self.event("EXIT", None, link.code)
 
     stderr_left_out = 0

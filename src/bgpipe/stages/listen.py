@@ -12,7 +12,7 @@ from ..net.connection import Connection
 from ..net.tcp import Network, parse_bind, parse_endpoint, parse_networks
 from ..net.tls import server_context
 from ..pipeline.errors import ArgumentError, ConfigError, StageError
-from ..pipeline.options import DURATION, FLAG, LIST, TEXT, Kind, Option
+from ..pipeline.options import DURATION, FLAG, LIST, TEXT, Option, OptionKind
 from ..pipeline.stage import ListenSpec
 from ..session.greeting import read_open, say
 from ..wire.errors import WireError
@@ -65,7 +65,10 @@ class Listen(PeerStage):
     open_timeout = Option(DURATION, 10.0, "close a connection if no OPEN comes within this time; 0 never does")
     allow = Option(LIST, (), "accept only peers with these addresses", metavar="CIDR")
     many = Option(
-        Kind("N", parse_many, flag=True), -1, "accept many peers; with =N, at most N at the same time", metavar="N"
+        OptionKind("N", parse_many, flag=True),
+        -1,
+        "accept many peers; with =N, at most N at the same time",
+        metavar="N",
     )
     again = Option(FLAG, False, "accept the next peer when the session has ended")
     left_is = Option(

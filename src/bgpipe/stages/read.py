@@ -7,10 +7,10 @@ import os
 from ..net.compression import NAMES
 from ..net.files import InputStream, open_input
 from ..pipeline.options import Option, choice
-from .base.source import Source
+from .base.source import ReadStage
 
 
-class Read(Source):
+class Read(ReadStage):
     """Read messages from a file, a URL or, with -, standard input."""
 
     argument = "PATH"

@@ -12,13 +12,13 @@ from ..net.connection import Connection
 from ..pipeline.errors import ConfigError, SessionLost
 from ..pipeline.events import Event
 from ..pipeline.input import Input
-from ..pipeline.lifecycle import Kind
+from ..pipeline.lifecycle import StageKind
 from ..pipeline.options import DURATION, FLAG, INTEGER, LIST, TEXT, Option
 from ..pipeline.stage import Producing
 from ..routes.adj_rib_out import AdjRibOut
 from ..routes.provider import Routes
 from ..runtime.runner import pause
-from ..session.fsm import State
+from ..session.fsm import FsmState
 from ..session.session import LEAST_HOLD_TIME, Deliver, Down, Established, Send, Session, Settings
 from ..wire import caps
 from ..wire.address import parse_address
@@ -34,7 +34,7 @@ from ..wire.notification import Notification
 from ..wire.refresh import BORR, EORR, RouteRefresh
 from ..wire.update_body import join
 from .base.peer import PeerStage
-from .base.source import Source
+from .base.source import ReadStage
 
 FLOWSPEC: Final = 133
 DEFAULT_ASN: Final = 64512
@@ -85,8 +85,8 @@ class Speaker(Producing):
     no_linger = Option(FLAG, False, "end the session with Cease when all input has been sent")
 
     @property
-    def kind(self) -> Kind:
-        return Kind.BACKGROUND if self.no_linger or not self.linger else Kind.SOURCE
+    def kind(self) -> StageKind:
+        return StageKind.BACKGROUND if self.no_linger or not self.linger else StageKind.SOURCE
 
     @property
     def originates_session(self) -> bool:
@@ -122,7 +122,7 @@ class Speaker(Producing):
         opposite = "L" if self.directions == "R" else "R"
         self.pipeline.lines[opposite].outputs.append(self._on_item)
         self.pipeline.lines[self.directions].outputs.append(self._on_sent)
-        sources = [stage for stage in self.pipeline.stages if isinstance(stage, Source)]
+        sources = [stage for stage in self.pipeline.stages if isinstance(stage, ReadStage)]
         self.pipeline.bus.on({f"{stage.name}/STOP" for stage in sources}, self._on_source_stop)
 
     def settings(self) -> Settings:
@@ -208,7 +208,7 @@ class Speaker(Producing):
     @property
     def _families(self) -> list[Family]:
         """Those that are agreed, once the session is up."""
-        return self.session.facts.families if self.session.state is State.ESTABLISHED else []
+        return self.session.facts.families if self.session.state is FsmState.ESTABLISHED else []
 
     @property
     def peer(self) -> PeerStage | None:
@@ -269,7 +269,7 @@ class Speaker(Producing):
         """Whether what was announced in this session is to be announced in the next. Files are read again, so that
         what they said need not be kept; what came from elsewhere will not come again."""
         others = [stage for stage in self.pipeline.stages if stage.produces and stage is not self and not stage.side]
-        again = all(isinstance(stage, Source) and stage.begins_anew for stage in others)
+        again = all(isinstance(stage, ReadStage) and stage.begins_anew for stage in others)
         return not again and any(stage.reconnects for stage in self.pipeline.stages)
 
     def _take_record(self) -> None:
@@ -336,7 +336,7 @@ class Speaker(Producing):
 
     def end_ribs(self) -> None:
         """Sends the End-of-RIB of each family, when all that is to be read into our direction has been read."""
-        sources = [stage for stage in self.pipeline.stages if isinstance(stage, Source)]
+        sources = [stage for stage in self.pipeline.stages if isinstance(stage, ReadStage)]
         ours = [inlet for stage in sources for inlet in stage.inputs if self.directions in inlet.lines]
         if not any(inlet.open or inlet.busy for inlet in ours) and not self.pipeline.stopping and self._down is None:
             for family in self._families:

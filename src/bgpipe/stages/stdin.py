@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .base.source import Source
+from .base.source import ReadStage
 
 
-class Stdin(Source):
+class Stdin(ReadStage):
     """Read messages from standard input."""
 
     uses = "stdin"

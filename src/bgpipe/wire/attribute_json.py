@@ -1,9 +1,9 @@
 """The path attributes of an UPDATE as JSON members, and back.
 
-`"attrs":{"ORIGIN":{...},...}` in the order of the wire. Of an attribute that comes more than once the first counts
-(RFC 7606 section 3(g)) and is shown. The octets of the others, and of a rest in which an attribute does not fit, stand
-beside: `"raw_attrs":[[3,"0x40010100"]]` says that these octets come before what would else be attribute number 3,
-counted from 0, so that all octets come back.
+`"attrs":{"ORIGIN":{...},...}` has the attributes in the order of the wire. If an attribute comes more than once, the
+first one counts (RFC 7606 section 3(g)) and is shown there. `raw_attrs` has the octets of the repeated ones, and those
+of an attribute that is cut short, so that all octets can be restored: `"raw_attrs":[[3,"0x40010100"]]` says that these
+octets come before attribute number 3, counted from 0.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Bodies of messages by type: their JSON text, and octets from JSON.
 
-This is the place that knows all kinds of bodies. Each is imported when the first one of its type is met.
+This module knows the bodies of all types. The module for a type is imported when the first message of that type comes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ TYPE_NAMES: Final[dict[int, str]] = {
 
 @lru_cache(maxsize=1)
 def update_class() -> type[Update]:
-    """Imported when the first UPDATE is looked at, and once: an import statement costs as much as the look itself."""
+    """The class Update, imported when the first UPDATE is decoded. The cache is here because even a repeated import
+    statement costs as much as decoding an attribute."""
     from .update import Update
 
     return Update
@@ -63,7 +64,7 @@ def body_from_json(type_code: int, value: object, context: WireContext = AS4) ->
     """The body that Message.format_json shows as `value`. Raises TextError."""
     name = TYPE_NAMES.get(type_code, f"Type({type_code})")
     if isinstance(value, str):
-        if not value and type_code == NOTIFICATION:  # as the original shows it, which leaves out code and subcode
+        if not value and type_code == NOTIFICATION:  # the Go bgpipe writes it so, without code and subcode
             raise TextError('NOTIFY: code and subcode are missing, as in {"code":6,"subcode":2}')
         body = parse_hex(value)
     elif value is None and type_code not in (UPDATE, OPEN):

@@ -1,4 +1,4 @@
-"""UPDATE bodies out of parts: read for one context and written for another, split, edited."""
+"""New UPDATE bodies from an existing one: encoded for another context, split, or edited."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def recode(update: UpdateBody, context: WireContext) -> bytes:
     try:
         attributes = [Attribute(*found, ours) for found in split_attributes(section, 0, len(section))]
     except WireError:
-        return update.body  # nobody can read these attributes: they are passed on as they are
+        return update.body  # attributes that can't be told apart are passed on as they are
     if ours.as4 and not context.as4:
         attributes = _to_two_octets(attributes, context)
     elif context.as4 and not ours.as4:
@@ -41,7 +41,7 @@ def recode(update: UpdateBody, context: WireContext) -> bytes:
 
 
 def _recode(attribute: Attribute, context: WireContext) -> Attribute:
-    """An attribute whose octets hang on the context; one that can't be decoded stays as it is."""
+    """The attribute, encoded for `context` if its octets depend on that. One that can't be decoded stays as it is."""
     if attribute.code in (table.AS_PATH, table.AGGREGATOR, table.MP_REACH, table.MP_UNREACH):
         try:
             return _with_value(attribute, attribute.value, context)
@@ -57,10 +57,10 @@ def _with_value(attribute: Attribute, value: Any, context: WireContext) -> Attri
 
 
 def _to_two_octets(attributes: list[Attribute], context: WireContext) -> list[Attribute]:
-    """For a speaker with AS numbers of two octets: AS4_PATH and AS4_AGGREGATOR say what has no place in these.
+    """Attributes for a speaker with AS numbers of two octets (RFC 6793 section 4.2.2).
 
-    A path of four octets is the whole truth, so AS4_PATH and AS4_AGGREGATOR that came with it are dropped (RFC 6793
-    sections 3 and 4.2.2). Confederation segments do not go into AS4_PATH.
+    AS4_PATH and AS4_AGGREGATOR are added for AS numbers that need four octets. Those that came in are dropped: beside
+    AS numbers of four octets they mean nothing (section 3). Confederation segments do not go into AS4_PATH.
     """
     kept = [attribute for attribute in attributes if attribute.code not in (table.AS4_PATH, table.AS4_AGGREGATOR)]
     added = []
@@ -78,7 +78,8 @@ def _to_two_octets(attributes: list[Attribute], context: WireContext) -> list[At
 
 
 def _to_four_octets(update: UpdateBody, attributes: list[Attribute], context: WireContext) -> list[Attribute]:
-    """For a speaker with AS numbers of four octets: AS4_PATH and AS4_AGGREGATOR go into what they complete."""
+    """Attributes for a speaker with AS numbers of four octets: AS4_PATH and AS4_AGGREGATOR are merged into AS_PATH and
+    AGGREGATOR (RFC 6793 section 4.2.3)."""
     merged: dict[int, Any] = {table.AS_PATH: update.as_path, table.AGGREGATOR: update.aggregator}
     return [
         attribute if merged.get(attribute.code) is None else _with_value(attribute, merged[attribute.code], context)
@@ -88,10 +89,10 @@ def _to_four_octets(update: UpdateBody, attributes: list[Attribute], context: Wi
 
 
 def split(update: UpdateBody, room: int) -> Iterator[bytes]:
-    """Bodies of at most `room` octets that say together what `update` says, withdrawals first.
+    """Splits an UPDATE into bodies of at most `room` octets, those with withdrawals first.
 
-    Raises WireError (treat-as-withdraw: the routes can't be announced) if there is no place for a prefix beside the
-    path attributes, or for NLRI that can't be split.
+    Raises WireError (treat-as-withdraw, because the routes can't be announced) if one prefix does not fit beside the
+    path attributes, or if NLRI that can't be split do not fit.
     """
     context = update.context
     withdrawn, section, nlri = update.parts()
@@ -208,7 +209,8 @@ def replace(
 
 
 Homes = dict[Prefix, list[Family | None]]
-"""Where a prefix is, for each time that it is there: None in the field for IPv4 unicast, a family in the attribute."""
+"""Where a prefix is now, once for each time that the UPDATE has it: None is the NLRI or Withdrawn Routes field, a
+family is MP_REACH_NLRI or MP_UNREACH_NLRI."""
 
 
 def _homes(field: list[Prefix], mp: MpReach | MpUnreach | None) -> Homes:
@@ -221,10 +223,11 @@ def _homes(field: list[Prefix], mp: MpReach | MpUnreach | None) -> Homes:
 def _sort_out(
     prefixes: Iterable[PrefixLike], homes: Homes, mp: MpReach | MpUnreach | None
 ) -> tuple[list[Prefix], Family, list[Prefix]]:
-    """Prefixes for the field, and the family and prefixes for the attribute, which is `mp` so far.
+    """Divides prefixes into those for the field of IPv4 unicast and those for the multiprotocol attribute, with its
+    family.
 
-    A prefix stays in the family that it has. A new one joins the attribute if that has its AFI, else it is unicast.
-    Raises TextError if the attribute would need two families.
+    mp: the attribute as it is now. A prefix stays in the family that it has. A new one joins the attribute if that has
+    its AFI, else it is unicast. Raises TextError if the attribute would need two families.
     """
     present = mp.family if mp else None
     classic: list[Prefix] = []

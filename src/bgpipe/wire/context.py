@@ -1,4 +1,4 @@
-"""What two speakers agreed on in their OPENs, so far as it changes how octets are read."""
+"""What two speakers agreed on in their OPENs that changes how octets are decoded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_EXTENDED_MESSAGE: Final = 65535
 
 
 class _AllFamilies:
-    """Contains every family: MRT's ADD-PATH subtypes say no more than that (RFC 8050)."""
+    """Contains every family. The ADD-PATH subtypes of MRT do not say which families they mean (RFC 8050)."""
 
     def __contains__(self, family: object) -> bool:
         return True
@@ -38,7 +38,7 @@ class WireContext:
     add_path: families whose NLRI carry a path identifier (RFC 7911).
     extended_message: messages may have up to 65535 octets (RFC 8654).
     guess_as: if an AS_PATH or AGGREGATOR can't be read as `as4` says, try the other width.
-    assumed: no OPENs have said so. What is read by it is only a guess: it is neither judged nor written anew.
+    assumed: the OPENs are not known. Decoding is a guess then, so messages are neither validated nor encoded again.
     """
 
     as4: bool = True

@@ -1,4 +1,4 @@
-"""The one way to read octets: every read says how much it needs, and never gets less."""
+"""Reads octets with a check of the length: a read gets as many octets as it asks for, or raises ShortError."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with octets, and what BGP wants done about it (RFC 4271 section 6, RFC 7606)."""
+"""Errors in octets and in text, and the reactions to malformed UPDATEs (RFC 4271 section 6, RFC 7606)."""
 
 from __future__ import annotations
 

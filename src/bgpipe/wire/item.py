@@ -19,7 +19,8 @@ def weigh(item: Item) -> int:
 
 
 def compact(item: Item) -> Item:
-    """What to keep of an item that waits for long: a block that holds little beside its messages."""
+    """The item as it should be kept for a while: a block without octets that its messages do not need
+    (Block.compact)."""
     return item.compact() if isinstance(item, Block) else item
 
 

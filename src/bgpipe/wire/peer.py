@@ -1,7 +1,7 @@
-"""The per-peer header of BGP4MP records (RFC 6396 section 4.4.2): whom a message came from, and who took it.
+"""The per-peer header of BGP4MP records (RFC 6396 section 4.4.2): the peer that sent a message, and the local speaker.
 
 As octets: peer AS and local AS (4 octets each here; on disk also 2), interface index (2), AFI (2), then the IP
-addresses of the peer and of the local side (4 or 16 octets each, by the AFI). Zeros stand for what nobody knows.
+addresses of the peer and of the local side (4 or 16 octets each, by the AFI). Zeros mean that the value is not known.
 As tags: PEER_AS, PEER_IP, LOCAL_AS, LOCAL_IP, INTERFACE; what is zero is left out.
 """
 
@@ -59,7 +59,7 @@ def shorten_peer(peer: bytes) -> bytes:
 
 @lru_cache(maxsize=8192)
 def peer_tags(peer: bytes) -> MappingProxyType[str, str]:
-    """The tags that a header (with 4-octet AS numbers) says; zero and unspecified are left out."""
+    """The tags for a header (with 4-octet AS numbers). AS number 0 and unspecified addresses give no tag."""
     tags = {}
     size = (len(peer) - 12) // 2
     for name, number in (("PEER_AS", peer[0:4]), ("LOCAL_AS", peer[4:8]), ("INTERFACE", peer[8:10])):
@@ -78,7 +78,7 @@ def order_tags(tags: dict[str, str]) -> dict[str, str]:
 
 
 def peer_from_tags(tags: Mapping[str, str]) -> bytes:
-    """The header (with 4-octet AS numbers) that tags speak of; a tag that can't be read says nothing."""
+    """The header (with 4-octet AS numbers) that tags describe. A tag that can't be parsed counts as missing."""
     return _peer_from_tags(*map(tags.get, _ORDER))
 
 

@@ -12,7 +12,7 @@ from .errors import ShortError, TextError, WireError
 AFI_BITS: Final = {1: 32, 2: 128}
 
 _CACHE_SIZE: Final = 32768
-"""Prefixes whose text is remembered, for each AFI; then the cache starts again."""
+"""Prefixes of each AFI whose text is cached. A full cache is emptied."""
 _NLRI_SIZES: Final = {
     afi: tuple(1 + (length + 7 >> 3) if length <= bits else 0 for length in range(256))
     for afi, bits in AFI_BITS.items()
@@ -104,7 +104,7 @@ def decode_prefixes(
 
 
 def format_prefixes(octets: bytes, afi: int, add_path: bool = False, pos: int = 0, end: int | None = None) -> list[str]:
-    """The texts of the prefixes that decode_prefixes gives, much faster. Raises WireError."""
+    """The texts of the prefixes in `octets`: the same as of decode_prefixes, but faster. Raises WireError."""
     if end is None:
         end = len(octets)
     if add_path:
@@ -124,7 +124,7 @@ def format_prefixes(octets: bytes, afi: int, add_path: bool = False, pos: int = 
         found.append(text)
         pos = stop
     if pos != end:
-        split_prefixes(octets, afi, False, start, end)  # raises: here is the one place that says what is wrong
+        split_prefixes(octets, afi, False, start, end)  # raises WireError: decode_prefixes alone has the error texts
     return found
 
 

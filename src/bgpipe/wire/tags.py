@@ -1,4 +1,4 @@
-"""Tags as text: the members of the JSON object that the last element of a line is, and the tags of a block.
+"""Tags as text: in the last element of a line of JSON, and in a block.
 
 The tags of a block's messages are fragments in one buffer, each its length (4 octets, network byte order) and the
 members: `"PEER_AS":"65001","KEY":"VALUE"`. Messages with equal tags share a fragment. A message without one has the
@@ -13,12 +13,12 @@ from typing import Final
 from .peer import peer_tags
 
 try:
-    from _json import encode_basestring_ascii as quote  # without all of json, which takes its time to load
+    from _json import encode_basestring_ascii as quote  # the function alone: importing json takes long
 except ImportError:
     from json.encoder import encode_basestring_ascii as quote
 
 NO_TAGS: Final = frozenset(("ACTION", "WIRE"))
-"""Keys that say something else in a JSON line (bgpipe.formats.json_meta)."""
+"""Keys that are no tags in a line of JSON, but have a meaning of their own (bgpipe.formats.json_meta)."""
 MAX_FRAGMENT: Final = 0xFFFF
 """Octets of the longest text of tags that a block holds."""
 _PEER_KEYS: Final = ("PEER_AS", "PEER_IP", "LOCAL_AS", "LOCAL_IP", "INTERFACE")
@@ -60,10 +60,11 @@ class TagTable:
         return b"".join(self._pieces)
 
     def enter(self, tags: Mapping[str, str], peer: bytes | None) -> tuple[int, bool] | None:
-        """What the index says of a message with these tags and this per-peer header: its column `tags`, and whether the
-        header says something else of the peer than they do (FLAG_OWN_PEER).
+        """The value of the column `tags` for a message with these tags, and whether they name another peer than its
+        per-peer header (FLAG_OWN_PEER).
 
-        None if a block can't hold them: what is no text, an empty tag, one of NO_TAGS, or too much.
+        None if a block can't hold them: a value that is no text or is empty, a key of NO_TAGS, or text that is too
+        long.
         """
         key = (peer, *tags.items())
         try:

@@ -1,6 +1,6 @@
-"""What becomes of a malformed UPDATE that does not end the session (RFC 7606 section 2).
+"""The reactions of RFC 7606 section 2 that change a malformed UPDATE: attribute discard and treat-as-withdraw.
 
-Prefixes are moved as octets: nothing needs to be decoded that might be what is malformed.
+Prefixes are copied as octets and not decoded, because they may be what is malformed.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ def withdraw(update: UpdateBody) -> list[bytes]:
 
 
 def keep_families(update: UpdateBody, families: Container[Family]) -> tuple[bytes | None, list[Family]]:
-    """The body without the routes of other families, None if nothing is left; and the families that were taken out.
+    """Removes the routes of families that are not in `families`. Returns the body, or None if no route is left, and the
+    families that were removed.
 
     Raises WireError if it can't be told which families the UPDATE is about.
     """

@@ -141,12 +141,12 @@ class Update(UpdateBody):
         attrs: Mapping[str | int, Any] | None = None,
         next_hop: str | None = None,
     ) -> Update:
-        """A copy with other prefixes, attributes (the value None removes one) or next hop. Raises TextError,
-        WireError.
+        """A copy with other prefixes, attributes or next hop. Raises TextError, WireError.
 
-        An attribute is a value as in JSON, which leaves the flags alone, or {"flags":F,"value":V}, or an Attribute.
+        An attribute is a value as in JSON, which keeps the flags, or {"flags":F,"value":V}, or an Attribute. None
+        removes the attribute.
 
-        What isn't named stays, octet by octet: order, flags, attributes that nobody knows. New attributes come last.
+        Everything else keeps its octets: order, flags, unknown attributes. New attributes come last.
         """
         from .compose import replace
 
@@ -155,8 +155,8 @@ class Update(UpdateBody):
     def withdraw(self, prefixes: Iterable[Prefix] | None = None) -> Update:
         """A copy that withdraws these prefixes instead of announcing them; None means all prefixes that it announces.
 
-        Where nothing is announced any more, the path attributes go. An UPDATE that announces nothing stays as it is.
-        Raises WireError; TextError if what is announced and what is withdrawn already are of two families that one
+        If no route is announced any more, the path attributes are removed. An UPDATE that announces nothing stays as it
+        is. Raises WireError; TextError if what is announced and what is withdrawn already are of two families that one
         UPDATE can't withdraw together.
         """
         reach = self.reach

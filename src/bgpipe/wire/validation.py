@@ -1,7 +1,8 @@
 """The one definition of a malformed UPDATE (RFC 4271 section 6.3, RFC 7606 sections 3 to 5).
 
-`validate` finds every error, with the reaction that RFC 7606 asks for. `malformed` leaves out what is missing: these
-are the errors of the event PARSE and of the count `malformed=`. What one attribute may hold is in attrs/attribute.py.
+`validate` finds every error, with the reaction that RFC 7606 asks for. `malformed` leaves out missing attributes: it
+finds the errors of the event PARSE and of the count `malformed=`. The rules for a single attribute are in
+attrs/attribute.py.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from .update_body import UpdateBody
 
 _MULTIPROTOCOL: Final = (table.MP_REACH, table.MP_UNREACH)
 _INVALID_NEXT_HOP: Final = 8
-"""Subcode of a NEXT_HOP that is no host's address; without an NLRI field NEXT_HOP is ignored (RFC 4760 section 3)."""
+"""Subcode of a NEXT_HOP that is not the address of a host. Without an NLRI field it is ignored (RFC 4760 section 3)."""
 MISSING_ATTRIBUTE: Final = 3
 """Subcode of an UPDATE error: a mandatory attribute is missing (RFC 4271 section 6.3)."""
 _CACHE_SIZE: Final = 16384
@@ -44,7 +45,7 @@ def validate(update: UpdateBody, peer: str | None = None) -> list[WireError]:
         start, end = update.sections()
     except WireError as error:
         return [error]
-    attributes = update.attrs  # reading it finds the errors of the list itself
+    attributes = update.attrs  # this also fills update.list_errors
     errors = [*update.list_errors, *_attribute_errors(update, end, peer), *_prefix_errors(update, start, end)]
     errors += [_missing(code) for code in _mandatory(update, end, peer) if code not in attributes]
     if strongest(errors) == Reaction.TREAT_AS_WITHDRAW and not announces(update, end):
@@ -53,10 +54,10 @@ def validate(update: UpdateBody, peer: str | None = None) -> list[WireError]:
 
 
 def malformed(update: UpdateBody) -> list[WireError]:
-    """What can't be decoded, or can't be meant, whoever sent it: `validate` without the attributes that are missing.
+    """The errors of `validate` that no peer may send, but for missing attributes: they make an UPDATE malformed.
 
-    Stages that read archives and sessions report these. An UPDATE without a mandatory attribute is whole, so it is left
-    to those who use its routes.
+    The event PARSE and the count `malformed=` are about these. An UPDATE in which only a mandatory attribute is missing
+    can be decoded in full, so whoever uses its routes decides about it.
     """
     flags = context_flags(update.context) if accel.AVAILABLE else None
     if _is_sound(update) if flags is None else accel.frame.is_sound(update.body, flags):
@@ -130,7 +131,7 @@ def _mandatory(update: UpdateBody, end: int, peer: str | None) -> list[int]:
     if not announces(update, end):
         return []
     codes = [table.ORIGIN]
-    if table.BGPSEC_PATH not in update.attrs:  # which stands for AS_PATH (RFC 8205 section 3)
+    if table.BGPSEC_PATH not in update.attrs:  # BGPsec_PATH replaces AS_PATH (RFC 8205 section 3)
         codes.append(table.AS_PATH)
     if end < len(update.body):
         codes.append(table.NEXT_HOP)
@@ -151,11 +152,12 @@ def strongest(errors: Iterable[WireError]) -> Reaction | None:
 
 
 def _nothing_to_withdraw() -> WireError:
-    """There is nothing to withdraw: an error may hide the very attribute that says what (RFC 7606 section 5.2)."""
+    """No reachable NLRI was found, so treat-as-withdraw is not possible: the error may hide the attribute that has them
+    (RFC 7606 section 5.2)."""
     return WireError("an error in an attribute, and no reachable NLRI", subcode=1)
 
 
 def _missing(code: int) -> WireError:
-    """RFC 7606 section 3(d)."""
+    """A mandatory attribute is missing (RFC 7606 section 3(d))."""
     text = f"{table.TABLE[code].name} is missing"
     return WireError(text, subcode=3, data=bytes((code,)), reaction=Reaction.TREAT_AS_WITHDRAW)

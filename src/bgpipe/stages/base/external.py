@@ -17,7 +17,7 @@ from ...net.send_queue import SendQueue
 from ...pipeline import events
 from ...pipeline.callback import type_filter
 from ...pipeline.errors import ConfigError, StageError, failure
-from ...pipeline.lifecycle import Kind
+from ...pipeline.lifecycle import StageKind
 from ...pipeline.stage import compile_filters
 from ...wire.context import WireContext
 from ...wire.item import Item, count
@@ -69,10 +69,10 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
     """why the other side of a tunnel has ended the session"""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> StageKind:
         if self.only_read or self.tunnel:
-            return Kind.SOURCE
-        return Kind.PASSIVE if self.only_write else Kind.TRANSFORMER
+            return StageKind.SOURCE
+        return StageKind.PASSIVE if self.only_write else StageKind.TRANSFORMER
 
     # what the kinds of partner differ in
 

@@ -18,7 +18,7 @@ from ...net.tcp import interface_of
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, SessionLost, StageError
 from ...pipeline.input import Input
-from ...pipeline.lifecycle import Cause, Kind
+from ...pipeline.lifecycle import Cause, StageKind
 from ...pipeline.metrics import SIDES, Metrics
 from ...pipeline.options import Option
 from ...pipeline.stage import Stage
@@ -63,10 +63,10 @@ class PeerStage(PeerOptions):
     own_events = ("OPEN",)
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> StageKind:
         """A peer beside a speaker does not keep the pipeline going; between two routers it does."""
         others = (stage.kind for stage in self.pipeline.stages if not isinstance(stage, PeerStage))
-        return Kind.BACKGROUND if Kind.BACKGROUND in others else Kind.SOURCE
+        return StageKind.BACKGROUND if StageKind.BACKGROUND in others else StageKind.SOURCE
 
     def attach(self) -> None:
         row = [stage for stage in self.pipeline.stages if not stage.hidden]

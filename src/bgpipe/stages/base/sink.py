@@ -20,7 +20,7 @@ from ...wire.block import Block
 from ...wire.item import Item
 from ...wire.message import Message
 from .coding import FORMAT_SWITCHES, Writing, find_format
-from .source import Source
+from .source import ReadStage
 from .types import chosen_types
 from .watchdog import StallWatchdog
 
@@ -221,7 +221,7 @@ class Sink(Writing):
         pipeline = self.pipeline
         if pipeline.lost_messages or pipeline.failed:
             return True
-        unread = [stage for stage in pipeline.stages if isinstance(stage, Source) and stage.unread]
+        unread = [stage for stage in pipeline.stages if isinstance(stage, ReadStage) and stage.unread]
         if pipeline.cause is Cause.SIGNAL:
             return any(stage.stream is not None and stage.stream.total is not None for stage in unread)
         return bool(unread) and any(isinstance(stage, Sink) and stage.deserted for stage in pipeline.stages)

@@ -24,7 +24,7 @@ from .merge import Merge
 from .types import chosen_types
 
 
-class Source(Reading):
+class ReadStage(Reading):
     """Reads messages from a stream, which the subclass opens, into the pipeline."""
 
     both = True
@@ -65,7 +65,7 @@ class Source(Reading):
         return False
 
     def attach(self) -> None:
-        others = (stage for stage in self.pipeline.stages if isinstance(stage, Source) and stage.index < self.index)
+        others = (stage for stage in self.pipeline.stages if isinstance(stage, ReadStage) and stage.index < self.index)
         if self.reads_stdin and any(stage.reads_stdin for stage in others):
             raise ConfigError("standard input is read by another stage already")
         self.input_format = self.choose_format()
@@ -116,7 +116,7 @@ class Source(Reading):
             raise self.failure
         self.judge_damage()
 
-    def _before(self) -> list[Source]:
+    def _before(self) -> list[ReadStage]:
         """The inputs whose messages come before ours: those named before us, where a line is common to both."""
         if not self.in_order:
             return []
@@ -130,8 +130,8 @@ class Source(Reading):
             if stage.stream is not None:
                 stage.stream.begin()
 
-    def _all_in_order(self) -> list[Source]:
-        return [stage for stage in self.pipeline.stages if isinstance(stage, Source) and stage.in_order]
+    def _all_in_order(self) -> list[ReadStage]:
+        return [stage for stage in self.pipeline.stages if isinstance(stage, ReadStage) and stage.in_order]
 
     def _merge(self) -> Merge:
         """What merges this input with those that share a line with it, or with one that does."""

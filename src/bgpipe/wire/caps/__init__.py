@@ -38,7 +38,7 @@ class Capability(NamedTuple):
         return f"{name(self.code)} {format_hex(self.value)}" if self.value else name(self.code)
 
 
-class Form(Protocol):
+class CapabilityForm(Protocol):
     """A module of this package: how the values of one capability look in JSON."""
 
     def decode(self, value: bytes) -> Any:
@@ -53,7 +53,7 @@ class Form(Protocol):
 
 class Row(NamedTuple):
     name: str
-    form: Form | None = None
+    form: CapabilityForm | None = None
 
 
 TABLE: Final[dict[int, Row]] = {
@@ -147,7 +147,7 @@ def from_json(shown: object) -> tuple[Capability, ...]:
     return tuple(capabilities)
 
 
-def _to_json(form: Form, found: list[bytes]) -> object:
+def _to_json(form: CapabilityForm, found: list[bytes]) -> object:
     try:
         shown = form.to_json(found)
     except WireError:
