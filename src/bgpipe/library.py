@@ -1,4 +1,4 @@
-"""Reading and writing for scripts: what `bgpipe.read`, `bgpipe.read_async` and `bgpipe.write` are."""
+"""Reading and writing for scripts: `bgpipe.read`, `bgpipe.read_async` and `bgpipe.write`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from .wire.message import Message
 
 Path = str | os.PathLike[str]
 PIECE: Final = 1 << 18
-"""Octets that are read from a file object, and messages' octets that are written, at once."""
+"""Octets that are read from a file object at once, and octets of messages that are written at once."""
 
 
 class Reader:
-    """The messages of an input, for `for`; made by `read`. A context manager: use `with` if you don't read to the end.
+    """The messages of an input; `read` makes it. Iterate over it with `for`. It is a context manager: use `with` if you
+    don't read to the end.
 
-    Damaged records and damaged compressed data are counted and skipped. If nothing more can be read, iteration raises
-    OSError, after it has given all messages before.
+    Damaged records and damaged compressed data are counted and skipped. If the rest can't be read, iteration gives all
+    messages before that, and then raises OSError.
     """
 
     def __init__(self, source: Path | BinaryIO, opening: _Opening) -> None:
@@ -74,8 +75,8 @@ class Reader:
 
 
 class AsyncReader:
-    """The messages of an input, for `async for`; made by `read_async`. An async context manager. Raises what Reader
-    raises."""
+    """The messages of an input; `read_async` makes it. Iterate over it with `async for`. It is an async context
+    manager, and raises what Reader raises."""
 
     def __init__(self, source: Path | BinaryIO, opening: _Opening) -> None:
         self._decoder = opening.decoder()
@@ -122,7 +123,7 @@ class AsyncReader:
 
 
 class _Opening:
-    """What `read` was asked for, judged before anything is opened."""
+    """The arguments of `read`, checked before the input is opened."""
 
     def __init__(
         self,
@@ -173,11 +174,11 @@ class FilteredDecoder:
         self.counts = Counts()
 
     def take_name(self, path: str) -> None:
-        """The name may tell the format, if the content doesn't."""
+        """Takes the name of the input, which decides about the format if the content does not."""
         self._named = formats.detect_by_name(path)
 
     def on_damage(self, error: Exception) -> None:
-        """Damage before decoding: compressed octets that nobody can read."""
+        """Reports damage of the compressed data, before decoding."""
         self.counts.damaged += 1
         self._options.on_damage(Damage(str(error)))
 
@@ -271,7 +272,7 @@ def _messages(items: Iterator[Item]) -> Generator[Message]:
 
 
 _readers: WeakSet[Reader] = WeakSet()
-"""Those that may not be through."""
+"""Readers that may not have ended."""
 
 
 class _FileObject:
@@ -298,7 +299,7 @@ class _FileObject:
         self._closed = True
 
     def release(self) -> None:
-        """Who opened it closes it."""
+        """Does nothing: the caller who opened the file object closes it."""
 
 
 def read(
@@ -316,16 +317,16 @@ def read(
 
     source: a path, an http(s) URL, "-" for standard input, or a binary file object.
     filter: only messages that match; the language of the `grep` stage. Much faster than an `if`.
-    narrow: take the routes that don't match out of the UPDATEs that have others (docs/filters.md).
-    format: json, mrt, raw, or another package's; auto goes by the content, and by the name where that doesn't tell.
-    decompress: gz, bzip2, zstd or none; auto goes by the content, then by the name.
+    narrow: remove the routes that don't match from UPDATEs in which others do (docs/filters.md).
+    format: json, mrt, raw, or one of another package. auto: the content decides, and the name if the content does not.
+    decompress: gz, bzip2, zstd or none. auto: the content decides, then the name.
     states: give the state changes of MRT archives too, as StateChange.
-    caps: read messages as if these capabilities were agreed, as an OPEN has them in JSON: {"ADDPATH": [...]}.
+    caps: decode messages as if these capabilities were agreed; written as in the JSON of an OPEN: {"ADDPATH": [...]}.
     on_damage: called for each record that can't be read; reading goes on after it.
 
-    Direction and number of a message are what the input says, "?" and 0 where it says nothing.
-    Raises FilterError, TextError (an unknown format, capabilities that can't be), ValueError (an unknown compression;
-    narrow without a filter), OSError (what can't be opened or read).
+    If the input does not say direction and number of a message, they are "?" and 0.
+    Raises FilterError, TextError (an unknown format, wrong capabilities), ValueError (an unknown compression; narrow
+    without a filter), OSError (the input can't be opened or read).
     """
     return Reader(source, _Opening(filter, narrow, format, decompress, states, caps, on_damage))
 
@@ -356,13 +357,13 @@ def write(
 ) -> int:
     """Writes messages to a file, or with "-" to standard output. Returns the number of messages.
 
-    messages: from anywhere. Those of `read` travel in blocks, and are not opened.
-    format, compress: auto goes by the name; standard output gets JSON.
-    compat: the dialect of another program, as --compat: "go" for JSON that the Go bgpipe reads.
-    append: to the end of the file that is there. Else the file takes its place when it is whole, and if anything goes
-    wrong what was there stays.
-    Raises TextError (an unknown format or dialect), ValueError (an unknown compression), OSError (also for what is read
-    and appended to at once).
+    messages: an iterable of messages. Those of `read` are written block by block, without opening the blocks.
+    format, compress: auto: the name decides; standard output gets JSON.
+    compat: the dialect of another program, as for --compat: "go" is JSON that the Go bgpipe reads.
+    append: append to an existing file. Without it, the new file replaces an existing one when it is complete; after an
+    error the existing one stays.
+    Raises TextError (an unknown format or dialect), ValueError (an unknown compression), OSError (the file can't be
+    written, or it is read and appended to at the same time).
     """
     name = os.fspath(path)
     encoder = _encoder(name, format, compat)
@@ -407,7 +408,7 @@ def _context(capabilities: Mapping[str, object] | None) -> WireContext:
 
 
 def _pieces(encoder: Encoder, items: Iterable[Item]) -> Iterator[tuple[bytes, int]]:
-    """Octets, single messages' put together, and how many messages they are."""
+    """Octets to write, those of single messages joined, and the number of their messages."""
     waiting: list[bytes] = []
     size = 0
     for item in items:

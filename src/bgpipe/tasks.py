@@ -1,8 +1,9 @@
 """Tasks, timers, threads and event loops: this module alone creates them (tests/test_house.py holds it), so that each
 has a name, an owner and an error handler.
 
-An exception in a task, a timer or a thread goes to `on_error`, once; asyncio never sees it. A scope ends with its
-owner, a process or a session: then its tasks are cancelled, its timers don't call any more, and nothing new begins.
+An exception in a task, a timer or a thread is given to `on_error`, once; asyncio never sees it. A scope (Tasks) ends
+with
+its owner, a process or a session: its tasks are cancelled, its timers are stopped, and nothing new can be started.
 """
 
 from __future__ import annotations
@@ -55,8 +56,8 @@ class Timer:
 class Tasks:
     """The tasks and timers of one owner, in the event loop that runs when it is made.
 
-    on_error: what to do with an exception for which nobody else was named; without it the handler of the event loop is
-    told. parent: the scope that ends after this one.
+    on_error: called with exceptions of tasks and timers that have no handler of their own; without it, the exception
+    handler of the event loop is called. parent: the scope that ends after this one.
     """
 
     def __init__(self, on_error: OnError | None = None, parent: Tasks | None = None) -> None:
@@ -71,11 +72,11 @@ class Tasks:
             parent._children.add(self)
 
     def __len__(self) -> int:
-        """How many tasks there are, those of children included."""
+        """The number of tasks that have not ended, those of child scopes included."""
         return len(self._tasks) + sum(map(len, self._children))
 
     def child(self, on_error: OnError | None = None) -> Tasks:
-        """A scope that ends before this one does. Raises Stopped."""
+        """A new scope that ends with this one, or before. Raises Stopped."""
         if self.closing:
             raise Stopped
         return Tasks(on_error or self._on_error, self)
@@ -83,7 +84,7 @@ class Tasks:
     def spawn(
         self, name: str, coroutine: Coroutine[Any, Any, T], on_error: OnError | None = None
     ) -> asyncio.Task[T | None]:
-        """A task, whose exception goes to `on_error` (of the scope, if none is named); its result is None then.
+        """Starts a task. An exception in it is given to `on_error`, or to that of the scope; the result is None then.
 
         Raises Stopped once the owner is ending.
         """
@@ -92,11 +93,12 @@ class Tasks:
         return task
 
     def begin(self, name: str, coroutine: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """A task that the caller awaits, and whose exception is the caller's. Raises Stopped as `spawn` does."""
+        """Starts a task that the caller awaits: an exception in it is raised there. Raises Stopped as `spawn` does."""
         return self._add(name, coroutine, coroutine)
 
     async def together(self, name: str, *coroutines: Coroutine[Any, Any, object]) -> None:
-        """Runs them side by side, and returns when all have ended. Exceptions go to the error handler of the scope."""
+        """Runs coroutines concurrently, and returns when all have ended. Exceptions are given to `on_error` of the
+        scope."""
         if running := [self.spawn(name, each) for each in coroutines]:
             try:
                 await asyncio.wait(running)
@@ -105,7 +107,8 @@ class Tasks:
                     task.cancel()
 
     async def unless(self, event: asyncio.Event, name: str, coroutine: Coroutine[Any, Any, T]) -> T | None:
-        """What it gives; None if the event comes first, and then it is cancelled. Its exceptions are the caller's."""
+        """The result of a coroutine. If the event is set first, the coroutine is cancelled, and the result is None.
+        Raises the exceptions of the coroutine."""
         working = self.begin(name, coroutine)
         try:
             await self.until(event, working)
@@ -114,7 +117,7 @@ class Tasks:
             working.cancel()
 
     async def until(self, event: asyncio.Event, *working: asyncio.Task[Any]) -> None:
-        """Returns when all of the tasks are done, or the event has come."""
+        """Waits until all tasks are done, or the event is set."""
         waiting = self.begin("event", event.wait())
         try:
             pending: set[asyncio.Task[Any]] = {*working}
@@ -135,7 +138,7 @@ class Tasks:
         return task
 
     def call_soon(self, name: str, function: Callable[[], object], on_error: OnError | None = None) -> Timer:
-        """Calls in the next turn of the loop, if the owner is still there."""
+        """Calls a function in the next turn of the event loop, unless the scope has ended by then."""
         timer = Timer(self, name, function, on_error or self._on_error)
         if not self.closing:
             timer._handle = self.loop.call_soon(timer._call)
@@ -145,7 +148,7 @@ class Tasks:
     def call_later(
         self, name: str, delay: float, function: Callable[[], object], on_error: OnError | None = None
     ) -> Timer:
-        """Calls in so many seconds, if the owner is still there."""
+        """Calls a function after so many seconds, unless the scope has ended by then."""
         timer = Timer(self, name, function, on_error or self._on_error)
         if not self.closing:
             timer._handle = self.loop.call_later(delay, timer._call)
@@ -153,7 +156,8 @@ class Tasks:
         return timer
 
     def call_threadsafe(self, function: Callable[..., object], *args: object) -> bool:
-        """From any thread: calls in the loop. False if the loop has ended, and nobody will be called."""
+        """Calls a function in the event loop. It may be used in any thread. Returns False if the loop has ended: the
+        function is not called then."""
         try:
             self.loop.call_soon_threadsafe(partial(self._from_thread, function, *args))
         except RuntimeError:
@@ -198,7 +202,8 @@ class Tasks:
 
 
 def thread(name: str, function: Callable[[], object], on_error: OnError) -> threading.Thread:
-    """A thread for what may block for ever. It is a daemon: the process ends without it.
+    """Starts a thread for work that may block for ever. It is a daemon thread: the process does not wait for it at its
+    end.
 
     An exception goes to `on_error`, which is called in that thread.
     """
@@ -215,16 +220,17 @@ def thread(name: str, function: Callable[[], object], on_error: OnError) -> thre
 
 
 def thread_pool(name: str, workers: int) -> ThreadPoolExecutor:
-    """Threads for work that ends by itself and whose results, and exceptions, somebody asks for."""
+    """A pool of threads for work that ends by itself. The caller takes the results, which raise the exceptions."""
     from concurrent.futures import ThreadPoolExecutor
 
     return ThreadPoolExecutor(workers, thread_name_prefix=name)
 
 
 async def in_thread(name: str, function: Callable[[], T]) -> T:
-    """What a function gives that may block for ever, such as the resolver, a FIFO or a file over a network.
+    """The result of a function that may block for ever, such as the resolver, a FIFO or a file over a network.
 
-    It runs in a thread of its own, which is left to itself where nobody waits any more. Raises what the function does.
+    The function runs in a thread of its own. If the caller is cancelled, the thread goes on, and its result is dropped.
+    Raises what the function raises.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -246,7 +252,7 @@ async def in_thread(name: str, function: Callable[[], T]) -> T:
 
 
 class ThreadEvent:
-    """An event of the running loop that any thread may set. `set` returns False where the loop has ended."""
+    """An event of the running loop that any thread may set. `set` returns False if the loop has ended."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -264,7 +270,7 @@ class ThreadEvent:
 
 
 class Readiness:
-    """Waits until a file descriptor can be read, or written if `writes`. `wake` ends a wait before."""
+    """Waits until a file descriptor can be read, or with `writes` written. `wake` ends the wait early."""
 
     def __init__(self, *, writes: bool = False) -> None:
         self._writes = writes
@@ -319,8 +325,8 @@ class PrivateLoop:
         self._runner.__exit__(*about)
 
     def run(self, work: Callable[[], Awaitable[T]], *, always: bool = False) -> T:
-        """What the work gives. always: also after `cancel`, and it can't be cancelled. Raises asyncio.CancelledError
-        after `cancel`."""
+        """Runs a coroutine, and returns its result. Raises asyncio.CancelledError after `cancel`. always: run it even
+        after `cancel`, and don't cancel it."""
         assert self._runner is not None
         return self._runner.run(self._drive(work, always))
 
@@ -334,7 +340,7 @@ class PrivateLoop:
             self._task = None
 
     def cancel(self) -> None:
-        """What runs, and what would run after it, is cancelled."""
+        """Cancels what runs now, and all later runs."""
         self._cancelled = True
         if (task := self._task) is not None:
             with suppress(RuntimeError):  # the loop may just have ended
@@ -342,8 +348,8 @@ class PrivateLoop:
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """An event loop of ours. What asyncio and libraries hand to the default executor (names that are resolved)
-    runs in threads of ours: asyncio would wait for its own ones at the end, without a limit."""
+    """An event loop whose default executor uses the threads of this module: at its end, asyncio would wait for its own
+    threads without a limit, for example for the resolver."""
 
     def run_in_executor(  # type: ignore[override]
         self, executor: Any, func: Callable[..., Any], *args: Any

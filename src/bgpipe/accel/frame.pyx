@@ -1,4 +1,4 @@
-"""Messages of a live session: finding them in what one read of a socket gave, and what a proxy must know of them."""
+"""Messages of a live session: finds them in the octets of one read, and tells what a proxy must know about them."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize, PyByteArray_Resize
@@ -99,7 +99,7 @@ def survey(bytes octets not None, index not None):
 
 
 def families(bytes octets not None, index not None):
-    """Families that the UPDATEs of a block are about, each as AFI * 256 + SAFI; None if that is not beyond doubt.
+    """Families of the routes in the UPDATEs of a block, each as AFI * 256 + SAFI; None if accel can't tell.
 
     It knows IPv4 and IPv6, unicast and multicast. The fields outside of attributes are IPv4 unicast.
     """
@@ -136,7 +136,7 @@ cdef inline unsigned family_bit(unsigned afi, unsigned safi) noexcept nogil:
 
 
 def is_sound(bytes body not None, unsigned flags):
-    """Whether the body of an UPDATE, to be read as `flags` say, is beyond doubt without an error; False says nothing."""
+    """True if the body of an UPDATE, decoded as `flags` say, has no error. False if accel can't tell."""
     cdef Reader r = reader(<const uint8_t*> PyBytes_AS_STRING(body), 0, PyBytes_GET_SIZE(body))
     cdef Update update
     cdef bint sound
@@ -153,7 +153,7 @@ cdef inline bint beyond_doubt(Update* update, Reader message, unsigned flags) no
 
 
 def check(bytes octets not None, bytearray index not None):
-    """Sets CHECKED where a message is beyond doubt not malformed; the positions of those that Python has to judge.
+    """Sets CHECKED for each message that is not malformed. Returns the positions of those that Python must validate.
 
     Where CHECKED is set already, that stays so.
     """

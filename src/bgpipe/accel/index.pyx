@@ -140,8 +140,8 @@ def mrt(bytes octets not None, Py_ssize_t start, bint stop_at_states):
 
 
 def stamp(bytearray index not None, unsigned flags, int64_t seq, int64_t time):
-    """Gives every message the direction bits `flags` and, where it has none, a number from `seq` on and the time
-    `time`; returns the first number not used."""
+    """Sets the direction bits of every message to `flags`. A message without a number gets one, from `seq` on; one
+    without a time gets `time`. Returns the first number not used."""
     cdef Py_buffer view
     cdef Entry* entries
     cdef size_t count, i
@@ -193,8 +193,8 @@ def find_later(bytearray index not None, Py_ssize_t start, Py_ssize_t stop, int6
 
 
 def extent(bytearray index not None, Py_ssize_t start, Py_ssize_t stop):
-    """(first, end): where the octets of the entries from `start` to before `stop` are, per-peer headers included, which
-    are taken to be as long as any is."""
+    """(first, end): the place of the octets of the entries from `start` to before `stop`. It includes their per-peer
+    headers, each of which counts with the longest possible length."""
     cdef const Entry* entries
     cdef Py_ssize_t i
     cdef size_t first = NO_PEER, end = 0
@@ -211,7 +211,7 @@ def extent(bytearray index not None, Py_ssize_t start, Py_ssize_t stop):
 
 
 def shift(bytearray index not None, int64_t octets, int64_t tags):
-    """Moves what the entries say of places in octets and tags by so many octets."""
+    """Adds `octets` and `tags` to the places in the entries, because what they point to was moved so far."""
     cdef Entry* entries = <Entry*> PyByteArray_AS_STRING(index)
     cdef size_t count = PyByteArray_GET_SIZE(index) // sizeof(Entry), i
     with nogil:

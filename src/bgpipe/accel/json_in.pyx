@@ -1,4 +1,4 @@
-"""JSON lines to blocks: the messages that bgpipe.formats.json reads from them, or a place where it must go on.
+"""JSON lines to blocks: the same messages as bgpipe.formats.json makes, or the place where it must go on.
 
 Taken are lines that say it as our own encoder does: no spaces, keys in its order, numbers without leading zeros,
 addresses in the form of RFC 5952, tags of printable ASCII. A line with blanks, or with

@@ -1,4 +1,4 @@
-"""Blocks to JSON lines: the same bytes as bgpipe.formats.json writes, or a place where it must go on.
+"""Blocks to JSON lines: the same octets as bgpipe.formats.json writes, or the place where it must go on.
 
 Text is written without looking at how much room is left, because `encode` has asked for enough before each message:
 no octet of a message becomes more than TEXT_PER_OCTET octets of text (a default route "0.0.0.0/0", is the worst), and

@@ -185,7 +185,7 @@ cdef inline bint has_room(size_t used, size_t mask) noexcept nogil:
 # Limits
 
 cdef class Total:
-    """How many routes all tables have that share this."""
+    """The number of routes in all tables that share this total."""
 
     cdef public long long count
 
@@ -253,14 +253,14 @@ cdef class Table:
         return self.routes.live
 
     def clear(self):
-        """All routes are gone."""
+        """Removes all routes."""
         self.total.count -= self.routes.live
         self.make_empty()
 
     # One prefix, for messages that Python reads
 
     def announce(self, prefix, unsigned safi, uint32_t origin, unsigned side):
-        """What is violations of a prefix that is announced, 0 for nothing; it is counted if it is admitted."""
+        """The violation of an announced prefix, 0 for none. The prefix is counted if it is admitted."""
         cdef Route route = route_of(prefix, safi)
         return self.checked(self.admit(&route, origin, side & 1))
 
@@ -313,7 +313,7 @@ cdef class Table:
         return position, []
 
     def take_removed(self):
-        """How many announced prefixes `run` has taken out since it was asked last, by what was said of them."""
+        """How many announced prefixes `run` has removed since the last call, by violation."""
         taken = {1 << bit: self.removed[bit] for bit in range(REASONS) if self.removed[bit]}
         memset(self.removed, 0, sizeof(self.removed))
         return taken

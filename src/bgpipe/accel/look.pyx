@@ -1,4 +1,4 @@
-"""What Python code asks of messages: blocks opened into Message objects, and the commonest looks at an UPDATE.
+"""Answers for Python code about messages: blocks to Message objects, and the most frequent questions about an UPDATE.
 
 Accel knows no class of the storeys above. It is given them, and makes their objects as they would themselves.
 """
@@ -158,7 +158,7 @@ cdef bytes fragment(bytes tags, const Entry* entry, dict known):
 
 
 cdef class Looker:
-    """Looks at the body of an UPDATE: the same answers as bgpipe.wire.update has, or None where accel has none."""
+    """Answers questions about the body of an UPDATE as bgpipe.wire.update does, or with None if accel has no answer."""
 
     cdef object prefix
     cdef list contexts

@@ -1,4 +1,4 @@
-"""Memory for blocks: pages that one block gave back are there for the next."""
+"""Memory for blocks: keeps freed pages in the process, for the next block."""
 
 cdef extern from *:
     """
@@ -16,7 +16,7 @@ cdef extern from *:
 
 
 def keep_pages() -> bool:
-    """Lets the process keep up to 32 MiB of freed memory; whether that could be done (with the GNU C library).
+    """Lets the process keep up to 32 MiB of freed memory. Returns whether that is possible (with the GNU C library).
 
     Otherwise each block's text gets new pages from the system and gives them back, which takes as long as the text
     itself. It is for a program to decide about its process, so importing accel does not do this.

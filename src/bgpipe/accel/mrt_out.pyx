@@ -1,4 +1,4 @@
-"""Blocks to MRT records of type BGP4MP_ET: the same bytes as bgpipe.formats.mrt writes, or a place where it goes on."""
+"""Blocks to MRT records of type BGP4MP_ET: the octets that bgpipe.formats.mrt writes, or the place where it must go on."""
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE

@@ -51,8 +51,8 @@ class Callback:
         self.on_message = on_message
         self.on_block = on_block
         self.on_unchecked: Callable[[Block], Block | None] | None = None
-        """what on_block does, for a block without verdicts: it leaves messages that are marked as well-formed, or
-        returns None and has done nothing, as one may be malformed"""
+        """the same as on_block for a block that was not validated: it returns the messages that pass, marked as
+        well-formed; or None, without effect, if one of them may be malformed"""
         self.types = frozenset(types) if types is not None else None
         self.passive = passive
         self.decodes = decodes
@@ -61,7 +61,7 @@ class Callback:
         self.bucket: TokenBucket | None = None
         self.samples = False
         self.ending: list[Callback] = []
-        """further on the line: callbacks of stages that may end the input while a block is under way here"""
+        """callbacks further on the line whose stages may end the input while this callback works on a block"""
 
     def shut(self) -> None:
         """From now on, drops every message, whatever its type, and whether or not it matches --if."""
@@ -77,7 +77,7 @@ class Callback:
         self.samples = self.stage.rate_sample > 0
         if rate := self.stage.rate_sample or self.stage.rate_limit:
             self.bucket = TokenBucket(rate, clock)
-        # what one message at a time must decide can't be decided for a block; a stage that only copies sees a part
+        # --if, types and a rate choose single messages, so blocks are opened, unless the callback can do with a part
         chooses = bool(conditions) or self.types is not None
         if chooses and (self.bucket or not (self.passive or self.selects)):
             self.on_block = self.on_unchecked = None
@@ -85,7 +85,7 @@ class Callback:
             self.conditions = [*conditions, type_filter(self.types)]
 
     def pass_block(self, block: Block) -> Block | list[Item] | None:
-        """The rest of a block after this callback, which can work on blocks."""
+        """Gives a block to the callback, which must have on_block. Returns what is left of the block."""
         assert self.on_block is not None
         if not self.passive:
             return self.on_block(block)
@@ -98,7 +98,7 @@ class Callback:
 
 
 def type_filter(types: Collection[int]) -> Filter:
-    """The filter that messages of these types match, for blocks, which hold nothing but messages of BGP."""
+    """A filter for messages of these types. It is for blocks, which hold only BGP messages and no state changes."""
     from ..filters import compile_filter
 
     wanted = {code for code in types if code < 256}

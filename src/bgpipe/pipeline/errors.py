@@ -7,7 +7,7 @@ from typing import Self
 
 
 class PipelineError(ValueError):
-    """What was asked for is no pipeline.
+    """A command line, or stages, of which no pipeline can be made.
 
     stage: the number of the stage that is wrong, from 1, and 0 for the options of the whole pipeline. option: its name,
     "" where it is not about one.
@@ -58,19 +58,19 @@ class StageError(Exception):
 
 
 class DamagedInput(StageError):
-    """All of an input was read, and pieces of it could not be: what was made of the rest is complete."""
+    """Pieces of an input could not be read. The rest was read to the end, and the output of that is complete."""
 
 
 class Stopped(Exception):
-    """The session or the process is ending, and nothing new begins: no error, and nobody is told."""
+    """The session or the process is ending, so nothing new can be started. It is not an error, and is not reported."""
 
 
 class SessionLost(StageError):
-    """The session is over, whoever ended it: the stage can't go on, but another session may go better."""
+    """The session has ended, by either side. The stage can't go on in this session, but another one may follow."""
 
 
 def failure(stage: object, error: Exception) -> StageError:
-    """What ends the pipeline when something of a stage raises; it names the stage."""
+    """The StageError for an exception in code of a stage. Its text names the stage."""
     if isinstance(error, StageError):
         return error
     failed = StageError(f"{stage}: {type(error).__name__}: {error}")

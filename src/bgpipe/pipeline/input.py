@@ -29,15 +29,15 @@ class Feed:
 
     def __init__(self, inlet: Input, travel: Generator[float]) -> None:
         self.failed = 0
-        """messages of the item under way behind the one at which a stage has raised"""
+        """after an error of a stage: messages of the same item that come after the message that it failed at"""
         self._inlet = inlet
         self._travel = travel
         self._running = False
 
     def step(self) -> float | None:
-        """Goes on. Returns how many seconds to wait before the next step, infinity for until the pipeline is released
-        (Pipeline.when_released), and None when all is through. Raises StageError, which names the stage that failed.
-        Whoever calls it calls Pipeline.flush after it.
+        """Moves the items on. Returns the seconds to wait before the next step, infinity to wait for
+        Pipeline.when_released, or None when all items have left the lines. Raises StageError, which names the stage
+        that failed. The caller must call Pipeline.flush afterwards.
         """
         pipeline = self._inlet.pipeline
         outer, pipeline.feeding = pipeline.feeding, True
@@ -58,7 +58,7 @@ class Feed:
 
     def end(self) -> None:
         """Drops the items that have not left the lines."""
-        if self._running:  # a stage that met a message has asked for it: the input is shut, which ends it
+        if self._running:  # called by a stage in the middle of a step: the input is shut, and that ends the feed
             return
         self._travel.close()
         inlet = self._inlet
@@ -74,25 +74,25 @@ class Input(Passage):
     def __init__(self, stage: StageBase, session: bool) -> None:
         super().__init__(stage)
         self.own = True
-        """whether its stage has made what enters here; else it only passes by the stage, and was let in elsewhere"""
+        """whether its stage makes the messages; False if they only bypass the stage, and entered at another input"""
         self.open = True
-        """whether it lets in more of what it is fed"""
+        """whether items that are fed may enter"""
         self.ended = False
-        """whether its stage is over: nothing at all enters any more"""
+        """whether its stage has ended: no message enters any more"""
         self.session = session
         """whether its messages are those of one session"""
         self.tracked = session
         self.whole = False
-        """whether a feed that has begun is let in as a whole, also when the input is shut meanwhile: what was read from
-        a peer, nobody can read again. Only who has seen enough (Pipeline.end_input) cuts it off"""
+        """whether a feed that has begun is finished even if the input is shut meanwhile. It is set for peers, because
+        what was read from a connection can't be read again. Only Pipeline.end_input (`head`) cuts it off"""
         self.conditions: list[Filter] = []
         self.bucket: TokenBucket | None = None
         self.default = ""
-        """direction of messages that name none of ours"""
+        """the direction of messages that name none of the lines of this input"""
         self._entry = 0
         self._feed: Feed | None = None
         self._finishes = False
-        """whether what is being fed is let in as a whole"""
+        """whether the current feed is finished even if the input is shut"""
 
     def connect(self, pipeline: PipelineBase[Any]) -> None:
         """Called once, when all stages are attached. Raises ConfigError."""
@@ -171,7 +171,7 @@ class Input(Passage):
 
     @property
     def _refuses(self) -> bool:
-        """Whether nothing more is let in of what is being fed."""
+        """Whether the rest of the current feed may not enter."""
         return not self.open and (not self._finishes or self.pipeline.cause is Cause.END_INPUT)
 
     def cancel(self) -> int:
@@ -195,8 +195,8 @@ class Input(Passage):
             self._feed.end()
 
     def _travel(self, items: Iterable[Item], behind: int = 0) -> Generator[float]:
-        """Takes items through the lines; yields whenever who feeds must wait: see Feed.step. behind: how many messages
-        these are, if they come out of one block."""
+        """Takes items through the lines. Yields the seconds to wait, as Feed.step returns them. behind: the number of
+        messages, if the items are the messages of one block."""
         for item in items:
             self._waiting = 0
             self._behind = behind = max(0, behind - 1)
@@ -210,13 +210,14 @@ class Input(Passage):
                 continue
             if not isinstance(item, Message):
                 yield from self._take_block(item)
-            elif self.bucket is not None and item.type_code != NOTIFICATION:  # which ends the session: it never waits
+            elif self.bucket is not None and item.type_code != NOTIFICATION:  # that ends the session: it never waits
                 yield from self._take_limited(item)
             elif self._enter(item):
                 yield from self._travel_message(item, self.chains[item.direction], 0)
 
     def _leads_nowhere(self) -> bool:
-        """Whether all that enters here comes to a stage that is shut: then nobody before that sees it either."""
+        """Whether all messages from here would come to a stage that is shut. Then the stages before it don't get them
+        either."""
         return all(any(callback.stage.is_shut for callback in chain) for chain in self.chains.values())
 
     def number(self, message: Message) -> None:
@@ -230,7 +231,7 @@ class Input(Passage):
             line.next_seq += 1
 
     def _enter(self, message: Message) -> bool:
-        """Gives a message what every message in a line has; whether it may enter."""
+        """Sets direction, time and number of a message. Returns whether it may enter."""
         direction = message.direction
         if direction not in self.lines or len(self.lines) == 1:
             direction = message.direction = self.default
@@ -285,7 +286,7 @@ class Input(Passage):
             left -= count
             self._behind = left
             line = self.lines[direction]
-            part = part.with_index(bytearray(part.index))  # who made the block may keep it, or give it to other lines
+            part = part.with_index(bytearray(part.index))  # the index is copied, because others may have the same block
             line.next_seq = part.stamp(direction, line.next_seq, self.pipeline.now())
             line.entered += count
             yield from self._travel_block(part, line, 0)
@@ -299,7 +300,7 @@ class Input(Passage):
             yield item.direction if named else self.default, item
 
     def _by_direction(self, block: Block) -> Iterator[tuple[str, Block]]:
-        """A block in runs of messages of one direction."""
+        """Splits a block into runs of messages of one direction."""
         if len(self.lines) == 1:
             yield self.default, block
             return

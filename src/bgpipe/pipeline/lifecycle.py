@@ -1,7 +1,7 @@
-"""When a pipeline is over: one pure function over what its stages are doing, without a clock and without the cause.
+"""Decides when a pipeline has ended: a pure function of what its stages are doing, without a clock and without a cause.
 
-Three things are kept apart. An input is *open* if it lets in more; it is *busy* while something that it has let in is
-still under way; and a stage is in one of the states below. Deadlines belong to the run loop: when one passes, it
+Three things are different. An input is *open* if it lets in more messages. It is *busy* while messages that it has let
+in are still on their way. A stage has one of the states below. The run loop owns the deadlines: when one passes, it
 cancels what is busy, which changes the records, and asks again.
 """
 
@@ -18,12 +18,12 @@ class StageState(Enum):
     WAITING = "waiting"
     """for an event that --wait names"""
     STARTING = "starting"
-    """it is being prepared, with those that the same event has started"""
+    """it is being prepared, together with the stages that the same event has started"""
     RUNNING = "running"
     DRAINING = "draining"
-    """a transformer that gets no more messages, and gives what it still has"""
+    """a transformer that gets no more messages, and gives its last ones"""
     STOPPING = "stopping"
-    """it takes no part any more; what it has let in goes on"""
+    """its callbacks are off, and its inputs are shut; messages that it has let in go on"""
     ENDED = "ended"
 
 
@@ -33,9 +33,9 @@ class StageKind(Enum):
     SOURCE = "source"
     """it makes messages, and keeps the pipeline going"""
     BACKGROUND = "background"
-    """it makes messages as long as there are sources that do: a speaker, and the peer that it speaks with"""
+    """it makes messages, but does not keep the pipeline going: a speaker, and the peer that it speaks with"""
     TRANSFORMER = "transformer"
-    """it makes messages of those that it is given: a program. Without any source, it is one itself"""
+    """it makes messages from those that it gets: a program. If there is no source, it counts as one"""
     PASSIVE = "passive"
     """it makes none"""
 
@@ -44,7 +44,7 @@ class Cause(Enum):
     """Why the input was ended early."""
 
     END_INPUT = "stopped"
-    """somebody has seen enough, such as `head`"""
+    """no more messages are wanted, as by `head`"""
     FAILED = "failed"
     """a stage, a program or a session has failed"""
     SIGNAL = "signal"
@@ -66,7 +66,7 @@ class EndAction(Enum):
 
 
 class EndStep(NamedTuple):
-    """What is to be done now. place: of the stage to be drained, in the list of records."""
+    """What to do next. place: the position of the stage to drain, in the list of records."""
 
     action: EndAction
     place: int = -1
@@ -78,7 +78,7 @@ _LETS_IN: Final = (StageState.RUNNING, StageState.DRAINING)
 
 
 def next_step(records: Sequence[Record], flow: str = "R") -> EndStep:
-    """What to do with a pipeline whose stages, in the order of the command line, are in these records.
+    """What to do next with a pipeline. records: of its stages, in the order of the command line.
 
     flow: "L" if all that enters goes to the left, else "R": the order in which transformers are drained, so that each
     still gets what those before it give.

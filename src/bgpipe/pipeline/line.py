@@ -17,7 +17,7 @@ class Line:
         self.callbacks: list[Callback] = []
         """in the order in which messages meet them"""
         self.outputs: list[Callable[[Item], None]] = []
-        """who takes what leaves the line; with none, it is gone"""
+        """called with each item that leaves the line; without any, the item is dropped"""
         self.entered = 0
         self.left = 0
-        """messages so far"""
+        """the number of messages that have entered and left the line so far"""

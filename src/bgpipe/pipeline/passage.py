@@ -29,7 +29,7 @@ ACCEPT: Final = 4
 
 
 class Passage:
-    """The way of messages past the callbacks that they meet; yields where they have to wait."""
+    """Takes messages past the callbacks of a line. Its generators yield when messages have to wait."""
 
     def __init__(self, stage: StageBase) -> None:
         self.stage = stage
@@ -66,8 +66,8 @@ class Passage:
             at = self._meet(message, chain, at)
 
     def _meet(self, message: Message, chain: list[Callback], start: int, *, patient: bool = True) -> int:
-        """Takes a message past the callbacks from number `start` on; -1, or the number of one that wants it to wait for
-        `_wait` seconds, unless we are not `patient`."""
+        """Takes a message past the callbacks from number `start` on. Returns -1, or the number of a callback whose
+        limit of rate makes the message wait `_wait` seconds. patient: whether it may have to wait."""
         for number in range(start, len(chain)):
             callback = chain[number]
             stage = callback.stage
@@ -157,7 +157,8 @@ class Passage:
             self.pipeline.tracker.see_block(block, line.direction)
 
     def _sift(self, callback: Callback, block: Block) -> Block | None:
-        """What a callback that can give verdicts in its own pass leaves of a block; None if it can't with this one."""
+        """What is left of a block after a callback that validates and filters in one pass; None if it can't do that
+        here."""
         if callback.on_unchecked is None:
             return None
         try:
@@ -194,7 +195,7 @@ class Passage:
                 yield wait
 
     def _mark(self, block: Block, chain: list[Callback]) -> Block:
-        """A block that is to be opened: of what is beyond doubt well-formed, no stage asks again."""
+        """Marks the well-formed messages of a block before it is opened, so that they are not validated one by one."""
         decodes = any(callback.decodes for callback in chain)
         return self.pipeline.verdicts.mark(block)[0] if decodes else block
 
