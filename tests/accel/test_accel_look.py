@@ -12,7 +12,7 @@ from mutants import rare_records, sample_records
 from bgpipe import accel
 from bgpipe.formats import mrt
 from bgpipe.wire import block as blocks
-from bgpipe.wire import update as updates
+from bgpipe.wire import update_body as updates
 from bgpipe.wire.block import ENTRY, NO_PEER, Block
 from bgpipe.wire.context import AS2, AS4, AS4_ADD_PATH, WireContext
 from bgpipe.wire.errors import WireError
