@@ -14,8 +14,8 @@ from bgpipe.pipeline.log import NullLog
 from bgpipe.routes.prefixes import PrefixSet
 from bgpipe.routeserver.config import AutoRefresh, Irr, PrefixSource, RipeStat
 from bgpipe.routeserver.lists import OWNERS, List, Lists
-from bgpipe.routeserver.sources.base import Context
 from bgpipe.routeserver.sources.content import Form, read
+from bgpipe.routeserver.sources.context import Context
 from bgpipe.routeserver.sources.fetch import Fetcher
 from bgpipe.routeserver.sources.ripestat import RipeStatClient
 from bgpipe.routeserver.sources.worker import Lane

@@ -14,8 +14,9 @@ from bgpipe.net.tcp import parse_networks
 from bgpipe.routes.prefixes import PrefixSet
 from bgpipe.routeserver.config import Irr, PrefixSource, RipeStat
 from bgpipe.routeserver.sources import KINDS, make_source
-from bgpipe.routeserver.sources.base import Context, Fetched, SourceError
+from bgpipe.routeserver.sources.base import Fetched, SourceError
 from bgpipe.routeserver.sources.content import read
+from bgpipe.routeserver.sources.context import Context
 from bgpipe.routeserver.sources.delegated import by_country
 from bgpipe.routeserver.sources.domain import KEPT, DomainSource
 from bgpipe.routeserver.sources.fetch import Fetcher

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bgpipe.routeserver.config import AutoRefresh, Bgp, Config, Irr, PrefixSource, RipeStat
 from bgpipe.routeserver.lists import Lists, Version
 from bgpipe.routeserver.peers import new_peer
-from bgpipe.routeserver.sources.base import Context
+from bgpipe.routeserver.sources.context import Context
 from bgpipe.routeserver.sources.fetch import Fetcher
 from bgpipe.routeserver.sources.ripestat import RipeStatClient
 from bgpipe.routeserver.tables import PeerTables

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ..net.backoff import STABLE_AFTER, backoff
 from ..net.errors import explain_error
@@ -12,17 +12,49 @@ from ..tasks import Tasks
 from ..wire.notification import UNSUPPORTED_CAPABILITY, UNSUPPORTED_PARAMETER
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..net.connection import Connection
+    from .link import Link
     from .peers import Peer
-    from .sessions import PeerSession, PeerSessions
 
 _REFUSED: Final = ((2, UNSUPPORTED_PARAMETER), (2, UNSUPPORTED_CAPABILITY))
 """NOTIFICATIONs of a peer that can't have what we offer, or misses something."""
 
 
+class CalledSession(Protocol):
+    """A session on a connection that we have opened, as a Caller uses it; it is a sessions.PeerSession."""
+
+    over: asyncio.Event
+
+    @property
+    def link(self) -> Link: ...
+
+    @property
+    def uptime(self) -> float: ...
+
+
+class Dialer(Protocol):
+    """What opens connections and begins sessions for a Caller; it is sessions.PeerSessions."""
+
+    @property
+    def sessions(self) -> Mapping[str, object]:
+        """The sessions by the peer's id."""
+
+    async def free(self, id: str) -> None:
+        """Waits until a peer has no session."""
+
+    async def dial(self, peer: Peer) -> Connection:
+        """A connection to a peer. Raises OSError, ValueError."""
+
+    def begin_call(self, peer: Peer, connection: Connection, *, bare: bool) -> CalledSession:
+        """A session on a connection that we have opened. bare: offer no capability."""
+
+
 class Caller:
     """peer: as it is now. attempts: in vain, since it had a session. error: why the last one was in vain."""
 
-    def __init__(self, peer: Peer, sessions: PeerSessions, tasks: Tasks, log: Log) -> None:
+    def __init__(self, peer: Peer, sessions: Dialer, tasks: Tasks, log: Log) -> None:
         self.peer = peer
         self.attempts = 0
         self.error = ""
@@ -51,7 +83,7 @@ class Caller:
             await session.over.wait()
             self._learn(session)
 
-    def _learn(self, session: PeerSession) -> None:
+    def _learn(self, session: CalledSession) -> None:
         """A session that we have opened is over, or has not come up."""
         first = session.link.facts.first_notification
         if first is not None and first.side == "peer" and first.notification[:2] in _REFUSED:

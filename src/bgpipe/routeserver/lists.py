@@ -25,8 +25,9 @@ from ..routes.prefixes import EMPTY, PrefixSet
 from ..tasks import Tasks, in_thread
 from .config import AutoRefresh, PrefixSource
 from .sources import make_source
-from .sources.base import Context, Fetched, NotYet, Source, SourceError
+from .sources.base import Fetched, NotYet, Source, SourceError
 from .sources.content import Content, ContentError
+from .sources.context import Context
 from .sources.worker import Lane, pack_prefixes, read_list
 from .versions import Difference, Version, VersionError, VersionFolder
 

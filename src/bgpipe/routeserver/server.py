@@ -31,7 +31,8 @@ from .rules import as_written, fields_of, until
 from .sessions import PeerSession, PeerSessions
 from .settings import configured_options
 from .sources import make_source
-from .sources.base import Context, Source
+from .sources.base import Source
+from .sources.context import Context
 from .sources.fetch import PUBLIC_PORTS, Fetcher
 from .sources.ripestat import RipeStatClient
 from .sources.worker import Lane

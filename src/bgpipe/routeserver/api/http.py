@@ -15,11 +15,11 @@ from ...net.http import Answer, HttpServer
 from ...net.tcp import allowed, parse_networks
 from ...pipeline.metrics import CONTENT_TYPE, Metrics
 from ...pipeline.rate import TokenBucket
-from .. import status
 from ..access import LOOPBACK, Identity
 from ..config import Config, RateLimit
 from ..management import Refused
 from ..server import RouteServer
+from . import status
 from .call import Call, as_answer, failure
 from .openapi import document
 from .operations import OPERATIONS, Operation

@@ -6,8 +6,8 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
-from .. import status
 from ..management import Refused
+from . import status
 from .answers import ListName, Refreshing, ShownDifference, ShownList, ShownVersion
 from .call import Call
 

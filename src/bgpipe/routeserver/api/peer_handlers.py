@@ -14,11 +14,12 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from ...tasks import in_thread
-from .. import exports, status
+from .. import exports
 from ..config import AsNumber
 from ..management import Refused
 from ..peers import Peer, Status
 from ..values import check_address, check_next_hop, check_next_hop_ipv6, check_peer_address
+from . import status
 from .answers import (
     Deleted,
     Done,

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from msgspec import UNSET, Struct
 
-from .. import snippets, status
+from .. import snippets
 from ..management import Refused
+from . import status
 from .answers import About, Address, AsPrefixes, CommunityScheme, RouteCount, RouteCounts, Sessions
 from .call import Call
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
-from .base import Context, Fetched, Source, SourceError
+from .base import Fetched, Source, SourceError
 from .content import Form
+from .context import Context
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints

@@ -7,8 +7,9 @@ from typing import Final
 
 from ...tasks import Tasks
 from ..config import PrefixSource
-from .base import Context, Fetched, Source, SourceError
+from .base import Fetched, Source, SourceError
 from .content import Form
+from .context import Context
 from .irr import IrrSource
 
 QUERY: Final = "list_prefixes=true&types=o&af=v4,v6"

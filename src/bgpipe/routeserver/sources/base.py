@@ -1,19 +1,11 @@
-"""What a source of prefixes is, and what it has to work with."""
+"""What a source of prefixes is, and what it gives."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from ...routes.prefixes import PrefixSet
 from .content import ANYWHERE, Form
-
-if TYPE_CHECKING:
-    from ..config import Irr
-    from .fetch import Fetcher
-    from .ripestat import RipeStatClient
 
 MAX_CONTENT: Final = 64 << 20
 """Octets of a list as it is fetched."""
@@ -66,20 +58,3 @@ class Member(Protocol):
     def tried(self) -> bool: ...
     @property
     def prefixes(self) -> PrefixSet: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What sources have to work with.
-
-    folder: where relative paths begin. state: a folder in which the source of one list may keep what it wants to
-    remember. fetcher: for URLs of lists. ripe_stat, irr: whom to ask about AS numbers and countries. member: the list
-    with a name, None if there is none.
-    """
-
-    folder: Path
-    fetcher: Fetcher
-    ripe_stat: RipeStatClient
-    irr: Irr
-    state: Path = Path()
-    member: Callable[[str], Member | None] = lambda name: None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from ..config import PrefixSource
-from .base import Context, Fetched, SourceError
+from .base import Fetched, SourceError
 from .content import Form
+from .context import Context
 
 FORM: Final = Form(json="data.resources.ipv4,data.resources.ipv6")
 

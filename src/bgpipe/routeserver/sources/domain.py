@@ -17,8 +17,9 @@ import msgspec
 
 from ...tasks import Tasks, in_thread
 from ..config import PrefixSource
-from .base import Context, Fetched, SourceError
+from .base import Fetched, SourceError
 from .content import read_lines
+from .context import Context
 
 KEPT: Final = 7 * 86400.0
 """Seconds that an address stays after it was last seen."""

@@ -11,8 +11,9 @@ from typing import BinaryIO, Final
 
 from ...tasks import in_thread
 from ..config import PrefixSource
-from .base import MAX_CONTENT, Context, Fetched, SourceError
+from .base import MAX_CONTENT, Fetched, SourceError
 from .content import Form
+from .context import Context
 
 QUIET: Final = 0.3
 """Seconds for which a file must not have changed: half of a list must not be taken for the whole of it."""

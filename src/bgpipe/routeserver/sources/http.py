@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..config import PrefixSource
-from .base import Context, Fetched
+from .base import Fetched
 from .content import Form
+from .context import Context
 from .fetch import TIMEOUT
 
 

@@ -12,7 +12,8 @@ from ...routes.prefixes import PrefixSet
 from ...tasks import in_thread
 from ..bogons import BOGONS
 from ..config import PrefixSource
-from .base import Context, Fetched, Member, NotYet
+from .base import Fetched, Member, NotYet
+from .context import Context
 
 
 class SetSource:

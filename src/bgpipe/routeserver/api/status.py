@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from .. import __version__
-from ..pipeline.metrics import Metrics
-from .api.answers import (
+from ... import __version__
+from ...pipeline.metrics import Metrics
+from ..lists import SAMPLES, Held, List
+from ..sessions import PeerSession, PeerSessions
+from ..versions import Difference, Version
+from .answers import (
     BadLine,
     HeldVersion,
     PeerSessionState,
@@ -22,14 +25,11 @@ from .api.answers import (
     ShownSession,
     ShownVersion,
 )
-from .api.records import iso
-from .lists import SAMPLES, Held, List
-from .sessions import PeerSession, PeerSessions
-from .versions import Difference, Version
+from .records import iso
 
 if TYPE_CHECKING:
-    from .peers import Peer
-    from .server import Ended, RouteServer
+    from ..peers import Peer
+    from ..server import Ended, RouteServer
 
 
 def show_list(found: List) -> ShownList:
