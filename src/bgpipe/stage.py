@@ -1,4 +1,4 @@
-"""What a stage of another package is written against. The names here stay as they are as long as `API` does.
+"""The interface for stages of other packages. These names stay the same as long as `API` does.
 
     from bgpipe.stage import INTEGER, UPDATE, Consuming, Message, Option
 
@@ -81,9 +81,9 @@ __all__ = [
 
 
 async def feed(stage: Stage, way_in: Input, items: Iterable[Item]) -> None:
-    """Puts messages and blocks into the line, and returns when all have entered it.
+    """Feeds messages and blocks into the line, and returns when all have entered it.
 
-    It waits while the line is held, and for --rate-limit. way_in: what `stage.feed_into()` has returned.
+    It waits while the line is held, and for --rate-limit. way_in: the result of `stage.feed_into()`.
     """
     await runner.feed(stage.pipeline, way_in, items)
     stage.pipeline.flush()

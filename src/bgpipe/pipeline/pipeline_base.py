@@ -36,14 +36,13 @@ def now() -> int:
 
 
 class PipelineBase(Generic[S]):
-    """What lines and stages use of the pipeline: events, holding, what is known of the session, and how it went.
+    """What lines and stages use of the pipeline: events, holding of lines, facts about the session, and the result.
 
     Pipeline (pipeline.py) adds the life cycle of the stages. S is the class of the stages.
 
-    clock: seconds for limits of rate. now: microseconds since 1970 (UTC). context: how messages are read that come
-    without saying it. capabilities: what --caps says. holds: by direction, how many have asked the inputs to wait.
-    opens_blocks: somebody wants to know of events of which only single messages tell. merges: inputs that are read in
-    order are merged by time.
+    clock: seconds for limits of rate. now: microseconds since 1970 (UTC). context: for
+    messages whose input names none. capabilities: those of --caps. holds: by direction, how many callers of `hold` make
+    the inputs wait. opens_blocks: an event is wanted that only single messages can show. merges: --merge is given.
     """
 
     def __init__(
@@ -73,31 +72,31 @@ class PipelineBase(Generic[S]):
         self._asked: set[str] = set()
         self.holds = {"R": 0, "L": 0}
         self.feeding = False
-        """whether messages are on their way that an input was fed, and `flush` comes right after them"""
+        """whether messages of a feed are on their way; `flush` is called directly after them"""
         self.full: set[tuple[str, S]] = set()
-        """stages that take no more in a direction for now"""
+        """stages that take no more messages of a direction for now"""
         self.shared = Shared()
         self.values: dict[str, str] = {}
-        """what stages know of the session and others may use, such as R_LOCAL_ADDR"""
+        """values that stages publish for other stages, such as R_LOCAL_ADDR"""
         self.cause: Cause | None = None
-        """why nothing more is let in, None as long as it is"""
+        """why the input has ended; None as long as messages may enter"""
         self.finishing = False
-        """whether all is through, and the stages are being stopped"""
+        """whether all messages have left the lines, and the stages are being stopped"""
         self.lost_messages = 0
-        """messages that were under way when the time for them was over"""
+        """messages that were still on their way when a deadline passed"""
         self.exchanged = False
-        """whether its two ends have changed places, because the router has called that is usually called"""
+        """whether its two ends have changed places, because the router that is usually called has called us"""
         self.number = 1
-        """which it is of the pipelines of this process"""
+        """its number among the pipelines of this process, from 1"""
         self.lost = False
-        """whether it stops because a peer is gone"""
+        """whether it stops because a peer has gone"""
         self.events: Counter[str] = Counter()
-        """how often each event has happened, whether or not anybody heard of it"""
+        """how often each event was emitted, with or without a handler"""
         self.errors: list[StageError] = []
         self.on_change: Callable[[], None] = lambda: None
-        """called when there is something to hand out"""
+        """called when the runner should ask what is due"""
         self.tasks: Scope
-        """set by who runs it"""
+        """set by the runner"""
         self.on_kill: Callable[[str], object] = _exit
         self._released: list[tuple[S | None, Callable[[], None]]] = []
         self._session_up = False
@@ -153,8 +152,9 @@ class PipelineBase(Generic[S]):
     # holding: sinks that are full, stages that are being prepared
 
     def hold(self, directions: str = "RL", stage: S | None = None) -> None:
-        """Asks the inputs into these lines to wait, until as many have released. With a stage, only the inputs whose
-        messages it meets: others may be where its own messages go, and be what it waits for."""
+        """Makes the inputs into these lines wait, until `release` was called as often. With a stage, only inputs whose
+        messages
+        reach that stage wait: the stage may itself wait for messages of the others."""
         if stage is not None:
             self.full.update((direction, stage) for direction in directions)
             return

@@ -1,4 +1,4 @@
-"""What a stage is. A stage is one class in one module whose name is the command:
+"""The base classes of stages. A stage is one class in one module whose name is the command:
 
     class Head(Stage):
         '''Pass the first messages, then stop the pipeline.'''
@@ -9,8 +9,8 @@
             self.left_over = self.count
             self.watch(self.on_message)
 
-The life of a stage: `attach` (look at the options, register callbacks and inputs; nothing is opened), `prepare` (open
-files, connect), `run` (make messages; a stage that only reacts has nothing to do there), `stop` (finish and close).
+The life of a stage: `attach` (checks the options, registers callbacks and inputs; opens nothing), `prepare` (opens
+files, connects), `run` (makes messages; a stage that only reacts to messages needs none), `stop` (finishes and closes).
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Stage(StageBase):
     side: str = ""
     """ "L" or "R" if it holds the connection to the peer at that side of the pipeline"""
     takes: bool = False
-    """whether messages have a use when they come to it: it writes them, or gives them to a peer or a program"""
+    """whether the stage is a destination of messages: it writes them, or sends them to a peer or a program"""
     own_events: tuple[str, ...] = ()
     """its own events, besides those that every stage has"""
 
@@ -106,7 +106,7 @@ class Stage(StageBase):
         self.handled_events: list[str] = []
         """what --wait and --stop name"""
         self.trouble = ""
-        """what is wrong with it at the moment, for people"""
+        """what is wrong with the stage at the moment, as text for people"""
         self.pipeline: PipelineBase[Stage]
         self.callbacks: list[Callback] = []
         self.inputs: list[Input] = []
@@ -149,11 +149,11 @@ class Stage(StageBase):
 
     @property
     def left_router(self) -> str:
-        """The address of the router that is at the left whoever calls, "" if that is not said."""
+        """The address of the router that belongs to the left end even if the other one calls; "" if none is named."""
         return ""
 
     def adopt(self, accepted: Any) -> None:
-        """Gives the stage a connection of the acceptor that it has made, before the pipeline runs."""
+        """Gives the stage a connection of its acceptor, before the pipeline runs."""
         raise NotImplementedError
 
     def treat(self, items: Iterable[Item], source: Stage, inlet: Input) -> Iterable[Item]:

@@ -1,4 +1,4 @@
-"""What the lines know of a stage: its place, whether it takes part, and the options that all stages have."""
+"""What the lines use of a stage: its place, whether its callbacks are called, and the options that all stages have."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class StageBase(Options):
 
     produces: ClassVar[bool] = False
     observable: bool = True
-    """whether its work can be seen from outside: it writes, counts, remembers, or tells events"""
+    """whether its work can be seen from outside: it writes, counts, keeps state, or emits events"""
     ends_input: ClassVar[bool] = False
     """whether it may end the input of the pipeline, as `head` does"""
 

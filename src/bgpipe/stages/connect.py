@@ -68,7 +68,7 @@ class Connect(PeerStage):
         self.anywhere = self.host in ("", "0.0.0.0", "::")
         if self.anywhere and not self.transparent:
             raise ConfigError("an address to connect to is needed; only --transparent takes it from the other side")
-        if self.pipeline.exchanged and not self.anywhere:  # the router that ADDR names has called
+        if self.pipeline.exchanged and not self.anywhere:  # the router at ADDR has called us
             left_router = next(filter(None, (stage.left_router for stage in self.pipeline.stages)))
             self.host, self.port = parse_endpoint(left_router, BGP_PORT)
         with suppress(ValueError):  # "" or a name, whose address is known when it is called
@@ -94,7 +94,7 @@ class Connect(PeerStage):
             bind = bind or self._known(f"{other}_REMOTE_ADDR")
         options = replace(options, bind=bind, ipv6=not self.no_ipv6)
         timeout = self.timeout if self.timeout > 0 else None
-        for stage in self.pipeline.stages:  # a peer that is told of us may call back at once
+        for stage in self.pipeline.stages:  # a peer may call back as soon as it sees our connection
             if isinstance(stage, PeerStage) and not stage.wait_for:
                 try:
                     await stage.take_address()
@@ -124,7 +124,7 @@ class Connect(PeerStage):
             self.called_addresses().add(ipaddress.ip_address(connected.getpeername()[0].partition("%")[0]))
 
     def _known(self, name: str) -> str:
-        """What the stage at the other side has told. Raises StageError."""
+        """A value that the stage at the other side has published. Raises StageError."""
         value = self.pipeline.values.get(name)
         if value is None:
             raise StageError(f"{self}: --transparent needs the addresses of the other side's connection: --wait for it")

@@ -54,7 +54,7 @@ class Grep(Consuming):
         return stays
 
     def _narrowed(self, message: Message) -> tuple[bool, bool]:
-        """Takes away the routes that are not wanted: whether any stay, and whether any matched."""
+        """Removes routes from a message. Returns whether any are left, and whether any matched."""
         body = self.filter.narrow_message(message, self.keeps_matches)
         stays = body is not None
         matches = stays if self.keeps_matches else body is not message.body
@@ -65,7 +65,7 @@ class Grep(Consuming):
         return stays, matches
 
     def opens(self, block: Block) -> bool:
-        """Somebody listens to its events, or one of the messages ends the process."""
+        """Whether messages must come one by one: a handler gets the events, or one of the messages ends the process."""
         names = [f"{self.name}/{name}" for name in (self.event_match, self.event_fail) if name]
         return (
             any(map(self.pipeline.bus.wanted, names))
@@ -77,7 +77,7 @@ class Grep(Consuming):
         return self.filter.select_checked(block, self.keeps_matches)
 
     def on_block(self, block: Block) -> Block:
-        """The rest of a block of which no message is needed singly; its events are counted together."""
+        """What is left of a block. The events of its messages are only counted, because nothing handles them."""
         choose = self.filter.narrow if self.narrow else self.filter.select
         left = choose(block, self.keeps_matches) if not self.keep else block
         if self.event_match or self.event_fail:

@@ -139,7 +139,7 @@ class Limit(Consuming):
         )
 
     async def stop(self) -> None:
-        """The session is over: its routes leave the total."""
+        """Ends the counting of this session: its routes leave the total."""
         self.routes.clear()
         if removed := {NAMES[what]: count for what, count in self.removed.items() if count}:
             self.pipeline.log.info("prefixes were removed", stage=str(self), **removed)
@@ -179,7 +179,8 @@ class Limit(Consuming):
         return True
 
     def on_block(self, block: Block) -> Block:
-        """Accel passes over what there is nothing to say of, and takes out what was said already."""
+        """What is left of a block. Accel counts the routes of messages without a violation, and removes prefixes whose
+        violation was reported before."""
         bodies: dict[int, bytes | None] = {}
         position, count = 0, len(block)
         while True:
@@ -195,20 +196,21 @@ class Limit(Consuming):
             position += 1
 
     def _quiet(self) -> int:
-        """The sum of the reasons to remove a prefix that are logged already, and of which nobody wants events."""
+        """The sum of the violations that were logged before and whose events have no handler."""
         return sum(what for what, removed in self.removed.items() if removed and not self._wanted(what))
 
     def _wanted(self, what: int) -> bool:
         return not self.pipeline.killed and self.pipeline.bus.wanted(f"{self.name}/{NAMES[what]}")
 
     def _limited(self, message: Message, violations: list[Violation] | None) -> bytes | None:
-        """What is left of an UPDATE, None for nothing. said: what accel has found, None if it hasn't looked."""
+        """What is left of an UPDATE, None for nothing. said: the violations that accel has found, None if it has not
+        looked."""
         update = message.update
         if violations is None:
             try:
                 violations = examine(update, self.rules, self.routes, 1 if message.direction == "L" else 0)
             except WireError:
-                return message.body  # nobody can say which prefixes it is about
+                return message.body  # its prefixes can't be decoded
         if not violations:
             return message.body
         self._tell(message, violations)
@@ -263,7 +265,7 @@ class Limit(Consuming):
         self.event("near", message, NAMES[limit], str(prefix), message.update.origin_as or 0, count, most)
 
     def _whose(self, message: Message) -> dict[str, str]:
-        """The side that a message comes from, and the peer there if this is a session."""
+        """The side from which a message comes, and the peer there, if this is a session."""
         side = "R" if message.direction == "L" else "L"
         peer = self.pipeline.values.get(f"{side}_REMOTE_ADDR")
         return {"side": SIDES[side]} | ({"peer": peer} if peer else {})

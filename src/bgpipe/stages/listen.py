@@ -22,8 +22,8 @@ from .base.peer import PeerStage
 SHARED_ADDRESSES: Final = frozenset(map(ipaddress.ip_address, ("127.0.0.1", "::1")))
 """Addresses at which there may be several speakers."""
 SPEAK_AFTER: Final = 0.05
-"""Seconds after which an active speaker sends its OPEN to a peer that has sent none. Routers send theirs at once, and
-who scans ports is gone by then."""
+"""Seconds after which an active speaker sends its OPEN to a peer that has sent none. Routers send theirs at once, and a
+port scanner has closed the connection by then."""
 
 GREETING: Final = Greeting(
     name="OPEN",
@@ -47,7 +47,7 @@ def parse_many(text: str) -> int:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Without its zone."""
+    """An address without its zone."""
     return ipaddress.ip_address(host.partition("%")[0])
 
 
@@ -84,7 +84,7 @@ class Listen(PeerStage):
     )
 
     arrival: Arrival | None = None
-    """a peer that somebody else has let in"""
+    """a peer that the acceptor of the process has accepted for this stage"""
     acceptor: Acceptor | None = None
 
     @property
@@ -93,7 +93,7 @@ class Listen(PeerStage):
 
     @property
     def most(self) -> int:
-        """How many peers may have sessions at the same time: 0 any number, -1 if it is just one that is waited for."""
+        """The most peers with sessions at the same time: 0 for any number, -1 if the stage waits for one peer only."""
         return 0 if self.many is True else self.many
 
     def listens(self) -> ListenSpec | None:
@@ -109,7 +109,7 @@ class Listen(PeerStage):
         return self.left_is
 
     def _exchanges(self, host: str) -> bool:
-        """Whether the router at the right has called: then it is the one at the left that `connect` calls."""
+        """Whether the router of the right end has called. Then `connect` calls the one of the left end."""
         return bool(self.left_is) and _address(host) != _address(parse_bind(self.left_is)[0])
 
     async def _listen(self) -> Acceptor:
@@ -129,7 +129,7 @@ class Listen(PeerStage):
         return acceptor
 
     def _objection(self, host: str) -> str:
-        """Refuses a router that this command line calls: it would be connected with itself."""
+        """The reason to refuse a router that this command line calls itself: it would be connected with itself."""
         if self.left_is:
             return ""  # then we call the other one
         address = _address(host)
@@ -190,7 +190,8 @@ class Listen(PeerStage):
         return self.arrival.connection
 
     async def _wait(self) -> Arrival:
-        """The first peer whose OPEN comes: others, such as port scans or who fails to agree on TLS, don't matter."""
+        """Waits for the first peer that sends an OPEN. Other connections, such as port scans and failed TLS handshakes,
+        are ignored."""
         await self.take_address()
         acceptor = self.acceptor
         if acceptor is None:

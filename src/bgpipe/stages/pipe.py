@@ -12,7 +12,7 @@ from ..pipeline.options import Option
 from .base.external import ExternalFilter
 
 REPLY = ".reply"
-"""What the name of the FIFO has behind it by which messages come back."""
+"""The suffix of the name of the FIFO by which messages come back."""
 
 
 class Pipe(ExternalFilter):
@@ -44,7 +44,7 @@ class Pipe(ExternalFilter):
         except OSError as error:
             if is_socket(self.arguments[0]):
                 raise
-            raise StageError(f"{self}: {explain_error(error)}") from error  # what is no FIFO will not become one
+            raise StageError(f"{self}: {explain_error(error)}") from error  # waiting does not turn it into a FIFO
 
     async def connect(self) -> Link:
         path = self.arguments[0]

@@ -21,7 +21,7 @@ from ..wire.update import Update
 from .base.policy import Answer, Policy, PolicyError, decide, describe, place_of, read_policy
 
 MAX_BODY = 0xFFFF - HEADER
-"""Octets of the longest body that a message can have, and a block can say."""
+"""Octets of the longest body that a message in a block can have."""
 
 
 class Py(Consuming):
@@ -71,7 +71,7 @@ class Py(Consuming):
         on_reload(self.reload)
 
     def _load(self, policy: Policy) -> Policy:
-        """Tells a new policy that it begins. Raises PolicyError."""
+        """Loads the policy and calls its `start`. Raises PolicyError."""
         if start := policy.function("start"):
             try:
                 start(self)
@@ -90,7 +90,7 @@ class Py(Consuming):
         policy.unload()
 
     def reload(self) -> None:
-        """Puts the file as it is now in the place of the one that was loaded."""
+        """Loads the file again, and replaces the policy if that succeeds."""
         old = self.policy
         try:
             self.policy = self._load(Policy(self.path, read_policy(self.path)))
@@ -121,13 +121,14 @@ class Py(Consuming):
             return self._undo(message, body, error)
 
     def _undo(self, message: Message, body: bytes, error: Exception) -> Answer:
-        """Takes back what a function that has failed had begun to change. Returns what becomes of the message."""
+        """Undoes the changes of a function that has failed. Returns what goes on in place of the message."""
         if message.body is not body:
             message.update = Update(body, message.context)
         return self._failed(message, error)
 
     def on_block(self, block: Block) -> Block | list[Item]:
-        """What goes on as one message stays in its block, with another body or other tags where it has got these."""
+        """What is left of a block. A message that goes on as one message stays in the block, with its new body and
+        tags."""
         bodies: dict[int, bytes | None] = {}
         tags: dict[int, tuple[int, bool]] = {}
         others: dict[int, list[Message]] = {}
@@ -139,7 +140,7 @@ class Py(Consuming):
             before = message.body
             hook = hooks.get(message.type_code, other)
             left = not self.killed
-            try:  # as on_message does, in fewer steps: most functions only look
+            try:  # the same as on_message in fewer steps, because most functions change nothing
                 if left and hook is not None and (answer := hook(message)) is not None and answer is not True:
                     left = decide(answer, hook, message)
             except Exception as error:
@@ -173,7 +174,7 @@ class Py(Consuming):
         self.event("error", message, place, error=error)
         if self.on_error == "pass":
             return True
-        # without an OPEN the peers would wait for each other until their timers end
+        # if an OPEN were dropped, both peers would wait for it until their timers expire
         if self.on_error == "kill" or (message.type_code == OPEN and self._in_session()):
             self.killed = True
             self.pipeline.fail(StageError(f"{self}: {describe(error, self.path)}"))
@@ -189,7 +190,8 @@ class Py(Consuming):
 
 
 def _withdrawn(message: Message) -> Answer:
-    """An UPDATE about which nobody can decide announces nothing, as with one that is malformed (RFC 7606 section 2)."""
+    """The withdrawal of the routes of an UPDATE for which the policy failed, as for a malformed one (RFC 7606 section
+    2)."""
     try:
         bodies = treatment.withdraw(message.update)
     except WireError:
@@ -198,8 +200,8 @@ def _withdrawn(message: Message) -> Answer:
 
 
 def _assemble(block: Block, bodies: dict[int, bytes | None], others: dict[int, list[Message]]) -> Block | list[Item]:
-    """The block with other bodies, and with messages in the place of some of its own. All edits are made at once: each
-    makes new octets."""
+    """The block with new bodies, and with items in place of some of its messages. All edits are made in one step,
+    because each step copies the octets."""
     if not others:
         return block.edited(bodies) if bodies else block
     block = block.edited({position: body for position, body in bodies.items() if body is not None})

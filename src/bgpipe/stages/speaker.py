@@ -42,15 +42,15 @@ DEFAULT_ASN: Final = 64512
 DEFAULT_ID: Final = "0.0.0.2"
 """Our BGP identifier with --active. A passive speaker takes the one before it, which must not be 0.0.0.0."""
 FAMILIES: Final = (IPV4_UNICAST, Family(1, FLOWSPEC), IPV6_UNICAST, Family(2, FLOWSPEC))
-"""What we say that we speak, unless --caps says it."""
+"""The families that we offer, unless --caps names others."""
 _CHECKS_PER_SEND_HOLD: Final = 10
-"""How often we look in each send hold time whether the peer has taken anything."""
+"""How often in each send hold time we check whether the peer has taken octets."""
 _MAX_END_OF_RIB: Final = 11
 """Octets of body that an End-of-RIB marker has at most."""
 
 
 class ReplayInput(Input):
-    """What was announced before passes no stage a second time."""
+    """The input for routes that are announced again: they don't pass the stages a second time."""
 
     @property
     def target(self) -> str:
@@ -108,7 +108,7 @@ class Speaker(Producing):
         self.session = Session(self.settings(), jitter=lambda: random.uniform(0.75, 1.0))
         self.adj_rib_out = AdjRibOut()
         self.routes: Routes = self.adj_rib_out
-        """what is announced when the session is up, and again when the peer asks"""
+        """the routes to announce when the session is up, and again when the peer asks for them"""
         self._unreadable = 0
         self._changed = asyncio.Event()
         self._down: Down | None = None
@@ -159,7 +159,7 @@ class Speaker(Producing):
         )
 
     def capabilities(self) -> tuple[Capability, ...]:
-        """What --caps says, and what it doesn't mention of what we can do."""
+        """The capabilities to offer: those of --caps, and of ours those that it does not name."""
         given = self.pipeline.capabilities
         codes = {capability.code for capability in given}
         ours = [Capability(caps.MP, mp.encode(family)) for family in FAMILIES]
@@ -212,7 +212,7 @@ class Speaker(Producing):
 
     @property
     def peer(self) -> PeerStage | None:
-        """The stage that has the connection to our peer, None where the peer is reached through a program or tunnel."""
+        """The stage that has the connection to our peer; None if the peer is reached through a program or a tunnel."""
         peers = (stage for stage in self.pipeline.stages if isinstance(stage, PeerStage))
         return next((stage for stage in peers if stage.side == self.directions), None)
 
@@ -220,7 +220,7 @@ class Speaker(Producing):
         return [self.peer.connection] if self.peer is not None and self.peer.connection is not None else []
 
     def _excuse(self, now: float) -> None:
-        """A peer that nobody listens to, since an output is full, has not been silent."""
+        """Does not count time in which the peer was not read, because an output is full, for the hold timer."""
         if self.peer is not None and self.peer.connection is not None:
             self.session.receiving_paused(now if self.peer.incoming.holds_back else self.peer.connection.resumed_at)
 
@@ -234,7 +234,7 @@ class Speaker(Producing):
     # what passes
 
     def _on_item(self, item: Message | Block) -> None:
-        """Something came from the peer."""
+        """Called with each item from the peer."""
         if self._down is not None:
             return
         now = asyncio.get_running_loop().time()
@@ -245,7 +245,7 @@ class Speaker(Producing):
         self._act()
 
     def _on_sent(self, item: Message | Block) -> None:
-        """Something, of whomever, is on its way to the peer."""
+        """Called with each item that is sent to the peer, whichever stage has made it."""
         if isinstance(item, Message) and item.type_code not in (UPDATE, KEEPALIVE):
             return
         loop = asyncio.get_running_loop()
@@ -266,27 +266,27 @@ class Speaker(Producing):
 
     @property
     def outlives_session(self) -> bool:
-        """Whether what was announced in this session is to be announced in the next. Files are read again, so that
-        what they said need not be kept; what came from elsewhere will not come again."""
+        """Whether routes of this session are announced again in the next one. Routes from files need not be kept,
+        because the files are read again. Other routes would be lost."""
         others = [stage for stage in self.pipeline.stages if stage.produces and stage is not self and not stage.side]
         again = all(isinstance(stage, ReadStage) and stage.begins_anew for stage in others)
         return not again and any(stage.reconnects for stage in self.pipeline.stages)
 
     def _take_record(self) -> None:
-        """What earlier sessions have announced, and this one will."""
+        """Takes the record of announced routes, which all sessions of this command line share."""
         if self.routes is self.adj_rib_out:
             key = "routes of a speaker", self.index
             self.routes = self.adj_rib_out = self.pipeline.shared.setdefault(key, AdjRibOut)
 
     def _digest(self) -> None:
-        """Looks into what was announced, a little in each turn."""
+        """Decodes what was announced, a part in each turn of the event loop."""
         self._digesting = self.adj_rib_out.digest()
         self._tell_unreadable()
         if self._digesting:
             self.call_soon(self._digest)
 
     def _act(self) -> None:
-        """Does what the session wants."""
+        """Carries out the requests of the session."""
         for output in self.session.outputs():
             if isinstance(output, Send):
                 self.say(self.inlet, output.message)
@@ -301,7 +301,7 @@ class Speaker(Producing):
     # what a stage that has its own table of routes does in another way
 
     def on_established(self) -> None:
-        """Announces the routes that there are; then others may send theirs."""
+        """Announces the recorded routes. After them, other stages may send UPDATEs."""
         sent = self.session.facts.sent_open
         self._keeps = self.outlives_session or (sent is not None and sent.has(caps.ROUTE_REFRESH))
         if self.routes:
@@ -346,7 +346,7 @@ class Speaker(Producing):
     # ROUTE-REFRESH (RFC 2918, RFC 7313)
 
     def on_refresh(self, refresh: RouteRefresh) -> None:
-        """The peer wants to hear again what it was told. For families that are not agreed, that is ignored."""
+        """The peer asks for all routes of a family again (RFC 2918). If the family was not agreed, that is ignored."""
         family = refresh.family
         sent = self.session.facts.sent_open
         if sent is None or not sent.has(caps.ROUTE_REFRESH) or refresh.subtype or family not in self._families:
@@ -377,7 +377,7 @@ class Speaker(Producing):
         return count
 
     def _tell_unreadable(self) -> None:
-        """Tells, the first time, that something was sent that can't be repeated."""
+        """Logs, once, that an UPDATE was sent that can't be repeated."""
         if self.adj_rib_out.unreadable > self._unreadable == 0:
             error = str(self.adj_rib_out.last_error)
             self.pipeline.log.warning("an UPDATE that can't be read is not repeated", stage=str(self), error=error)

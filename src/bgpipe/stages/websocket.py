@@ -105,7 +105,7 @@ class Websocket(ExternalFilter):
             self._let_wait()
 
     def _let_wait(self) -> None:
-        """The router behind us is called when the one at the other side is there. Raises ConfigError."""
+        """Makes `connect` wait until the router at the other side of the tunnel is there. Raises ConfigError."""
         for stage in self.pipeline.stages:
             if isinstance(stage, PeerStage) and not stage.server and not stage.wait_for:
                 if stage.index < self.index:
@@ -113,7 +113,8 @@ class Websocket(ExternalFilter):
                 stage.wait_for = (f"{self.name}/OPEN",)
 
     def _check_access(self) -> None:
-        """A server says who may come in: what a client sends goes into the session. Raises ConfigError."""
+        """Checks that a server has an option for access, because what a client sends goes into the session. Raises
+        ConfigError."""
         if self.open_ and not self.listen:
             raise ConfigError("--open needs --listen")
         if self.open_ and self.auth:
@@ -138,7 +139,7 @@ class Websocket(ExternalFilter):
 
     @property
     def waits(self) -> bool:
-        # who listens gets what is said from now on; one whose answers are needed is waited for
+        # a client that only reads starts with the next message; one whose answers are needed is waited for
         return self.on_exit == "restart" and not (self.listen and self.passive)
 
     @property
@@ -184,7 +185,7 @@ class Websocket(ExternalFilter):
 
     @property
     def _key(self) -> tuple[str, str]:
-        """What makes it the same server for all sessions of a command line."""
+        """The key under which all sessions of a command line share one server."""
         return "websocket", str(self)
 
     def _make_server(self) -> WebSocketServer | TunnelServer:
@@ -232,7 +233,7 @@ class Websocket(ExternalFilter):
 
     def _watch_tunnel(self, link: TunnelLink | WebSocketClient) -> Link:
         if isinstance(self.server, TunnelServer):
-            self.server.release(self._tunnel_link)  # a client that has gone before there was a session
+            self.server.release(self._tunnel_link)  # a client that was gone before the session began
         self._tunnel_link = link
         if isinstance(link, TunnelLink):
             link.on_change = self._on_tunnel
@@ -251,7 +252,7 @@ class Websocket(ExternalFilter):
 
     @property
     def held(self) -> bool:
-        # the other side shows that it is there, and its router may take its time, as over TCP
+        # the other side answers pings, and its router may be slow, as over TCP
         return super().held or (isinstance(self.link, TunnelLink) and self.link.connected)
 
     def on_link_end(self, link: Link, failed: str) -> None:
@@ -267,7 +268,7 @@ class Websocket(ExternalFilter):
         lines = self.new_decoder() if self.format_.text else None
         while octets := await link.read():
             if not self.only_write:
-                decoder = lines or self.new_decoder()  # a frame is whole, and spoils none but itself
+                decoder = lines or self.new_decoder()  # a frame has whole messages, so damage in it stays in it
                 for piece in self.pace.pieces(octets + b"\n" if lines else octets):
                     await self.receive(self._tagged(decoder.feed(piece), link.remote))
                 await self.receive(self._tagged(decoder.end(), link.remote))
@@ -287,7 +288,7 @@ class Websocket(ExternalFilter):
                 yield message
 
     def tell_loss(self, failed: str) -> None:
-        if not self.listen:  # that the last client has gone is told already
+        if not self.listen:  # it was logged already that the last client has gone
             super().tell_loss(failed)
 
     def _on_client(self, what: str, remote: str) -> None:
@@ -315,7 +316,7 @@ def read_credentials(text: str) -> tuple[str, str]:
         try:
             with open(text, encoding="utf-8") as file:
                 line = file.readline().strip()
-        except OSError as error:  # the text is not told: it may be what was to be in the file
+        except OSError as error:  # the text is not shown: it may be the secret itself, in place of a path
             raise ValueError(f"--auth: {error.strerror}: the name of a file is expected, or $NAME") from None
     user, colon, password = line.partition(":")
     if not colon:

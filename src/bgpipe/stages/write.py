@@ -81,7 +81,7 @@ class Write(Sink):
             self._rotate()
 
     def _rotate(self) -> None:
-        """Publishes the file of an interval that is over, also where nothing comes after it."""
+        """Publishes the file of an interval that has ended, even if no message comes after it."""
         assert self.writer is not None
         self.writer.rotate()
         rest = self.every - time.time() % self.every

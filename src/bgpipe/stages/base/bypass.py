@@ -1,4 +1,4 @@
-"""The bypass of a stage, for messages that it has taken and does not work on."""
+"""The bypass of a stage: an input for messages that the stage took from the line but does not handle."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ...wire.message import Message
 
 
 class Bypass(Input):
-    """An input right behind the stage in the directions that it watches; what the stage's options say of its output
-    doesn't hold here."""
+    """An input directly behind the stage, in the directions that it watches. --new, --of and --rate-limit of the stage
+    do not apply to it."""
 
     stage: Stage
 
@@ -28,7 +28,7 @@ class Bypass(Input):
         self._items: deque[Item] = deque()
         self._feeding: Feed | None = None
         self.blocked = False
-        """whether what is taken has to wait, because others that it must not overtake are still to come"""
+        """whether messages have to wait here, because messages that they must not overtake are still to come"""
 
     @property
     def directions(self) -> str:
@@ -43,7 +43,7 @@ class Bypass(Input):
         return callback.stage.hidden or (theirs > ours if direction == "R" else theirs < ours)
 
     def take(self, items: Iterable[Item]) -> None:
-        """Passes them on in order, as soon as the lines accept them."""
+        """Passes items on in order, as soon as the lines accept them."""
         self._items.extend(items)
         if not self.blocked and self._feeding is None:
             self._feeding = self.feed(self._next())
@@ -51,7 +51,7 @@ class Bypass(Input):
 
     @property
     def busy(self) -> bool:
-        """Whether messages are on their way here that those behind them must not overtake."""
+        """Whether messages wait or are on their way here. Later messages must not overtake them."""
         return self.blocked or self._feeding is not None
 
     def block(self) -> None:
@@ -63,7 +63,7 @@ class Bypass(Input):
         self.take(())
 
     def shut(self) -> None:
-        """What comes here has been let in before: it goes on until the stage is over."""
+        """Does nothing: messages here have entered the line before, so they go on until the stage has ended."""
 
     def cancel(self) -> int:
         lost = super().cancel() + count(self._items)
@@ -72,7 +72,7 @@ class Bypass(Input):
         return lost
 
     def say(self, message: Message) -> None:
-        """Sends a message of our own without waiting."""
+        """Puts a message of the stage itself into the line, without waiting."""
         self.put(message)
         self.pipeline.flush()
 

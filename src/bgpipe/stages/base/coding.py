@@ -20,9 +20,9 @@ from ...wire.item import Item
 from ...wire.message import Message
 
 FORMAT_SWITCHES: Final = {"json": "json", "raw": "raw", "mrt": "mrt"}
-"""Flags that once stood for --format."""
+"""Flags that earlier versions had in place of --format."""
 MAX_LOGGED: Final = 10
-"""How many messages that can't be written, or pieces of damage, are told of in full."""
+"""How many messages that can't be written, and how many pieces of damage, are logged one by one."""
 
 
 class Reading(Producing):
@@ -43,7 +43,8 @@ class Reading(Producing):
         self.plain = not (types is not None or self.no_seq or self.no_time or self.no_tags)
 
     def make_decoder(self, found: Format, context: WireContext | None = None, *, states: bool = False) -> Decoder:
-        """A decoder of the format. context: for what doesn't say how to read it; None is the pipeline's.
+        """A decoder of the format. context: for messages whose context the format does not say; None is that of the
+        pipeline.
 
         Raises StageError if the format can't be read.
         """
@@ -115,7 +116,7 @@ class Writing(Consuming):
     )
 
     refused = 0
-    """messages that the format has no form for"""
+    """messages that were left out because the format can't express them"""
 
     @property
     def dialect(self) -> str:
@@ -149,7 +150,7 @@ class Writing(Consuming):
         self.on_report(message, TextError(f"{found.name}{whose} has no form for {message.type}"))
 
     def judge_refused(self, found: Format) -> None:
-        """At the end. A session does not end for what its archive has no form for. Raises DamagedInput."""
+        """Called at the end. Raises DamagedInput if messages were left out, except in a live session."""
         if self.refused and not self.pipeline.has_session:
             text = f"{plural(self.refused, 'message')} not written, that {found.name} has no form for"
             raise DamagedInput(f"{self}: {text}")

@@ -1,8 +1,8 @@
 """Stages whose messages go to another program (the partner) in a format. The messages that the partner sends back go
 on instead.
 
-What waits for the partner is bounded in octets: when there is more, those who send wait. In a live session it is
-bounded in time as well, and no KEEPALIVE is lost in the partner: see StallWatchdog.
+The messages that wait for the partner are bounded in octets: above that, the senders have to wait. In a live session
+they are bounded in time too, and KEEPALIVEs that the partner holds back are replaced: see StallWatchdog.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ SESSION: Final = (OPEN, NOTIFICATION, KEEPALIVE)
 class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
     """What exec, pipe and websocket have in common.
 
-    A message that reaches the stage is taken out of the pipeline and given to the partner, and what the partner gives
-    is put in behind the stage. --copy lets the message itself go on as well, --write is a copy of which nothing comes
-    back, --read takes without giving.
+    A message that reaches the stage leaves the line and is sent to the partner. Messages from the partner enter the
+    line behind the stage. With --copy the message itself goes on too. With --write nothing is read from the partner,
+    and with --read nothing is sent to it.
     """
 
     both = True
@@ -64,7 +64,7 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
         return self.only_write or self.copy
 
     tunnel = False
-    """whether it stands for the router at an end of a live session: what is lost here, nobody sends again"""
+    """whether it stands for the router at an end of a live session. What is lost here is not sent again"""
     end_reason = ""
     """why the other side of a tunnel has ended the session"""
 
@@ -78,7 +78,7 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
 
     @property
     def waits(self) -> bool:
-        """Whether messages wait for a partner that isn't there, as far as there is room and time."""
+        """Whether messages may wait for a partner that is not there yet."""
         return self.on_exit == "restart"
 
     @property
@@ -161,7 +161,8 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
         return "L" if self.is_last else "R" if self is row[0] else ""
 
     def _watched(self) -> str:
-        """The first and the last stage stand for the end there: they take what arrives, and give what starts."""
+        """The directions to watch. The first and the last stage are an end: they take what arrives there, and make what
+        starts."""
         end = self.inward
         if self.directions != end:
             return self.directions
@@ -174,21 +175,21 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
         self.pace = Pace()
         self._holding = False
         self._taking = True
-        """whether messages are put into the backlog"""
+        """whether messages are put into the send queue"""
         self._draining = False
         self._stalled = ""
         """why the link was given up, "" if it wasn't"""
         self._wake = asyncio.Event()
-        """something is in the backlog, or nothing will be any more"""
+        """set when something is in the send queue, or nothing more will be"""
         self._over = asyncio.Event()
         self._lost = 0
         """messages that the partner should have had, since it was there last"""
         self._gave_up = False
-        """whether messages have passed by, and no partner has given anything since"""
+        """whether messages have passed by the partner, and it has sent nothing since"""
         self._opens: dict[str, Message] = {}
-        """OPENs that a partner was given, by direction, until it gives one back: without them there is no session"""
+        """OPENs that the partner has got and not sent back, by direction: without an OPEN there is no session"""
         self._contexts: dict[str, WireContext] = {}
-        """how the last message of each direction was to be read"""
+        """the context of the last message of each direction"""
         live = any(i.session for stage in self.pipeline.stages if stage is not self for i in stage.inputs)
         self.watchdog = StallWatchdog(self, self.stall_timeout) if live and not self.only_read else None
         for inlet in self.inputs if live and not self.passive and not self.only_read else ():
@@ -275,7 +276,7 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
             began = self._loop.time()
             self._on_link()
             failed = await self._serve(self.link)
-            through = self._draining and not self._queue  # it has been given all that it was to have
+            through = self._draining and not self._queue  # the partner has got all messages
             self._queue.confirm(self.link.taken)
             self._queue.begin()
             tells_unread, self.link = self.link.tells_unread, None
@@ -295,13 +296,13 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
                 raise StageError(f"{self}: {failed}")
             self.tell_loss(failed)
             if self._gave_up or failed_by_stall:
-                self._give_up()  # nobody has to wait once more for a partner that does nothing
+                self._give_up()  # a partner that does nothing must not delay the senders again
             self._wait_for_link()
             attempt = 1 if self._loop.time() - began >= STABLE_AFTER else attempt + 1
 
     def _leave_unread(self) -> None:
-        """The partner was given all, and has ended without reading all of it: that passes by, or is lost. Raises
-        StageError."""
+        """Called if the partner has ended without reading all that was sent. The unread messages go on or are lost, by
+        --on-exit. Raises StageError."""
         unread = self._queue.messages
         if not unread:
             return
@@ -437,5 +438,5 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
         if self.bypass is not None:
             self.bypass.say(Message(KEEPALIVE, direction=direction))
         else:
-            self._taking = False  # copies are lost, until there is room for them
+            self._taking = False  # copies are dropped until there is room
             self._release()

@@ -16,7 +16,7 @@ from ...wire.message import Message
 from .policy import Answer, ask
 
 PIECE: Final = 64
-"""Items of an iterable that are let in before others have their turn."""
+"""Items of an iterable that enter before other tasks of the event loop run."""
 
 
 class Function(Consuming):

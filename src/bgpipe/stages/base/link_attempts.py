@@ -1,4 +1,4 @@
-"""Makes a link to the partner of a stage, and another one when it is lost."""
+"""Opens the link to the partner of a stage, and another one when it is lost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .external_options import ExternalOptions
 
 
 class LinkAttempts(ExternalOptions):
-    """Attempts to get a link, as long as something waits for the partner or may come."""
+    """Tries to open a link, as long as messages wait for the partner or may come."""
 
     link: Link | None = None
     _queue: SendQueue
@@ -22,12 +22,12 @@ class LinkAttempts(ExternalOptions):
     _draining: bool
 
     async def connect(self) -> Link:
-        """Raises OSError, or StageError where it is of no use to try again."""
+        """Opens the link. Raises OSError, or StageError if another attempt can't succeed."""
         raise NotImplementedError
 
     @property
     def retries(self) -> bool:
-        """Whether a partner that is gone, or isn't there yet, is waited for or called again."""
+        """Whether to try again if the partner is gone, or not there yet."""
         return self.on_exit == "restart"
 
     @property
@@ -36,7 +36,7 @@ class LinkAttempts(ExternalOptions):
         return 0
 
     def delay(self, attempt: int) -> float:
-        """Seconds before another attempt, after so many in vain or links lost."""
+        """Seconds before the next attempt, after so many failed attempts or lost links."""
         return backoff(attempt)
 
     async def _connect(self, attempt: int) -> bool:
@@ -74,7 +74,7 @@ class LinkAttempts(ExternalOptions):
         return True
 
     async def _drained(self) -> None:
-        """Returns when nothing waits for a partner, and nothing more will."""
+        """Waits until no message waits for a partner, and none will come any more."""
         while not self._draining or self._queue:
             self._wake.clear()
             await self._wake.wait()

@@ -1,4 +1,4 @@
-"""Inputs that are read side by side, and whose messages go on in the order of time: what --merge says."""
+"""Reads several inputs at the same time, and passes their messages on in the order of time (--merge)."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from ...pipeline.stage import Stage
 
 READ_AHEAD: Final = 4 << 20
-"""Octets of all inputs together that are decoded before it is the turn of their messages, about."""
+"""About so many octets of all inputs together are decoded ahead."""
 
 Place = tuple[int, int]
-"""Where a message comes: the time that it counts as, and the number of its input, which decides between equal times."""
+"""The position of a message in the order: the time that counts for it, and the number of its input for equal times."""
 
 
 class MergeInput(Protocol):
@@ -42,7 +42,7 @@ class MergeInput(Protocol):
 
 
 class Merge:
-    """Some inputs whose messages share a line. Each message enters where its own stage lets it in."""
+    """Merges inputs that share a line. Each message enters at the input of its own stage."""
 
     def __init__(self, sources: Sequence[MergeInput]) -> None:
         entrances = [_entrance(source.inlet) for source in sources]
@@ -51,7 +51,7 @@ class Merge:
         ]
 
     async def run(self, source: MergeInput) -> None:
-        """Returns when all messages of this input are through, or nothing more is let in."""
+        """Returns when all messages of this input have entered, or no more may enter."""
         if source is self._members[0].source:
             source.spawn("merges", self._run())
         await source.through.wait()
@@ -82,7 +82,7 @@ class Merge:
         return [member for member in self._members if not member.over]
 
     def _ordered(self, live: list[_Member], entrance: int) -> Iterator[Item]:
-        """What comes next, as long as it enters there, and the next item of each input has been decoded."""
+        """The next items, as long as they enter at this entrance, and the next item of each input is decoded."""
         while all(member.item is not None for member in live):
             together = [member for member in live if member.entrance == entrance]
             others = [member.first for member in live if member.entrance != entrance]
@@ -136,7 +136,7 @@ class _Member:
                 self._advance()
 
     async def end(self) -> None:
-        """No more is wanted."""
+        """Ends the reading of this input."""
         if self.over:
             return
         self.over = True
@@ -153,14 +153,14 @@ class _Member:
 
     @property
     def first(self) -> Place:
-        """Of the next message."""
+        """The place of the next message."""
         if self.item is None or isinstance(self.item, Message):
             return self._latest, self._number
         return max(self._floor, TIME.of(self.item.index)[self._start]), self._number
 
     @property
     def last(self) -> Place:
-        """Of the last message of the item."""
+        """The place of the last message of the item."""
         return self._latest, self._number
 
     def take(self, place: Place) -> Run | Message | None:
@@ -196,7 +196,7 @@ class _Member:
 
 
 def _entrance(inlet: Input) -> object:
-    """Equal for inputs between which it makes no difference where a message enters."""
+    """A value that is equal for two inputs if messages that enter there are handled alike."""
     if inlet.conditions or inlet.bucket is not None:
         return inlet
     return inlet.chains, inlet.default

@@ -8,10 +8,11 @@ from typing import Final
 
 LEAST: Final = 4 << 10
 MOST: Final = 256 << 10
-"""Octets of a piece."""
+"""Octets of a piece, at most."""
 SOON: Final = 0.005
 LATE: Final = 0.02
-"""Seconds of processor time: below the one the next piece is twice as long, above the other half as long."""
+"""Seconds of processor time for a piece: below the first one the next piece is twice as long, above the second one half
+as long."""
 
 
 class Pace:
@@ -21,7 +22,7 @@ class Pace:
         self.size = 16 << 10
 
     def pieces(self, octets: bytes) -> Iterator[bytes]:
-        """Pieces of the octets. The caller works on each, then lets others have their turn, then asks for the next."""
+        """Cuts octets into pieces. The caller works on a piece, lets other tasks run, and then asks for the next."""
         at = 0
         while at < len(octets):
             piece = octets[at : at + self.size]  # all of it is no copy

@@ -45,19 +45,19 @@ class PartnerInput(ExternalOptions, Reading):
 
     def new_decoder(self) -> Decoder:
         """Raises StageError."""
-        # What a format that says how it is to be read leaves unsaid is meant with AS numbers of 4 octets.
+        # a format that can name the context means AS numbers of 4 octets if it names none
         context = AS4 if self.format_.says_context else None
         decoder = self.make_decoder(self.format_, context, states=not self.only_read)  # those that it was given
         self._attune(decoder)
         return decoder
 
     def _attune(self, decoder: Decoder) -> None:
-        """Decodes messages without a context of their own like the last ones that were sent in their direction."""
+        """Sets the context for messages that name none: that of the last message sent in the same direction."""
         if not self.format_.says_context:
             decoder.context = self._contexts.get(self.inlet.default, decoder.context)
 
     async def receive(self, items: Iterable[Item]) -> None:
-        """Puts into the pipeline what has come."""
+        """Decodes octets from the partner, and feeds the messages."""
         await self.feed_items(self.inlet, self._received(items))
         self.pipeline.flush()
         await asyncio.sleep(0)  # signals and other stages have their turn, however much comes

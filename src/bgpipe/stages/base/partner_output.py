@@ -19,7 +19,7 @@ from .external_options import ExternalOptions
 from .watchdog import StallWatchdog
 
 HIGH_WATER: Final = 4 << 20
-"""If what waits for the partner takes more octets of memory, the senders have to wait."""
+"""If the messages that wait for the partner take more octets of memory, the senders have to wait."""
 LOW_WATER: Final = HIGH_WATER // 2
 
 
@@ -43,7 +43,7 @@ class PartnerOutput(ExternalOptions, Writing):
     _wake: asyncio.Event
 
     def _go_without(self, item: Item) -> bool:
-        """Whether what the partner should have had goes on at once."""
+        """Whether a message for the partner goes on at once."""
         raise NotImplementedError
 
     def on_message(self, message: Message) -> bool:
@@ -64,10 +64,11 @@ class PartnerOutput(ExternalOptions, Writing):
         return self.passive
 
     def _pass_unwritten(self, message: Message, *, known: bool) -> bool:
-        """Whether a message that the partner can't get goes on. known: it can't be written, which was told already."""
+        """Whether a message that the partner can't get goes on. known: it can't be encoded, and that was reported
+        before."""
         if self.passive and not known:
             self.on_formless(message, self.format_)
-        return self.passive or not known  # what the format has no form for is not the partner's to judge
+        return self.passive or not known  # the partner can't decide about a message that its format can't express
 
     def on_block(self, block: Block) -> Block | None:
         chosen = block

@@ -38,11 +38,11 @@ from .peer_options import PeerOptions
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 MAX_PENDING: Final = 100
-"""Items that may wait for a connection that is not there yet, before the senders are asked to wait."""
+"""Items that may wait for a connection that is not open yet; above that, the senders have to wait."""
 
 
 MAX_UNSENT_TOLD: Final = 10
-"""UPDATEs that can't be sent and are told one by one; the others are counted."""
+"""How many UPDATEs that can't be sent are logged one by one; the others are only counted."""
 
 
 class PeerStage(PeerOptions):
@@ -57,14 +57,15 @@ class PeerStage(PeerOptions):
     on_open: Callable[[], None] = staticmethod(lambda: None)
     """called when the peer's OPEN is there"""
     early = b""
-    """what the peer has sent before the connection was ours"""
+    """octets that the peer sent before the acceptor passed the connection to this stage"""
     says_goodbye = True
-    """whether the peer is told that we stop; one that is not keeps our routes, if that was agreed (RFC 4724)"""
+    """whether a NOTIFICATION is sent at the end. Without one the peer keeps our routes, if graceful restart was agreed
+    (RFC 4724)"""
     own_events = ("OPEN",)
 
     @property
     def kind(self) -> StageKind:
-        """A peer beside a speaker does not keep the pipeline going; between two routers it does."""
+        """BACKGROUND beside a speaker, where the peer does not keep the pipeline going; SOURCE between two routers."""
         others = (stage.kind for stage in self.pipeline.stages if not isinstance(stage, PeerStage))
         return StageKind.BACKGROUND if StageKind.BACKGROUND in others else StageKind.SOURCE
 
@@ -94,10 +95,12 @@ class PeerStage(PeerOptions):
         self.pipeline.bus.on((events.ESTABLISHED,), self._on_established)
 
     async def take_address(self) -> None:
-        """Takes the address at which it waits for its peer, before anybody is called. Raises OSError, ValueError."""
+        """Binds the address at which the stage waits for its peer. Called before any stage connects. Raises OSError,
+        ValueError."""
 
     def called_addresses(self) -> set[IPAddress]:
-        """The addresses that this command line calls; whoever calls one adds it. All its sessions share them."""
+        """The addresses to which this command line connects. A stage that connects adds its address. All sessions share
+        them."""
         return self.pipeline.shared.setdefault("addresses called", set)
 
     async def open(self) -> Connection:
@@ -212,7 +215,8 @@ class PeerStage(PeerOptions):
         self.pipeline.emit(events.SLOW, direction=self.side, stage=str(self))
 
     def _hold(self) -> None:
-        """Who sends to the peer has to wait; at the end nobody has: the little that is under way finds room."""
+        """Makes the senders of this side wait. At the end of the pipeline none has to wait: the queue takes the
+        rest."""
         if not self._holding and not self.pipeline.stopping:
             self._holding = True
             self.pipeline.hold(self.side)
@@ -223,8 +227,9 @@ class PeerStage(PeerOptions):
             self.pipeline.release(self.side)
 
     def _on_established(self, event: object) -> None:
-        """Tells what was negotiated. Where both peers got each other's OPEN as it was, the end at the right tells for
-        both; where a stage has changed one, the peers have agreed on different things, and each end tells."""
+        """Logs the negotiated capabilities. If both peers got the OPEN of the other unchanged, only the right end logs
+        them. If a stage has edited an OPEN, the two ends have agreed on different capabilities, and each logs its
+        own."""
         ours = self.facts
         if ours.agreement is None:
             return
@@ -238,7 +243,8 @@ class PeerStage(PeerOptions):
         self.pipeline.log.info("negotiated session capabilities", **about, caps=ours.agreement.json)
 
     def end_session(self) -> None:
-        """Something has failed that is not the peer's fault: it hears so at once, behind what has left the line."""
+        """Sends the peer a Cease/8 because something failed that is not its fault. It follows all that has left the
+        line."""
         if not self.pipeline.lost and not isinstance(self.pipeline.error, SessionLost):
             self.notify(Notification(CEASE, OUT_OF_RESOURCES))
 
@@ -295,8 +301,8 @@ class PeerStage(PeerOptions):
     # from the peer
 
     def handled(self, items: Iterator[Item]) -> Iterator[Item]:
-        """Malformed UPDATEs are treated before any stage sees them (RFC 7606), if one will look at them or --malformed
-        is given."""
+        """Handles malformed UPDATEs (RFC 7606) before any stage gets them, if a stage decodes them or --malformed is
+        given."""
         decodes = any(self.inlet.chains.values()) or self.family_filter is not None or "malformed" in self.explicit
         for item in items:
             if isinstance(item, Message) and item.type_code == message.OPEN and self.codec.received[message.OPEN] == 1:
@@ -319,7 +325,7 @@ class PeerStage(PeerOptions):
         """Reports a malformed UPDATE from `source`."""
         found = verdict.message
         assert found is not None
-        inlet.number(found)  # what is told of it must not be taken for another message
+        inlet.number(found)  # events and the log name the message by this number
         if isinstance(verdict.item, Message):
             verdict.item.seq = found.seq
         elif verdict.fault is None:
@@ -328,9 +334,10 @@ class PeerStage(PeerOptions):
         self.pipeline.emit(events.MALFORMED, message=found, error=verdict.errors[0], stage=str(source))
 
     def treat(self, items: Iterable[Item], source: Stage, inlet: Input) -> Iterator[Item]:
-        """Our peer gets no malformed UPDATE of an archive either: --malformed holds for them as for its own.
+        """Handles malformed UPDATEs that another stage has read from an archive, before they are sent to this peer.
 
-        What would end the session if a peer had sent it is left out, unless --malformed kill is given.
+        --malformed decides as for UPDATEs of a peer, but an error that would end a session only drops the UPDATE,
+        unless --malformed kill is given.
         """
         for item in items:
             for direction, part in inlet.by_direction(item):
@@ -384,8 +391,8 @@ class PeerStage(PeerOptions):
                 self.pipeline.fail(self._cause(text, cause))
 
     def _cause(self, text: str, cause: str) -> SessionLost:
-        """Why the session ended: because of the peer that sent the first NOTIFICATION, whichever connection is closed
-        first; else because of this connection."""
+        """Why the session ended: the first NOTIFICATION that a peer sent, whichever connection was closed first;
+        without one, the end of this connection."""
         told = [(stage.facts.first_notification, stage) for stage in self.peers]
         sent = [(first.time, stage, first) for first, stage in told if first is not None and first.side == "peer"]
         for _, stage, first in sorted(sent, key=lambda each: (each[0], each[1].index))[:1]:
@@ -417,7 +424,7 @@ class PeerStage(PeerOptions):
             self._tell_left_out(self.family_filter)
 
     def _write(self, item: Item) -> None:
-        """Encodes what is to be sent with all else that leaves in the same turn."""
+        """Encodes an item. Its octets are sent together with all others of the same turn of the loop."""
         octets = self.codec.encode(item)
         if self.codec.unsent:
             self._tell_unsent()

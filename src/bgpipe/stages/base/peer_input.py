@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from ...wire.errors import WireError
 
 MAX_AHEAD: Final = 256 << 10
-"""Octets that are read while a limit of rate makes what came before wait."""
+"""Octets that are read ahead while a limit of rate makes earlier messages wait."""
 LAST_WORD_TIMEOUT: Final = 3.0
-"""Seconds that messages may delay a NOTIFICATION behind them by a limit of rate."""
+"""Seconds for which a limit of rate may delay a NOTIFICATION."""
 
 
 class PeerInput:
@@ -55,13 +55,13 @@ class PeerInput:
         """seconds from when octets were read until their messages have left the line"""
         self._feed: Feed | None = None
         self._ahead = b""
-        """what was read while a limit of rate makes other messages wait"""
+        """octets that were read ahead while a limit of rate makes earlier messages wait"""
         self._limited = self._hurried = False
         self._next: Item | None = None
-        """what waits to be let in first"""
+        """the item that enters next"""
         self._read_at = 0.0
         self._unhandled = 0
-        """messages of the block that was framed last, whose turn is still to come"""
+        """messages of the last framed block that were not fed yet"""
         self.ignored = 0
         """octets that came when the input was closed"""
 
@@ -76,7 +76,7 @@ class PeerInput:
 
     @property
     def holds_back(self) -> bool:
-        """Whether messages of the peer wait for us. Then its silence does not mean that it is dead."""
+        """Whether the peer is not read at the moment. Then its silence does not mean that it is dead."""
         connection = self.connection
         return self._limited or (connection is not None and connection.paused)
 
@@ -85,7 +85,7 @@ class PeerInput:
         self._feed = self._inlet.feed(self._items(octets))
 
     def _items(self, octets: bytes) -> Iterator[Item]:
-        """What was read, and what is read while that waits for a limit of rate."""
+        """The items of octets that were read, and of those that are read ahead meanwhile."""
         while octets and self._codec.fault is None:
             for item in self._handle(self._framed(octets)):
                 self._unhandled -= 1 if isinstance(item, Message) else len(item)
@@ -146,7 +146,8 @@ class PeerInput:
             self._read_ahead(b"")
 
     def _read_ahead(self, octets: bytes) -> None:
-        """A limit of rate makes others wait. What comes is kept, and a NOTIFICATION in it is noticed."""
+        """Keeps octets that come while a limit of rate makes earlier messages wait, and searches them for a
+        NOTIFICATION."""
         assert self.connection is not None
         self._ahead += octets
         if len(self._ahead) >= MAX_AHEAD:
@@ -156,7 +157,7 @@ class PeerInput:
             self._stage.call_later(LAST_WORD_TIMEOUT, self.hurry)
 
     def hurry(self) -> None:
-        """Lets in the NOTIFICATION that waits behind other messages, if there is one, in their place."""
+        """If a NOTIFICATION waits behind other messages, drops these and lets the NOTIFICATION enter."""
         stage = self._stage
         if self._inlet.ended:
             return

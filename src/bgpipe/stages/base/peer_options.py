@@ -1,4 +1,4 @@
-"""The options that connect and listen have in common: how a peer is reached over TCP, and by which keys it is known."""
+"""The common options of connect and listen: TCP, keys and TLS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class PeerOptions(Producing):
-    """What is said of a peer, and what TCP is to do for it."""
+    """Options for a peer and its TCP connection."""
 
     md5 = Option(
         TEXT, "", "sign the session with TCP MD5 (RFC 2385): the key, $VARIABLE or /file", metavar="KEY", secret=True
@@ -57,7 +57,7 @@ class PeerOptions(Producing):
             if not 0 <= ttl < 256:
                 raise ConfigError(f"--{name}: 0 to 255 is expected")
         for name in ("md5", "ao"):
-            if self.values.get(name) == "":  # such as that of a variable that isn't set: no reason to speak unsigned
+            if self.values.get(name) == "":  # from an unset variable: the session must not go on without a signature
                 raise ConfigError(f"--{name}: the key is empty")
         try:
             check_keys(*("" if key.startswith("/") else self._key(name) for name, key in self._keys))

@@ -37,7 +37,7 @@ class Policy:
         self.module.__file__ = path
         folder = os.path.dirname(path)
         if folder not in sys.path:
-            sys.path.append(folder)  # last: a file beside the policy stands in nobody's light
+            sys.path.append(folder)  # last, so that files beside the policy hide no other module
         sys.modules[self.name] = self.module
         try:
             exec(code, self.module.__dict__)
@@ -72,7 +72,7 @@ def ask(hook: Callable[[Any], Any], message: Message) -> Answer:
 
 
 def decide(answer: object, hook: Callable[[Any], Any], message: Message) -> Answer:
-    """What a function's answer says, as `Policy.call` returns it. Raises TypeError."""
+    """Converts the answer of a function to what `Policy.call` returns. Raises TypeError."""
     if answer is None or answer is True or answer is message:
         return True
     if answer is False:
@@ -97,7 +97,7 @@ def _as_message(item: object, old: Message) -> Message:
 
 
 def read_policy(path: str) -> CodeType:
-    """A file, compiled: from its text each time, since one changed within a second may be the same to a cache.
+    """Compiles a file, each time from its text: a cache may miss a change within the same second.
 
     Raises PolicyError.
     """

@@ -1,6 +1,6 @@
 """Stages that take the place of a router at an end of a live session: a tunnel, or a program that is a speaker.
 
-What is lost there, nobody sends again: BGP relies on its transport. So both sides of the session end with it.
+BGP relies on its transport, so a lost message is not sent again. If such a stage fails, both sides of the session end.
 """
 
 from __future__ import annotations

@@ -31,8 +31,9 @@ MAX_KEPT: Final = 1 << 18
 class Sink(Writing):
     """Copies messages to an output, which the subclass opens.
 
-    A full output lets all wait who send to it. Only two routers can't wait for ever: when one of them would have to
-    hear something, or the output has taken nothing for --stall-timeout, it misses messages until it takes more.
+    If the output is full, all senders wait. Between two routers they can't wait for ever: if a router must get a
+    KEEPALIVE, or the output has taken nothing for --stall-timeout, the output misses messages until it takes octets
+    again.
     """
 
     both = True
@@ -52,16 +53,16 @@ class Sink(Writing):
     writer: OutputWriter | None = None
     watchdog: StallWatchdog | None = None
     taken = 0
-    """nothing is given back: what the output has taken says nothing about KEEPALIVEs"""
+    """always 0: an output gives nothing back, so it holds no KEEPALIVEs"""
     holding = False
     """whether others have to wait for the output"""
     held = False
-    """whether the output has to wait for us, which it never has"""
+    """always False: an output never has to wait for us"""
     deserted = False
-    """whether the input was ended because nobody reads this output any more"""
+    """whether the input was ended because the reader of this output has gone"""
     _closed = False
     _failure: StageError | None = None
-    """why the output can't be written"""
+    """the error of an output that can't be written"""
     _live = False
     """whether there is a session that may have to wait"""
     _missed = 0
@@ -104,7 +105,7 @@ class Sink(Writing):
 
     @property
     def _key(self) -> tuple[str, str]:
-        """What makes it the same output for all sessions of a command line."""
+        """The key under which all sessions of a command line share one output."""
         return "output", str(self)
 
     def _make_writer(self) -> OutputWriter:
@@ -125,7 +126,7 @@ class Sink(Writing):
         assert self.writer is not None
         if self.trouble:
             self._missed += 1
-        elif self._live and self.hidden:  # it is the last of the line: nobody changes the message any more
+        elif self._live and self.hidden:  # the last stage of the line: no other one changes the message
             self._keep(message, len(message.body))
         else:
             self._put_kept()
@@ -148,7 +149,8 @@ class Sink(Writing):
         return block
 
     def _keep(self, item: Item, size: int) -> None:
-        """In a session an item is put at flush, when the peer has it: the writer's thread would take time from that."""
+        """Keeps an item until the flush. In a session the peer gets it first, because the thread of the writer takes
+        time."""
         self._kept.append(item)
         self._kept_octets += size
         if self._kept_octets >= MAX_KEPT:
@@ -175,7 +177,8 @@ class Sink(Writing):
         self._put_kept()
         if self.writer is not None:
             if self.pipeline.finishing and not self.pipeline.shared.keep:
-                await self._in_time(self.writer.finish())  # if it is complete is known when all stages have stopped
+                # published later: only when all stages have stopped it is known whether the output is complete
+                await self._in_time(self.writer.finish())
             else:
                 await self._close()
         self._catch_up()
@@ -216,8 +219,8 @@ class Sink(Writing):
             raise
 
     def _is_cut(self) -> bool:
-        """Whether messages that were to come here did not: something has failed, here or elsewhere; who reads standard
-        output has seen enough; or a signal came before the end of a file was reached."""
+        """Whether messages are missing in the output: a stage has failed, the reader of standard output has gone, or a
+        signal came before the end of an input."""
         pipeline = self.pipeline
         if pipeline.lost_messages or pipeline.failed:
             return True
@@ -287,6 +290,6 @@ class Sink(Writing):
         self.pipeline.end(self)
         if reader_gone:
             self.deserted = self.pipeline.cause is None
-            self.pipeline.end_input()  # who reads has seen enough, as `head` does: that is no failure
+            self.pipeline.end_input()  # the reader has gone, as `head` does: that is no failure
         else:
             self.pipeline.fail(failure)

@@ -45,15 +45,15 @@ class ReadStage(Reading):
     failure: StageError | None = None
     """why the stream could not be read to its end"""
     named_format: Format | None = None
-    """what the name of the input tells, and its content may contradict"""
+    """the format for the name of the input. The content decides if it shows another one"""
     unread = False
     """whether there is more in the stream than was read"""
     in_order = False
-    """whether it is read only when all such inputs that are named before it are through, or merged with them"""
+    """whether it is read after all such inputs that are named before it, or merged with them"""
     merge: Merge | None = None
     """what merges it with other inputs; made when the first of them runs"""
     input_name = ""
-    """what the format may be told by"""
+    """the name that may decide about the format"""
 
     @property
     def reads_stdin(self) -> bool:
@@ -61,7 +61,7 @@ class ReadStage(Reading):
 
     @property
     def begins_anew(self) -> bool:
-        """Whether a stage of the same words in another pipeline reads the same messages again."""
+        """Whether the same stage in another pipeline reads the same messages again."""
         return False
 
     def attach(self) -> None:
@@ -71,7 +71,7 @@ class ReadStage(Reading):
         self.input_format = self.choose_format()
         types = chosen_types(self.type, self.skip)
         if types is None and self.pipeline.originates_session:
-            types = frozenset((UPDATE, ROUTE_REFRESH))  # the rest is what others said to each other
+            types = frozenset((UPDATE, ROUTE_REFRESH))  # other messages belong to the session that was recorded
         self.choose_types(types)
         self.inlet = self.feed_into()
         self.through = asyncio.Event()
@@ -117,14 +117,14 @@ class ReadStage(Reading):
         self.judge_damage()
 
     def _before(self) -> list[ReadStage]:
-        """The inputs whose messages come before ours: those named before us, where a line is common to both."""
+        """The inputs that are read before this one: those that are named before it, if they share a line."""
         if not self.in_order:
             return []
         earlier = [stage for stage in self._all_in_order() if stage.index < self.index]
         return [stage for stage in earlier if set(stage.inlet.lines) & set(self.inlet.lines)]
 
     def _begin(self) -> None:
-        """Reads, and the one whose turn comes next reads ahead."""
+        """Begins to read, and lets the next input read ahead."""
         later = [stage for stage in self._all_in_order() if stage.index > self.index]
         for stage in (self, *later[:1]):
             if stage.stream is not None:
@@ -134,7 +134,7 @@ class ReadStage(Reading):
         return [stage for stage in self.pipeline.stages if isinstance(stage, ReadStage) and stage.in_order]
 
     def _merge(self) -> Merge:
-        """What merges this input with those that share a line with it, or with one that does."""
+        """The merge of this input with all that share a line with it, directly or by another input."""
         if self.merge is None:
             group, waiting = [self], [stage for stage in self._all_in_order() if stage is not self]
             lines = set(self.inlet.lines)
@@ -157,8 +157,8 @@ class ReadStage(Reading):
                 await asyncio.sleep(0)  # signals and other stages have their turn, however fast the input is
 
     async def decoded(self, piece: int = 0) -> AsyncGenerator[Iterator[Item]]:
-        """What is read, as long as it is let in: the items of each piece of the stream. They are decoded as they are
-        asked for, and all must be asked for before the next piece. piece: octets of one at most, 0 for as they come.
+        """The items of each piece of the stream, as long as they may enter. Items are decoded when they are asked for;
+        all of a piece must be taken before the next piece. piece: octets of a piece at most, 0 for pieces as they come.
 
         Raises StageError if the format is not known.
         """
@@ -181,7 +181,7 @@ class ReadStage(Reading):
         return iter(self.choose_items(self.inlet, self.decoder.feed(octets)))
 
     async def _read(self) -> bytes:
-        """The next octets; b"" at the end, and where the stream breaks off: what came before is good."""
+        """The next octets; b"" at the end of the stream, or where it can't be read on. What came before is good."""
         assert self.stream is not None
         try:
             return await anext(self.stream)

@@ -11,7 +11,7 @@ from ...wire.message import parse_type
 from ...wire.state import STATE
 
 ALL_TYPES: Final = frozenset(range(STATE + 1))
-"""With state changes, which travel like messages."""
+"""All message types, and state changes, which travel like messages."""
 
 
 def chosen_types(only: Sequence[str], skip: Sequence[str]) -> Collection[int] | None:

@@ -1,10 +1,10 @@
 """Detects a stalled partner or output, so that a live session does not end because a stage waits for it.
 
-Two things can go wrong. The partner may make no progress: it takes nothing of what waits for it, or it has got an OPEN
-or a KEEPALIVE and gives nothing back. Then it is stalled, and its stage is told. And a KEEPALIVE may be with a partner
-that gives it back late, or wait behind a line that is held: then, when the peer has heard nothing for nearly a third of
-the hold time, it is sent a KEEPALIVE in its place. That is no lie: the peer at the other end did send one, or may not
-because of us. It does not go on for ever, because a partner that gives back none is stalled.
+Two things can go wrong. First, the partner may make no progress: it takes nothing of what waits for it, or it has got
+an OPEN or a KEEPALIVE and gives nothing back. Then it is stalled, and its stage is told. Second, a KEEPALIVE may be
+late: the partner gives it back late, or it waits before a line that is held. If the peer has got nothing for nearly a
+third of the hold time, it is sent a KEEPALIVE in its place. This is correct, because the peer at the other end did send
+one, or could not because of us. It does not go on for ever, because a partner that gives back no KEEPALIVE is stalled.
 """
 
 from __future__ import annotations
@@ -37,22 +37,22 @@ class Watched(Protocol):
 
     @property
     def taken(self) -> int:
-        """Octets that the partner has taken, 0 where nothing is given back."""
+        """Octets that the partner has taken; 0 if the partner gives nothing back."""
 
     @property
     def held(self) -> bool:
-        """Whether the partner has to wait for us, so that it is not its fault."""
+        """Whether the partner has to wait for us. Then it is not stalled."""
 
     @property
     def holding(self) -> bool:
-        """Whether others have to wait for the partner."""
+        """Whether senders have to wait for the partner."""
 
     def call_later(self, seconds: float, function: Callable[[], object]) -> Timer: ...
 
     def on_stall(self) -> None: ...
 
     def on_silence(self, direction: str) -> None:
-        """The peer at the end of this line should hear a KEEPALIVE."""
+        """Called when the peer at the end of this line should get a KEEPALIVE."""
 
 
 class StallWatchdog:
@@ -68,9 +68,9 @@ class StallWatchdog:
         self._asked = 0.0
         """since when an OPEN or KEEPALIVE has been with the partner, or waits for it; 0 for none"""
         self._place = 0
-        """how many octets the partner will have taken with it"""
+        """the number of octets that the partner will have taken together with that message"""
         self._answered = 0.0
-        """when it has given something back last"""
+        """when the partner has last given something back"""
         self._owed = {direction: _Owed(stage.pipeline.lines[direction]) for direction in stage.watched}
         self._timer: Timer | None = None
 
@@ -103,7 +103,7 @@ class StallWatchdog:
         self._asked = 0.0
 
     def restart(self) -> None:
-        """What waited is gone; what comes has all the time that there is."""
+        """Starts to count anew, because the messages that waited are gone."""
         self._progress = self._loop.time()
         self._asked = 0.0
 
@@ -115,7 +115,7 @@ class StallWatchdog:
 
     @property
     def _silence(self) -> float:
-        """Seconds after which a peer should hear something; infinity while there is no session."""
+        """Seconds after which a peer should get a message; infinity while there is no session."""
         tracker = self._stage.pipeline.tracker
         return tracker.hold_time / 3 if tracker.established and tracker.hold_time else math.inf
 
@@ -127,7 +127,7 @@ class StallWatchdog:
         self._timer = None
         stage, now, silence = self._stage, self._loop.time(), self._silence
         if now - self._looked > 2 * self._step:
-            self._progress = now  # we were held up ourselves: nobody else is to be blamed
+            self._progress = now  # the event loop itself was late, so the partner is not stalled
         self._looked = now
         for direction, owed in self._owed.items():
             if stage.holding:
@@ -155,7 +155,7 @@ class StallWatchdog:
 
 
 class _Owed:
-    """Whether the peer at the end of a line is owed a KEEPALIVE: nothing has come there since one was taken.
+    """Whether the peer at the end of a line waits for a KEEPALIVE: nothing has come there since the partner took one.
 
     since: seconds of the loop's clock, 0 if not.
     """
