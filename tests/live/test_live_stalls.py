@@ -93,12 +93,13 @@ class Copies:
 @pytest.mark.slow
 @pytest.mark.parametrize(("hold_time", "words"), [(90, ("--stall-timeout", "1s")), (3, ())], ids=["stall", "silence"])
 def test_an_output_that_nobody_reads_holds_up_no_session(hold_time: int, words: tuple[str, ...]) -> None:
-    """Two routers go on when standard output takes nothing: it misses messages, in one piece, which is told."""
+    """Two routers go on when standard output takes nothing: it misses messages, in one piece, which is told. The exit
+    code says it too, although the session goes well."""
     messages = updates(MANY)
     octets = b"".join(messages)
     reader, writer = os.pipe()
     try:
-        with proxy("stdout", *words, options=("-e", "SLOW"), stdout=writer) as (running, router):
+        with proxy("stdout", *words, options=("-e", "SLOW"), stdout=writer, fails=True) as (running, router):
             os.close(writer)
             left, right = running.session(router, greeting(65001, hold_time), greeting(65002, hold_time))
             pour(left, octets + sentinel(1))
@@ -113,6 +114,11 @@ def test_an_output_that_nobody_reads_holds_up_no_session(hold_time: int, words: 
             left.say(sentinel(2))
             right.hear_until(sentinel(2))
             (missed,) = map(int, re.findall(r"has missed messages .*missed=(\d+)", running.log))
+            running.signal()
+            left.close()
+            right.close()
+            assert running.wait() == 1
+            assert f"bgpipe: session 1: [2] stdout: at least {missed} messages not written" in running.log
         numbers = passive.numbers()
         assert numbers == sorted(set(numbers))
         assert numbers[-1] == len(messages) + 4  # OPEN, KEEPALIVE, two sentinels

@@ -57,8 +57,9 @@ class StageError(Exception):
         self.side = side
 
 
-class DamagedInput(StageError):
-    """Pieces of an input could not be read. The rest was read to the end, and the output of that is complete."""
+class Incomplete(StageError):
+    """Some messages could not be read, written or sent: all others have arrived. It ends nothing, and counts at the end
+    (exit code 1)."""
 
 
 class Stopped(Exception):

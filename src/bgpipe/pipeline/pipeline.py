@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ..wire.context import AS4, WireContext
 from ..wire.notification import Notification
 from . import events
-from .errors import DamagedInput, StageError, nearest
+from .errors import Incomplete, StageError, nearest
 from .events import Event
 from .lifecycle import Cause, EndAction, Record, StageKind, StageState, next_step
 from .log import Log
@@ -221,7 +221,7 @@ class Pipeline(PipelineBase[Stage]):
     def fail(self, error: StageError) -> None:
         failed = self.failed
         self.errors.append(error)
-        if isinstance(error, DamagedInput):
+        if isinstance(error, Incomplete):
             self.on_change()
             return
         self.end_input(Cause.FAILED)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
 
 from ..wire.context import AS4, WireContext
 from . import events
-from .errors import DamagedInput, StageError, failure
+from .errors import Incomplete, StageError, failure
 from .events import Bus, Event
 from .lifecycle import Cause
 from .line import Line
@@ -215,12 +215,12 @@ class PipelineBase(Generic[S]):
     @property
     def failed(self) -> bool:
         """Whether a stage has failed."""
-        return not all(isinstance(error, DamagedInput) for error in self.errors)
+        return not all(isinstance(error, Incomplete) for error in self.errors)
 
     @property
     def error(self) -> StageError | None:
         """The result: the first failure, else the first damage; None if there is none."""
-        failures = [error for error in self.errors if not isinstance(error, DamagedInput)]
+        failures = [error for error in self.errors if not isinstance(error, Incomplete)]
         return next(iter(failures or self.errors), None)
 
     @property

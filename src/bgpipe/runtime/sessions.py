@@ -16,7 +16,7 @@ from typing import Any
 from ..net.acceptor import Acceptor, Arrival
 from ..net.errors import explain_error
 from ..pipeline import events
-from ..pipeline.errors import ConfigError, SessionLost, StageError
+from ..pipeline.errors import ConfigError, Incomplete, SessionLost, StageError
 from ..pipeline.events import Event
 from ..pipeline.log import Log
 from ..pipeline.metrics import SIDES, Metrics
@@ -83,13 +83,15 @@ class Sessions:
         """when what is under way is cut off"""
         self._lost = 0
         """messages that sessions have lost because a signal left no time for them"""
+        self._incomplete: Incomplete | None = None
+        """the first thing that sessions could not read, write or send, though they went on"""
         self._running: dict[asyncio.Task[None], _Inside] = {}
         self._tasks = Tasks(self._on_error, tasks)
         self._listen = next((stage for stage in first.stages if stage.listens() is not None), None)
 
     async def run(self) -> None:
         """Returns when there is nothing more to do. Raises StageError: of the last session, if nobody can listen, or if
-        sessions side by side have lost messages when a signal ended them."""
+        messages of any session have not arrived."""
         self._shared.keep = True
         try:
             if self._listen is not None:
@@ -99,6 +101,8 @@ class Sessions:
         finally:
             await self._close_shared()
             await self._tasks.close()
+        if self._incomplete is not None:
+            raise self._incomplete
 
     async def _close_shared(self) -> None:
         """Closes what the sessions share, such as outputs, side by side; after a signal within STOP_TIMEOUT. Raises
@@ -269,6 +273,9 @@ class Sessions:
             await runner.run()
         finally:
             self.on_end(pipeline)
+            for error in pipeline.errors:
+                if self._incomplete is None and isinstance(error, Incomplete):
+                    self._incomplete = Incomplete(f"session {pipeline.number}: {error}")
             self._runners.discard(runner)
             del self.active[pipeline.number]
 

@@ -8,7 +8,7 @@ from typing import Final
 from ... import formats
 from ...formats.base import Damage, Decoder, DecoderOptions, Encoder, EncoderOptions, Format, OnReport
 from ...pipeline.callback import type_filter
-from ...pipeline.errors import ConfigError, DamagedInput, StageError
+from ...pipeline.errors import ConfigError, Incomplete, StageError
 from ...pipeline.input import Input
 from ...pipeline.options import FLAG, Option, choice
 from ...pipeline.stage import Consuming, Producing
@@ -74,14 +74,14 @@ class Reading(Producing):
             self.pipeline.log.warning("more damage is only counted", stage=str(self))
 
     def judge_damage(self) -> None:
-        """At the end of the input. Raises DamagedInput."""
+        """At the end of the input. Raises Incomplete."""
         found = []
         if self.damages:
             found.append(f"{plural(self.damages, 'piece')} of damaged input")
         if left_out := self.drops["malformed"]:
             found.append(f"{plural(left_out, 'malformed UPDATE')} left out")
         if found and not self.pardon:
-            raise DamagedInput(f"{self}: {', '.join(found)} (--pardon takes that for a success)")
+            raise Incomplete(f"{self}: {', '.join(found)} (--pardon takes that for a success)")
 
     def _prepared(self, items: Iterable[Item]) -> Iterator[Item]:
         """Applies --type, --skip, --no-seq, --no-time and --no-tags to the items."""
@@ -150,10 +150,10 @@ class Writing(Consuming):
         self.on_report(message, TextError(f"{found.name}{whose} has no form for {message.type}"))
 
     def judge_refused(self, found: Format) -> None:
-        """Called at the end. Raises DamagedInput if messages were left out, except in a live session."""
+        """Called at the end. Raises Incomplete if messages were left out, except in a live session."""
         if self.refused and not self.pipeline.has_session:
             text = f"{plural(self.refused, 'message')} not written, that {found.name} has no form for"
-            raise DamagedInput(f"{self}: {text}")
+            raise Incomplete(f"{self}: {text}")
 
 
 def plural(count: int, what: str) -> str:

@@ -16,7 +16,7 @@ from ...net.connection import Connection
 from ...net.errors import explain_error
 from ...net.tcp import interface_of
 from ...pipeline import events
-from ...pipeline.errors import ConfigError, SessionLost, StageError
+from ...pipeline.errors import ConfigError, Incomplete, SessionLost, StageError
 from ...pipeline.input import Input
 from ...pipeline.lifecycle import Cause, StageKind
 from ...pipeline.metrics import SIDES, Metrics
@@ -182,7 +182,7 @@ class PeerStage(PeerOptions):
         if connection.unsent and self.pipeline.cause not in (Cause.SIGNAL, Cause.FAILED):
             raise StageError(f"{self}: the peer has not taken the last {connection.unsent} octets")
         if count := self.drops["unsendable"]:
-            raise StageError(f"{self}: {count} {'UPDATE' if count == 1 else 'UPDATEs'} could not be sent")
+            raise Incomplete(f"{self}: {count} {'UPDATE' if count == 1 else 'UPDATEs'} could not be sent")
 
     def _tell_end(self, connection: Connection) -> None:
         if connection.unsent:

@@ -13,13 +13,13 @@ from ...net.files_in_use import FilesInUse, Use
 from ...net.output_writer import OutputStream, OutputWriter
 from ...net.standard_output import StandardOutput
 from ...pipeline import events
-from ...pipeline.errors import ConfigError, StageError
+from ...pipeline.errors import ConfigError, Incomplete, StageError
 from ...pipeline.lifecycle import Cause
 from ...pipeline.options import DURATION, LIST, TEXT, Option
 from ...wire.block import Block
 from ...wire.item import Item
 from ...wire.message import Message
-from .coding import FORMAT_SWITCHES, Writing, find_format
+from .coding import FORMAT_SWITCHES, Writing, find_format, plural
 from .source import ReadStage
 from .types import chosen_types
 from .watchdog import StallWatchdog
@@ -66,7 +66,11 @@ class Sink(Writing):
     _live = False
     """whether there is a session that may have to wait"""
     _missed = 0
-    """messages that the output should have had"""
+    """messages that the output should have had since it has been in trouble"""
+    _missing = 0
+    """messages that it should have had, without those that came when nobody read it any more"""
+    _abandoned = False
+    """whether it is in trouble because nobody reads it any more"""
 
     def attach(self) -> None:
         if self.stall_timeout < 0:
@@ -184,6 +188,8 @@ class Sink(Writing):
         self._catch_up()
         if self._failure is not None:
             raise self._failure
+        if self._missing:
+            raise Incomplete(f"{self}: at least {plural(self._missing, 'message')} not written")
         self.judge_refused(self.output_format)
 
     async def conclude(self) -> None:
@@ -245,14 +251,17 @@ class Sink(Writing):
         self._release()
 
     def on_again(self) -> None:
-        self._failure = None
+        if self._failure is not None:
+            self._failure = None
+            self._missing += 1  # at least the one that it has failed with
         self._catch_up()
 
     def _catch_up(self) -> None:
         if self.trouble:
             self.trouble = ""
             self.pipeline.log.warning("the output has missed messages", stage=str(self), missed=self._missed)
-            self._missed = 0
+            self._missing += 0 if self._abandoned else self._missed
+            self._missed, self._abandoned = 0, False
 
     def _release(self) -> None:
         if self.holding:
@@ -283,6 +292,7 @@ class Sink(Writing):
         reader_gone = isinstance(error, BrokenPipeError)
         if self._live:
             self._failure = None if reader_gone else failure
+            self._abandoned = reader_gone  # who reads has seen enough: that is no failure
             self.trouble = "nobody reads the output any more" if reader_gone else "the output has failed"
             log = self.pipeline.log.warning if reader_gone else self.pipeline.log.error
             log(f"{self.trouble}: it misses messages", stage=str(self), error=explain_error(error))
