@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,24 @@ async def test_a_socket(tmp_path):
     with pytest.raises(FileNotFoundError):
         await UnixSocket.connect(str(path))
     assert not Path(path).exists()  # noqa: ASYNC240
+
+
+@pytest.mark.parametrize("reads", [0, 1])
+async def test_what_a_socket_has_not_read_is_known(tmp_path, reads):
+    """When the other program closes it without reading everything, that counts as unread; else all is read."""
+    path = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        link = await UnixSocket.connect(str(path))
+        with listening.accept()[0] as other:
+            await link.write(b"one\n")
+            assert other.recv(100) == b"one\n"
+            assert link.taken == 4
+            await link.write(b"two\n")
+            if reads:
+                other.recv(100)
+        assert await link.read() == b""
+        assert await link.close(1) == ""
+        assert link.tells_unread == (not reads)
+        assert link.taken == (8 if reads else 4)

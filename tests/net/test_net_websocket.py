@@ -59,6 +59,8 @@ async def test_to_and_fro():
             assert server.remote == client._connection.local_address[0] + f":{client._connection.local_address[1]}"
             await server.write(b"three\n")
             assert await client.read() == b"three"
+            while client.taken < 8:  # noqa: ASYNC110 - its answer to our question comes a little later
+                await asyncio.sleep(0.01)
             assert client.waiting == 0
             assert await client.close(1) == ""
             assert await server.read() == b"", "the last client has gone"
@@ -156,3 +158,21 @@ async def test_what_a_callback_raises_costs_that_client_and_is_told(where, monke
             error = "ZeroDivisionError: a bug" if where == "handler" else "IndexError: pop from empty list"
             assert f"client dropped: {error}" in told
             await good.ping()
+
+
+async def test_what_the_server_has_not_read_is_known():
+    """Also when the connection is lost: it has answered no question behind that."""
+    async with serving() as (server, url, _):
+        client = await WebSocketClient.connect(url, tls=None, lines=True)
+        async with asyncio.timeout(20):
+            await server.someone()
+            await client.write(b"one\n")
+            while client.taken < 4:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            await client.write(b"two\nthree\n")
+            client._connection.transport.abort()
+            with pytest.raises(ConnectionResetError):
+                await client.read()
+        await client.close(1)
+        assert client.tells_unread
+        assert (client.taken, client.waiting) == (4, 10)

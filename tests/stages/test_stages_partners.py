@@ -5,6 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import select
+import socket
+import threading
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha1
 from pathlib import Path
 
 import pytest
@@ -82,3 +89,82 @@ def test_a_fifo_that_nobody_reads(bgpipe, archive, tmp_path, mode, how):
     assert done.code == (1 if how == "kill" else 0)
     if how == "pass":
         assert out.read_text().count("UPDATE") == COUNT
+
+
+@contextmanager
+def served(listening: socket.socket, talk: Callable[[socket.socket], object]) -> Iterator[None]:
+    """Each client is talked to, and the connection is closed then."""
+
+    def run() -> None:
+        with suppress(OSError):
+            while True:
+                with listening.accept()[0] as client, suppress(OSError):
+                    talk(client)
+
+    listening.listen()
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        thread.join(10)
+
+
+def await_octets(client: socket.socket) -> None:
+    """Returns when there is something, which stays there."""
+    select.select([client], [], [], 10)
+
+
+def upgrade(client: socket.socket) -> None:
+    """Answers the request for a WebSocket, and reads nothing of what follows."""
+    asked = b""
+    while b"\r\n\r\n" not in asked:
+        asked += client.recv(1)
+    key = re.search(rb"Sec-WebSocket-Key: *(\S+)", asked, re.IGNORECASE)[1]  # type: ignore[index]
+    accept = b64encode(sha1(key + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest())
+    client.sendall(
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+    )
+    await_octets(client)
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("mode", ["filter", "only copies"])
+@pytest.mark.parametrize("kind", ["pipe", "websocket"])
+def test_a_partner_that_never_reads(bgpipe, archive, tmp_path, kind, mode, how):
+    """It closes the connection: what it has not read passes by, is lost or ends the pipeline, and is told."""
+    out = tmp_path / "out.json"
+    if kind == "pipe":
+        listening, where = socket.socket(socket.AF_UNIX), str(tmp_path / "socket")
+        listening.bind(where)
+        talk = await_octets
+    else:
+        listening = socket.create_server(("127.0.0.1", 0))
+        where, talk = f"ws://127.0.0.1:{listening.getsockname()[1]}/", upgrade
+    with served(listening, talk):
+        done = bgpipe("read", archive, "--", kind, *MODES[mode], "--on-exit", how, where, "--", "write", out)
+    assert re.search(r"without reading (all: .* unread=50|50 messages)|missed=50", done.err), done.err
+    assert done.code == (1 if how == "kill" else 0)
+    if how != "kill":
+        lost = mode == "filter" and how == "drop"
+        assert out.read_text().count("UPDATE") == (0 if lost else COUNT)
+
+
+def test_a_partner_that_reads_all_and_closes_at_once(bgpipe, archive, tmp_path):
+    """That is no loss, although nobody has seen it read."""
+    path, out = str(tmp_path / "socket"), tmp_path / "out.json"
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(path)
+
+    def echo(client: socket.socket) -> None:
+        while octets := client.recv(1 << 16):
+            client.sendall(octets)
+
+    with served(listening, echo):
+        done = bgpipe("read", archive, "--", "pipe", "--on-exit", "kill", path, "--", "write", out)
+    assert done.code == 0, done.err
+    assert "reading" not in done.err
+    assert out.read_text().count("UPDATE") == COUNT

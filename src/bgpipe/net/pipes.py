@@ -267,12 +267,18 @@ class Fifos:
 
 
 class UnixSocket:
-    """A connection to a program that listens at a Unix stream socket."""
+    """A connection to a program that listens at a Unix stream socket.
 
-    tells_unread = False
+    When the program closes it without having read everything, the system forgets how much that was, but says so: then
+    what it had not read when we last looked counts as unread. How much that is, the system tells in memory, so that it
+    is too much until all is read.
+    """
 
     def __init__(self, connected: socket.socket) -> None:
         self._socket = connected
+        self._taken = 0
+        self._left = False
+        """whether the program has closed it without having read everything"""
         self._reader = PipeReader(os.dup(connected.fileno()))
         self._writer = PipeWriter(os.dup(connected.fileno()), termios.TIOCOUTQ)
 
@@ -289,24 +295,46 @@ class UnixSocket:
             raise
 
     @property
+    def tells_unread(self) -> bool:
+        return self._left
+
+    @property
     def waiting(self) -> int:
         return self._writer.waiting
 
     @property
     def taken(self) -> int:
-        return self._writer.taken
+        taken = self._writer.taken
+        self._look_for_end()
+        if not self._left:
+            self._taken = taken
+        return self._taken
+
+    def _look_for_end(self) -> None:
+        if not self._left and self._socket.fileno() >= 0:
+            self._left = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNRESET
 
     async def read(self) -> bytes:
-        return await self._reader.read()
+        """b"" also where the program has closed it without having read everything, which `tells_unread` says."""
+        try:
+            return await self._reader.read()
+        except ConnectionResetError:
+            self._left = True
+            return b""
 
     async def write(self, octets: bytes) -> None:
-        await self._writer.write(octets)
+        try:
+            await self._writer.write(octets)
+        except BrokenPipeError:
+            self._look_for_end()
+            raise
 
     def end(self) -> None:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
 
     async def close(self, timeout: float) -> str:
+        self._look_for_end()
         self.abort()
         return ""
 

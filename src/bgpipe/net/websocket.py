@@ -28,6 +28,8 @@ MAX_FRAME: Final = 4 << 20
 """Octets of the longest message that is received."""
 QUIET: Final = 1.0
 """Seconds of silence after which a peer that knows that we send no more is taken to have said all that it has to."""
+ASK_AFTER: Final = 0.02
+"""Seconds between two questions whether the peer has read what it was sent."""
 PIECE: Final = 8 << 10
 """Octets that are parsed at once. 8 KiB can hold 1,300 empty frames, which take 30 ms."""
 GOING_AWAY: Final = 1001
@@ -219,11 +221,14 @@ async def dial(
 class WebSocketClient:
     """A connection that we have made.
 
+    What the peer has read is known by its answers to pings, which come behind all that was sent before the ping. A peer
+    that closes the connection in order is taken to have read everything.
+
     lines: whether each line is to be a frame. answers: whether something may still come after the last that we send.
     tasks: its owner.
     """
 
-    tells_unread = False
+    tells_unread = True
 
     def __init__(self, connection: Connection, *, lines: bool, answers: bool, tasks: Tasks | None = None) -> None:
         self.remote = remote_of(connection)
@@ -232,8 +237,11 @@ class WebSocketClient:
         self._lines = lines
         self._answers = answers
         self._heard = 0.0
-        self._unsent = 0
         self._given = 0
+        self._sent = 0
+        self._read = 0
+        """octets that the peer has read, as far as it has said"""
+        self._asking: asyncio.Task[None] | None = None
         self._ending: asyncio.Task[None] | None = None
 
     @classmethod
@@ -254,11 +262,12 @@ class WebSocketClient:
 
     @property
     def waiting(self) -> int:
-        return self._unsent + self._connection.transport.get_write_buffer_size()
+        return self._given - self.taken
 
     @property
     def taken(self) -> int:
-        return max(0, self._given - self.waiting)
+        closed = self._connection.protocol.close_rcvd
+        return self._sent if closed is not None and closed.code in (NORMAL, GOING_AWAY) else self._read
 
     async def read(self) -> bytes:
         from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
@@ -280,15 +289,25 @@ class WebSocketClient:
     async def write(self, octets: bytes) -> None:
         from websockets.exceptions import ConnectionClosed
 
-        self._unsent = len(octets)
         self._given += len(octets)
         try:
             for frame in frames_of(octets, self._lines):
+                if self._asking is None or self._asking.done():
+                    self._asking = self._tasks.spawn("ask what the WebSocket has read", self._ask())
                 await self._connection.send(frame)
-                self._unsent -= len(frame)
+                self._sent += len(frame) + self._lines  # the end of the line is no part of the frame
         except ConnectionClosed as error:
             raise BrokenPipeError(errno.EPIPE, explain_close(error)) from error
-        self._unsent = 0
+        self._sent = self._given
+
+    async def _ask(self) -> None:
+        """Asks until all that was given is read."""
+        with contextlib.suppress(Exception):  # the connection is lost, which `read` tells
+            while self._read < self._given:
+                await asyncio.sleep(ASK_AFTER)
+                sent = self._sent
+                await (await self._connection.ping())
+                self._read = sent
 
     def end(self) -> None:
         if self._ending is None:
@@ -298,6 +317,7 @@ class WebSocketClient:
         """WebSocket has no half-closed connections, so that the last answers have to be waited for."""
         with contextlib.suppress(Exception):
             await (await self._connection.ping())  # answered when the peer has read all before it
+            self._read = self._sent
             if self._answers:
                 await quiet(lambda: self._heard)
         await self._connection.close()
@@ -310,8 +330,9 @@ class WebSocketClient:
         return ""
 
     def abort(self) -> None:
-        if self._ending is not None:
-            self._ending.cancel()
+        for task in (self._asking, self._ending):
+            if task is not None:
+                task.cancel()
         self._connection.transport.abort()
 
 

@@ -24,6 +24,7 @@ class Exec(ExternalFilter):
     argument = "COMMAND"
     own_events = ("EXIT",)
     gone = "the program has ended"
+    must_end_well = True
 
     keep_stdin = Option(FLAG, False, "don't fail if the program closes its standard input")
     keep_stdout = Option(FLAG, False, "don't fail if the program closes its standard output")

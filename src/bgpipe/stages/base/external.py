@@ -23,7 +23,7 @@ from ...wire.context import WireContext
 from ...wire.item import Item, count
 from ...wire.message import KEEPALIVE, NOTIFICATION, OPEN, Message
 from .bypass import Bypass
-from .coding import find_format
+from .coding import find_format, plural
 from .link_attempts import LinkAttempts
 from .pace import Pace
 from .partner_input import PartnerInput
@@ -63,6 +63,8 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
     def takes(self) -> bool:  # type: ignore[override]
         return self.only_write or self.copy
 
+    must_end_well: ClassVar[bool] = False
+    """whether a failure of the partner that has been given everything counts, whatever --on-exit says"""
     tunnel = False
     """whether it stands for the router at an end of a live session. What is lost here is not sent again"""
     end_reason = ""
@@ -283,8 +285,10 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
             if through or (self.only_read and not failed and not self.retries):
                 if tells_unread:
                     self._leave_unread()
-                if failed:
+                if failed and (self.on_exit == "kill" or self.must_end_well or self.tunnel):
                     raise StageError(f"{self}: {failed}")
+                if failed:
+                    self.tell_loss(failed)
                 self.judge_damage()
                 return
             failed_by_stall = bool(self._stalled)
@@ -293,7 +297,8 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
             if self.tunnel and self.begun:
                 raise session_lost(self, failed)
             if self.on_exit == "kill":
-                raise StageError(f"{self}: {failed}")
+                unread = f" without reading {plural(self._queue.messages, 'message')}" if self._queue.messages else ""
+                raise StageError(f"{self}: {failed}{unread}")
             self.tell_loss(failed)
             if self._gave_up or failed_by_stall:
                 self._give_up()  # a partner that does nothing must not delay the senders again
@@ -312,7 +317,7 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
             self.bypass.take(passing)
         lost = unread - count(passing)
         if lost and self.on_exit == "kill" and not self.half_closed:
-            raise StageError(f"{self}: {self.gone} without reading {lost} messages")
+            raise StageError(f"{self}: {self.gone} without reading {plural(lost, 'message')}")
         what = "some messages are lost" if lost else "messages pass by"
         self.pipeline.log.warning(f"{self.gone} without reading all: {what}", stage=str(self), unread=unread, lost=lost)
 
