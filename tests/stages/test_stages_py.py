@@ -21,6 +21,7 @@ from bgpipe.wire.update import Update
 from commandline import spawn
 from playbook import Feeder, begin, block, feed, stage
 
+EXAMPLES = Path(__file__).parents[2] / "examples/policies"
 MODES = ["messages", pytest.param("blocks", marks=pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT))]
 
 
@@ -467,3 +468,16 @@ def test_the_traceback_is_for_those_who_ask(sample, tmp_path):
     path.write_text("def update(m):\n    deeper()\ndef deeper():\n    raise ValueError('bad')\n")
     done = spawn("-l", "debug", sample, "--", "py", path, "--", "write", "-")
     assert "in deeper" in done.err
+
+
+@pytest.mark.parametrize("policy", ["communities", "prepend", "prefix_list"])
+@pytest.mark.parametrize("words", [(), ("1",)])
+def test_words_that_a_policy_wants_and_does_not_get(bgpipe, sample, policy, words):
+    done = bgpipe(sample, "--", "py", "-A", EXAMPLES / f"{policy}.py", *words, "--", "head", "-n", "1")
+    if policy == "prefix_list" and words:
+        assert f"{policy}.py:" in done.err  # the word is the name of a file
+    else:
+        given = "1 follow it" if words else "none follows it"
+        assert f"[2] py: {policy}.py: needs more words behind it, and {given} (say them with -A" in done.err
+    assert "IndexError" not in done.err
+    assert done.code == 1

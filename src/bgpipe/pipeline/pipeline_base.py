@@ -219,7 +219,7 @@ class PipelineBase(Generic[S]):
 
     @property
     def error(self) -> StageError | None:
-        """The result: the first failure, else the first damage; None if there is none."""
+        """The result: the first failure, else the first thing that is incomplete; None if there is none."""
         failures = [error for error in self.errors if not isinstance(error, Incomplete)]
         return next(iter(failures or self.errors), None)
 

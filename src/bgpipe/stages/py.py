@@ -18,7 +18,7 @@ from ..wire.item import Item
 from ..wire.message import HEADER, OPEN, UPDATE, Message
 from ..wire.tags import TagTable
 from ..wire.update import Update
-from .base.policy import Answer, Policy, PolicyError, decide, describe, place_of, read_policy
+from .base.policy import Answer, Policy, PolicyError, Words, decide, describe, place_of, read_policy
 
 MAX_BODY = 0xFFFF - HEADER
 """Octets of the longest body that a message in a block can have."""
@@ -50,6 +50,7 @@ class Py(Consuming):
     killed = False
 
     def attach(self) -> None:
+        self.arguments = Words(self.arguments)
         self.path = os.path.abspath(self.arguments[0])
         self.failures: dict[tuple[type, str], int] = {}
         """how often functions failed, by kind of error and place"""

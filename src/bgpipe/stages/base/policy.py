@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from itertools import count
 from types import CodeType, ModuleType
-from typing import Any, Final
+from typing import Any, Final, SupportsIndex, overload
 
 from ...wire.message import OPEN, UPDATE, Message
 from ...wire.update import Update
@@ -22,6 +22,26 @@ _numbers = count(1)
 
 class PolicyError(Exception):
     """A file that can't be a policy. The text says where and why."""
+
+
+class MissingWordError(IndexError):
+    """A word that a file wants does not follow it on the command line."""
+
+
+class Words(list[str]):
+    """FILE and the words that follow it. To ask for one that is not there is an error that says so."""
+
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: SupportsIndex | slice) -> str | list[str]:
+        try:
+            return super().__getitem__(index)
+        except IndexError:
+            given = f"{len(self) - 1} follow it" if len(self) > 1 else "none follows it"
+            text = f"needs more words behind it, and {given} (say them with -A; the start of the file may tell which)"
+            raise MissingWordError(text) from None
 
 
 class Policy:
@@ -125,5 +145,7 @@ def place_of(error: BaseException, path: str) -> str:
 
 def describe(error: BaseException, path: str) -> str:
     """FILE:LINE: TYPE: TEXT, in one line."""
+    if isinstance(error, MissingWordError):
+        return f"{os.path.basename(path)}: {error}"
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     return f"{place_of(error, path)}: {type(error).__name__}: {text}".rstrip(": ").replace("\n", " ")
