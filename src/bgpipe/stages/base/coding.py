@@ -150,8 +150,8 @@ class Writing(Consuming):
         self.on_report(message, TextError(f"{found.name}{whose} has no form for {message.type}"))
 
     def judge_refused(self, found: Format) -> None:
-        """Called at the end. Raises Incomplete if messages were left out, except in a live session."""
-        if self.refused and not self.pipeline.has_session:
+        """Called at the end. Raises Incomplete if messages were left out."""
+        if self.refused:
             text = f"{plural(self.refused, 'message')} not written, that {found.name} has no form for"
             raise Incomplete(f"{self}: {text}")
 
