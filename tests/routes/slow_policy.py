@@ -24,7 +24,8 @@ def policy(subscription: Subscription, lists: Mapping[str, PrefixList], common: 
     empty = not any(_allowed(prefixes, subscription.guards) for _, prefixes in [*found, *customs])
     all_failed = bool(chosen) and all(lists[name].failed for name in chosen)
     if empty and not all_failed and common.default in lists:
-        found = [(common.default, _list(lists[common.default], subscription, common))]
+        names = [name for name in (common.default, *common.more_defaults) if name in lists]
+        found = [(name, _list(lists[name], subscription, common)) for name in names]
     own = [network for _, prefixes in customs for network in networks(prefixes)]
     groups: dict[Attributes, set[str]] = {}
     for name, prefixes in found:

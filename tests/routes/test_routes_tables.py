@@ -56,7 +56,13 @@ SUBSCRIPTIONS = st.builds(
     widen=st.just(False),
     max_foreign=st.just(0),
 )
-COMMONS = st.builds(Common, exclusions=FEW, bogons=FEW, default=st.sampled_from(["", "d"]))
+COMMONS = st.builds(
+    Common,
+    exclusions=FEW,
+    bogons=FEW,
+    default=st.sampled_from(["", "d"]),
+    more_defaults=st.sampled_from([(), ("c", "x")]),
+)
 FORMS = st.sampled_from(
     [
         Form(65000, "192.0.2.1", "2001:db8::1"),

@@ -26,6 +26,10 @@ BGP = Bgp(asn=65000, router_id="192.0.2.1", next_hop_ipv6="2001:db8::1")
 class FakeLists(dict):
     """Lists by name, as PeerTables wants them."""
 
+    @property
+    def lists(self):
+        return self
+
     def say(self, name: str, prefixes, **settings) -> str:
         made = PrefixSource(name=name, **settings)
         self[name] = SimpleNamespace(

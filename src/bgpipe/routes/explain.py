@@ -85,7 +85,7 @@ def explain(
 
 
 def _of_lists(wanted: Prefix, subscription: Subscription, tables: Tables, by_default: bool) -> Iterator[Step]:
-    chosen = (tables.common.default,) if by_default else tuple(dict.fromkeys(subscription.lists))
+    chosen = tables.common.defaults if by_default else tuple(dict.fromkeys(subscription.lists))
     for name in (*chosen, *(name for name in tables.lists if name not in chosen)):
         if name not in tables.lists:
             continue

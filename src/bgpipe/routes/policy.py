@@ -81,11 +81,17 @@ ANY_LENGTH: Final = Guards()
 
 class Common(NamedTuple):
     """What holds for all peers. exclusions: of the operator. bogons: see PrefixList.fetched. default: the name of the
-    list for peers that would get nothing."""
+    list for peers that would get nothing. more_defaults: of lists that go with it."""
 
     exclusions: PrefixSet = EMPTY
     bogons: PrefixSet = EMPTY
     default: str = ""
+    more_defaults: tuple[str, ...] = ()
+
+    @property
+    def defaults(self) -> tuple[str, ...]:
+        """The names of all lists for peers that would get nothing."""
+        return self.default, *self.more_defaults
 
 
 UNRESTRICTED: Final = Common()
@@ -221,7 +227,7 @@ def groups(
     sources_chosen = [lists[name] for name in chosen]
     by_default = common.default in lists and _wants_default(subscription, sources_chosen, common, clean)
     if by_default:
-        chosen = [common.default]
+        chosen = [name for name in common.defaults if name in lists]
     sources: dict[Attributes, list[str]] = {}
     customs: dict[Attributes, list[PrefixSet]] = {}
     for name in chosen:

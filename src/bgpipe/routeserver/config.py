@@ -211,6 +211,25 @@ class PrefixSource(Struct, rename="pascal", frozen=True, kw_only=True):
         return (*self.sources, *self.without)
 
 
+class Rov(Struct, rename="pascal", frozen=True, kw_only=True):
+    """Route origin validation (RFC 6811) of lists of AS numbers.
+
+    vrps: path or URL of the JSON of a validator. mode: tag adds communities by the validity, drop leaves invalid
+    prefixes out. valid, not_found, invalid: these communities. interval: seconds until a URL is asked again.
+    """
+
+    vrps: str = ""
+    mode: Literal["tag", "drop", "off"] = "tag"
+    valid: str = ""
+    not_found: str = ""
+    invalid: str = ""
+    interval: Annotated[int, Meta(ge=1)] = 600
+
+    @property
+    def on(self) -> bool:
+        return self.mode != "off" and bool(self.vrps)
+
+
 class RateLimit(Struct, rename="pascal", frozen=True, kw_only=True):
     """A token bucket for each address that asks the API."""
 
@@ -263,6 +282,7 @@ class Config(Struct, rename="pascal", frozen=True, kw_only=True):
     peers: tuple[ConfiguredPeer, ...] = ()
     groups: tuple[Group, ...] = ()
     defaults: Defaults = Defaults()
+    rov: Rov = Rov()
     api_port: Port = 5000
     api_listen: str | None = None
     default_prefix_source: str | None = None

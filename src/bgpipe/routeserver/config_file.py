@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from .attribute_checks import length_faults
-from .config import AsnList, Bgp, Config, ConfiguredPeer, Defaults, PrefixSource, all_lists
+from .config import AsnList, Bgp, Config, ConfiguredPeer, Defaults, PrefixSource, Rov, all_lists
 from .events import Kind as EventKind
 from .rules import as_written
 from .settings import check_capability, check_hold_time, check_role
@@ -78,6 +78,7 @@ class ConfigChecks:
         if self.config.api_listen is not None:
             self.check("ApiListen", check_address, self.config.api_listen)
 
+        self._rov(config.rov)
         if not self.reader.faults:  # else communities may be none
             keys = {
                 each.name: f"RipeStat.AsnLists[{number}]" for number, each in enumerate(self.config.ripe_stat.asn_lists)
@@ -194,6 +195,15 @@ class ConfigChecks:
         ):
             if value:
                 self.check(f"{key}.{name}", function, value)
+
+    def _rov(self, rov: Rov) -> None:
+        for name, text in (("Valid", rov.valid), ("NotFound", rov.not_found), ("Invalid", rov.invalid)):
+            if text:
+                self.check(f"Rov.{name}", check_community, text)
+        if "://" in rov.vrps:
+            self.check("Rov.Vrps", check_url, rov.vrps)
+        if not rov.vrps and rov.mode != "off" and "Rov" in self.reader.places:
+            self.reader.fault("Rov.Vrps", "is missing: the path or URL of VRPs in JSON")
 
     def _groups(self) -> None:
         seen: dict[str, str] = {}

@@ -20,6 +20,7 @@ from ..net.tcp import parse_networks
 from ..pipeline.log import Log
 from ..routes.peer_routes import PeerRoutes
 from ..routes.table import Table
+from ..rpki.vrps import Vrps
 from ..tasks import Tasks, Timer
 from ..wire.open import Open
 from .access import Access, configured
@@ -27,6 +28,7 @@ from .config import Config, PrefixSource, all_lists
 from .events import Events
 from .lists import List, ListEvent, Lists, Owner
 from .peers import Peer, Peers, new_peer
+from .rov import Validator
 from .rules import as_written, fields_of, until
 from .sessions import PeerSession, PeerSessions
 from .settings import configured_options
@@ -86,6 +88,8 @@ class RouteServer:
         self._changed: set[str] = set()
         """lists that have changed, and are not in the tables yet"""
         self._updating = False
+        self.validator: Validator | None = None
+        self._validating: asyncio.Task[None] | None = None
         self._ending: Timer | None = None
         self._next_end = math.inf
         """when the next entry is over, in seconds since 1970, or earlier"""
@@ -112,6 +116,7 @@ class RouteServer:
         self.set_keys()
         self.webhooks.start(tasks, self.config.webhooks)
         self.lists.start(tasks)
+        self._start_validation()
         self._end()
 
     async def stop(self) -> None:
@@ -178,6 +183,7 @@ class RouteServer:
         self.webhooks.configure(config.webhooks)
         self.sessions.configure(config.bgp)
         self.fetcher.networks = self.private_fetcher.networks = parse_networks(config.allowed_networks)
+        validated = self.tables.validated()
         self.tables.configure(config)
         if (old.ripe_stat, old.irr, old.auto_refresh) != (config.ripe_stat, config.irr, config.auto_refresh):
             self.lists.configure(self._contexts(config), config.auto_refresh)
@@ -197,6 +203,10 @@ class RouteServer:
         kept = [name for name in ("asn", "router_id", "port", "listen", "listeners") if _differ(old, config, name)]
         if kept:
             self.log.warning("what has changed here counts after a restart", keys=",".join(map(_pascal, kept)))
+        if config.rov != old.rov:
+            self.tables.vrps = self.tables.vrps or Vrps()  # what is announced stays until VRPs are read
+            self.tables.update(validated | self.tables.validated())
+            self._start_validation()
         self.watch_ends(self.peers)
         self.log.info("the configuration was read anew")
         self.events.tell("config.reloaded")
@@ -256,6 +266,21 @@ class RouteServer:
 
     def _on_store_error(self, error: Exception) -> None:
         self.log.error("a peer can't be stored", error=str(error))
+
+    def _start_validation(self) -> None:
+        """Reads VRPs from now on, if the configuration names some."""
+        if self._validating is not None:
+            self._validating.cancel()
+            self._validating = self.validator = None
+        if self.config.rov.on:
+            self.validator = Validator(self.config.rov, self._folder, self.data, self.fetcher, self.log)
+            self.validator.on_change = self._on_vrps
+            self._validating = self._tasks.spawn("VRPs", self.validator.run())
+
+    def _on_vrps(self, vrps: Vrps) -> None:
+        self.tables.vrps = vrps
+        for name in self.tables.validated():
+            self._on_list(name)
 
     # changes of lists and peers reach the sessions
 

@@ -6,27 +6,32 @@ import asyncio
 import math
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 
-from ..routes.attributes import Attributes, Form
+from ..routes.attributes import PLAIN, Attributes, Form
 from ..routes.policy import Common, Custom, PrefixList, Subscription
-from ..routes.prefixes import PrefixSet
+from ..routes.prefixes import EMPTY, PrefixSet
+from ..routes.steps import Steps, finish
 from ..routes.table import Table, Tables
+from ..rpki.vrps import Validity, Vrps
 from ..session.facts import Facts
 from ..wire.attrs.large_community import LargeCommunity
 from ..wire.caps import EXTENDED_NEXT_HOP
 from .bogons import BOGONS
-from .config import Config, PrefixSource
+from .config import Config, PrefixSource, all_lists
 from .lists import Lists
 from .max_routes import LimitedTables
 from .peers import Peer
+from .rov import PARTS, Split, communities, origins_of, split
 from .rules import MAX_FOREIGN, MAX_FOREIGN_IPV6, Rules, attributes_of, expires, prefix_of, resolve, rules_of, until
 from .settings import sends_otc
+
+T = TypeVar("T")
 
 
 class View(NamedTuple):
@@ -50,6 +55,9 @@ class PeerTables:
     def __init__(self, config: Config, lists: Lists) -> None:
         self.config = config
         self.lists = lists
+        self.vrps: Vrps | None = None
+        """None as long as they were not read"""
+        self._splits: dict[str, Split] = {}
         self.clock: Callable[[], float] = time.time
         self._limited = LimitedTables()
         self._configure(config)
@@ -69,7 +77,7 @@ class PeerTables:
 
     def update(self, names: Iterable[str]) -> None:
         """These lists have changed, have come, or are no more."""
-        self.tables = self.tables.changed({name: self._list(name) if name in self.lists else None for name in names})
+        self.tables = self.tables.changed(self._lists(names))
 
     async def update_in_steps(self, names: Iterable[str]) -> None:
         """The same, so that sessions have their turn in between: many lists take seconds."""
@@ -77,14 +85,9 @@ class PeerTables:
         done = False
         while not done:
             before = self.tables
-            steps = before.changing({name: self._list(name) if name in self.lists else None for name in names})
-            while True:
-                try:
-                    next(steps)
-                except StopIteration as end:
-                    after: Tables = end.value
-                    break
-                await asyncio.sleep(0)
+            await self._validate(names)
+            steps = before.changing(self._lists(names))
+            after = await in_turns(steps)
             done = self.tables is before  # else somebody has changed them meanwhile: that must not be undone
             if done:
                 self.tables = after
@@ -177,7 +180,7 @@ class PeerTables:
         wanted |= attributes.large_communities
         wanted |= attributes.ext_communities
         return Subscription(
-            lists=(*rules.lists, *self.private(peer)),
+            lists=tuple(self._with_parts((*rules.lists, *self.private(peer)))),
             customs=tuple(self._customs(peer, now)),
             exclusions=PrefixSet.parse(map(prefix_of, until(rules.exclude, now))),
             guards=rules.guards,
@@ -226,16 +229,85 @@ class PeerTables:
         )
 
     def _common(self) -> Common:
-        return Common(PrefixSet.parse(self.config.exclude), BOGONS, self.config.default_prefix_source or "")
+        default = self.config.default_prefix_source or ""
+        settings = next((each for each in all_lists(self.config) if each.name == default), None)
+        apart = self.config.rov.on and self.config.rov.mode == "tag" and settings is not None and origins_of(settings)
+        more = tuple(default + each for each in PARTS.values()) if apart else ()
+        return Common(PrefixSet.parse(self.config.exclude), BOGONS, default, more)
 
     def _automatic(self, number: int) -> str:
         """The community of ours with this number; "" where our AS number has no room for one."""
         return f"{self.config.bgp.asn}:{number}" if self.config.bgp.asn <= 0xFFFF else ""
 
-    def _list(self, name: str) -> PrefixList:
-        found = self.lists[name]
-        attributes = list_attributes(found.settings)
-        return PrefixList(name, found.prefixes, attributes, found.fetched, not found.known)
+    def _lists(self, names: Iterable[str]) -> dict[str, PrefixList | None]:
+        """These lists as the policy wants them, None for what is not there."""
+        found: dict[str, PrefixList | None] = {}
+        for name in names:
+            found |= dict.fromkeys((name, *(name + more for more in PARTS.values())))
+            if name in self.lists:
+                found |= self._list(name)
+        return found
+
+    def _list(self, name: str) -> dict[str, PrefixList]:
+        """A list, and what is apart from it by its validity."""
+        found, attributes = self.lists[name], list_attributes(self.lists[name].settings)
+        whole = PrefixList(name, found.prefixes, attributes, found.fetched, not found.known)
+        if not self._is_validated(name):
+            return {name: whole}
+        if self.vrps is None:
+            return {name: whole._replace(prefixes=EMPTY, failed=True)}
+        parts = self._split(name, self.vrps)
+        tags = communities(self.config.rov, self.config.bgp.asn)
+        valid = parts[Validity.VALID]
+        if self.config.rov.mode == "drop":
+            valid, tags = valid | parts[Validity.NOT_FOUND], {}
+        made = {name: (valid, tags.get(Validity.VALID, PLAIN))}
+        for validity, more in PARTS.items():
+            if tags or validity is Validity.INVALID:
+                made[name + more] = parts[validity], tags.get(validity, PLAIN)
+        return {
+            each: whole._replace(name=each, prefixes=prefixes, attributes=attributes.joined(tag))
+            for each, (prefixes, tag) in made.items()
+        }
+
+    def _is_validated(self, name: str) -> bool:
+        """Whether the prefixes of a list are told apart by their validity."""
+        return self.config.rov.on and name in self.lists and bool(origins_of(self.lists[name].settings))
+
+    def _split(self, name: str, vrps: Vrps) -> Mapping[Validity, PrefixSet]:
+        if not self._is_split(name):
+            self._keep_split(name, vrps, finish(split(*self._to_split(name), vrps)))
+        return self._splits[name].parts
+
+    def _to_split(self, name: str) -> tuple[PrefixSet, tuple[int, ...]]:
+        return self.lists[name].prefixes, origins_of(self.lists[name].settings)
+
+    def _is_split(self, name: str) -> bool:
+        known = self._splits.get(name)
+        return known is not None and known.vrps is self.vrps and known[:2] == self._to_split(name)
+
+    def _keep_split(self, name: str, vrps: Vrps, parts: Mapping[Validity, PrefixSet]) -> None:
+        self._splits[name] = Split(*self._to_split(name), vrps, parts)
+
+    async def _validate(self, names: Iterable[str]) -> None:
+        """Tells the prefixes of lists apart by their validity, so that sessions have their turn in between."""
+        for name in names:
+            while (vrps := self.vrps) is not None and self._is_validated(name) and not self._is_split(name):
+                before = self._to_split(name)
+                parts = await in_turns(split(*before, vrps))
+                if name in self.lists and self._to_split(name) == before and self.vrps is vrps:
+                    self._keep_split(name, vrps, parts)
+
+    def validated(self) -> set[str]:
+        """The lists whose prefixes are told apart by their validity."""
+        return {name for name in self.lists.lists if self._is_validated(name)}
+
+    def _with_parts(self, names: Iterable[str]) -> Iterator[str]:
+        """Lists, and what is apart from them and announced too."""
+        for name in names:
+            yield name
+            if self.config.rov.mode == "tag" and self._is_validated(name):
+                yield from (name + more for more in PARTS.values())
 
     def _why(self, peer: Peer, table: Table, unknown: list[str]) -> str:
         rules = self.rules(peer)
@@ -248,6 +320,17 @@ class PeerTables:
         if rules.communities:
             return "no route has one of the communities that the peer wants"
         return "its lists and custom prefixes are empty, or all of it is excluded"
+
+
+async def in_turns(steps: Steps[T]) -> T:
+    """Does work in steps, so that others have their turn in between."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            made: T = end.value
+            return made
+        await asyncio.sleep(0)
 
 
 _NONE = "\0"

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, NamedTuple
 
 import msgspec
 
 from ..routes.difference import Comparison, comparing
-from ..routes.policy import Subscription
 from ..routes.prefixes import PrefixSet
 from ..routes.table import Table
 from .peers import Peer, new_peer
-from .tables import PeerTables, View
+from .tables import PeerTables, View, in_turns
 
 TRIAL_ADDRESS = "0.0.0.0"
 
@@ -62,10 +60,10 @@ async def try_change(tables: PeerTables, peer: Peer, **fields: Any) -> Trial:
 
 async def _try(tables: PeerTables, wanted: Peer, like: str | None) -> Trial:
     view = await tables.try_out(wanted, like)
-    subscription: Subscription = tables.subscription(wanted)
-    counts = {name: len(tables.lists[name].prefixes) for name in subscription.lists if name in tables.lists}
-    unread = [name for name in subscription.lists if name not in tables.lists or not tables.lists[name].known]
-    return Trial(view, tables.tables.exact(subscription), counts, unread)
+    names = (*tables.rules(wanted).lists, *tables.private(wanted))
+    counts = {name: len(tables.lists[name].prefixes) for name in names if name in tables.lists}
+    unread = [name for name in names if name not in tables.lists or not tables.lists[name].known]
+    return Trial(view, tables.tables.exact(tables.subscription(wanted)), counts, unread)
 
 
 def show_comparison(found: Comparison) -> dict[str, Any]:
@@ -76,11 +74,4 @@ def show_comparison(found: Comparison) -> dict[str, Any]:
 async def try_difference(tables: PeerTables, peer: Peer, has: Table | None, **fields: Any) -> Comparison:
     """What would change for a peer. has: what it has now; None for what it is to have as it stands."""
     before = has if has is not None else (await tables.settle(peer)).table
-    steps = comparing(before, (await try_change(tables, peer, **fields)).view.table)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            found: Comparison = end.value
-            return found
-        await asyncio.sleep(0)
+    return await in_turns(comparing(before, (await try_change(tables, peer, **fields)).view.table))

@@ -164,6 +164,7 @@ def count_routes(server: RouteServer) -> RouteCounts:
 def health(server: RouteServer) -> dict[str, Any]:
     """Whether all is well."""
     trouble = [f"list {each.name}: {each.error}" for each in server.lists.lists.values() if each.error]
+    trouble += [f"VRPs: {server.validator.failed}"] if server.validator is not None and server.validator.failed else []
     trouble += [f"list {each.name} is held back" for each in server.lists.lists.values() if each.held is not None]
     shown: dict[str, Any] = {"status": "degraded" if trouble else "ok", "version": __version__}
     return shown | ({"trouble": trouble} if trouble else {})
@@ -179,6 +180,8 @@ def measure(server: RouteServer, metrics: Metrics) -> None:
     """Adds what Prometheus may want to know."""
     metrics.add("bgplite_info", 1, version=__version__)
     metrics.add("bgplite_peers", len(server.peers))
+    if server.tables.vrps is not None:
+        metrics.add("bgplite_vrps", len(server.tables.vrps))
     for session in server.sessions.sessions.values():
         labels = {"ip": session.peer.ip, "asn": str(session.peer.asn)}
         metrics.add("bgplite_session_up", int(session.up), **labels)

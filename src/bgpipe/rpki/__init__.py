@@ -1,0 +1,1 @@
+"""What the RPKI says of routes: VRPs, and route origin validation (RFC 6811)."""
