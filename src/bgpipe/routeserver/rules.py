@@ -153,8 +153,8 @@ def attributes_of(communities: Iterable[str | None], said: Any = None) -> Attrib
 def parse_any_community(text: str) -> tuple[str, Any]:
     """("standard", "large" or "extended", the number or triple) of a community.
 
-    `A:V`, or a well-known name such as no-export; `A:B:C` (RFC 8092); `rt:A:V`, `soo:A:V` (RFC 4360), where A is an AS
-    number or an IPv4 address, or all 64 bits as `0x...`. Raises TextError.
+    `A:V`, or a well-known name such as no-export (RFC 1997); `A:B:C` (RFC 8092); `rt:A:V`, `soo:A:V` (RFC 4360), where
+    A is an AS number or an IPv4 address, or all 64 bits as `0x...`. Raises TextError.
     """
     text = WELL_KNOWN_COMMUNITIES.get(text.lower(), text)
     first, _, rest = text.partition(":")
