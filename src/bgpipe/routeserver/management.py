@@ -441,9 +441,9 @@ def _camel(name: str) -> str:
     return first + "".join(map(str.capitalize, others))
 
 
-_ANY: Final = 1 << 63
+_ANY: Final = (1 << 63) - 1
 _NUMBERS: Final = {
-    "max_prefix": (0, _ANY),
+    "max_prefix": (0, 2**31 - 1),
     "max_routes": (0, _ANY),
     "max_foreign": (0, _ANY),
     "max_foreign_ipv6": (0, _ANY),

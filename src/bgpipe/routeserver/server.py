@@ -38,7 +38,7 @@ from .sources.context import Context
 from .sources.fetch import PUBLIC_PORTS, Fetcher
 from .sources.ripestat import RipeStatClient
 from .sources.worker import Lane
-from .store.store import Store
+from .store.store import Store, Turn
 from .tables import PeerTables, View
 from .values import check_peer_address, check_written
 from .webhooks import Webhooks
@@ -65,7 +65,7 @@ class RouteServer:
         self.peers = Peers()
         self.store = Store(config.database or str(data / DATABASE))
         self.access = Access(config, self.peers)
-        self.changing = asyncio.Lock()
+        self.changing = Turn()
         """held by who changes peers or tokens, from what it reads to what it writes"""
         self.fetcher = Fetcher(parse_networks(config.allowed_networks))
         self.private_fetcher = Fetcher(parse_networks(config.allowed_networks), PUBLIC_PORTS)
@@ -104,7 +104,8 @@ class RouteServer:
         self.data.mkdir(parents=True, exist_ok=True)
         await self.store.open()
         for peer in await self.store.load():
-            self.peers.put(peer)
+            ended = peer.status == "active"  # it was, when the run before ended
+            self.peers.put(msgspec.structs.replace(peer, status="inactive") if ended else peer)
         self.access.set((*await self.store.load_tokens(), *configured(self.config)))
         for found in self.config.peers:
             self.peers.put(self._configured(found))
@@ -262,7 +263,14 @@ class RouteServer:
 
     def _store(self, peer: Peer) -> None:
         if not self._tasks.closing:
-            self._tasks.spawn("store", self.store.save(peer), self._on_store_error)
+            self._tasks.spawn("store", self._save(peer.id), self._on_store_error)
+
+    async def _save(self, id: str) -> None:
+        """Writes a peer as it is when its turn comes, so that no change that was made meanwhile is undone."""
+        async with self.changing:
+            peer = self.peers.get(id)
+            if peer is not None:
+                await self.store.save(peer)
 
     def _on_store_error(self, error: Exception) -> None:
         self.log.error("a peer can't be stored", error=str(error))

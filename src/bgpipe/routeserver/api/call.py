@@ -47,6 +47,11 @@ class Call:
     def management(self) -> Management:
         return Management(self.server, Actor(self.identity.name, self.client))
 
+    @property
+    def tells_urls(self) -> bool:
+        """Whether the one who asks may see the URLs of a peer's own sources."""
+        return not self.all or self.identity.may("operator")
+
     def visible(self, peers: Iterable[Peer]) -> list[Peer]:
         """Those of the peers about which the one who asks may know."""
         return [each for each in peers if self.all or self.identity.owns(each)]

@@ -19,6 +19,7 @@ from ..access import LOOPBACK, Identity
 from ..config import Config, RateLimit
 from ..management import Refused
 from ..server import RouteServer
+from ..store.store import StoreError
 from . import status
 from .call import Call, as_answer, failure
 from .openapi import document
@@ -119,6 +120,9 @@ class Api:
             return response
         except Refused as error:
             return _refused(error)
+        except StoreError as error:
+            self.server.log.error("the database can't be used", error=str(error))
+            return failure(503, "the database can't be used now")
         finally:
             self._busy -= not operation.endless
 

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Annotated, Any, Literal
 
 from aiohttp import web
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from ...tasks import in_thread
 from .. import exports
@@ -42,6 +42,7 @@ from .records import (
     ShownPeer,
     ShownSource,
     SourceChange,
+    masked,
     show_peer,
     show_source,
 )
@@ -155,7 +156,10 @@ def _show(peer: Peer) -> ShownPeer:
 
 
 async def peer(call: Call) -> ShownPeer:
-    return _show(call.management.peer(call.id))
+    shown = _show(call.management.peer(call.id))
+    if not call.tells_urls and shown.custom_sources is not UNSET:
+        shown.custom_sources = masked(shown.custom_sources)
+    return shown
 
 
 async def change_peer(call: Call, body: PeerChange) -> ShownPeer:
@@ -254,7 +258,8 @@ async def why(call: Call, query: WhyQuery) -> Why:
 
 
 async def sources(call: Call) -> list[ShownSource]:
-    return list(map(show_source, call.management.peer(call.id).sources))
+    shown = list(map(show_source, call.management.peer(call.id).sources))
+    return shown if call.tells_urls else masked(shown)
 
 
 async def add_source(call: Call, body: NewSource) -> ShownSource:

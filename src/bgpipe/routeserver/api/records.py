@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -201,6 +202,14 @@ def show_source(source: UrlSource) -> ShownSource:
     return ShownSource(id=source.id, name=source.name, url=source.url, community=source.community, active=source.active)
 
 
+def masked(sources: list[ShownSource]) -> list[ShownSource]:
+    """The same for those who only look: behind the name of the server a URL may have a secret."""
+    return [
+        msgspec.structs.replace(each, url=f"{urlsplit(each.url).scheme}://{urlsplit(each.url).hostname}/***")
+        for each in sources
+    ]
+
+
 def iso(time: float | None) -> str | None:
     """A time in seconds since 1970 as ISO 8601 has it, in UTC."""
     if time is None:
@@ -210,6 +219,8 @@ def iso(time: float | None) -> str | None:
 
 def decode(body: bytes, kind: type[T]) -> T:
     """A request: keys count in any case, unknown ones are ignored. Raises ValueError, which says what is wrong."""
+    if b"\\u0000" in body:  # raw ones are no JSON; PostgreSQL has no place for them
+        raise ValueError("a text has a NUL character")
     try:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError):

@@ -35,6 +35,26 @@ class StoreError(Exception):
     """The database can't be read or written; the text says why."""
 
 
+class Turn:
+    """One after the other, as asyncio.Lock; but who waits too long is told so.
+
+    `async with` raises StoreError after WRITE_TIMEOUT: then those before wait for the database.
+    """
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+
+    async def __aenter__(self) -> None:
+        try:
+            async with asyncio.timeout(WRITE_TIMEOUT):
+                await self._lock.acquire()
+        except TimeoutError:
+            raise StoreError(f"others have waited for the database for {WRITE_TIMEOUT:g} s") from None
+
+    async def __aexit__(self, *error: object) -> None:
+        self._lock.release()
+
+
 class Store:
     """url: of the database, as SQLAlchemy writes it, or the path of a file for SQLite."""
 
@@ -42,6 +62,7 @@ class Store:
         self.url = url if "://" in url else f"sqlite+aiosqlite:///{url}"
         self._engine: AsyncEngine | None = None
         self._writing = asyncio.Lock()
+        self._opened: tuple[int, int] | None = None
 
     async def open(self) -> None:
         """Opens the database, and brings its tables up to date. Raises StoreError."""
@@ -55,13 +76,29 @@ class Store:
         except (*_FAILURES, ImportError, CommandError) as error:
             raise StoreError(f"{self.place}: {_explain(error)}") from error
         self._engine = engine
+        self._opened = self._file()
 
     def _make_private(self) -> None:
         """Keys of peers are in the file: nobody else may read it. Raises OSError."""
+        if path := self._path:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+            os.chmod(path, 0o600)
+
+    @property
+    def _path(self) -> str:
+        """The file of SQLite; "" for other databases."""
         url = make_url(self.url)
-        if url.drivername.startswith("sqlite") and url.database and url.database != ":memory:":
-            os.close(os.open(url.database, os.O_RDWR | os.O_CREAT, 0o600))
-            os.chmod(url.database, 0o600)
+        return url.database or "" if url.drivername.startswith("sqlite") else ""
+
+    def _file(self) -> tuple[int, int] | None:
+        """Which file it is. SQLite goes on writing to one that was removed or moved, and nobody would find that."""
+        if not self._path:
+            return None
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return 0, 0
+        return status.st_dev, status.st_ino
 
     @property
     def place(self) -> str:
@@ -149,6 +186,8 @@ class Store:
         try:
             async with asyncio.timeout(WRITE_TIMEOUT), self._writing:
                 await self._do(work)
+                if self._file() != self._opened:
+                    raise StoreError(f"{self.place}: the file is gone, or another one took its place; then restart")
         except TimeoutError:
             raise StoreError(f"{self.place}: it took longer than {WRITE_TIMEOUT:g} s") from None
 
