@@ -38,11 +38,11 @@ _NO_RESOURCES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, err
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
-    """How the clients of a protocol begin, and what they are told if they may not.
+    """The first message of a client in a protocol, and the answers to clients that are refused.
 
-    name: of the first message, for people. read: what it says; None as long as it isn't there in full; raises one of
-    `errors`. explain: what to answer to such an error. refused, late: for a client that may not come in, or that has
-    not spoken in time.
+    name: of the first message, for people. read: decodes it; returns None as long as it is not complete, and raises one
+    of `errors`. explain: the answer to such an error. refused, late: the answers to a client that is not accepted, and
+    to one that has sent nothing in time.
     """
 
     name: str
@@ -54,16 +54,16 @@ class Greeting:
 
 
 class Arrival:
-    """A client. `first` is what its first message says, `octets` all that it has sent, that message included.
+    """An accepted client. `first` is its decoded first message, `octets` all that it has sent, that message included.
 
-    host: its address. Whoever takes it calls `opened` when the first message is there, if `first` is None.
+    host: its address. If `first` is None, the code that takes the client calls `opened` when the first message comes.
     """
 
     def __init__(self, acceptor: Acceptor, host: str, endpoint: str, local: str) -> None:
         self.host = host
         self.endpoint = endpoint
         self.local = local
-        """the address that it has called"""
+        """the local address to which it has connected"""
         self.octets = b""
         self.first: Any = None
         self.connection = Connection()
@@ -74,16 +74,16 @@ class Arrival:
         self._acceptor = acceptor
 
     def opened(self) -> None:
-        """The first message has come, so the client no longer counts as silent."""
+        """Called when the first message has come. The client no longer counts as silent."""
         self._acceptor.leave(self)
 
     @property
     def silent(self) -> bool:
-        """Whether its first message has not come."""
+        """Whether its first message has not come yet."""
         return self in self._acceptor
 
     def refuse(self, reason: str, text: str, farewell: bytes | None = None) -> None:
-        """Tells the client `farewell` and closes. reason: one word, for counting. text: for the log."""
+        """Sends `farewell` to the client and closes. reason: one word, for counting. text: for the log."""
         self._acceptor.reject(self, reason, f"connection refused: {text}", farewell)
 
     def abort(self) -> None:
@@ -96,12 +96,12 @@ class Arrival:
 
 
 class Acceptor:
-    """Listens once it is opened; `start` lets clients in.
+    """Listens after `open`, and accepts clients after `start`.
 
-    networks: whom it lets in, everybody if there are none. timeout: seconds in which a client must have sent its first
-    message, not above 0 for any time. speak_after: seconds after which a client that says nothing is let in, since it
-    may be waiting for us to speak; 0 for never.
-    on_arrival: called with each client that has spoken. objection: why an address may not come in, "" if it may.
+    networks: the networks of clients that are accepted; without any, all are. timeout: seconds in which a client must
+    send its first message, 0 or less for any time. speak_after: seconds after which a silent client is accepted,
+    because it may wait for us to speak first; 0 for never.
+    on_arrival: called with each accepted client. objection: the reason to refuse an address, "" to accept it.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Acceptor:
         self._oldest: dict[Arrival, None] = {}
         """all of them, the oldest first"""
         self._damped: dict[str, tuple[Damping, float]] = {}
-        """by address; until when it is refused"""
+        """by address: the time until which it is refused"""
         self._place = host, port
         self._sockets: list[socket.socket] = []
         self._tasks: Tasks | None = None
@@ -147,7 +147,7 @@ class Acceptor:
             self.log.info(f"listening on {format_endpoint(each.getsockname())}")
 
     def start(self, parent: Tasks | None = None) -> None:
-        """Lets clients in, from now on. parent: the scope that ends after this."""
+        """Begins to accept clients. parent: the scope that ends after this one."""
         self._tasks = parent.child(self._on_error) if parent is not None else Tasks(self._on_error)
         for each in self._sockets:
             self._tasks.spawn("accept", self._accept(each))
@@ -202,7 +202,7 @@ class Acceptor:
             metrics.add("bgpipe_connections_refused_total", count, reason=reason)
 
     def __contains__(self, arrival: Arrival) -> bool:
-        """Whether this is a client that has not sent its first message."""
+        """Whether this client has not sent its first message yet."""
         return arrival in self._oldest
 
     # one client
@@ -213,14 +213,14 @@ class Acceptor:
             try:
                 connected, address = await loop.sock_accept(listening)
             except OSError as error:
-                if error.errno in _NO_RESOURCES:  # those who are inside go on
+                if error.errno in _NO_RESOURCES:  # accepted clients go on
                     self.refusals.note("resources", "can't accept connections", "", error=explain_error(error))
                     for oldest in tuple(self._oldest)[:1]:
                         self._displace(oldest)
                     await asyncio.sleep(0.1)
                 continue
             self._admit(connected, address)
-            await asyncio.sleep(0)  # a flood leaves time for others
+            await asyncio.sleep(0)  # in a flood of connections, other tasks run too
 
     def _admit(self, connected: socket.socket, address: tuple[Any, ...]) -> None:
         host, endpoint = plain_address(address), format_endpoint(address)
@@ -247,7 +247,7 @@ class Acceptor:
         arrival.task = self._tasks.spawn("begin", self._begin(arrival, connected))
 
     def _objection(self, host: str) -> tuple[str, str]:
-        """Why a client is refused, in one word and in a text; "" if it is accepted."""
+        """The reason to refuse a client, as one word and as text; "" if it is accepted."""
         if not allowed(host, self.networks):
             return "not_allowed", "not in --allow"
         _, until = self._damped.get(host, (None, 0.0))
@@ -275,7 +275,7 @@ class Acceptor:
         oldest.abort()
 
     async def _begin(self, arrival: Arrival, connected: socket.socket) -> None:
-        """Agrees on TLS, if that is wanted, and waits for the first message."""
+        """Does the TLS handshake, if there is one, and waits for the first message."""
         timeout = self._timeout if self._timeout > 0 else None
         try:
             await adopt(connected, self.options, server=True, timeout=timeout, connection=arrival.connection)
@@ -293,11 +293,11 @@ class Acceptor:
         connection.resume()
 
     def _speak_first(self, arrival: Arrival) -> None:
-        """Accepts a client that sends nothing: it may be waiting for our OPEN."""
+        """Accepts a client that has sent nothing: it may wait for our OPEN."""
         if arrival in self._oldest and not arrival.rejected and arrival.connection.is_open:
             arrival.connection.pause()
             if arrival.timer is not None:
-                arrival.timer.cancel()  # how long it may take is for whoever takes it to say
+                arrival.timer.cancel()  # from now on the code that takes the client has a timeout of its own
             arrival.taken = True
             self.on_arrival(arrival)
 
@@ -337,7 +337,7 @@ class Acceptor:
             self._waiting.pop(arrival.host, None)
 
     def reject(self, arrival: Arrival, reason: str, text: str, farewell: bytes | None = None) -> None:
-        """Tells the client why it is refused, and closes. Until then it counts as silent."""
+        """Sends the client the reason of the refusal, and closes. Until then it counts as silent."""
         self.refusals.note(reason, text, arrival.host, arrival.endpoint)
         if arrival.timer is not None:
             arrival.timer.cancel()
@@ -357,7 +357,7 @@ class Acceptor:
             connection.abort()
 
     def _on_failure(self, arrival: Arrival, error: Exception) -> None:
-        """A callback of a client that nobody has taken: this connection alone is closed."""
+        """Called when a callback of a client that was not taken has failed. Only this connection is closed."""
         self._on_error(error)
         self.leave(arrival)
         arrival.abort()

@@ -1,8 +1,8 @@
-"""One file, written so that what stands under its name is whole.
+"""Writes a file so that under its name there is only a complete file.
 
-It is written as PATH.tmp beside PATH, and gets its name when it is complete and on the disk. If it can't be completed,
-what was written is kept as PATH.partial; so is the PATH.tmp that a crash has left. Written themselves are only a file
-with `append`, and a device or a named pipe, whose place nothing can take.
+The file is written as PATH.tmp beside PATH, and renamed when it is complete and on the disk. If it can't be completed,
+it is kept as PATH.partial; so is a PATH.tmp that a crash has left. A file with `append`, a device and a named pipe are
+written directly.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from .files_in_use import Identity, file_identity
 
 _MODE: Final = 0o644
 _FLAGS: Final = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-"""A link is not followed, and a named pipe without a reader is not waited for."""
+"""Links are not followed, and opening a named pipe does not wait for a reader."""
 _SLICE: Final = 1 << 16
-"""Octets that are compressed at once where that takes long."""
+"""Octets that are compressed at once by slow compressors."""
 
 
 class AtomicFile:
-    """Opened at once, so that what forbids it shows early; a device or named pipe only when it is first written, for
-    that may take long. Methods raise OSError.
+    """A file to write. It is opened at once, so that errors show early; a device or named pipe is opened by the first
+    write, because that may take long. Methods raise OSError.
 
-    identity: of the file that is written itself, or whose place is taken; None if there is none, or a device.
-    octets: how many were written, before compression.
+    identity: of the file that is written or replaced; None if there is none, or for a device. octets: written so far,
+    before compression.
     """
 
     def __init__(self, path: str, compression: str, *, append: bool, create: bool) -> None:
@@ -59,10 +59,10 @@ class AtomicFile:
             os.fchmod(self._fd, stat.S_IMODE(os.stat(self._path).st_mode))
         self.octets = 0
         self.hurried = False
-        """set by another thread that can't wait: a write that takes long ends early, within a record"""
+        """set by another thread: a long write then ends early, perhaps within a record"""
         self._finished = False
         self._whole = True
-        """Whether the last write was written to its end."""
+        """Whether the last write was completed."""
 
     @property
     def empty(self) -> bool:
@@ -70,7 +70,7 @@ class AtomicFile:
         return self._fresh and not self.octets
 
     def write(self, octets: bytes) -> bool:
-        """Whether some of it reached the file; the compressor may keep all of it."""
+        """Writes octets. Returns whether some reached the file; the compressor may hold back all of them."""
         self.octets += len(octets)
         if self._compression == "none":
             return self._put(octets)
@@ -89,7 +89,7 @@ class AtomicFile:
             self._put(self._compressor.sync())
 
     def finish(self) -> None:
-        """All is written and on the disk. A file that nothing was written to is empty, and can be decompressed."""
+        """Writes everything to the disk. A file without octets is a valid empty stream of its compression."""
         if self._finished:
             return
         if self.empty and self._compression != "none":
@@ -102,7 +102,7 @@ class AtomicFile:
         self._finished = True
 
     def publish(self) -> None:
-        """Ends the file, which gets its name."""
+        """Completes the file and gives it its name."""
         self.finish()
         if not self.in_place:
             self._rename()
@@ -118,7 +118,8 @@ class AtomicFile:
             os.close(self._fd)
 
     def abort(self) -> str:
-        """Leaves nothing under the file's name that isn't whole; where what was written is kept, if it is."""
+        """Gives up the file, without an incomplete file under its name. Returns the path of what is kept, "" for
+        nothing."""
         kept = ""
         with contextlib.suppress(OSError):
             if not self.octets:
@@ -141,8 +142,8 @@ class AtomicFile:
         return kept
 
     def keep(self) -> str:
-        """Called by another thread while a method is at work and can't be waited for: what has reached the file is kept
-        as PATH.partial, which may end within a record. Returns where it is, "" if there is nothing."""
+        """Called in another thread while a method is at work that takes too long. Keeps what has reached the file as
+        PATH.partial, which may end within a record. Returns its path, "" if there is nothing."""
         if self.in_place:
             return self._target
         kept = self._path + ".partial" if self._end else ""
@@ -158,12 +159,12 @@ class AtomicFile:
         if self._compression == "none":
             os.ftruncate(self._fd, self._end)
         elif self.in_place:
-            # A member that is cut short would spoil what is appended behind it.
+            # after a member that is cut short, appended data could not be read
             os.ftruncate(self._fd, self._start)
             self._end = self._start
 
     def _end_member(self) -> None:
-        """Ends what the compressor has begun."""
+        """Ends the current member of the compressed stream."""
         if self._compressor is not None:
             packing, self._compressor = self._compressor, None
             self._put(packing.flush())
@@ -175,7 +176,7 @@ class AtomicFile:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
 
     def _claim(self) -> int:
-        """The target, open and locked. What a crash has left there becomes PATH.partial."""
+        """Opens and locks the file to write. A file that a crash has left there becomes PATH.partial."""
         while True:
             fd = self._open()
             try:
@@ -185,7 +186,7 @@ class AtomicFile:
                 if not self.in_place and status.st_nlink > 1:
                     self._in_the_way("has another name too (a hard link)")
                 _lock(fd)
-                if _identity(self._target) == (status.st_dev, status.st_ino):  # nobody has published it meanwhile
+                if _identity(self._target) == (status.st_dev, status.st_ino):  # not published by another process
                     if self.in_place or not status.st_size:
                         return fd
                     os.replace(self._target, self._path + ".partial")
@@ -248,7 +249,7 @@ def _identity(path: str) -> Identity | None:
 
 
 def _lock(fd: int) -> None:
-    """Nobody else may write the file meanwhile; where the file system has no locks, nobody can tell."""
+    """Locks the file against other processes that write it, if the file system has locks."""
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -258,7 +259,7 @@ def _lock(fd: int) -> None:
 
 
 def _sync_folder(path: str) -> None:
-    """A file's name is on the disk when its folder is."""
+    """Syncs the folder: only then the name of the file is on the disk."""
     with contextlib.suppress(OSError):
         fd = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
         try:

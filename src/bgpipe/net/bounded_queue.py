@@ -27,7 +27,7 @@ class BoundedQueue(Generic[Item]):
         self._wake: Callable[[], bool] | None = None
 
     def resize(self, size: int) -> None:
-        """For what is put from now on."""
+        """Changes the size."""
         self._size = size
 
     def put(self, item: Item) -> None:
@@ -41,7 +41,7 @@ class BoundedQueue(Generic[Item]):
             self._notify()
 
     def get(self) -> Item:
-        """Waits for an item. Raises Closed when all are out and no more will come."""
+        """Waits for an item. Raises Closed when the queue is empty and no more will come."""
         with self._change:
             while not self._items:
                 if self._closed:
@@ -62,13 +62,13 @@ class BoundedQueue(Generic[Item]):
             await woken.wait()
 
     def finish(self) -> None:
-        """Called by the thread that puts: no more will come."""
+        """Called by the thread that puts, when no more will come."""
         with self._change:
             self._closed = True
             self._notify()
 
     def close(self) -> None:
-        """Called by the consumer: nothing more is wanted."""
+        """Called by the consumer when it wants no more."""
         with self._change:
             self._closed = True
             self._items.clear()

@@ -16,19 +16,20 @@ if TYPE_CHECKING:
     import ssl
 
 HIGH_WATER: Final = 4 << 20
-"""Octets that may wait for the peer to read them before the senders are asked to wait."""
+"""Octets that may wait until the peer reads them. Above that, the senders have to wait."""
 SLOW_READ: Final = 16 << 10
-"""Octets that are read at once where accel is not there, so that other sessions have their turn in time."""
+"""Octets that are read at once without accel, so that other sessions are served in time."""
 LEAST_TAKEN: Final = 4096
-"""Octets that a peer must take in the time that a closing connection has timeout for, to be given it again."""
+"""Octets that a peer must take within the timeout of `close`, so that the timeout starts again."""
 
 
 class Connection(asyncio.Protocol):
     """An open connection. It reads nothing before the first `resume`.
 
-    on_octets is called with what the peer sent, on_closed once when the connection is gone, with the error if there
-    was one; on_full and on_room when what waits for the peer grows too much and when it has shrunk again. What one of
-    these raises goes to on_error: asyncio would close the connection, and the peer would not hear why.
+    on_octets is called with octets from the peer; on_closed once when the connection has ended, with the error if there
+    was one; on_full when too many octets wait for the peer, and on_room when they have become fewer. An exception in
+    one
+    of these is given to on_error: asyncio would close the connection, without a reason for the peer.
     """
 
     def __init__(self) -> None:
@@ -44,7 +45,7 @@ class Connection(asyncio.Protocol):
         self.full = False
         self.closed = asyncio.Event()
         self.resumed_at = 0.0
-        """when reading went on after a pause, in the loop's time"""
+        """when reading was resumed after a pause, in seconds of the loop's clock"""
         self.local = self.remote = ""
         """addresses with ports"""
         self._transport: asyncio.Transport | None = None
@@ -57,20 +58,21 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=HIGH_WATER)
         if not accel.AVAILABLE and hasattr(transport, "max_size"):
             transport.max_size = SLOW_READ
-        self._transport.pause_reading()  # what comes together with the end of a TLS handshake, somebody must want
+        # octets may come with the end of the TLS handshake, before the first `resume`
+        self._transport.pause_reading()
         for side, name in (("local", "sockname"), ("remote", "peername")):
-            if address := transport.get_extra_info(name):  # not where the peer has reset the connection already
+            if address := transport.get_extra_info(name):  # it fails if the peer has reset the connection already
                 setattr(self, side, format_endpoint(address))
 
     def data_received(self, data: bytes) -> None:
         self.octets_read += len(data)
-        try:  # as `_call` does, which would cost a function for each read
+        try:  # inline, because a call of `_call` costs time with each read
             self.on_octets(data)
         except Exception as error:
             self.on_error(error)
 
     def eof_received(self) -> bool:
-        return False  # a BGP speaker that sends no more has ended the session: the transport closes
+        return False  # a BGP speaker that closes its side has ended the session: asyncio closes the transport
 
     def pause_writing(self) -> None:
         self.full = True
@@ -103,13 +105,13 @@ class Connection(asyncio.Protocol):
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     def write(self, octets: bytes) -> None:
-        """Sends octets; on a connection that is gone, nothing."""
+        """Sends octets. It does nothing if the connection has ended."""
         if octets and self._transport is not None and not self._transport.is_closing():
             self.octets_written += len(octets)
             self._transport.write(octets)
 
     def limit_waiting(self, octets: int) -> None:
-        """Calls on_full when so many octets wait for the peer, instead of HIGH_WATER."""
+        """Sets how many octets may wait for the peer before on_full is called, in place of HIGH_WATER."""
         if self._transport is not None:
             self._transport.set_write_buffer_limits(high=octets)
 
@@ -129,10 +131,12 @@ class Connection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing() and not self._transport.is_reading()
 
     async def close(self, timeout: float) -> None:
-        """Sends what waits, says that nothing follows, and closes when the peer has closed too.
+        """Sends the octets that wait, shuts down the sending side, and closes when the peer has closed too.
 
-        A peer that takes next to nothing for `timeout` seconds, or then does not close, is left. What it still sends
-        is read, and forgotten: the kernel would reset a connection with unread octets, and our last ones would be lost.
+        If the peer takes nearly nothing for `timeout` seconds, or does not close, the connection is aborted. Octets
+        from
+        the peer are read and dropped: the kernel would reset a connection with unread octets, and our last octets would
+        be lost.
         """
         if self._transport is None:
             return
@@ -153,7 +157,7 @@ class Connection(asyncio.Protocol):
                         return
                 taken = waiting - self.waiting
         finally:
-            self.abort()  # also where nobody waits for us any longer
+            self.abort()  # also if the caller was cancelled
         await self.closed.wait()
 
     def abort(self) -> None:
@@ -176,10 +180,10 @@ async def adopt(
     timeout: float | None = None,
     connection: Connection | None = None,
 ) -> Connection:
-    """A connection on a connected socket, after TLS is agreed where the options want it. Raises OSError.
+    """A connection on a connected socket, after the TLS handshake if the options have TLS. Raises OSError.
 
-    server: whether we are the one who was called. host: whose certificate is expected. timeout: seconds that TLS may
-    take to be agreed. connection: the one to use, which nobody has used before.
+    server: whether we are the server of the handshake. host: the name that the certificate must have. timeout: seconds
+    for the handshake. connection: an unused connection to take in place of a new one.
     """
     made = connection or Connection()
     loop = asyncio.get_running_loop()

@@ -27,8 +27,8 @@ def open_input(
 ) -> InputStream:
     """The octets of a file, of an http(s) URL, or with "-" of standard input; see InputStream.
 
-    decompress: auto (what the content says, or else the name), gz, bzip2, zstd or none, in any spelling.
-    on_damage: called for what can't be decompressed; without it, that is an error.
+    decompress: auto (by the content, else by the name), gz, bzip2, zstd or none, in any spelling.
+    on_damage: called for each part that can't be decompressed; without it, that is an error.
     Raises StreamError, and ValueError for an unknown compression.
     """
     compression = parse_compression(decompress)
@@ -62,8 +62,8 @@ def open_output(
 ) -> OutputFile | StandardOutput:
     """Octets to a file, or with "-" to standard output; see Output.
 
-    compress: auto (what the name says), gz, bzip2, zstd or none, in any spelling.
-    append: what is written comes behind what the file has. create: the file must not exist.
+    compress: auto (by the name), gz, bzip2, zstd or none, in any spelling.
+    append: append to an existing file. create: the file must not exist.
     every: seconds after which the next file begins, 0 for one file only. $TIME in the path is the time in
     `time_format`, and ${LAYOUT} the time in that layout (see layout): that of the opening, or with `every` the start of
     the interval, in UTC.

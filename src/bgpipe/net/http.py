@@ -1,7 +1,7 @@
 """An HTTP server for status pages, metrics and APIs.
 
-It runs in the event loop that also serves BGP sessions, so everything about it is bounded: a connection carries one
-request of MAX_REQUEST octets and lives REQUEST_TIMEOUT seconds at most, and MAX_CONNECTIONS are open at a time.
+It runs in the event loop of the BGP sessions, so all is bounded: a connection has one request, of at most MAX_REQUEST
+octets, and at most REQUEST_TIMEOUT seconds; MAX_CONNECTIONS are open at a time.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from .secret import read_secret
 from .tcp import TcpOptions, listen, parse_endpoint, plain_address
 
 MAX_CONNECTIONS: Final = 64
-"""Connections that may be open at the same time; the oldest one makes room for the next."""
+"""Connections that may be open at the same time. For one more, the oldest one is closed."""
 MAX_PER_ADDRESS: Final = 16
 """The same for one address."""
 REQUEST_TIMEOUT: Final = 10.0
 """Seconds that a connection lives at most, from its first octet to the last of the answer."""
 MAX_LONG: Final = 64
-"""Connections whose answers have no end that may be open at the same time."""
+"""Connections with answers without an end (event streams) that may be open at the same time."""
 MAX_LONG_PER_ADDRESS: Final = 8
 """The same for one address."""
 CLOSING: Final = 0.5
-"""Seconds that answers on their way get when the server closes."""
+"""Seconds for answers that are being sent when the server closes."""
 MAX_LINE: Final = 4096
 """Octets of a request line or of one header field."""
 MAX_REQUEST: Final = 64 << 10
@@ -69,9 +69,9 @@ def is_loopback(host: str) -> bool:
 
 
 def read_credentials(text: str, environment: Mapping[str, str] = os.environ) -> str:
-    """`user:password`, which `text` is, or `$NAME` of a variable or the first line of `/a/file` says.
+    """`user:password`, from `text` itself, a variable (`$NAME`), or the first line of a file (`/a/file`).
 
-    Raises ValueError, whose text tells no secret.
+    Raises ValueError; its text has no secret.
     """
     found, where = read_secret(text, environment)
     if ":" not in found:
@@ -80,13 +80,13 @@ def read_credentials(text: str, environment: Mapping[str, str] = os.environ) -> 
 
 
 class Failure(Protocol):
-    """How a request that can't be answered is answered."""
+    """Makes the answer to a request that failed."""
 
     def __call__(self, status: int, reason: str, headers: Mapping[str, str]) -> web.StreamResponse: ...
 
 
 def plain_failure(status: int, reason: str, headers: Mapping[str, str]) -> web.StreamResponse:
-    """One line of text."""
+    """An answer of one line of text."""
     return web.Response(status=status, text=f"{reason.lower()}\n", headers=headers)
 
 
@@ -94,10 +94,10 @@ class HttpServer:
     """Answers to GET, by path, or to the method that stands before the path (`POST /peers`; paths are those of
     aiohttp's router). Everything else is refused.
 
-    max_request: octets of a request with its body. failure: how what goes wrong is answered.
-    credentials: `user:password` that every request must have (RFC 7617), None if anybody may ask.
-    on_error: told of an answer that failed, which the client sees as 500. on_refused: called with the address of a
-    client whose credentials are wrong or not there, and what is wrong with them.
+    max_request: octets of a request with its body. failure: makes the answer to a request that failed.
+    credentials: `user:password` that every request must have (RFC 7617); None if none is needed.
+    on_error: called with an exception of a handler; the client gets status 500. on_refused: called with the address of
+    a client with wrong or missing credentials, and the reason.
     """
 
     def __init__(
@@ -115,9 +115,9 @@ class HttpServer:
         self.refused = 0
         """connections closed because there were too many"""
         self._open: dict[_Connection, str] = {}
-        """those that are open, with the addresses of their clients, the oldest first"""
+        """open connections with the addresses of their clients, the oldest first"""
         self._long: dict[_Connection, str] = {}
-        """the same of those whose answers have no end"""
+        """the same for those with answers without an end"""
         self._expected = credentials.encode() if credentials is not None else None
         self._on_error = on_error
         self._on_refused = on_refused
@@ -162,7 +162,7 @@ class HttpServer:
             await self._tasks.close()
 
     def _accept(self) -> asyncio.Protocol:
-        """What takes the next connection."""
+        """Makes the protocol object of the next connection."""
         server = self._runner.server
         assert server is not None
         assert self._tasks is not None
@@ -203,7 +203,7 @@ class HttpServer:
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Answer) -> web.StreamResponse:
-        """Checks that apply to every request, also to an unknown path."""
+        """Checks every request, also those for unknown paths."""
         fields = request.headers.getall("Authorization", [])
         response: web.StreamResponse
         if len(fields) > 1:

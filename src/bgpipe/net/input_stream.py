@@ -13,18 +13,17 @@ from .errors import DamagedError, StreamError
 from .octet_source import OctetSource
 
 QUEUE_CHUNKS: Final = 8
-"""Chunks, of about 1 MB at most, that wait for the consumer."""
+"""Chunks that may wait for the consumer, each of at most about 1 MB."""
 
 
 class InputStream:
-    """Iterate over it, with `for` or `async for`, for the octets in the order of the stream, as soon as they come.
+    """A stream of octets. Iterate over it with `for` or `async for`.
 
-    From `begin`, or the first octets that are asked for, a thread reads and decompresses, so that this overlaps with
-    what the consumer does. Iteration raises StreamError.
-    What can't be read of a compressed stream is told to `on_damage` when iteration is there, and skipped; without
-    `on_damage` it raises DamagedError, and a new loop goes on behind it.
+    A thread reads and decompresses, from `begin` or from the first iteration on, in parallel with the consumer.
+    Iteration raises StreamError. For a part of a compressed stream that can't be read, it calls `on_damage` and goes
+    on; without `on_damage` it raises DamagedError, and a new loop goes on behind the part.
 
-    source: of which `position` and `total`, in compressed octets, tell the progress.
+    source: gives the octets; its `position` and `total` show the progress, in octets before decompression.
     """
 
     def __init__(
@@ -34,7 +33,8 @@ class InputStream:
         promise: str = "none",
         on_damage: Callable[[DamagedError], None] | None = None,
     ) -> None:
-        """compression: auto, none, gz, bzip2 or zstd. promise: what the stream's name says, if auto finds none."""
+        """compression: auto, none, gz, bzip2 or zstd. promise: the compression for the name of the stream, if the
+        content shows none."""
         self.source = source
         self._compression = compression
         self._promise = promise
@@ -45,7 +45,7 @@ class InputStream:
         self._abreast = 1
 
     def begin(self, abreast: int = 1) -> None:
-        """Begins to read. abreast: how many streams are read at the same time: of each, less is kept in memory."""
+        """Begins to read. abreast: how many streams are read at the same time. With more, each keeps less in memory."""
         if not self._begun:
             self._begun = True
             self._abreast = abreast
@@ -64,7 +64,7 @@ class InputStream:
 
     @property
     def total(self) -> int | None:
-        """Octets that there are to read, before decompression; None if nobody knows."""
+        """Octets of the whole stream, before decompression; None if that is not known."""
         return self.source.total
 
     def __iter__(self) -> Iterator[bytes]:
@@ -116,7 +116,7 @@ class InputStream:
         raise item
 
     def _produce(self) -> None:
-        """The thread."""
+        """Reads and decompresses, in a thread of its own."""
         try:
             for octets in self._decompressed():
                 if octets:
@@ -125,7 +125,7 @@ class InputStream:
                 self._queue.put(self._error)
         except Closed:
             pass
-        except Exception as error:  # the consumer is to see it, not this thread's end
+        except Exception as error:  # the consumer gets the error
             self._put_error(error)
         finally:
             self._queue.finish()
@@ -152,7 +152,8 @@ class InputStream:
         return decompress(compression, _chain(start, raw), self._damage, self._abreast)
 
     def _raw(self) -> Iterator[bytes]:
-        """The source's octets. If it breaks, what came before is still decompressed, and then the error is told."""
+        """The octets of the source. After an error, all octets before it are still decompressed; then the error is
+        raised."""
         try:
             yield from self.source
         except StreamError as error:

@@ -12,7 +12,7 @@ from .errors import StreamError, explain
 from .files_in_use import Identity, file_identity
 
 READ: Final = 1 << 19
-"""Octets read at once: enough that the calls cost nothing, and few enough that the first come soon."""
+"""Octets read at once: so many that calls cost little, and so few that the first ones come soon."""
 
 
 class OctetSource(Protocol):
@@ -27,10 +27,10 @@ class OctetSource(Protocol):
     def __iter__(self) -> Iterator[bytes]: ...
 
     def close(self) -> None:
-        """Ends reading, from any thread; without effect on a read from a pipe that waits."""
+        """Ends reading. It may be called in any thread. A read that waits for a pipe goes on waiting."""
 
     def release(self) -> None:
-        """Closes what is open, where nobody has begun to read, nor will."""
+        """Closes the source if reading never begins."""
 
 
 class FileOctets:
@@ -91,7 +91,7 @@ class FileOctets:
 
 
 class StandardInput(FileOctets):
-    """Octets as they come in, however few."""
+    """Standard input: gives octets as soon as they come, however few."""
 
     def __init__(self) -> None:
         self.name = "standard input"

@@ -1,4 +1,5 @@
-"""Octets to a file, or to one file after the other (rotation). Each is published whole: see atomic_file."""
+"""Writes octets to a file, or to one file after the other (rotation). Each is published when complete: see
+atomic_file."""
 
 from __future__ import annotations
 
@@ -13,19 +14,20 @@ from .files_in_use import Identity
 from .layout import fill_path, has_time
 
 MIN_EVERY: Final = 60.0
-"""Seconds that a file of a rotation covers at least."""
+"""The shortest interval of a rotation, in seconds."""
 
 
 class OutputFile:
     """Octets to a file, or to one after the other. Its methods block, and are for one thread at a time.
 
-    write: octets that belong together, such as whole records: a file ends behind such.
-    flush: what was written can be read from the file, also if this process is killed, where compression holds it back.
+    write: takes whole records; a file ends only between two calls.
+    flush: writes out what the compressor holds back, so that all can be read from the file even if this process is
+    killed.
     rotate: publishes the file if its interval has passed; `write` does so too, but a quiet stream writes nothing.
-    finish: the file is complete on the disk, without its name. close: publishes it; an interval in which nothing was
-    written has no file. abort: keeps it as PATH.partial.
-    All raise StreamError; after that the file is aborted, and `write` raises the same error until the next interval:
-    so long it has `failed`. `kept` is where what was written to an aborted file is.
+    finish: completes the file on the disk, without giving it its name. close: publishes it; an interval in which
+    nothing was written has no file. abort: keeps it as PATH.partial.
+    All raise StreamError; then the file is aborted, and until the next interval `failed` is true, and `write` raises
+    the same error. `kept` is the path of what was written to an aborted file.
     """
 
     def __init__(
@@ -59,9 +61,9 @@ class OutputFile:
         self._file: AtomicFile | None = None
         self._error: StreamError | None = None
         self._held = self._flowed = False
-        """whether the compressor may hold something back, and whether it has given something since `flush` looked"""
+        """whether the compressor may hold octets back, and whether it has given some since the last `flush`"""
         self.octets = 0
-        """how many were written, before compression"""
+        """octets written, before compression"""
         self.kept = ""
         self.empty = False
         """whether a file was published to which nothing was written"""
@@ -69,7 +71,7 @@ class OutputFile:
 
     @property
     def path(self) -> str:
-        """The file's name, or the present file's."""
+        """The name of the file, in a rotation of the current one."""
         return fill_path(self._path, self._time_format, self._slot) if has_time(self._path) else self._path
 
     @property
@@ -83,12 +85,12 @@ class OutputFile:
 
     @property
     def in_place(self) -> bool:
-        """Whether the file itself is written, and not another one that takes its place."""
+        """Whether the file itself is written, and not a new one that replaces it."""
         return self._file is not None and self._file.in_place
 
     @property
     def identity(self) -> Identity | None:
-        """Of the file that is written, or whose place is taken; None if there is none."""
+        """The identity of the file that is written or replaced; None if there is none."""
         return self._file.identity if self._file is not None else None
 
     def write(self, octets: bytes) -> None:
@@ -109,8 +111,8 @@ class OutputFile:
         self._held = self._compression != "none"
 
     def flush(self) -> None:
-        """Only if nothing has come out of the compressor since the last time: a quick stream flows by itself, and is
-        packed better."""
+        """Flushes the compressor, but only if it has given nothing since the last call: a fast stream needs no flush,
+        and is compressed better without one."""
         if self._held and not self._flowed:
             self._held = False
             self._guard(AtomicFile.flush)
@@ -122,7 +124,7 @@ class OutputFile:
             self.close()
 
     def finish(self) -> None:
-        """All but the name: what `close` does after it hardly takes time, and hardly fails."""
+        """Does all but the renaming, so that `close` takes little time and rarely fails."""
         self._guard(AtomicFile.finish)
 
     def close(self) -> None:
@@ -142,12 +144,12 @@ class OutputFile:
             self.kept = file.abort()
 
     def hurry(self) -> None:
-        """For another thread: nobody can wait for a `write` that takes long. It may end within a record."""
+        """Called in another thread, to end a `write` that takes too long. The file may then end within a record."""
         if self._file is not None:
             self._file.hurried = True
 
     def keep(self) -> None:
-        """As `abort`, for another thread: where a method is at work for longer than anybody can wait."""
+        """As `abort`, called in another thread while a method is at work that takes too long."""
         file = self._file
         if file is not None:
             self.kept = file.keep()
@@ -156,7 +158,7 @@ class OutputFile:
         now = self._clock()
         self._slot = now - now % self._every if self._every else now
         path = self.path
-        # What an earlier run wrote in this interval is not to be lost to this one.
+        # a file that an earlier run wrote in this interval must not be replaced
         append = self._append or (self._every > 0 and not self._create and os.path.exists(path))
         try:
             self._file = AtomicFile(path, self._compression, append=append, create=self._create)

@@ -1,7 +1,7 @@
-"""The way out: items in, octets of a format out, in order.
+"""Encodes items and writes them to an output, in order, in threads.
 
-Blocks are encoded in threads: accel lets go of the interpreter while it works, so that two of them and the loop
-use two cores. The threads write too, each in its turn, so that nobody waits for a slow disk or a full pipe but them.
+Blocks are encoded in threads: accel releases the GIL, so that two threads and the event loop use two cores. The threads
+also write, each in its turn, so that only they wait for a slow disk or a full pipe.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from .files_in_use import Identity
 
 THREADS: Final = 2
 MAX_JOBS: Final = 100
-"""Pieces that wait to be written before the input must wait."""
+"""Pieces that may wait to be written. Above that, the input has to wait."""
 MAX_OCTETS: Final = 4 << 20
-"""Octets that they may hold, as they were before they were encoded."""
+"""Octets of these pieces before they are encoded. Above that, the input has to wait."""
 PIECE: Final = 1 << 18
 """Octets of single messages that are written together."""
 CLOSE_TIMEOUT: Final = 0.5
-"""Seconds that an output gets to be closed when there is no time to write all."""
+"""Seconds to close an output when there is no time to write the rest."""
 
 
 class OutputStream(Protocol):
@@ -40,17 +40,17 @@ class OutputStream(Protocol):
 
     @property
     def identity(self) -> Identity | None:
-        """Of the file that is written, or whose place is taken; None if there is none."""
+        """The identity of the file that is written or replaced; None if there is none."""
 
     @property
     def in_place(self) -> bool:
-        """Whether the file itself is written, and not another one that takes its place."""
+        """Whether the file itself is written, and not a new one that replaces it."""
 
     @property
     def failed(self) -> bool: ...
     @property
     def kept(self) -> str:
-        """Where what was written is, if it was aborted; "" where that is of no use."""
+        """The path of what was written, after `abort`; "" if nothing was kept."""
 
     def write(self, octets: bytes, /) -> object: ...
     def rotate(self) -> object: ...
@@ -63,7 +63,7 @@ class OutputStream(Protocol):
 
 
 class OutputRequest(Enum):
-    """A job that is no octets: what the output is asked for."""
+    """A job without octets: a request to the output."""
 
     FLUSH = "flush"
     FINISH = "finish"
@@ -76,28 +76,28 @@ Item = Block | bytes | OutputRequest
 
 
 class User(Protocol):
-    """Who writes here."""
+    """A stage that writes to this output."""
 
     def on_full(self) -> None:
-        """There is too much to be written; said again and again, until there is room."""
+        """Called when too much waits to be written, and again with each further item."""
 
     def on_room(self) -> None:
-        """There is room again."""
+        """Called when there is room again."""
 
     def on_report(self, message: Message, error: Exception) -> None:
-        """A message could not be written."""
+        """Called with a message that could not be encoded."""
 
     def on_error(self, error: Exception) -> None:
-        """The output refuses octets; from now on they are lost."""
+        """Called when writing has failed. From now on, octets are lost."""
 
     def on_again(self) -> None:
-        """The output has begun anew after an error."""
+        """Called when the output can be written again after an error."""
 
 
 class OutputWriter:
-    """An encoder for the loop, one for each thread, and the order of what they make.
+    """Has an encoder for the event loop and one for each thread, and keeps the order of their octets.
 
-    Who writes here joins, and is called in the loop: see User.
+    A stage that writes to it joins first, and is called in the event loop: see User.
     """
 
     def __init__(
@@ -106,12 +106,12 @@ class OutputWriter:
         make_encoder: Callable[[OnReport], Encoder],
         flush_every: float = 0,
     ) -> None:
-        """flush_every: seconds that octets may wait in a compressor at most; 0 for as long as it likes."""
+        """flush_every: seconds that octets may wait in a compressor at most; 0 for any time."""
         self.failed = False
         self.error: Exception | None = None
-        """why the output failed, None if it didn't or has begun anew"""
+        """the error of the output; None if there is none, or the output can be written again"""
         self.complete = True
-        """whether all that there is was put: else a file keeps what was written, and does not get its name"""
+        """whether everything was put. If not, a file does not get its name when it is closed"""
         self._output = output
         self._make_encoder = make_encoder
         self._users: list[User] = []
@@ -125,19 +125,19 @@ class OutputWriter:
         self._queue: SimpleQueue[tuple[int, Item] | None] = SimpleQueue()
         self._count = 0
         self._messages: dict[int, int] = {}
-        """how many are in a piece that waits, by its number"""
+        """the number of messages of each piece that waits, by the number of the piece"""
         self._given_up = -1
-        """the first piece that is not written any more, -1 for none"""
+        """the number of the first piece that is not written any more, -1 for none"""
         self._waiting = 0
         self._waiting_octets = 0
         self._full = False
         self.written = 0
-        """pieces that the output has taken, or refused"""
+        """pieces that were written, or could not be"""
         self._turn = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._running = 0
         self._broken = False
-        """whether a thread has ended that should not have"""
+        """whether a thread has ended by an unexpected error"""
         self._closed = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
@@ -148,7 +148,7 @@ class OutputWriter:
 
     @property
     def waiting(self) -> int:
-        """Octets that wait to be encoded and written, about."""
+        """About so many octets wait to be encoded and written."""
         return self._waiting_octets + self._piece_size
 
     def join(self, user: User) -> None:
@@ -164,7 +164,7 @@ class OutputWriter:
             user.on_room()
 
     def put_message(self, message: Message) -> bool:
-        """A message is encoded now: stages further on may change it. Whether anything came of it."""
+        """Encodes a message at once, because stages further on may change it. Returns whether it gave octets."""
         octets = self._encoder.encode_message(message)
         if octets:
             self._piece.append(octets)
@@ -174,12 +174,12 @@ class OutputWriter:
         return bool(octets)
 
     def put_block(self, block: Block) -> None:
-        """A block is encoded when a thread has time. Nobody changes it any more."""
+        """Gives a block to a thread that encodes it. The block must not change any more."""
         self.flush()
         self._put(block, block.weight, len(block))
 
     def flush(self) -> None:
-        """Nothing stays behind to wait for more messages."""
+        """Passes on all single messages that were put so far."""
         if self._piece:
             octets, messages = b"".join(self._piece), len(self._piece)
             self._piece.clear()
@@ -187,18 +187,18 @@ class OutputWriter:
             self._put(octets, len(octets), messages)
 
     def rotate(self) -> None:
-        """Lets the output begin its next file, if it is time, behind what has been put."""
+        """Makes the output begin its next file, if its time has come, after all that was put."""
         self._put(OutputRequest.ROTATE, 0)
 
     async def finish(self) -> None:
-        """Waits until the output has all that was put, and everything but its name."""
+        """Waits until all that was put is on the disk. The file does not get its name yet."""
         self.flush()
         self._put(OutputRequest.FINISH, 0)
         await self._empty.wait()
 
     def give_up(self) -> int:
-        """There is no more time: what waits is not written, nor the rest of what is being written. Returns how many
-        messages that are."""
+        """Drops what waits, and the rest of what is being written, because there is no more time. Returns the number of
+        messages dropped."""
         self.flush()
         self.complete = False
         with self._turn:
@@ -226,7 +226,7 @@ class OutputWriter:
             raise StageError(str(self.error)) from self.error
 
     async def _leave(self) -> None:
-        """Waits a moment for a thread to close what was given up; what it can't close is kept as it is."""
+        """Waits for CLOSE_TIMEOUT until a thread has closed the output. After that, the file is kept as it is."""
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await self._closed.wait()
@@ -262,7 +262,7 @@ class OutputWriter:
             self._timer = self._tasks.call_later("flush", self._flush_every / 2, self._tick)
 
     def _tick(self) -> None:
-        """Two ticks behind the last octets they are out, unless the compressor has let them go by itself."""
+        """Called each tick. Flushes the compressor two ticks after the last octets, unless it has given them itself."""
         self._timer = None
         self._put(OutputRequest.FLUSH, 0)
         quiet = self._quiet_ticks + 1
@@ -303,7 +303,7 @@ class OutputWriter:
             except Exception as failure:
                 error = failure
             if error is not None or again:
-                self.failed = not again  # before the next piece has its turn: it must not follow behind a gap
+                self.failed = not again  # before the next piece is written: it must not follow a gap
             with self._turn:
                 self.written += 1
                 self._turn.notify_all()
@@ -313,7 +313,8 @@ class OutputWriter:
         self._tell(self._on_exit)
 
     def _on_thread_error(self, error: Exception) -> None:
-        """What `_work` did not expect. The turn may be taken for ever: nothing more is written."""
+        """Called when `_work` has failed unexpectedly. Nothing more is written, because the next turn may never
+        come."""
         self.failed = True
         self._tell(self._on_broken, error)
 
@@ -347,7 +348,8 @@ class OutputWriter:
         if self._full and self._waiting <= MAX_JOBS // 2 and self._waiting_octets <= MAX_OCTETS // 2:
             self._full = False
             users = tuple(self._users)
-            self._users = [*users[1:], *users[:1]]  # the first may fill it again at once: next time it is another one
+            # the first user may fill the queue again at once, so another one is first next time
+            self._users = [*users[1:], *users[:1]]
             for user in users:
                 if self._full:
                     break

@@ -33,20 +33,21 @@ class Link(Protocol):
 
     @property
     def tells_unread(self) -> bool:
-        """Whether what is not `taken` after `close` was certainly not read, and will not be."""
+        """Whether octets that are not `taken` after `close` were certainly not read, and never will be."""
 
     async def read(self) -> bytes:
         """Reads octets; b"" at the end. Raises OSError."""
 
     async def write(self, octets: bytes) -> None:
-        """Writes octets, and returns when all are taken. Raises OSError; BrokenPipeError if the other program reads no
-        more."""
+        """Writes octets, and returns when the link has taken them. Raises OSError; BrokenPipeError if the other program
+        has stopped reading."""
 
     def end(self) -> None:
         """Says that no more octets will be written."""
 
     async def close(self, timeout: float) -> str:
-        """Ends it, by force if it takes longer than so many seconds. Returns how it has failed, "" if it has not."""
+        """Closes the link, by force after `timeout` seconds. Returns the error of the other program, "" if there is
+        none."""
 
     def abort(self) -> None:
         """Closes at once. A waiting read ends."""
@@ -55,7 +56,7 @@ class Link(Protocol):
 class PipeReader:
     """The reading end of a pipe or socket. It owns the file descriptor.
 
-    reads: how often there was something.
+    reads: how often a read has given octets.
     """
 
     def __init__(self, fd: int, size: int = READ) -> None:
@@ -72,11 +73,11 @@ class PipeReader:
 
     @property
     def blocked(self) -> bool:
-        """Whether a read waits because there is nothing."""
+        """Whether a read waits for octets."""
         return self._ready.waiting
 
     async def read(self) -> bytes:
-        """What is there, as soon as there is any; b"" at the end. Raises OSError."""
+        """The next octets, as soon as there are some; b"" at the end. Raises OSError."""
         while self._fd >= 0:
             try:
                 octets = os.read(self._fd, self._size)
@@ -88,7 +89,7 @@ class PipeReader:
         return b""
 
     def close(self) -> None:
-        """A read that waits comes to its end."""
+        """Closes the pipe, and ends a read that waits."""
         if self._fd >= 0:
             self._ready.wake()
             os.close(self._fd)
@@ -108,29 +109,31 @@ class PipeWriter:
         self._written = 0
         self._taken = 0
         self._watched = -1
-        """the other end of a pipe that we have closed: how much of it is read shows there"""
+        """the other end of a pipe that we have closed; it shows how much of the pipe was read"""
 
     @property
     def waiting(self) -> int:
-        """Octets that were given, and that nobody has read."""
+        """Octets that were written, and that the other program has not read yet."""
         return self._unwritten + self._written - self.taken
 
     @property
     def taken(self) -> int:
-        """Octets that somebody has read. A pipe keeps what nobody has read, also when nobody will."""
+        """Octets that the other program has read. Octets that are not read stay in the pipe, even if it never reads
+        again."""
         fd = self._fd if self._fd >= 0 else self._watched
         if fd >= 0:
             answer = bytearray(4)
             try:
                 fcntl.ioctl(fd, self._request, answer)
             except OSError:
-                self._taken = self._written  # a system that doesn't say so
+                self._taken = self._written  # the system does not know the request
             else:
                 self._taken = max(self._taken, self._written - int.from_bytes(answer, sys.byteorder))
         return self._taken
 
     async def write(self, octets: bytes) -> None:
-        """Returns when all is in the pipe. Raises OSError, BrokenPipeError when nobody will read it."""
+        """Writes octets, and returns when all are in the pipe. Raises OSError; BrokenPipeError if there is no
+        reader."""
         view = memoryview(octets)
         while view:
             if self._fd < 0:
@@ -146,14 +149,14 @@ class PipeWriter:
         self._unwritten = 0
 
     def end(self) -> None:
-        """Nothing more is written. Who reads sees the end; `taken` grows as long as it reads on, until `close`."""
+        """Ends the writing. The reader sees the end of the stream; `taken` grows as it reads on, until `close`."""
         if self._fd >= 0 and self._request == termios.FIONREAD:
-            with contextlib.suppress(OSError):  # a system without /proc doesn't say who has read what
+            with contextlib.suppress(OSError):  # without /proc it is not known how much was read
                 self._watched = os.open(f"/proc/self/fd/{self._fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._close()
 
     def close(self) -> None:
-        """A write that waits fails."""
+        """Closes the pipe. A write that waits fails."""
         self._taken = self.taken
         self._close()
         if self._watched >= 0:
@@ -161,7 +164,8 @@ class PipeWriter:
             self._watched = -1
 
     def leave(self) -> None:
-        """As `close`; if somebody has the other end open, what is in the pipe is taken: it will be read."""
+        """As `close`. If another program has the reading end open, octets in the pipe count as taken, because it can
+        read them."""
         if self._fd >= 0:
             poll = select.poll()
             poll.register(self._fd, select.POLLOUT)
@@ -179,10 +183,10 @@ class PipeWriter:
 
 
 class Fifos:
-    """A FIFO that is written, one that is read, or both: a FIFO for both ways would give us back what is ours.
+    """A FIFO to write to, one to read from, or both. A single FIFO for both ways would give us our own octets back.
 
-    Both stay open at both ends, so that those at the other end may come and go: what they were to read waits, and
-    that one of them goes is no end of the input.
+    We keep both ends of each open, so that programs may come and go: octets wait for the next reader, and a writer that
+    goes does not end the input.
     """
 
     tells_unread = True
@@ -200,9 +204,8 @@ class Fifos:
                     self._make(incoming)
                 self._reader = PipeReader(self._open(incoming, os.O_RDONLY))
                 self._kept.append(self._open(incoming, os.O_WRONLY))
-            if (
-                outgoing
-            ):  # last: a shell that waits for it in `program <FIFO >FIFO.reply` would make a file of the other
+            # last, because a shell that waits for it in `program <FIFO >FIFO.reply` would create the other one as a file
+            if outgoing:
                 self._kept.append(self._open(outgoing, os.O_RDWR))
                 self._writer = PipeWriter(self._open(outgoing, os.O_WRONLY))
         except BaseException:
@@ -240,7 +243,7 @@ class Fifos:
         await self._writer.write(octets)
 
     def end(self) -> None:
-        """Who reads sees the end; then there is an end of who writes."""
+        """Ends the writing. The reader sees the end of the stream; when it has ended too, the input ends."""
         for fd in self._kept:
             os.close(fd)
         self._kept.clear()

@@ -16,12 +16,12 @@ from .pipes import PipeReader, PipeWriter
 from .secret import without_secrets
 
 MAX_LINE: Final = 4096
-"""Octets of a line of standard error that are told; more is a new line."""
+"""Octets of the longest line of standard error. A longer one is split."""
 STDERR_READ: Final = 16 << 10
-"""Octets of standard error that are read at once: as many lines, at most, before others have their turn."""
+"""Octets of standard error that are read at once, before other tasks run."""
 STRAGGLER: Final = 1.0
-"""Seconds that a program gets to end after it has closed its standard output, or it has ended and that is still open:
-then somebody else has it."""
+"""Seconds that a program gets to end after it has closed its standard output; also, after it has ended, seconds until
+an output that a child of it keeps open is closed."""
 
 
 class ChildProcess:
@@ -63,11 +63,11 @@ class ChildProcess:
         on_line: Callable[[str], None] = lambda line: None,
         tasks: Tasks | None = None,
     ) -> ChildProcess:
-        """Runs a program; no shell sees its words.
+        """Runs a program without a shell.
 
-        reads, writes: whether it has a standard input, or output, which is with us. keep_stdout: that it closes its
-        output is no end. on_line: called with each line that it writes to standard error. tasks: the scope that owns
-        it. Raises OSError.
+        reads, writes: whether its standard input and output are connected with us. keep_stdout: don't treat the end of
+        its output as its end. on_line: called with each line of its standard error. tasks: the scope that owns it.
+        Raises OSError.
         """
         program = find_program(words[0])
         ours: list[int] = []
@@ -138,8 +138,8 @@ class ChildProcess:
             self._stdin.end()
 
     async def close(self, timeout: float) -> str:
-        """It gets SIGTERM, unless its output has come to its end: then it gets a moment to end by itself. SIGKILL after
-        `timeout` seconds."""
+        """Ends the program by SIGTERM, and after `timeout` seconds by SIGKILL. A program that has closed its output
+        gets a moment to end by itself first."""
         killed = False
         self.end()
         try:
@@ -192,7 +192,7 @@ class ChildProcess:
             self._look_behind_later(self._stdout.reads)
 
     def _signal(self, number: signal.Signals) -> None:
-        """To all of its group."""
+        """Sends a signal to its process group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
@@ -206,13 +206,13 @@ class ChildProcess:
                 rest = rest[MAX_LINE:]
             for line in lines:
                 on_line(line[:MAX_LINE].decode(errors="replace").rstrip())
-            await asyncio.sleep(0)  # however much it has to say
+            await asyncio.sleep(0)  # even if it writes without end
         if rest:
             on_line(rest.decode(errors="replace").rstrip())
 
 
 def find_program(word: str) -> str:
-    """The path of the program that a word means. Raises OSError."""
+    """The path of a program, which is searched in PATH. Raises OSError."""
     if program := shutil.which(word):
         return program
     if "/" in word and os.path.exists(word):
@@ -222,7 +222,7 @@ def find_program(word: str) -> str:
 
 
 def explain_code(code: int | None) -> str:
-    """What an exit code says, "" for success."""
+    """A text for an exit code, "" for success."""
     if not code:
         return ""
     if code > 0:

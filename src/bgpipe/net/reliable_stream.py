@@ -13,7 +13,7 @@ NUMBER: Final = 8
 
 
 class StreamBroken(Exception):
-    """What the partner says can't be true of this stream: it can't go on."""
+    """The partner has sent numbers that are impossible for this stream, so it can't go on."""
 
 
 class ReliableStream:
@@ -49,7 +49,7 @@ class ReliableStream:
         return number.to_bytes(NUMBER, "big") + self._kept[number - self.acknowledged - 1]
 
     def acknowledge(self, number: int) -> None:
-        """The partner has taken all frames up to this one. Raises StreamBroken."""
+        """Called when the partner has acknowledged all frames up to this number. Raises StreamBroken."""
         if number >= self._next:
             raise StreamBroken(f"frame {number} is acknowledged, and {self._next - 1} were sent")
         while self.acknowledged < number:
@@ -59,7 +59,8 @@ class ReliableStream:
             self.taken += len(octets)
 
     def resume(self, received: int) -> None:
-        """There is a new connection to a partner that has received so many frames. Raises StreamBroken."""
+        """Called with a new connection. received: the number of frames that the partner has got. Raises
+        StreamBroken."""
         if not self.acknowledged <= received <= self.sent:
             raise StreamBroken(f"the partner has {received} frames, and {self.acknowledged} to {self.sent} can be sent")
         self._next = received + 1

@@ -1,7 +1,7 @@
 """TCP for BGP: opening connections and waiting for them, with MD5 or TCP-AO, TTL, GTSM and transparent addresses.
 
-The options that Python's socket module has no names for are those of Linux. Where the kernel refuses one, a ValueError
-says which option it was and what it needs; what may go better next time is an OSError.
+Options that Python's socket module does not name are those of Linux. If the kernel refuses an option, a ValueError
+names it and says what it needs. An error that may be gone at the next attempt is an OSError.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _IP_MINTTL: Final = 21
 _IPV6_MINHOPCOUNT: Final = 73
 _MAX_KEY: Final = 80
 _MAX_KEEPALIVE: Final = 32767
-"""Seconds, of Linux."""
+"""Seconds: the longest keepalive time that Linux accepts."""
 _BUFFER: Final = 4 << 20
-"""Octets that the kernel may keep for us in each direction, where it lets us choose."""
+"""The size of the kernel's buffer in each direction, in octets, where it can be set."""
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -41,7 +41,8 @@ class TcpOptions:
     """How connections are made.
 
     md5: key of RFC 2385, "" for none. ao: key of RFC 5925, with its key id as `ID:KEY`, "" for none.
-    ttl: of what we send, 0 leaves it. min_ttl: the least TTL of what we take (RFC 5082), 0 takes all.
+    ttl: of packets that are sent, 0 for that of the system. min_ttl: the least TTL of received packets (RFC 5082), 0
+    for any.
     transparent: use addresses that are not ours (needs CAP_NET_ADMIN). bind: where to connect from, "" for anywhere.
     keepalive: seconds between TCP keepalives, not above 0 for none. ipv6: whether names may mean IPv6 addresses.
     tls: for TLS inside the connection.
@@ -205,7 +206,7 @@ async def listen(host: str, port: int, options: TcpOptions, queue: int = 128) ->
 
 
 def explain_failure(error: OSError) -> str:
-    """Why connecting has failed; asyncio itself says only that it has."""
+    """The reason of a failed connection; the text of asyncio has none."""
     text = error.strerror or str(error) or "the connection was closed"
     return os.strerror(error.errno or 0) if text.startswith("Connect call failed") else text
 
@@ -236,7 +237,7 @@ def _unmapped(network: Network) -> Network:
 
 
 def allowed(address: str, networks: Sequence[Network]) -> bool:
-    """Whether a peer may connect; with no networks, everybody may."""
+    """Whether a peer may connect: one in these networks, or any if there are none."""
     if not networks:
         return True
     peer = ipaddress.ip_address(address.partition("%")[0])
@@ -270,7 +271,8 @@ def _prepare(made: socket.socket, options: TcpOptions) -> None:
 
 
 def set_option(made: socket.socket, name: str, setting: Callable[[], None], hint: str = "") -> None:
-    """Sets a socket option. Raises ValueError, which names it as the command line does: that will not change."""
+    """Sets a socket option. Raises ValueError, which names the option of the command line, because another attempt
+    would fail too."""
     try:
         setting()
     except OSError as error:
@@ -279,7 +281,7 @@ def set_option(made: socket.socket, name: str, setting: Callable[[], None], hint
 
 
 def check_keys(md5: str, ao: str) -> None:
-    """Raises ValueError for what can be no key of TCP MD5, or no `ID:KEY` of TCP-AO."""
+    """Raises ValueError if a text can't be a key of TCP MD5, or `ID:KEY` of TCP-AO."""
     if md5:
         _key(md5)
     if ao:
@@ -289,7 +291,7 @@ def check_keys(md5: str, ao: str) -> None:
 def set_md5(made: socket.socket, key: str, network: Network | None = None) -> None:
     """Signs all segments with a key (RFC 2385). key: "" removes the one that was set for the same network.
 
-    network: whose segments; of several that hold a peer's address, the longest counts. None: whoever the peer is.
+    network: of the peers whose segments are signed; the longest one that holds an address counts. None: all peers.
     Raises OSError: ENOMEM where the keys of the socket fill net.core.optmem_max, ENOENT where there is none to remove.
     """
     octets = _key(key) if key or network is None else b""
@@ -300,7 +302,7 @@ def set_md5(made: socket.socket, key: str, network: Network | None = None) -> No
 
 
 def set_ao(made: socket.socket, text: str) -> None:
-    """Authenticates all segments by TCP-AO (RFC 5925), HMAC-SHA-1-96, whoever the peer is. text: `ID:KEY`."""
+    """Authenticates the segments of all peers by TCP-AO (RFC 5925) with HMAC-SHA-1-96. text: `ID:KEY`."""
     number, octets = _parse_ao(text)
     name = b"hmac(sha1)".ljust(64, b"\0")
     head = struct.pack("=iIHBBBBBB", 0, 0, 0, 0, number, number, 12, 0, len(octets))

@@ -11,7 +11,8 @@ from typing import Any
 
 
 def client_context(*, cert: str = "", key: str = "", ca: str = "", insecure: bool = False) -> ssl.SSLContext:
-    """For who calls: shows `cert` if asked, trusts `ca` (the system's authorities if ""), or anybody if `insecure`.
+    """The context of a client: it presents `cert` on request, and trusts `ca` (the system's authorities if ""), or with
+    `insecure` any server.
 
     Raises OSError, ValueError.
     """
@@ -24,7 +25,8 @@ def client_context(*, cert: str = "", key: str = "", ca: str = "", insecure: boo
 
 
 def server_context(*, cert: str, key: str = "", ca: str = "") -> ssl.SSLContext:
-    """For who is called: shows `cert`; with `ca`, takes only clients with a certificate of these authorities.
+    """The context of a server: it presents `cert`; with `ca` it accepts only clients with a certificate of these
+    authorities.
 
     Raises OSError, ValueError.
     """
@@ -51,10 +53,10 @@ def explain_tls(error: Exception) -> str:
 
 
 def tell_failures(context: ssl.SSLContext, on_failure: Callable[[str], object]) -> None:
-    """Lets both sides of a handshake in asyncio know why it has failed.
+    """Makes a failed handshake in asyncio known to both sides.
 
-    on_failure: called with the reason. The peer gets the alert (RFC 8446 section 6.2), which asyncio would throw away;
-    the connection ends when the peer closes it, or with the time that a handshake may take.
+    on_failure: called with the reason. The peer gets the alert (RFC 8446 section 6.2), which asyncio would drop. The
+    connection ends when the peer closes it, or when the time for the handshake is over.
     """
 
     class TellingObject(ssl.SSLObject):
@@ -70,7 +72,7 @@ def tell_failures(context: ssl.SSLContext, on_failure: Callable[[str], object]) 
             except ssl.SSLError as error:
                 self._failed = True
                 on_failure(explain_tls(error))
-                raise ssl.SSLWantReadError from error  # asyncio sends what there is to send, and waits
+                raise ssl.SSLWantReadError from error  # asyncio sends the alert, and waits
 
     context.sslobject_class = TellingObject
 

@@ -1,8 +1,8 @@
 """A tunnel: one BGP session over WebSockets, on a stream that survives the loss of a connection (reliable_stream).
 
-Between two bgpipes, which agree on it by the subprotocol PROTOCOL. Binary frames are the stream. Text frames are JSON:
-{"ack": N} acknowledges N frames, also once a second to show that there is somebody; {"end": WHY, "lost": BOOL} says
-that the session is over, and whether it was lost without a NOTIFICATION. A request names the stream (SESSION) and how
+Two bgpipes agree on it by the subprotocol PROTOCOL. Binary frames are the stream. Text frames are JSON: {"ack": N}
+acknowledges N frames, and is sent once a second as a sign of life too; {"end": WHY, "lost": BOOL} says that the session
+has ended, and whether it was lost without a NOTIFICATION. A request names the stream (SESSION) and how
 many frames of it were received (RECEIVED); the answer says RECEIVED of the server.
 """
 
@@ -30,17 +30,17 @@ SESSION: Final = "Bgpipe-Session"
 RECEIVED: Final = "Bgpipe-Received"
 """Header fields: the name of the stream, chosen by the client; frames received, missing in a first request."""
 WINDOW: Final = 4 << 20
-"""Octets that are kept for a partner that has not acknowledged them; then the sender waits."""
+"""Octets that are kept until the partner acknowledges them. Above that, the sender waits."""
 FRAME: Final = 64 << 10
-"""Octets of the longest frame: short, so that a heartbeat never waits long behind one."""
+"""Octets of the longest frame. It is short, so that an acknowledgement does not wait long behind one."""
 BURST: Final = 16
 """Frames that are acknowledged together at most."""
 HEARTBEAT: Final = 1.0
-"""Seconds between two acknowledgements, also where nothing is new."""
+"""Seconds between two acknowledgements, even if no new frame has come."""
 SILENCE: Final = 4.0
-"""Seconds after which a connection on which nothing comes is dead, and another is made."""
+"""Seconds without octets after which a connection counts as dead, and another one is opened."""
 PATIENCE: Final = 10.0
-"""Seconds that a stream lives without a connection, if nobody says something else."""
+"""Seconds that a stream lives without a connection, by default."""
 
 Dial = Callable[["TunnelLink"], Awaitable["Connection | None"]]
 
@@ -48,9 +48,10 @@ Dial = Callable[["TunnelLink"], Awaitable["Connection | None"]]
 class TunnelLink:
     """The link (see pipes.Link) of a stage to the other side of a tunnel.
 
-    name: of the stream. patience: seconds that it lives without a connection. dial: makes a new connection for it when
-    one is lost, None where the other side does; it returns None if it can't now, and raises StreamBroken if it never
-    can. tasks: the scope that ends after it. partner_lost: the other side has lost its router without a NOTIFICATION.
+    name: of the stream. patience: seconds that it lives without a connection. dial: opens a new connection for the
+    stream when one is lost; None if the other side does that. It returns None if it fails now, and raises StreamBroken
+    if it can never succeed. tasks: the scope that ends after it. partner_lost: the other side has lost its router
+    without a NOTIFICATION.
     """
 
     tells_unread = False
@@ -62,14 +63,14 @@ class TunnelLink:
         self.stream = ReliableStream()
         self.remote = ""
         self.reason = ""
-        """why the other side has ended it"""
+        """the reason that the other side gave for the end"""
         self.failed = ""
-        """why it could not go on"""
+        """the reason why the stream could not go on"""
         self.partner_lost = False
         self.tells_loss = False
-        """whether the other side is to hear that our router is lost without a NOTIFICATION"""
+        """whether to tell the other side that our router is lost without a NOTIFICATION"""
         self.on_change: Callable[[str], object] = lambda what: None
-        """told of connections that are lost and made"""
+        """called when a connection is lost or opened"""
         self._patience = patience or math.inf
         self._dial = dial
         self._connection: Connection | None = None
@@ -115,7 +116,7 @@ class TunnelLink:
         return self._serving
 
     async def _serve(self, connection: Connection) -> None:
-        """Until the connection is lost."""
+        """Sends and receives until the connection is lost."""
         scope = self._tasks.child()
         tasks = [
             scope.spawn("tunnel receives", self._receive(connection)),
@@ -210,7 +211,8 @@ class TunnelLink:
                     await self._wake.wait()
 
     async def _watch(self) -> None:
-        """Sends signs of life, and returns when none has come from the other side for too long."""
+        """Sends an acknowledgement each HEARTBEAT. Returns when nothing has come from the other side for SILENCE
+        seconds."""
         while self._tasks.loop.time() - self._heard < min(SILENCE, self._patience / 2):
             self._acknowledging = True
             self._wake.set()
@@ -237,7 +239,7 @@ class TunnelLink:
 
     @property
     def taken(self) -> int:
-        """All that it was given: the stream keeps what the other side has not acknowledged."""
+        """All octets written: the stream keeps those that the other side has not acknowledged."""
         return self.stream.taken + self.stream.size
 
     async def read(self) -> bytes:
@@ -255,7 +257,7 @@ class TunnelLink:
         return octets
 
     def _acknowledge(self) -> None:
-        """What was read is now with those behind us. A burst is acknowledged together."""
+        """Acknowledges frames that were read. Several that come together are acknowledged once."""
         unsaid = self._consumed - self._said
         if unsaid and (not self._received or unsaid >= BURST):
             self._acknowledging = True

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from websockets.typing import Subprotocol
 
 REDIAL_TIMEOUT: Final = 3.0
-"""Seconds that another connection may take to be open: there is little time, and it may go better the next time."""
+"""Seconds to open another connection. They are few, so that there is time for more attempts."""
 FINAL_ANSWERS: Final = (404, 409, 410)
-"""HTTP statuses by which a server says that it does not know the stream, or not any more."""
+"""HTTP statuses of a server that does not know the stream, or has ended it."""
 
 
 class TunnelClient:
-    """Calls a server. retries: whether another connection is made when one is lost. patience: seconds in all for that.
+    """Connects to a server. retries: whether to open another connection when one is lost. patience: seconds in all for
+    that.
 
     lines: whether for a server that is no bgpipe each line is to be a frame. tasks: the owner of the connections.
     """
@@ -61,7 +62,7 @@ class TunnelClient:
         return link
 
     async def _redial(self, link: TunnelLink) -> ClientConnection | None:
-        """Makes another connection for a stream. Raises StreamBroken."""
+        """Opens another connection for a stream. Raises StreamBroken."""
         if not self._retries:
             raise StreamBroken("the connection is lost (--retry would make another one)")
         received = str(link.stream.received)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from websockets.typing import Subprotocol
 
 TRY_AGAIN: Final = 1013
-"""Status of a WebSocket that is closed for now."""
+"""Close status that asks the client to connect again later."""
 NAME: Final = re.compile(r"[0-9a-f]{32}")
 
 Partner = TunnelLink | WebSocketClient
@@ -39,14 +39,14 @@ class TunnelServer(WebSocketListener):
         self._left = asyncio.Event()
 
     async def next(self) -> Partner:
-        """Waits for the client whose session begins. A client before it can no longer come back."""
+        """Waits for the next client that begins a session. The client before it can't come back any more."""
         await self._arrived.wait()
         self._arrived.clear()
         assert self._link is not None
         return self._link
 
     def release(self, link: object) -> None:
-        """The session has ended: another client may connect."""
+        """Called when the session has ended. Another client may connect."""
         if self._link is link:
             self._link = None
             self._arrived.clear()

@@ -1,4 +1,4 @@
-"""Octets from http and https URLs, as they come."""
+"""Reads octets from http and https URLs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 CONNECT_TIMEOUT: Final = 30.0
 """Seconds until there must be a connection."""
 READ_TIMEOUT: Final = 60.0
-"""Seconds in which something must come."""
+"""Seconds without octets after which reading fails."""
 
 
 def redact(url: str) -> str:
@@ -75,7 +75,7 @@ class UrlOctets:
         self._loop.cancel()
 
     def release(self) -> None:
-        """Nothing is open before it is read."""
+        """Does nothing: the connection is opened by the first read."""
 
     async def _open(self) -> tuple[ClientSession, ClientResponse]:
         from aiohttp import ClientSession, ClientTimeout
@@ -96,7 +96,7 @@ class UrlOctets:
         return session, response
 
     def _run(self, work: Callable[[], Awaitable[T]]) -> T:
-        """What `work` gives, which `close` can cancel, with errors that a person understands."""
+        """The result of `work`, which `close` can cancel. Errors become a StreamError with a clear text."""
         from aiohttp import ClientError, ClientPayloadError, InvalidURL
 
         try:

@@ -1,6 +1,6 @@
-"""WebSocket (RFC 6455): a connection to a server, as a link (see pipes.Link), and what both ends have in common.
+"""WebSocket (RFC 6455): a connection to a server, as a link (see pipes.Link), and code for both ends.
 
-`remote` of a link is the address of the partner that has sent what was read last.
+`remote` of a link is the address of the partner that has sent the octets that were read last.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MAX_FRAME: Final = 4 << 20
 """Octets of the longest message that is received."""
 QUIET: Final = 1.0
-"""Seconds of silence after which a peer that knows that we send no more is taken to have said all that it has to."""
+"""Seconds of silence after which a peer that knows that we send no more counts as finished."""
 ASK_AFTER: Final = 0.02
 """Seconds between two questions whether the peer has read what it was sent."""
 PIECE: Final = 8 << 10
@@ -46,7 +46,7 @@ class _Pausable(Protocol):
 
 
 class PieceFeeder:
-    """Gives a connection what has come in pieces, and others a turn between two of them.
+    """Gives received octets to a connection in pieces, and lets other tasks run between two of them.
 
     A read of 256 KiB can hold 40,000 frames, which would take a second in one go. `transport` is not read while pieces
     wait, or while the connection itself wants no more. tasks: the owner of the turns.
@@ -70,7 +70,7 @@ class PieceFeeder:
             self._next()
 
     def flush(self) -> None:
-        """What waits is received at once: nothing follows it."""
+        """Gives the connection all octets that wait at once, because nothing follows them."""
         while self._pieces:
             self._receive(self._pieces.popleft())
 
@@ -104,14 +104,15 @@ class PieceFeeder:
 
 
 def in_pieces(kind: type[Any], tasks: Tasks, on_error: OnError) -> type[Any]:
-    """A class of connections like `kind` of the library websockets, which take what comes in pieces.
+    """A subclass of `kind`, a class of connections of the library websockets, that receives in pieces.
 
-    tasks: their owner. on_error: hears of what a callback of asyncio raises; the connection is closed then.
+    tasks: the owner of its tasks. on_error: called with an exception in a callback of asyncio; the connection is closed
+    then.
     """
 
     class InPieces(kind):  # type: ignore[misc]
         lost_by: Exception | None = None
-        """what has ended the connection, if that was an error"""
+        """the error that has ended the connection, if there was one"""
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             self.guarded(super().connection_made, transport)
@@ -144,7 +145,7 @@ def in_pieces(kind: type[Any], tasks: Tasks, on_error: OnError) -> type[Any]:
 
 
 def frames_of(octets: bytes, lines: bool) -> list[bytes]:
-    """What was encoded, as frames: each line, without its end, or all of it."""
+    """Splits encoded octets into frames: one for each line, without its end, or a single one."""
     return [line for line in octets.split(b"\n") if line] if lines else [octets]
 
 
@@ -185,7 +186,7 @@ async def dial(
         return made[-1]
 
     def explain(error: Exception) -> str:
-        """Where TLS has ended the connection, that says more than what it led to."""
+        """The error of TLS if that has ended the connection, because it says more than the error that followed."""
         alert = made[-1].lost_by if made else None
         if isinstance(alert, SSLError):
             failures.append(explain_tls(alert))
@@ -224,7 +225,7 @@ class WebSocketClient:
     What the peer has read is known by its answers to pings, which come behind all that was sent before the ping. A peer
     that closes the connection in order is taken to have read everything.
 
-    lines: whether each line is to be a frame. answers: whether something may still come after the last that we send.
+    lines: whether each line becomes a frame. answers: whether messages may still come after the last one that we send.
     tasks: its owner.
     """
 
@@ -256,7 +257,7 @@ class WebSocketClient:
         answers: bool = True,
         tasks: Tasks | None = None,
     ) -> WebSocketClient:
-        """As `dial`, whose connection it is then. Raises OSError."""
+        """Connects as `dial` does. Raises OSError."""
         connection = await dial(url, tls=tls, headers=headers, timeout=timeout, tasks=tasks)
         return cls(connection, lines=lines, answers=answers, tasks=tasks)
 
@@ -314,7 +315,7 @@ class WebSocketClient:
             self._ending = self._tasks.spawn("drain the WebSocket", self._end())
 
     async def _end(self) -> None:
-        """WebSocket has no half-closed connections, so that the last answers have to be waited for."""
+        """Waits for the last answers before the close, because WebSocket has no half-closed connections."""
         with contextlib.suppress(Exception):
             await (await self._connection.ping())  # answered when the peer has read all before it
             self._read = self._sent
@@ -337,7 +338,7 @@ class WebSocketClient:
 
 
 async def quiet(heard: Callable[[], float]) -> None:
-    """Returns when for QUIET seconds nothing was heard; `heard`: when something last was, by the loop's clock."""
+    """Returns when nothing has come for QUIET seconds. heard: the time of the last octets, by the loop's clock."""
     rest = QUIET
     while rest > 0:
         await asyncio.sleep(rest)
@@ -345,7 +346,7 @@ async def quiet(heard: Callable[[], float]) -> None:
 
 
 def explain_close(error: Exception) -> str:
-    """What a ConnectionClosed says."""
+    """A text for a ConnectionClosed."""
     frame = getattr(error, "rcvd", None)
     if frame is None:
         return "the connection is lost"
@@ -353,7 +354,7 @@ def explain_close(error: Exception) -> str:
 
 
 def place(url: str) -> str:
-    """A URL without what is secret in it."""
+    """A URL without secrets, for messages."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 

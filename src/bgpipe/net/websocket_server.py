@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from websockets.typing import Subprotocol
 
 HIGH_WATER: Final = 1 << 20
-"""Octets that wait for every client of a server before who sends has to wait."""
+"""If more octets than these wait for every client of a server, the senders have to wait."""
 MAX_BEHIND: Final = 16 << 20
-"""Octets that wait for a client while others go ahead; one that is further behind is dropped."""
+"""Octets that may wait for one client while others are faster. A client that is further behind is dropped."""
 MAX_UNREAD: Final = 256
-"""Frames that wait to be read before the clients have to wait."""
+"""Frames that may wait to be read. Above that, the clients have to wait."""
 ONCE: Final = ("Authorization", "Host", "Origin")
-"""Header fields of a request that may be there only once: each decides who may come in."""
+"""Header fields that may come only once in a request, because they decide about access."""
 
 
 class _Seat:
-    """A client of a server, and what waits for it."""
+    """A client of a server, and the octets that wait for it."""
 
     def __init__(self, connection: ServerConnection) -> None:
         self.connection = connection
@@ -67,7 +67,7 @@ class WebSocketListener:
     async def start(
         self, url: str, *, tls: SSLContext | None, credentials: tuple[str, str] | None = None, timeout: float = 10.0
     ) -> None:
-        """Listens where the URL says, without a host at all addresses; if it does so already, that is all right.
+        """Listens at the address of the URL, or at all addresses if it has no host. A second call does nothing.
 
         Raises OSError.
         """
@@ -99,20 +99,20 @@ class WebSocketListener:
             )
 
     def _on_failure(self, error: Exception) -> None:
-        """A connection has failed: it alone is closed."""
+        """Called when a connection has failed. Only that one is closed."""
         self.on_client(f"client dropped: {type(error).__name__}: {error}", "")
 
     def _on_error(self, error: Exception) -> None:
-        """Something has failed that concerns more than one client."""
+        """Called when something has failed that concerns more than one client."""
         self._on_failure(error)
 
     @property
     def addresses(self) -> list[str]:
-        """Where it listens."""
+        """The addresses at which it listens."""
         return [format_endpoint(each.getsockname()) for each in self._server.sockets]
 
     async def _guarded(self, connection: ServerConnection) -> None:
-        """The library would close the connection, and tell nobody why."""
+        """Reports an exception in a handler; the library would close the connection without a report."""
         try:
             await self._handle(connection)
         except Exception as error:
@@ -124,14 +124,14 @@ class WebSocketListener:
         raise NotImplementedError
 
     def _select(self, connection: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
-        """The subprotocol that is to be spoken, None for none."""
+        """Chooses the subprotocol, None for none."""
         return None
 
     def _complete(self, connection: ServerConnection, request: Request, response: Response) -> None:
-        """Adds what a client that may come in is to be told."""
+        """Adds header fields to the answer for an accepted client."""
 
     def _judge(self, connection: ServerConnection, request: Request) -> Response | None:
-        """None for a client that may come in, else the answer to one that may not."""
+        """The answer to a client that is refused; None if it is accepted."""
         status, reason = self._objection(request)
         if not status:
             return None
@@ -160,8 +160,8 @@ class WebSocketListener:
 class WebSocketServer(WebSocketListener):
     """A server, which is a link to all its clients together as long as there is one.
 
-    What is written goes to each of them; who writes has to wait for the fastest. One that is too far behind the others
-    is dropped, and told to `on_slow`.
+    All clients get all that is written. The writer waits for the fastest client. A client that is too far behind is
+    dropped, and reported to `on_slow`.
     """
 
     tells_unread = False
@@ -194,7 +194,7 @@ class WebSocketServer(WebSocketListener):
         self._ending: asyncio.Task[None] | None = None
 
     def _on_error(self, error: Exception) -> None:
-        """Something has failed that concerns all clients: none of them is kept waiting for it."""
+        """Called when something has failed that concerns all clients. All waits end."""
         self.on_client(f"all clients dropped: {type(error).__name__}: {error}", "")
         self.abort()
 
@@ -209,7 +209,7 @@ class WebSocketServer(WebSocketListener):
             await self._room.wait()
 
     async def flush(self) -> None:
-        """Returns when the clients have been sent all that waits for them."""
+        """Waits until all octets for the clients are sent."""
         while any(seat.size for seat in self._seats):
             self._room.clear()
             await self._room.wait()
@@ -223,7 +223,7 @@ class WebSocketServer(WebSocketListener):
                 await self._server.wait_closed()
         for seat in tuple(self._seats):
             if seat.task is not None:
-                seat.task.cancel()  # it may wait for who reads here no more
+                seat.task.cancel()  # it may wait for a reader that has gone
         self.abort()
         await self._server.wait_closed()
         await self.tasks.close()
@@ -259,7 +259,7 @@ class WebSocketServer(WebSocketListener):
         self._drop(seat)
 
     async def _receive(self, octets: bytes, remote: str) -> None:
-        """Keeps a frame for who reads; waits when there are many."""
+        """Keeps a frame for the reader. Waits if there are too many."""
         while len(self._received) >= MAX_UNREAD:
             self._read.clear()
             await self._read.wait()
@@ -278,7 +278,7 @@ class WebSocketServer(WebSocketListener):
                 await seat.connection.send(frame)
                 seat.size -= len(frame)
                 if seat.size < HIGH_WATER:
-                    self._room.set()  # one of those who wait may have what it waits for
+                    self._room.set()  # a waiting reader or writer may go on
 
     # the link
 
@@ -288,13 +288,13 @@ class WebSocketServer(WebSocketListener):
 
     @property
     def taken(self) -> int:
-        """What the fastest client has taken."""
+        """Octets that the fastest client has taken."""
         if self._seats:
             self._taken = max(self._taken, self._given - min(seat.size for seat in self._seats))
         return self._taken
 
     async def read(self) -> bytes:
-        """What one of the clients has sent, lines together; b"" when the last one has gone."""
+        """The next octets from any client, with several lines together; b"" when the last client has gone."""
         while not self._received:
             if not self._seats:
                 return b""
@@ -308,7 +308,7 @@ class WebSocketServer(WebSocketListener):
         return b"\n".join(lines)
 
     async def write(self, octets: bytes) -> None:
-        """Returns when there is room for more at one client."""
+        """Writes octets, and returns when at least one client has room for more."""
         frames = frames_of(octets, self._lines)
         size = sum(map(len, frames))
         self._given += len(octets) if self._seats else 0
@@ -338,7 +338,7 @@ class WebSocketServer(WebSocketListener):
         await self.tasks.together("close", *[seat.connection.close() for seat in self._seats])
 
     async def close(self, timeout: float) -> str:
-        """Without its clients, it waits for others."""
+        """Ends the connections to the clients. The server goes on waiting for others."""
         if self._ending is not None:
             self._ending.cancel()
             self._ending = None
@@ -350,7 +350,7 @@ class WebSocketServer(WebSocketListener):
             self._drop(seat)
 
     def _leave(self, seat: _Seat) -> None:
-        """A client is gone; what waited for the last one, nobody has been given."""
+        """Called when a client has gone. Octets that waited for the last client were not taken."""
         if seat in self._seats:
             self._given = max(self.taken, self._given - (seat.size if len(self._seats) == 1 else 0))
             self._seats.discard(seat)
@@ -362,7 +362,7 @@ class WebSocketServer(WebSocketListener):
 
 
 class SharedServer:
-    """A server as the link of one of many who write to its clients, and don't read what these send."""
+    """A server as the link of one of several sessions that write to its clients and read nothing from them."""
 
     tells_unread = False
 
@@ -376,7 +376,7 @@ class SharedServer:
         self._deserted = server.tasks.spawn("wait for the last client", self._wait(), self._on_error)
 
     def _on_error(self, error: Exception) -> None:
-        """Who reads here has to hear of the end all the same."""
+        """Ends a waiting read."""
         self._server.on_client(f"link ended: {type(error).__name__}: {error}", "")
         self._over.set()
 

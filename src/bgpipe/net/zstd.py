@@ -1,7 +1,7 @@
 """zstd (RFC 8878): frames of blocks, and skippable frames.
 
-A frame is given to the library block by block: so what comes before damage or a wrong checksum counts, and nothing is
-kept but one block and the frame's window.
+A frame is given to the library block by block. So all data before damage or a wrong checksum is used, and only one
+block and the window of the frame are in memory.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ MAGIC: Final = b"\x28\xb5\x2f\xfd"
 SKIPPABLE: Final = b"\x2a\x4d\x18"
 """The last three octets of a skippable frame's magic number; the first one is 0x50 to 0x5f."""
 MAX_WINDOW: Final = 1 << 27
-"""Octets of memory that a frame may ask for, as for zstd's own command."""
+"""The largest window, in octets of memory, that is accepted. The command zstd has the same limit by default."""
 MAX_USED: Final = 1 << 26
-"""Octets of memory that it gets: of a frame that asks for more, so many octets are decompressed."""
+"""The largest window that is used, in octets. Of a frame with a larger one, only so many octets are decompressed."""
 _MAX_BLOCK: Final = 1 << 17
-"""Octets of a block, packed or not (RFC 8878 section 3.1.1.2.4)."""
+"""Octets of the longest block, compressed or not (RFC 8878 section 3.1.1.2.4)."""
 _RLE: Final = 1
 _RESERVED: Final = 3
 
@@ -36,7 +36,7 @@ def zstd_library() -> Any:
 
 
 def decompress_zstd(chunks: Iterable[bytes], on_damage: OnDamage) -> Iterator[bytes]:
-    """The octets of a zstd stream."""
+    """Decompresses a zstd stream of one or more frames."""
     return decompress_members(
         Compression("zstd", starts_frame, re.compile(re.escape(MAGIC)), _Frame), chunks, on_damage
     )
