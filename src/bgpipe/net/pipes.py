@@ -204,7 +204,7 @@ class Fifos:
                     self._make(incoming)
                 self._reader = PipeReader(self._open(incoming, os.O_RDONLY))
                 self._kept.append(self._open(incoming, os.O_WRONLY))
-            # last, because a shell that waits for it in `program <FIFO >FIFO.reply` would create the other one as a file
+            # last: a shell that waits for it in `program <FIFO >FIFO.reply` would create the other one as a file
             if outgoing:
                 self._kept.append(self._open(outgoing, os.O_RDWR))
                 self._writer = PipeWriter(self._open(outgoing, os.O_WRONLY))
