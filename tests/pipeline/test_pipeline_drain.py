@@ -80,6 +80,29 @@ def test_drained_when_the_input_ends(end):
     assert pipeline.step() is EndAction.FINISH
 
 
+def test_the_end_is_not_missed_while_a_program_gives_something():
+    """The input ends in the middle of what a program gives: the end of that is a change, although more may come."""
+    feeder, only = stage(Feeder, "-R"), stage(Filter, "-R")
+    pipeline = begin(feeder, only, stage(Looker, "-R"))
+    changes: list[EndAction] = []
+    pipeline.on_change = lambda: changes.append(pipeline.step())
+    giving = only.inlet.feed([update()])
+    through(pipeline, feeder)
+    changes.clear()
+    assert pipeline.step() is EndAction.WAIT
+    assert giving.step() is None
+    assert changes == [EndAction.DRAIN]
+
+
+def test_what_is_given_while_more_is_read_changes_nothing():
+    feeder, only = stage(Feeder, "-R"), stage(Filter, "-R")
+    pipeline = begin(feeder, only, stage(Looker, "-R"))
+    giving = only.inlet.feed([update()])
+    assert pipeline.step() is EndAction.WAIT
+    pipeline.on_change = lambda: pytest.fail("each read of a session would wake the runner")
+    assert giving.step() is None
+
+
 def test_alone_it_is_a_source():
     only = stage(Filter, "-R")
     pipeline = begin(only, stage(Looker, "-R"))

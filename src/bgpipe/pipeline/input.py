@@ -64,7 +64,7 @@ class Feed:
         inlet = self._inlet
         if inlet._feed is self:
             inlet._feed = None
-            if not inlet.open:
+            if not inlet.open or inlet.pipeline.waits_for_feeds:
                 inlet.pipeline.on_change()
 
 

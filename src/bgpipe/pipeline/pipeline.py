@@ -200,7 +200,10 @@ class Pipeline(PipelineBase[Stage]):
             return EndAction.WAIT
         makers = [stage for stage in self.stages if stage.kind is not StageKind.TRANSFORMER]
         fed = {direction for stage in makers for inlet in stage.inputs for direction in inlet.lines}
-        action, place = next_step(self.records(), "L" if fed == {"L"} else "R")
+        records = self.records()
+        action, place = next_step(records, "L" if fed == {"L"} else "R")
+        ending = not any(record.kind is StageKind.SOURCE and record.open for record in records)
+        self.waits_for_feeds = ending and any(record.busy for record in records)
         if action is EndAction.DRAIN:
             self.drain(self.stages[place])
         return action

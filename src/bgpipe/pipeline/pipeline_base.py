@@ -95,6 +95,8 @@ class PipelineBase(Generic[S]):
         self.errors: list[StageError] = []
         self.on_change: Callable[[], None] = lambda: None
         """called when the runner should ask what is due"""
+        self.waits_for_feeds = False
+        """whether only messages on their way keep the pipeline from its end: then the end of each feed is a change"""
         self.tasks: Scope
         """set by the runner"""
         self.on_kill: Callable[[str], object] = _exit
