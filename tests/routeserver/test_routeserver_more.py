@@ -4,52 +4,14 @@ from __future__ import annotations
 
 import signal
 import socket
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from bgplite import GRACEFUL, ROUTE_REFRESH, as4, bgplite
+from listserver import ListServer
 from peers import IPV4, IPV6, Peer, kind, wait_until
 
 from bgpipe.net.tcp import parse_networks, set_md5
 from bgpipe.wire.message import HEADER, NOTIFICATION
-
-
-class ListServer(ThreadingHTTPServer):
-    """Serves `content` at every path, with an ETag. asked: (path, status) of each request."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        self.content = b"9.9.9.0/24\n10.0.0.0/8\n"
-        self.status = 200
-        self.asked: list[tuple[str, int]] = []
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                etag = f'"{hash(server.content)}"'
-                same = self.headers.get("If-None-Match") == etag
-                status = 304 if same and server.status == 200 else server.status
-                server.asked.append((self.path, status))
-                self.send_response(status)
-                self.send_header("ETag", etag)
-                if status == 302:
-                    self.send_header("Location", "http://127.0.0.1/")
-                self.send_header("Content-Length", "0" if status == 304 else str(len(server.content)))
-                self.end_headers()
-                if status != 304:
-                    self.wfile.write(server.content)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/list.txt"
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from ..routes.prefixes import EMPTY, PrefixSet
 from ..tasks import Tasks, in_thread
 from .config import AutoRefresh, PrefixSource
 from .sources import make_source
-from .sources.base import Fetched, NotYet, Source, SourceError
+from .sources.base import Fetched, NotYet, Source, SourceError, UnusableSource
 from .sources.content import Content, ContentError
 from .sources.context import Context
 from .sources.worker import Lane, pack_prefixes, read_list
@@ -48,6 +48,11 @@ DOMAIN_INTERVAL: Final = 300.0
 """Seconds between two times that domain names are resolved."""
 SET_INTERVAL: Final = 86400.0
 """Seconds after which a set is worked out although none of its lists has changed."""
+_ORIGIN: Final = (
+    *("kind", "url", "headers", "path", "json", "column", "asn", "asns", "as_sets", "via", "country"),
+    *("domain", "domains", "sources", "without", "options"),
+)
+"""The settings that say where a list comes from."""
 Owner = Literal["config", "database", "peers"]
 OWNERS: Final[tuple[Owner, ...]] = ("config", "database", "peers")
 """Who says that there is a list. A name that several want is the first one's."""
@@ -158,10 +163,12 @@ class List:
 
 def _origin(settings: PrefixSource) -> str:
     """Two settings with the same one say the same of where a list comes from."""
-    same = msgspec.structs.replace(
-        settings, description="", community=None, interval=None, timeout=None, max=1, max_shrink=None, max_growth=None
-    )
-    return blake2b(msgspec.json.encode(same), digest_size=8).hexdigest()
+    said = [getattr(settings, name) for name in _ORIGIN]
+    return blake2b(msgspec.json.encode(said), digest_size=8).hexdigest()
+
+
+def _with_settings(each: List | None) -> tuple[List, PrefixSource] | None:
+    return (each, each.settings) if each is not None else None
 
 
 def _limit(own: float | None, default: float, none: float, small: bool) -> float:
@@ -204,7 +211,7 @@ class Lists:
         return [each for each in self.lists.values() if not each.private]
 
     def configure(self, contexts: Mapping[Owner, Context], refresh: AutoRefresh) -> None:
-        """From now on lists work with this. Raises ValueError."""
+        """From now on lists work with this."""
         self._contexts = {owner: replace(context, member=self.lists.get) for owner, context in contexts.items()}
         self._refresh = refresh
         for each in self.lists.values():
@@ -214,24 +221,24 @@ class Lists:
         """These are the lists of one owner, by name, and no others. One whose source is another one keeps what it has
         until that has answered.
 
-        Returns the names of lists that have come, gone or changed. Raises ValueError for a kind of source that can't be
-        used.
+        Returns the names of lists that have come, gone or changed.
         """
         self._wanted[owner] = dict(sources)
         wanted: dict[str, tuple[Owner, PrefixSource]] = {}
         for each in OWNERS:
             wanted = {name: (each, settings) for name, settings in self._wanted[each].items()} | wanted
+        before = {name: (each, each.settings) for name, each in self.lists.items()}
         made = {name: self._made(name, *wanted[name]) for name in wanted}
-        changed = {name for name in made.keys() | self.lists.keys() if made.get(name) is not self.lists.get(name)}
-        for name in changed:
-            if name in self._watching:
-                self._watching.pop(name).cancel()
-                del self._wakes[name]
-            if name not in made:
-                self._forget(self.lists.pop(name))
+        changed = {name for name in made.keys() | before.keys() if before.get(name) != _with_settings(made.get(name))}
+        gone = {name for name in before if made.get(name) is not self.lists[name]}
+        for name in gone & self._watching.keys():
+            self._watching.pop(name).cancel()
+            del self._wakes[name]
+        for name in before.keys() - made.keys():
+            self._forget(self.lists[name])
         self.lists.clear()
         self.lists.update({name: made[name] for owner in OWNERS for name in made if made[name].owner == owner})
-        for name in changed & made.keys():
+        for name in made.keys() - (before.keys() - gone):
             self._start(made[name])
         for name in changed:
             self._wake_sets(name)
@@ -240,7 +247,9 @@ class Lists:
     def _made(self, name: str, owner: Owner, settings: PrefixSource) -> List:
         """The list that there is, or a new one."""
         found = self.lists.get(name)
-        if found is not None and (found.owner, found.settings) == (owner, settings):
+        if found is not None and found.owner == owner and found.origin == _origin(settings):
+            if found.settings != settings:
+                found.settings, found.source = settings, self._source(settings, owner)
             return found
         made = List(settings, self._source(settings, owner), VersionFolder.of(self._folder, name), owner)
         try:
@@ -251,7 +260,10 @@ class Lists:
 
     def _source(self, settings: PrefixSource, owner: Owner) -> Source:
         folder = VersionFolder.of(self._folder, settings.name).path
-        return make_source(settings.kind, settings, replace(self._contexts[owner], state=folder))
+        try:
+            return make_source(settings.kind, settings, replace(self._contexts[owner], state=folder))
+        except ValueError as error:  # the package that has its kind is broken, or not there any more
+            return UnusableSource(str(error))
 
     def _forget(self, each: List) -> None:
         """A list that nobody wants any more. What the configuration names may come back to it."""

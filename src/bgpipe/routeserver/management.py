@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -20,17 +20,16 @@ from ..wire.errors import TextError
 from ..wire.notification import ADMINISTRATIVE_RESET, CONNECTION_REJECTED, Notification
 from . import snippets
 from .access import Token, hash_of, new_secret, peer_key
-from .audit import Actor, Entry, peer_changes
+from .audit import Entry, peer_changes
 from .config import TokenRole
 from .events import Kind
+from .list_management import ListManagement, Refused
 from .peers import Peer, Status, UrlSource, new_peer
 from .rules import MAX_PREPENDS
-from .server import RouteServer
 from .settings import OPTION_CHECKS, SessionOptions
 from .sources.base import SourceError
 from .sources.content import ContentError
 from .sources.worker import read_list
-from .store.store import StoreError
 from .trials import Trial, try_difference, try_subscription
 from .values import (
     check_asn,
@@ -43,9 +42,8 @@ from .values import (
     check_url,
     check_written,
 )
-from .versions import Difference, Version, VersionError
 
-T = TypeVar("T")
+__all__ = ["Management", "Refused"]
 REMOVED: Final = "this peer was removed from the route server"
 RESET: Final = "an operator has reset this session: it may begin anew"
 BARRED: Final = "this peer is barred from the route server: ask its operator"
@@ -59,24 +57,12 @@ MAX_SOURCES: Final = 64
 """Lists at URLs that one peer may have."""
 
 
-class Refused(Exception):
-    """What was asked for is not done. status: as HTTP has it."""
-
-    def __init__(self, text: str, status: int = 400) -> None:
-        super().__init__(text)
-        self.status = status
-
-
 def _any(peer: Peer) -> bool:
     return True
 
 
-class Management:
-    """The operations of the API, without HTTP. All raise Refused. actor: who asks for them, for the audit log."""
-
-    def __init__(self, server: RouteServer, actor: Actor) -> None:
-        self.server = server
-        self.actor = actor
+class Management(ListManagement):
+    """The operations of the API, without HTTP. All raise Refused."""
 
     def peer(self, id: str) -> Peer:
         """Raises Refused."""
@@ -298,48 +284,6 @@ class Management:
         """What was changed, the newest first. before: only numbers below this, if it is not 0. Raises Refused."""
         return await self._stored(self.server.store.load_audit(before, most))
 
-    async def accept(self, name: str) -> None:
-        """The version of a list that waits for a word counts from now on. Raises Refused."""
-        if name in self.server.lists and self.server.lists[name].held is not None:
-            await self._stored(self.server.store.note(self.actor.entry("accept list", name)))
-        try:
-            self.server.lists.accept(name)
-        except KeyError:
-            text = "no version of this list waits for a word" if name in self.server.lists else "List not found"
-            raise Refused(text, 409 if name in self.server.lists else 404) from None
-
-    def refresh_list(self, name: str) -> None:
-        """Asks the source of a list at once. Raises Refused."""
-        if name not in self.server.lists:
-            raise Refused("List not found", 404)
-        self.server.lists.refresh(name)
-
-    async def versions(self, name: str) -> list[Version]:
-        """The versions of a list, the newest first. Raises Refused."""
-        return await self._list_work(self.server.lists.versions(name))
-
-    async def difference(self, name: str, old: int, new: int) -> Difference:
-        """What one version of a list has more than another one, and what it has not. Raises Refused."""
-        return await self._list_work(self.server.lists.difference(name, old, new))
-
-    async def rollback(self, name: str, number: int) -> None:
-        """A list becomes one of its versions again, until what its source says is accepted. Raises Refused."""
-        if name in self.server.lists:
-            entry = self.actor.entry("roll back list", name, {"version": (None, number)})
-            await self._stored(self.server.store.note(entry))
-        await self._list_work(self.server.lists.rollback(name, number))
-
-    @staticmethod
-    async def _list_work(work: Awaitable[T]) -> T:
-        try:
-            return await work
-        except KeyError:
-            raise Refused("List not found", 404) from None
-        except VersionError as error:
-            raise Refused(str(error), 409) from None
-        except OSError as error:
-            raise Refused(f"kept versions can't be read: {error.strerror}", 503) from None
-
     async def _change(self, action: str, peer: Peer, fields: dict[str, Any]) -> Peer:
         """The lock is held. A session may come or go meanwhile: its status stays, unless `fields` has another one."""
         changed = msgspec.structs.replace(peer, **fields)
@@ -356,13 +300,6 @@ class Management:
         self.server.watch_ends((changed,))
         self.server.sessions.options_changed(self.server.tables.with_group(changed))
         return changed
-
-    async def _stored(self, doing: Awaitable[T]) -> T:
-        try:
-            return await doing
-        except StoreError as error:
-            self.server.log.error("the database can't be used", error=str(error))
-            raise Refused("the database can't be used now", 503) from None
 
     def _expected(self, id: str, expected: Callable[[Peer], bool]) -> Peer:
         peer = self._changeable(self.peer(id))

@@ -79,6 +79,8 @@ class RouteServer:
         self.sessions = PeerSessions(config.bgp, log, identify=self._identify, begin=self._begin)
         self.sessions.on_up = self._on_up
         self.sessions.on_down = self._on_down
+        self.database_lists: dict[str, PrefixSource] = {}
+        """the lists that the database owns"""
         self.lane = Lane()
         """of lists that are read once, for who waits for them"""
         self.ends: dict[str, Ended] = {}
@@ -110,6 +112,10 @@ class RouteServer:
         for found in self.config.peers:
             self.peers.put(self._configured(found))
         self.lists.want("config", _by_name(all_lists(self.config)))
+        self.database_lists = _by_name(await self.store.load_lists())
+        for name in self.database_lists.keys() & self.lists.lists.keys():
+            self.log.warning("a list of the database is that of the configuration, while this has one", list=name)
+        self.lists.want("database", self.database_lists)
         self.want_lists()
         self.tables.update(self.lists.lists)
         await self.sessions.listen()
@@ -130,10 +136,22 @@ class RouteServer:
         await self.store.close()
 
     def _contexts(self, config: Config) -> dict[Owner, Context]:
-        """What lists have to work with. Who may only change peers and lists may only ask what everybody may ask."""
+        """What lists have to work with. Who may only change a peer may only ask what everybody may ask."""
         own = Context(self._folder, self.fetcher, RipeStatClient(config.ripe_stat, self.fetcher), config.irr)
-        others = replace(own, fetcher=self.private_fetcher)
-        return {"config": own, "database": others, "peers": others}
+        return {"config": own, "database": own, "peers": replace(own, fetcher=self.private_fetcher)}
+
+    def api_context(self) -> Context:
+        """What sources have to work with that somebody names over the API."""
+        return self._contexts(self.config)["database"]
+
+    def want_database_lists(self) -> None:
+        """Lists of the database have come, gone or changed."""
+        changed = self.lists.want("database", self.database_lists)
+        self.tables.update(changed)
+        for session in tuple(self.sessions.sessions.values()):
+            peer = self.peers.get(session.peer.id) or session.peer
+            if changed.intersection(self.tables.lists_of(peer)):
+                self.refresh(peer)
 
     def source(self, kind: str, name: str, **settings: Any) -> Source:
         """A source that is asked once. Raises ValueError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from msgspec import UNSET, Struct, UnsetType, field
@@ -133,6 +134,54 @@ class ShownList(Struct, rename="camel", kw_only=True):
     bad_samples: list[BadLine]
     rolled_back: int
     held: HeldVersion | None
+
+
+class ListSettings(Struct, rename="camel", kw_only=True):
+    """Where a list comes from. headers: their names; what they say is not shown."""
+
+    url: str
+    path: str
+    headers: list[str]
+    json: str
+    column: str
+    asns: Sequence[int]
+    as_sets: Sequence[str]
+    via: str
+    country: str
+    domains: Sequence[str]
+    sources: Sequence[str]
+    without: Sequence[str]
+    interval: int | None
+    timeout: int | None
+    max: int
+    max_shrink: float | None
+    max_growth: float | None
+
+
+class ListDetails(ShownList, rename="camel", kw_only=True):
+    """A list, and where it comes from."""
+
+    settings: ListSettings
+
+
+class TriedSource(Struct, rename="camel", kw_only=True):
+    """What a source says. first: its first prefixes. trouble: what could not be had of it, "" for nothing."""
+
+    prefixes: int
+    ipv4: int
+    ipv6: int
+    lines: int
+    bad_lines: int
+    bad_samples: list[BadLine]
+    first: list[str]
+    trouble: str
+
+
+class DeletedList(Struct, kw_only=True):
+    """A list that is no more."""
+
+    name: str
+    deleted: bool = True
 
 
 class Refreshing(Struct, kw_only=True):

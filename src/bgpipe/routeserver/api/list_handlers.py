@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
+import msgspec
 from msgspec import Meta, Struct
 
 from ..management import Refused
 from . import status
-from .answers import ListName, Refreshing, ShownDifference, ShownList, ShownVersion
+from .answers import (
+    DeletedList,
+    ListDetails,
+    ListName,
+    Refreshing,
+    ShownDifference,
+    ShownList,
+    ShownVersion,
+    TriedSource,
+)
 from .call import Call
+from .records import ListFields, NewList
 
 Number = Annotated[int, Meta(ge=0, le=2**31)]
 _TYPES: Final = {"asn": "asn", "country": "country"}
@@ -57,6 +68,31 @@ class Rollback(Struct, kw_only=True):
     """POST /api/sources/{name}/rollback. version: its number."""
 
     version: Number
+
+
+def _given(body: ListFields) -> dict[str, Any]:
+    return {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None and name != "name"}
+
+
+async def add_list(call: Call, body: NewList) -> ListDetails:
+    return status.show_details(await call.management.add_list(body.name, _given(body)))
+
+
+async def try_list(call: Call, body: ListFields) -> TriedSource:
+    return status.show_tried(*await call.management.try_list(_given(body)))
+
+
+async def one_list(call: Call) -> ListDetails:
+    return status.show_details(call.management.list_named(call.place("name")))
+
+
+async def change_list(call: Call, body: ListFields) -> ListDetails:
+    return status.show_details(await call.management.change_list(call.place("name"), _given(body)))
+
+
+async def delete_list(call: Call) -> DeletedList:
+    await call.management.delete_list(call.place("name"))
+    return DeletedList(name=call.place("name"))
 
 
 async def list_versions(call: Call) -> list[ShownVersion]:

@@ -79,6 +79,38 @@ class NewPeer(PeerChange, rename="camel", kw_only=True):
     asn: int
 
 
+class ListFields(Struct, rename="camel", kw_only=True):
+    """PUT /api/sources/{name}: what is missing or null stays as it is. Keys are those of PrefixSources."""
+
+    kind: str | None = None
+    description: str | None = None
+    community: str | None = None
+    url: str | None = None
+    headers: dict[str, str] | None = None
+    json: str | None = None
+    column: str | None = None
+    asn: int | None = None
+    asns: list[int] | None = None
+    as_sets: list[str] | None = None
+    via: Literal["ripestat", "irr"] | None = None
+    country: str | None = None
+    domain: str | None = None
+    domains: list[str] | None = None
+    sources: list[str] | None = None
+    without: list[str] | None = None
+    interval: int | None = None
+    timeout: int | None = None
+    max: int | None = None
+    max_shrink: float | None = None
+    max_growth: float | None = None
+
+
+class NewList(ListFields, rename="camel", kw_only=True):
+    """POST /api/sources."""
+
+    name: str
+
+
 class Communities(Struct, kw_only=True):
     """PUT /api/peer/{ip}/communities."""
 

@@ -12,10 +12,13 @@ from ... import __version__
 from ...pipeline.metrics import Metrics
 from ..lists import SAMPLES, Held, List
 from ..sessions import PeerSession, PeerSessions
+from ..sources.content import Content
 from ..versions import Difference, Version
 from .answers import (
     BadLine,
     HeldVersion,
+    ListDetails,
+    ListSettings,
     PeerSessionState,
     RouteCounts,
     ShownCall,
@@ -24,12 +27,16 @@ from .answers import (
     ShownList,
     ShownSession,
     ShownVersion,
+    TriedSource,
 )
 from .records import iso
 
 if TYPE_CHECKING:
     from ..peers import Peer
     from ..server import Ended, RouteServer
+
+FIRST = 20
+"""Prefixes of a source that are shown when it is tried."""
 
 
 def show_list(found: List) -> ShownList:
@@ -53,6 +60,34 @@ def show_list(found: List) -> ShownList:
         bad_samples=[BadLine(line=line, text=text) for line, text in version.samples] if version is not None else [],
         rolled_back=version.rolled_back if version is not None else 0,
         held=show_held(held) if held is not None else None,
+    )
+
+
+def show_details(found: List) -> ListDetails:
+    """A list, and where it comes from. No secret of its headers is in it."""
+    settings = found.settings
+    shown: dict[str, Any] = {
+        each.name: getattr(settings, each.name, None) for each in msgspec.structs.fields(ListSettings)
+    }
+    shown |= {
+        "headers": [*settings.headers],
+        "asns": settings.asns or ((settings.asn,) if settings.asn else ()),
+        "domains": settings.domains or ((settings.domain,) if settings.domain else ()),
+    }
+    return ListDetails(settings=ListSettings(**shown), **msgspec.structs.asdict(show_list(found)))
+
+
+def show_tried(content: Content, trouble: str) -> TriedSource:
+    """What a source says that was tried."""
+    return TriedSource(
+        prefixes=len(content.prefixes),
+        ipv4=len(content.prefixes.ipv4),
+        ipv6=len(content.prefixes.ipv6),
+        lines=content.lines,
+        bad_lines=content.bad,
+        bad_samples=[BadLine(line=line, text=text) for line, text in content.samples],
+        first=list(islice(content.prefixes, FIRST)),
+        trouble=trouble,
     )
 
 

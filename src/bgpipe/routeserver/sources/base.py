@@ -44,6 +44,16 @@ class Source(Protocol):
         """What it says now; None if nothing has changed since it gave `validator`. Raises SourceError."""
 
 
+class UnusableSource:
+    """In the place of a source that can't be made. text: why."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    async def fetch(self, validator: str) -> Fetched | None:
+        raise SourceError(self._text)
+
+
 class Member(Protocol):
     """A list that is a part of another one. number: of its version. fetched: whether it may have bogons that must not
     be announced. tried: whether its source was asked at least once."""

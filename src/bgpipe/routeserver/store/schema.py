@@ -32,6 +32,13 @@ tokens = Table(
     Column("created_at", Float, nullable=False),
 )
 
+lists = Table(
+    "lists",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("settings", JSON, nullable=False),
+)
+
 audit = Table(
     "audit",
     metadata,

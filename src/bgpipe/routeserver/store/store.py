@@ -18,8 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from ..access import Token
 from ..audit import MAX_ENTRIES, Entry
+from ..config import PrefixSource
 from ..peers import Peer
-from .schema import audit, peers, tokens
+from .schema import audit, lists, peers, tokens
 
 T = TypeVar("T")
 BUSY_TIMEOUT: Final = 5.0
@@ -130,6 +131,15 @@ class Store:
 
         return await self._do(work)
 
+    async def load_lists(self) -> list[PrefixSource]:
+        """The lists that were made over the API. Raises StoreError."""
+
+        async def work(connection: AsyncConnection) -> list[PrefixSource]:
+            rows = await connection.execute(select(lists.c.settings).order_by(lists.c.name))
+            return [msgspec.convert(row[0], PrefixSource) for row in rows]
+
+        return await self._do(work)
+
     async def load_audit(self, before: int, most: int) -> list[tuple[int, Entry]]:
         """The newest entries of the audit log with a number below `before` (0: of any), the newest first.
 
@@ -171,6 +181,17 @@ class Store:
     async def remove_token(self, name: str, entry: Entry | None = None) -> None:
         """Raises StoreError."""
         await self._write(delete(tokens).where(tokens.c.name == name), *_audited(entry))
+
+    async def save_list(self, source: PrefixSource, entry: Entry | None = None) -> None:
+        """Adds a list, or changes it. Raises StoreError."""
+        row = {"name": source.name, "settings": msgspec.to_builtins(source)}
+        await self._write(
+            delete(lists).where(lists.c.name == source.name), lists.insert().values(row), *_audited(entry)
+        )
+
+    async def remove_list(self, name: str, entry: Entry | None = None) -> None:
+        """Raises StoreError."""
+        await self._write(delete(lists).where(lists.c.name == name), *_audited(entry))
 
     async def note(self, entry: Entry) -> None:
         """Writes to the audit log what changes nothing else here. Raises StoreError."""

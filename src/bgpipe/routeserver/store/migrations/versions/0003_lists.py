@@ -1,0 +1,16 @@
+"""Lists that are made over the API."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "lists",
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("settings", sa.JSON, nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_lists"),
+    )
