@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from bgplite import as4, bgplite
-from peers import IPV4, announcement, kind, wait_until
+import socket
+from contextlib import suppress
 
-from bgpipe.wire.message import HEADER, NOTIFICATION
+import pytest
+from bgplite import as4, bgplite
+from peers import ALIVE, CEASE, IPV4, Peer, announcement, greeting, kind, wait_until
+
+from bgpipe.net.tcp import set_md5
+from bgpipe.wire.message import HEADER, NOTIFICATION, OPEN, ROUTE_REFRESH, Message
 from bgpipe.wire.notification import Notification
 
 LISTS = """\
@@ -64,3 +69,113 @@ def test_a_peer_without_a_limit_is_counted_too(tmp_path):
         client.until_complete()
         client.peer.say(announcement("5.0.0.0/24", asn=65003))
         wait_until("it is counted", lambda: session(server)["prefixesReceived"] == 1)
+
+
+def test_routers_behind_one_address_are_told_apart_by_their_identifiers(tmp_path):
+    write(tmp_path)
+    with bgplite(tmp_path, LISTS) as server:
+        routers = [server.client(65003, source="127.77.0.9", bgp_id=f"10.0.0.{number}") for number in (3, 4)]
+        for router in routers:
+            router.until_complete()
+        shown = server.get("/api/sessions")
+        assert shown["active"] == 2
+        assert {each["routerId"] for each in shown["sessions"]} == {"10.0.0.3", "10.0.0.4"}
+        assert len(server.get("/api/peers")) == 1
+        server.write("six.txt", ["2606:4700::/32", "2a00:1450::/32", "2a01::/32"])
+        for router in routers:
+            router.until("the new route", lambda router=router: "2a01::/32" in router.routes)
+        routers[0].peer.close()
+        wait_until("one is left", lambda: len(server.get("/api/sessions")["sessions"]) == 1)
+        assert session(server)["routerId"] == "10.0.0.4"
+
+
+TEMPLATES = """\
+Peers:
+  - {Address: 127.78.0.0/16, Lists: [four], HoldTime: 30}
+  - {Address: 127.78.5.0/24, Lists: [six, four], Md5Password: secret}
+  - {Address: 0.0.0.0/0, RemoteAsn: 65077, Lists: [four]}
+"""
+
+
+def test_a_network_stands_for_the_peers_in_it(tmp_path):
+    write(tmp_path)
+    with bgplite(tmp_path, LISTS + TEMPLATES, bgp="  UnknownPeers: reject\n") as server:
+        near = server.client(65003, source="127.78.1.1")
+        near.until_complete()
+        assert (near.routes.keys(), near.open.hold_time) == ({"1.0.0.0/24"}, 30)
+        anywhere = server.client(65077, source="127.79.1.1")
+        anywhere.until_complete()
+        assert anywhere.routes.keys() == {"1.0.0.0/24"}
+        stranger = server.client(65003, source="127.79.1.2")
+        told = Notification.decode(stranger.last[HEADER:])
+        text = "AS65003 at 127.79.1.2 is no peer of this route server: register it first"
+        assert told == (6, 5, bytes((len(text),)) + text.encode())
+        assert {(each["ip"], each["owner"]) for each in server.get("/api/peers")} == {
+            ("127.78.1.1", "config"),
+            ("127.79.1.1", "config"),
+        }
+        near.peer.close()
+        wait_until("it is forgotten", lambda: len(server.get("/api/peers")) == 1)
+
+
+def test_a_network_of_peers_has_one_key(tmp_path):
+    write(tmp_path)
+    with bgplite(tmp_path, LISTS + TEMPLATES) as server:
+        with socket.socket() as made:
+            made.settimeout(1)
+            made.bind(("127.78.5.5", 0))
+            with pytest.raises(TimeoutError):  # the kernel drops what is not signed
+                made.connect(server.address)
+        with socket.socket() as made:
+            made.settimeout(20)
+            made.bind(("127.78.5.6", 0))
+            set_md5(made, "secret")
+            made.connect(server.address)
+            peer = Peer(made)
+            peer.say(greeting(65003, bgp_id="192.0.2.77"))
+            assert kind(peer.hear()) == OPEN
+
+
+def test_a_peer_can_be_wanted_nearby(tmp_path):
+    """RFC 5082: what has come over a router is not taken."""
+    write(tmp_path)
+    peers = "Peers:\n  - {Address: 127.77.0.3, RemoteAsn: 65003, MinTtl: 255}\n"
+    with bgplite(tmp_path, LISTS + peers) as server:
+        with socket.socket() as made:
+            made.settimeout(20)
+            made.bind(("127.77.0.3", 0))
+            made.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 255)
+            made.connect(server.address)
+            near = Peer(made)
+            near.say(greeting(65003, bgp_id="192.0.2.77"), ALIVE)
+            assert kind(near.hear()) == OPEN
+            wait_until("it is up", lambda: server.get("/api/sessions")["active"] == 1)
+            near.say(CEASE)
+            near.hear_end()
+        wait_until("it is over", lambda: not server.get("/api/sessions")["sessions"])
+        with socket.create_connection(server.address, timeout=20, source_address=("127.77.0.3", 0)) as made:
+            far = Peer(made)
+            far.say(greeting(65003, bgp_id="192.0.2.77"))
+            assert kind(far.hear()) == OPEN
+            far.say(ALIVE)
+            server.waits_for_log("session=2")
+            assert server.get("/api/sessions")["active"] == 0
+
+
+def test_a_peer_that_reads_nothing_is_dropped_by_the_send_hold_timer(tmp_path):
+    """RFC 9687. It asks for all routes again and again, until no buffer has room for more."""
+    (tmp_path / "six.txt").write_text("")
+    (tmp_path / "four.txt").write_text("".join(f"11.{n >> 8}.{n & 255}.0/25\n" for n in range(1 << 16)))
+    peers = "Peers:\n  - {Address: 127.77.0.3, RemoteAsn: 65003, SendHoldTime: 1, Lists: [four]}\n"
+    with bgplite(tmp_path, LISTS + peers) as server, socket.socket() as made:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        made.bind(("127.77.0.3", 0))
+        made.connect(server.address)
+        made.sendall(greeting(65003, bgp_id="192.0.2.77") + ALIVE)
+
+        def dropped():
+            with suppress(OSError):
+                made.sendall(Message(ROUTE_REFRESH, b"\0\1\0\1").octets)
+            return "Send Hold Timer Expired" in server.log
+
+        wait_until("it is dropped", dropped)

@@ -22,7 +22,19 @@ from ..tasks import Tasks, Timer
 from .connection import Connection, adopt
 from .errors import explain_error
 from .refusals import RefusalLog
-from .tcp import Network, TcpOptions, allowed, explain_failure, format_endpoint, listen, plain_address, set_md5, tune
+from .tcp import (
+    Network,
+    TcpOptions,
+    allowed,
+    explain_failure,
+    format_endpoint,
+    listen,
+    plain_address,
+    remove_ao,
+    set_ao,
+    set_md5,
+    tune,
+)
 
 if TYPE_CHECKING:
     from ..pipeline.metrics import Metrics
@@ -156,10 +168,24 @@ class Acceptor:
         """Clients in this network sign their segments with a key (RFC 2385), from their next connection on; "" for no
         key any more. Where several networks hold an address, the longest counts. Raises OSError.
         """
+        for each in self._of(network):
+            set_md5(each, key, network)
+
+    def authenticate(self, network: Network, key: str, before: str = "") -> None:
+        """The same by TCP-AO (RFC 5925). key: `ID:KEY`, "" for no key any more. before: the one that is set.
+
+        Raises OSError: ENOPROTOOPT where the kernel has no TCP-AO.
+        """
+        for each in self._of(network):
+            if before:
+                remove_ao(each, before, network)
+            if key:
+                set_ao(each, key, network)
+
+    def _of(self, network: Network) -> list[socket.socket]:
+        """The sockets to which addresses of a network can come."""
         family = socket.AF_INET if network.version == 4 else socket.AF_INET6
-        for each in self._sockets:
-            if each.family == family:
-                set_md5(each, key, network)
+        return [each for each in self._sockets if each.family == family]
 
     async def next(self) -> Arrival:
         """Waits for the next client that has sent its first message; later clients are refused."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
 from .. import accel
-from .tcp import TcpOptions, format_endpoint
+from .tcp import TcpOptions, format_endpoint, set_min_ttl
 from .tls import AlertTap, explain_tls
 
 if TYPE_CHECKING:
@@ -114,6 +114,11 @@ class Connection(asyncio.Protocol):
         """Sets how many octets may wait for the peer before on_full is called, in place of HIGH_WATER."""
         if self._transport is not None:
             self._transport.set_write_buffer_limits(high=octets)
+
+    def require_ttl(self, least: int) -> None:
+        """From now on takes only packets with at least this TTL (RFC 5082). Raises OSError."""
+        if self._transport is not None and (made := self._transport.get_extra_info("socket")) is not None:
+            set_min_ttl(made, least)
 
     def pause(self) -> None:
         """Stops reading until `resume`."""

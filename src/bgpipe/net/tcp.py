@@ -23,6 +23,7 @@ from ..tasks import in_thread
 BGP_PORT: Final = 179
 _TCP_MD5SIG_EXT: Final = 32
 _TCP_AO_ADD_KEY: Final = 38
+_TCP_AO_DEL_KEY: Final = 39
 _IP_TRANSPARENT: Final = 19
 _IPV6_TRANSPARENT: Final = 75
 _IP_MINTTL: Final = 21
@@ -301,12 +302,45 @@ def set_md5(made: socket.socket, key: str, network: Network | None = None) -> No
     made.setsockopt(socket.IPPROTO_TCP, _TCP_MD5SIG_EXT, address + head + octets.ljust(_MAX_KEY, b"\0"))
 
 
-def set_ao(made: socket.socket, text: str) -> None:
-    """Authenticates the segments of all peers by TCP-AO (RFC 5925) with HMAC-SHA-1-96. text: `ID:KEY`."""
+def set_ao(made: socket.socket, text: str, network: Network | None = None) -> None:
+    """Authenticates segments by TCP-AO (RFC 5925) with HMAC-SHA-1-96. text: `ID:KEY`. network: of which peers,
+    None: of all.
+
+    Raises OSError: ENOPROTOOPT where the kernel has no TCP-AO.
+    """
     number, octets = _parse_ao(text)
+    address, length = _ao_address(made, network)
     name = b"hmac(sha1)".ljust(64, b"\0")
-    head = struct.pack("=iIHBBBBBB", 0, 0, 0, 0, number, number, 12, 0, len(octets))
-    made.setsockopt(socket.IPPROTO_TCP, _TCP_AO_ADD_KEY, _any_peer(made) + name + head + octets.ljust(_MAX_KEY, b"\0"))
+    head = struct.pack("=iIHBBBBBB", 0, 0, 0, length, number, number, 12, 0, len(octets))
+    made.setsockopt(socket.IPPROTO_TCP, _TCP_AO_ADD_KEY, address + name + head + octets.ljust(_MAX_KEY, b"\0"))
+
+
+def remove_ao(made: socket.socket, text: str, network: Network | None = None) -> None:
+    """Removes what set_ao has set. Raises OSError."""
+    number, _ = _parse_ao(text)
+    address, length = _ao_address(made, network)
+    head = struct.pack("=iIHBBBBBB", 0, 0, 0, length, number, number, 0, 0, 0)
+    made.setsockopt(socket.IPPROTO_TCP, _TCP_AO_DEL_KEY, address + head)
+
+
+def _ao_address(made: socket.socket, network: Network | None) -> tuple[bytes, int]:
+    """A struct sockaddr_storage, and how many bits of its address count."""
+    return (_any_peer(made), 0) if network is None else (_socket_address(network), network.prefixlen)
+
+
+def set_min_ttl(made: socket.socket, least: int) -> None:
+    """From now on takes only packets with at least this TTL, and sends with the highest one (RFC 5082).
+
+    Raises OSError.
+    """
+    v6 = made.family == socket.AF_INET6
+    sent, taken = (
+        ((socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS), (socket.IPPROTO_IPV6, _IPV6_MINHOPCOUNT))
+        if v6
+        else ((socket.IPPROTO_IP, socket.IP_TTL), (socket.IPPROTO_IP, _IP_MINTTL))
+    )
+    made.setsockopt(*sent, 255)
+    made.setsockopt(*taken, least)
 
 
 def _parse_ao(text: str) -> tuple[int, bytes]:

@@ -101,10 +101,14 @@ class Group(Defaults, rename="pascal", frozen=True, kw_only=True):
 
 
 class ConfiguredPeer(Defaults, rename="pascal", frozen=True, kw_only=True):
-    """A peer that the configuration owns: the API shows it and does not change it."""
+    """A peer that the configuration owns: the API shows it and does not change it.
+
+    address: may be a network, for all peers in it that are not named themselves; those with remote_asn alone, if that
+    is said.
+    """
 
     address: str
-    remote_asn: AsNumber
+    remote_asn: Annotated[int, Meta(ge=0, le=0xFFFFFFFF)] = 0
     description: str = ""
     group: str = ""
     lists: tuple[str, ...] = ()

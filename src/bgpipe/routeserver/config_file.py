@@ -23,10 +23,10 @@ from .values import (
     check_network,
     check_next_hop,
     check_next_hop_ipv6,
-    check_peer_address,
     check_peer_key,
     check_prefix,
     check_router_id,
+    check_template_address,
     check_token,
     check_url,
     check_written,
@@ -177,8 +177,13 @@ class ConfigChecks:
             seen[name] = key.rpartition(".")[0]
 
     def _peer(self, peer: ConfiguredPeer, key: str) -> None:
-        self.check(f"{key}.Address", check_peer_address, peer.address)
-        self.check(f"{key}.RemoteAsn", check_asn, peer.remote_asn)
+        self.check(f"{key}.Address", check_template_address, peer.address)
+        if peer.connect and "/" in peer.address:
+            self.reader.fault(f"{key}.Connect", f"{peer.address} is a network: nobody can call that")
+        if peer.remote_asn or f"{key}.RemoteAsn" in self.reader.places:
+            self.check(f"{key}.RemoteAsn", check_asn, peer.remote_asn)
+        elif "/" not in peer.address:
+            self.reader.fault(f"{key}.RemoteAsn", "is missing")
         self._known_lists(peer.lists, key)
         self._each(f"{key}.CustomPrefixes", peer.custom_prefixes, _check_written)
         self._rules(peer, key)

@@ -5,6 +5,7 @@ A peer is known by its address and AS number. All that BGP needs is in memory; t
 
 from __future__ import annotations
 
+import ipaddress
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,7 @@ from typing import Literal
 
 import msgspec
 
+from ..net.tcp import Network
 from .rules import Rules, Written
 from .settings import DEFAULT, SessionOptions
 
@@ -32,7 +34,8 @@ class Peer(Rules, frozen=True, kw_only=True):
     """A peer and its subscription. Times are seconds since 1970 (UTC).
 
     custom_prefixes: prefixes in their usual spelling. group: of the configuration, whose rules hold where the peer has
-    none of its own. session: what is fixed for its session. owner: who may change it.
+    none of its own. session: what is fixed for its session. owner: who may change it. template: the id of the peer
+    that stands for a network, to which this one belongs: it is known as long as it has a session.
     """
 
     id: str
@@ -49,6 +52,7 @@ class Peer(Rules, frozen=True, kw_only=True):
     sources: tuple[UrlSource, ...] = ()
     session: SessionOptions = DEFAULT
     owner: Literal["database", "config"] = "database"
+    template: str = ""
 
     @property
     def subscribed(self) -> bool:
@@ -63,12 +67,28 @@ def new_peer(ip: str, asn: int, **fields: object) -> Peer:
     return msgspec.structs.replace(made, **fields)
 
 
+def from_template(template: Peer, ip: str, asn: int, id: str = "") -> Peer:
+    """The peer at an address that a template stands for. id: the one that it has already."""
+    return msgspec.structs.replace(
+        template,
+        id=id or uuid.uuid4().hex,
+        ip=ip,
+        asn=asn,
+        created_at=time.time(),
+        template=template.id,
+        session=msgspec.structs.replace(template.session, connect=False),
+    )
+
+
 class Peers:
-    """All peers, by id and by address and AS number."""
+    """All peers, by id and by address and AS number. templates: those that stand for all peers in a network, and for
+    those with their AS number alone, if they have one."""
 
     def __init__(self, peers: Iterable[Peer] = ()) -> None:
         self._by_id: dict[str, Peer] = {}
         self._by_key: dict[tuple[str, int], str] = {}
+        self.templates: tuple[Peer, ...] = ()
+        self._networks: list[tuple[Network, Peer]] = []
         for peer in peers:
             self.put(peer)
 
@@ -83,6 +103,17 @@ class Peers:
 
     def find(self, ip: str, asn: int) -> Peer | None:
         return self._by_id.get(self._by_key.get((ip, asn), ""))
+
+    def set_templates(self, templates: Iterable[Peer]) -> None:
+        """These stand for networks, from now on."""
+        self.templates = tuple(templates)
+        found = [(ipaddress.ip_network(each.ip), each) for each in self.templates]
+        self._networks = sorted(found, key=lambda each: (-each[0].prefixlen, not each[1].asn))
+
+    def template_for(self, ip: str, asn: int) -> Peer | None:
+        """The one that stands for an address: with the longest network, then with this AS number."""
+        address = ipaddress.ip_address(ip)
+        return next((each for network, each in self._networks if address in network and each.asn in (0, asn)), None)
 
     def at(self, ip: str) -> list[Peer]:
         """Those behind one address."""

@@ -22,12 +22,14 @@ from ..routes.peer_routes import PeerRoutes
 from ..routes.table import Table
 from ..rpki.vrps import Vrps
 from ..tasks import Tasks, Timer
+from ..wire.notification import ADMINISTRATIVE_RESET, Notification
 from ..wire.open import Open
 from .access import Access, configured
 from .config import Config, PrefixSource, all_lists
 from .events import Events
+from .keys import Key
 from .lists import List, ListEvent, Lists, Owner
-from .peers import Peer, Peers, new_peer
+from .peers import Peer, Peers, from_template, new_peer
 from .rov import Validator
 from .rules import as_written, fields_of, until
 from .sessions import PeerSession, PeerSessions
@@ -40,7 +42,7 @@ from .sources.ripestat import RipeStatClient
 from .sources.worker import Lane
 from .store.store import Store, Turn
 from .tables import PeerTables, View
-from .values import check_peer_address, check_written
+from .values import check_peer_address, check_template_address, check_written
 from .webhooks import Webhooks
 
 END_DELAY: Final = 0.01
@@ -109,8 +111,7 @@ class RouteServer:
             ended = peer.status == "active"  # it was, when the run before ended
             self.peers.put(msgspec.structs.replace(peer, status="inactive") if ended else peer)
         self.access.set((*await self.store.load_tokens(), *configured(self.config)))
-        for found in self.config.peers:
-            self.peers.put(self._configured(found))
+        self._take_peers(self.config)
         self.lists.want("config", _by_name(all_lists(self.config)))
         self.database_lists = _by_name(await self.store.load_lists())
         for name in self.database_lists.keys() & self.lists.lists.keys():
@@ -162,7 +163,7 @@ class RouteServer:
     def want_lists(self) -> None:
         """Peers with the same URL or AS number share one list."""
         wanted: dict[str, PrefixSource] = {}
-        for peer in self.peers:
+        for peer in (*self.peers, *self.peers.templates):
             wanted |= self.tables.private(peer)
         self.tables.update(self.lists.want("peers", wanted))
 
@@ -170,20 +171,49 @@ class RouteServer:
         """Tells the sessions whose segments are signed, and who is to be called.
 
         Peers behind one address share its key, since the kernel knows no more of a peer than that."""
-        keys: dict[str, set[str]] = {}
-        for peer in self.peers:
-            if peer.md5_password:
-                keys.setdefault(peer.ip, set()).add(peer.md5_password)
+        keys: dict[str, set[Key]] = {}
+        for peer in (*self.peers, *self.peers.templates):
+            if peer.md5_password or peer.session.ao:
+                key = Key(peer.md5_password, peer.session.ao)
+                keys.setdefault(peer.ip, set()).add(key)
         for address, different in keys.items():
             if len(different) > 1:
                 self.log.warning("peers with one address have different keys: the first one counts", peer=address)
-        self.sessions.set_keys({address: min(different) for address, different in keys.items()})
-        self.sessions.call(map(self.tables.with_group, self.peers))
+        self.sessions.keys.change({address: min(different) for address, different in keys.items()})
+        self.sessions.call(self.tables.with_group(peer) for peer in self.peers if peer.session.connect)
+
+    def _take_peers(self, config: Config) -> None:
+        """Takes the peers of a configuration, and what stands for networks of peers."""
+        wanted = [self._configured(each) for each in config.peers if "/" not in each.address]
+        ids = {each.id for each in wanted}
+        for peer in self.peers:
+            if peer.owner == "config" and not peer.template and peer.id not in ids:
+                self.peers.put(msgspec.structs.replace(peer, owner="database"))
+        for peer in wanted:
+            self.peers.put(peer)
+        self.peers.set_templates(self._configured(each) for each in config.peers if "/" in each.address)
+        for peer in self.peers:
+            if peer.template:
+                self._retake(peer)
+
+    def _retake(self, peer: Peer) -> None:
+        """A peer in a network gets what stands for that network now, and goes if nothing does."""
+        template = self.peers.template_for(peer.ip, peer.asn)
+        if template is not None:
+            self.peers.put(from_template(template, peer.ip, peer.asn, peer.id))
+            return
+        self.peers.remove(peer)
+        text = f"AS{peer.asn} at {peer.ip} is no peer of this route server any more"
+        self.sessions.end(peer, Notification.shutdown(text, ADMINISTRATIVE_RESET))
 
     def _configured(self, found: Any) -> Peer:
         """A peer that stands in the configuration. What the database says of it does not count."""
-        known = self.peers.find(check_peer_address(found.address), found.remote_asn)
-        base = known or new_peer(check_peer_address(found.address), found.remote_asn)
+        address = check_template_address(found.address)
+        if "/" in address:
+            known = next((each for each in self.peers.templates if each.ip == address), None)
+        else:
+            known = self.peers.find(address, found.remote_asn)
+        base = known or new_peer(address, found.remote_asn)
         return msgspec.structs.replace(
             base,
             owner="config",
@@ -207,12 +237,7 @@ class RouteServer:
         if (old.ripe_stat, old.irr, old.auto_refresh) != (config.ripe_stat, config.irr, config.auto_refresh):
             self.lists.configure(self._contexts(config), config.auto_refresh)
         self.tables.update(self.lists.want("config", _by_name(all_lists(config))))
-        wanted = list(map(self._configured, config.peers))
-        for peer in self.peers:
-            if peer.owner == "config" and not any(each.id == peer.id for each in wanted):
-                self.peers.put(msgspec.structs.replace(peer, owner="database"))
-        for peer in wanted:
-            self.peers.put(peer)
+        self._take_peers(config)
         self.want_lists()
         self.set_keys()
         for session in tuple(self.sessions.sessions.values()):
@@ -237,6 +262,9 @@ class RouteServer:
         wants that."""
         address = check_peer_address(host.partition("%")[0])
         peer = self.peers.find(address, client.asn)
+        if peer is None and (template := self.peers.template_for(address, client.asn)) is not None:
+            peer = from_template(template, address, client.asn)
+            self.peers.put(peer)
         if peer is None:
             if self.config.bgp.unknown_peers == "reject":
                 return f"AS{client.asn} at {address} is no peer of this route server: register it first"
@@ -270,7 +298,13 @@ class RouteServer:
             self.ends[peer.id] = Ended(time.time(), reason)
             if session.since:
                 self.events.tell("session.down", peer.id, ip=peer.ip, asn=peer.asn, why=reason)
-        if peer is not None and peer.status == "active" and peer.id not in self.sessions.sessions:
+        if peer is None or self.sessions.of(peer.id):
+            return
+        if peer.template:
+            self.peers.remove(peer)
+            self.ends.pop(peer.id, None)
+            self.tables.forget(peer)
+        elif peer.status == "active":
             self._remember(msgspec.structs.replace(peer, status="inactive"))
 
     def _remember(self, peer: Peer) -> None:
@@ -341,9 +375,9 @@ class RouteServer:
 
     def refresh(self, peer: Peer) -> None:
         """Gives the session of a peer what is new for it."""
-        session = self.sessions.sessions.get(peer.id)
-        if session is not None and session.up:
-            self._announce(session, peer)
+        for session in self.sessions.of(peer.id):
+            if session.up:
+                self._announce(session, peer)
 
     def _announce(self, session: PeerSession, peer: Peer) -> None:
         view = self.tables.of(peer)

@@ -9,11 +9,11 @@ bounded by the same code. What it announces goes no further.
 from __future__ import annotations
 
 import asyncio
-import errno
 import ipaddress
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -23,7 +23,7 @@ import msgspec
 from ..net.acceptor import Acceptor, Arrival
 from ..net.connection import Connection, adopt
 from ..net.errors import explain_error
-from ..net.tcp import TcpOptions, dial, parse_endpoint, parse_networks
+from ..net.tcp import TcpOptions, dial, parse_endpoint
 from ..pipeline import events
 from ..pipeline.errors import StageError
 from ..pipeline.events import Event
@@ -39,11 +39,19 @@ from ..session.session import Settings
 from ..stages.limit import MOST, Limit
 from ..stages.listen import GREETING
 from ..tasks import Tasks
-from ..wire.notification import ADMINISTRATIVE_RESET, CEASE, COLLISION, CONNECTION_REJECTED, Notification
+from ..wire.notification import (
+    ADMINISTRATIVE_RESET,
+    CEASE,
+    COLLISION,
+    CONNECTION_REJECTED,
+    OUT_OF_RESOURCES,
+    Notification,
+)
 from ..wire.open import Open
 from .announcer import Announcer
 from .caller import Caller
 from .config import Bgp
+from .keys import Keys
 from .link import Link
 from .peers import Peer
 from .settings import session_settings
@@ -52,6 +60,8 @@ from .tables import View
 DIAL_TIMEOUT: Final = 15.0
 """Seconds that a peer may take to answer when we call it."""
 OPTIONS_CHANGED: Final = "the settings of this session were changed on the route server: connect again"
+MAX_SESSIONS: Final = 16
+"""Routers with one address and AS number, told apart by their identifiers, that may have sessions."""
 RESTART_WINDOW: Final = 120.0
 """Seconds after our start in which peers may still have routes of the run before (RFC 4724)."""
 MINUTE: Final = 60.0
@@ -59,8 +69,11 @@ MINUTE: Final = 60.0
 
 @dataclass(slots=True, eq=False)
 class PeerSession:
-    """A session with a peer. theirs: the peer's OPEN, as soon as it is there. since: when it came up, in seconds since
-    1970, 0 before. over: set when it has ended."""
+    """A session with a peer.
+
+    key: under which it is shown. theirs: the peer's OPEN, as soon as it is there. since: when it came up, in seconds
+    since 1970, 0 before. over: set when it has ended.
+    """
 
     peer: Peer
     connection: Connection
@@ -71,6 +84,7 @@ class PeerSession:
     began: float
     theirs: Open | None = None
     since: float = 0.0
+    key: str = ""
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -142,7 +156,8 @@ class PeerSessions:
     ) -> None:
         self.bgp = bgp
         self.sessions: dict[str, PeerSession] = {}
-        """by the peer's id; of two connections the one that goes on, or is nearer to that"""
+        """by the peer's id, for all but the first router behind one address with one AS number with `/` and its
+        identifier; of two connections with one router the one that goes on, or is nearer to that"""
         self.calls: dict[str, Caller] = {}
         """by the peer's id, who calls those that are to be called"""
         self.on_up: Callable[[PeerSession], object] = lambda session: None
@@ -160,8 +175,7 @@ class PeerSessions:
         """by the peer's id, all that have not ended"""
         self._turns = asyncio.Lock()
         self._runs: set[asyncio.Task[None]] = set()
-        self._keys: dict[str, str] = {}
-        """those that are set, by address"""
+        self.keys = Keys(self.acceptors, log)
 
     def configure(self, bgp: Bgp) -> None:
         """Sessions that begin from now on are like this; our AS number and identifier, and where we listen, stay."""
@@ -190,23 +204,6 @@ class PeerSessions:
         for acceptor in self.acceptors:
             acceptor.start(tasks)
 
-    def set_keys(self, keys: Mapping[str, str]) -> None:
-        """The keys of TCP MD5 (RFC 2385), by address; what is not there is not signed any more."""
-        for address in self._keys.keys() | keys.keys():
-            key = keys.get(address, "")
-            if key == self._keys.get(address, ""):
-                continue
-            try:
-                for acceptor in self.acceptors:
-                    acceptor.sign(parse_networks([address])[0], key)
-            except OSError as error:
-                full = "; more keys need a larger net.core.optmem_max" if error.errno == errno.ENOMEM else ""
-                text = f"the key of a peer can't be set: {error.strerror}{full}"
-                self._log.error(text, peer=address)
-                continue
-            self._keys[address] = key
-        self._keys = {address: key for address, key in self._keys.items() if key}
-
     async def stop(self) -> None:
         """Ends all sessions: silently where the peer keeps our routes, else with Cease."""
         self._stopping = True
@@ -221,7 +218,7 @@ class PeerSessions:
 
     def end(self, peer: Peer, notification: Notification) -> None:
         """Ends the sessions of a peer, if there are any, with a NOTIFICATION."""
-        for session in self._of(peer.id):
+        for session in self.of(peer.id):
             session.end(notification)
 
     # peers that we call
@@ -239,13 +236,13 @@ class PeerSessions:
 
     def options_changed(self, peer: Peer) -> None:
         """Ends the sessions of a peer that began with other options than it has now."""
-        for session in self._of(peer.id):
+        for session in self.of(peer.id):
             if session.peer.session != peer.session or session.peer.md5_password != peer.md5_password:
                 session.end(Notification.shutdown(OPTIONS_CHANGED, ADMINISTRATIVE_RESET))
 
     async def free(self, id: str) -> None:
         """Waits until a peer has no session."""
-        while sessions := self._of(id):
+        while sessions := self.of(id):
             await sessions[0].over.wait()
 
     async def dial(self, peer: Peer) -> Connection:
@@ -264,14 +261,17 @@ class PeerSessions:
         options = peer.session
         version = ipaddress.ip_address(peer.ip).version
         ours = [each for each in self.bgp.listen if ipaddress.ip_address(each).version == version]
-        min_ttl = self.bgp.min_ttl if options.min_ttl is None else options.min_ttl
+        min_ttl, key = self._min_ttl(peer), self.keys.of(peer.ip)
         return TcpOptions(
-            md5=self._keys.get(peer.ip, ""),
-            ao=options.ao,
+            md5=key.md5,
+            ao=key.ao,
             min_ttl=min_ttl,
             ttl=255 if min_ttl else 0,
             bind=_endpoint(options.local_address or (ours[0] if len(ours) == 1 else "")),
         )
+
+    def _min_ttl(self, peer: Peer) -> int:
+        return self.bgp.min_ttl if peer.session.min_ttl is None else peer.session.min_ttl
 
     def _on_open(self, session: PeerSession) -> None:
         """A peer that we have called has said its OPEN: it may have called us at the same time."""
@@ -288,17 +288,27 @@ class PeerSessions:
         if self._stopping:
             arrival.refuse("stopping", "we are stopping", say(Notification.shutdown("the route server is stopping")))
             return
+        if trouble := self.keys.trouble(arrival.host):
+            arrival.refuse("key", f"its key is not set: {trouble}", say(Notification(CEASE, CONNECTION_REJECTED)))
+            return
         peer = self._identify(arrival.host, arrival.first, group)
         if isinstance(peer, str):
             arrival.refuse("unknown", peer, say(Notification.shutdown(peer, CONNECTION_REJECTED)))
-        elif self._collide(peer, arrival.first, None):
-            self._begin(peer, Link(arrival.connection, arrival), arrival.first)
-        else:
+        elif not self._collide(peer, arrival.first, None):
             text = "a connection that we have opened to this peer at the same time stays (RFC 4271 section 6.8)"
             arrival.refuse("collision", text, say(Notification(CEASE, COLLISION)))
+        elif len(self.of(peer.id)) >= MAX_SESSIONS:
+            text = f"{MAX_SESSIONS} routers with this address and AS number have sessions already"
+            arrival.refuse("sessions", text, say(Notification.shutdown(text, OUT_OF_RESOURCES)))
+        else:
+            if peer.session.min_ttl:
+                with suppress(OSError):  # it is gone already
+                    arrival.connection.require_ttl(peer.session.min_ttl)
+            self._begin(peer, Link(arrival.connection, arrival), arrival.first)
 
     def _collide(self, peer: Peer, theirs: Open, new: PeerSession | None) -> bool:
-        """Whether a connection stays of which the peer's OPEN is there; those that must end for it are ended.
+        """Whether a connection stays of which the peer's OPEN is there; those that must end for it are ended. Routers
+        behind one address with the same AS number are told apart by their identifiers.
 
         new: its session, None for a connection that the peer has opened just now. Of two that the same side has opened
         the newer stays, and one of the peer beside a session that is up for long: it knows before us that this is lost.
@@ -306,8 +316,8 @@ class PeerSessions:
         called = new is None or new.called
         ours = survivor(self.bgp.router_id, peer.session.local_asn or self.bgp.asn, theirs.bgp_id, theirs.asn)
         lost = []
-        for other in self._of(peer.id):
-            if other is new or other.theirs is None:
+        for other in self.of(peer.id):
+            if other is new or other.theirs is None or other.theirs.bgp_id != theirs.bgp_id:
                 continue
             settled = other.uptime > COLLISION_WINDOW
             if called != other.called and not (settled and called) and (settled or called == (ours == "ours")):
@@ -320,21 +330,39 @@ class PeerSessions:
             other.runner.interrupt()
         return True
 
-    def _of(self, id: str) -> list[PeerSession]:
+    def of(self, id: str) -> list[PeerSession]:
         """All sessions of a peer, also those that are not up yet."""
         return self._all.get(id, [])
 
     def _forget(self, session: PeerSession) -> None:
         """The session of the peer is another one, or none."""
         id = session.peer.id
-        left = [other for other in self._of(id) if other is not session]
+        left = [other for other in self.of(id) if other is not session]
         self._all.pop(id, None)
         if left:
             self._all[id] = left
-        if self.sessions.get(id) is session:
-            del self.sessions[id]
-            if left:
-                self.sessions[id] = left[-1]
+        self._unlist(session)
+        if left and id not in self.sessions:  # the next one of the peer takes its place
+            self._list(left[-1])
+
+    def _list(self, session: PeerSession) -> None:
+        """Shows a session: under its peer's id, or behind that with its identifier if another router has that."""
+        self._unlist(session)
+        id = session.peer.id
+        before = self.sessions.get(id)
+        theirs = before.theirs if before is not None else None
+        if theirs is not None and session.theirs is not None and theirs.bgp_id != session.theirs.bgp_id:
+            session.key = f"{id}/{session.theirs.bgp_id}"
+            self.sessions[session.key] = session
+            return
+        if before is not None:
+            self._unlist(before)
+        session.key = id
+        self.sessions[id] = session
+
+    def _unlist(self, session: PeerSession) -> None:
+        if self.sessions.get(session.key) is session:
+            del self.sessions[session.key]
 
     def _begin(self, peer: Peer, link: Link, theirs: Open | None, bare: bool = False) -> PeerSession:
         restarting = time.monotonic() - self._started < min(RESTART_WINDOW, self.bgp.restart_time)
@@ -347,9 +375,9 @@ class PeerSessions:
         runner = Runner(pipeline, self._tasks)
         session = PeerSession(peer, link.given, announcer, link, pipeline, runner, time.time(), theirs)
         announcer.begin = partial(self._begin_routes, session)
-        self._all[peer.id] = [*self._of(peer.id), session]
+        self._all[peer.id] = [*self.of(peer.id), session]
         if theirs is not None or peer.id not in self.sessions:
-            self.sessions[peer.id] = session
+            self._list(session)
         pipeline.bus.on([events.ESTABLISHED], partial(self._on_established, session))
         task = self._tasks.begin("session", self._run(session))
         self._runs.add(task)
@@ -377,7 +405,7 @@ class PeerSessions:
 
     def _on_established(self, session: PeerSession, event: Event) -> None:
         session.since = time.time()
-        self.sessions[session.peer.id] = session
+        self._list(session)
         self.on_up(session)
 
     async def _run(self, session: PeerSession) -> None:

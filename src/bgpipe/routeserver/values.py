@@ -48,6 +48,11 @@ def check_peer_address(text: str) -> str:
     return str(address)
 
 
+def check_template_address(text: str) -> str:
+    """The address of a peer, or a network that stands for all peers in it."""
+    return str(check_network(text)) if "/" in text else check_peer_address(text)
+
+
 def check_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     """An address, or a network with its length."""
     try:
