@@ -27,6 +27,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
+COMMANDS = {"bgpipe": "bgpipe.cli.main", "bgplite": "bgpipe.routeserver.cli"}
+"""Where the function `main` of each command is."""
 LENGTH = 4
 """Octets before a request that say how long it is."""
 
@@ -35,7 +37,7 @@ class Process:
     """A command line that runs, with the members of `subprocess.Popen` that tests use.
 
     stdin, stdout, stderr: a file, a descriptor, PIPE or None (DEVNULL). env: its whole environment, None for ours.
-    largest: octets that a file may have that it writes, 0 for any number.
+    largest: octets that a file may have that it writes, 0 for any number. command: of COMMANDS.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Process:
         env: Mapping[str, str] | None = None,
         cwd: str | Path | None = None,
         largest: int = 0,
+        command: str = "bgpipe",
     ) -> None:
         environment = dict(os.environ if env is None else env)
         ours, theirs = socket.socketpair()
@@ -73,7 +76,7 @@ class Process:
         self._status = ours
         request = {"words": self.args, "env": environment, "cwd": str(cwd or os.getcwd()), "largest": largest}
         octets = json.dumps(request).encode()
-        control = _server(_interpreter_settings(environment))
+        control = _server(command, _interpreter_settings(environment))
         socket.send_fds(control, [len(octets).to_bytes(LENGTH, "big")], [*given, theirs.fileno()])
         control.sendall(octets)
         theirs.detach()
@@ -187,13 +190,13 @@ def _interpreter_settings(environment: Mapping[str, str]) -> tuple[tuple[str, st
 
 
 @cache
-def _server(settings: tuple[tuple[str, str], ...]) -> socket.socket:
-    """Where a server takes requests that has this in its environment."""
+def _server(command: str, settings: tuple[tuple[str, str], ...]) -> socket.socket:
+    """Where a server of a command takes requests that has this in its environment."""
     ours, theirs = socket.socketpair()
     others = {name: value for name, value in os.environ.items() if not _interpreter_settings({name: value})}
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-W", "error", __file__, str(theirs.fileno())],
+            [sys.executable, "-P", "-W", "error", __file__, command, str(theirs.fileno())],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
@@ -263,37 +266,44 @@ def _tell_ends(running: dict[int, socket.socket]) -> None:
                 connection.sendall(status.to_bytes(4, "big"))
 
 
-LATE = ("aiohttp.web", "rich.progress", "websockets.asyncio.client", "websockets.asyncio.server")
-"""What bgpipe imports when it is needed."""
+LATE = {
+    "bgpipe": ("aiohttp.web", "rich.progress", "websockets.asyncio.client", "websockets.asyncio.server"),
+    "bgplite": ("aiohttp.web", "alembic.command", "sqlalchemy.dialects.sqlite.aiosqlite"),
+}
+"""What each command imports when it is needed."""
 
 
-def _import_everything() -> None:
+def _import_everything(command: str) -> None:
     import bgpipe
     from bgpipe import accel
 
     names = [module.name for module in pkgutil.walk_packages(bgpipe.__path__, "bgpipe.")]
-    for name in [*names, *LATE]:
-        if name.startswith("bgpipe.routeserver") or name.endswith(".__main__"):
+    for name in [*names, *LATE[command]]:
+        if (command == "bgpipe" and name.startswith("bgpipe.routeserver")) or name.endswith(".__main__"):
             continue  # of another command; or it would run
+        if ".migrations." in name:
+            continue  # which Alembic runs
         if accel.AVAILABLE or not name.startswith("bgpipe.accel."):
             importlib.import_module(name)
 
 
 def main() -> None:
-    _import_everything()
+    command = sys.argv[1]
+    _import_everything(command)
     gc.collect()
     gc.freeze()  # what is never looked at again needs no copy in each process
-    request = serve(socket.socket(fileno=int(sys.argv[1])))
+    request = serve(socket.socket(fileno=int(sys.argv[2])))
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
     sys.path.insert(0, os.getcwd())  # as with python -m
-    sys.argv = ["bgpipe", *request["words"]]
+    sys.argv = [command, *request["words"]]
     if request["largest"]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest"], request["largest"]))
-    from bgpipe.cli.main import main
-
-    code = main()
+    try:
+        code = importlib.import_module(COMMANDS[command]).main()
+    except SystemExit as end:  # of argparse
+        code = end.code
     # An interpreter waits for threads, and tells of what was never closed. To take it apart costs more than all else.
     threading._shutdown()  # type: ignore[attr-defined]
     gc.collect()

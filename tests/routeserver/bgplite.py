@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
@@ -19,6 +18,7 @@ from typing import Any
 
 from peers import ALIVE, IPV4, IPV6, Peer, another_id, kind, place, wait_until
 
+import fork_server
 from bgpipe.formats.json import JsonEncoder
 from bgpipe.stages.speaker import end_of_rib
 from bgpipe.wire import caps
@@ -26,6 +26,7 @@ from bgpipe.wire.caps import Capability
 from bgpipe.wire.family import Family
 from bgpipe.wire.message import HEADER, KEEPALIVE, OPEN, UPDATE, Message
 from bgpipe.wire.open import AS_TRANS, Open
+from fork_server import Process
 
 ROUTE_REFRESH = Capability(caps.ROUTE_REFRESH)
 ENHANCED = Capability(caps.ENHANCED_ROUTE_REFRESH)
@@ -97,7 +98,7 @@ class Client:
 class BgpLite:
     """The running command. folder: where its configuration and its state are."""
 
-    def __init__(self, folder: Path, process: subprocess.Popen[bytes], address: tuple[str, int], api: int) -> None:
+    def __init__(self, folder: Path, process: Process, address: tuple[str, int], api: int) -> None:
         self.folder = folder
         self.process = process
         self.clients: list[Client] = []
@@ -121,7 +122,9 @@ class BgpLite:
         )
         try:
             with urllib.request.urlopen(request, timeout=20) as answer:
-                status, text = answer.status, answer.read().decode()
+                status = answer.status
+                endless = answer.headers.get_content_type() == "text/event-stream"
+                text = "" if endless else answer.read().decode()
         except urllib.error.HTTPError as error:
             status, text = error.code, error.read().decode()
         try:
@@ -168,9 +171,19 @@ class BgpLite:
         new.write_text("".join(f"{prefix}\n" for prefix in prefixes))
         new.replace(self.folder / name)
 
+    def shell(self, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """One of the commands that ask a running server."""
+        return command(*words, BGPLITE_API=f"http://{self.address[0]}:{self.api_port}", **environment)
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
         return self.process.wait(20)
+
+
+def command(*words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command to its end."""
+    code, out, err = fork_server.run(words, command="bgplite", env=os.environ | environment)
+    return subprocess.CompletedProcess(words, code, out.decode(), err.decode())
 
 
 def configuration(address: tuple[str, int], api: int, more: str = "", bgp: str = "") -> str:
@@ -196,8 +209,9 @@ def bgplite(
     config = folder / "appsettings.yml"
     config.write_text(configuration(address, api, more, bgp))
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "bgpipe.routeserver", str(config)],
+        process = Process(
+            [config],
+            command="bgplite",
             cwd=folder,
             stderr=log,
             env=os.environ | {"BGPLITE_DATA": str(folder / "data")} | (environment or {}),

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 from bgplite import BgpLite, bgplite
@@ -167,27 +164,21 @@ def test_why(server):
     assert server.call("GET", f"{path}x")[0] == 400
 
 
-def bgplite_shell(server, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "bgpipe.routeserver", *words]
-    environment = os.environ | {"BGPLITE_API": f"http://{server.address[0]}:{server.api_port}"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=30)
-
-
 def test_the_api_from_the_shell(server):
     add(server, "127.88.1.11", lists=["cloud"], exclude=["1.1.1.0/24"], description="shell")
     add(server, "127.88.1.12", asn=65011)
     add(server, "127.88.1.12", asn=65012)
-    peers = bgplite_shell(server, "peers").stdout.splitlines()
+    peers = server.shell("peers").stdout.splitlines()
     assert peers[0].split() == ["ADDRESS", "AS", "STATUS", "ROUTES", "LISTS", "DESCRIPTION"]
     assert ["127.88.1.11", "65003", "inactive", "0", "cloud", "shell"] in [line.split() for line in peers]
-    assert bgplite_shell(server, "routes", "127.88.1.11").stdout == "PREFIX\n1.0.0.0/24\n2606:4700::/32\n"
-    assert "excluded for this peer" in bgplite_shell(server, "why", "127.88.1.11", "1.1.1.1").stdout
-    assert json.loads(bgplite_shell(server, "sources", "--json").stdout)[0]["name"] == "default"
-    assert bgplite_shell(server, "sessions").returncode == 0
-    several = bgplite_shell(server, "routes", "127.88.1.12")
+    assert server.shell("routes", "127.88.1.11").stdout == "PREFIX\n1.0.0.0/24\n2606:4700::/32\n"
+    assert "excluded for this peer" in server.shell("why", "127.88.1.11", "1.1.1.1").stdout
+    assert json.loads(server.shell("sources", "--json").stdout)[0]["name"] == "default"
+    assert server.shell("sessions").returncode == 0
+    several = server.shell("routes", "127.88.1.12")
     assert (several.returncode, several.stdout) == (1, "")
     assert "127.88.1.12#65011, 127.88.1.12#65012" in several.stderr
-    nobody = bgplite_shell(server, "peers", "--api", "http://127.0.0.1:1")
+    nobody = server.shell("peers", "--api", "http://127.0.0.1:1")
     assert nobody.returncode == 1
     assert "is bgplite running?" in nobody.stderr
 

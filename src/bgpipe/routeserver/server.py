@@ -132,6 +132,7 @@ class RouteServer:
         await self.sessions.stop()
 
     async def close(self) -> None:
+        await self.sessions.close()
         await self.fetcher.close()
         await self.private_fetcher.close()
         await self.store.close()

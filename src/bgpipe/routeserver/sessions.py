@@ -207,14 +207,18 @@ class PeerSessions:
     async def stop(self) -> None:
         """Ends all sessions: silently where the peer keeps our routes, else with Cease."""
         self._stopping = True
-        for acceptor in self.acceptors:
-            await acceptor.close()
+        await self.close()
         for caller in self.calls.values():
             caller.stop()
         for session in [each for sessions in self._all.values() for each in sessions]:
             session.runner.interrupt()
         while self._runs:
             await asyncio.wait(self._runs)
+
+    async def close(self) -> None:
+        """Stops listening."""
+        for acceptor in self.acceptors:
+            await acceptor.close()
 
     def end(self, peer: Peer, notification: Notification) -> None:
         """Ends the sessions of a peer, if there are any, with a NOTIFICATION."""
