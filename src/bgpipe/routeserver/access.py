@@ -61,7 +61,7 @@ def new_secret() -> str:
 
 
 def hash_of(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+    return hashlib.sha256(secret.encode(errors="surrogateescape")).hexdigest()
 
 
 def peer_key(peer: Peer) -> str:

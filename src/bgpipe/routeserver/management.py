@@ -213,7 +213,7 @@ class Management(ListManagement):
         except TimeoutError:
             raise Refused(f"AS{asn}: no answer within {AS_TIMEOUT:g} s", 504) from None
         except (SourceError, ContentError) as error:
-            raise Refused(f"AS{asn}: {error}", 502) from None
+            raise Refused(str(error), 502) from None
         return content.prefixes if content is not None else EMPTY
 
     async def add_source(self, id: str, name: str, url: str, community: str | None) -> UrlSource:

@@ -21,6 +21,8 @@ from ..server import RouteServer
 from .records import decode, decode_query
 
 T = TypeVar("T", bound=Struct)
+MAX_REASON: Final = 500
+"""Characters of the text of an error."""
 BODY_TIMEOUT: Final = 30.0
 """Seconds in which all of a body must arrive."""
 
@@ -117,4 +119,6 @@ def _tags(request: web.Request, name: str) -> list[str]:
 
 
 def failure(status: int, reason: str) -> web.Response:
+    if len(reason) > MAX_REASON:  # it has what was sent in it
+        reason = f"{reason[:MAX_REASON]}..."
     return web.Response(status=status, text=json.dumps({"error": reason}), content_type="application/json")
