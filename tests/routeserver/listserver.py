@@ -7,19 +7,25 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class ListServer(ThreadingHTTPServer):
-    """Serves `content` at every path, with an ETag. asked: (path, status) of each request."""
+    """Serves `content` at every path, or `answers` by the beginning of the path, with an ETag.
+
+    asked: (path, status) of each request.
+    """
 
     daemon_threads = True
 
     def __init__(self) -> None:
         self.content = b"9.9.9.0/24\n10.0.0.0/8\n"
+        self.answers: dict[str, bytes] = {}
         self.status = 200
         self.asked: list[tuple[str, int]] = []
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                etag = f'"{hash(server.content)}"'
+                places = (octets for path, octets in server.answers.items() if self.path.startswith(path))
+                content = next(places, server.content)
+                etag = f'"{hash(content)}"'
                 same = self.headers.get("If-None-Match") == etag
                 status = 304 if same and server.status == 200 else server.status
                 server.asked.append((self.path, status))
@@ -27,10 +33,10 @@ class ListServer(ThreadingHTTPServer):
                 self.send_header("ETag", etag)
                 if status == 302:
                     self.send_header("Location", "http://127.0.0.1/")
-                self.send_header("Content-Length", "0" if status == 304 else str(len(server.content)))
+                self.send_header("Content-Length", "0" if status == 304 else str(len(content)))
                 self.end_headers()
                 if status != 304:
-                    self.wfile.write(server.content)
+                    self.wfile.write(content)
 
             def log_message(self, *_: object) -> None:
                 pass

@@ -143,6 +143,24 @@ def test_a_list_that_collapses_waits_for_a_word(tmp_path):
         client.until("withdrawals", lambda: len(client.routes) == 100)
 
 
+def test_the_end_of_rib_does_not_wait_for_ever_for_a_list_that_can_not_be_read(tmp_path):
+    (tmp_path / "a.txt").write_text("192.0.2.0/24\n")
+    more = "PrefixSources: [{Name: a, Path: a.txt}, {Name: b, Path: b.txt}]\n"
+    with bgplite(tmp_path, more, bgp="  FirstWait: 1\n") as server:
+        server.call("POST", "/api/peers", {"ip": "127.92.0.1", "asn": 65003, "lists": ["a", "b"]})
+        wait_until("one list is there", lambda: server.get("/api/sources")[0]["prefixes"])
+        client = server.client(source="127.92.0.1")
+        client.until("what there is", lambda: client.routes)
+        assert not client.ended
+        client.until_complete()
+        assert client.routes.keys() == {"192.0.2.0/24"}
+        assert not server.get("/api/sessions")["sessions"][0]["complete"]
+        server.write("b.txt", ["198.51.100.0/24"])
+        server.call("POST", "/api/sources/b/refresh", {})
+        client.until("the rest", lambda: len(client.routes) == 2)
+        assert not client.withdrawn
+
+
 def test_a_restart_without_any_source_announces_what_was_announced(tmp_path):
     write_lists(tmp_path)
     with bgplite(tmp_path, LISTS) as server:

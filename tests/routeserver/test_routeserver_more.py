@@ -136,6 +136,27 @@ def test_the_configuration_is_read_anew(tmp_path):
         assert client.withdrawn == ["192.0.2.0/24"]
 
 
+def test_the_configuration_is_read_anew_when_its_file_changes(tmp_path):
+    (tmp_path / "a.txt").write_text("192.0.2.0/24\n")
+    (tmp_path / "b.txt").write_text("198.51.100.0/24\n")
+    lists = "DefaultPrefixSource: a\nPrefixSources:\n  - {Name: a, Path: a.txt}\n"
+    with bgplite(tmp_path, lists) as server:
+        client = server.client()
+        client.until_complete()
+        path = tmp_path / "appsettings.yml"
+        good = path.read_text()
+        path.write_text(good + "Nonsense: 1\n")
+        server.waits_for_log("Nonsense: there is no such key")
+        path.unlink()  # as some editors do, before they move the new one to its place
+        new = tmp_path / "appsettings.new"
+        new.write_text(good.replace("Source: a", "Source: b") + "  - {Name: b, Path: b.txt}\n")
+        new.replace(path)
+        client.until("the other list", lambda: client.routes.keys() == {"198.51.100.0/24"})
+        assert client.withdrawn == ["192.0.2.0/24"]
+        assert server.log.count("Nonsense: there is no such key") == 1
+        assert server.log.count("the configuration was read anew") == 1
+
+
 def test_a_peer_that_sends_too_much_is_told(tmp_path):
     with bgplite(tmp_path, bgp="  MaxPrefixesPerPeer: 2\n") as server:
         from peers import announcement

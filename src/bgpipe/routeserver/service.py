@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 from pathlib import Path
 
 from ..net.errors import explain_error
@@ -11,7 +12,7 @@ from ..net.http import is_loopback
 from ..pipeline.errors import StageError
 from ..pipeline.log import Log
 from ..runtime.process import Process
-from ..tasks import Tasks
+from ..tasks import Tasks, in_thread
 from .access import LOOPBACK
 from .api.http import Api
 from .config import Config
@@ -22,6 +23,8 @@ from .yaml_records import ConfigFaults
 
 STOP_TIMEOUT = 4.0
 """Seconds that all sessions together get to end."""
+LOOK_INTERVAL = 1.0
+"""Seconds between two looks at whether the configuration has changed."""
 
 
 class RouteServerService:
@@ -30,6 +33,8 @@ class RouteServerService:
     def __init__(self, path: Path, config: Config, log: Log) -> None:
         self.path = path
         self.log = log
+        self._read = _identity(path)
+        """of the file that was read last, with faults or without"""
         data = Path(os.environ.get("BGPLITE_DATA") or "data")
         self.server = RouteServer(config, path.resolve().parent, data, log)
         self.api = Api(self.server)
@@ -53,6 +58,7 @@ class RouteServerService:
             await self.api.start()
         except OSError as error:
             raise StageError(f"the API can't listen on {host}:{config.api_port}: {explain_error(error)}") from error
+        self._tasks.spawn("configuration", self._look())
         self.log.info(f"API on http://{host}:{config.api_port}/api/server")
         if not is_loopback(host) and self.server.access.anonymous_role in ("operator", "admin"):
             self.log.warning("everybody who reaches the API may change peers: AnonymousRole says so")
@@ -74,6 +80,7 @@ class RouteServerService:
 
     def reload(self) -> None:
         """Reads the configuration anew; a bad one changes nothing."""
+        self._read = _identity(self.path)
         try:
             config = load(self.path)
         except (ConfigFaults, OSError) as error:
@@ -85,5 +92,24 @@ class RouteServerService:
         self.api.configure(config)
         self.server.reload(config)
 
+    async def _look(self) -> None:
+        """Reads the configuration anew when its file is another one, and is not being written any more."""
+        before = self._read
+        while True:
+            await asyncio.sleep(LOOK_INTERVAL)
+            now = await in_thread("configuration", partial(_identity, self.path))  # it may be on a network
+            if now and now == before and now != self._read:
+                self.reload()
+            before = now
+
     def health(self) -> str:
         return ""
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """Another one when a file has been changed or replaced; nothing where it is not there, as between two moves."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino
