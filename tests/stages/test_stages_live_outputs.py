@@ -102,6 +102,8 @@ async def test_a_fifo_whose_reader_dies(tmp_path, kind):
     async with between("write", "-R", *options(kind), str(fifo)) as session:
         await session.establish(*OPENS)
         await pour(session, 0, 3)
+        output = session.pipeline.stage("write").writer
+        await eventually(lambda: output.written)
         os.close(reader)
         await pour(session, 3, COUNT)
         if not kind.endswith("gz"):
@@ -122,6 +124,7 @@ async def test_a_folder_that_is_gone_at_the_next_file(tmp_path, kind):
         output = stage.writer.output
         output._clock = lambda: now
         await pour(session, 0, COUNT)
+        await eventually(lambda: not stage._kept and not stage.writer.waiting)
         stage.writer.rotate()
         await eventually(lambda: list_files(folder))
         os.rename(folder, tmp_path / "away")
@@ -130,6 +133,7 @@ async def test_a_folder_that_is_gone_at_the_next_file(tmp_path, kind):
         await pour(session, COUNT, 2 * COUNT)
         await eventually(lambda: stage.trouble)
         expect_told(session)
+        await eventually(lambda: not stage._kept and not stage.writer.waiting)
         folder.unlink()
         now += 120
         stage.writer.rotate()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from unittest.mock import Mock
+
 import pytest
 
 from bgpipe.stages.stdout import Stdout
@@ -15,6 +18,10 @@ class SlowThread:
 
     def __init__(self) -> None:
         self.given: list[object] = []
+
+    @property
+    def holds_messages(self) -> bool:
+        return any(isinstance(each, Message) for each in self.given)
 
     def put_message(self, message: Message) -> None:
         self.given.append(message)
@@ -35,13 +42,29 @@ def test_the_writer_of_a_session_is_given_messages_when_the_peer_has_them(hidden
     sink.writer = writer = SlowThread()
     sink._live = True
     source.flush = lambda: writer.given.append("sent")
+    later: list[Callable[[], object]] = []
+    sink.call_later = lambda seconds, function: later.append(function) or Mock()
     one, two = Message(UPDATE, bytes(4), time=1), block(Message(UPDATE, bytes(4), time=1))
     sink.on_block(two)
     sink.on_message(one)
     if hidden:
         assert writer.given == []
     pipeline.flush()
-    assert writer.given == (["sent", two, one, "flush"] if hidden else [two, one, "sent", "flush"])
+    pipeline.flush()
+    assert writer.given == (["sent", "sent"] if hidden else [two, one, "sent", "sent"])
+    (put,) = later
+    put()
+    assert writer.given == (["sent", "sent", two, one, "flush"] if hidden else [two, one, "sent", "sent", "flush"])
+
+
+def test_nothing_is_put_later_where_nothing_waits() -> None:
+    sink = stage(Stdout)
+    pipeline = begin(stage(Feeder), hidden=[sink])
+    sink.writer = writer = SlowThread()
+    sink._live = True
+    sink.call_later = Mock(side_effect=AssertionError)
+    pipeline.flush()
+    assert writer.given == []
 
 
 def test_what_waits_for_a_flush_is_bounded() -> None:

@@ -151,6 +151,11 @@ class OutputWriter:
         """About so many octets wait to be encoded and written."""
         return self._waiting_octets + self._piece_size
 
+    @property
+    def holds_messages(self) -> bool:
+        """Whether messages wait for `flush`."""
+        return bool(self._piece)
+
     def join(self, user: User) -> None:
         self._users.append(user)
         if self.error is not None:

@@ -130,7 +130,8 @@ class Passage:
                 if callback.ending and unknown:
                     yield from self._open_block(block, chain, number)  # the input may end before they are met
                     return
-                self.pipeline.verdicts.judge_block(block, unknown, self.stage.kind is StageKind.TRANSFORMER)
+                if unknown:
+                    self.pipeline.verdicts.judge_block(block, unknown, self.stage.kind is StageKind.TRANSFORMER)
                 judged = block
             if limited:
                 yield from self._limit_block(block, line, number)

@@ -83,6 +83,8 @@ class Write(Sink):
     def _rotate(self) -> None:
         """Publishes the file of an interval that has ended, even if no message comes after it."""
         assert self.writer is not None
+        self._put_kept()
+        self.writer.flush()
         self.writer.rotate()
         rest = self.every - time.time() % self.every
         self._timer = self.call_later(rest, self._rotate)

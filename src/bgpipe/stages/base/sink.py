@@ -16,6 +16,7 @@ from ...pipeline import events
 from ...pipeline.errors import ConfigError, Incomplete, StageError
 from ...pipeline.lifecycle import Cause
 from ...pipeline.options import DURATION, LIST, TEXT, Option
+from ...pipeline.scope import Timer
 from ...wire.block import Block
 from ...wire.item import Item
 from ...wire.message import Message
@@ -25,7 +26,9 @@ from .types import chosen_types
 from .watchdog import StallWatchdog
 
 MAX_KEPT: Final = 1 << 18
-"""Octets of messages that wait for a flush at most."""
+"""Octets of messages of a session that wait to be put at most."""
+PUT_DELAY: Final = 0.001
+"""Seconds that they wait: the peers have them first, and the writer's thread gets many together."""
 
 
 class Sink(Writing):
@@ -77,6 +80,7 @@ class Sink(Writing):
             raise ConfigError("--stall-timeout can't be negative")
         self._kept: list[Item] = []
         self._kept_octets = 0
+        self._flushing: Timer | None = None
         self.output_format = self.choose_format()
         self.check_encoder(self.output_format)
         self.watch(
@@ -153,8 +157,7 @@ class Sink(Writing):
         return block
 
     def _keep(self, item: Item, size: int) -> None:
-        """Keeps an item until the flush. In a session the peer gets it first, because the thread of the writer takes
-        time."""
+        """Keeps an item. In a session the peer gets it first, because the thread of the writer takes time."""
         self._kept.append(item)
         self._kept_octets += size
         if self._kept_octets >= MAX_KEPT:
@@ -171,6 +174,13 @@ class Sink(Writing):
             self._kept_octets = 0
 
     def flush(self) -> None:
+        if not self._live:
+            self._flush()
+        elif self._flushing is None and self.writer is not None and (self._kept or self.writer.holds_messages):
+            self._flushing = self.call_later(PUT_DELAY, self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = None
         if self.writer is not None:
             self._put_kept()
             self.writer.flush()
@@ -178,6 +188,8 @@ class Sink(Writing):
     async def stop(self) -> None:
         if self.watchdog is not None:
             self.watchdog.close()
+        if self._flushing is not None:
+            self._flushing.cancel()
         self._put_kept()
         if self.writer is not None:
             if self.pipeline.finishing and not self.pipeline.shared.keep:
