@@ -222,7 +222,8 @@ class HttpServer:
                 self._on_error(request.path, error)
                 response = self._failure(500, "Internal server error", {})
         if not response.prepared:
-            response.headers.update(_HEADERS)
+            for name, text in _HEADERS.items():
+                response.headers.setdefault(name, text)
             response.force_close()
         return response
 

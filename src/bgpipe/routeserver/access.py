@@ -23,6 +23,8 @@ Role = Literal["anyone", "reader", "operator", "admin"]
 """Each may also do what those before it may."""
 RANKS: Final[dict[str, int]] = {"anyone": 0, "reader": 1, "operator": 2, "admin": 3}
 LOOPBACK: Final = "127.0.0.1"
+COOKIE: Final = "bgplite_token"
+"""The cookie with the token of who uses the pages."""
 _PREFIX: Final = "bgplite_"
 """What our tokens begin with, so that who finds one knows what it is."""
 

@@ -18,7 +18,7 @@ SHELL = (
     *("tokens", "audit"),
 )
 """First words of the commands that ask a running bgplite; see shell.commands."""
-EXTRA = ("yaml", "sqlalchemy", "aiosqlite", "alembic")
+EXTRA = ("yaml", "sqlalchemy", "aiosqlite", "alembic", "jinja2")
 """Modules that the extra `server` installs."""
 
 

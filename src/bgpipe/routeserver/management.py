@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
@@ -30,8 +30,9 @@ from .settings import OPTION_CHECKS, SessionOptions
 from .sources.base import SourceError
 from .sources.content import ContentError
 from .sources.worker import read_list
-from .trials import Trial, try_difference, try_subscription
+from .trials import Trial, try_change, try_difference, try_subscription
 from .values import (
+    check_address,
     check_asn,
     check_community,
     check_next_hop,
@@ -89,22 +90,33 @@ class Management(ListManagement):
         except TextError as error:
             raise Refused(str(error)) from None
 
-    def setup(self, peer: Peer, kind: str, server: str, gateways: Mapping[str, str]) -> list[str]:
+    def setup(self, peer: Peer, kind: str, server: str = "", gateway: str = "", gateway6: str = "") -> list[str]:
         """What to put into a router of this kind so that it has this peer's session.
 
-        server: our address, "" for that of the session as it is. gateways: next hops by family, as far as they are
-        known. Raises Refused.
+        server: our address, "" for that of the session as it is. gateway, gateway6: next hops that the router gives to
+        our routes, "" where nobody has said one. Raises Refused.
         """
         make = snippets.KINDS.get(kind)
         if make is None:
             raise Refused(f"there is no text for {kind!r}, but for {', '.join(snippets.KINDS)}", 404)
+        for name, text, check in (
+            ("server", server, check_address),
+            ("gateway", gateway, check_next_hop),
+            ("gateway6", gateway6, check_next_hop_ipv6),
+        ):
+            if text:
+                self._each(name, (text,), check)
         session = self.server.sessions.sessions.get(peer.id)
         own = session.local.partition("%")[0] if session is not None else ""
-        return make(snippets.values_for(peer, self.server.config.bgp, server or own, gateways))
+        return make(snippets.values_for(peer, self.server.config.bgp, server or own, gateway, gateway6))
 
     async def try_subscription(self, fields: dict[str, Any]) -> Trial:
         """What a new peer with these fields would be announced. Raises Refused."""
         return await try_subscription(self.server.tables, **self.checked(fields, new_peer("", 0)))
+
+    async def try_change(self, peer: Peer, fields: dict[str, Any]) -> Trial:
+        """What a peer with these fields would be announced. Raises Refused."""
+        return await try_change(self.server.tables, peer, **self.checked(fields, peer))
 
     async def diff(self, peer: Peer, fields: dict[str, Any]) -> Comparison:
         """What would change for a peer with these fields; with none, what it still has to be told. Raises Refused."""

@@ -17,6 +17,7 @@ from .access import LOOPBACK
 from .api.http import Api
 from .config import Config
 from .config_file import load
+from .page.pages import PAGES, refusal
 from .server import RouteServer
 from .store.store import StoreError
 from .yaml_records import ConfigFaults
@@ -37,7 +38,7 @@ class RouteServerService:
         """of the file that was read last, with faults or without"""
         data = Path(os.environ.get("BGPLITE_DATA") or "data")
         self.server = RouteServer(config, path.resolve().parent, data, log)
-        self.api = Api(self.server)
+        self.api = Api(self.server, PAGES, refusal)
         self._stopping = asyncio.Event()
         self._tasks: Tasks
 

@@ -6,7 +6,7 @@ Every snippet accepts all routes, sends them through a gateway of the router, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -285,8 +285,8 @@ KINDS: Final[dict[str, Callable[[Values], list[str]]]] = {
 """Routers for which there is a snippet. mikrotik is RouterOS 7."""
 
 
-def values_for(peer: Peer, bgp: Bgp, server: str, gateways: Mapping[str, str]) -> Values:
-    """What a peer's own router is told. server: our address, "" if it is not known. gateways: by family. The key is not
+def values_for(peer: Peer, bgp: Bgp, server: str, gateway: str, gateway6: str) -> Values:
+    """What a peer's own router is told. server: our address, "" if it is not known. The key is not
     shown: who has it puts it in."""
     ipv6 = ":" in peer.ip
     announced = bgp.next_hop_ipv6 or peer.next_hop_ipv6
@@ -294,8 +294,8 @@ def values_for(peer: Peer, bgp: Bgp, server: str, gateways: Mapping[str, str]) -
         server=server or (SERVER_IPV6 if ipv6 else bgp.router_id),
         server_asn=bgp.asn,
         asn=str(peer.asn),
-        gateway=gateways.get("ipv4") or GATEWAY,
-        gateway_ipv6=gateways.get("ipv6") or GATEWAY_IPV6,
+        gateway=gateway or GATEWAY,
+        gateway_ipv6=gateway6 or GATEWAY_IPV6,
         port=bgp.port,
         hold_time=bgp.hold_time,
         keep_alive=keep_alive(bgp),

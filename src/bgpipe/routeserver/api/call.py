@@ -78,10 +78,8 @@ class Call:
         except ValueError as error:
             raise Refused(str(error)) from None
 
-    async def read(self, kind: type[T]) -> T:
-        """The body. Raises Refused."""
-        if (media := self.request.content_type) != "application/json" and not media.endswith("+json"):
-            raise Refused("Content-Type must be application/json", 415)
+    async def body(self) -> bytes:
+        """All of it. Raises Refused."""
         try:
             async with asyncio.timeout(BODY_TIMEOUT):
                 body = await self.request.read()
@@ -91,8 +89,14 @@ class Call:
             raise Refused("the body is too large", 413) from None
         if len(body) > self.max_body:
             raise Refused("the body is too large", 413)
+        return body
+
+    async def read(self, kind: type[T]) -> T:
+        """A body of JSON. Raises Refused."""
+        if (media := self.request.content_type) != "application/json" and not media.endswith("+json"):
+            raise Refused("Content-Type must be application/json", 415)
         try:
-            return decode(body, kind)
+            return decode(await self.body(), kind)
         except ValueError as error:
             raise Refused(str(error)) from None
 

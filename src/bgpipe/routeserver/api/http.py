@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from ...net.http import Answer, HttpServer
 from ...net.tcp import allowed, parse_networks
 from ...pipeline.metrics import CONTENT_TYPE, Metrics
 from ...pipeline.rate import TokenBucket
-from ..access import LOOPBACK, Identity
+from ..access import COOKIE, LOOPBACK, Identity
 from ..config import Config, RateLimit
 from ..management import Refused
 from ..server import RouteServer
@@ -50,16 +51,20 @@ class Buckets:
         return not bucket.take()
 
 
-class Api:
-    """The API of a route server."""
+Refusal = Callable[[Call, Refused], web.StreamResponse]
 
-    def __init__(self, server: RouteServer) -> None:
+
+class Api:
+    """The API of a route server, and its pages. refuse: the page that says why something is not done."""
+
+    def __init__(self, server: RouteServer, pages: Iterable[Operation], refuse: Refusal) -> None:
         self.server = server
+        self._refuse = refuse
         self._busy = 0
         self._buckets: Buckets | None = None
         self.configure(server.config)
         answers: dict[str, Answer] = {}
-        for operation in OPERATIONS:
+        for operation in (*OPERATIONS, *pages):
             answers[f"{operation.method} {operation.path}"] = partial(self._answer, operation)
         answers |= {
             "OPTIONS /api/{path:.*}": self._options,
@@ -112,13 +117,19 @@ class Api:
         if self._most and self._busy >= self._most:
             return failure(503, "Too many requests at the same time")
         self._busy += not operation.endless
+        headers, prolong = self._origin_headers(request), partial(self._http.prolong, request)
+        call = Call(self.server, request, client, self._max_body, Identity(), headers, prolong, all=False)
         try:
-            call = self._call(operation, request, client)
+            cookies = operation.is_page or not operation.changes
+            call = replace(call, identity=self._identity(request, client, cookies=cookies))
+            call = self._admitted(operation, call)
             response = as_answer(await self._run(operation, call), request)
             if not response.prepared:
                 response.headers.update(call.headers)
             return response
         except Refused as error:
+            if operation.is_page:
+                return self._refuse(call, error)
             return _refused(error)
         except StoreError as error:
             self.server.log.error("the database can't be used", error=str(error))
@@ -126,24 +137,25 @@ class Api:
         finally:
             self._busy -= not operation.endless
 
-    def _call(self, operation: Operation, request: web.Request, client: str) -> Call:
-        """A request by somebody who may ask for this. Raises Refused."""
-        identity = self._identity(request, client)
+    def _admitted(self, operation: Operation, call: Call) -> Call:
+        """The request, if the one who asks may do so. Raises Refused."""
+        identity = call.identity
         everything = identity.may(operation.role)
         if not everything and not (operation.own and (identity.peers or identity.address)):
             if identity.known:
                 raise Refused(f"only the role {operation.role} may do this", 403)
             raise Refused("a token is needed: Authorization: Bearer TOKEN", 401)
-        headers = self._origin_headers(request)
-        prolong = partial(self._http.prolong, request)
-        call = Call(self.server, request, client, self._max_body, identity, headers, prolong, everything)
         if not everything:
             self._check_own(call)
-        return call
+        return replace(call, all=everything)
 
-    def _identity(self, request: web.Request, client: str) -> Identity:
-        """Who asks. Raises Refused."""
+    def _identity(self, request: web.Request, client: str, *, cookies: bool = False) -> Identity:
+        """Who asks. cookies: whether the token may stand in a cookie, as the pages have it. Raises Refused."""
         field = request.headers.get("Authorization")
+        if cookies and field is None and (secret := request.cookies.get(COOKIE)) is not None:
+            found = self.server.access.identify(secret, client)
+            if found is not None:
+                return found
         kind, _, secret = (field or "").partition(" ")
         if field is not None and kind.lower() != "bearer":
             raise Refused("Authorization: Bearer TOKEN is expected", 401)

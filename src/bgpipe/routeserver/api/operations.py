@@ -23,6 +23,8 @@ from . import peer_handlers as peers
 from . import status_handlers as status
 from . import try_handlers as trials
 
+PAGE: Final = ("text/html",)
+
 
 @dataclass(frozen=True)
 class Operation:
@@ -41,6 +43,11 @@ class Operation:
     own: bool = False
     media: tuple[str, ...] = ("application/json",)
     asks: bool = False
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it is for people with a browser."""
+        return self.media == PAGE
 
     @property
     def changes(self) -> bool:

@@ -18,7 +18,7 @@ from .. import exports
 from ..config import AsNumber
 from ..management import Refused
 from ..peers import Peer, Status
-from ..values import check_address, check_next_hop, check_next_hop_ipv6, check_peer_address
+from ..values import check_peer_address
 from . import status
 from .answers import (
     Deleted,
@@ -221,13 +221,8 @@ async def prefixes(call: Call, query: PrefixQuery) -> list[str] | web.StreamResp
 
 async def setup(call: Call, query: SetupQuery) -> web.StreamResponse:
     """What to put into the peer's router."""
-    gateways = {}
-    if query.gateway:
-        gateways["ipv4"] = _checked("gateway", check_next_hop, query.gateway)
-    if query.gateway6:
-        gateways["ipv6"] = _checked("gateway6", check_next_hop_ipv6, query.gateway6)
-    server = _checked("server", check_address, query.server) if query.server else ""
-    lines = call.management.setup(call.management.peer(call.id), call.place("kind"), server, gateways)
+    peer = call.management.peer(call.id)
+    lines = call.management.setup(peer, call.place("kind"), query.server, query.gateway, query.gateway6)
     return web.Response(text="".join(f"{line}\n" for line in lines))
 
 

@@ -1,0 +1,1 @@
+"""The pages of a route server: what people see in a browser."""

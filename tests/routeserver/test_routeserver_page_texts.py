@@ -1,0 +1,82 @@
+"""The pages: texts in two languages, forms."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from bgpipe.routeserver import page
+from bgpipe.routeserver.events import Kind
+from bgpipe.routeserver.management import Refused
+from bgpipe.routeserver.page.forms import subscription
+from bgpipe.routeserver.page.texts import TEXTS, choose, say_in
+
+FOLDER = Path(page.__file__).parent
+TEMPLATES = "\n".join(path.read_text() for path in FOLDER.glob("templates/*.html"))
+STATES = {"active", "inactive", "pending"}
+"""Texts that are values of a peer."""
+
+
+def test_every_text_has_a_translation_and_is_used():
+    pages = (FOLDER / "pages.py").read_text()
+    said = set(re.findall(r"say\(\"([^\"]+)\"", TEMPLATES)) | STATES
+    assert said | {text for text in TEXTS if f'"{text}"' in TEMPLATES + pages} == set(TEXTS)
+
+
+def test_the_script_follows_every_kind_of_event():
+    script = (FOLDER / "static/events.js").read_text()
+    assert set(re.findall(r'"(\w+\.\w+)"', script)) == set(get_args(Kind))
+
+
+def test_the_translation_is_one():
+    for english, russian in TEXTS.items():
+        assert english.count("%d") == russian.count("%d"), english
+        assert english.count("%s") == russian.count("%s"), english
+        assert re.search("[а-яё]", russian, re.IGNORECASE), english
+
+
+def test_what_is_said():
+    text = "%d would be announced: %d would come, %d would go"
+    assert say_in("en")(text, 7, 2, 1) == "7 would be announced: 2 would come, 1 would go"
+    assert say_in("ru")(text, 7, 2, 1) == "будет анонсировано: 7; добавится: 2, исчезнет: 1"
+    assert say_in("ru")("Established") == "Established"  # a word of the protocol
+
+
+@pytest.mark.parametrize(
+    ("asked", "accepted", "language"),
+    [
+        ("", "", "en"),
+        ("ru", "en", "ru"),
+        ("xx", "ru-RU,ru;q=0.9,en;q=0.8", "ru"),
+        ("", "de, en;q=0.5, ru;q=0.7", "ru"),
+        ("", "ru;q=nonsense, en;q=0.1", "en"),
+    ],
+)
+def test_the_language(asked, accepted, language):
+    assert choose(asked, accepted) == language
+
+
+def test_a_form_as_fields():
+    said = {
+        "lists": ["cloud", "a b"],
+        "custom_prefixes": ["192.0.2.0/24\r\n 2001:db8::/32, 198.51.100.1"],
+        "custom_asns": ["AS64500 64501"],
+        "description": [" here "],
+    }
+    assert subscription(said) == {
+        "lists": ("cloud", "a b"),
+        "custom_prefixes": ("192.0.2.0/24", "2001:db8::/32", "198.51.100.1"),
+        "exclude": (),
+        "communities": (),
+        "custom_asns": (64500, 64501),
+        "description": "here",
+    }
+
+
+@pytest.mark.parametrize("text", ["AS", "x", "-1", "1.5", "٣", "99999999999"])
+def test_no_as_number(text):
+    with pytest.raises(Refused):
+        subscription({"custom_asns": [text]})
