@@ -151,6 +151,12 @@ class Peer:
         """All messages to the end of the connection, which must come."""
         return list(iter(lambda: self.hear(seconds), b""))
 
+    def hear_so_far(self) -> list[bytes]:
+        """All messages that have come, without waiting for more."""
+        while not self.ended and select.select([self.socket], [], [], 0)[0]:
+            self._read(CLOSE_TIMEOUT)
+        return list(iter(self._next, None))
+
     def hear_nothing(self) -> bool:
         """Whether nothing has come, so far."""
         return self._next() is None and not select.select([self.socket], [], [], 0)[0]

@@ -58,15 +58,22 @@ class Client:
     def hear(self, seconds: float = 20.0) -> bytes:
         """Takes the next message into the table; b"" when the connection has ended."""
         message = self.last = self.peer.hear(seconds)
-        if not message:
-            return message
+        if message:
+            self._note(message)
+        return message
+
+    def hear_so_far(self) -> None:
+        """Takes all messages that have come into the table."""
+        for message in self.peer.hear_so_far():
+            self._note(message)
+
+    def _note(self, message: bytes) -> None:
         if kind(message) == OPEN:
             self.open = Open.decode(message[HEADER:])
         elif kind(message) == UPDATE:
             self._take(message)
         elif kind(message) == 5:
             self.marks.append(message[HEADER + 2])
-        return message
 
     def _take(self, octets: bytes) -> None:
         message = Message(UPDATE, octets[HEADER:])
