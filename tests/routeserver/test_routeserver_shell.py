@@ -94,6 +94,25 @@ def test_lists_from_the_shell(server, say):
         say("sources", "accept", "cloud")
 
 
+def test_lists_of_the_database_from_the_shell(server, say):
+    made = say("sources", "add", "both", "--sources", "cloud,odd name/with ?", "--community", "65000:9")
+    assert made.splitlines()[1].split()[:2] == ["both", "set"]
+    wait_until("it is read", lambda: next(e for e in server.get("/api/sources") if e["name"] == "both")["version"])
+    say("sources", "change", "both", "--without", "cloud", "--description", "odd")
+    shown = next(each for each in server.get("/api/sources") if each["name"] == "both")
+    assert (shown["description"], shown["community"]) == ("odd", "65000:9")
+    say("peers", "add", "127.92.1.9", "65009", "--lists", "both")
+    with pytest.raises(StageError, match="in use by"):
+        say("sources", "delete", "both")
+    say("peers", "delete", "127.92.1.9")
+    say("sources", "delete", "both")
+    assert "both" not in [each["name"] for each in server.get("/api/sources")]
+    with pytest.raises(StageError, match="not on the Internet"):
+        say("sources", "try", "--url", "http://127.0.0.1/")
+    with pytest.raises(StageError, match="kind: one of http"):
+        say("sources", "try", "--kind", "file")
+
+
 def test_the_configuration_of_a_router(say):
     say("peers", "add", "127.92.1.3", "65003")
     assert "65003" in say("setup", "bird", "127.92.1.3", "--gateway", "192.0.2.9")
@@ -111,7 +130,7 @@ def test_routes_in_other_formats(say):
 CSV = """\
 ip,asn,description,lists,customPrefixes,exclude,maxPrefix
 127.92.2.1,65021,"Shop, first",cloud,203.0.113.0/24 198.51.100.0/24,,5
-127.92.2.2,65022,,,,,
+127.92.2.2,65022,,"cloud, odd name/with ?",,,
 """
 
 
@@ -129,6 +148,8 @@ def test_peers_from_csv_and_back(server, say, tmp_path):
     made = next(each for each in server.get("/api/peers") if each["ip"] == "127.92.2.1")
     assert (made["description"], made["lists"], made["maxPrefix"]) == ("Shop, first", ["cloud"], 5)
     assert made["customPrefixes"] == ["203.0.113.0/24", "198.51.100.0/24"]
+    made = next(each for each in server.get("/api/peers") if each["ip"] == "127.92.2.2")
+    assert made["lists"] == ["cloud", "odd name/with ?"]
     assert {row[2] for row in what(say("import", str(path)))} == {"same"}
     path.write_text(CSV.replace("Shop, first", "Shop"))
     assert [row[2] for row in what(say("import", str(path)))] == ["replace", "same"]

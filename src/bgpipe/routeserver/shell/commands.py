@@ -15,7 +15,7 @@ from ...net.secret import read_secret
 from ...pipeline.errors import StageError
 from . import text, transfer
 from .client import DEFAULT_API, Client, quoted
-from .peer_options import IDENTITY, SUBSCRIPTION, declare, said
+from .peer_options import IDENTITY, SOURCE, SUBSCRIPTION, declare, kind_of, said
 from .text import Table
 
 Options = argparse.Namespace
@@ -153,6 +153,21 @@ def _try(parser: Parser) -> None:
     parser.add_argument("--show", type=int, default=0, metavar="N", help="show N of the prefixes too")
 
 
+def _source(parser: Parser) -> None:
+    declare(parser, SOURCE)
+
+
+def _named_source(parser: Parser) -> None:
+    _list(parser)
+    declare(parser, SOURCE)
+
+
+def _said_source(options: Options) -> dict[str, Any]:
+    found = said(options, SOURCE)
+    kind = found.get("kind") or kind_of(found)
+    return found | ({"kind": kind} if kind else {})
+
+
 def _list_diff(parser: Parser) -> None:
     _list(parser)
     parser.add_argument("old", nargs="?", type=int, metavar="OLD", help="a version (default: the current one)")
@@ -261,6 +276,29 @@ COMMANDS: Final[dict[str, Command]] = {
     "peers refresh": Command("Send a peer all its routes again.", _on_peer("refresh"), declare=_peer),
     "sessions": Command("Show the sessions.", lambda client, options: client.get("/api/sessions"), text.sessions),
     "sources": Command("Show the lists.", lambda client, options: client.get("/api/sources"), text.sources),
+    "sources add": Command(
+        "Make a list, which the database owns.",
+        lambda client, options: client.send("POST", "/api/sources", {"name": options.name} | _said_source(options)),
+        text.sources,
+        _named_source,
+    ),
+    "sources change": Command(
+        "Change a list of the database.",
+        lambda client, options: client.send("PUT", f"/api/sources/{quoted(options.name)}", said(options, SOURCE)),
+        text.sources,
+        _named_source,
+    ),
+    "sources delete": Command(
+        "Remove a list of the database that nobody uses.",
+        lambda client, options: client.send("DELETE", f"/api/sources/{quoted(options.name)}"),
+        declare=_list,
+    ),
+    "sources try": Command(
+        "Read a source once, and show what it says; nothing is kept.",
+        lambda client, options: client.send("POST", "/api/sources/try", _said_source(options)),
+        text.fields,
+        _source,
+    ),
     "sources refresh": Command(
         "Ask the source of a list now.",
         lambda client, options: client.send("POST", f"/api/sources/{quoted(options.name)}/refresh"),

@@ -12,7 +12,7 @@ from typing import Any, Final
 from ...pipeline.errors import StageError
 from . import original
 from .client import Client, Refusal
-from .peer_options import words
+from .peer_options import names, words
 
 LISTS: Final = ("lists", "customPrefixes", "customAsns", "exclude", "communities", "addCommunities")
 NUMBERS: Final = ("asn", "maxPrefix", "maxRoutes", "med", "prepends")
@@ -65,12 +65,14 @@ def _from_csv(text: str, path: Path) -> list[tuple[str, Row]]:
 
 
 def _row(cells: Mapping[str, str | None], place: str) -> Row:
-    """An empty cell says nothing. Lists have commas or spaces between what is in them."""
+    """An empty cell says nothing but that a list is empty. Names have commas between them, the rest also spaces."""
     row: Row = {}
     for name, cell in cells.items():
         text = (cell or "").strip()
         try:
-            if name in LISTS:
+            if name == "lists":
+                row[name] = names(text)
+            elif name in LISTS:
                 row[name] = list(map(int, words(text))) if name == "customAsns" else words(text)
             elif text:
                 row[name] = int(text) if name in NUMBERS else text
@@ -134,7 +136,7 @@ def as_csv(peers: list[Row]) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for each in peers:
-        writer.writerow(_cell(each.get(name)) for name in COLUMNS)
+        writer.writerow(",".join(each["lists"]) if name == "lists" else _cell(each.get(name)) for name in COLUMNS)
     return text.getvalue()
 
 
