@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -83,6 +84,18 @@ def sample_json(sample) -> list[Any]:
     return done.lines
 
 
+def once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that `make` fills, the same for all workers: the first that asks makes it."""
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / name).exists():
+            make(root / f"{name}.new")
+            (root / f"{name}.new").rename(root / name)
+    return root / name
+
+
 def spawn(*words: str | Path, **settings: Any) -> Done:
     """Runs a command line in a process of its own. settings: those of `fork_server.run`."""
     code, out, err = fork_server.run(words, **settings)
@@ -103,4 +116,4 @@ def script(folder: Path, text: str) -> Path:
     return path
 
 
-__all__ = ["Done", "Terminal", "bgpipe", "command", "sample", "sample_json", "script", "spawn"]
+__all__ = ["Done", "Terminal", "bgpipe", "command", "once", "sample", "sample_json", "script", "spawn"]

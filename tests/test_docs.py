@@ -25,6 +25,7 @@ from pathlib import Path
 
 import pytest
 
+from commandline import once
 from leaks import LEAKS
 
 HERE = Path(__file__).resolve().parent.parent
@@ -61,9 +62,7 @@ SLOW = {
 def sample(tmp_path_factory) -> Path:
     from bgpipe.sample import write_sample
 
-    directory = tmp_path_factory.mktemp("docs") / "sample"
-    write_sample(directory)
-    return directory
+    return once(tmp_path_factory, "sample", write_sample)
 
 
 def commands(block: str) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from random import Random
 
 import pytest
@@ -15,6 +16,7 @@ from bgpipe.wire.block import Block
 from bgpipe.wire.errors import WireError
 from bgpipe.wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_MULTICAST, IPV6_UNICAST
 from bgpipe.wire.message import UPDATE, Message
+from cases import all_cases
 
 pytestmark = pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
 
@@ -52,12 +54,23 @@ def python(message: Message, rules: Rules, table: PlainTable) -> list[Violation]
         return []
 
 
-def compare(octets: bytes, rules: Rules) -> tuple[int, int]:
+@cache
+def pieces(kind: str) -> list[tuple[Block, list[Message]]]:
+    """Blocks of an archive, and their messages, which all rules look at."""
+    octets = {
+        "sample": lambda: b"".join(sample_records()),
+        "mutants": lambda: make_stream(sample_records(), Random(1), 450),
+        "rare": lambda: make_stream(rare_records(), Random(2), 250),
+    }[kind]()
+    return [(block, list(block)) for block in read(octets)]
+
+
+def compare(kind: str, rules: Rules) -> tuple[int, int]:
     """Numbers of prefixes something is said of, and of messages that accel declines."""
     plain, fast = PlainTable(rules, Total()), make_table(rules, make_total())
     spoken = declined = 0
-    for block in read(octets):
-        expected = {at: violations for at, each in enumerate(block) if (violations := python(each, rules, plain))}
+    for block, messages in pieces(kind):
+        expected = {at: violations for at, each in enumerate(messages) if (violations := python(each, rules, plain))}
         found = {}
         position = 0
         while True:
@@ -76,19 +89,19 @@ def compare(octets: bytes, rules: Rules) -> tuple[int, int]:
     return spoken, declined
 
 
-@pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
+@all_cases("rules", RULES.values(), ids=RULES)
 def test_an_archive(rules):
-    spoken, declined = compare(b"".join(sample_records()), rules)
+    spoken, declined = compare("sample", rules)
     assert spoken > 20
     assert declined < 50
 
 
-@pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
+@all_cases("rules", RULES.values(), ids=RULES)
 def test_mutants(rules):
-    spoken, declined = compare(make_stream(sample_records(), Random(1), 450), rules)
+    spoken, declined = compare("mutants", rules)
     assert spoken
     assert declined
-    _, declined = compare(make_stream(rare_records(), Random(2), 250), rules)
+    _, declined = compare("rare", rules)
     assert declined
 
 

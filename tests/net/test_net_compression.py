@@ -45,22 +45,29 @@ def zlib_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
     fast_zlib.cache_clear()
 
 
-@pytest.mark.usefixtures("zlib_kind")
-@pytest.mark.parametrize("name", EVERY)
+@pytest.fixture(params=["gz", "gz by zlib", "bzip2", "zstd"])
+def name(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A compression; gzip with isal, if it is installed, and with zlib."""
+    if request.param == "gz by zlib":
+        monkeypatch.setitem(sys.modules, "isal", None)
+    fast_zlib.cache_clear()
+    yield request.param.partition(" ")[0]
+    fast_zlib.cache_clear()
+
+
 @pytest.mark.parametrize("size", [1, 1000, 1 << 18])
 def test_both_ways(name: str, size: int) -> None:
     text = TEXT if size > 1 else TEXT[:20_000]
     assert unpack(name, pack(name, text), size) == (text, [])
 
 
-@pytest.mark.usefixtures("zlib_kind")
-@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("size", [7, 1 << 18])
 def test_members_one_after_the_other_and_empty_ones(name: str, size: int) -> None:
     noise = random.Random(1).randbytes(1_000_000) if size > 7 else b""  # more than one block of bzip2
-    parts = [noise, b"", TEXT[:5000], b"", TEXT[5000:5001], b"", b"", TEXT[5001:9000], b""]
-    assert unpack(name, b"".join(pack(name, part) for part in parts), size) == (noise + TEXT[:9000], [])
-    assert unpack(name, pack(name, noise) + pack(name, b""), size) == (noise, [])
+    parts = [b"", TEXT[:5000], b"", TEXT[5000:5001], b"", b"", TEXT[5001:9000], b""]
+    first = pack(name, noise)
+    assert unpack(name, first + b"".join(pack(name, part) for part in parts), size) == (noise + TEXT[:9000], [])
+    assert unpack(name, first + pack(name, b""), size) == (noise, [])
     assert unpack(name, pack(name, b""), size) == (b"", [])
     assert unpack(name, pack(name, b"") + bytes(9) + pack(name, b"") + bytes(700), size) == (b"", [])
 
@@ -78,8 +85,6 @@ def test_nothing_is_an_empty_stream_of_nothing(name: str) -> None:
     assert unpack("none", TEXT) == (TEXT, [])
 
 
-@pytest.mark.usefixtures("zlib_kind")
-@pytest.mark.parametrize("name", EVERY)
 def test_a_stream_cut_short_gives_what_came_before(name: str) -> None:
     packed = pack(name, TEXT[:300_000]) + pack(name, TEXT[300_000:])
     for cut in (len(packed) - 1, len(packed) - 20, len(packed) * 3 // 4):
@@ -89,8 +94,6 @@ def test_a_stream_cut_short_gives_what_came_before(name: str) -> None:
         assert damage == [f"{'gzip' if name == 'gz' else name} data is cut short"]
 
 
-@pytest.mark.usefixtures("zlib_kind")
-@pytest.mark.parametrize("name", EVERY)
 def test_what_follows_damage_is_read_again(name: str) -> None:
     rng = random.Random(7)
     parts = [rng.randbytes(3000) + TEXT[n * 4000 : (n + 1) * 4000] for n in range(5)]
@@ -103,8 +106,6 @@ def test_what_follows_damage_is_read_again(name: str) -> None:
     assert len(damage) == 1
 
 
-@pytest.mark.usefixtures("zlib_kind")
-@pytest.mark.parametrize("name", EVERY)
 def test_something_else_is_told(name: str) -> None:
     found, damage = unpack(name, TEXT)
     assert found == b""
@@ -120,12 +121,12 @@ def test_every_bit_that_flips_is_got_over() -> None:
     """No exception, whatever the damage, and never more than was there."""
     rng = random.Random(19)
     for name in EVERY:
-        packed = pack(name, TEXT[:20_000])
+        packed = pack(name, text := TEXT[:4000])
         for _ in range(300):
             broken = bytearray(packed)
             broken[rng.randrange(len(broken))] ^= 1 << rng.randrange(8)
             found, damage = unpack(name, bytes(broken), rng.choice((100, 1 << 18)))
-            assert found == TEXT[:20_000] or damage
+            assert found == text or damage
 
 
 def test_blocks_of_bzip2_are_read_past_one_that_is_damaged() -> None:
@@ -171,8 +172,6 @@ def bomb(name: str, size: int, at_once: int = 1 << 22) -> bytes:
     return b"".join((*parts, packing.flush()))
 
 
-@pytest.mark.usefixtures("zlib_kind")
-@pytest.mark.parametrize("name", EVERY)
 def test_a_bomb_comes_in_chunks(name: str) -> None:
     sizes = [len(chunk) for chunk in decompress(name, [bomb(name, 50 << 20)], pytest.fail)]
     assert max(sizes) <= 2 << 20
@@ -240,8 +239,8 @@ def test_short_bzip2_with_a_wrong_checksum_never_gives_anything_else(text: bytes
 def test_damaged_gzip_gives_all_that_comes_before_the_damage() -> None:
     """Inflated octet by octet, a stream gives what a library throws away that is given more at once."""
     rng = random.Random(8)
-    packed = bytearray(pack("gz", TEXT + rng.randbytes(50_000)))
-    packed[60_000:60_100] = b"\xff" * 100
+    packed = bytearray(pack("gz", TEXT[:100_000] + rng.randbytes(20_000)))
+    packed[-10_000:-9900] = b"\xff" * 100
     plain = zlib.decompressobj(31)
     before = b""
     try:
@@ -329,8 +328,6 @@ def test_a_window_of_zstd_that_is_long_is_used_up_to_a_limit(megabytes: int, giv
     )
 
 
-@pytest.mark.usefixtures("zlib_kind")
-@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("size", [100, 1 << 18])
 def test_zeros_behind_a_stream_and_between_two_are_padding(name: str, size: int) -> None:
     first, second = TEXT[:9000], TEXT[9000:12_000]
@@ -350,8 +347,9 @@ def test_much_padding_behind_bzip2() -> None:
 @pytest.mark.usefixtures("zlib_kind")
 def test_headers_of_gzip_with_all_there_can_be() -> None:
     body = zlib.compressobj(9, zlib.DEFLATED, -15)
-    data = body.compress(TEXT) + body.flush()
-    trailer = zlib.crc32(TEXT).to_bytes(4, "little") + len(TEXT).to_bytes(4, "little")
+    text = TEXT[:50_000]
+    data = body.compress(text) + body.flush()
+    trailer = zlib.crc32(text).to_bytes(4, "little") + len(text).to_bytes(4, "little")
     for flags in range(32):
         parts = [b"\x1f\x8b\x08", bytes((flags,)), b"\0\1\2\3\4\3"]
         parts += [b"\5\0extra"] if flags & 4 else []
@@ -359,7 +357,7 @@ def test_headers_of_gzip_with_all_there_can_be() -> None:
         parts += [b"comment\0"] if flags & 16 else []
         parts += [b"hc"] if flags & 2 else []
         packed = b"".join((*parts, data, trailer))
-        assert unpack("gz", packed * 2, 50) == (TEXT * 2, []), flags
+        assert unpack("gz", packed * 2, 50) == (text * 2, []), flags
     assert unpack("gz", b"\x1f\x8b\x08\x08\0\0\0\0\0\3" + b"n" * 300_000)[1][0].endswith("a header without an end")
 
 

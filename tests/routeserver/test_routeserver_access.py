@@ -19,6 +19,7 @@ from bgpipe.routeserver.audit import Actor
 from bgpipe.routeserver.config import Bgp, Config, ConfiguredToken
 from bgpipe.routeserver.peers import Peers, new_peer
 from bgpipe.routeserver.store import store
+from cases import all_cases
 from fork_server import Process
 
 SECRETS = {role: f"secret-of-a-{role}-for-tests" for role in ("peer", "reader", "operator", "admin")}
@@ -64,8 +65,8 @@ def new(server: BgpLite, ip: str, asn: int) -> str:
     return made["id"]
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda each: each.name)
 @pytest.mark.parametrize("role", ROLES)
+@all_cases("operation", OPERATIONS, ids=lambda each: each.name)
 def test_every_operation_for_every_role(servers, operation: Operation, role):
     """What is allowed may fail for another reason, never for want of a role; what is not allowed is refused first."""
     server = servers[role == "address"]
