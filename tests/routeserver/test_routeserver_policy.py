@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 from bgpipe.routes.attributes import Attributes
@@ -12,6 +13,7 @@ from bgpipe.routes.difference import compare
 from bgpipe.routes.prefixes import PrefixSet
 from bgpipe.routeserver import budget_worker, max_routes
 from bgpipe.routeserver.config import Bgp, Config, ConfiguredPeer, Defaults, Group, PrefixSource
+from bgpipe.routeserver.kept_routes import KeptRoutes
 from bgpipe.routeserver.peers import Peer, new_peer
 from bgpipe.routeserver.rules import Entry, Rules, parse_any_community, resolve
 from bgpipe.routeserver.tables import PeerTables
@@ -50,7 +52,7 @@ def tables_of(lists: dict, config: Config | None = None) -> tuple[PeerTables, Fa
 
 
 def peer(**fields) -> Peer:
-    return new_peer("192.0.2.7", 65007, **({"lists": ("a",)} | fields))
+    return msgspec.structs.replace(new_peer("192.0.2.7", 65007), **({"lists": ("a",)} | fields))
 
 
 def routes(tables: PeerTables, who: Peer) -> set[str]:
@@ -110,16 +112,16 @@ def test_widen_in_a_process_of_its_own():
         assert routes(tables, small) == wide
         assert (view.table.budget.foreign, view.table.budget.foreign_ipv6) == (2240, 0)
         assert "2240 foreign addresses have come in" in view.limit
-        again = peer(lists=("a", "b"), max_routes=11, max_routes_action="widen")
+        again = peer(ip="192.0.2.8", lists=("a", "b"), max_routes=11, max_routes_action="widen")
         assert tables.of(again).settled  # one work for all with the same subscription
         change(tables, lists, "a", [*HOSTS, "10.3.0.77/32"])
         meanwhile = tables.of(small)
         assert (meanwhile.settled, routes(tables, small)) == (False, wide)
         assert not compare(view.table, (await tables.settle(small)).table)
-        excluded = peer(lists=("a",), max_routes=100, max_routes_action="widen", exclude=("10.3.0.1/32",))
+        excluded = peer(ip="192.0.2.9", max_routes=100, max_routes_action="widen", exclude=("10.3.0.1/32",))
         cut = PrefixSet.joined((await tables.settle(excluded)).table.routes().values())
         assert len(cut) <= 100
-        limited = peer(max_routes=10, max_routes_action="widen", max_foreign=2238)
+        limited = peer(ip="192.0.2.10", max_routes=10, max_routes_action="widen", max_foreign=2238)
         view = await tables.settle(limited)
         assert (view.table.count, view.whole) == (0, True)
         assert "MaxForeign is 2238" in view.why
@@ -329,3 +331,63 @@ def test_custom_prefixes_with_something_to_say():
         "192.0.2.0/24": Attributes(frozenset({65000 << 16 | 100})),
         "203.0.113.1/32": Attributes(frozenset({0xFFFF029A}), frozenset({(65000, 1, 1)})),
     }
+
+
+# what is kept for a restart
+
+
+def restarted(tables: PeerTables, folder, lists: dict) -> PeerTables:
+    """Other tables, which know of the ones before only what is on disk."""
+    after, _ = tables_of(lists)
+    after.limited.load = KeptRoutes(folder).load
+    after.limited.on_change = KeptRoutes(folder).save
+    return after
+
+
+def test_after_a_restart_peers_have_what_was_held_for_them(tmp_path):
+    tables, lists = tables_of({"a": (HOSTS[:10], {"community": "65000:1", "next_hop": "10.0.0.1", "med": 5})})
+    tables.limited.on_change = KeptRoutes(tmp_path).save
+    small = peer(max_routes=10)
+    before = tables.of(small).table.routes()
+    assert list(tmp_path.iterdir()) == []
+    change(tables, lists, "a", HOSTS[:12])
+    assert tables.of(small).table.routes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["192.0.2.7%2365007.routes"]
+    after = restarted(tables, tmp_path, {"a": HOSTS[:12]})
+    again = peer(max_routes=10)  # another id: as a peer of the configuration has after a restart
+    assert after.of(again).table.routes() == before
+    assert "is held" in after.of(again).limit
+    cut = restarted(tables, tmp_path, {"a": HOSTS[:12]}).of(peer(max_routes=10, exclude=(HOSTS[3],))).table
+    assert cut.count == 9
+    within = restarted(tables, tmp_path, {"a": HOSTS[:9]})
+    assert routes(within, peer(max_routes=10)) == set(HOSTS[:9])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_after_a_restart_what_was_widened_stays_so(tmp_path):
+    async def run() -> None:
+        tables, _ = tables_of({"a": HOSTS})
+        tables.limited.on_change = KeptRoutes(tmp_path).save
+        small = peer(max_routes=12, max_routes_action="widen")
+        before = (await tables.settle(small)).table
+        after = restarted(tables, tmp_path, {"a": [*HOSTS, "10.3.0.77/32"]})
+        view = after.of(small)
+        assert (view.settled, view.table.routes(), view.table.budget.foreign) == (
+            False,
+            before.routes(),
+            before.budget.foreign,
+        )
+        assert (await after.settle(small)).table.routes() == before.routes()
+        await try_change(after, small, max_routes=3)
+        assert len(list(tmp_path.iterdir())) == 1
+        after.forget(small)
+        assert list(tmp_path.iterdir()) == []
+
+    asyncio.run(run())
+
+
+def test_what_is_kept_may_be_torn(tmp_path):
+    kept = KeptRoutes(tmp_path)
+    assert kept.load("192.0.2.7#65007") is None
+    (tmp_path / "192.0.2.7%2365007.routes").write_bytes(b"\x93torn")
+    assert kept.load("192.0.2.7#65007") is None

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -21,12 +22,13 @@ from ..pipeline.log import Log
 from ..routes.peer_routes import PeerRoutes
 from ..routes.table import Table
 from ..rpki.vrps import Vrps
-from ..tasks import Tasks, Timer
+from ..tasks import Tasks, Timer, in_thread
 from ..wire.notification import ADMINISTRATIVE_RESET, Notification
 from ..wire.open import Open
 from .access import Access, configured
 from .config import Config, PrefixSource, all_lists
 from .events import Events
+from .kept_routes import KeptRoutes
 from .keys import Key
 from .lists import List, ListEvent, Lists, Owner
 from .peers import Peer, Peers, from_template, new_peer
@@ -78,6 +80,9 @@ class RouteServer:
         self.events = Events()
         self.webhooks = Webhooks(self.events, self.fetcher, log)
         self.tables = PeerTables(config, self.lists)
+        self.kept = KeptRoutes(data / "routes")
+        self.tables.limited.load = self.kept.load
+        self.tables.limited.on_change = self._keep
         self.sessions = PeerSessions(config.bgp, log, identify=self._identify, begin=self._begin)
         self.sessions.on_up = self._on_up
         self.sessions.on_down = self._on_down
@@ -94,6 +99,9 @@ class RouteServer:
         self._updating = False
         self.validator: Validator | None = None
         self._validating: asyncio.Task[None] | None = None
+        self._to_keep: dict[str, Table | None] = {}
+        """routes that are to be written to the disk, by the peer's key"""
+        self._keeping = False
         self._ending: Timer | None = None
         self._next_end = math.inf
         """when the next entry is over, in seconds since 1970, or earlier"""
@@ -402,6 +410,24 @@ class RouteServer:
         peer = self.peers.get(id)
         if peer is not None:
             self.refresh(peer)
+
+    def _keep(self, key: str, table: Table | None) -> None:
+        """Keeps the routes of a peer on disk, one after the other, the newest last."""
+        self._to_keep[key] = table
+        if not self._keeping and not self._tasks.closing:
+            self._keeping = True
+            self._tasks.spawn("keeps routes", self._keep_all())
+
+    async def _keep_all(self) -> None:
+        try:
+            while self._to_keep:
+                key, table = self._to_keep.popitem()
+                try:
+                    await in_thread("routes", partial(self.kept.save, key, table))
+                except OSError as error:
+                    self.log.error("the routes of a peer can't be kept on disk", error=str(error))
+        finally:
+            self._keeping = False
 
     def watch_ends(self, peers: Iterable[Peer]) -> None:
         """Waits for the next entry that is over, also of these peers: it goes by itself."""

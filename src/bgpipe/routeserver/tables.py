@@ -22,6 +22,7 @@ from ..rpki.vrps import Validity, Vrps
 from ..session.facts import Facts
 from ..wire.attrs.large_community import LargeCommunity
 from ..wire.caps import EXTENDED_NEXT_HOP
+from .access import peer_key
 from .bogons import BOGONS
 from .config import Config, PrefixSource, all_lists
 from .lists import Lists
@@ -59,7 +60,7 @@ class PeerTables:
         """None as long as they were not read"""
         self._splits: dict[str, Split] = {}
         self.clock: Callable[[], float] = time.time
-        self._limited = LimitedTables()
+        self.limited = LimitedTables()
         self._configure(config)
         self.tables = Tables({}, self._common())
 
@@ -100,14 +101,16 @@ class PeerTables:
         subscription = self.subscription(peer)
         exact = self.tables.exact(subscription)
         table: Table | None = exact
-        if subscription.max_routes:
-            table = self._limited.of(peer.id, exact, subscription, self.tables.common)
-        else:
-            self._limited.forget(peer.id)
         names = dict.fromkeys((*subscription.lists, self.tables.common.default))
         unknown = [name for name in names if name in self.lists and not self.has_read(name)]
+        if unknown and exact.count <= subscription.max_routes:
+            pass  # what is kept of the peer stays until all is there
+        elif subscription.max_routes:
+            table = self.limited.of(peer_key(peer), exact, subscription, self.tables.common)
+        else:
+            self.limited.forget(peer_key(peer))
         if table is None:
-            table = self._limited.meanwhile(peer.id, exact, subscription, self.tables.common)
+            table = self.limited.meanwhile(peer_key(peer), exact, subscription, self.tables.common)
             return View(table, False, "" if table.count else self._why(peer, table, unknown), False)
         return View(table, not unknown, "" if table.count else self._why(peer, table, unknown))
 
@@ -115,22 +118,22 @@ class PeerTables:
         """The same when its routes are widened, which takes a while if there are more than its MaxRoutes."""
         while not (view := self.of(peer)).settled:
             subscription, common = self.subscription(peer), self.tables.common
-            await self._limited.settle(peer.id, self.tables.exact(subscription), subscription, common)
+            await self.limited.settle(peer_key(peer), self.tables.exact(subscription), subscription, common)
         return view
 
-    async def try_out(self, wanted: Peer, like: str | None = None) -> View:
-        """What a peer would be announced. like: the id of the peer whose routes it takes over, None for nobody's."""
-        trial = msgspec.structs.replace(wanted, id=uuid.uuid4().hex, status="inactive")
-        if like is not None:
-            self._limited.copy(like, trial.id)
+    async def try_out(self, wanted: Peer, like: Peer | None = None) -> View:
+        """What a peer would be announced. like: the peer whose routes it takes over, None for nobody's."""
+        trial = msgspec.structs.replace(wanted, ip=uuid.uuid4().hex, status="inactive")  # nobody has this address
+        key = peer_key(trial)
+        self.limited.begin_trial(key, peer_key(like) if like is not None else None)
         try:
             return await self.settle(trial)
         finally:
-            self._limited.forget(trial.id)
+            self.limited.end_trial(key)
 
     def forget(self, peer: Peer) -> None:
         """This peer is no more."""
-        self._limited.forget(peer.id)
+        self.limited.forget(peer_key(peer))
 
     def rules(self, peer: Peer) -> Rules:
         """What holds for a peer: its own word, then that of its group, then the defaults."""

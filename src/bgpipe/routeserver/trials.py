@@ -55,10 +55,10 @@ async def try_subscription(tables: PeerTables, **fields: Any) -> Trial:
 
 async def try_change(tables: PeerTables, peer: Peer, **fields: Any) -> Trial:
     """What a known peer would be announced with other fields."""
-    return await _try(tables, msgspec.structs.replace(peer, **fields), peer.id)
+    return await _try(tables, msgspec.structs.replace(peer, **fields), peer)
 
 
-async def _try(tables: PeerTables, wanted: Peer, like: str | None) -> Trial:
+async def _try(tables: PeerTables, wanted: Peer, like: Peer | None) -> Trial:
     view = await tables.try_out(wanted, like)
     names = (*tables.rules(wanted).lists, *tables.private(wanted))
     counts = {name: len(tables.lists[name].prefixes) for name in names if name in tables.lists}
