@@ -18,6 +18,7 @@ import contextlib
 import io
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -35,6 +36,10 @@ PIP = """pip() { python -m pip -q --disable-pip-version-check install --no-deps 
   --target .installed "${@:2}"; }
 """
 """What pip is on a page: it installs a folder beside the page's files."""
+EXPORTS = """[ ! -f .exports ] || . ./.exports
+export() { builtin export "$@" && builtin export -p >.exports; }
+"""
+"""What a page exports holds for the commands behind it."""
 TIMEOUT = 120
 SLOW = {
     "docs/command-line.md",
@@ -48,6 +53,7 @@ SLOW = {
     "docs/stages/websocket.md",
     "docs/tutorial-archives.md",
     "docs/tutorial-routers.md",
+    "docs/tutorial-routeserver.md",
     "docs/writing-a-format.md",
     "docs/writing-a-policy.md",
     "docs/writing-a-stage.md",
@@ -100,7 +106,7 @@ def run_console(block: str, directory: Path) -> None:
     env = {**os.environ, "PATH": path, "PYTHONPATH": found, "NO_COLOR": "1", "COLUMNS": "120"}
     for command, expected in commands(block):
         done = subprocess.run(
-            ["bash", "-c", PIP + command],
+            ["bash", "-c", f"{PIP}{EXPORTS}{command}"],
             cwd=directory,
             env=env,
             stdin=subprocess.DEVNULL,
@@ -151,8 +157,17 @@ def cases(paths: Iterable[Path]) -> list[object]:
     return [pytest.param(path, id=name, marks=[pytest.mark.slow] if name in SLOW else []) for path, name in named]
 
 
+@pytest.fixture
+def background(tmp_path) -> Iterator[None]:
+    """Ends what a page runs in the background, of which it writes the process id to a file `NAME.pid`."""
+    yield
+    for path in tmp_path.glob("*.pid"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(path.read_text()), signal.SIGTERM)
+
+
 @pytest.mark.parametrize("page", cases(PAGES))
-def test_page(page, sample, tmp_path, monkeypatch):
+def test_page(page, sample, tmp_path, monkeypatch, background):
     (tmp_path / "sample").symlink_to(sample, target_is_directory=True)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "example"}
