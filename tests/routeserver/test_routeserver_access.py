@@ -270,3 +270,16 @@ def test_the_first_token_of_a_server_for_others(tmp_path):
     with bgplite(tmp_path) as server:
         assert server.call("GET", "/api/peers")[0] == 401
         assert server.call("GET", "/api/peers", Authorization=f"Bearer {secret}") == (200, [])
+
+
+@pytest.mark.parametrize("more", ["", "AnonymousRole: admin\n", "TrustedProxies: [127.0.0.0/8]\n"])
+def test_a_name_that_leads_to_loopback_is_not_this_machine(tmp_path, more):
+    """A page on the Internet whose name leads to us (DNS rebinding) is not taken for a program of this machine."""
+    with bgplite(tmp_path, more) as server:
+        for host in ("localhost", "localhost:5000", "127.0.0.1:5000", "[::1]:5000", "bgp.localhost"):
+            assert server.call("GET", "/api/peers", Host=host)[0] == 200
+        for host in ("rebinding.example", "localhost.example:5000", "127.0.0.1.example", "[", "]x"):
+            assert server.call("GET", "/api/peers", Host=host)[0] == (200 if more else 403)
+        if not more:
+            assert server.call("GET", "/metrics", Host="rebinding.example")[0] == 403
+            assert server.call("GET", "/livez", Host="rebinding.example")[0] == 200

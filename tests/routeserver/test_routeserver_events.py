@@ -136,6 +136,17 @@ def test_a_peer_hears_of_itself_only(server):
     events.close()
 
 
+def test_a_token_that_is_removed_hears_no_more(server):
+    _, made = server.call("POST", "/api/tokens", {"name": "short", "role": "reader"})
+    events = listen(server, Authorization=f"Bearer {made['token']}")
+    next(events)
+    add(server, "127.91.1.7", 65007)
+    assert next(events)["kind"] == "peer.added"
+    server.call("DELETE", "/api/tokens/short")
+    add(server, "127.91.1.8", 65008)
+    assert list(events) == []
+
+
 def test_listeners_are_bounded_and_keep_nobody_else_out(server):
     listeners = [listen(server) for _ in range(MAX_LONG_PER_ADDRESS)]
     for each in listeners:

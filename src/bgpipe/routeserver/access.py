@@ -103,6 +103,11 @@ class Access:
         )
 
     @property
+    def open_on_loopback(self) -> bool:
+        """Whether all may be done without a token, only because nobody else can reach us."""
+        return self._config.anonymous_role is None and self.anonymous_role == "admin"
+
+    @property
     def anonymous_role(self) -> Role:
         """What may be done without a token: on loopback all, as long as there are no tokens."""
         said = self._config.anonymous_role

@@ -254,8 +254,10 @@ class RouteServer:
             self.refresh(peer)
             self.sessions.options_changed(self.tables.with_group(peer))
         kept = [name for name in ("asn", "router_id", "port", "listen", "listeners") if _differ(old, config, name)]
+        kept = [_pascal(name) for name in kept]
+        kept += [name for name, field in _AT_START.items() if getattr(old, field) != getattr(config, field)]
         if kept:
-            self.log.warning("what has changed here counts after a restart", keys=",".join(map(_pascal, kept)))
+            self.log.warning("what has changed here counts after a restart", keys=",".join(kept))
         if config.rov != old.rov:
             self.tables.vrps = self.tables.vrps or Vrps()  # what is announced stays until VRPs are read
             self.tables.update(validated | self.tables.validated())
@@ -470,6 +472,10 @@ class RouteServer:
 
 def _by_name(sources: Iterable[PrefixSource]) -> dict[str, PrefixSource]:
     return {each.name: each for each in sources}
+
+
+_AT_START: Final = {"ApiListen": "api_listen", "ApiPort": "api_port", "Database": "database"}
+"""Keys outside of Bgp that count when we start."""
 
 
 def _differ(old: Config, new: Config, name: str) -> bool:

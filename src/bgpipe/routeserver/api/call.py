@@ -42,6 +42,8 @@ class Call:
     """of the answer, beside the usual ones"""
     prolong: Callable[[], bool]
     """lets the connection live on for an answer without an end; False if there are too many of these"""
+    identify: Callable[[], Identity]
+    """who asks, as it is now: a token may have been removed meanwhile. Raises Refused"""
     all: bool
     """whether it may see and change everything of what it asks for, or only what is its own"""
 

@@ -27,7 +27,7 @@ class EventsQuery(Struct):
 
 
 async def events(call: Call, query: EventsQuery) -> web.StreamResponse:
-    """Ends when the client goes, or reads too slowly."""
+    """Ends when the client goes, reads too slowly, or its token is removed."""
     after = query.after
     last = call.request.headers.get("Last-Event-ID", "")
     if after is None and last.isascii() and last.isdecimal() and len(last) < 20:
@@ -44,7 +44,7 @@ async def events(call: Call, query: EventsQuery) -> web.StreamResponse:
         while True:
             async with asyncio.timeout(WRITE_TIMEOUT + HEARTBEAT):
                 await response.write(await _next(call, listener))
-    except (ConnectionError, TimeoutError):
+    except (ConnectionError, TimeoutError, Refused):
         return response
     finally:
         call.server.events.leave(listener)
@@ -55,7 +55,8 @@ async def _next(call: Call, listener: Listener) -> bytes:
         async with asyncio.timeout(HEARTBEAT):
             while True:
                 event = await listener.next()
-                if call.all or event.peer_id in call.identity.peers:
+                identity = call.identify()
+                if identity.may("reader") or event.peer_id in identity.peers:
                     return encode(event)
     except TimeoutError:
         return b": \n\n"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -118,10 +119,11 @@ class Api:
             return failure(503, "Too many requests at the same time")
         self._busy += not operation.endless
         headers, prolong = self._origin_headers(request), partial(self._http.prolong, request)
-        call = Call(self.server, request, client, self._max_body, Identity(), headers, prolong, all=False)
+        cookies = operation.is_page or not operation.changes
+        identify = partial(self._identity, request, client, cookies=cookies)
+        call = Call(self.server, request, client, self._max_body, Identity(), headers, prolong, identify, all=False)
         try:
-            cookies = operation.is_page or not operation.changes
-            call = replace(call, identity=self._identity(request, client, cookies=cookies))
+            call = replace(call, identity=identify())
             call = self._admitted(operation, call)
             response = as_answer(await self._run(operation, call), request)
             if not response.prepared:
@@ -160,10 +162,29 @@ class Api:
         if field is not None and kind.lower() != "bearer":
             raise Refused("Authorization: Bearer TOKEN is expected", 401)
         identity = self.server.access.identify(secret.strip() if field is not None else None, client)
+        if field is None and self.server.access.open_on_loopback and not self._means_us(request):
+            text = (
+                f"Host: {request.host}: an address or localhost is expected, unless the configuration has AnonymousRole"
+            )
+            raise Refused(text, 403)
         if identity is None:
             self.server.log.warning("a token that is not ours was shown", client=client)
             raise Refused("the token is not valid", 401)
         return identity
+
+    def _means_us(self, request: web.Request) -> bool:
+        """Whether it was sent to us by a name that is always ours, or by a proxy.
+
+        A page on the Internet whose name leads to loopback (DNS rebinding) runs in a browser on this machine, and must
+        not be taken for one of its programs.
+        """
+        if self._proxies and _within((request.remote or "").removeprefix("::ffff:"), self._proxies):
+            return True
+        try:
+            host = urlsplit(f"//{request.host}").hostname or ""
+        except ValueError:
+            return False
+        return _is_address(host) or host == "localhost" or host.endswith(".localhost")
 
     @staticmethod
     def _check_own(call: Call) -> None:
