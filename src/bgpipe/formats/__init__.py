@@ -1,8 +1,8 @@
 """The registry of formats. A format is a module of this package with a record FORMAT, or comes from another package by
 entry point.
 
-base.Format says what a record has. Others' formats (entry points `bgpipe.formats`) are loaded when none of ours will
-do.
+base.Format describes the record. Formats of other packages (entry points `bgpipe.formats`) are loaded only if none of
+ours fits.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 BUILTIN: Final = ("mrt", "raw", "json")
-"""In the order in which they look at the first octets: a header of MRT tells more than the first letter of a text."""
+"""In the order in which `sniff` asks them: an MRT header is surer than the first letter of a text."""
 ENTRY_POINTS: Final = "bgpipe.formats"
 COMPRESSIONS: Final = (".gz", ".bz2", ".zst", ".zstd")
-"""What detect_by_name takes off before it looks at a suffix."""
+"""Suffixes of compressions, which detect_by_name removes first."""
 ENOUGH: Final = 16
 """This many octets identify most formats: an MRT header, a BGP marker, the start of a line."""
 MAX_SNIFF: Final = 4096
 """If this many octets don't identify the format, more would not either."""
 _ARCHIVES: Final = ("updates.2", "rib.2", "bview.2")
 _LATEST: Final = ("latest-update", "latest-bview")
-"""How RIPE RIS and RouteViews name their MRT archives, which have no suffix."""
+"""Names of MRT archives of RIPE RIS and RouteViews, which have no suffix."""
 
 
 def builtin(name: str) -> Format:
-    """One of ours, of which there must be one."""
+    """The format of this name, one of BUILTIN."""
     found: Format = import_module(f"{__name__}.{name}").FORMAT
     return found
 
@@ -53,7 +53,7 @@ def find(name: str) -> Format:
 
 
 def detect_by_name(path: str) -> Format | None:
-    """The format that a file name or URL tells by its suffix, or by being called as MRT archives are."""
+    """The format for the suffix of a file name or URL, or for the usual names of MRT archives."""
     if "://" in path:
         path = path.partition("?")[0].partition("#")[0]
     base = path.replace("\\", "/").rstrip("/").rpartition("/")[2].lower()
@@ -73,9 +73,9 @@ def sniff(octets: bytes) -> Format | None:
 
 
 def detect(octets: bytes, named: Format | None, *, last: bool) -> Format | None:
-    """The format of a stream: by its first octets if they tell, else the one that its name has told.
+    """The format of a stream: by its first octets, else the one for its name.
 
-    None as long as more octets are needed. `last`: no more will come. Raises TextError if nothing tells.
+    None if more octets are needed. last: no more octets will come. Raises TextError if the format can't be found.
     """
     if len(octets) < ENOUGH and b"\n" not in octets and not last:
         return None
@@ -111,7 +111,7 @@ def _load(entry: EntryPoint) -> Format:
 def _adopt(name: str, brought: Any) -> Format:
     """The record of a module or class with `name`, `suffixes`, `sniff`, and classes `Decoder` and `Encoder` or None.
 
-    This is how formats were brought before there was a record. Such a Decoder is made with `on_damage` alone.
+    Formats were added like this before there was a record. Such a Decoder is made with `on_damage` alone.
     """
     make_decoder, make_encoder = brought.Decoder, brought.Encoder
 

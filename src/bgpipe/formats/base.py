@@ -76,7 +76,7 @@ class Decoder:
         self.context = context
 
     def feed(self, octets: bytes) -> Iterator[Item]:
-        """The items that these octets complete."""
+        """The items that are complete with these octets."""
         raise NotImplementedError
 
     def end(self) -> Iterator[Item]:
@@ -89,27 +89,28 @@ class Decoder:
 
 
 OnReport = Callable[[Message, Exception], None]
-"""Hears of a message that can't be written, and why."""
+"""Called with a message that can't be encoded, and the error."""
 
 
 class Encoder:
     """Items to the octets of a stream. A subclass has `encode_one`, and may have `encode` for what it does faster.
 
-    on_report: hears of messages that can't be written, which are left out; without it they raise TextError or
-    WireError.
+    on_report: called with each message that can't be encoded, which is left out. Without it, such a message raises
+    TextError or WireError.
     """
 
     def __init__(self, *, on_report: OnReport | None = None) -> None:
         self.on_report = on_report
 
     def encode(self, item: Item) -> bytes:
-        """A message or block in this format; b"" if the format has no form for it."""
+        """Encodes a message or block; b"" if the format can't express it."""
         if isinstance(item, Message):
             return self.encode_message(item)
         return b"".join(map(self.encode_message, item))
 
     def encode_message(self, message: Message) -> bytes:
-        """One message in this format, b"" if it has no form for it; what can't be written goes to `on_report`."""
+        """Encodes one message; b"" if the format can't express it. A message that can't be encoded is given to
+        `on_report`."""
         try:
             return self.encode_one(message)
         except (TextError, WireError) as error:
@@ -119,15 +120,15 @@ class Encoder:
             return b""
 
     def encode_one(self, message: Message) -> bytes:
-        """One message in this format. Raises TextError, WireError."""
+        """Encodes one message. Raises TextError, WireError."""
         raise NotImplementedError
 
 
 class DecoderOptions(NamedTuple):
-    """What a decoder may be told when it is made.
+    """Arguments for a new decoder.
 
-    on_damage: called once for each bad record. on_note: called with what is odd, but no damage.
-    context: how messages are to be read that don't say it themselves.
+    on_damage: called once for each bad record. on_note: called with a text about something unusual that is no damage.
+    context: for messages whose context the input does not say.
     states: give the state changes of the input too, as wire.state.StateChange.
     """
 
@@ -138,9 +139,9 @@ class DecoderOptions(NamedTuple):
 
 
 class EncoderOptions(NamedTuple):
-    """What an encoder may be told when it is made.
+    """Arguments for a new encoder.
 
-    on_report: see Encoder. compat: whose dialect to write, "" for our own.
+    on_report: see Encoder. compat: the dialect to write, "" for our own.
     """
 
     on_report: OnReport | None = None
@@ -153,14 +154,14 @@ def sniff_nothing(octets: bytes) -> bool:
 
 
 class Format(NamedTuple):
-    """A format, and what it can.
+    """A format and its abilities.
 
-    name: as --format says it. suffixes: of file names, compression's taken off.
+    name: as for --format. suffixes: of file names, without that of a compression.
     sniff: whether a stream that starts with these octets (16 to 4096, fewer at its end) is of this format.
     decoder, encoder: make one; None if the format can't be read, or written.
-    text: lines of text, each of which stands alone.
-    says_direction: a message comes back with the direction that it was written with.
-    says_context: a message comes back with the width of AS numbers and with ADD-PATH as it was written with.
+    text: the format consists of independent lines of text.
+    says_direction: the format keeps the direction of a message.
+    says_context: the format keeps the width of AS numbers and ADD-PATH of a message.
     compat: dialects that the encoder can write.
     """
 
@@ -201,7 +202,7 @@ def encode_block(
     accel_encode: Callable[[bytes, bytearray, int], tuple[bytes, int]],
     encode_message: Callable[[Message], bytes],
 ) -> bytes:
-    """A block by accel, and by the Python codec where accel declines, in order."""
+    """Encodes a block with accel, and with the Python codec the messages that accel declines, in order."""
     parts = []
     position, count = 0, len(block)
     while position < count:

@@ -42,7 +42,7 @@ _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{3}(?:\d{3})?)"
 
 
 def sniff(octets: bytes) -> bool:
-    """Whether the first line that says anything is an array or an object, and this is text: binary may begin so too."""
+    """Whether the first line that is no comment is an array or an object, and the octets are text."""
     text = octets.removeprefix(b"\xef\xbb\xbf").lstrip()
     while text[:1] == b"#":
         text = text.partition(b"\n")[2].lstrip()
@@ -50,10 +50,10 @@ def sniff(octets: bytes) -> bool:
 
 
 class JsonDecoder(base.Decoder):
-    """Lines to messages. A line that can't be read is one damage and costs itself.
+    """Decodes lines to messages. A line that can't be decoded is one damage, and only that line is lost.
 
-    context: how the octets are made, where the line doesn't say it: see json_meta. Path identifiers are written for the
-    families whose prefixes have any. on_note: called once, where a body has a key that nobody knows.
+    context: for the octets of messages whose line does not say it: see json_meta. Families whose prefixes have path
+    identifiers are encoded with them. on_note: called once, if a body has an unknown key.
     max_line: octets of the longest line that is read.
     """
 
@@ -65,7 +65,8 @@ class JsonDecoder(base.Decoder):
         context: WireContext = AS4,
         max_line: int = MAX_LINE,
     ) -> None:
-        from .json_line import parse_line, unknown_key  # with msgspec: who only writes JSON starts sooner without it
+        # it imports msgspec, which a program that only writes JSON does not need
+        from .json_line import parse_line, unknown_key
 
         super().__init__(on_damage=on_damage, context=context)
         self._parse_line = parse_line

@@ -20,7 +20,7 @@ KNOWN_KEYS: Final = {
 
 
 class JsonLine(msgspec.Struct, array_like=True):
-    """A line as nearly all are. What is missing at the end has its default, what is too much is ignored."""
+    """A line in the usual form. Missing elements at the end have their defaults, further elements are ignored."""
 
     direction: str | None = None
     seq: Any = None
@@ -62,7 +62,7 @@ def _parse_line(text: bytes) -> JsonLine:
 
 
 def unknown_key(type_code: int, body: dict[str, Any]) -> str:
-    """A key of a body that means nothing, "" if there is none."""
+    """An unknown key of a body, "" if there is none."""
     known = KNOWN_KEYS.get(type_code, set())
     for key in body:
         if key not in known:
@@ -93,7 +93,7 @@ def _refuse_twice(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _decode_odd_line(text: bytes) -> JsonLine:
-    """A line that is not as nearly all are: tags that are no strings become their text, the rest is refused."""
+    """Decodes a line in another form: tags that are no strings become text; anything else is an error."""
     elements = _decode_elements(text)
     line = JsonLine(*map(msgspec.json.decode, elements[:5]))
     if not isinstance(line.direction, str | None):

@@ -1,10 +1,10 @@
-"""The sixth element of a JSON line: tags, and two keys that are none, ACTION and WIRE.
+"""The sixth element of a JSON line: tags, and the keys ACTION and WIRE, which are no tags.
 
-WIRE says how the octets of an UPDATE are read, as far as the line doesn't show it: `AS2` or `AS4` for the octets of
-an AS number, `ADDPATH` if prefixes have path identifiers, or `ADDPATH:IPV4/UNICAST,...` for these families; and `RIB`,
-that it is made of entries of a RIB dump. They are joined by `|`. Without WIRE a message has AS numbers of 4 octets.
-Only an UPDATE with AS4PATH or AS4AGGREGATOR, whose other AS numbers fit in 2 octets, is taken for one with 2: nobody
-else sends these attributes (RFC 6793 section 4.1).
+WIRE says what is needed to encode an UPDATE and can't be seen in the line: `AS2` or `AS4` for the octets of an AS
+number, `ADDPATH` if prefixes have path identifiers, or `ADDPATH:IPV4/UNICAST,...` for these families; and `RIB`, that
+it is made of entries of a RIB dump. They are joined by `|`. Without WIRE a message has AS numbers of 4 octets. Only an
+UPDATE with AS4PATH or AS4AGGREGATOR, whose other AS numbers fit in 2 octets, is taken for one with 2: nobody else sends
+these attributes (RFC 6793 section 4.1).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..wire.tags import format_tags
 BORROW, DROP, ACCEPT = 1, 2, 4
 ACTIONS: Final = {"BORROW": BORROW, "DROP": DROP, "ACCEPT": ACCEPT}
 OCTETS: Final = '"0x'
-"""In JSON the sign of octets that have no other form: they may be malformed."""
+"""The start of octets in JSON that have no other form, because they may be malformed."""
 _AS4_ONLY: Final = ('"AS4PATH":', '"AS4AGGREGATOR":')
 
 
@@ -33,7 +33,7 @@ def format_meta(message: Message, body: str, *, rib: bool = True) -> str:
     context = message.context
     wire = ""
     if message.type_code == UPDATE:
-        if context.guess_as:  # what was found is no guess any more
+        if context.guess_as:  # the width was found by decoding, so it is no guess any more
             context = replace(context, as4=message.update.as4)
         if not (context.as4 and not context.add_path and "AS4" not in body):
             wire = format_wire(context, body)
@@ -52,7 +52,7 @@ def format_meta(message: Message, body: str, *, rib: bool = True) -> str:
 
 
 def format_wire(context: WireContext, body: str) -> str:
-    """What WIRE has to say of an UPDATE, "" for nothing."""
+    """The value of WIRE for an UPDATE, "" for none."""
     as4 = "AS2" if not context.as4 else "AS4" if any(name in body for name in _AS4_ONLY) else ""
     families = context.add_path
     if not families or OCTETS not in body:
@@ -119,10 +119,10 @@ def _words(wire: str) -> set[str]:
 
 
 def context_of(body: Mapping[str, Any], context: WireContext, *, said: bool, path_ids: bool) -> WireContext:
-    """How to write the octets of an UPDATE's JSON so that they say what the JSON says.
+    """The context in which to encode an UPDATE from JSON, so that all its values can be expressed.
 
-    context: what WIRE or the pipeline says; said: whether WIRE says the width of AS numbers. path_ids: there may be
-    prefixes with path identifiers.
+    context: that of WIRE or the pipeline. said: whether WIRE says the width of AS numbers. path_ids: prefixes may have
+    path identifiers.
     """
     attributes = body.get("attrs")
     if isinstance(attributes, dict):
@@ -160,7 +160,7 @@ def _largest(ases: object) -> int:
 def _families(body: Mapping[str, Any], attributes: object) -> tuple[frozenset[Family], frozenset[Family]]:
     """The families of an UPDATE's JSON whose prefixes have path identifiers, and those whose have none.
 
-    What is malformed is others' to refuse.
+    Malformed JSON is ignored here; the encoder reports it.
     """
     lists = [(IPV4_UNICAST, body.get("reach")), (IPV4_UNICAST, body.get("unreach"))]
     for key, attribute in attributes.items() if isinstance(attributes, dict) else ():

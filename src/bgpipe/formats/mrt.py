@@ -50,10 +50,10 @@ from .mrt_rib import PEER_INDEX_TABLE, RIB_FAMILIES, RibDecoder
 
 _accel: Any = accel if accel.AVAILABLE else None
 _BLOCK: Final = 1 << 20
-"""Octets of a block, about: input in larger pieces is cut."""
+"""About the most octets of a block: larger input is cut into pieces."""
 _BACK: Final = 4096
-"""How far back from damage the search for the next record begins: octets lost inside one record make its frame reach
-into the next one, and nothing may look wrong before that frame's end."""
+"""How many octets before damage the search for the next record begins. If octets are missing inside a record, its
+length reaches into the next record, and the damage shows only behind that."""
 _CONTEXTS: Final[dict[int, WireContext]] = {
     1: AS2,
     4: AS4,
@@ -83,9 +83,10 @@ def sniff(octets: bytes) -> bool:
 class MrtDecoder(base.Decoder):
     """MRT records to messages.
 
-    A record that can't be read is one damage, and reading goes on with the next one. Where the length of a record
-    can't be believed, the next one is searched for: a header that is sane, and leads to a BGP message that fills its
-    record or to another sane header.
+    A record that can't be decoded is one damage, and decoding goes on with the next one. If the length of a record is
+    not
+    plausible, the next record is searched: a plausible header, with a BGP message that fills its record or with another
+    plausible header behind it.
 
     context: its `guess_as` and `add_path` hold for all messages of BGP4MP and BGP. The width of AS numbers is what the
     record says.

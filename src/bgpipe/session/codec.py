@@ -1,9 +1,8 @@
 """The codec of one end of a session: octets of the peer to messages, and messages to octets for the peer.
 
-What comes from the peer is read by what the peer's OPEN and the OPEN that was sent to it agree on (see session.facts).
-What goes to the peer is written by the same, whatever it was read by. So the two ends of a proxied session may have
-agreed on different things, where a stage between them edits OPENs, and each peer still gets messages that it can read.
-What needs no change leaves as it came.
+Messages from the peer are decoded, and messages to it encoded, as its OPEN and the OPEN that was sent to it agree (see
+session.facts). The two ends of a proxied session may have agreed on different capabilities, if a stage edits OPENs.
+Each peer still gets messages that it can decode. A message that needs no change keeps its octets.
 """
 
 from __future__ import annotations
@@ -38,30 +37,30 @@ class Unsent(NamedTuple):
 class SessionCodec:
     """Decodes the messages of one peer, and encodes the messages for it. Times are microseconds since 1970 (UTC).
 
-    facts: those of the connection to the peer, which the codec keeps up to date. fault: why nothing more can be read,
-    None as long as all is well.
+    facts: those of the connection to the peer; the codec updates them. fault: the error after which nothing more can be
+    decoded, None without one.
     """
 
     def __init__(self, facts: Facts | None = None, context: WireContext = AS4) -> None:
-        """context: how to read and write before the OPENs are known, where there are no `facts` that say it."""
+        """context: how to decode and encode before the OPENs are known, if no `facts` are given."""
         self.facts = facts if facts is not None else Facts(context)
         self.fault: WireError | None = None
         self.addresses: tuple[bytes, ...] = ()
-        """of the peer and of us: if they are there, messages get a per-peer header (wire.peer), which makes tags"""
+        """addresses of the peer and of us. With them, messages get a per-peer header (wire.peer), and so tags"""
         self.interface = 0
         """the number of the interface at which a peer with a link-local address is; 0 for none"""
         self.received: Counter[int] = Counter()
         self.sent: Counter[int] = Counter()
         """messages so far, by type code"""
         self.unsent: list[Unsent] = []
-        """what `encode` could not write; whoever tells of it clears the list"""
+        """UPDATEs that `encode` could not encode; the code that reports them clears the list"""
         self._rest = b""
         self._fed, self._at, self._end = b"", 0, 0
         """what `feed` works on, and from where to where in it nothing has been given out yet"""
         self._flags: int | None = None
 
     def _peer_header(self) -> bytes:
-        """The per-peer header of what comes from the peer, b"" if nobody wants it."""
+        """The per-peer header for messages from the peer, b"" if they get none."""
         if not self.addresses:
             return b""
         opens = (self.facts.peer_open, self.facts.sent_open)
@@ -72,7 +71,7 @@ class SessionCodec:
     # from the peer
 
     def feed(self, octets: bytes, time: int) -> Iterator[Item]:
-        """The messages that these octets complete. It stops at an invalid header: see `fault`."""
+        """The messages that are complete with these octets. It stops at an invalid header, and sets `fault`."""
         octets = self._rest + octets if self._rest else octets
         pos, end = 0, len(octets)
         peer = self._peer_header()
@@ -111,11 +110,11 @@ class SessionCodec:
         return self._receive(NOTIFICATION, octets[pos + HEADER : pos + length], time), count
 
     def has_notification(self, more: bytes) -> bool:
-        """Whether `take_notification` would give one."""
+        """Whether `take_notification` would find one."""
         return _find_notification(self._fed[self._at : self._end] + more)[2] > 0
 
     def skip(self, more: bytes) -> int:
-        """Gives up what was fed and has not been given out, and `more` behind it. Returns how many messages that are,
+        """Drops octets that were fed and not given out, and `more` behind them. Returns the number of messages in them,
         which count as received. Nothing can be fed any more."""
         octets = self._fed[self._at : self._end] + more
         self._fed, self._at, self._end = b"", 0, 0
@@ -143,7 +142,7 @@ class SessionCodec:
         return MAX_EXTENDED_MESSAGE if self.facts.receiving.extended_message else MAX_MESSAGE
 
     def _block_flags(self) -> int | None:
-        """The flags of a block's messages; None where they can't say how to read them."""
+        """The flags for the messages of a block; None if flags can't express the context."""
         if self._flags is None:
             self._flags = _flags(self.facts.receiving, self.facts)
         return self._flags if self._flags >= 0 else None
@@ -154,8 +153,8 @@ class SessionCodec:
         """The octets of a message for the peer. An UPDATE from a session with other capabilities is encoded again, and
         split if it is too long.
 
-        Where that can't be done, the routes of the UPDATE are withdrawn instead, since the peer must not keep older
-        ones, or it is left out if nobody can tell which routes these are; see `unsent`.
+        If that fails, the routes of the UPDATE are withdrawn, so that the peer keeps no older ones. If the routes can't
+        be decoded, the UPDATE is left out. See `unsent`.
         """
         if isinstance(item, Message):
             return self._encode_message(item)
@@ -212,7 +211,7 @@ def _find_notification(octets: bytes) -> tuple[int, int, int]:
             if type_code == NOTIFICATION:
                 return count, pos, length
     except WireError:
-        pass  # nothing can be told of what is behind a header that can't be
+        pass  # behind an invalid header, no message can be found
     return 0, 0, 0
 
 

@@ -16,7 +16,8 @@ from ..wire.validation import strongest, validate
 from .facts import Facts
 
 POLICIES: Final = ("auto", "forward", "withdraw", "drop", "kill")
-"""auto: what RFC 7606 says. forward: let it pass. withdraw: treat as withdraw. drop: the message. kill: the session."""
+"""auto: as RFC 7606 says. forward: let the message pass. withdraw: treat-as-withdraw. drop: drop the message. kill: end
+the session."""
 
 
 @dataclass(slots=True)
@@ -40,9 +41,9 @@ class ErrorHandler:
         self.facts = facts
 
     def handle(self, item: Item) -> Iterator[Verdict]:
-        """Verdicts on all of `item`, in order.
+        """Verdicts for all messages of `item`, in order.
 
-        A message that came before both OPENs were there is not judged: nobody can tell how it is to be read.
+        A message that came before both OPENs are known is not validated, because its context is only assumed.
         """
         if isinstance(item, Message):
             yield from self._handle(item)
@@ -59,7 +60,7 @@ class ErrorHandler:
             yield Verdict(item.part(start, len(item)))
 
     def _handle(self, message: Message) -> Iterator[Verdict]:
-        # an attribute that an external peer should not send is its receiver's to discard, unless it is malformed too
+        # an attribute that an external peer should not send is left to the receiver, unless it is malformed too
         if message.type_code != UPDATE or message.context.assumed:
             yield Verdict(message)
             return

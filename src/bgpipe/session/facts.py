@@ -1,9 +1,9 @@
 """The facts of a session from the messages on one connection: both OPENs, what they agree on, how it ended.
 
-There is one Facts for each connection to a peer. It is changed by what crosses that connection and by nothing else:
-SessionCodec calls `on_received` and `on_sent`, and whoever holds the connection calls `on_end`. All others ask it.
+There is one Facts for each connection to a peer. Only messages that cross that connection change it: SessionCodec calls
+`on_received` and `on_sent`, and the owner of the connection calls `on_end`. All other code only reads it.
 
-A stage may hold back or edit an OPEN before it is sent. What counts is the OPEN that the peer got, when it got it.
+A stage may delay or edit an OPEN before it is sent. The OPEN that the peer got counts, from when it got it.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ class End(NamedTuple):
 class Facts:
     """The facts of one connection to a peer. Times are microseconds since 1970 (UTC).
 
-    context: how to read and write before the OPENs are known.
+    context: how to decode and encode before the OPENs are known.
     peer_open, sent_open: the OPEN that the peer sent and the one that it got, None as long as there is none.
     agreement: what both OPENs have in common, from our point of view; None until both are there.
     families: those that both OPENs name; none before the agreement.
-    receiving, sending: how to read what the peer sends, and how to write what it gets. Before the agreement,
-    `receiving` is `assumed`: nobody must judge what is read by it, or write it anew.
+    receiving, sending: the contexts for messages from the peer and to the peer. Before the agreement, `receiving` is
+    `assumed`: messages must not be validated or encoded again by it.
     established_at: when both sides had sent a KEEPALIVE after their OPENs, 0 before.
     """
 
@@ -93,7 +93,8 @@ class Facts:
             self.first_notification = FirstNotification(side, message.notification, message.time)
 
     def _on_open(self, found: Open | None, side: Side) -> None:
-        """An OPEN after both KEEPALIVEs is an error that a speaker answers (RFC 6608): it changes nothing."""
+        """Takes an OPEN. One after both KEEPALIVEs changes nothing: it is an error, which a speaker answers (RFC
+        6608)."""
         if found is None or self.established:
             return
         if side == "peer":
@@ -108,7 +109,8 @@ class Facts:
             self.sending, self.receiving = self.agreement.contexts
 
     def _on_keepalive(self, time: int, side: Side) -> None:
-        """One counts from the side's own OPEN on: it may come before the other side's OPEN, in one burst."""
+        """Takes a KEEPALIVE. It counts after the OPEN of the same side; the OPEN of the other side may still be
+        missing."""
         if (self.peer_open if side == "peer" else self.sent_open) is None or self.established:
             return
         self._alive.add(side)
@@ -124,7 +126,8 @@ class Facts:
 
     @property
     def hold_time(self) -> int:
-        """Seconds, as agreed (RFC 4271 section 4.2): 0 is none. What the one OPEN says while the other is missing."""
+        """The agreed hold time in seconds (RFC 4271 section 4.2), 0 for none. With one OPEN only, the hold time of that
+        one."""
         opens = (self.peer_open, self.sent_open)
         return min((each.hold_time for each in opens if each is not None), default=0)
 
@@ -141,7 +144,7 @@ class Facts:
 
     @property
     def retains(self) -> bool:
-        """Whether both sides keep routes after a NOTIFICATION too: the N bit of RFC 8538 section 2."""
+        """Whether both sides keep routes even after a NOTIFICATION: the N bit of RFC 8538 section 2."""
         return all(each is not None and _retains(each) for each in (self.sent_open, self.peer_open))
 
 

@@ -1,4 +1,4 @@
-"""Leaves out routes of families that not both OPENs name (RFC 4760 section 8)."""
+"""Leaves out routes of families that were not agreed (RFC 4760 section 8)."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class FamilyFilter:
         try:
             body, left_out = treatment.keep_families(message.update, self.facts.families)
         except WireError:
-            return message  # whoever wants it treated has done so
+            return message  # malformed UPDATEs were handled before
         self.left_out.update(left_out)
         if not left_out:
             return message

@@ -1,7 +1,7 @@
 """The BGP finite state machine (RFC 4271 section 8) as one table.
 
-`TABLE[state][event]` names what is done, in order, and the state that follows. What a state does not list is
-OTHERWISE: an FSM error (RFC 6608) where a message may be sent, nothing in Idle.
+`TABLE[state][event]` has the actions, in order, and the next state. An event that a state does not list is OTHERWISE:
+an FSM error (RFC 6608), but nothing in Idle.
 """
 
 from __future__ import annotations
@@ -162,5 +162,5 @@ TABLE: Final[dict[FsmState, dict[FsmEvent, Transition]]] = {
 
 
 def step(state: FsmState, event: FsmEvent) -> Transition:
-    """What `event` does in `state`."""
+    """The transition for `event` in `state`."""
     return TABLE[state].get(event) or OTHERWISE[state]

@@ -15,7 +15,7 @@ IN_OPEN_SENT: Final = 1
 
 
 def read_open(octets: bytes) -> Open | None:
-    """The OPEN that a connection begins with; None as long as it isn't there in full.
+    """The OPEN at the start of the octets of a connection; None as long as it is not complete.
 
     Raises WireError if something else comes, or an OPEN that can't be read (RFC 4271 section 6). Whether a session can
     start with what it says is for the speakers to decide.

@@ -36,10 +36,10 @@ _TIMEOUTS: Final = (4, 8)
 class Settings:
     """The settings of a session: what its OPEN has, and what it demands of the peer. Times are in seconds.
 
-    asn: -1 takes the peer's (passive only). bgp_id: "" takes the one before the peer's (passive only).
-    remote_asn: -1 takes any. remote_hold: the least hold time that the peer may offer; 0 is any.
+    asn: -1 for that of the peer (passive only). bgp_id: "" for the one before that of the peer (passive only).
+    remote_asn: -1 for any. remote_hold: the least hold time that the peer may offer; 0 for any.
     passive: wait for the peer's OPEN before sending ours (DelayOpen, RFC 4271 section 8.1.1).
-    open_wait: how long to wait for the peer's OPEN. send_hold: RFC 9687; 0 takes what it recommends.
+    open_wait: how long to wait for the peer's OPEN. send_hold: that of RFC 9687; 0 for the time that it recommends.
     """
 
     asn: int = -1
@@ -125,11 +125,11 @@ class Session:
     """whether the peer opened the connection"""
     timers: Timers = field(default_factory=Timers)
     jitter: Callable[[], float] = lambda: 1.0
-    """factor for the times of KEEPALIVE and of new attempts, so that many speakers do not do it all at once (RFC 4271
-    section 10 wants 0.75 to 1)"""
+    """factor for the times of KEEPALIVEs and of new attempts, so that many speakers do not act at the same moment (RFC
+    4271 section 10: 0.75 to 1)"""
     _outputs: list[Output] = field(default_factory=list)
     _writes_facts: bool = True
-    """whether nobody else keeps the facts up to date"""
+    """whether the session itself updates the facts, because no codec does"""
     _now: float = 0.0
     _since: float | None = None
     _passive: bool = False
@@ -142,7 +142,7 @@ class Session:
     # what happens to it
 
     def start(self, now: float, *, passive: bool = False) -> None:
-        """Opens a connection, or with `passive` waits for one; again and again, after a wait, when it fails."""
+        """Opens a connection, or with `passive` waits for one. After a failure it waits and tries again."""
         self._passive = passive
         self._event(FsmEvent.START_PASSIVE if passive else FsmEvent.START, now)
 
@@ -153,8 +153,8 @@ class Session:
     def connected(self, now: float, *, called: bool = False, facts: Facts | None = None) -> None:
         """Called when there is a connection. called: the peer has opened it.
 
-        facts: those of the connection, if a SessionCodec keeps them; each `Send` must be encoded by it before the next
-        message is taken. Without them, the session keeps facts of its own, of what it is given and asks to send.
+        facts: those of the connection, if a SessionCodec updates them; it must encode each `Send` before the next
+        message is received. Without them, the session keeps facts of its own.
         """
         self.called = called
         self.facts, self._writes_facts = (Facts(), True) if facts is None else (facts, False)
@@ -222,8 +222,8 @@ class Session:
 
     @property
     def hold_time(self) -> int:
-        """Seconds; 0 is no hold timer. 0 before the peer's OPEN is there, then as agreed, or as it will be if our
-        OPEN is sent as it is."""
+        """The hold time in seconds; 0 is no hold timer, or that the peer's OPEN is missing. Before our OPEN is sent, it
+        is the time that will be agreed if the OPEN is not edited."""
         if self.local is None or self.facts.peer_open is None:
             return 0
         agreed = self.facts.hold_time
@@ -260,7 +260,7 @@ class Session:
             return FsmEvent.UPDATE
         if code == message.KEEPALIVE:
             if self.state is FsmState.OPEN_CONFIRM and self.facts.agreement is None:
-                return FsmEvent.UPDATE  # our OPEN is still on its way, so this can't be its answer: as out of turn
+                return FsmEvent.UPDATE  # our OPEN was not sent yet, so this can't be its answer: it is unexpected
             return FsmEvent.KEEPALIVE
         if code == message.NOTIFICATION:
             return FsmEvent.NOTIFICATION
@@ -382,7 +382,8 @@ class Session:
         self._notify(Notification(6, 7))
 
     def send_cease(self) -> None:
-        """A peer that keeps our routes when it gets a NOTIFICATION is told not to by a Hard Reset (RFC 8538)."""
+        """Sends a Cease. A peer that would keep our routes after it gets a Hard Reset (RFC 8538), so that it removes
+        them."""
         cease = Notification.shutdown(self.settings.text)
         if self.facts.retains:
             cease = Notification(CEASE, HARD_RESET, cease.encode())
@@ -448,7 +449,7 @@ _ROLES: Final = frozenset({(PROVIDER, CUSTOMER), (CUSTOMER, PROVIDER), (RS, RS_C
 
 
 def _neighbour(bgp_id: str) -> str:
-    """The identifier before this one, or behind it where that would be 0.0.0.0: what a passive speaker takes for its
-    own, so that the two always differ."""
+    """The identifier before this one, or after it if that would be 0.0.0.0. A passive speaker uses it as its own, so
+    that the two always differ."""
     number = int.from_bytes(parse_address(bgp_id), "big")
     return format_address((number - 1 if number > 1 else number + 1).to_bytes(4, "big"))
