@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 
 import pytest
 from bgplite import BgpLite, bgplite
@@ -143,3 +145,26 @@ def test_a_set_over_the_api_and_a_name_that_the_configuration_takes(tmp_path, li
         server.process.send_signal(signal.SIGHUP)
         wait_until("that of the database", lambda: source(server, "b")["owner"] == "database")
         client.until("its routes", lambda: client.routes.keys() == {"9.0.0.0/8"})
+
+
+def test_lists_from_the_shell(tmp_path, lists):
+    lists.content = json.dumps({"a": {"x": ["9.9.9.0/24"], "y": ["11.0.0.0/8"]}}).encode()
+    with bgplite(tmp_path, "AllowedNetworks: [127.0.0.0/8]\n") as server:
+
+        def shell(*words: str) -> str:
+            api = f"http://{server.address[0]}:{server.api_port}"
+            done = subprocess.run([sys.executable, "-m", "bgpipe.routeserver", *words, "--api", api],
+                                  capture_output=True, text=True, check=False, timeout=60)  # fmt: skip
+            return done.stdout or done.stderr
+
+        where = ("--url", lists.url, "--path", "a.x")
+        assert json.loads(shell("sources", "try", *where, "--json"))["first"] == ["9.9.9.0/24"]
+        assert "web" in shell("sources", "add", "web", *where, "--max-growth", "3")
+        assert json.loads(shell("sources", "show", "web", "--json"))["settings"]["maxGrowth"] == 3
+        wait_until("it is read", lambda: source(server, "web")["version"] == 1)
+        shell("sources", "change", "web", "--path", "a.y", "--description", "other")
+        wait_until("it is read again", lambda: source(server, "web")["version"] == 2)
+        assert "11.0.0.0/8" in shell("sources", "diff", "web")
+        assert "url: an absolute URL" in shell("sources", "change", "web", "--url", "x")
+        assert "deleted" in shell("sources", "delete", "web")
+        assert server.get("/api/sources") == []

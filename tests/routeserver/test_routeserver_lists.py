@@ -215,6 +215,32 @@ async def test_a_difference_is_what_comes_and_what_goes(tmp_path):
         assert found.fewer == PrefixSet.parse([*hosts(200), "2001:db8::/32"])
 
 
+@pytest.mark.parametrize(
+    ("settings", "refresh", "seconds"),
+    [
+        ({"kind": "file", "path": "a"}, {}, 2),
+        ({"kind": "file", "path": "a", "interval": 30}, {}, 30),
+        ({"kind": "http", "url": "http://a.example/"}, {}, 3600),
+        ({"kind": "http", "url": "http://a.example/"}, {"enabled": True}, 3600),
+        ({"kind": "http", "url": "http://a.example/"}, {"enabled": True, "no_etag_interval_seconds": 700}, 700),
+        ({"kind": "http", "url": "http://a.example/", "interval": 900}, {"enabled": True}, 900),
+        ({"kind": "http", "url": "http://a.example/", "interval": 1}, {}, 60),
+        ({"kind": "domain", "domain": "a.example"}, {}, 300),
+        ({"kind": "set", "sources": ("a",)}, {}, 86400),
+    ],
+)
+async def test_when_a_source_is_asked_again(tmp_path, settings, refresh, seconds):
+    async with rig(tmp_path) as here:
+        here.lists.configure(here.lists._contexts, AutoRefresh(max_jitter_ms=0, **refresh))
+        here.lists.want("database", {"b": PrefixSource(name="b", **settings)})
+        found = here.lists["b"]
+        assert here.lists._wait(found) == seconds
+        found.failures = 1
+        assert here.lists._wait(found) == min(seconds, 30)
+        found.failures = 3
+        assert here.lists._wait(found) == min(seconds, 120)
+
+
 # sets
 
 

@@ -37,6 +37,8 @@ MAX_SHRINK: Final = 0.5
 """The part of a list that may go at once."""
 MAX_GROWTH: Final = 10.0
 """So many times as large may a list become at once."""
+MANY: Final = 200_000
+"""Prefixes of two versions whose difference is not counted at once."""
 SAMPLES: Final = 10
 """Prefixes of a difference that are shown where only its size is asked for."""
 FIRST_RETRY: Final = 30.0
@@ -380,12 +382,12 @@ class Lists:
         except (SourceError, ContentError) as error:
             self._failed(each, str(error))
             return
+        if fetched is not None and content is not None:
+            await self._changed(each, content, fetched.validator)
         if fetched is not None and fetched.trouble:
             self._failed(each, fetched.trouble)
         else:
             self._succeeded(each)
-        if fetched is not None and content is not None:
-            self._changed(each, content, fetched.validator)
 
     async def _content(self, each: List, fetched: Fetched) -> Content:
         """Raises ContentError."""
@@ -401,20 +403,26 @@ class Lists:
             self.on_note("list.recovered", each, "")
         each.error, each.failures = "", 0
 
-    def _changed(self, each: List, content: Content, validator: str) -> None:
+    async def _changed(self, each: List, content: Content, validator: str) -> None:
         """This is what a source says now."""
-        version = each.next_version(content, validator, time.time())
-        if each.known and content.prefixes == each.prefixes:
-            each.version, each.held = version, None  # only the validator is new
+        prefixes = content.prefixes
+        why = each.objection(prefixes) if prefixes != each.prefixes or not each.known else ""
+        if why and each.held is not None and each.held.prefixes == prefixes:
             return
-        if why := each.objection(content.prefixes):
-            if each.held is None or each.held.prefixes != content.prefixes:
-                each.held = Held(version, content.prefixes, why, Difference.between(each.prefixes, content.prefixes))
-                self._log.warning(f"a list is held back: {why}", list=each.name)
-                self.on_note("list.held", each, why)
+        if why:
+            before = each.prefixes
+            difference = await in_thread("difference", lambda: Difference.between(before, prefixes))
+            version = each.next_version(content, validator, time.time())
+            each.held = Held(version, prefixes, why, difference)
+            self._log.warning(f"a list is held back: {why}", list=each.name)
+            self.on_note("list.held", each, why)
             return
+        version, same = each.next_version(content, validator, time.time()), prefixes == each.prefixes
         each.held = None
-        self._take(each, version, content.prefixes)
+        if each.known and same:
+            each.version = version  # only the validator is new
+        else:
+            self._take(each, version, prefixes)
 
     def _failed(self, each: List, why: str) -> None:
         if why != each.error:
@@ -439,17 +447,18 @@ class Lists:
         except OSError as error:  # it counts all the same; only a restart would not know it
             self._log.error("a list can't be kept on disk", list=each.name, error=str(error))
         each.set(version, prefixes)
-        same = len(before & prefixes)
-        self._log.info(
-            "a list has changed",
-            list=each.name,
-            prefixes=len(prefixes),
-            more=len(prefixes) - same,
-            fewer=len(before) - same,
-            bad_lines=version.bad,
-        )
+        counts = _counts(before, prefixes)
+        self._log.info("a list has changed", list=each.name, prefixes=len(prefixes), **counts, bad_lines=version.bad)
         self._wake_sets(each.name)
         self.on_change(each.name)
+
+
+def _counts(before: PrefixSet, after: PrefixSet) -> dict[str, int]:
+    """How many prefixes come and go; of large lists only how many there were, for sessions must not wait for that."""
+    if len(before) + len(after) > MANY:
+        return {"before": len(before)}
+    same = len(before & after)
+    return {"more": len(after) - same, "fewer": len(before) - same}
 
 
 _INTERVALS: Final = {"file": FILE_INTERVAL, "set": SET_INTERVAL, "domain": DOMAIN_INTERVAL}

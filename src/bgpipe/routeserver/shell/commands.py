@@ -293,6 +293,11 @@ COMMANDS: Final[dict[str, Command]] = {
         lambda client, options: client.send("DELETE", f"/api/sources/{quoted(options.name)}"),
         declare=_list,
     ),
+    "sources show": Command(
+        "Show a list and where it comes from.",
+        lambda client, options: client.get(f"/api/sources/{quoted(options.name)}"),
+        declare=_list,
+    ),
     "sources try": Command(
         "Read a source once, and show what it says; nothing is kept.",
         lambda client, options: client.send("POST", "/api/sources/try", _said_source(options)),

@@ -74,7 +74,10 @@ SOURCE: Final = {
     "--description": Field("description", "TEXT", "what it is"),
     "--community": Field("community", "A:B", "community of its routes"),
     "--interval": Field("interval", "SECONDS", "how often its source is asked", int),
+    "--timeout": Field("timeout", "SECONDS", "for all of a fetch", int),
     "--max": Field("max", "N", "prefixes that it may have without a word", int),
+    "--max-shrink": Field("maxShrink", "PART", "part of it that may go without a word, such as 0.5", float),
+    "--max-growth": Field("maxGrowth", "TIMES", "so many times as large it may become without a word", float),
 }
 
 
