@@ -65,12 +65,25 @@ def new(server: BgpLite, ip: str, asn: int) -> str:
     return made["id"]
 
 
+KEPT: dict[tuple[int, str], str] = {}
+"""ids of peers that are there, by server and address"""
+
+
+def kept(server: BgpLite, ip: str, asn: int) -> str:
+    """The id of a peer, which is made if it is not there or barred."""
+    if (server.api_port, ip) not in KEPT:
+        made = new(server, ip, asn)
+        call(server, "operator", "POST", f"/api/peers/{made}/approve")
+        KEPT[server.api_port, ip] = made
+    return KEPT[server.api_port, ip]
+
+
 @pytest.mark.parametrize("role", ROLES)
 @all_cases("operation", OPERATIONS, ids=lambda each: each.name)
 def test_every_operation_for_every_role(servers, operation: Operation, role):
     """What is allowed may fail for another reason, never for want of a role; what is not allowed is refused first."""
     server = servers[role == "address"]
-    ids = {"own": new(server, OWN, 65001), "other": new(server, OTHER, 65002)}
+    ids = {"own": kept(server, OWN, 65001), "other": kept(server, OTHER, 65002)}
     rank = {"reader": 1, "operator": 2, "admin": 3}
     of_a_peer = re.search(r"\{(id|ip)\}", operation.path)
     allowed = rank.get(role, 0) >= {"anyone": 0, **rank}[operation.role]
@@ -78,15 +91,19 @@ def test_every_operation_for_every_role(servers, operation: Operation, role):
         path = operation.path.replace("{id}", ids[whose]).replace("{ip}", ip)
         path = re.sub(r"\{\w+\}", "nothing", path)
         body = {"ip": ip, "asn": 65001 if whose == "own" else 65002} if operation.body is not None else None
+        if operation.endless:
+            path += "?after=x"  # a fault that is found when it is clear who may ask
         status, shown = call(server, role, operation.method, path, body)
         own = operation.own and role in ("peer", "address")
-        refused = {401, 403} if not own or path == operation.path else {404, 403}
+        refused = {401, 403} if not own or path.partition("?")[0] == operation.path else {404, 403}
         if allowed or (own and (whose == "own" or (not operation.changes and not of_a_peer))):
             assert status not in (401, 403, 500), shown
             if path != operation.path and "{id}" in operation.path and status == 404:
                 assert shown["error"] != "Peer not found"
         else:
             assert status in refused, (status, shown)
+    if operation.name in ("delete_peer", "bar_peer"):
+        KEPT.clear()
 
 
 def test_a_peer_sees_its_own_rows_only(server):
