@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from loopserver import serving
 
 from bgpipe.net.tcp import parse_networks
 from bgpipe.routes.prefixes import PrefixSet
@@ -48,19 +49,13 @@ class Answers:
             line = line.split()[1]
         self.asked.append(line)
         writer.write(self.say(line))
-        writer.close()
 
 
 @asynccontextmanager
 async def answering(say: Callable[[str], bytes]) -> AsyncIterator[Answers]:
     answers = Answers(say)
-    server = await asyncio.start_server(answers.serve, "127.0.0.1", 0)
-    answers.port = server.sockets[0].getsockname()[1]
-    try:
+    async with serving(answers.serve) as answers.port:
         yield answers
-    finally:
-        server.close()
-        await server.wait_closed()
 
 
 def http(body: bytes | str, status: str = "200 OK") -> bytes:
@@ -314,21 +309,12 @@ async def test_a_whois_server_that_is_not_there_or_silent(tmp_path):
         with pytest.raises(SourceError, match=rf"127\.0\.0\.1:{port}: "):
             await make_source("asn", settings, given).fetch("")
 
-    ended = asyncio.Event()
-
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
-        writer.close()
-        await writer.wait_closed()
-        ended.set()
 
-    server = await asyncio.start_server(silent, "127.0.0.1", 0)
-    async with context(tmp_path, irr=irr(server.sockets[0].getsockname()[1])) as given:
+    async with serving(silent) as port, context(tmp_path, irr=irr(port)) as given:
         with pytest.raises(SourceError, match="no answer within 1 s"):
             await make_source("asn", settings, given).fetch("")
-    server.close()
-    await server.wait_closed()
-    await ended.wait()
 
 
 def test_members_of_as_sets():

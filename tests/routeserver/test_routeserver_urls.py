@@ -6,10 +6,11 @@ import asyncio
 import socket
 from asyncio.selector_events import BaseSelectorEventLoop
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import pytest
+from loopserver import serving
 
 from bgpipe.net.tcp import parse_networks
 from bgpipe.routeserver.sources.base import SourceError
@@ -171,26 +172,22 @@ async def test_what_the_resolver_lets_through_is_stopped_at_the_socket(called, m
     assert called == []
 
 
-async def serving(answer: bytes) -> tuple[asyncio.Server, int]:
+def answering(answer: bytes) -> AbstractAsyncContextManager[int]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
-        writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    return server, server.sockets[0].getsockname()[1]
+    return serving(serve)
 
 
 @pytest.mark.parametrize("place", ["http://169.254.169.254/", "file:///etc/passwd", "/other", "x" * 5000])
 async def test_redirects_are_not_followed(called, place):
-    server, port = await serving(f"HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode())
-    async with fetcher("127.0.0.0/8", ports=()) as made:
+    answer = f"HTTP/1.1 302 Found\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n".encode()
+    async with answering(answer) as port, fetcher("127.0.0.0/8", ports=()) as made:
         with pytest.raises(SourceError, match="the server sends us to ") as raised:
             await made.get(f"http://127.0.0.1:{port}/")
     assert len(str(raised.value)) < 300
     assert len(called) == 1
-    server.close()
-    await server.wait_closed()
 
 
 @pytest.mark.parametrize(
@@ -205,33 +202,23 @@ async def test_redirects_are_not_followed(called, place):
     ],
 )  # fmt: skip
 async def test_answers_that_are_no_list(answer, why):
-    server, port = await serving(answer)
-    async with fetcher("127.0.0.0/8", ports=()) as made:
+    async with answering(answer) as port, fetcher("127.0.0.0/8", ports=()) as made:
         with pytest.raises(SourceError, match=why):
             await made.get(f"http://127.0.0.1:{port}/")
-    server.close()
-    await server.wait_closed()
 
 
 async def test_a_server_that_is_slow_or_endless(monkeypatch):
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-        try:
-            while True:
-                writer.write(b"9.9.9.0/24\n" * (10_000 if b"/endless" in request else 0))
-                await writer.drain()
-                await asyncio.sleep(0)
-        except ConnectionError:
-            writer.close()
+        while True:
+            writer.write(b"9.9.9.0/24\n" * (10_000 if b"/endless" in request else 0))
+            await writer.drain()
+            await asyncio.sleep(0)
 
     monkeypatch.setattr("bgpipe.routeserver.sources.fetch.MAX_CONTENT", 1 << 20)
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    async with fetcher("127.0.0.0/8", ports=()) as made:
+    async with serving(serve) as port, fetcher("127.0.0.0/8", ports=()) as made:
         with pytest.raises(SourceError, match="the answer is larger than 1 MiB"):
-            await made.get(f"{url}/endless")
+            await made.get(f"http://127.0.0.1:{port}/endless")
         with pytest.raises(SourceError, match=r"no answer within 0\.2 s"):
-            await made.get(f"{url}/slow", timeout=0.2)
-    server.close()
-    await server.wait_closed()
+            await made.get(f"http://127.0.0.1:{port}/slow", timeout=0.2)
