@@ -66,6 +66,7 @@ class RouteServer:
         self.config = config
         self.log = log
         self.data = data
+        self.started_at = self.configured_at = time.time()
         self.peers = Peers()
         self.store = Store(config.database or str(data / DATABASE))
         self.access = Access(config, self.peers)
@@ -263,6 +264,7 @@ class RouteServer:
             self.tables.update(validated | self.tables.validated())
             self._start_validation()
         self.watch_ends(self.peers)
+        self.configured_at = time.time()
         self.log.info("the configuration was read anew")
         self.events.tell("config.reloaded")
 

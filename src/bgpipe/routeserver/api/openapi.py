@@ -21,6 +21,7 @@ GROUPS: Final = {
     "event": "Events",
     "access": "Tokens and the audit log",
     "status": "Server, sessions and routes",
+    "birdwatcher": "For looking glasses, as birdwatcher has it",
 }
 """Headings, by the group of an operation."""
 

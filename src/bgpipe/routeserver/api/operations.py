@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from ..access import Role
 from . import access_handlers as access
+from . import birdwatcher as birds
 from . import event_handlers as events
 from . import list_handlers as lists
 from . import peer_handlers as peers
@@ -91,6 +92,8 @@ _LIST: Final = "/api/sources/{name}"
 _PEER: Final = "/api/peers/{id}"
 _AT: Final = "/api/peer/{ip}"
 _PLAIN: Final = ("text/plain",)
+_BIRD: Final = "/birdwatcher"
+"""Where the looking glass Alice-LG finds what it asks of a birdwatcher."""
 _EVENTS: Final = ("text/event-stream",)
 _EXPORT: Final = ("text/plain", "application/json", "text/csv", "application/octet-stream")
 OPERATIONS: Final = (
@@ -147,4 +150,11 @@ OPERATIONS: Final = (
     Operation("GET", "/api/as/{asn}/prefixes", status.as_prefixes, "What an AS number originates", own=True),
     Operation("GET", "/api/as/{asn}/prefixes/count", status.as_prefix_count, "How many prefixes that is", own=True),
     Operation("GET", "/api/routes/count", status.routes_count, "How many routes there are"),
+    Operation("GET", f"{_BIRD}/status", birds.bird_status, "The server, as birdwatcher has it"),
+    Operation("GET", f"{_BIRD}/protocols/bgp", birds.bird_protocols, "The peers and their sessions", own=True),
+    Operation("GET", f"{_BIRD}/protocols/short", birds.bird_neighbors, "The same", own=True),
+    Operation("GET", f"{_BIRD}/routes/protocol/{{id}}", birds.bird_routes, "What a peer is announced", own=True),
+    Operation("GET", f"{_BIRD}/routes/filtered/{{id}}", birds.bird_filtered, "None", own=True),
+    Operation("GET", f"{_BIRD}/routes/noexport/{{id}}", birds.bird_not_exported, "None", own=True),
+    Operation("GET", f"{_BIRD}/routes/prefix", birds.bird_search, "Who has a route for an address", own=True),
 )

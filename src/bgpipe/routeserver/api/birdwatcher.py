@@ -1,0 +1,207 @@
+"""The API of birdwatcher, so that the looking glass Alice-LG shows our peers and what they are announced.
+
+In Alice-LG a route server's neighbors announce routes to it. Ours get routes; so what a neighbor "has" there is what we
+announce to it. Times are UTC, as `YYYY-MM-DD hh:mm:ss`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from ... import __version__
+from ...routes.lookup import Lookup
+from ...routes.prefixes import PrefixSet
+from ...tasks import in_thread
+from ...wire.attrs.large_community import LargeCommunity
+from ...wire.errors import TextError
+from ..exports import AdjRibOut
+from ..management import Refused
+from ..peers import Peer
+from .call import Call
+
+MAX_FOUND: Final = 1000
+"""Routes that a search answers."""
+_ORIGIN: Final = "IGP"
+
+
+class BirdQuery(Struct):
+    """prefix: an address or a prefix."""
+
+    prefix: str
+
+
+class BirdRoutes(Struct, kw_only=True):
+    """GET /routes/... of birdwatcher."""
+
+    api: dict[str, Any]
+    ttl: str
+    routes: list[dict[str, Any]]
+
+
+class BirdStatus(Struct, kw_only=True):
+    """GET /status of birdwatcher."""
+
+    api: dict[str, Any]
+    ttl: str
+    status: dict[str, str]
+
+
+class BirdProtocols(Struct, kw_only=True):
+    """GET /protocols/bgp of birdwatcher: by id of the peer."""
+
+    api: dict[str, Any]
+    ttl: str
+    protocols: dict[str, Any]
+
+
+async def bird_status(call: Call) -> BirdStatus:
+    now = _time(datetime.now(UTC).timestamp())
+    shown = {
+        "current_server": now,
+        "last_reboot": _time(call.server.started_at),
+        "last_reconfig": _time(call.server.configured_at),
+        "message": "Daemon is up and running",
+        "router_id": call.server.config.bgp.router_id,
+        "version": f"bgplite {__version__}",
+    }
+    return BirdStatus(api=_api(), ttl=now, status=shown)
+
+
+async def bird_protocols(call: Call) -> BirdProtocols:
+    found = {each.id: _protocol(call, each) for each in call.visible(call.server.peers)}
+    return BirdProtocols(api=_api(), ttl=_api()["cache_status"]["cached_at"]["date"], protocols=found)
+
+
+async def bird_neighbors(call: Call) -> BirdProtocols:
+    """The same as `protocols/bgp`."""
+    return await bird_protocols(call)
+
+
+def _protocol(call: Call, peer: Peer) -> dict[str, Any]:
+    session = call.server.sessions.sessions.get(peer.id)
+    up = session is not None and session.up
+    since = session.since if session is not None and session.since else peer.last_session_at or peer.created_at
+    routes = session.announcer.count if session is not None and up else 0
+    return {
+        "protocol": peer.id,
+        "bird_protocol": "BGP",
+        "neighbor_address": peer.ip,
+        "neighbor_as": peer.asn,
+        "description": peer.description or peer.ip,
+        "state": "up" if up else "down",
+        "since": _time(since),
+        "state_changed": _time(since),
+        "last_error": "",
+        "routes": {"imported": routes, "filtered": 0, "exported": routes, "preferred": routes},
+    }
+
+
+async def bird_routes(call: Call) -> BirdRoutes | web.StreamResponse:
+    """What a peer is announced."""
+    found = AdjRibOut.of(call.server, call.management.peer(call.id))
+    return _answer(await in_thread("birdwatcher", partial(_encoded, found)))
+
+
+async def bird_filtered(call: Call) -> BirdRoutes | web.StreamResponse:
+    """None: what a peer does not get has no route here."""
+    call.management.peer(call.id)
+    return _answer(_envelope([]))
+
+
+async def bird_not_exported(call: Call) -> BirdRoutes | web.StreamResponse:
+    """None, for the same reason."""
+    return await bird_filtered(call)
+
+
+async def bird_search(call: Call, query: BirdQuery) -> BirdRoutes | web.StreamResponse:
+    """The routes for an address or a prefix that peers are announced."""
+    peers = [AdjRibOut.of(call.server, each) for each in call.visible(call.server.peers)]
+
+    def work() -> bytes:
+        found: list[dict[str, Any]] = []
+        for each in peers:
+            for route in _covering(each, query.prefix):
+                found.append(route)
+                if len(found) == MAX_FOUND:
+                    return _envelope(found)
+        return _envelope(found)
+
+    try:
+        return _answer(await in_thread("birdwatcher", work))
+    except TextError as error:
+        raise Refused(str(error)) from None
+
+
+def _covering(found: AdjRibOut, target: str) -> Iterator[dict[str, Any]]:
+    """Raises TextError."""
+    for attributes, _, hop, prefixes in found.groups():
+        bgp = _bgp(found, attributes, hop)
+        for prefix in Lookup(prefixes).covering(target):
+            yield _route(found.peer, str(prefix), hop, bgp)
+
+
+def _encoded(found: AdjRibOut) -> bytes:
+    shown: list[dict[str, Any]] = []
+    for attributes, _, hop, prefixes in found.groups():
+        bgp = _bgp(found, attributes, hop)
+        shown += [_route(found.peer, prefix, hop, bgp) for prefix in PrefixSet.joined([prefixes])]
+    return _envelope(shown)
+
+
+def _bgp(found: AdjRibOut, attributes: Any, hop: str) -> dict[str, Any]:
+    own = found.form.asn
+    return {
+        "origin": _ORIGIN,
+        "as_path": [str(own)] * (0 if found.form.internal else 1 + (attributes.prepends or 0)),
+        "next_hop": hop,
+        "local_pref": "100" if found.form.internal else "0",
+        "med": str(attributes.med or 0),
+        "communities": [[value >> 16, value & 0xFFFF] for value in sorted(attributes.communities)],
+        "large_communities": [_large(each) for each in sorted(attributes.large_communities)],
+        "ext_communities": [],
+    }
+
+
+def _large(community: LargeCommunity) -> list[int]:
+    return list(community)
+
+
+def _route(peer: Peer, prefix: str, hop: str, bgp: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "network": prefix,
+        "gateway": hop,
+        "from_protocol": peer.id,
+        "interface": "",
+        "metric": 100,
+        "primary": True,
+        "type": ["BGP", "unicast", "univ"],
+        "age": _time(peer.last_session_at or peer.created_at),
+        "bgp": bgp,
+    }
+
+
+def _envelope(routes: list[dict[str, Any]]) -> bytes:
+    api = _api()
+    return msgspec.json.encode(BirdRoutes(api=api, ttl=api["cache_status"]["cached_at"]["date"], routes=routes))
+
+
+def _answer(body: bytes) -> web.Response:
+    return web.Response(body=body, content_type="application/json")
+
+
+def _api() -> dict[str, Any]:
+    """What every answer of birdwatcher says of itself."""
+    now = _time(datetime.now(UTC).timestamp())
+    cache = {"cached_at": {"date": now, "timezone": "UTC", "timezone_type": "UTC"}, "orig_ttl": 0}
+    return {"Version": __version__, "result_from_cache": False, "cache_status": cache}
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
