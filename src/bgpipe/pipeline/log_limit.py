@@ -1,4 +1,4 @@
-"""A limit for lines of the log about what may happen without end: refused clients, errors, what a program writes."""
+"""Limits log lines about what may happen without end: refused clients, errors, output of programs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ MAX_LINES: Final = 20
 
 
 class LogLimit:
-    """Says which of many things get a line: each subject one in a window, and all together only so many.
+    """Decides which events get a line in the log: one for each subject in a window, and MAX_LINES in all.
 
-    clock: seconds, from any start. left_out: things without a line between the last two that got one.
+    clock: seconds, from any start. left_out: events without a line since the last one that got one.
     """
 
     def __init__(self, clock: Callable[[], float], *, window: float = WINDOW, most: int = MAX_LINES) -> None:
@@ -28,7 +28,7 @@ class LogLimit:
         self._waiting = 0
 
     def admit(self, subject: Hashable = None) -> bool:
-        """Whether a thing gets a line. subject: what it is about; None if each is another."""
+        """Whether an event gets a line. subject: what it is about; None if each event is a subject of its own."""
         now = self._clock()
         if now - self._since >= self._window:
             self._since, self._lines = now, 0

@@ -1,8 +1,8 @@
 """The metrics of a pipeline and its stages.
 
-Nothing is done here while messages flow: those who handle them count in plain integers, where that costs nothing. When
-somebody asks, `measure` adds up. So the numbers of all sessions of a process come together, and those of sessions that
-are over stay in.
+While messages flow, nothing is done here: stages count in plain integers, which costs little. When the metrics are
+asked for, `measure` adds them up. So they have the numbers of all sessions of a process, those that have ended
+included.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def measure(pipeline: Pipeline, metrics: Metrics) -> None:
     for stage in pipeline.stages:
         slug = names.get(stage, stage.name)
         for reason, count in stage.drops.items():
-            if reason == "taken":  # by a stage that may give them back: they are not lost
+            if reason == "taken":  # taken by a stage that may give them back, so they are not lost
                 metrics.add("bgpipe_taken_messages_total", count, stage=slug)
             else:
                 metrics.add("bgpipe_dropped_messages_total", count, stage=slug, reason=reason)

@@ -1,4 +1,4 @@
-"""Metrics in Prometheus' text format: numbers by name and labels, and nothing of what they count."""
+"""Metrics in the text format of Prometheus: numbers by name and labels."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _head(name: str, kind: str) -> Iterator[str]:
 
 
 def _help_of_stage(name: str) -> str:
-    """What a stage counts has the name that it has in /stage/NAME, where its page in the documentation explains it."""
+    """The help text for a counter of a stage. It has the name of /stage/NAME; the page of the stage explains it."""
     if not name.startswith("bgpipe_"):
         return ""
     words = name.removeprefix("bgpipe_").removesuffix("_total").split("_")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 ROUNDING: Final = 1e-9
-"""Of a token: who has waited as long as told must not be told to wait again."""
+"""The part of a token by which a caller that has waited long enough may still be early, by rounding."""
 
 
 class TokenBucket:

@@ -1,4 +1,4 @@
-"""What creates the tasks and timers of a session, as a pipeline asks for them."""
+"""The interface by which a pipeline creates tasks and timers of its session."""
 
 from __future__ import annotations
 

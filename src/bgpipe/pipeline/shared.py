@@ -1,7 +1,7 @@
-"""What the pipelines of one process have in common: outputs, totals, caches.
+"""What the pipelines of one process share: outputs, totals, caches.
 
-A command line may run many sessions side by side, each in a pipeline of its own. What a stage takes from here is made
-once, by the first who wants it.
+A command line may run many sessions at the same time, each in a pipeline of its own. A shared object is made once, for
+the first stage that takes it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ T = TypeVar("T")
 
 
 class Shared:
-    """keep: things outlive those who use them, until `close`; else they go when the last has given them back."""
+    """keep: objects stay until the end of the process; otherwise an object is closed when its last user gives it
+    back."""
 
     def __init__(self, *, keep: bool = False) -> None:
         self.keep = keep
@@ -23,14 +24,14 @@ class Shared:
         self._users: dict[Hashable, int] = {}
 
     def setdefault(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The thing of this key, made if it is not there yet. It needs no closing."""
+        """The object for this key, made if there is none yet. It needs no closing."""
         if key not in self._things:
             self._things[key] = make()
         thing: T = self._things[key]
         return thing
 
     def take(self, key: Hashable, make: Callable[[], T], close: Callable[[T], Awaitable[None]]) -> T:
-        """As setdefault; whoever takes it gives it back once."""
+        """As setdefault, for an object that must be closed. Each user must give it back once."""
         thing = self.setdefault(key, make)
         self._closers.setdefault(key, lambda: close(thing))
         self._users[key] = self._users.get(key, 0) + 1
@@ -42,7 +43,8 @@ class Shared:
             await self._close(key)
 
     def take_closers(self) -> list[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
-        """What closes all that is still open, each with a name for people. Nobody uses it any more."""
+        """The functions that close all objects that are still open, each with a name for people. They have no users any
+        more."""
         return [
             (" ".join(map(str, key)) if isinstance(key, tuple) else str(key), partial(self._close, key))
             for key in self._closers

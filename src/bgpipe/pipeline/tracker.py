@@ -17,7 +17,7 @@ _END_OF_RIB: Final = 11
 
 
 class _LineEvents:
-    """The events that one line has had. open, alive, update: the last time, in seconds since 1970; 0 for never."""
+    """Events of one line. open, alive, update: the time of the last one, in seconds since 1970; 0 for never."""
 
     def __init__(self) -> None:
         self.open = 0
@@ -30,8 +30,8 @@ class _LineEvents:
 class Tracker:
     """Emits OPEN, ALIVE, UPDATE, ESTABLISHED, EOR_AF and EOR; OPEN, ALIVE and UPDATE at most once a second and line.
 
-    An End-of-RIB marker that leaves a line before the session is told to be established waits for that, so that the
-    order of events is always OPEN, ESTABLISHED, EOR.
+    If an End-of-RIB marker leaves a line before ESTABLISHED was emitted, its event waits, so that the order of events
+    is always OPEN, ESTABLISHED, EOR.
     """
 
     def __init__(self, emit: Callable[..., None]) -> None:
@@ -39,7 +39,7 @@ class Tracker:
         self._sides = {"L": _LineEvents(), "R": _LineEvents()}
         self._peers: list[Facts] = []
         self._own = Facts()
-        """what the messages of the lines tell, where no stage has a connection to a peer"""
+        """facts from the messages of the lines, used if no stage has a connection to a peer"""
         self._waiting: list[Message] = []
         """End-of-RIB markers that came before ESTABLISHED"""
         self.established = False
@@ -53,7 +53,7 @@ class Tracker:
 
     @property
     def facts(self) -> list[Facts]:
-        """Those that events follow from: of each connection to a peer, or one of the lines together."""
+        """The facts that decide about events: those of each connection to a peer, or else those of the lines."""
         return self._peers or [self._own]
 
     @property
@@ -118,7 +118,7 @@ class Tracker:
             self._tell(events.EOR, message)
 
     def _families(self) -> set[Family]:
-        """The families that all have agreed on."""
+        """The families that were agreed on all connections."""
         return set.intersection(*(set(facts.families) for facts in self.facts))
 
     def _tell(self, name: str, message: Message, *values: Any) -> None:

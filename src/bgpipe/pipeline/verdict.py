@@ -1,7 +1,7 @@
 """Verdicts: whether a message is malformed (wire/validation.py). It is found once, and stored in the message or in the
 index of its block.
 
-A line asks before the first stage that decodes, so that all that reaches it is counted, whatever the stage then does.
+Messages are validated before the first stage that decodes, so that all messages that reach it are counted.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ class Verdicts:
     """Finds the verdicts of messages, and emits the event PARSE once for each malformed message."""
 
     def __init__(self, on_malformed: Callable[..., None]) -> None:
-        """on_malformed: called with a message, what is wrong with it, and texts of what else is."""
+        """on_malformed: called with a message, its first error, and the texts of its other errors."""
         self._on_malformed = on_malformed
         self._told: dict[tuple[str, int], None] = {}
-        """direction and number of those told last, the oldest first"""
+        """direction and number of the messages reported last, the oldest first"""
 
     def mark(self, block: Block) -> tuple[Block, list[int]]:
-        """The block with a verdict on what is beyond doubt well-formed, and the positions of what has none yet.
+        """Marks the messages of a block that are certainly well-formed. Returns the block, and the positions of the
+        others.
 
-        Its index is a copy: others may have seen the one that came.
+        The block has a copy of the index, because other stages may have the same block.
         """
         index = bytearray(block.index)
         if _check is not None:
@@ -49,7 +50,7 @@ class Verdicts:
         return block.with_index(index), unknown
 
     def judge_block(self, block: Block, unknown: list[int], returned: bool) -> None:
-        """Gives their verdict to the messages that `mark` left without one. returned: as in `judge`."""
+        """Validates the messages that `mark` has not marked. returned: as in `judge`."""
         flags = FLAGS.of(block.index)
         for position in unknown:
             message = block.message(position)
@@ -57,9 +58,10 @@ class Verdicts:
             flags[position] |= message.verdict
 
     def judge(self, message: Message, returned: bool = False) -> None:
-        """Gives a message its verdict. returned: it comes from a stage that had it before, and may have told of it."""
+        """Validates a message. returned: it comes from a program that may send back a message that was reported
+        before."""
         message.verdict |= FLAG_CHECKED
-        # what came before both OPENs can't be judged: nobody knows how it is to be read
+        # before both OPENs are known, the context is only assumed
         if message.type_code == UPDATE and not message.context.assumed and (errors := _malformed()(message.update)):
             message.verdict |= FLAG_MALFORMED
             if returned and (message.direction, message.seq) in self._told:

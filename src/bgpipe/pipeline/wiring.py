@@ -43,8 +43,8 @@ def attach(pipeline: Pipeline) -> None:
 
 
 def _open_blocks_before_head(callbacks: list[Callback]) -> None:
-    """Before a stage that ends the input, such as `head`, those whose work can be seen from outside get messages one by
-    one: of a block they would see more messages than pass.
+    """Makes stages before one that ends the input, such as `head`, get messages one by one, if their work can be seen
+    from outside. In a block they would get more messages than pass `head`.
 
     Called for each line. A stage with -LR has one callback on both, and a head on either line ends the input of both.
     """
@@ -69,7 +69,7 @@ def _directions(pipeline: Pipeline, stage: Stage, row: list[Stage], only_hidden_
     if stage.left or stage.right:
         return "L" if stage.left else "R"
     if only_hidden_input and stage.both and any(other.produces for other in pipeline.stages):
-        return "RL"  # all there is comes from -i, whose messages say their direction
+        return "RL"  # all messages come from -i, and name their direction
     if stage.is_last and stage.produces:
         return "L"
     if stage in row[:1] and not stage.produces:

@@ -1,1 +1,1 @@
-"""Running pipelines: the process, sessions, signals, reload, the log, and what is shown over HTTP."""
+"""Runs pipelines: the process, sessions, signals, reload, the log, and pages over HTTP."""

@@ -69,7 +69,7 @@ class StatusServer:
         self._tasks.spawn("watch the event loop", self._watch_loop())
 
     def stopping(self) -> None:
-        """Called after the first signal: /readyz is 503 from now on."""
+        """Called after the first signal: from now on, /readyz has status 503."""
         self._overview.stopping = True
 
     async def close(self) -> None:

@@ -3,7 +3,7 @@
 For people: `YYYY-MM-DD HH:MM:SS INF text key=value`, in UTC. For programs: one JSON object a line, with the keys of
 zerolog's, as the Go bgpipe has them: time, level, message, and the fields beside them.
 
-structlog would do, but to import it takes longer than reading a small file, and this is all that is wanted of it.
+structlog has all this too, but importing it takes longer than reading a small file.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class BindableLog(Log, Protocol):
 class StderrLog:
     """Writes lines of `level` and above, as "text" or "json".
 
-    Who reads it may be slow or gone, which must neither hold up nor end a session: lines that standard error does not
-    take are dropped, and counted.
+    A reader of standard error that is slow or gone must neither delay nor end a session: lines that standard error does
+    not take are dropped, and counted.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class StderrLog:
             sys.stderr.flush()
             self.dropped = 0
         except OSError:
-            self.dropped += 1  # nobody listens
+            self.dropped += 1  # there is no reader
 
     def _text_line(self, level: str, text: str, fields: Mapping[str, Any], traceback: str) -> str:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self._now()))
@@ -119,9 +119,9 @@ def _has_room(size: int) -> bool:
             return False
         if size <= select.PIPE_BUF or not stat.S_ISFIFO(os.fstat(sys.stderr.fileno()).st_mode):
             return True
-        queued = fcntl.ioctl(sys.stderr, termios.FIONREAD, bytes(4))  # a longer line could block where others wait
+        queued = fcntl.ioctl(sys.stderr, termios.FIONREAD, bytes(4))  # a longer line could block the event loop
         return not any(queued) and size <= fcntl.fcntl(sys.stderr, _GET_PIPE_SIZE)
-    except (OSError, TypeError, ValueError):  # nothing that could be full, as in tests
+    except (OSError, TypeError, ValueError):  # a stream that can't be full, as in tests
         return True
 
 

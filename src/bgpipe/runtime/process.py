@@ -1,4 +1,4 @@
-"""The process of a command: its event loop, its signals, and what nobody has caught. Nothing else handles a signal.
+"""The process of a command: its event loop, its signals, and uncaught exceptions. Only this module handles signals.
 
 A command gives `serve` what it runs, a Service. `bgpipe.run` has a loop for itself and leaves signals to the program
 that calls it; `bgpipe.run_async` is in the caller's loop.
@@ -20,7 +20,7 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Service(Protocol):
-    """What a process runs: `start`, then `run`, and `close` whatever happened."""
+    """What a process runs: `start`, then `run`, and always `close`."""
 
     async def start(self, process: Process) -> None:
         """Opens what it needs. Raises StageError, ConfigError."""
@@ -29,22 +29,22 @@ class Service(Protocol):
         """Returns when there is nothing more to do. Raises StageError, ConfigError."""
 
     async def close(self) -> None:
-        """Closes what `start` has opened, however far that came."""
+        """Closes what `start` has opened, also after an error."""
 
     def stop(self) -> None:
-        """SIGINT or SIGTERM: `run` returns within seconds."""
+        """Called at SIGINT or SIGTERM: `run` must return within seconds."""
 
     def reload(self) -> None:
-        """SIGHUP: reads anew what was read from files; ends nothing."""
+        """Called at SIGHUP: reads files again. It ends nothing."""
 
     def health(self) -> str:
         """What is wrong at the moment, "" if nothing is."""
 
 
 class Process:
-    """What a service gets from where it runs.
+    """What the process gives to its service.
 
-    log: for people. tasks: for what belongs to no session. unexpected: counts the errors that nobody has caught.
+    log: for people. tasks: the scope for what belongs to no session. unexpected: counts uncaught exceptions.
     """
 
     def __init__(self, log: Log, unexpected: Unexpected | None = None) -> None:
@@ -56,8 +56,8 @@ class Process:
 def serve(service: Service, log: Log) -> None:
     """Runs a service as the only thing that this process does. Raises what the service raises.
 
-    The first SIGINT or SIGTERM stops it, the second one ends the process at once, and SIGHUP reloads it. What nobody
-    has caught goes to the log. Where systemd wants to know (Type=notify), it is told.
+    The first SIGINT or SIGTERM stops it, the second one ends the process at once, and SIGHUP reloads it. Uncaught
+    exceptions are logged. With Type=notify, systemd is told about all this.
     """
     unexpected = Unexpected(log)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # outside the event loop too it ends nothing

@@ -1,7 +1,8 @@
 """SIGHUP: files are read again, and nothing ends.
 
-Whoever has read something that may change registers a function with `on_reload`; `run` has the signal handler from the
-first moment to the last. Each part reloads for itself: where that fails, it keeps what it had, and says so.
+Code that has read a file which may change registers a function with `on_reload`. The process has the signal handler
+from its start to its end. Each function reloads its own file; if that fails, it keeps the old content, and logs the
+error.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _reloads: WeakKeyDictionary[asyncio.AbstractEventLoop, list[Callable[[], None]]]
 
 
 def on_reload(reload: Callable[[], None]) -> None:
-    """From now on, calls `reload` in the event loop at each SIGHUP."""
+    """Registers a function that is called in the event loop at each SIGHUP."""
     _reloads.setdefault(asyncio.get_running_loop(), []).append(reload)
 
 

@@ -43,7 +43,7 @@ class PipelineService:
         self._runner: Runner | Sessions
 
     async def start(self, process: Process) -> None:
-        """Lets what runs be seen over HTTP, if that is wanted. Raises ConfigError, StageError."""
+        """Starts the HTTP server, if there is --http. Raises ConfigError, StageError."""
         if any(stage.accepts_many for stage in self.first.stages):
             from .sessions import Sessions
 
@@ -106,7 +106,7 @@ class PipelineService:
 
 
 class _Command(PipelineService):
-    """The same for a command: with progress on a terminal."""
+    """A PipelineService for a command: with progress on a terminal."""
 
     async def start(self, process: Process) -> None:
         await super().start(process)

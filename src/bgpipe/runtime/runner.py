@@ -21,7 +21,7 @@ STOP_TIMEOUT: Final = 3.0
 MIN_STOP_TIMEOUT: Final = 0.25
 """Seconds that each stage gets after a signal, even if the others have used all the time."""
 CONCLUDE_TIMEOUT: Final = 1.0
-"""Seconds that each output gets to be closed, also if it could not be completed."""
+"""Seconds to close each output, even one that could not be completed."""
 
 
 class Runner:
@@ -39,11 +39,11 @@ class Runner:
         self.interrupted = asyncio.Event()
         """a signal has come"""
         self._deadline = math.inf
-        """when what is under way is cut off"""
+        """the time at which messages on their way are dropped"""
         pipeline.on_change = self._on_change
 
     async def run(self) -> None:
-        """Returns when all input is through and all output is written. Raises the first StageError of any stage."""
+        """Returns when all input was handled and all output is written. Raises the first StageError of any stage."""
         pipeline = self.pipeline
         try:
             pipeline.start()
@@ -68,7 +68,8 @@ class Runner:
             raise pipeline.error
 
     def interrupt(self) -> None:
-        """Stops the pipeline early, as a signal does: nothing more is let in, what is under way gets STOP_TIMEOUT."""
+        """Stops the pipeline early, as a signal does: no message enters any more, and those on their way get
+        STOP_TIMEOUT."""
         if not self.interrupted.is_set():
             self.interrupted.set()
             self._deadline = min(self._deadline, self._now + STOP_TIMEOUT)
@@ -94,7 +95,7 @@ class Runner:
             self._stopping.set()
 
     async def _run_to_the_end(self) -> None:
-        """Waits until no message is on its way, or the time for that is over."""
+        """Waits until no message is on its way any more, or the deadline has passed."""
         pipeline = self.pipeline
         while True:
             self._changed.clear()
@@ -193,7 +194,7 @@ class Runner:
 
 
 async def pause(pipeline: PipelineBase[Any], seconds: float) -> None:
-    """Waits for a Feed: so many seconds, or until the pipeline is released."""
+    """Waits for a Feed: so many seconds, or with infinity until the pipeline is released."""
     if seconds != math.inf:
         await asyncio.sleep(seconds)
         return
@@ -203,7 +204,7 @@ async def pause(pipeline: PipelineBase[Any], seconds: float) -> None:
 
 
 async def feed(pipeline: PipelineBase[Any], inlet: Input, items: Iterable[Item]) -> None:
-    """Feeds items into the lines. Returns when all are through, or when the input has ended."""
+    """Feeds items into the lines. Returns when all have left them, or when the input has ended."""
     feeding = inlet.feed(items)
     try:
         while (seconds := feeding.step()) is not None:

@@ -47,7 +47,7 @@ class _Inside:
 
     @property
     def here(self) -> bool:
-        """Whether the peer is still connected, and its session has not ended."""
+        """Whether the peer is connected, and its session has not ended."""
         return self.arrival.connection.is_open and (self.pipeline is None or not self.pipeline.stopping)
 
     def same_peer(self, other: Arrival) -> bool:
@@ -76,13 +76,13 @@ class Sessions:
         self._shared = first.shared
         self._runners: set[Runner] = set()
         self.acceptor: Acceptor | None = None
-        """where peers come in, if many may"""
+        """the acceptor for peers, with --many or --again"""
         self.interrupted = asyncio.Event()
-        """no session begins any more"""
+        """whether a signal has come: no session begins any more"""
         self._deadline = math.inf
-        """when what is under way is cut off"""
+        """the time at which messages on their way are dropped"""
         self._lost = 0
-        """messages that sessions have lost because a signal left no time for them"""
+        """messages that sessions have lost because the time after a signal was over"""
         self._incomplete: Incomplete | None = None
         """the first thing that sessions could not read, write or send, though they went on"""
         self._running: dict[asyncio.Task[None], _Inside] = {}
@@ -105,8 +105,8 @@ class Sessions:
             raise self._incomplete
 
     async def _close_shared(self) -> None:
-        """Closes what the sessions share, such as outputs, side by side; after a signal within STOP_TIMEOUT. Raises
-        StageError."""
+        """Closes what the sessions share, such as outputs, all at the same time; after a signal within STOP_TIMEOUT.
+        Raises StageError."""
         closing = [self._tasks.begin(f"close {key}", close()) for key, close in self._shared.take_closers()]
         if not closing:
             return
@@ -138,7 +138,7 @@ class Sessions:
             runner.end_input()
 
     def measure(self, metrics: Metrics) -> None:
-        """Adds what is counted of connections that are no sessions."""
+        """Adds the metrics of connections that did not become sessions."""
         if self.acceptor is not None:
             self.acceptor.measure(metrics)
 
@@ -299,5 +299,5 @@ def _note_time(times: list[float], event: Event) -> None:
 
 
 def _since(times: list[float]) -> float:
-    """Seconds since the first of them, 0 if there is none."""
+    """Seconds since the first of these times, 0 if there is none."""
     return asyncio.get_running_loop().time() - times[0] if times else 0.0

@@ -19,11 +19,11 @@ from ..pipeline.stage import Stage
 from ..version import __version__
 
 MAX_ENDED_SESSIONS: Final = 50
-"""Sessions that are over and still shown."""
+"""The most ended sessions that are shown."""
 
 
 MAX_ENDED_PEERS: Final = 1000
-"""Peers without a session that the metrics know of."""
+"""The most peers without a session in the metrics."""
 
 
 class Overview:
@@ -31,13 +31,13 @@ class Overview:
 
     def __init__(self, first: Pipeline) -> None:
         self.many = any((spec := stage.listens()) is not None and not spec.again for stage in first.stages)
-        """whether sessions come and go side by side, so that it is no fault if there is none"""
+        """whether there may be many sessions, so that none at all is no fault"""
         self.stopping = False
         self.explanation = explain(first)
         self.count = len([stage for stage in first.stages if not stage.hidden])
         self.lag = Histogram()
         self.others: list[Callable[[Metrics], object]] = []
-        """called for the metrics of what is no pipeline"""
+        """called to add metrics that belong to no pipeline"""
         self._first = first
         self._active: dict[int, tuple[Pipeline, float]] = {}
         self._ended: deque[dict[str, Any]] = deque(maxlen=MAX_ENDED_SESSIONS)
@@ -74,7 +74,7 @@ class Overview:
 
     @property
     def uptime(self) -> str:
-        """As Go writes it: 1m5s."""
+        """The time since the start, as Go writes it: 1m5s."""
         seconds = int(time.monotonic() - self._clock)
         return format_duration(seconds) if seconds else "0s"
 
@@ -104,7 +104,7 @@ class Overview:
         return shown
 
     def sessions(self) -> dict[str, Any]:
-        """Those that run, and those that ended last."""
+        """The sessions that run, and those that ended last."""
         active = [self._session(number) for number, (pipeline, _) in self._active.items() if ends(pipeline)]
         return {"sessions": active, "ended": list(self._ended)}
 
@@ -178,7 +178,7 @@ def peer_labels(pipeline: Pipeline) -> list[tuple[tuple[str, str], ...]]:
 
 
 def ends(pipeline: Pipeline) -> list[Stage]:
-    """Its ends that have peers, from left to right."""
+    """The ends of a pipeline that have peers, from left to right."""
     return sorted((stage for stage in pipeline.stages if stage.side), key=lambda stage: stage.side)
 
 
@@ -190,7 +190,7 @@ def state(pipeline: Pipeline) -> str:
 
 
 def peers(pipeline: Pipeline) -> dict[str, Any]:
-    """The state of its ends, by side."""
+    """The state of the ends of a pipeline, by side."""
     shown = {}
     for end in ends(pipeline):
         status = end.status()
@@ -205,7 +205,7 @@ def iso(seconds: float) -> str:
 
 
 def add_process(metrics: Metrics, started: float) -> None:
-    """What Prometheus expects of every process; what the system doesn't tell is left out."""
+    """Adds the usual metrics of a process for Prometheus, as far as the system provides them."""
     used = os.times()
     metrics.add("process_cpu_seconds_total", used.user + used.system)
     metrics.add("process_start_time_seconds", round(started, 2))

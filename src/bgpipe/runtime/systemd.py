@@ -1,4 +1,4 @@
-"""What systemd is told of a service of Type=notify: when it is ready, reloads, stops, and how it is (sd_notify(3))."""
+"""Tells systemd the state of a service of Type=notify: ready, reloading, stopping, alive (sd_notify(3))."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from collections.abc import Callable
 class Notifier:
     """Does nothing where no NOTIFY_SOCKET is in the environment.
 
-    health: asked for what is wrong, "" if nothing is. interval: seconds between two signs of life, 0 if none is wanted
-    (WatchdogSec=); they come from the event loop, so that systemd restarts a process whose loop stands still.
+    health: returns what is wrong, "" for nothing. interval: seconds between two messages that the process is alive, 0
+    for none (WatchdogSec=). They come from the event loop, so that systemd restarts a process whose loop hangs.
     """
 
     def __init__(self, health: Callable[[], str]) -> None:
         self._health = health
-        self._address = os.environ.pop("NOTIFY_SOCKET", "")  # programs that the service starts must not speak for it
+        # removed, so that programs which the service starts do not send messages in its name
+        self._address = os.environ.pop("NOTIFY_SOCKET", "")
         wanted = os.environ.pop("WATCHDOG_USEC", "") if self._address else ""
         self.interval = int(wanted) / 2e6 if wanted.isdecimal() else 0.0
 
@@ -31,7 +32,7 @@ class Notifier:
         self._tell("STOPPING=1")
 
     async def keep_alive(self) -> None:
-        """Tells that the event loop turns, until it is cancelled."""
+        """Tells systemd that the event loop runs, until it is cancelled."""
         while True:
             self._tell("WATCHDOG=1", self._status())
             await asyncio.sleep(self.interval)
@@ -49,4 +50,4 @@ class Notifier:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as link:
                 link.sendto("\n".join(lines).encode(), address)
         except OSError:
-            pass  # the service does its work, whoever watches it
+            pass  # the service works without systemd too

@@ -1,7 +1,7 @@
 """Unexpected errors, and warnings of libraries: they go to our log instead of standard error.
 
-Tasks, timers and threads have owners (tasks.py), so none of these should ever be called. What comes anyway is one line
-of the log, a few times a minute at most, and is counted for the metrics.
+Tasks, timers and threads have owners (tasks.py), so these handlers should never be called. An exception that comes here
+is logged in one line, a few times a minute at most, and counted for the metrics.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..pipeline.log import Log
 from ..pipeline.log_limit import LogLimit
 
 MAX_IN_A_MINUTE: Final = 10
-"""Lines in the log; more is only counted."""
+"""Lines in the log a minute. Further exceptions are only counted."""
 _LIBRARIES: Final = ("asyncio", "aiohttp", "websockets", "py.warnings")
 
 
@@ -58,7 +58,7 @@ class Unexpected(logging.Handler):
 
 @contextmanager
 def caught(unexpected: Unexpected) -> Iterator[None]:
-    """Catches all that reaches the hooks of the interpreter meanwhile; a command's process does nothing else."""
+    """Catches all exceptions and warnings that reach the hooks of the interpreter meanwhile."""
     hooks = threading.excepthook, sys.unraisablehook
     threading.excepthook, sys.unraisablehook = unexpected.in_thread, unexpected.unraisable
     loggers = [logging.getLogger(name) for name in _LIBRARIES]

@@ -1,7 +1,7 @@
 """BGP messages: framing (RFC 4271 section 4.1), and the message that travels through a pipeline.
 
-A message keeps its octets. It is decoded only when somebody looks, and an untouched message
-leaves as it came.
+A message keeps its octets. It is decoded only when a property asks for it, and a message that is not changed keeps its
+octets.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Message:
     time: microseconds since 1970 (UTC); 0 is none yet.
     type_code: the message type of RFC 4271; `type` is its name.
     body: the octets after the header.
-    context: how the body is to be read.
+    context: how the body is encoded.
     tags: text about the message, by name (PEER_AS, PEER_IP, ...). fragment: the same as wire.tags has it.
     action: what the JSON form calls ACTION: 0, or the sum of 1 BORROW, 2 DROP, 4 ACCEPT.
     verdict: what is known of it: flags of wire/flags.py (FLAG_CHECKED, FLAG_MALFORMED, FLAG_TOLD, FLAG_RIB).
@@ -130,12 +130,12 @@ class Message:
 
     @property
     def peer(self) -> bytes | None:
-        """The MRT per-peer header that the message came with (see wire.peer), while its tags are untouched."""
+        """The MRT per-peer header that the message came with (see wire.peer); None once its tags were read or set."""
         return self._peer if self._tags is None else None
 
     @property
     def asked_tags(self) -> dict[str, str] | None:
-        """The tags if `tags` was used before, so that they may have changed; otherwise None."""
+        """The tags, if `tags` was read or set before, so that they may have changed; otherwise None."""
         tags = self._tags
         return tags if isinstance(tags, dict) else None
 
@@ -146,7 +146,8 @@ class Message:
 
     @property
     def update(self) -> Update:
-        """The body of an UPDATE. Raises WireError where octets allow no answer at all, TypeError on another type."""
+        """The body of an UPDATE. Its properties raise WireError if it can't be decoded. Raises TypeError on another
+        type."""
         if self.type_code != UPDATE:
             self._want(UPDATE)
         value = self._value
@@ -209,7 +210,7 @@ class Message:
         return update_elems(self.update, self._sender(), self.from_rib)
 
     def _sender(self) -> Sender:
-        """Who sent the message, for its elements."""
+        """The sender of the message, for its elements."""
         from .elem import sender
 
         return sender(self.time, peer_tags(self.peer) if self.peer is not None else self.tags)
