@@ -181,6 +181,32 @@ def test_what_never_starts_is_told(bgpipe, lines):
     assert 'WRN never started stage="[2] stdout" wait=ESTABLISHED' in done.err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("read", "--wait", "@x/STOP", "SAMPLE"),
+        ("@y", "read", "--wait", "@x/STOP", "SAMPLE", "--", "@x", "read", "--wait", "@y/STOP", "SAMPLE"),
+        ("read", "SAMPLE", "--", "read", "--wait", "ESTABLISHED", "SAMPLE"),
+        ("read", "SAMPLE", "--", "exec", "--read", "--wait", "EOR", "cat"),
+    ],
+)
+def test_an_input_that_never_starts_is_no_success(bgpipe, sample, tmp_path, words):
+    """What others have read is written all the same."""
+    out = tmp_path / "out.json"
+    done = bgpipe(*(sample if word == "SAMPLE" else word for word in words), "--", "write", out)
+    assert done.code == 1
+    assert "was never started: there was no event" in done.err
+    assert out.exists()
+    assert bool(out.read_text()) == (words[1] == "SAMPLE")
+
+
+def test_a_filter_that_never_starts_is_told(bgpipe, sample, sample_json, tmp_path):
+    out = tmp_path / "out.json"
+    done = bgpipe("read", sample, "--", "head", "--wait", "EOR", "--", "write", out)
+    assert (done.code, len(out.read_text().splitlines())) == (0, len(sample_json))
+    assert "WRN never started" in done.err
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass

@@ -7,7 +7,7 @@ import math
 from collections.abc import Coroutine, Iterable
 from typing import Any, Final
 
-from ..pipeline.errors import StageError, Stopped, failure
+from ..pipeline.errors import Incomplete, StageError, Stopped, failure
 from ..pipeline.input import Input
 from ..pipeline.lifecycle import EndAction, StageKind
 from ..pipeline.pipeline import Pipeline
@@ -49,8 +49,7 @@ class Runner:
             pipeline.start()
             await self._run_to_the_end()
             if not pipeline.stopping:
-                for stage in pipeline.idle():
-                    pipeline.log.warning("never started", stage=str(stage), wait=",".join(stage.wait_for))
+                self._tell_idle()
             pipeline.finish()
             await self._stop_ended()
             for stage in pipeline.stages:
@@ -66,6 +65,15 @@ class Runner:
                 pipeline.log.error(str(error))
         if pipeline.error is not None:
             raise pipeline.error
+
+    def _tell_idle(self) -> None:
+        """Reports stages whose event did not happen. An input that was never read is no success."""
+        pipeline = self.pipeline
+        for stage in pipeline.idle():
+            wait = ",".join(stage.wait_for)
+            pipeline.log.warning("never started", stage=str(stage), wait=wait)
+            if stage.kind is StageKind.SOURCE:
+                pipeline.errors.append(Incomplete(f"{stage}: was never started: there was no event {wait}"))
 
     def interrupt(self) -> None:
         """Stops the pipeline early, as a signal does: no message enters any more, and those on their way get
