@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 from sessions import Running, address, eventually, make_open, running
 
+from bgpipe.wire.caps import Capability
 from bgpipe.wire.message import HEADER, KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message, check_header
 
 
@@ -148,11 +149,12 @@ class Tunnel:
     def right(self) -> Router:
         return self.site.calls[-1]
 
-    async def establish(self) -> None:
+    async def establish(self, *capabilities: Capability, as4: bool = True) -> None:
+        """capabilities: of both routers, beside that for IPv4 unicast. as4: AS numbers have 4 octets."""
         self.left = await call(self.listening)
-        self.left.send(make_open(65001))
+        self.left.send(make_open(65001, *capabilities, as4=as4))
         await eventually(lambda: self.site.calls and self.right.count(OPEN))
-        self.right.send(make_open(65002), Message(KEEPALIVE))
+        self.right.send(make_open(65002, *capabilities, as4=as4), Message(KEEPALIVE))
         await eventually(lambda: self.left.count(OPEN))
         self.left.send(Message(KEEPALIVE))
         await eventually(lambda: self.left.count(KEEPALIVE) and self.right.count(KEEPALIVE))
