@@ -152,6 +152,58 @@ async def test_listen_is_bound_before_connect_calls() -> None:
     full.close()
 
 
+@pytest.mark.parametrize("first", [0, 1])
+async def test_two_that_listen_are_both_bound_at_the_start(first: int) -> None:
+    """Either router may call first, and what it says reaches the other one when that calls."""
+    places = [place(), place()]
+    async with running(f"-- listen {places[0]} -- listen {places[1]}") as run:
+        for each in places:
+            await run.told(f"listening on {each}")
+        callers = []
+        for number in (first, 1 - first):
+            host, _, port = places[number].partition(":")
+            callers.append(Peer(*await asyncio.open_connection(host, int(port))))
+            await callers[-1].say(opening(65001 + number, bgp_id=f"192.0.2.{number + 1}"))
+        try:
+            for caller, other in zip(callers, (1 - first, first), strict=True):
+                assert (await caller.expect(OPEN)).open.asn == 65001 + other
+                await caller.say(ALIVE)
+            for caller in callers:
+                await caller.expect(KEEPALIVE)
+        finally:
+            for caller in callers:
+                await caller.close()
+
+
+async def test_who_calls_while_connect_still_tries_is_kept() -> None:
+    """What it has said reaches the other router when that answers at last."""
+    where, target = place(), place()
+    arrived: asyncio.Future[Peer] = asyncio.get_running_loop().create_future()
+
+    async def on_connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        arrived.set_result(Peer(reader, writer))
+
+    async with running(f"-- listen {where} -- connect --retry {target}") as run:
+        await run.told("Connection refused")
+        caller = await run.dial()
+        await caller.say(opening(65001))
+        await caller.writer.drain()
+        host, _, port = target.partition(":")
+        server = await asyncio.start_server(on_connect, host, int(port))
+        async with asyncio.timeout(10):
+            called = await arrived
+        assert (await called.expect(OPEN)).open.asn == 65001
+        await called.close()
+        server.close()
+
+
+async def test_two_that_listen_at_one_address() -> None:
+    where = place()
+    async with running(f"-- listen {where} -- listen {where}") as run:
+        assert "[2] listen" in (error := await run.end()) or "[1] listen" in error
+        assert "already in use" in error
+
+
 def test_mapped_addresses_are_those_of_ipv4() -> None:
     networks = parse_networks(["::ffff:127.0.0.0/104", "::ffff:192.0.2.1", "2001:db8::/32"])
     assert list(map(str, networks)) == ["127.0.0.0/8", "192.0.2.1/32", "2001:db8::/32"]

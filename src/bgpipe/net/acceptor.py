@@ -134,6 +134,8 @@ class Acceptor:
         self.damps = False
         self.refusals = RefusalLog(log)
         self.on_arrival: Callable[[Arrival], None] = lambda arrival: arrival.abort()
+        self._expected: asyncio.Future[Arrival] | None = None
+        """the client that is kept for `next`"""
         self.objection: Callable[[str], str] = lambda host: ""
         self._greeting = greeting
         self._timeout = timeout
@@ -187,8 +189,8 @@ class Acceptor:
         family = socket.AF_INET if network.version == 4 else socket.AF_INET6
         return [each for each in self._sockets if each.family == family]
 
-    async def next(self) -> Arrival:
-        """Waits for the next client that has sent its first message; later clients are refused."""
+    def expect(self) -> None:
+        """From now on, the first client that sends its first message is kept for `next`. Later clients are refused."""
         arrived: asyncio.Future[Arrival] = asyncio.get_running_loop().create_future()
 
         def on_arrival(arrival: Arrival) -> None:
@@ -197,10 +199,18 @@ class Acceptor:
             else:
                 arrived.set_result(arrival)
 
-        self.on_arrival = on_arrival
+        self._expected, self.on_arrival = arrived, on_arrival
+
+    async def next(self) -> Arrival:
+        """Waits for the first client that has sent its first message; later clients are refused."""
+        if self._expected is None:
+            self.expect()
         if self._tasks is None:
             self.start()
-        return await arrived
+        assert self._expected is not None
+        arrival = await self._expected
+        self._expected = None
+        return arrival
 
     async def close(self) -> None:
         """Stops listening, and closes all connections that were not taken."""
@@ -209,6 +219,8 @@ class Acceptor:
         for arrival in tuple(self._oldest):
             if not arrival.taken:
                 arrival.abort()
+        if self._expected is not None and self._expected.done() and not self._expected.cancelled():
+            self._expected.result().abort()
         if self._tasks is not None:
             await self._tasks.close()
 

@@ -94,12 +94,7 @@ class Connect(PeerStage):
             bind = bind or self._known(f"{other}_REMOTE_ADDR")
         options = replace(options, bind=bind, ipv6=not self.no_ipv6)
         timeout = self.timeout if self.timeout > 0 else None
-        for stage in self.pipeline.stages:  # a peer may call back as soon as it sees our connection
-            if isinstance(stage, PeerStage) and not stage.wait_for:
-                try:
-                    await stage.take_address()
-                except (OSError, ValueError) as error:
-                    raise StageError(f"{stage}: {explain_error(error)}") from error
+        await self.take_addresses()  # a peer may call back as soon as it sees our connection
         attempt = 0
         while True:
             attempt += 1

@@ -179,6 +179,7 @@ class Listen(PeerStage):
     async def take_address(self) -> None:
         if self.acceptor is None and self.arrival is None and not self.accepts_many:
             self.acceptor = await self._listen()
+            self.acceptor.expect()
             self.acceptor.start(self.tasks)
 
     async def open(self) -> Connection:
@@ -192,7 +193,7 @@ class Listen(PeerStage):
     async def _wait(self) -> Arrival:
         """Waits for the first peer that sends an OPEN. Other connections, such as port scans and failed TLS handshakes,
         are ignored."""
-        await self.take_address()
+        await self.take_addresses()
         acceptor = self.acceptor
         if acceptor is None:
             acceptor = await self._listen()

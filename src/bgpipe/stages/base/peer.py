@@ -95,8 +95,17 @@ class PeerStage(PeerOptions):
         self.pipeline.bus.on((events.ESTABLISHED,), self._on_established)
 
     async def take_address(self) -> None:
-        """Binds the address at which the stage waits for its peer. Called before any stage connects. Raises OSError,
-        ValueError."""
+        """Binds the address at which the stage waits for its peer. Called before any stage connects or waits. Raises
+        OSError, ValueError."""
+
+    async def take_addresses(self) -> None:
+        """Binds those of all stages: their peers may call at any time from now on. Raises StageError."""
+        for stage in self.pipeline.stages:
+            if isinstance(stage, PeerStage) and not stage.wait_for:
+                try:
+                    await stage.take_address()
+                except (OSError, ValueError) as error:
+                    raise StageError(f"{stage}: {explain_error(error)}") from error
 
     def called_addresses(self) -> set[IPAddress]:
         """The addresses to which this command line connects. A stage that connects adds its address. All sessions share
