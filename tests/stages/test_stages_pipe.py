@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import subprocess
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -162,6 +163,15 @@ def test_what_is_no_pipe(bgpipe, sample, tmp_path, path, on_exit):
     assert done.code == 1
     why = {"nowhere": "no such FIFO", ".": "Is a directory"}
     assert why.get(path, "neither a FIFO nor a Unix socket") in done.err
+    assert f"[2] pipe: {tmp_path / path}" in done.err
+
+
+def test_a_socket_at_which_nobody_listens(bgpipe, sample, tmp_path):
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "socket"))
+    done = bgpipe("-o", "read", sample, "--", "pipe", "--on-exit", "kill", tmp_path / "socket")
+    assert done.code == 1
+    assert f"bgpipe: [2] pipe: {tmp_path / 'socket'}: Connection refused" in done.err
 
 
 async def test_a_session_through_a_socket(tmp_path):

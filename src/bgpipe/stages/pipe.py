@@ -48,11 +48,15 @@ class Pipe(ExternalFilter):
 
     async def connect(self) -> Link:
         path = self.arguments[0]
-        if is_socket(path):
-            return await UnixSocket.connect(path)
-        if self.only_read:
-            return Fifos("", path)
-        return Fifos(path, "" if self.only_write else path + REPLY)
+        try:
+            if is_socket(path):
+                return await UnixSocket.connect(path)
+            if self.only_read:
+                return Fifos("", path)
+            return Fifos(path, "" if self.only_write else path + REPLY)
+        except OSError as error:
+            text = explain_error(error)
+            raise OSError(error.errno, text if path in text else f"{path}: {text}") from error
 
 
 def is_there(path: str) -> bool:
