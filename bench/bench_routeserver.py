@@ -186,6 +186,13 @@ class Server:
                 [sys.executable, "-m", "bgpipe.routeserver", "appsettings.yml"], cwd=folder, stderr=log
             )
         self._await(lambda: all(each["version"] for each in self.call("GET", "/api/sources")))
+        self._await(self._rests)
+
+    def _rests(self) -> bool:
+        """Whether it has worked all of it out."""
+        before = cpu(self.process.pid)
+        time.sleep(1)
+        return cpu(self.process.pid) - before < 0.03
 
     def _await(self, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE
