@@ -256,6 +256,14 @@ def test_path_attributes_that_have_room_together(tmp_path):
         ("Groups: [{Name: g, Exclude: [{Prefix: 0.0.0.0/0}]}]", "Groups[0].Exclude[0]: 0.0.0.0/0: a default route"),
         ("Groups: [{Name: g, Exclude: [{Pref: 1.0.0.0/8}]}]", "Groups[0].Exclude[0].Pref: there is no such key"),
         ("Peers: [{Address: 10.0.0.1, RemoteAsn: 1, Group: x}]", "Peers[0].Group: there is no group 'x'"),
+        (
+            "PrefixSources: [{Name: a, Path: a, Expires: soon, NextHop: '::1'}]",
+            "PrefixSources[0].Expires: 'soon': a time such as",
+        ),
+        (
+            "PrefixSources: [{Name: a, Path: a, AddCommunities: [x]}]",
+            "PrefixSources[0].AddCommunities: 'x': a community",
+        ),
         ("Groups: [{Name: g, NextHop: '::1'}]", "Groups[0].NextHop: '::1': an IPv4 address or self is expected"),
     ],
 )

@@ -78,8 +78,8 @@ def test_entries_go_when_they_are_over(tmp_path):
     with bgplite(tmp_path, LISTS) as server:
         client = server.client(65003, IPV4, as4(65003), source="127.91.0.4")
         client.until_complete(1)
-        end = datetime.fromtimestamp(time.time() + 3, UTC).isoformat()
-        body = {
+        end = "2099-01-01T00:00:00Z"
+        body: dict = {
             "lists": ["a"],
             "exclude": [{"prefix": "192.0.2.1/32", "expires": end}],
             "customPrefixes": ["203.0.113.0/24", {"prefix": "203.0.113.1", "community": "blackhole", "expires": end}],
@@ -95,6 +95,10 @@ def test_entries_go_when_they_are_over(tmp_path):
         client.until("all of it", lambda: "203.0.113.1/32" in client.routes)
         assert client.routes["203.0.113.1/32"]["COMMUNITY"]["value"] == ["65535:666"]
         client.until("what is left of the list", lambda: len(client.routes) == 10)
+        body["exclude"][0]["expires"] = body["customPrefixes"][1]["expires"] = datetime.fromtimestamp(
+            time.time() + 0.2, UTC
+        ).isoformat()
+        assert server.call("PUT", f"/api/peers/{peer['id']}", body)[0] == 200
         client.until("the end", lambda: "203.0.113.1/32" not in client.routes and "192.0.2.0/24" in client.routes)
         client.until("eight pieces are one", lambda: len(client.routes) == 2)
         assert "203.0.113.0/24" not in client.withdrawn

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from types import SimpleNamespace
 
 import msgspec
@@ -13,12 +14,14 @@ from bgpipe.routes.difference import compare
 from bgpipe.routes.prefixes import PrefixSet
 from bgpipe.routeserver import budget_worker, max_routes
 from bgpipe.routeserver.config import Bgp, Config, ConfiguredPeer, Defaults, Group, PrefixSource
+from bgpipe.routeserver.ends import Ends
 from bgpipe.routeserver.kept_routes import KeptRoutes
 from bgpipe.routeserver.peers import Peer, new_peer
 from bgpipe.routeserver.rules import Entry, Rules, parse_any_community, resolve
 from bgpipe.routeserver.tables import PeerTables
 from bgpipe.routeserver.trials import show_comparison, try_change, try_difference, try_subscription
 from bgpipe.session.facts import Facts
+from bgpipe.tasks import Tasks
 from bgpipe.wire.errors import TextError
 
 HOSTS = [f"10.{net}.0.{host}/32" for net in range(10) for host in range(0, 256, 8)]
@@ -391,3 +394,36 @@ def test_what_is_kept_may_be_torn(tmp_path):
     assert kept.load("192.0.2.7#65007") is None
     (tmp_path / "192.0.2.7%2365007.routes").write_bytes(b"\x93torn")
     assert kept.load("192.0.2.7#65007") is None
+
+
+def test_a_list_that_is_over_has_nothing():
+    settings = {"expires": "1970-01-01T00:20:00Z"}
+    tables, _ = tables_of({"a": (HOSTS[:3], settings), "b": ["192.0.2.0/24"]})
+    assert tables.list_ends() == {"a": 1200.0}
+    tables.clock = lambda: 1199.0
+    tables.update({"a"})
+    assert routes(tables, peer(lists=("a", "b"))) == {*HOSTS[:3], "192.0.2.0/24"}
+    tables.clock = lambda: 1200.0
+    tables.update({"a"})
+    assert routes(tables, peer(lists=("a", "b"))) == {"192.0.2.0/24"}
+    assert tables.of(peer()).whole
+
+
+def test_ends_are_told_when_they_are_there():
+    async def run() -> None:
+        told: asyncio.Queue[tuple[float, float]] = asyncio.Queue()
+        tasks = Tasks()
+        ends = Ends(lambda after, until: told.put_nowait((after, until)))
+        ends.start(tasks)
+        first, began = await told.get()
+        assert (first, began > 0) == (0.0, True)
+        ends.watch((began + 3600, began - 1))
+        ends.watch((began + 0.05, math.inf))
+        ends.watch((began + 0.1,))
+        after, until = await told.get()
+        assert after == began < began + 0.05 < until
+        ends.watch((until + 0.05,))  # the one that is told says again what is ahead
+        assert (await told.get())[0] == until
+        await tasks.close()
+
+    asyncio.run(run())

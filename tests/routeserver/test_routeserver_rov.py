@@ -164,6 +164,7 @@ def test_vrps_at_a_url_are_kept(tmp_path):
     try:
         with bgplite(tmp_path, more) as server:
             wait_until("VRPs", lambda: "bgplite_vrps 2" in server.get("/metrics"))
+            wait_until("the list", lambda: server.call("GET", "/readyz")[0] == 200)
             assert server.stop() == 0
         lists.status = 500
         with bgplite(tmp_path, more) as server:

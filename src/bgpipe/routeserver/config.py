@@ -139,6 +139,7 @@ class AsnList(Struct, rename="pascal", frozen=True, kw_only=True):
     prepends: Prepends | None = None
     next_hop: str = ""
     next_hop_ipv6: str = ""
+    expires: str = ""
 
 
 class RipeStat(Struct, rename="pascal", frozen=True, kw_only=True):
@@ -176,7 +177,8 @@ class PrefixSource(Struct, rename="pascal", frozen=True, kw_only=True):
     options: of a kind of another package. interval: seconds until the source is asked again.
 
     A refresh that brings more prefixes than `max`, or takes away more than the part `max_shrink` of them, or makes
-    the list more than `max_growth` times as large, is held back. timeout: seconds for all of a fetch.
+    the list more than `max_growth` times as large, is held back. timeout: seconds for all of a fetch. expires: ISO
+    8601; the list counts until then, and has nothing after that.
     """
 
     name: str
@@ -208,6 +210,7 @@ class PrefixSource(Struct, rename="pascal", frozen=True, kw_only=True):
     prepends: Prepends | None = None
     next_hop: str = ""
     next_hop_ipv6: str = ""
+    expires: str = ""
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -325,6 +328,7 @@ def all_lists(config: Config) -> list[PrefixSource]:
             prepends=each.prepends,
             next_hop=each.next_hop,
             next_hop_ipv6=each.next_hop_ipv6,
+            expires=each.expires,
         )
         for each in config.ripe_stat.asn_lists
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from .attribute_checks import length_faults
-from .config import AsnList, Bgp, Config, ConfiguredPeer, Defaults, PrefixSource, Rov, all_lists
+from .config import AsnList, Bgp, Config, ConfiguredPeer, Defaults, Rov, all_lists
 from .events import Kind as EventKind
 from .rules import as_written
 from .settings import check_capability, check_hold_time, check_role
@@ -27,6 +27,7 @@ from .values import (
     check_prefix,
     check_router_id,
     check_template_address,
+    check_time,
     check_token,
     check_url,
     check_written,
@@ -126,6 +127,8 @@ class ConfigChecks:
             if each.community is not None:
                 self.check(f"{key}.Community", check_community, each.community)
             self._said(each, key)
+            if each.expires:
+                self.check(f"{key}.Expires", check_time, each.expires)
             if not each.asns and not each.country:
                 self.reader.fault(key, "Asns or Country is missing")
             if each.country:
@@ -133,7 +136,6 @@ class ConfigChecks:
         for number, source in enumerate(config.prefix_sources):
             key = f"PrefixSources[{number}]"
             self._name(source.name, f"{key}.Name", seen)
-            self._said(source, key)
             for fault in source_faults(source):
                 self.reader.fault(f"{key}.{fault.key}", fault.text)
         keys = {each.name: f"PrefixSources[{number}]" for number, each in enumerate(config.prefix_sources)}
@@ -239,7 +241,7 @@ class ConfigChecks:
             if least is not None and most is not None and least > most:
                 self.reader.fault(f"{key}.{name}", f"is less than the least length, {least}")
 
-    def _said(self, said: Defaults | PrefixSource | AsnList, key: str) -> None:
+    def _said(self, said: Defaults | AsnList, key: str) -> None:
         """What is said of routes."""
         self._each(f"{key}.AddCommunities", said.add_communities, check_community)
         for name, text, function in (

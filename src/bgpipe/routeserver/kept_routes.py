@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
 
+from ..pipeline.log import Log
 from ..routes.attributes import Attributes
 from ..routes.budget import Budgeted, Routes
 from ..routes.table import Table, now
+from ..tasks import Tasks, in_thread
 from .sources.worker import pack_prefixes, unpack_prefixes
 
 _Packed = list[tuple[Attributes, bytes, bytes]]
@@ -56,6 +59,39 @@ class KeptRoutes:
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{quote(key, safe='')}.routes"
+
+
+class RouteKeeper:
+    """Writes the routes of peers to the disk, in a thread, one after the other; of each peer the newest alone."""
+
+    def __init__(self, kept: KeptRoutes, log: Log) -> None:
+        self.kept = kept
+        self._log = log
+        self._waiting: dict[str, Table | None] = {}
+        """by the peer's key"""
+        self._busy = False
+        self._tasks: Tasks
+
+    def start(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+
+    def keep(self, key: str, table: Table | None) -> None:
+        """See KeptRoutes.save."""
+        self._waiting[key] = table
+        if not self._busy and not self._tasks.closing:
+            self._busy = True
+            self._tasks.spawn("keeps routes", self._save_all())
+
+    async def _save_all(self) -> None:
+        try:
+            while self._waiting:
+                key, table = self._waiting.popitem()
+                try:
+                    await in_thread("routes", partial(self.kept.save, key, table))
+                except OSError as error:
+                    self._log.error("the routes of a peer can't be kept on disk", error=str(error))
+        finally:
+            self._busy = False
 
 
 def _pack(routes: Routes) -> _Packed:

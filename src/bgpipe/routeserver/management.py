@@ -309,7 +309,7 @@ class Management(ListManagement):
         self.server.want_lists()
         self.server.set_keys()
         self.server.refresh(changed)
-        self.server.watch_ends((changed,))
+        self.server.ends_ahead.watch(self.server.tables.ends(changed))
         self.server.sessions.options_changed(self.server.tables.with_group(changed))
         return changed
 

@@ -6,11 +6,10 @@ BGP works from memory; `management` changes it.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -22,13 +21,14 @@ from ..pipeline.log import Log
 from ..routes.peer_routes import PeerRoutes
 from ..routes.table import Table
 from ..rpki.vrps import Vrps
-from ..tasks import Tasks, Timer, in_thread
+from ..tasks import Tasks, Timer
 from ..wire.notification import ADMINISTRATIVE_RESET, Notification
 from ..wire.open import Open
 from .access import Access, configured
 from .config import Config, PrefixSource, all_lists
+from .ends import Ends
 from .events import Events
-from .kept_routes import KeptRoutes
+from .kept_routes import KeptRoutes, RouteKeeper
 from .keys import Key
 from .lists import List, ListEvent, Lists, Owner
 from .peers import Peer, Peers, from_template, new_peer
@@ -47,8 +47,6 @@ from .tables import PeerTables, View
 from .values import check_peer_address, check_template_address, check_written
 from .webhooks import Webhooks
 
-END_DELAY: Final = 0.01
-"""Seconds after the end of an entry at which it goes, so that it is over by every clock."""
 DATABASE: Final = "bgplite.db"
 
 
@@ -81,9 +79,9 @@ class RouteServer:
         self.events = Events()
         self.webhooks = Webhooks(self.events, self.fetcher, log)
         self.tables = PeerTables(config, self.lists)
-        self.kept = KeptRoutes(data / "routes")
-        self.tables.limited.load = self.kept.load
-        self.tables.limited.on_change = self._keep
+        self.keeper = RouteKeeper(KeptRoutes(data / "routes"), log)
+        self.tables.limited.load = self.keeper.kept.load
+        self.tables.limited.on_change = self.keeper.keep
         self.sessions = PeerSessions(config.bgp, log, identify=self._identify, begin=self._begin)
         self.sessions.on_up = self._on_up
         self.sessions.on_down = self._on_down
@@ -100,20 +98,15 @@ class RouteServer:
         self._updating = False
         self.validator: Validator | None = None
         self._validating: asyncio.Task[None] | None = None
-        self._to_keep: dict[str, Table | None] = {}
-        """routes that are to be written to the disk, by the peer's key"""
-        self._keeping = False
-        self._ending: Timer | None = None
-        self._next_end = math.inf
         """when the next entry is over, in seconds since 1970, or earlier"""
-        self._ended_at = 0.0
-        """up to when entries that are over have gone, in seconds since 1970"""
+        self.ends_ahead = Ends(self._on_end)
         self._widening: set[str] = set()
         """peers whose routes are being widened"""
 
     async def start(self, tasks: Tasks) -> None:
         """Raises StoreError, OSError, ValueError."""
         self._tasks = tasks
+        self.keeper.start(tasks)
         self.data.mkdir(parents=True, exist_ok=True)
         await self.store.open()
         for peer in await self.store.load():
@@ -134,7 +127,7 @@ class RouteServer:
         self.webhooks.start(tasks, self.config.webhooks)
         self.lists.start(tasks)
         self._start_validation()
-        self._end()
+        self.ends_ahead.start(tasks)
 
     async def stop(self) -> None:
         """Ends all sessions."""
@@ -263,7 +256,7 @@ class RouteServer:
             self.tables.vrps = self.tables.vrps or Vrps()  # what is announced stays until VRPs are read
             self.tables.update(validated | self.tables.validated())
             self._start_validation()
-        self.watch_ends(self.peers)
+        self._watch_ends()
         self.configured_at = time.time()
         self.log.info("the configuration was read anew")
         self.events.tell("config.reloaded")
@@ -359,6 +352,7 @@ class RouteServer:
 
     def _on_list(self, name: str) -> None:
         """Changes that come together are announced together."""
+        self.ends_ahead.watch(self.tables.list_ends((name,)).values())
         if name in self.lists:
             self.events.tell("list.changed", list=name, prefixes=len(self.lists[name].prefixes))
         self._changed.add(name)
@@ -415,44 +409,21 @@ class RouteServer:
         if peer is not None:
             self.refresh(peer)
 
-    def _keep(self, key: str, table: Table | None) -> None:
-        """Keeps the routes of a peer on disk, one after the other, the newest last."""
-        self._to_keep[key] = table
-        if not self._keeping and not self._tasks.closing:
-            self._keeping = True
-            self._tasks.spawn("keeps routes", self._keep_all())
-
-    async def _keep_all(self) -> None:
-        try:
-            while self._to_keep:
-                key, table = self._to_keep.popitem()
-                try:
-                    await in_thread("routes", partial(self.kept.save, key, table))
-                except OSError as error:
-                    self.log.error("the routes of a peer can't be kept on disk", error=str(error))
-        finally:
-            self._keeping = False
-
-    def watch_ends(self, peers: Iterable[Peer]) -> None:
-        """Waits for the next entry that is over, also of these peers: it goes by itself."""
-        now = time.time()
-        end = min((end for peer in peers for end in self.tables.ends(peer) if end > now), default=math.inf)
-        if end < self._next_end:
-            if self._ending is not None:
-                self._ending.cancel()
-            self._next_end = end
-            self._ending = self._tasks.call_later("ends", end - now + END_DELAY, self._end)
-
-    def _end(self) -> None:
-        now = time.time()
-        self._next_end, self._ending = math.inf, None
+    def _on_end(self, after: float, until: float) -> None:
+        """What is over since then goes by itself: entries of peers, and lists."""
+        for name, end in self.tables.list_ends().items():
+            if after < end <= until:
+                self._on_list(name)
         for peer in self.peers:
-            ends = self.tables.ends(peer)
-            if any(self._ended_at < end <= now for end in ends):
-                self._forget_ended(peer, now)
+            if any(after < end <= until for end in self.tables.ends(peer)):
+                self._forget_ended(peer, until)
                 self.refresh(self.peers.get(peer.id) or peer)
-        self._ended_at = now
-        self.watch_ends(self.peers)
+        self._watch_ends()
+
+    def _watch_ends(self) -> None:
+        self.ends_ahead.watch(
+            (*self.tables.list_ends().values(), *chain.from_iterable(map(self.tables.ends, self.peers)))
+        )
 
     def _forget_ended(self, peer: Peer, now: float) -> None:
         custom_prefixes, exclude = until(peer.custom_prefixes, now), until(peer.exclude, now)

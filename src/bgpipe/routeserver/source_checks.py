@@ -8,7 +8,15 @@ from typing import Any, Final, NamedTuple
 
 from .config import PrefixSource
 from .sources import is_kind, kinds
-from .values import check_asn, check_community, check_country, check_url
+from .values import (
+    check_asn,
+    check_community,
+    check_country,
+    check_next_hop,
+    check_next_hop_ipv6,
+    check_time,
+    check_url,
+)
 
 AS_SET: Final = re.compile(r"(?:[A-Za-z0-9-]+::)?(?:AS[0-9]+:)*AS-[A-Za-z0-9_-]+(?::AS[A-Za-z0-9_-]+)*", re.IGNORECASE)
 """The name of an as-set (RFC 2622 section 5.1), with the registry in front of it where that is said."""
@@ -58,6 +66,10 @@ _NEEDED: Final[Mapping[str, Callable[[PrefixSource], dict[str, object]]]] = {
 
 def _checks(source: PrefixSource) -> Iterator[tuple[str, Callable[[Any], object], tuple[Any, ...]]]:
     yield "Community", check_community, () if source.community is None else (source.community,)
+    yield "AddCommunities", check_community, source.add_communities
+    yield "NextHop", check_next_hop, (source.next_hop,) if source.next_hop else ()
+    yield "NextHopIpv6", check_next_hop_ipv6, (source.next_hop_ipv6,) if source.next_hop_ipv6 else ()
+    yield "Expires", check_time, (source.expires,) if source.expires else ()
     yield "Country", check_country, (source.country,) if source.country else ()
     yield "Url", check_url, (source.url,) if source.url else ()
     yield "Asn", check_asn, (source.asn,) if source.asn else ()

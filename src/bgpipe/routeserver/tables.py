@@ -29,7 +29,18 @@ from .lists import Lists
 from .max_routes import LimitedTables
 from .peers import Peer
 from .rov import PARTS, Split, communities, origins_of, split
-from .rules import MAX_FOREIGN, MAX_FOREIGN_IPV6, Rules, attributes_of, expires, prefix_of, resolve, rules_of, until
+from .rules import (
+    MAX_FOREIGN,
+    MAX_FOREIGN_IPV6,
+    Rules,
+    attributes_of,
+    expires,
+    parse_time,
+    prefix_of,
+    resolve,
+    rules_of,
+    until,
+)
 from .settings import sends_otc
 
 T = TypeVar("T")
@@ -148,6 +159,13 @@ class PeerTables:
         """When an entry of a peer, or one that holds for it, is over, in seconds since 1970."""
         return {expires(each) for each in (*peer.custom_prefixes, *self.rules(peer).exclude)} - {math.inf}
 
+    def list_ends(self, names: Iterable[str] | None = None) -> dict[str, float]:
+        """When lists are over, in seconds since 1970; of all lists if none are named."""
+        found = (
+            self.lists[name].settings for name in (self.lists.lists if names is None else names) if name in self.lists
+        )
+        return {settings.name: parse_time(settings.expires) for settings in found if settings.expires}
+
     def with_group(self, peer: Peer) -> Peer:
         """A peer as its session begins: with what its group or the defaults say of that."""
         group = self._local_asns.get(peer.group, 0)
@@ -255,6 +273,8 @@ class PeerTables:
         """A list, and what is apart from it by its validity."""
         found, attributes = self.lists[name], list_attributes(self.lists[name].settings)
         whole = PrefixList(name, found.prefixes, attributes, found.fetched, not found.known)
+        if self.list_ends((name,)).get(name, math.inf) <= self.clock():
+            return {name: whole._replace(prefixes=EMPTY, failed=False)}
         if not self._is_validated(name):
             return {name: whole}
         if self.vrps is None:
