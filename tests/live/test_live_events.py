@@ -199,8 +199,9 @@ def test_a_stage_is_waited_for_by_its_name():
 
 def test_no_stage_of_that_name():
     with bgpipe("listen", "127.85.0.1:18599", "--", "connect", "-W", "established", "127.0.0.1", fails=True) as running:
-        assert running.wait() == 1
-        assert "no stage is called 'established' (names of events have upper-case letters)" in running.log
+        assert running.wait() == 2
+        text = "no stage is called 'established' (names of events have upper-case letters), did you mean ESTABLISHED?"
+        assert text in running.log
 
 
 # --kill

@@ -65,7 +65,7 @@ def test_who_listens_where_nobody_speaks():
         ((OneWay, "-LR"), "select either --left or --right, not both"),
         ((Looker, "--rate-limit 1 --rate-sample 1"), "--rate-limit and --rate-sample exclude each other"),
         ((Looker, "--rate-limit=-1"), "a rate can't be negative"),
-        ((Looker, "--wait establisched"), "no stage is called 'establisched' .*, did you mean established"),
+        ((Looker, "--wait establisched"), "no stage is called 'establisched' .*, did you mean ESTABLISHED"),
         ((Looker, "--stop raed"), "no stage is called 'raed' .*, did you mean read"),
     ],
 )

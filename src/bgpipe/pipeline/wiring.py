@@ -87,7 +87,7 @@ def _subscribe(pipeline: Pipeline, stage: Stage, row: list[Stage]) -> None:
         if word.islower() and word.isalnum() and word not in known and word != "all":
             raise ConfigError(
                 f"{stage.name}: no stage is called {word!r} (names of events have upper-case letters)"
-                + nearest(word, known | {name.rpartition(".")[2].lower() for name in events.SESSION_EVENTS})
+                + nearest(word, known | {name.rpartition(".")[2] for name in events.SESSION_EVENTS})
             )
     pipeline.want(start)
     pipeline.want(stop)
