@@ -398,9 +398,13 @@ async def beside(bench: Bench, kind: type[Daemon], folder: Path) -> None:
     prefixes = random_prefixes(count)
     clients = [Client(number) for number in range(peers)]
     feeder = Client(peers)
-    neighbors = [Neighbor(each.address, CLIENT_ASN, port=PORT, passive=True) for each in (*clients, feeder)]
+    neighbors = [
+        Neighbor(each.address, CLIENT_ASN, port=PORT, passive=True, graceful_restart=kind is GoBgp)  # for End-of-RIB
+        for each in (*clients, feeder)
+    ]
     daemon = kind(fetch(folder), Path(tempfile.mkdtemp()), "127.90.255.2", ASN, neighbors, port=PORT)
     daemon.prefixes = prefixes if kind is not GoBgp else ()
+    beating = asyncio.ensure_future(beat((*clients, feeder)))
     try:
         daemon.start()
         await _reachable(daemon)
@@ -417,6 +421,7 @@ async def beside(bench: Bench, kind: type[Daemon], folder: Path) -> None:
             MB=memory(daemon.process.pid),
         )
     finally:
+        beating.cancel()
         for each in (*clients, feeder):
             if hasattr(each, "transport"):
                 each.transport.abort()
