@@ -98,6 +98,10 @@ def test_lists_that_can_not_be_made_or_changed(tmp_path, lists):
             ({"name": " ", "url": lists.url}, "name: at most 120 printable characters without / are expected"),
             ({"name": "", "url": lists.url}, "name: the name is empty"),
             ({"name": "b", "url": lists.url, "max": 0}, "max: Expected `int` >= 1"),
+            ({"name": "b", "url": lists.url, "interval": 2**62}, "interval: Expected `int` <= 31536000"),
+            ({"name": "b", "url": lists.url, "timeout": 86401}, "timeout: Expected `int` <= 86400"),
+            ({"name": "b", "kind": "asn", "asn": -1}, "asn: Expected `int` >= 0"),
+            ({"name": "b", "kind": "asn", "asns": [0]}, "asns[0]: Expected `int` >= 1"),
             ({"name": "b", "url": lists.url, "community": "x"}, "community: 'x': a community such as 65001:100, "
              "65001:0:100, rt:65001:100 or no-export is expected"),
             ({"name": "b", "kind": "set", "sources": ["a", "x"]}, "sources: there is no list 'x'"),

@@ -199,10 +199,10 @@ class PrefixSource(Struct, rename="pascal", frozen=True, kw_only=True):
     sources: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     options: dict[str, str] = {}
-    interval: Annotated[int, Meta(ge=1)] | None = None
-    timeout: Annotated[int, Meta(ge=1)] | None = None
+    interval: Annotated[int, Meta(ge=1, le=31_536_000)] | None = None
+    timeout: Annotated[int, Meta(ge=1, le=86_400)] | None = None
     headers: dict[str, str] = {}
-    max: Annotated[int, Meta(ge=1)] = 2_000_000
+    max: Annotated[int, Meta(ge=1, le=2**31)] = 2_000_000
     max_shrink: Annotated[float, Meta(ge=0, le=1)] | None = None
     max_growth: Annotated[float, Meta(ge=1)] | None = None
     add_communities: tuple[str, ...] = ()
