@@ -81,9 +81,9 @@ def test_rotation(bgpipe, sample, tmp_path):
     (name,) = os.listdir(tmp_path)
     assert re.fullmatch(r"out\.\d{8}\.\d\d00\.json\.gz", name)
     done = bgpipe("read", sample, "write", "--every", "30s", f"{tmp_path}/out.$TIME.json")
-    assert (done.code, "--every must be at least 60s" in done.err) == (1, True)
+    assert (done.code, "--every must be at least 60s" in done.err) == (2, True)
     done = bgpipe("read", sample, "write", "--every", "60s", f"{tmp_path}/out.json")
-    assert (done.code, "$TIME" in done.err) == (1, True)
+    assert (done.code, "$TIME" in done.err) == (2, True)
 
 
 def test_times_in_the_name(bgpipe, sample, tmp_path):

@@ -17,6 +17,17 @@ MIN_EVERY: Final = 60.0
 """The shortest interval of a rotation, in seconds."""
 
 
+def objection(path: str, *, append: bool, create: bool, every: float) -> str:
+    """Why a file can't be written in this way, "" if it can: see `files.open_output`. It opens nothing."""
+    if append and create:
+        return "--append and --create exclude each other"
+    if every and every < MIN_EVERY:
+        return f"--every must be at least {MIN_EVERY:.0f}s"
+    if every and not has_time(path):
+        return "with --every, $TIME or ${LAYOUT} must be in the path: each file needs its own name"
+    return ""
+
+
 class OutputFile:
     """Octets to a file, or to one after the other. Its methods block, and are for one thread at a time.
 
@@ -42,14 +53,8 @@ class OutputFile:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """compression: none, gz, bzip2 or zstd. clock: seconds since 1970."""
-        if append and create:
-            raise StreamError(path, "--append and --create exclude each other")
-        if every and every < MIN_EVERY:
-            raise StreamError(path, f"--every must be at least {MIN_EVERY:.0f}s")
-        if every and not has_time(path):
-            raise StreamError(
-                path, "with --every, $TIME or ${LAYOUT} must be in the path: each file needs its own name"
-            )
+        if why := objection(path, append=append, create=create, every=every):
+            raise StreamError(path, why)
         self._path = path
         self._compression = compression
         self._append = append

@@ -8,7 +8,7 @@ from .. import formats
 from ..formats.base import Format
 from ..net.compression import NAMES
 from ..net.files import open_output
-from ..net.output_file import OutputFile
+from ..net.output_file import OutputFile, objection
 from ..net.output_writer import OutputStream
 from ..pipeline.errors import ConfigError
 from ..pipeline.options import DURATION, FLAG, TEXT, Option, choice
@@ -58,6 +58,9 @@ class Write(Sink):
         (self.path,) = self.arguments
         if self.flush_every < 0:
             raise ConfigError("--flush can't be negative")
+        why = objection(self.path, append=self.append, create=self.create, every=self.every)
+        if why and self.path != "-":
+            raise ConfigError(f"{self.path}: {why}")
         if self.format != "auto":
             return find_format(self.format)
         found = formats.find("json") if self.path == "-" else formats.detect_by_name(self.path)
