@@ -40,9 +40,17 @@ def peers(shown: Any) -> Table:
 
 
 def sessions(shown: Any) -> Table:
-    heads = ("ADDRESS", "AS", "STATE", "SINCE", "ROUTES", "UPDATES", "WHY NONE")
+    heads = ("ADDRESS", "AS", "STATE", "SINCE", "ROUTES", "UPDATES", "WHY NONE, OR FEWER")
     rows = (
-        (each["ip"], each["asn"], each["state"], each["since"], each["routes"], each["updatesSent"], each["why"])
+        (
+            each["ip"],
+            each["asn"],
+            each["state"],
+            each["since"],
+            each["routes"],
+            each["updatesSent"],
+            each["why"] or each["limit"],
+        )
         for each in shown["sessions"]
     )
     return heads, rows
