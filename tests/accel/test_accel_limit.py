@@ -11,7 +11,7 @@ from mutants import make_stream, rare_records, sample_records
 
 from bgpipe import accel
 from bgpipe.formats import mrt
-from bgpipe.routes.prefix_limits import PlainTable, Rules, Total, Violation, examine, make_table, make_total
+from bgpipe.routes.prefix_limits import LimitRules, PlainTable, Total, Violation, examine, make_table, make_total
 from bgpipe.wire.block import Block
 from bgpipe.wire.errors import WireError
 from bgpipe.wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_MULTICAST, IPV6_UNICAST
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
 
 FAMILIES = frozenset((IPV4_UNICAST, IPV6_UNICAST, IPV4_MULTICAST, IPV6_MULTICAST))
 RULES = {
-    "everything": Rules(FAMILIES, minimum=9, maximum=40, session=900, origin=4, block=12),
-    "permanent": Rules(FAMILIES, session=900, origin=4, block=12, permanent=True),
-    "lengths": Rules(FAMILIES, minimum=17, maximum=23),
-    "ipv6": Rules(frozenset((IPV6_UNICAST,)), origin=2, near=False),
-    "wide blocks": Rules(FAMILIES, block=3, block_bits={1: 0, 2: 0}),
-    "total": Rules(FAMILIES, total=500, block=2, block_bits={1: 32, 2: 64}),
+    "everything": LimitRules(FAMILIES, minimum=9, maximum=40, session=900, origin=4, block=12),
+    "permanent": LimitRules(FAMILIES, session=900, origin=4, block=12, permanent=True),
+    "lengths": LimitRules(FAMILIES, minimum=17, maximum=23),
+    "ipv6": LimitRules(frozenset((IPV6_UNICAST,)), origin=2, near=False),
+    "wide blocks": LimitRules(FAMILIES, block=3, block_bits={1: 0, 2: 0}),
+    "total": LimitRules(FAMILIES, total=500, block=2, block_bits={1: 32, 2: 64}),
 }
 Found = tuple[Message, list[Violation]]
 
@@ -46,7 +46,7 @@ def read(octets: bytes) -> Iterator[Block]:
                     yield piece
 
 
-def python(message: Message, rules: Rules, table: PlainTable) -> list[Violation]:
+def python(message: Message, rules: LimitRules, table: PlainTable) -> list[Violation]:
     try:
         side = 1 if message.direction == "L" else 0
         return examine(message.update, rules, table, side) if message.type_code == UPDATE else []
@@ -65,7 +65,7 @@ def pieces(kind: str) -> list[tuple[Block, list[Message]]]:
     return [(block, list(block)) for block in read(octets)]
 
 
-def compare(kind: str, rules: Rules) -> tuple[int, int]:
+def compare(kind: str, rules: LimitRules) -> tuple[int, int]:
     """Numbers of prefixes something is said of, and of messages that accel declines."""
     plain, fast = PlainTable(rules, Total()), make_table(rules, make_total())
     spoken = declined = 0
@@ -113,7 +113,7 @@ def test_an_entry_that_leads_out_of_the_octets_is_declined():
 
 def test_values_that_no_table_has():
     with pytest.raises(ValueError, match="length"):
-        make_table(Rules(block_bits={1: 33, 2: 32}), make_total())
+        make_table(LimitRules(block_bits={1: 33, 2: 32}), make_total())
     table = make_table(RULES["everything"], make_total())
     with pytest.raises(ValueError, match="family"):
         table.announce((1, 0, 0, None), 128, 0, 0)

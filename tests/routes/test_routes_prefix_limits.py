@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bgpipe import accel
 from bgpipe.routes import prefix_limits as limits
-from bgpipe.routes.prefix_limits import BLOCK, NEAR, ORIGIN, SESSION, TOTAL, PlainTable, Rules, Total
+from bgpipe.routes.prefix_limits import BLOCK, NEAR, ORIGIN, SESSION, TOTAL, LimitRules, PlainTable, Total
 from bgpipe.wire.prefix import Prefix, parse_prefix
 
 PREFIXES = [parse_prefix(text) for text in ("10.0.0.0/8", "10.1.0.0/16", "10.1.1.0/24", "11.0.0.0/8", "0.0.0.0/0")]
@@ -23,7 +23,7 @@ Steps = list[tuple[bool, Prefix, int, int, int, int]]
 class Oracle:
     """Counts anew at every look."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: LimitRules) -> None:
         self.rules = rules
         self.sessions: list[dict[Any, int]] = [{}, {}]  # for each of two sessions
         self.pairs: list[set[Any]] = [set(), set()]
@@ -74,7 +74,7 @@ class Oracle:
 
 limit_values = st.integers(0, 6)
 rule_sets = st.builds(
-    Rules,
+    LimitRules,
     session=limit_values,
     origin=limit_values,
     block=limit_values,
@@ -120,7 +120,7 @@ def test_tables_count_like_the_oracle(plain, rules, steps: Steps):
 @pytest.mark.parametrize("permanent", [False, True])
 def test_tables_agree_when_they_grow(permanent):
     rng = Random(3)
-    rules = Rules(origin=400, block=300, session=6000, block_bits={1: 8, 2: 24}, permanent=permanent)
+    rules = LimitRules(origin=400, block=300, session=6000, block_bits={1: 8, 2: 24}, permanent=permanent)
     plain = PlainTable(rules, Total())
     fast = limits.make_table(rules, limits.make_total())
     refused = 0

@@ -191,7 +191,7 @@ cdef class Total:
 
 
 cdef class Table:
-    """See bgpipe.routes.prefix_limits.Table, whose results these are."""
+    """See bgpipe.routes.prefix_limits.RouteTable, whose results these are."""
 
     cdef unsigned families, minimum, maximum, block_bits_4, block_bits_6
     cdef uint64_t session, origin, block, total_limit

@@ -42,7 +42,7 @@ _FAMILY_BITS: Final = {IPV4_UNICAST: 1, IPV6_UNICAST: 2, IPV4_MULTICAST: 4, IPV6
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class LimitRules:
     """What is counted, and how much of it may be. A limit of 0 is none; lengths and limits are numbers of bits and of
     prefixes.
 
@@ -79,7 +79,7 @@ class Violation(NamedTuple):
     what: int
 
 
-class Table(Protocol):
+class RouteTable(Protocol):
     """The routes of one session, as they come and go at its two sides (0 right-going, 1 left-going).
 
     A route is a prefix, its path identifier and its family; it is there as long as a side announces it, with the
@@ -106,9 +106,9 @@ class Total:
 
 
 class PlainTable:
-    """A Table without accel."""
+    """A RouteTable without accel."""
 
-    def __init__(self, rules: Rules, total: Total) -> None:
+    def __init__(self, rules: LimitRules, total: Total) -> None:
         self.rules = rules
         self.total = total
         self._routes: dict[tuple[Prefix, int], list[int | None]] = {}
@@ -195,7 +195,7 @@ def make_total() -> Any:
     return accel.limit.Total() if accel.AVAILABLE else Total()
 
 
-def make_table(rules: Rules, total: Any) -> Any:
+def make_table(rules: LimitRules, total: Any) -> Any:
     """Accel's table, or a PlainTable."""
     if not accel.AVAILABLE:
         return PlainTable(rules, total)
@@ -215,7 +215,7 @@ def make_table(rules: Rules, total: Any) -> Any:
     )
 
 
-def examine(update: Update, rules: Rules, routes: Table, side: int) -> list[Violation]:
+def examine(update: Update, rules: LimitRules, routes: RouteTable, side: int) -> list[Violation]:
     """Takes an UPDATE into the table; all there is to say of its prefixes. What it withdraws is gone before what it
     announces comes. Raises WireError where its prefixes can't be told, and then counts nothing."""
     origin = update.origin_as or 0  # also for a path that ends in an AS_SET

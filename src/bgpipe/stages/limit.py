@@ -24,7 +24,7 @@ from ..routes.prefix_limits import (
     SESSION,
     SHORT,
     TOTAL,
-    Rules,
+    LimitRules,
     Violation,
     examine,
     make_table,
@@ -108,7 +108,7 @@ class Limit(Consuming):
     def _total(self) -> Any:
         return self.pipeline.shared.setdefault(("limit", self.index), make_total)
 
-    def _rules(self) -> Rules:
+    def _rules(self) -> LimitRules:
         for name in ("session", "origin", "block", "total"):
             if not 0 <= self.values.get(name, 0) <= MOST:
                 raise ConfigError(f"--{name}: a number of prefixes from 1 to {MOST}, or 0, is expected")
@@ -123,7 +123,7 @@ class Limit(Consuming):
             families |= {IPV4_UNICAST, IPV4_MULTICAST}
         if not self.multicast:
             families -= {IPV4_MULTICAST, IPV6_MULTICAST}
-        return Rules(
+        return LimitRules(
             families=frozenset(families),
             minimum=self.min_length,
             maximum=self.max_length,

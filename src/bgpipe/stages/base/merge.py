@@ -47,7 +47,7 @@ class Merge:
     def __init__(self, sources: Sequence[MergeInput]) -> None:
         entrances = [_entrance(source.inlet) for source in sources]
         self._members = [
-            _Member(source, number, entrances.index(entrances[number])) for number, source in enumerate(sources)
+            _MergedInput(source, number, entrances.index(entrances[number])) for number, source in enumerate(sources)
         ]
 
     async def run(self, source: MergeInput) -> None:
@@ -74,14 +74,14 @@ class Merge:
             for member in self._members:
                 await member.end()
 
-    async def _read(self) -> list[_Member]:
+    async def _read(self) -> list[_MergedInput]:
         """Waits until the next item of each input is there; the inputs that have one."""
         piece = READ_AHEAD // len(self._members)
         for member in self._members:
             await member.read(piece)
         return [member for member in self._members if not member.over]
 
-    def _ordered(self, live: list[_Member], entrance: int) -> Iterator[Item]:
+    def _ordered(self, live: list[_MergedInput], entrance: int) -> Iterator[Item]:
         """The next items, as long as they enter at this entrance, and the next item of each input is decoded."""
         while all(member.item is not None for member in live):
             together = [member for member in live if member.entrance == entrance]
@@ -99,7 +99,7 @@ class Merge:
                 yield merge([part for part in taken if not isinstance(part, Message)])
 
 
-class _Member:
+class _MergedInput:
     """One of the inputs, and the item that comes next in it.
 
     entrance: the same for all whose messages enter at the same place, under the same conditions.
