@@ -186,6 +186,7 @@ _servers: list[int] = []
 def _interpreter_settings(environment: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """What an interpreter reads when it starts, or bgpipe when it is imported: each such set has a server."""
     names = [name for name in environment if name.startswith("PYTHON") or name in ("BGPIPE_ACCEL", "BGPIPE_KERNEL")]
+    names = [name for name in names if (name, environment[name]) != ("BGPIPE_ACCEL", "1")]  # as without it
     return tuple((name, environment[name]) for name in sorted(names))
 
 

@@ -57,9 +57,11 @@ def place() -> tuple[str, int]:
 def wait_until(what: str, happened: Callable[[], Any], seconds: float = CLOSE_TIMEOUT) -> Any:
     """What `happened` gives, as soon as it is true; fails if that takes longer than `seconds`."""
     deadline = time.monotonic() + seconds
+    pause = 0.01
     while not (found := happened()):
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        select.select([], [], [], 0.02)
+        select.select([], [], [], pause)
+        pause = min(pause * 1.2, 0.2)  # to ask costs both processes time
     return found
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -188,7 +189,7 @@ def test_a_dying_program_ends_no_other_session(dying: str, tmp_path: Path) -> No
         + "".join(f"  {line}\n" for line in dying.splitlines())
         + "for line in sys.stdin: print(line, end='', flush=True)\n"
     )
-    with proxy("exec", "-R", "--args", "python3", str(script), fails=True) as (running, router):
+    with proxy("exec", "-R", "--args", sys.executable, "-SE", str(script), fails=True) as (running, router):
         good = [running.session(router) for _ in range(3)]
         bad = running.dial()
         bad.say(greeting(65001, 90, "192.0.2.66"), ALIVE, *updates(50))

@@ -118,8 +118,10 @@ def test_nothing_is_withdrawn_when_a_source_fails(tmp_path):
         client.until_complete()
         for content in (b"", b"<html>\n<p>503</p>", b"\x1f\x8b\x08\0torn"):
             (tmp_path / "cloud.txt").write_bytes(content)
+            server.call("POST", "/api/sources/cloud/refresh", {})
             wait_until("the failure is told", lambda: server.get("/api/sources")[1]["error"])
             server.write("cloud.txt", ["1.0.0.0/24", "1.1.1.0/24", "2606:4700::/32"])
+            server.call("POST", "/api/sources/cloud/refresh", {})
             wait_until("it is well again", lambda: not server.get("/api/sources")[1]["error"])
         (tmp_path / "cloud.txt").unlink()
         wait_until("the failure is told", lambda: server.get("/api/sources")[1]["error"])

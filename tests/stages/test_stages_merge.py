@@ -130,8 +130,8 @@ def test_stages_behind_get_them_in_order(bgpipe, archives, tmp_path, stage):
     expected = bgpipe(one, "--", *words, "--", "write", "-")
     done = bgpipe("--merge", *archives, "--", *words, "--", "write", "-")
     assert done.code == expected.code == 0
-    assert done.lines == expected.lines
-    assert done.lines
+    assert done.out == expected.out
+    assert done.out
 
 
 def test_write_every_gets_each_interval_once(bgpipe, archives, tmp_path):
