@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import os
 import re
 import signal
@@ -21,6 +22,9 @@ import fork_server
 from commandline import bgpipe, sample, sample_json  # noqa: F401  (fixtures)
 from leaks import LEAKS
 from vectors import SHARED
+
+gc.disable()  # until all tests are collected, which makes many objects and no garbage
+
 
 settings.register_profile(
     "check",
@@ -87,6 +91,11 @@ def nothing_without_owner(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(kind, "communicate", listening(kind))
     yield
     assert told == []
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # no collection looks at them again
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
