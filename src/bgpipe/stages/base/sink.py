@@ -218,7 +218,7 @@ class Sink(Writing):
         self.writer.leave(self)
         output = self.writer.output
         if not complete and output.path != StandardOutput.path:
-            kept = f"what was written is in {output.kept}" if output.kept else "nothing was written"
+            kept = f"what was written is in {output.kept}" if output.kept else "there is nothing of it to keep"
             text = f"{output.path} is not complete: {kept}"
             if not self.pipeline.failed:
                 raise StageError(f"{self}: {text}")
