@@ -14,6 +14,7 @@ import asyncio
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -452,7 +453,8 @@ async def _feed(feeder: Client, daemon: Daemon, prefixes: Sequence[str]) -> None
         feeder.transport.write(block.octets)
     feeder.transport.write(END_OF_RIB)
     for _ in range(int(PATIENCE)):
-        if len(await asyncio.to_thread(daemon.routes)) >= len(prefixes):
+        shown = await asyncio.to_thread(daemon.control, "global", "rib", "summary")
+        if (found := re.search(r"Destination: (\d+)", shown)) and int(found[1]) >= len(prefixes):
             return
         await asyncio.sleep(1)
     raise TimeoutError
@@ -474,13 +476,13 @@ async def run(bench: Bench, only: str, daemons: bool) -> None:
         if not only or only == name:
             try:
                 await case(bench)
-            except (RuntimeError, TimeoutError) as error:
+            except (RuntimeError, OSError, subprocess.SubprocessError) as error:
                 print(f"{name}: {error or 'not in time'}", file=sys.stderr)
     folder = Path(os.environ.get("BGPIPE_PEERS", ROOT / ".peers"))
     for kind in (Bird, GoBgp, ExaBgp) if daemons and only in ("", "set") else ():
         try:
             await beside(bench, kind, folder)
-        except (Unavailable, RuntimeError, TimeoutError, AssertionError) as error:
+        except (Unavailable, RuntimeError, OSError, AssertionError, subprocess.SubprocessError) as error:
             print(f"{kind.name}: {error or 'not in time'}", file=sys.stderr)
 
 
