@@ -56,6 +56,7 @@ SLOW = {
     "docs/tutorial-routeserver.md",
     "docs/writing-a-format.md",
     "docs/writing-a-policy.md",
+    "docs/writing-a-source.md",
     "docs/writing-a-stage.md",
     "examples/bgpdump.py",
     "examples/flaps.py",
