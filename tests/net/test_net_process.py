@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from bgpipe.net import process
-from bgpipe.net.process import ChildProcess, explain_code, find_program
+from bgpipe.net.process import ChildProcess, explain_code, find_program, output_of
 from fork_server import children, is_alive
 
 CLOSE_TIMEOUT = 20
@@ -174,3 +174,20 @@ async def test_what_can_not_be_started(tmp_path):
     path.chmod(0o755)
     with pytest.raises(OSError, match="first line such as"):
         await ChildProcess.start([str(path)])
+
+
+async def test_what_a_program_writes_until_its_end(tmp_path):
+    told = await output_of(("sh", "-c", "cat; echo no >&2; exit 3"), b"in")
+    assert told == (3, b"in", b"no\n")
+    (tmp_path / "file").write_bytes(b"of a file")
+    with (tmp_path / "file").open("rb") as file:
+        assert (await output_of(("cat",), file)).stdout == b"of a file"
+    with pytest.raises(OSError, match="nothing"):
+        await output_of((str(tmp_path / "nothing"),))
+
+
+async def test_a_program_that_takes_too_long_is_killed_with_its_children(tmp_path):
+    script = f"sleep 1000 & echo $! > {tmp_path}/pid; wait"
+    with pytest.raises(TimeoutError):
+        await output_of(("sh", "-c", script), timeout=0.5)
+    await gone(int((tmp_path / "pid").read_text()))

@@ -9,7 +9,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import IO, Final, NamedTuple
 
 from ..tasks import Tasks
 from .pipes import PipeReader, PipeWriter
@@ -22,6 +22,39 @@ STDERR_READ: Final = 16 << 10
 STRAGGLER: Final = 1.0
 """Seconds that a program gets to end after it has closed its standard output; also, after it has ended, seconds until
 an output that a child of it keeps open is closed."""
+
+
+class Output(NamedTuple):
+    """What a program has written until its end. code: its exit code, -N if signal N has ended it."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+async def output_of(words: Sequence[str], stdin: IO[bytes] | bytes = b"", timeout: float | None = None) -> Output:
+    """Runs a program to its end. stdin: what it reads. timeout: seconds, None for any time.
+
+    Raises OSError, TimeoutError. Then, and when the task is cancelled, the program is killed.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *words,
+        stdin=asyncio.subprocess.PIPE if isinstance(stdin, bytes) else stdin,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        env=without_secrets(),
+    )
+    try:
+        async with asyncio.timeout(timeout):
+            stdout, stderr = await process.communicate(stdin if isinstance(stdin, bytes) else None)
+    finally:
+        if process.returncode is None:
+            # Process.kill would ask first whether the program runs, and so take its exit code from who waits for it
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    return Output(process.returncode or 0, stdout, stderr)
 
 
 class ChildProcess:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import IO, Final
 
+from ..net.process import output_of
 from ..routes.attributes import Attributes
 from ..routes.budget import Budgeted, Routes, widen_within
 from ..routes.partition import AFIS
@@ -39,21 +40,13 @@ async def widen_elsewhere(exact: Table, subscription: Subscription, common: Comm
                 await asyncio.sleep(0)
             pickle.dump((attributes, afi, (), omitted), file)
         file.seek(0)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", __name__, stdin=file, stdout=asyncio.subprocess.PIPE
-        )
         try:
-            async with asyncio.timeout(2 * MAX_SECONDS):
-                answer, _ = await process.communicate()
+            worker = await output_of((sys.executable, "-m", __name__), file, 2 * MAX_SECONDS)
         except TimeoutError:
             raise BudgetError(f"widening takes more than {2 * MAX_SECONDS} s") from None
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-    if process.returncode:
+    if worker.code:
         raise BudgetError("widening takes too much memory or time")
-    found: Budgeted = pickle.loads(answer)  # it comes from our own process
+    found: Budgeted = pickle.loads(worker.stdout)  # it comes from our own process
     return found
 
 

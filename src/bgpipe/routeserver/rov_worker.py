@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import pickle
 import resource
 import sys
@@ -10,6 +9,7 @@ import tempfile
 import time
 from typing import Final
 
+from ..net.process import output_of
 from ..rpki.vrp_json import Parsed, parse_vrps
 from ..wire.errors import TextError
 
@@ -24,21 +24,13 @@ async def read_vrps(octets: bytes) -> Parsed:
     with tempfile.TemporaryFile() as file:
         file.write(octets)
         file.seek(0)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", __name__, stdin=file, stdout=asyncio.subprocess.PIPE
-        )
         try:
-            async with asyncio.timeout(3 * MAX_SECONDS):
-                answer, _ = await process.communicate()
+            worker = await output_of((sys.executable, "-m", __name__), file, 3 * MAX_SECONDS)
         except TimeoutError:
             raise TextError(f"VRPs can't be read within {3 * MAX_SECONDS} s") from None
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-    if process.returncode:
+    if worker.code:
         raise TextError("VRPs take too much memory or time to read")
-    found: Parsed | str = pickle.loads(answer)  # it comes from our own process
+    found: Parsed | str = pickle.loads(worker.stdout)  # it comes from our own process
     if isinstance(found, str):
         raise TextError(found)
     return found

@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Sequence
 from typing import Final
 
+from ...net.process import output_of
 from ...tasks import Tasks
 from ..config import Irr
 from .base import MAX_CONTENT, Fetched, SourceError
@@ -60,23 +61,15 @@ class IrrSource:
 async def _output(words: Sequence[str]) -> bytes:
     """What a program writes to its standard output. Raises SourceError."""
     try:
-        process = await asyncio.create_subprocess_exec(
-            *words, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
+        program = await output_of(words)
     except OSError as error:
         raise SourceError(f"{words[0]}: {error.strerror or error}") from None
-    try:
-        found, told = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        lines = told.decode(errors="replace").strip().splitlines() or [f"exit code {process.returncode}"]
+    if program.code:
+        lines = program.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {program.code}"]
         raise SourceError(f"{words[0]}: {lines[-1][:200]}")
-    if len(found) > MAX_CONTENT:
+    if len(program.stdout) > MAX_CONTENT:
         raise SourceError(f"{words[0]}: more than {MAX_CONTENT >> 20} MiB")
-    return found
+    return program.stdout
 
 
 class Whois:

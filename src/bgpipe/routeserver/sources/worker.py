@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from ...net.process import output_of
 from ...routes.prefixes import PrefixSet, from_little_endian, little_endian
 from .content import Content, ContentError, Form, read
 
@@ -46,20 +47,12 @@ async def read_list(octets: bytes, form: Form, lane: Lane) -> Content:
     seconds = LEAST_SECONDS + SECONDS_PER_MIB * (len(octets) >> 20)
     async with lane.free:
         words = (msgspec.json.encode(form).decode(), str(seconds))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", __name__, *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-        )
         try:
-            async with asyncio.timeout(3 * seconds):
-                answer, _ = await process.communicate(octets)
+            worker = await output_of((sys.executable, "-m", __name__, *words), octets, 3 * seconds)
         except TimeoutError:
             raise ContentError(f"it can't be read within {3 * seconds} s") from None
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
     try:
-        found = msgspec.msgpack.decode(answer, type=Answer)
+        found = msgspec.msgpack.decode(worker.stdout, type=Answer)
     except msgspec.DecodeError:
         raise ContentError("it takes too much memory or time to read") from None
     if found.error:
