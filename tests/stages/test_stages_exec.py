@@ -307,3 +307,17 @@ def test_a_flood_on_standard_error_is_counted(bgpipe, sample, tmp_path, sample_j
     assert 100 <= told < 20_000
     assert "more than 100 lines a second to standard error" in done.err
     assert f"lines={200_000 - told}" in done.err
+
+
+def test_it_fails_at_the_end_of_the_input_without_reading(bgpipe, sample, tmp_path):
+    """All fits into its pipe, so that nothing waits when it ends: what it has not read is dropped all the same."""
+    few = tmp_path / "few.json"
+    assert bgpipe("read", sample, "--", "head", "-n", "5", "--", "write", few).code == 0
+    out = tmp_path / "out.json"
+    done = bgpipe(
+        "read", few, "--", "exec", "--on-exit", "drop", "-A", "sh", "-c", "sleep 0.3; exit 3", "--", "write", out
+    )
+    assert done.code == 0, done.err
+    assert "lost=5" in done.err
+    program = "cat >/dev/null; exit 3"
+    assert bgpipe("read", few, "--", "exec", "--on-exit", "drop", "-A", "sh", "-c", program, *NOWHERE).code == 1

@@ -283,9 +283,9 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
             self._queue.begin()
             tells_unread, self.link = self.link.tells_unread, None
             if through or (self.only_read and not failed and not self.retries):
-                if tells_unread:
-                    self._leave_unread()
-                if failed and (self.on_exit == "kill" or self.must_end_well or self.tunnel):
+                left = self._leave_unread() if tells_unread else 0
+                # one that has not read all has died on the way, like one that dies before all was handed over
+                if failed and (self.on_exit == "kill" or self.tunnel or (self.must_end_well and not left)):
                     raise StageError(f"{self}: {failed}")
                 if failed:
                     self.tell_loss(failed)
@@ -305,12 +305,12 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
             self._wait_for_link()
             attempt = 1 if self._loop.time() - began >= STABLE_AFTER else attempt + 1
 
-    def _leave_unread(self) -> None:
-        """Called if the partner has ended without reading all that was sent. The unread messages go on or are lost, by
-        --on-exit. Raises StageError."""
+    def _leave_unread(self) -> int:
+        """Called when the partner has ended. Messages that it has not read go on or are lost, by --on-exit. Returns how
+        many there are. Raises StageError."""
         unread = self._queue.messages
         if not unread:
-            return
+            return 0
         items = self._queue.clear()
         passing = [item for item in items if self._survives(item)] if self.bypass is not None else []
         if self.bypass is not None:
@@ -320,6 +320,7 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
             raise StageError(f"{self}: {self.gone} without reading {plural(lost, 'message')}")
         what = "some messages are lost" if lost else "messages pass by"
         self.pipeline.log.warning(f"{self.gone} without reading all: {what}", stage=str(self), unread=unread, lost=lost)
+        return unread
 
     async def _serve(self, link: Link) -> str:
         """Reads and writes until either is over. Returns how the link has failed, "" if it has not."""
