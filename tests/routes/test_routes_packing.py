@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from networks import SETS
 
-from bgpipe.routes import packing
+from bgpipe.routes import packing, partition
 from bgpipe.routes.attributes import PLAIN, Attributes, Form, head, why_not
 from bgpipe.routes.prefixes import PrefixSet
+from bgpipe.routes.steps import finish
 from bgpipe.wire.attrs import AS4_PATH, COMMUNITY, LOCAL_PREF, MP_REACH, NEXT_HOP, OTC
 from bgpipe.wire.context import AS2, AS4, WireContext
 
@@ -113,3 +115,27 @@ def test_joined_attributes():
         frozenset({1, 2}), frozenset({(1, 2, 3)}), frozenset(), 1, 0, "192.0.2.1", "2001:db8::1"
     )
     assert PLAIN.joined(first) == first.joined(PLAIN) == first
+
+
+def numbers(places: int, lengths: st.SearchStrategy[int]) -> st.SearchStrategy[set[int]]:
+    return st.sets(st.builds(lambda place, length: place << 8 | length, st.integers(0, places), lengths))
+
+
+NUMBERS = {1: numbers(40, st.integers(0, 32)), 2: numbers(9, st.sampled_from([0, 7, 8, 64, 128]))}
+
+
+@pytest.mark.parametrize("afi", [1, 2])
+@given(data=st.data())
+def test_an_order_that_is_edited_is_that_of_the_numbers(afi, data):
+    before, after = data.draw(NUMBERS[afi]), data.draw(NUMBERS[afi])
+    order, counts = packing.packing_order(sorted(before), afi)
+    edited = packing.edited(order, counts, sorted(before - after), sorted(after - before))
+    wanted = packing.packing_order(sorted(after), afi)
+    assert (list(edited[0]), edited[1]) == (list(wanted[0]), wanted[1])
+
+
+@given(NUMBERS[1], NUMBERS[1], st.integers(1, 5))
+def test_what_differs_is_found_in_steps(old, new, step):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(partition, "_STEP", step)
+        assert finish(partition._different(sorted(old), sorted(new))) == sorted(old ^ new)

@@ -41,6 +41,15 @@ class Part:
         self.afi = afi
         self.order, self.counts = packing.packing_order(numbers, afi)
 
+    def changed(self, delta: Delta) -> Part:
+        """With other prefixes."""
+        if (len(delta.gone) + len(delta.come)) * FEW > len(self):
+            return Part(merged((without(self.numbers, delta.gone), delta.come)), self.afi)
+        made = Part.__new__(Part)
+        made.afi = self.afi
+        made.order, made.counts = packing.edited(self.order, self.counts, delta.gone, delta.come)
+        return made
+
     @property
     def numbers(self) -> list[int]:
         """Their numbers, sorted."""
@@ -132,6 +141,26 @@ class Encodings:
             self.octets -= self._kept.pop(key).weight
 
 
+def _different(old: Sequence[int], new: Sequence[int]) -> Steps[list[int]]:
+    """The numbers that are in only one of two sorted sequences, sorted."""
+    found: list[int] = []
+    first = start = 0
+    while first < len(old) or start < len(new):
+        last = min(first + _STEP, len(old))
+        stop = min(start + _STEP, len(new))
+        # both end below the same number: that at which the one that goes less far ends
+        if last < len(old) and (stop == len(new) or old[last] <= new[stop]):
+            stop = bisect_left(new, old[last], start, stop)
+        elif stop < len(new):
+            last = bisect_left(old, new[stop], first, last)
+        before, after = old[first:last], new[start:stop]
+        if before != after:
+            found += sorted(set(before).symmetric_difference(after))
+        first, start = last, stop
+        yield
+    return found
+
+
 class Delta(NamedTuple):
     """How a part differs from the one of the same mask before: sorted numbers."""
 
@@ -193,8 +222,7 @@ class Partition:
         differ = []
         for name in names:
             old, new = (each.sets.get(name, EMPTY).numbers(afi) for each in (self, after))
-            differ.append(set(old).symmetric_difference(new))
-            yield
+            differ.append((yield from _different(old, new)))
         return merged(differ)
 
     def _part_anew(self, before: Partition | None) -> Steps[None]:
@@ -234,13 +262,12 @@ class Partition:
             for mask in {*gone, *come} - {0}:
                 key = afi, mask
                 delta = self._deltas[key] = Delta(gone.get(mask, ()), come.get(mask, ()))
-                kept = without(before.parts[key].numbers, delta.gone) if key in before.parts else ()
-                left = merged((kept, delta.come))
-                if left:
-                    self.parts[key] = Part(left, afi)
+                part = before.parts[key].changed(delta) if key in before.parts else Part(delta.come, afi)
+                if part:
+                    self.parts[key] = part
                 else:
                     self.parts.pop(key, None)
-                if len(left) * _PARTS > _STEP:
+                if len(part) * _PARTS > _STEP:
                     yield
 
     def known_delta(self, before: Partition, key: Key) -> Delta | None:
