@@ -23,6 +23,8 @@ from commandline import bgpipe, sample, sample_json  # noqa: F401  (fixtures)
 from leaks import LEAKS
 from vectors import SHARED
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it runs in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 gc.disable()  # until all tests are collected, which makes many objects and no garbage
 
 
