@@ -213,3 +213,14 @@ def test_wildcards():
 def test_commands():
     block = "$ one \\\n  more\nout\n$ two\n"
     assert list(commands(block)) == [("one \\\n  more\n", "out\n"), ("two\n", "")]
+
+
+def test_servers_of_two_pages_have_ports_of_their_own():
+    """Pages are run at the same time."""
+    used: dict[str, str] = {}
+    for page in PAGES:
+        for language, title, block in FENCE.findall(page.read_text()):
+            if language == "yaml" and title == "appsettings.yml":
+                for port in re.findall(r"\b(?:Port|ApiPort): (\d+)", block):
+                    assert used.setdefault(port, page.name) == page.name, f"{port} is a port of {used[port]} too"
+    assert used
