@@ -166,7 +166,14 @@ def longest(prefixes: PrefixSet, wanted: Prefix) -> Prefix | None:
 
 def longest_route(table: Table, wanted: Prefix) -> Prefix | None:
     """The longest route of a table that covers an address or a prefix."""
-    return next((prefix_of(each, wanted.afi) for each in _around(wanted) if table.said(each, wanted.afi)), None)
+    return next((prefix for prefix, _ in covering_routes(table, wanted)), None)
+
+
+def covering_routes(table: Table, wanted: Prefix) -> Iterator[tuple[Prefix, Attributes]]:
+    """The routes of a table that cover an address or a prefix, the longest first, with their attributes."""
+    for each in _around(wanted):
+        if (attributes := table.said(each, wanted.afi)) is not None:
+            yield prefix_of(each, wanted.afi), attributes
 
 
 def _around(wanted: Prefix) -> Iterator[int]:

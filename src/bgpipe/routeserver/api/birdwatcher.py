@@ -6,6 +6,7 @@ announce to it. Times are UTC, as `YYYY-MM-DD hh:mm:ss`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
@@ -16,11 +17,13 @@ from aiohttp import web
 from msgspec import Struct
 
 from ... import __version__
-from ...routes.lookup import Lookup
-from ...routes.prefixes import PrefixSet
+from ...routes.explain import covering_routes
+from ...routes.lookup import parse_target
 from ...tasks import in_thread
+from ...wire.address import format_address
 from ...wire.attrs.large_community import LargeCommunity
 from ...wire.errors import TextError
+from ...wire.prefix import Prefix
 from ..exports import AdjRibOut
 from ..management import Refused
 from ..peers import Peer
@@ -76,7 +79,8 @@ async def bird_status(call: Call) -> BirdStatus:
 
 async def bird_protocols(call: Call) -> BirdProtocols:
     found = {each.id: _protocol(call, each) for each in call.visible(call.server.peers)}
-    return BirdProtocols(api=_api(), ttl=_api()["cache_status"]["cached_at"]["date"], protocols=found)
+    api = _api()
+    return BirdProtocols(api=api, ttl=api["cache_status"]["cached_at"]["date"], protocols=found)
 
 
 async def bird_neighbors(call: Call) -> BirdProtocols:
@@ -122,36 +126,31 @@ async def bird_not_exported(call: Call) -> BirdRoutes | web.StreamResponse:
 
 async def bird_search(call: Call, query: BirdQuery) -> BirdRoutes | web.StreamResponse:
     """The routes for an address or a prefix that peers are announced."""
-    peers = [AdjRibOut.of(call.server, each) for each in call.visible(call.server.peers)]
-
-    def work() -> bytes:
-        found: list[dict[str, Any]] = []
-        for each in peers:
-            for route in _covering(each, query.prefix):
-                found.append(route)
-                if len(found) == MAX_FOUND:
-                    return _envelope(found)
-        return _envelope(found)
-
     try:
-        return _answer(await in_thread("birdwatcher", work))
+        target = parse_target(query.prefix)
     except TextError as error:
         raise Refused(str(error)) from None
+    found: list[dict[str, Any]] = []
+    for peer in call.visible(call.server.peers):
+        found += _covering(AdjRibOut.of(call.server, peer), target)
+        if len(found) >= MAX_FOUND:
+            break
+        await asyncio.sleep(0)  # the table of a peer that is not here may have to be made first
+    return _answer(_envelope(found[:MAX_FOUND]))
 
 
-def _covering(found: AdjRibOut, target: str) -> Iterator[dict[str, Any]]:
-    """Raises TextError."""
-    for attributes, _, hop, prefixes in found.groups():
-        bgp = _bgp(found, attributes, hop)
-        for prefix in Lookup(prefixes).covering(target):
-            yield _route(found.peer, str(prefix), hop, bgp)
+def _covering(found: AdjRibOut, target: Prefix) -> Iterator[dict[str, Any]]:
+    for prefix, attributes in covering_routes(found.table, target) if target.afi in found.afis else ():
+        if hop := found.form.next_hop(attributes, target.afi):
+            text = format_address(hop)
+            yield _route(found.peer, str(prefix), text, _bgp(found, attributes, text))
 
 
 def _encoded(found: AdjRibOut) -> bytes:
     shown: list[dict[str, Any]] = []
     for attributes, _, hop, prefixes in found.groups():
         bgp = _bgp(found, attributes, hop)
-        shown += [_route(found.peer, prefix, hop, bgp) for prefix in PrefixSet.joined([prefixes])]
+        shown += [_route(found.peer, prefix, hop, bgp) for prefix in prefixes]
     return _envelope(shown)
 
 
