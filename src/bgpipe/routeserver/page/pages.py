@@ -5,6 +5,7 @@ They are made here, work without scripts, and do nothing that the API can't do.
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import secrets
 from collections.abc import Mapping, Sequence
@@ -122,7 +123,10 @@ async def search(call: Call) -> web.StreamResponse:
     try:
         lists = [(step.source, step.prefix) for step in explain(target, every, server.tables.tables).steps]
         peers = list(server.peers)
-        found = [(each, call.management.why(each, target)) for each in peers[:MAX_PEERS]]
+        found = []
+        for each in peers[:MAX_PEERS]:
+            found.append((each, call.management.why(each, target)))
+            await asyncio.sleep(0)  # the table of a peer that is not here may have to be made first
     except (TextError, Refused) as error:
         return _page(call, "search.html", error=str(error), code=400, target=target, searched=False)
     more = len(peers) > MAX_PEERS
