@@ -57,65 +57,53 @@ def _only_179(values: Values, comment: str) -> list[str]:
     return _if(values.port != PORT, f"{comment} this router knows no other port than {PORT}: we must listen there")
 
 
-def cisco(values: Values) -> list[str]:
-    """IOS and IOS XE."""
+def _neighbor(values: Values, subsequent: str = "", *more: str) -> list[str]:
+    """The neighbor as IOS and FRR have it. subsequent: behind the name of an address family. more: what else is said of
+    the neighbor."""
     server, policy = values.server, values.policy
     lines = [
-        *_only_179(values, "!"),
         f"router bgp {values.asn}",
         f" neighbor {server} remote-as {values.server_asn}",
         f" neighbor {server} description {values.name}",
         f" neighbor {server} ebgp-multihop 255",
         f" neighbor {server} timers {values.keep_alive} {values.hold_time}",
+        *more,
         *_if(values.key, f" neighbor {server} password {values.key}"),
     ]
     for family in BOTH:
         if family in values.families:
             lines += [
-                f" address-family {family}",
+                f" address-family {family}{subsequent}",
                 f"  neighbor {server} activate",
                 f"  neighbor {server} route-map {policy}-IN-{family.upper()} in",
                 f"  neighbor {server} route-map {policy}-OUT out",
                 " exit-address-family",
             ]
         elif family == "ipv4":  # it is active without being asked for
-            lines += [f" address-family {family}", f"  no neighbor {server} activate", " exit-address-family"]
+            lines += [f" address-family {family}{subsequent}", f"  no neighbor {server} activate"]
+            lines += [" exit-address-family"]
+    return lines
+
+
+def cisco(values: Values) -> list[str]:
+    """IOS and IOS XE."""
+    lines = [*_only_179(values, "!"), *_neighbor(values)]
     for family in values.families:
         word = "ipv6" if family == "ipv6" else "ip"
-        lines += [f"route-map {policy}-IN-{family.upper()} permit 10"]
+        lines += [f"route-map {values.policy}-IN-{family.upper()} permit 10"]
         lines += [f" set {word} next-hop {values.gateway_of(family)}"]
-    return [*lines, f"route-map {policy}-OUT deny 10"]
+    return [*lines, f"route-map {values.policy}-OUT deny 10"]
 
 
 def frr(values: Values) -> list[str]:
     """FRR. Without a route map it would take nothing from an eBGP peer (RFC 8212)."""
-    server, policy = values.server, values.policy
-    lines = [
-        f"router bgp {values.asn}",
-        f" neighbor {server} remote-as {values.server_asn}",
-        f" neighbor {server} description {values.name}",
-        f" neighbor {server} ebgp-multihop 255",
-        f" neighbor {server} timers {values.keep_alive} {values.hold_time}",
-        *_if(values.port != PORT, f" neighbor {server} port {values.port}"),
-        *_if(values.key, f" neighbor {server} password {values.key}"),
-    ]
-    for family in BOTH:
-        if family in values.families:
-            lines += [
-                f" address-family {family} unicast",
-                f"  neighbor {server} activate",
-                f"  neighbor {server} route-map {policy}-IN-{family.upper()} in",
-                f"  neighbor {server} route-map {policy}-OUT out",
-                " exit-address-family",
-            ]
-        elif family == "ipv4":
-            lines += [f" address-family {family} unicast", f"  no neighbor {server} activate", " exit-address-family"]
-    lines += ["exit"]
+    port = _if(values.port != PORT, f" neighbor {values.server} port {values.port}")
+    lines = [*_neighbor(values, " unicast", *port), "exit"]
     for family in values.families:
         word = "ipv6 next-hop global" if family == "ipv6" else "ip next-hop"
-        lines += [f"route-map {policy}-IN-{family.upper()} permit 10"]
+        lines += [f"route-map {values.policy}-IN-{family.upper()} permit 10"]
         lines += [f" set {word} {values.gateway_of(family)}", "exit"]
-    return [*lines, f"route-map {policy}-OUT deny 10", "exit"]
+    return [*lines, f"route-map {values.policy}-OUT deny 10", "exit"]
 
 
 def junos(values: Values) -> list[str]:
