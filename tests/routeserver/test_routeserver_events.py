@@ -9,12 +9,12 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import Any, ClassVar
 
 import pytest
 from bgplite import BgpLite, bgplite
+from listserver import serving
 from peers import wait_until
 
 from bgpipe.net.http import MAX_LONG_PER_ADDRESS
@@ -45,12 +45,8 @@ class Hook(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def hook():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/hook"
-        server.shutdown()
-        thread.join()
+    with serving(Hook) as url:
+        yield f"{url}/hook"
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 from bgplite import BgpLite, as4, bgplite
+from listserver import serving
 from peers import IPV4, wait_until
 
 import bgpipe
@@ -35,12 +35,8 @@ class RipeStat(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def ripestat():
-    with ThreadingHTTPServer(("127.0.0.1", 0), RipeStat) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(RipeStat) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
