@@ -6,6 +6,7 @@ Nothing here waits; see pipeline.py.
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar
@@ -35,7 +36,7 @@ def now() -> int:
     return time.time_ns() // 1_000_000 * 1000
 
 
-class PipelineBase(Generic[S]):
+class PipelineBase(ABC, Generic[S]):
     """What lines and stages use of the pipeline: events, holding of lines, facts about the session, and the result.
 
     Pipeline (pipeline.py) adds the life cycle of the stages. S is the class of the stages.
@@ -184,14 +185,14 @@ class PipelineBase(Generic[S]):
     # the session, where a stage is an end of it
 
     @property
+    @abstractmethod
     def originates_session(self) -> bool:
         """Whether a stage of the pipeline originates the session (a speaker)."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def has_session(self) -> bool:
         """Whether messages of a BGP session enter here, and not only those of archives and programs."""
-        raise NotImplementedError
 
     def session_up(self) -> None:
         """Called when UPDATEs can be sent."""
@@ -232,37 +233,37 @@ class PipelineBase(Generic[S]):
             return self.error.reason
         return "stopped" if self.cause is not None else "finished"
 
+    @abstractmethod
     def end_input(self, cause: Cause = Cause.END_INPUT) -> None:
         """Ends the input. Messages on their way take their time; then programs are drained."""
-        raise NotImplementedError
 
     def stop(self) -> None:
         """Ends the pipeline as a signal does: the input ends, and messages on their way get some seconds."""
         self.end_input(Cause.SIGNAL)
 
+    @abstractmethod
     def fail(self, error: StageError) -> None:
         """Called when a stage has failed. The pipeline ends, the first such error is its result, and peers get a
         NOTIFICATION at once.
 
         Damaged input ends nothing: what else there is to read is read.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self, stage: S) -> None:
         """A stage has come to its end: it lets nothing in any more, and its callbacks are off. `stop` is due when what
         it has let in is through."""
-        raise NotImplementedError
 
+    @abstractmethod
     def kill(self, reason: str, event: Event | None = None) -> None:
         """Ends the process at once, or only this session if there are many. The first reason counts.
 
         event: the one that is the reason. If it has a NOTIFICATION, the peers hear of the end before.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def flush(self) -> None:
         """Asks all stages to pass on what they have collected, because a piece of input is through."""
-        raise NotImplementedError
 
     def _on_handler_error(self, owner: object, error: Exception) -> None:
         self.fail(failure(owner or "event handler", error))
