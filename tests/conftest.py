@@ -44,6 +44,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "check"))
 
 TIMEOUT, SLOW_TIMEOUT = 180, 900
 """Seconds that a test may take, on a machine that does much else: these find what never ends."""
+LIVE = Path(__file__).parent / "live"
+TRIES = 2
+"""How often a test that waits for real timers is tried again."""
 AGAIN = 10
 """Seconds after which what went on in spite of that is told again."""
 
@@ -93,6 +96,14 @@ def nothing_without_owner(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(kind, "communicate", listening(kind))
     yield
     assert told == []
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that wait for real timers, ours or those of daemons, are tried again on a busy machine. The end of
+    the run names them."""
+    for item in items:
+        if item.path.is_relative_to(LIVE) or any(map(item.get_closest_marker, ("slow", "interop"))):
+            item.add_marker(pytest.mark.flaky(reruns=TRIES))
 
 
 def pytest_collection_finish() -> None:

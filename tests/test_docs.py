@@ -130,7 +130,8 @@ def parse_console(block: str, directory: Path) -> None:
     for command, _ in commands(block):
         if not re.search(r"\bbgpipe ", command):
             continue
-        explain = f'bgpipe() {{ "{bgpipe}" -n "$@"; }}'
+        # reads to its end what is piped into it, as it would without -n: else what stands before dies of a closed pipe
+        explain = f'bgpipe() {{ "{bgpipe}" -n "$@" && command cat >/dev/null; }}'
         others = "cat() { :; }\ntee() { command cat; }\npython() { command cat; }"
         script = f"set -o pipefail\n{others}\n{explain}\n{command}"
         done = subprocess.run(
