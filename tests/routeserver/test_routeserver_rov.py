@@ -16,7 +16,8 @@ from bgpipe.routes.attributes import Attributes
 from bgpipe.routes.explain import explain
 from bgpipe.routes.prefixes import PrefixSet
 from bgpipe.routeserver.config import Config, Rov
-from bgpipe.rpki.vrps import Vrp, Vrps
+from bgpipe.rpki.snapshot import Snapshot
+from bgpipe.rpki.vrps import Vrp
 from bgpipe.wire.prefix import parse_prefix
 
 LIST = ["9.9.9.0/24", "9.9.8.0/24", "8.8.8.0/24", "2620:fe::/48"]
@@ -24,7 +25,7 @@ ROAS = [
     {"asn": "AS64500", "prefix": "9.9.9.0/24", "maxLength": 24},
     {"asn": "AS64501", "prefix": "9.9.8.0/23", "maxLength": 24},
 ]
-VRPS = Vrps([Vrp(parse_prefix("9.9.9.0/24"), 24, 64500), Vrp(parse_prefix("9.9.8.0/23"), 24, 64501)])
+VRPS = Snapshot.of([Vrp(parse_prefix("9.9.9.0/24"), 24, 64500), Vrp(parse_prefix("9.9.8.0/23"), 24, 64501)])
 
 
 def peer(**fields):
@@ -61,7 +62,7 @@ def test_tag():
     }
     assert by_prefix(tables, peer(lists=("b",))) == {"9.9.8.0/24": Attributes()}
     # another word of the RPKI changes what is said, and withdraws nothing
-    tables.vrps = Vrps([Vrp(parse_prefix("9.9.8.0/23"), 24, 64500)])
+    tables.vrps = Snapshot.of([Vrp(parse_prefix("9.9.8.0/23"), 24, 64500)])
     tables.update(tables.validated())
     assert by_prefix(tables, peer())["9.9.8.0/24"] == tag(1)
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bgpipe.rpki.snapshot import Snapshot
 from bgpipe.rpki.vrp_json import parse_vrps
-from bgpipe.rpki.vrps import Validity, Vrp, Vrps
+from bgpipe.rpki.vrps import Validity, Vrp
 from bgpipe.wire.errors import TextError
 from bgpipe.wire.prefix import parse_prefix
 
@@ -44,7 +45,7 @@ def test_the_validity_is_that_of_the_definition(some, routes):
     for text, more, asn in some:
         network = ipaddress.ip_network(text)
         rows.append((text, min(network.prefixlen + more, network.max_prefixlen), asn))
-    vrps = Vrps(Vrp(parse_prefix(text), most, asn) for text, most, asn in rows)
+    vrps = Snapshot.of(Vrp(parse_prefix(text), most, asn) for text, most, asn in rows)
     assert len(vrps) == len(set(rows))
     for prefix, origin in routes:
         expected = by_the_words(rows, prefix, origin)
@@ -53,7 +54,7 @@ def test_the_validity_is_that_of_the_definition(some, routes):
 
 
 def test_one_of_several_origins():
-    vrps = Vrps([Vrp(parse_prefix("192.0.2.0/24"), 24, 64500)])
+    vrps = Snapshot.of([Vrp(parse_prefix("192.0.2.0/24"), 24, 64500)])
     number = parse_prefix("192.0.2.0/24").address << 8 | 24
     assert vrps.validate_number(number, 1, {64501, 64500}) is Validity.VALID
     assert vrps.validate_number(number, 1, {64501}) is Validity.INVALID
@@ -93,6 +94,6 @@ def test_rows_of_another_program(shared):
     rows = [row for row in rows if row["kind"] == "rov"]
     assert len(rows) == 15
     for row in rows:
-        vrps = Vrps(Vrp(parse_prefix(each["prefix"]), each["max_length"], each["asn"]) for each in row["vrps"])
+        vrps = Snapshot.of(Vrp(parse_prefix(each["prefix"]), each["max_length"], each["asn"]) for each in row["vrps"])
         found = vrps.validate(parse_prefix(row["prefix"]), row["origin"])
         assert found.name == row["expected"], row["name"]

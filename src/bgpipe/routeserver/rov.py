@@ -15,8 +15,9 @@ from ..pipeline.log import Log
 from ..routes.attributes import Attributes
 from ..routes.prefixes import PrefixSet
 from ..routes.steps import Steps
+from ..rpki.snapshot import Snapshot
 from ..rpki.vrp_json import Parsed
-from ..rpki.vrps import Validity, Vrps
+from ..rpki.vrps import Validity
 from ..tasks import in_thread
 from ..wire.errors import TextError
 from .config import PrefixSource, Rov
@@ -55,7 +56,7 @@ def communities(rov: Rov, asn: int) -> dict[Validity, Attributes]:
     return {validity: attributes_of((text or f"{asn}:1000:{_EURO_IX[validity]}",)) for validity, text in said.items()}
 
 
-def split(prefixes: PrefixSet, origins: tuple[int, ...], vrps: Vrps) -> Steps[dict[Validity, PrefixSet]]:
+def split(prefixes: PrefixSet, origins: tuple[int, ...], vrps: Snapshot) -> Steps[dict[Validity, PrefixSet]]:
     """Prefixes by their validity, in steps of some milliseconds."""
     found: dict[Validity, tuple[list[int], list[int]]] = {validity: ([], []) for validity in Validity}
     for place, afi in enumerate((1, 2)):
@@ -71,7 +72,7 @@ class Split(NamedTuple):
 
     prefixes: PrefixSet
     origins: tuple[int, ...]
-    vrps: Vrps
+    vrps: Snapshot
     parts: Mapping[Validity, PrefixSet]
 
 
@@ -80,7 +81,7 @@ class Validator:
 
     def __init__(self, rov: Rov, folder: Path, state: Path, fetcher: Fetcher, log: Log) -> None:
         """folder: where relative paths begin. state: where the last answer of a URL is kept."""
-        self.on_change: Callable[[Vrps], object] = lambda vrps: None
+        self.on_change: Callable[[Snapshot], object] = lambda vrps: None
         self.failed = ""
         self._rov = rov
         self._file = FileSource(folder / rov.vrps, ANYWHERE) if "://" not in rov.vrps else None
@@ -97,7 +98,7 @@ class Validator:
         while True:
             await self._check(self._read)
             if not self._known:  # without any, nothing is valid or invalid
-                self._tell(Vrps())
+                self._tell(Snapshot())
             await asyncio.sleep(self._wait())
 
     def _wait(self) -> float:
@@ -134,7 +135,7 @@ class Validator:
         self._log.info("VRPs were read", vrps=len(found.vrps), bad=found.bad, expired=found.expired)
         self._tell(found.vrps)
 
-    def _tell(self, vrps: Vrps) -> None:
+    def _tell(self, vrps: Snapshot) -> None:
         self._known = True
         self.on_change(vrps)
 

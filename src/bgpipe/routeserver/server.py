@@ -20,7 +20,7 @@ from ..net.tcp import parse_networks
 from ..pipeline.log import Log
 from ..routes.peer_routes import PeerRoutes
 from ..routes.table import Table
-from ..rpki.vrps import Vrps
+from ..rpki.snapshot import Snapshot
 from ..tasks import Tasks, Timer
 from ..wire.notification import ADMINISTRATIVE_RESET, Notification
 from ..wire.open import Open
@@ -253,7 +253,7 @@ class RouteServer:
         if kept:
             self.log.warning("what has changed here counts after a restart", keys=",".join(kept))
         if config.rov != old.rov:
-            self.tables.vrps = self.tables.vrps or Vrps()  # what is announced stays until VRPs are read
+            self.tables.vrps = self.tables.vrps or Snapshot()  # what is announced stays until VRPs are read
             self.tables.update(validated | self.tables.validated())
             self._start_validation()
         self._watch_ends()
@@ -343,7 +343,7 @@ class RouteServer:
             self.validator.on_change = self._on_vrps
             self._validating = self._tasks.spawn("VRPs", self.validator.run())
 
-    def _on_vrps(self, vrps: Vrps) -> None:
+    def _on_vrps(self, vrps: Snapshot) -> None:
         self.tables.vrps = vrps
         for name in self.tables.validated():
             self._on_list(name)

@@ -18,7 +18,8 @@ from ..routes.policy import Common, Custom, PrefixList, Subscription
 from ..routes.prefixes import EMPTY, PrefixSet
 from ..routes.steps import Steps, finish
 from ..routes.table import Table, Tables
-from ..rpki.vrps import Validity, Vrps
+from ..rpki.snapshot import Snapshot
+from ..rpki.vrps import Validity
 from ..session.facts import Facts
 from ..wire.attrs.large_community import LargeCommunity
 from ..wire.caps import EXTENDED_NEXT_HOP
@@ -67,7 +68,7 @@ class PeerTables:
     def __init__(self, config: Config, lists: Lists) -> None:
         self.config = config
         self.lists = lists
-        self.vrps: Vrps | None = None
+        self.vrps: Snapshot | None = None
         """None as long as they were not read"""
         self._splits: dict[str, Split] = {}
         self.clock: Callable[[], float] = time.time
@@ -297,7 +298,7 @@ class PeerTables:
         """Whether the prefixes of a list are told apart by their validity."""
         return self.config.rov.on and name in self.lists and bool(origins_of(self.lists[name].settings))
 
-    def _split(self, name: str, vrps: Vrps) -> Mapping[Validity, PrefixSet]:
+    def _split(self, name: str, vrps: Snapshot) -> Mapping[Validity, PrefixSet]:
         if not self._is_split(name):
             self._keep_split(name, vrps, finish(split(*self._to_split(name), vrps)))
         return self._splits[name].parts
@@ -309,7 +310,7 @@ class PeerTables:
         known = self._splits.get(name)
         return known is not None and known.vrps is self.vrps and known[:2] == self._to_split(name)
 
-    def _keep_split(self, name: str, vrps: Vrps, parts: Mapping[Validity, PrefixSet]) -> None:
+    def _keep_split(self, name: str, vrps: Snapshot, parts: Mapping[Validity, PrefixSet]) -> None:
         self._splits[name] = Split(*self._to_split(name), vrps, parts)
 
     async def _validate(self, names: Iterable[str]) -> None:

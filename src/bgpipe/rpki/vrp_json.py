@@ -10,13 +10,14 @@ from msgspec import Struct
 
 from ..wire.errors import TextError
 from ..wire.prefix import AFI_BITS, parse_prefix
-from .vrps import Vrp, Vrps
+from .snapshot import Snapshot
+from .vrps import Vrp
 
 
 class Parsed(NamedTuple):
     """bad: entries that say nothing that can be, and don't count. expired: those that are over."""
 
-    vrps: Vrps
+    vrps: Snapshot
     bad: int
     expired: int
 
@@ -40,7 +41,7 @@ def parse_vrps(octets: bytes, now: float) -> Parsed:
         raise TextError(f"these are no VRPs in JSON: {error}") from None
     bad = [0]
     current = [roa for roa in file.roas if roa.expires is None or roa.expires > now]
-    return Parsed(Vrps(_vrps(current, bad)), bad[0], len(file.roas) - len(current))
+    return Parsed(Snapshot.of(_vrps(current, bad)), bad[0], len(file.roas) - len(current))
 
 
 def _vrps(roas: list[_Roa], bad: list[int]) -> Iterator[Vrp]:
