@@ -10,15 +10,18 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable
 from functools import partial
 from typing import Any, TypeVar
 
+from ..rpki.current import Rpki
+
 T = TypeVar("T")
 
 
 class Shared:
     """keep: objects stay until the end of the process; otherwise an object is closed when its last user gives it
-    back."""
+    back. rpki: VRPs and ASPAs, where a stage needs them."""
 
     def __init__(self, *, keep: bool = False) -> None:
         self.keep = keep
+        self.rpki = Rpki()
         self._things: dict[Hashable, Any] = {}
         self._closers: dict[Hashable, Callable[[], Awaitable[None]]] = {}
         self._users: dict[Hashable, int] = {}

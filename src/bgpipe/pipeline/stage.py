@@ -92,6 +92,8 @@ class Stage(StageBase):
     argument: ClassVar[str] = ""
     both: ClassVar[bool] = False
     uses: ClassVar[str] = ""
+    uses_rpki: ClassVar[bool] = False
+    """whether it judges by `pipeline.shared.rpki`, which is kept up to date only if a stage does"""
     side: str = ""
     """ "L" or "R" if it holds the connection to the peer at that side of the pipeline"""
     takes: bool = False
@@ -131,6 +133,11 @@ class Stage(StageBase):
     @property
     def reconnects(self) -> bool:
         """Whether a new session, with a new pipeline, follows a session that is lost."""
+        return False
+
+    @property
+    def awaits_rpki(self) -> bool:
+        """Whether nothing may pass before there are VRPs or ASPAs."""
         return False
 
     @property
