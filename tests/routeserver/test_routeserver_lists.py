@@ -14,6 +14,7 @@ from bgpipe.pipeline.log import NullLog
 from bgpipe.routes.prefixes import PrefixSet
 from bgpipe.routeserver.config import AutoRefresh, Irr, PrefixSource, RipeStat
 from bgpipe.routeserver.lists import OWNERS, List, Lists
+from bgpipe.routeserver.sources.base import Fetched
 from bgpipe.routeserver.sources.content import Form, read
 from bgpipe.routeserver.sources.context import Context
 from bgpipe.routeserver.sources.fetch import Fetcher
@@ -156,6 +157,53 @@ async def test_a_list_that_collapses_or_explodes_waits_for_a_word(tmp_path, sett
         if why:
             here.lists.accept("a")
             assert len(found.prefixes) == after
+
+
+class Says:
+    """A source that says whatever it is to say."""
+
+    def __init__(self, *prefixes: str) -> None:
+        self.prefixes = prefixes
+
+    async def fetch(self, validator: str) -> Fetched:
+        return Fetched(prefixes=PrefixSet.parse(self.prefixes))
+
+
+async def test_a_list_of_which_nothing_is_left_waits_for_a_word_however_small(tmp_path):
+    wanted = PrefixSource(name="a", kind="other", max_shrink=1.0)
+    async with rig(tmp_path, wanted) as here:
+        found = here.lists["a"]
+        await until(lambda: found.error)
+        found.source = says = Says()
+        here.lists.refresh("a")
+        await until(lambda: found.known)
+        assert (len(found.prefixes), found.error, found.failures) == (0, "", 0)
+        assert found.warning == "it is empty: its source says that there are no prefixes"
+        says.prefixes = ("9.9.9.0/24",)
+        here.lists.refresh("a")
+        await until(lambda: found.prefixes)
+        assert found.warning == ""
+        says.prefixes = ()
+        here.lists.refresh("a")
+        await until(lambda: found.held)
+        assert list(found.prefixes) == ["9.9.9.0/24"]
+        assert found.held.why == "it has collapsed: its source says that none of its 1 prefixes is left"
+        here.lists.accept("a")
+        assert (len(found.prefixes), found.held) == (0, None)
+    async with rig(tmp_path, wanted) as here:  # after a restart
+        assert here.lists["a"].known
+        assert here.lists["a"].warning
+
+
+async def test_a_set_of_which_nothing_is_left_is_as_its_lists_are(tmp_path):
+    parts = (PrefixSource(name="a", path="a.txt"), PrefixSource(name="b", path="b.txt"))
+    async with rig(tmp_path, *parts, PrefixSource(name="s", kind="set", sources=("a",), without=("b",))) as here:
+        await here.give("a", "9.9.9.0/24")
+        await here.give("b", "8.8.8.0/24")
+        await until(lambda: here.lists["s"].prefixes)
+        await here.give("b", "9.9.0.0/16")
+        await until(lambda: here.lists["s"].number == 2)
+        assert (len(here.lists["s"].prefixes), here.lists["s"].held, here.lists["s"].warning) == (0, None, "")
 
 
 async def test_a_first_version_beyond_the_maximum_is_held_back_too(tmp_path):

@@ -16,7 +16,7 @@ from bgpipe.routes.prefixes import PrefixSet
 from bgpipe.routeserver.config import Irr, PrefixSource, RipeStat
 from bgpipe.routeserver.sources import KINDS, make_source
 from bgpipe.routeserver.sources.base import Fetched, SourceError
-from bgpipe.routeserver.sources.content import read
+from bgpipe.routeserver.sources.content import ContentError, read
 from bgpipe.routeserver.sources.context import Context
 from bgpipe.routeserver.sources.delegated import by_country
 from bgpipe.routeserver.sources.domain import KEPT, DomainSource
@@ -195,6 +195,32 @@ async def test_ripestat_is_asked_again_as_often_as_the_configuration_says(tmp_pa
                 assert len(server.asked) == attempts + 1
 
 
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [
+        ((originated([], []),), []),
+        (('{"data": {"prefixes": {}}}',), []),
+        ((originated([], []), originated(["9.9.9.0/24"], [])), ["9.9.9.0/24"]),
+        (('{"data": {"prefixes": {"v4": {}}}}',), None),
+        (('{"status": "error", "data": {}}',), None),
+        (("[]",), None),
+        (("0",), None),
+        ((originated(["9.9.9.0/24"], []), '{"data": {}}'), None),
+        ((originated(["9.9.9.0/33"], []),), None),
+    ],
+)
+async def test_only_what_says_so_is_an_as_that_originates_nothing(tmp_path, answers, found):
+    said = dict(enumerate(answers, 1))
+    async with answering(lambda request: http(said[int(request.partition("=AS")[2].partition("&")[0])])) as server:
+        async with context(tmp_path, RipeStat(url=f"http://127.0.0.1:{server.port}")) as given:
+            fetched = await make_source("asn", PrefixSource(name="a", kind="asn", asns=tuple(said)), given).fetch("")
+        if found is None:
+            with pytest.raises(ContentError):
+                prefixes(fetched)
+        else:
+            assert prefixes(fetched) == found
+
+
 async def test_what_can_not_get_better_is_asked_once(tmp_path):
     async with answering(lambda request: http("", "404 Not Found")) as server:
         ripe = RipeStat(url=f"http://127.0.0.1:{server.port}", retry_attempts=5, retry_delay_seconds=0)
@@ -324,11 +350,35 @@ def test_members_of_as_sets():
     assert members("members: -s, AS, ANY, 10.0.0.0/8, AS-X;rm\n") == []
 
 
+NO_ENTRIES = b"%  No entries found for the selected source(s).\n"
+
+
+async def test_an_as_that_has_registered_nothing_is_an_empty_list(tmp_path):
+    settings = PrefixSource(name="a", kind="asn", via="irr", asns=(64500, 64501))
+    async with answering(lambda request: NO_ENTRIES) as server, context(tmp_path, irr=irr(server.port)) as given:
+        assert prefixes(await make_source("asn", settings, given).fetch("")) == []
+
+
+@pytest.mark.parametrize("answer", [b"", b"\n\n", b"% Hello\n"])
+async def test_an_answer_without_a_word_is_no_empty_list(tmp_path, answer):
+    settings = PrefixSource(name="a", kind="asn", via="irr", asns=(64500, 64501))
+    say = {"AS64500": b"route: 9.9.9.0/24\n", "AS64501": answer}
+    async with (
+        answering(lambda request: say[request.split()[-1]]) as server,
+        context(tmp_path, irr=irr(server.port)) as given,
+    ):
+        with pytest.raises(SourceError, match="neither objects nor that there are none"):
+            await make_source("asn", settings, given).fetch("")
+
+
 BGPQ4 = """\
 #!/bin/sh
 echo "$@" >> {folder}/asked
+[ -e {folder}/denied ] && printf 'ERROR:Error expanding !gas174\\n: F access denied\\n' >&2
+echo "ERROR:Invalid AS number: 64512" >&2
 [ -e {folder}/broken ] && echo "ERROR: no such server" >&2 && exit 1
 case "$*" in
+  *"-4 -p"*) echo '{{ "x": [ {{ "prefix": "9.9.8.0\\/24", "exact": true }} ] }}' ;;
   *-4*) echo '{{ "x": [ {{ "prefix": "9.9.9.0\\/24", "exact": true }} ] }}' ;;
   *) echo '{{ "x": [ ] }}' ;;
 esac
@@ -339,17 +389,37 @@ async def test_bgpq4_is_used_where_it_is(tmp_path):
     program = tmp_path / "bgpq4"
     program.write_text(BGPQ4.format(folder=tmp_path))
     program.chmod(0o755)
-    settings = PrefixSource(name="a", kind="asn", via="irr", as_sets=("RIPE::AS-X",), asn=64500)
+    settings = PrefixSource(name="a", kind="asn", via="irr", as_sets=("RIPE::AS-X",), asn=174)
     async with context(tmp_path, irr=Irr(host="irr.example", bgpq4=str(program), sources=("RIPE", "ARIN"))) as given:
         source = make_source("asn", settings, given)
         assert prefixes(await source.fetch("")) == ["9.9.9.0/24"]
         assert (tmp_path / "asked").read_text().splitlines() == [
-            "-h irr.example:43 -j -l x -S RIPE,ARIN -4 AS64500 RIPE::AS-X",
-            "-h irr.example:43 -j -l x -S RIPE,ARIN -6 AS64500 RIPE::AS-X",
+            "-h irr.example:43 -j -l x -S RIPE,ARIN -4 AS174 RIPE::AS-X",
+            "-h irr.example:43 -j -l x -S RIPE,ARIN -6 AS174 RIPE::AS-X",
         ]
         (tmp_path / "broken").touch()
         with pytest.raises(SourceError, match="ERROR: no such server"):
             await source.fetch("")
+        (tmp_path / "broken").unlink()
+        (tmp_path / "denied").touch()
+        with pytest.raises(SourceError, match="Error expanding !gas174: F access denied"):
+            await source.fetch("")
+
+
+async def test_bgpq4_is_told_that_a_reserved_as_number_is_meant(tmp_path):
+    program = tmp_path / "bgpq4"
+    program.write_text(BGPQ4.format(folder=tmp_path))
+    program.chmod(0o755)
+    async with context(tmp_path, irr=Irr(host="irr.example", bgpq4=str(program))) as given:
+        both = PrefixSource(name="a", kind="asn", via="irr", as_sets=("AS-X",), asns=(64512, 4200000001))
+        assert prefixes(await make_source("asn", both, given).fetch("")) == ["9.9.8.0/24", "9.9.9.0/24"]
+        one = PrefixSource(name="a", kind="asn", via="irr", asn=64512)
+        assert prefixes(await make_source("asn", one, given).fetch("")) == ["9.9.8.0/24"]
+    asked = [line.partition("-l x ")[2] for line in (tmp_path / "asked").read_text().splitlines()]
+    assert asked == [
+        *("-4 AS-X", "-4 -p AS64512 AS4200000001", "-6 AS-X", "-6 -p AS64512 AS4200000001"),
+        *("-4 -p AS64512", "-6 -p AS64512"),
+    ]
 
 
 # kinds of other packages

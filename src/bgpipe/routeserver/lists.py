@@ -1,8 +1,8 @@
 """The lists of prefixes: what each is now, how it came there, and what happens when its source says something else.
 
-A list changes only when its source has given a whole new one. One that shrinks below half, grows tenfold or beyond the
-`Max` of its source is held back until somebody accepts it; until then the old one stays. All of it is kept on disk, so
-that a restart without any source announces what was announced before.
+A list changes only when its source has given a whole new one. One that shrinks below half or to nothing, grows tenfold
+or beyond the `Max` of its source is held back until somebody accepts it; until then the old one stays. All of it is
+kept on disk, so that a restart without any source announces what was announced before.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ SAMPLES: Final = 10
 """Prefixes of a difference that are shown where only its size is asked for."""
 FIRST_RETRY: Final = 30.0
 """Seconds until a source that has failed is asked again; then twice as long each time."""
+EMPTY_LIST: Final = "it is empty: its source says that there are no prefixes"
 LEAST_INTERVAL: Final = 60.0
 FILE_INTERVAL: Final = 2.0
 """Seconds between two looks at a file: that costs next to nothing."""
@@ -101,6 +102,11 @@ class List:
         return self.version is not None
 
     @property
+    def warning(self) -> str:
+        """What people should know of it although nothing has failed; "" for nothing."""
+        return EMPTY_LIST if self.known and not self.prefixes and self.settings.kind != "set" else ""
+
+    @property
     def number(self) -> int:
         """Of its version."""
         return self.version.number if self.version is not None else 0
@@ -148,6 +154,8 @@ class List:
             return ""
         if self.version.rolled_back:
             return f"the list was rolled back to version {self.version.rolled_back}"
+        if before and not now and settings.kind != "set":
+            return f"it has collapsed: its source says that none of its {before} prefixes is left"
         small = max(before, now) <= SMALL or settings.kind == "set"  # what it is made of has its own limits
         if now < before * (1 - _limit(settings.max_shrink, MAX_SHRINK, 1.0, small)):
             return f"it has shrunk from {before} to {now} prefixes"
@@ -449,6 +457,8 @@ class Lists:
         each.set(version, prefixes)
         counts = _counts(before, prefixes)
         self._log.info("a list has changed", list=each.name, prefixes=len(prefixes), **counts, bad_lines=version.bad)
+        if each.warning:
+            self._log.warning(f"a list: {each.warning}", list=each.name)
         self._wake_sets(each.name)
         self.on_change(each.name)
 

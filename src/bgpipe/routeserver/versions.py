@@ -84,7 +84,7 @@ class VersionFolder:
 
     def newest(self) -> Version | None:
         """The newest version that can be read."""
-        return next(filter(None, map(_read, self._files())), None)
+        return next((version for version in map(_read, self._files()) if version is not None), None)
 
     def all(self) -> list[Version]:
         """Those that can be read, the newest first."""

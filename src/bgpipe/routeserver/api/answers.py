@@ -115,7 +115,8 @@ class ShownVersion(Struct, rename="camel", kw_only=True):
 
 
 class ShownList(Struct, rename="camel", kw_only=True):
-    """A list, how old it is, and what is wrong with it. version: 0 if it was never read. error: "" if there is none."""
+    """A list, how old it is, and what is wrong with it. version: 0 if it was never read. error: "" if there is none.
+    warning: what is odd although nothing has failed, such as an AS number that originates nothing; "" for nothing."""
 
     name: str
     kind: str
@@ -129,6 +130,7 @@ class ShownList(Struct, rename="camel", kw_only=True):
     changed_at: str | None
     checked_at: str | None
     error: str
+    warning: str
     failures: int
     bad_lines: int
     bad_samples: list[BadLine]

@@ -55,6 +55,7 @@ def show_list(found: List) -> ShownList:
         changed_at=iso(found.changed_at or None),
         checked_at=iso(found.checked_at or None),
         error=found.error,
+        warning=found.warning,
         failures=found.failures,
         bad_lines=version.bad if version is not None else 0,
         bad_samples=[BadLine(line=line, text=text) for line, text in version.samples] if version is not None else [],
@@ -226,7 +227,7 @@ def measure(server: RouteServer, metrics: Metrics) -> None:
         metrics.add("bgplite_foreign_addresses", session.announcer.foreign[0], **labels)
     for found in server.lists.lists.values():
         metrics.add("bgplite_list_prefixes", len(found.prefixes), list=found.name)
-        metrics.add("bgplite_list_bad_lines", found.version.bad if found.version else 0, list=found.name)
+        metrics.add("bgplite_list_bad_lines", found.version.bad if found.version is not None else 0, list=found.name)
         metrics.add("bgplite_list_failures", found.failures, list=found.name)
         metrics.add("bgplite_list_held", int(found.held is not None), list=found.name)
         if found.changed_at:

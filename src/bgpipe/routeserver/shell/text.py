@@ -57,7 +57,7 @@ def sessions(shown: Any) -> Table:
 
 
 def sources(shown: Any) -> Table:
-    heads = ("LIST", "KIND", "PREFIXES", "CHANGED", "BAD LINES", "HELD", "ERROR")
+    heads = ("LIST", "KIND", "PREFIXES", "CHANGED", "BAD LINES", "HELD", "ERROR OR WARNING")
     rows = (
         (
             each["name"],
@@ -66,7 +66,7 @@ def sources(shown: Any) -> Table:
             each["changedAt"],
             each["badLines"],
             each["held"] and each["held"]["why"],
-            each["error"],
+            each["error"] or each["warning"],
         )
         for each in (shown if isinstance(shown, list) else [shown])
     )

@@ -13,7 +13,7 @@ from .context import Context
 from .irr import IrrSource
 
 QUERY: Final = "list_prefixes=true&types=o&af=v4,v6"
-FORM: Final = Form(json="*.data.prefixes.*.originating")
+FORM: Final = Form(json="*.data.prefixes.*.originating", whole=True)
 
 
 class AsnSource:

@@ -49,11 +49,13 @@ class Form(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where the prefixes are in a list.
 
     json: where in JSON, such as `data.*.cidr`, or several such places with commas between them; `*` is every key. ""
-    finds them. column: of CSV, its name in the first line, or its number from 1.
+    finds them. column: of CSV, its name in the first line, or its number from 1. whole: whether the place in JSON must
+    be there in each of several answers, and may say that there is nothing: then there are no prefixes.
     """
 
     json: str = ""
     column: str = ""
+    whole: bool = False
 
 
 ANYWHERE: Final = Form()
@@ -90,7 +92,7 @@ def read(octets: bytes, form: Form = ANYWHERE) -> Content:
     except UnicodeDecodeError as error:
         raise ContentError(f"it is not UTF-8, from octet {error.start} on") from None
     content = _read(octets, text, form)
-    if not content.prefixes:
+    if not content.prefixes and not (form.whole and not content.lines):
         raise ContentError(f"it has no prefix in {content.lines} lines" if content.lines else "it has no prefix")
     if len(content.prefixes) > MAX_PREFIXES:
         raise ContentError(f"it has more than {MAX_PREFIXES} prefixes")
@@ -110,7 +112,7 @@ def _read(octets: bytes, text: str, form: Form) -> Content:
     if form.column:
         return _read_csv(text, form.column)
     if form.json or _is_json(text):
-        return _read_json(octets, form.json)
+        return _read_json(octets, form)
     if _HTML.match(text):
         raise ContentError("it is a page of HTML, not a list")
     if _RPSL.search(text):
@@ -268,14 +270,16 @@ def _is_json(text: str) -> bool:
     return bool(_JSON.match(text))
 
 
-def _read_json(octets: bytes, path: str) -> Content:
+def _read_json(octets: bytes, form: Form) -> Content:
     try:
         value = msgspec.json.decode(octets.removeprefix(b"\xef\xbb\xbf"))
     except (msgspec.DecodeError, RecursionError) as error:
         raise ContentError(f"it is no JSON: {error}") from None
+    path = form.json
     paths = path.split(",") if path else []
     found = [text for each in paths for text in _at(value, each.split("."))] if paths else list(_prefixes(value))
-    if path and not found:
+    missing = form.whole and not all(_leads(each, path.split(".")[1:]) for each in value)
+    if missing or (path and not found and not form.whole):
         raise ContentError(f"there is nothing at {path}")
     return _read_lines(Content(lines=len(found)), enumerate(found, 1))
 
@@ -291,6 +295,18 @@ def _at(value: Any, path: list[str]) -> Iterator[str]:
     elif isinstance(value, dict):
         for each in value.values() if path[0] == "*" else [value.get(path[0])]:
             yield from _at(each, path[1:])
+
+
+def _leads(value: Any, path: list[str]) -> bool:
+    """Whether a path leads somewhere, be it to a list with nothing in it."""
+    if not path:
+        return isinstance(value, str | list)
+    if path[0] != "*":
+        return isinstance(value, dict) and path[0] in value and _leads(value[path[0]], path[1:])
+    if not isinstance(value, dict | list):
+        return False
+    items = list(value.values() if isinstance(value, dict) else value)
+    return not items or any(_leads(each, path[1:]) for each in items)
 
 
 def _prefixes(value: Any, key: str = "") -> Iterator[str]:

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from ...net.process import output_of
+from ...routes.prefixes import EMPTY
 from ...tasks import Tasks
 from ..config import Irr
 from .base import MAX_CONTENT, Fetched, SourceError
 from .content import Form
 
-FORM: Final = Form(json="*.x.*.prefix")
+FORM: Final = Form(json="*.x.*.prefix", whole=True)
 MAX_SETS: Final = 1000
 """As-sets that one list may lead to."""
 MAX_ASNS: Final = 2000
@@ -26,6 +27,9 @@ ABREAST: Final = 4
 """Questions to a whois server at a time."""
 MAX_ANSWER: Final = 16 << 20
 """Octets of the answer to one question."""
+RESERVED: Final = (range(64496, 65552), range(4200000000, 1 << 32))
+"""AS numbers for documentation and private use (RFC 5398, RFC 6996), and reserved ones between and behind them: bgpq4
+leaves them out, unless it is told that they are meant."""
 _MEMBERS: Final = re.compile(r"^(?:mp-)?members:(.*(?:\n[ \t+].*)*)", re.MULTILINE | re.IGNORECASE)
 _MEMBER: Final = re.compile(r"AS[0-9]+|(?:[A-Z0-9-]+::)?(?:AS[0-9]+:)*AS-[A-Z0-9_-]+(?::AS[A-Z0-9_-]+)*")
 
@@ -45,7 +49,8 @@ class IrrSource:
             async with asyncio.timeout(self._timeout):
                 if program is not None:
                     return await self._by_bgpq4(program)
-                return Fetched(await Whois(self._settings).routes(self._asns, self._as_sets))
+                found = await Whois(self._settings).routes(self._asns, self._as_sets)
+                return Fetched(found) if found else Fetched(prefixes=EMPTY)
         except TimeoutError:
             raise SourceError(f"no answer within {self._timeout:g} s", temporary=True) from None
 
@@ -53,13 +58,19 @@ class IrrSource:
         settings = self._settings
         words = [program, "-h", f"{settings.host}:{settings.port}", "-j", "-l", "x"]
         words += ["-S", ",".join(settings.sources)] if settings.sources else []
-        targets = [*(f"AS{asn}" for asn in self._asns), *self._as_sets]
-        found = [await _output([*words, family, *targets]) for family in ("-4", "-6")]
+        own = [f"AS{asn}" for asn in self._asns if is_reserved(asn)]
+        others = [f"AS{asn}" for asn in self._asns if not is_reserved(asn)] + [*self._as_sets]
+        groups = [group for group in (others, ["-p", *own] if own else []) if group]
+        found = [await _output([*words, family, *group]) for family in ("-4", "-6") for group in groups]
         return Fetched(b"[" + b",".join(found) + b"]", form=FORM)
 
 
+def is_reserved(asn: int) -> bool:
+    return any(asn in each for each in RESERVED)
+
+
 async def _output(words: Sequence[str]) -> bytes:
-    """What a program writes to its standard output. Raises SourceError."""
+    """What bgpq4 writes to its standard output. Raises SourceError."""
     try:
         program = await output_of(words)
     except OSError as error:
@@ -67,9 +78,18 @@ async def _output(words: Sequence[str]) -> bytes:
     if program.code:
         lines = program.stderr.decode(errors="replace").strip().splitlines() or [f"exit code {program.code}"]
         raise SourceError(f"{words[0]}: {lines[-1][:200]}")
+    if complaint := _complaint(program.stderr):
+        raise SourceError(f"{words[0]}: {complaint}")
     if len(program.stdout) > MAX_CONTENT:
         raise SourceError(f"{words[0]}: more than {MAX_CONTENT >> 20} MiB")
     return program.stdout
+
+
+def _complaint(stderr: bytes) -> str:
+    """What bgpq4 could not ask for, although its exit code is 0; "" for nothing. It leaves out reserved AS numbers of
+    as-sets, and says so, which is no fault."""
+    lines = stderr.decode(errors="replace").replace("\n:", ":").splitlines()
+    return next((line[:200] for line in lines if "ERROR" in line and "Invalid AS number" not in line), "")
 
 
 class Whois:
@@ -80,13 +100,13 @@ class Whois:
         self._free = asyncio.Semaphore(ABREAST)
 
     async def routes(self, asns: Sequence[int], as_sets: Sequence[str]) -> bytes:
-        """The objects `route` and `route6` of AS numbers and as-sets. Raises SourceError."""
+        """The objects `route` and `route6` of AS numbers and as-sets; b"" if there are none. Raises SourceError."""
         names = dict.fromkeys(f"AS{asn}" for asn in asns)
         names |= dict.fromkeys(await self._expanded(as_sets))
         if len(names) > MAX_ASNS:
             raise SourceError(f"{len(names)} AS numbers, more than {MAX_ASNS}: bgpq4 can do that, when it is installed")
         found = await self._all([f"-K -T route,route6 -i origin {name}" for name in names])
-        return b"\n".join(found)
+        return b"\n".join(found) if any(map(_has_object, found)) else b""
 
     async def _expanded(self, as_sets: Sequence[str]) -> list[str]:
         """The AS numbers in as-sets, and in the as-sets in them."""
@@ -137,6 +157,8 @@ class Whois:
                 writer.close()
         if fault := _fault(answer):
             raise SourceError(f"{place}: {fault}")
+        if not _has_object(answer) and b"no entries" not in answer.lower():
+            raise SourceError(f"{place}: neither objects nor that there are none", temporary=True)
         return answer
 
 
@@ -157,6 +179,10 @@ def members(answer: str) -> list[str]:
         words = re.sub(r"#.*", "", text).upper().replace(",", " ").split()
         found += [word for word in words if _MEMBER.fullmatch(word)]
     return found
+
+
+def _has_object(answer: bytes) -> bool:
+    return any(line.strip() and not line.startswith(b"%") for line in answer.splitlines())
 
 
 def _fault(answer: bytes) -> str:
