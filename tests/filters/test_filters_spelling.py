@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from filter_messages import FULL, says, update
 
-from bgpipe.filters.spelling import WELL_KNOWN_COMMUNITIES
+from bgpipe.wire.communities import WELL_KNOWN_COMMUNITIES
 from bgpipe.wire.message import UPDATE, Message
 from cases import all_cases
 

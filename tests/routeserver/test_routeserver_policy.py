@@ -17,11 +17,12 @@ from bgpipe.routeserver.config import Bgp, Config, ConfiguredPeer, Defaults, Gro
 from bgpipe.routeserver.ends import Ends
 from bgpipe.routeserver.kept_routes import KeptRoutes
 from bgpipe.routeserver.peers import Peer, new_peer
-from bgpipe.routeserver.rules import Entry, Rules, parse_any_community, resolve
+from bgpipe.routeserver.rules import Entry, Rules, resolve
 from bgpipe.routeserver.tables import PeerTables
 from bgpipe.routeserver.trials import show_comparison, try_change, try_difference, try_subscription
 from bgpipe.session.facts import Facts
 from bgpipe.tasks import Tasks
+from bgpipe.wire.communities import parse_any_community
 from bgpipe.wire.errors import TextError
 
 HOSTS = [f"10.{net}.0.{host}/32" for net in range(10) for host in range(0, 256, 8)]

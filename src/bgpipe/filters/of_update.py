@@ -17,6 +17,7 @@ from ..wire import attrs
 from ..wire.address import parse_address
 from ..wire.attrs.as_path import AsPath, Hop
 from ..wire.attrs.ext_community import parse_ext_community
+from ..wire.communities import WELL_KNOWN_COMMUNITIES
 from ..wire.context import AS4
 from ..wire.errors import TextError
 from ..wire.family import Family, parse_afi, parse_family, parse_safi
@@ -28,7 +29,6 @@ from .of_message import Binder
 from .pattern import compile_pattern
 from .predicates import COMPARE, any_matches, compares, matches, of_update, prefix_match, present
 from .spelling import (
-    WELL_KNOWN_COMMUNITIES,
     community_glob,
     community_pattern,
     is_asn,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from ..wire.communities import WELL_KNOWN_COMMUNITIES
 from .errors import Fault
 from .values import integer_of
 
@@ -42,22 +43,6 @@ HINTS: Final = {
     "prefix_any": "prefix ~ PREFIX",
 }
 """Names from other tools and languages, and the fields to use here."""
-
-WELL_KNOWN_COMMUNITIES: Final = {
-    "graceful-shutdown": "65535:0",
-    "gshut": "65535:0",
-    "accept-own": "65535:1",
-    "llgr-stale": "65535:6",
-    "no-llgr": "65535:7",
-    "blackhole": "65535:666",
-    "no-export": "65535:65281",
-    "no-advertise": "65535:65282",
-    "local-as": "65535:65283",
-    "no-export-subconfed": "65535:65283",
-    "no-peer": "65535:65284",
-    "nopeer": "65535:65284",
-}
-"""Names of routers and bgpdump for communities (RFC 1997, 3765, 7611, 7999, 8326, 9494)."""
 
 _ASN: Final = re.compile(r"(?i:as)?(\d+)(?:\.(\d+))?", re.ASCII)
 _PATTERN_PART: Final = re.compile(

@@ -41,6 +41,7 @@ class Feed:
         """
         pipeline = self._inlet.pipeline
         outer, pipeline.feeding = pipeline.feeding, True
+        source, pipeline.source = pipeline.source, self._inlet.stage if self._inlet.own else None
         self._running = True
         try:
             wait = next(self._travel, None)
@@ -51,6 +52,7 @@ class Feed:
             raise
         finally:
             pipeline.feeding = outer
+            pipeline.source = source
         self._running = False
         if wait is None:
             self.end()
@@ -163,7 +165,11 @@ class Input(Passage):
     def put(self, message: Message) -> None:
         """Puts one message into the line without waiting, for callbacks. --rate-limit does not apply to it."""
         if not self.ended and self._enter(message):
-            self._meet(message, self.chains[message.direction], 0, patient=False)
+            source, self.pipeline.source = self.pipeline.source, self.stage
+            try:
+                self._meet(message, self.chains[message.direction], 0, patient=False)
+            finally:
+                self.pipeline.source = source
 
     def shut(self) -> None:
         """From now on no fed message enters, except items fed as a `whole`. Messages that have entered go on."""

@@ -23,10 +23,11 @@ class OptionKind(Generic[T]):
     """The kind of an option. `parse` makes the value from text, and raises ValueError that says what is expected.
 
     flag: it takes a value only after "=". adds: the values of a repeated option are joined. words: all possible values,
-    if there are few.
+    if there are few. fits: whether a word is meant as a value, for options that may stand without one; None: if it is
+    one of `words`.
     """
 
-    __slots__ = ("adds", "flag", "metavar", "parse", "words")
+    __slots__ = ("adds", "fits", "flag", "metavar", "parse", "words")
 
     def __init__(
         self,
@@ -36,7 +37,9 @@ class OptionKind(Generic[T]):
         flag: bool = False,
         adds: bool = False,
         words: tuple[str, ...] = (),
+        fits: Callable[[str], bool] | None = None,
     ) -> None:
+        self.fits = fits
         self.metavar = metavar
         self.parse = parse
         self.flag = flag
@@ -129,7 +132,7 @@ def choice(*words: str, aliases: Mapping[str, str] | None = None) -> OptionKind[
 class Option(Generic[T]):
     """An option. Its name is that of the class attribute, with "-" for "_", unless `name` is given.
 
-    bare: the value if the next word is not one of the kind's words (for options that once were flags). old: former
+    bare: the value if the next word is none for the option (for options that once were flags). old: former
     names. switches: flags that mean a value, such as `--mrt` for `--format mrt`. env: whether the environment may set
     it. secret: whether the value is hidden in logs, in --explain and over HTTP.
     """
@@ -301,6 +304,8 @@ class Options:
         """Whether the next word is meant as the value of an option that can do without: it is one, or one misspelt, or
         something else that stands before the name of a file."""
         word, following = (*rest, "", "")[:2]
+        if option.kind.fits is not None:
+            return option.kind.fits(word)
         if word.lower() in option.kind.words:
             return True
         names_file = "." in following or "/" in following

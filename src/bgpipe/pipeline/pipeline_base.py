@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ..wire.caps import Capability
     from ..wire.message import Message
     from ..wire.notification import Notification
+    from .stage_base import StageBase
 
 S = TypeVar("S")
 
@@ -74,6 +75,8 @@ class PipelineBase(ABC, Generic[S]):
         self.holds = {"R": 0, "L": 0}
         self.feeding = False
         """whether messages of a feed are on their way; `flush` is called directly after them"""
+        self.source: StageBase | None = None
+        """the stage that has made the messages which are on their way; None if it is not known"""
         self.full: set[tuple[str, S]] = set()
         """stages that take no more messages of a direction for now"""
         self.shared = Shared()

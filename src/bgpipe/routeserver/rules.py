@@ -9,13 +9,9 @@ from typing import Any, Final, Literal
 import msgspec
 from msgspec import Struct
 
-from ..filters.spelling import WELL_KNOWN_COMMUNITIES
 from ..routes.attributes import Attributes
 from ..routes.policy import Guards
-from ..wire.attrs.community import parse_community
-from ..wire.attrs.ext_community import parse_ext_community
-from ..wire.attrs.large_community import parse_large_community
-from ..wire.errors import TextError
+from ..wire.communities import parse_any_community
 
 MAX_FOREIGN: Final = 1 << 24
 """IPv4 addresses that widening may add where nothing is said: as many as a /8 has."""
@@ -23,9 +19,6 @@ MAX_FOREIGN_IPV6: Final = 1 << 32
 """The same in IPv6 networks of 64 bits: as many as a /32 has."""
 MAX_PREPENDS: Final = 50
 Action = Literal["hold", "widen"]
-
-_EXTENDED: Final = {"rt": "TARGET", "soo": "ORIGIN"}
-"""Types of extended communities as routers write them, by the names that ours has for them."""
 
 
 class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -148,39 +141,6 @@ def attributes_of(communities: Iterable[str | None], said: Any = None) -> Attrib
         getattr(said, "next_hop", ""),
         getattr(said, "next_hop_ipv6", ""),
     )
-
-
-def parse_any_community(text: str) -> tuple[str, Any]:
-    """("standard", "large" or "extended", the number or triple) of a community.
-
-    `A:V`, or a well-known name such as no-export (RFC 1997); `A:B:C` (RFC 8092); `rt:A:V`, `soo:A:V` (RFC 4360), where
-    A is an AS number or an IPv4 address, or all 64 bits as `0x...`. Raises TextError.
-    """
-    text = WELL_KNOWN_COMMUNITIES.get(text.lower(), text)
-    first, _, rest = text.partition(":")
-    if first.lower() in _EXTENDED:
-        return "extended", _extended(_EXTENDED[first.lower()], rest)
-    if first[:2].lower() == "0x":
-        return "extended", _hexadecimal(text)
-    if text.count(":") == 2:
-        return "large", parse_large_community(text)
-    return "standard", parse_community(text)
-
-
-def _extended(name: str, value: str) -> int:
-    admin = value.rpartition(":")[0]
-    form = "IP4_" if "." in admin else "AS4_" if admin.isdecimal() and int(admin) > 0xFFFF else ""
-    return parse_ext_community({"type": form + name, "value": value})
-
-
-def _hexadecimal(text: str) -> int:
-    try:
-        number = int(text, 16)
-    except ValueError:
-        number = -1
-    if len(text) != 18 or number < 0:
-        raise TextError(f"not 16 hexadecimal digits: {text!r}")
-    return number
 
 
 def parse_time(text: str) -> float:

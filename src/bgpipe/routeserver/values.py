@@ -13,8 +13,9 @@ import msgspec
 
 from ..net.secret import read_secret
 from ..net.tcp import check_keys
+from ..wire.communities import parse_any_community
 from ..wire.errors import TextError
-from .rules import MAX_PREPENDS, Written, parse_any_community, parse_time
+from .rules import MAX_PREPENDS, Written, parse_time
 
 RESERVED_AS: Final = frozenset((0, 23456, 65535, 0xFFFFFFFF))
 """AS numbers that no peer may have (RFC 4893, RFC 7300, RFC 7607)."""
@@ -109,7 +110,7 @@ def check_next_hop_ipv6(text: str) -> str:
 
 
 def check_community(text: str) -> str:
-    """A standard, large or extended community; see rules.parse_any_community."""
+    """A standard, large or extended community; see wire.communities."""
     try:
         parse_any_community(text)
     except TextError:

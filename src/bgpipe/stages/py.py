@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_left
 from typing import Any
 
 from ..pipeline.errors import ConfigError, StageError
@@ -15,13 +14,11 @@ from ..wire import treatment
 from ..wire.block import Block
 from ..wire.errors import WireError
 from ..wire.item import Item
-from ..wire.message import HEADER, OPEN, UPDATE, Message
+from ..wire.message import OPEN, UPDATE, Message
 from ..wire.tags import TagTable
 from ..wire.update import Update
+from .base.editing import MAX_BODY, replace_messages
 from .base.policy import Answer, Policy, PolicyError, Words, decide, describe, place_of, read_policy
-
-MAX_BODY = 0xFFFF - HEADER
-"""Octets of the longest body that a message in a block can have."""
 
 
 class Py(Consuming):
@@ -161,7 +158,7 @@ class Py(Consuming):
                 tags[position] = entry
             if message.body is not before:
                 bodies[position] = message.body
-        return _assemble(block.tagged(tags, table) if tags else block, bodies, others)
+        return replace_messages(block.tagged(tags, table) if tags else block, bodies, others)
 
     # errors
 
@@ -198,21 +195,3 @@ def _withdrawn(message: Message) -> Answer:
     except WireError:
         return False
     return [Message(UPDATE, body, context=message.context, tags=dict(message.tags)) for body in bodies]
-
-
-def _assemble(block: Block, bodies: dict[int, bytes | None], others: dict[int, list[Message]]) -> Block | list[Item]:
-    """The block with new bodies, and with items in place of some of its messages. All edits are made in one step,
-    because each step copies the octets."""
-    if not others:
-        return block.edited(bodies) if bodies else block
-    block = block.edited({position: body for position, body in bodies.items() if body is not None})
-    gone = [position for position, body in bodies.items() if body is None]
-    items: list[Item] = []
-    start = 0
-    for position, messages in [*others.items(), (len(block), [])]:
-        first, last = bisect_left(gone, start), bisect_left(gone, position)
-        part = block.part(start, position)
-        items.append(part.without([each - start for each in gone[first:last]]) if first < last else part)
-        items += messages
-        start = position + 1
-    return items

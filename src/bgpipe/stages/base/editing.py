@@ -1,0 +1,115 @@
+"""What stages that edit messages have in common: they take messages one by one or in blocks, with the same result.
+
+A block stays whole as long as each of its messages stays one message that a block can hold.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Collection, Sequence
+
+from ...filters import Filter
+from ...pipeline.passage import inherit
+from ...pipeline.stage import Consuming
+from ...wire.block import ENTRY, Block
+from ...wire.item import Item
+from ...wire.message import HEADER, UPDATE, Message
+from ...wire.update import Update
+
+MAX_BODY = 0xFFFF - HEADER
+"""Octets of the longest body that a message in a block can have."""
+
+Edit = bytes | list[Message] | None
+"""What goes on in place of an UPDATE: its body, edited or not; other messages; or nothing."""
+
+
+class EditingStage(Consuming):
+    """A stage that edits UPDATEs: `edit` decides about each."""
+
+    both = True
+
+    def watch_updates(self) -> None:
+        """Registers the callbacks. To be called in `attach`."""
+        self.watch(self.on_message, on_block=self.on_block, types=[UPDATE], selects=True)
+
+    def edit(self, message: Message) -> Edit:
+        """What goes on in place of an UPDATE. The same body object says that nothing changes."""
+        raise NotImplementedError
+
+    def edit_block(self, block: Block, positions: Sequence[int]) -> dict[int, Edit]:
+        """What goes on in place of the messages at these positions, in ascending order; without those that stay."""
+        edits: dict[int, Edit] = {}
+        for position in positions:
+            message = block.message(position)
+            if message.type_code == UPDATE and (left := self.edit(message)) is not message.body:
+                edits[position] = left
+        return edits
+
+    def on_message(self, message: Message) -> bool | list[Message]:
+        left = self.edit(message)
+        if left is None:
+            return False
+        if isinstance(left, list):
+            return left
+        if left is not message.body:
+            message.update = Update(left, message.context)
+        return True
+
+    def on_block(self, block: Block) -> Block | list[Item]:
+        edits = self.edit_block(block, matching(block, self.callbacks[-1].conditions))
+        return assemble(block, edits) if edits else block
+
+
+def matching(block: Block, conditions: Collection[Filter]) -> Sequence[int]:
+    """The positions of the messages that match all filters."""
+    if not conditions:
+        return range(len(block))
+    selected = block
+    for condition in conditions:
+        selected = condition.select(selected)
+    return range(len(block)) if len(selected) == len(block) else _positions(block.index, selected.index)
+
+
+def _positions(index: bytearray, selected: bytearray) -> list[int]:
+    """The positions in `index` of the entries of `selected`, which are some of its entries in the same order."""
+    found: list[int] = []
+    size, at, end = ENTRY.size, 0, len(selected)
+    for position in range(len(index) // size):
+        if at < end and index[position * size : (position + 1) * size] == selected[at : at + size]:
+            found.append(position)
+            at += size
+    return found
+
+
+def assemble(block: Block, edits: dict[int, Edit]) -> Block | list[Item]:
+    """The block with new bodies, and with messages in place of some of its messages. All edits are made in one step,
+    because each step copies the octets. edits: by position, in ascending order."""
+    bodies: dict[int, bytes | None] = {}
+    others: dict[int, list[Message]] = {}
+    for position, left in edits.items():
+        if isinstance(left, list) or (left is not None and len(left) > MAX_BODY):
+            old = block.message(position)
+            made = left if isinstance(left, list) else [Message(UPDATE, left, context=old.context, tags=old.tags)]
+            others[position] = [inherit(each, old) for each in made]
+        else:
+            bodies[position] = left
+    return replace_messages(block, bodies, others)
+
+
+def replace_messages(
+    block: Block, bodies: dict[int, bytes | None], others: dict[int, list[Message]]
+) -> Block | list[Item]:
+    """The block with these bodies, None for messages that are left out, and with messages in place of others."""
+    if not others:
+        return block.edited(bodies) if bodies else block
+    block = block.edited({position: body for position, body in bodies.items() if body is not None})
+    gone = [position for position, body in bodies.items() if body is None]
+    items: list[Item] = []
+    start = 0
+    for position, messages in [*others.items(), (len(block), [])]:
+        first, last = bisect_left(gone, start), bisect_left(gone, position)
+        part = block.part(start, position)
+        items.append(part.without([each - start for each in gone[first:last]]) if first < last else part)
+        items += messages
+        start = position + 1
+    return items
