@@ -31,9 +31,19 @@ RECONNECT: Final = "bgpfix/pipe.RECONNECT"
 SLOW: Final = "bgpfix/pipe.SLOW"
 """A partner takes octets more slowly than they come, and the others have to wait."""
 
+RPKI_UPDATE: Final = "rpki/UPDATE"
+"""Other VRPs or ASPAs count."""
+RPKI_SOURCE: Final = "rpki/SOURCE"
+"""Another source of --rpki counts."""
+RPKI_SHRINK: Final = "rpki/SHRINK"
+"""A source says much less than before, and has to say so again."""
+RPKI_STALE: Final = "rpki/STALE"
+"""No source of --rpki has data that are not too old."""
+
 SESSION_EVENTS: Final = frozenset((OPEN, ALIVE, UPDATE, ESTABLISHED, EOR_AF, EOR))
 """Those that come of looking at the messages of a session."""
-PIPE_EVENTS: Final = SESSION_EVENTS | {START, STOP, PARSE, MALFORMED, RECONNECT, SLOW}
+RPKI_EVENTS: Final = frozenset((RPKI_UPDATE, RPKI_SOURCE, RPKI_SHRINK, RPKI_STALE))
+PIPE_EVENTS: Final = SESSION_EVENTS | RPKI_EVENTS | {START, STOP, PARSE, MALFORMED, RECONNECT, SLOW}
 STAGE_EVENTS: Final = ("START", "STOP", "READY", "PREPARE")
 ANY: Final = "*"
 

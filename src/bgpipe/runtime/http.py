@@ -50,6 +50,7 @@ class StatusServer:
             "/readyz": self._ready,
             "/metrics": self._metrics,
             "/sessions": self._sessions,
+            "/rpki": self._rpki,
             "/stage/{slug}": self._stage,
             "/stage/{slug}/": self._stage,
         }
@@ -113,6 +114,10 @@ class StatusServer:
 
     async def _sessions(self, request: web.Request) -> web.Response:
         return _json(self._overview.sessions())
+
+    async def _rpki(self, request: web.Request) -> web.Response:
+        told = self._overview.rpki()
+        return _json(told) if told is not None else web.Response(status=404, text="no stage needs RPKI data\n")
 
     async def _stage(self, request: web.Request) -> web.Response:
         told = self._overview.stage(request.match_info["slug"])

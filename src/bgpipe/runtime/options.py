@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..pipeline.options import FLAG, LIST, TEXT, Option, Options, choice
+from ..pipeline.options import DURATION, FLAG, LIST, TEXT, Option, Options, choice
 
 LEVELS = ("trace", "debug", "info", "warn", "error", "fatal", "panic", "disabled")
 
@@ -47,3 +47,24 @@ class GlobalOptions(Options):
     caps = Option(
         TEXT, "", "read messages as if these capabilities were agreed: JSON as in an OPEN, or @FILE", metavar="JSON"
     )
+    rpki = Option(
+        LIST,
+        ("rtr.rpki.cloudflare.com:8282",),
+        "where VRPs and ASPAs come from, the best source first: HOST:PORT or tls://HOST:PORT (RTR), a URL or a file",
+        metavar="SRC",
+    )
+    rpki_refresh = Option(DURATION, 0.0, "ask a source again after so long; by default as a cache says, or 1h")
+    rpki_retry = Option(DURATION, 0.0, "call a source again at most so long after a failure; by default 10m")
+    rpki_expire = Option(DURATION, 0.0, "RPKI data are too old after so long; by default as a cache says, or 2h")
+    rpki_stale = Option(choice("keep", "drop"), "keep", "what becomes of RPKI data that are too old")
+    rpki_shrink = Option(FLAG, False, "take data that have shrunk by more than half at once, without a second fetch")
+    rpki_slurm = Option(TEXT, "", "local exceptions to RPKI data, in a SLURM file (RFC 8416)", metavar="FILE")
+    rpki_version = Option(choice("0", "1", "2"), "2", "the highest version of RTR to speak", metavar="0|1|2")
+    rpki_bind = Option(TEXT, "", "connect to sources from this address", metavar="IP")
+    rpki_md5 = Option(
+        TEXT, "", "sign RTR with TCP MD5 (RFC 2385): the key, $VARIABLE or /file", metavar="KEY", secret=True
+    )
+    rpki_ca = Option(TEXT, "", "trust these authorities for tls:// and https://, in PEM", metavar="FILE")
+    rpki_cert = Option(TEXT, "", "the certificate for a cache or server that asks for one, in PEM", metavar="FILE")
+    rpki_key = Option(TEXT, "", "the key of that certificate, if it is in another file", metavar="FILE")
+    rpki_insecure = Option(FLAG, False, "accept any certificate of a cache or server")

@@ -17,6 +17,7 @@ from .report import progress, show_progress, summary, wants_progress
 from .runner import Runner
 
 if TYPE_CHECKING:
+    from ..net.rpki.sources import RpkiSources
     from .http import StatusServer
     from .log import BindableLog
     from .options import GlobalOptions
@@ -40,10 +41,15 @@ class PipelineService:
         self._log = log
         self._overview: Overview | None = None
         self._server: StatusServer | None = None
+        self._rpki: RpkiSources | None = None
+        self._pipelines: set[Pipeline] = set()
         self._runner: Runner | Sessions
 
     async def start(self, process: Process) -> None:
-        """Starts the HTTP server, if there is --http. Raises ConfigError, StageError."""
+        """Starts the sources of --rpki where a stage needs them, and the HTTP server, if there is --http.
+
+        Raises ConfigError, StageError.
+        """
         if any(stage.accepts_many for stage in self.first.stages):
             from .sessions import Sessions
 
@@ -51,6 +57,7 @@ class PipelineService:
             self._runner.on_begin, self._runner.on_end = self._begin, self._end
         else:
             self._runner = Runner(self.first, process.tasks)
+        self._start_rpki(process)
         if not self._options.http:
             return
         from .http import StatusServer
@@ -59,10 +66,31 @@ class PipelineService:
         self._overview = Overview(self.first)
         if not isinstance(self._runner, Runner):
             self._overview.others.append(self._runner.measure)
+        if self._rpki is not None:
+            self._overview.watch_rpki(self._rpki, any(stage.awaits_rpki for stage in self.first.stages))
         server = StatusServer(self._options, self._overview, self._log)
         server.unexpected = process.unexpected
         self._server = server
         await process.tasks.unless(self._runner.interrupted, "http", server.open(process.tasks))
+
+    def _start_rpki(self, process: Process) -> None:
+        """Raises ConfigError."""
+        if not any(stage.uses_rpki for stage in self.first.stages):
+            return
+        from ..net.rpki.sources import RpkiSources
+        from .reload import on_reload
+        from .rpki import rpki_settings
+
+        live = any(stage.side for stage in self.first.stages)
+        self._rpki = RpkiSources(rpki_settings(self._options), self.first.shared.rpki, self._log, live=live)
+        self._rpki.on_event = self._on_rpki_event
+        self._rpki.start(process.tasks)
+        on_reload(self._rpki.reload)
+
+    def _on_rpki_event(self, name: str, values: tuple[object, ...], error: Exception | None) -> None:
+        """Tells every pipeline what happens to the RPKI data that all of them share."""
+        for pipeline in tuple(self._pipelines):
+            pipeline.emit(name, values=values, error=error)
 
     async def run(self) -> None:
         if not isinstance(self._runner, Runner):
@@ -75,6 +103,11 @@ class PipelineService:
             self._end(self.first)
 
     async def close(self) -> None:
+        if self._rpki is not None:
+            from .reload import off_reload
+
+            off_reload(self._rpki.reload)
+            await self._rpki.close()
         if self._server is not None:
             await self._server.close()
 
@@ -93,13 +126,18 @@ class PipelineService:
     def health(self) -> str:
         active = (self.first,) if isinstance(self._runner, Runner) else self._runner.active.values()
         stages = [stage for pipeline in active for stage in pipeline.stages if stage.trouble]
-        return "; ".join(sorted({f"{stage}: {stage.trouble}" for stage in stages}))
+        told = {f"{stage}: {stage.trouble}" for stage in stages}
+        if self._rpki is not None and (trouble := self._rpki.trouble):
+            told.add(trouble)
+        return "; ".join(sorted(told))
 
     def _begin(self, pipeline: Pipeline) -> None:
+        self._pipelines.add(pipeline)
         if self._overview is not None:
             self._overview.begin(pipeline)
 
     def _end(self, pipeline: Pipeline) -> None:
+        self._pipelines.discard(pipeline)
         if self._overview is not None:
             self._overview.end(pipeline)
         self.on_end(pipeline)

@@ -6,7 +6,7 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .. import accel
 from ..pipeline.explain import explain
@@ -17,6 +17,9 @@ from ..pipeline.options import format_duration
 from ..pipeline.pipeline import Pipeline
 from ..pipeline.stage import Stage
 from ..version import __version__
+
+if TYPE_CHECKING:
+    from ..net.rpki.sources import RpkiSources
 
 MAX_ENDED_SESSIONS: Final = 50
 """The most ended sessions that are shown."""
@@ -38,6 +41,8 @@ class Overview:
         self.lag = Histogram()
         self.others: list[Callable[[Metrics], object]] = []
         """called to add metrics that belong to no pipeline"""
+        self._rpki: RpkiSources | None = None
+        self._awaits_rpki = False
         self._first = first
         self._active: dict[int, tuple[Pipeline, float]] = {}
         self._ended: deque[dict[str, Any]] = deque(maxlen=MAX_ENDED_SESSIONS)
@@ -70,6 +75,11 @@ class Overview:
             shown = {"session": pipeline.number, "began": iso(begun), "ended": iso(time.time()), "reason": told}
             self._ended.appendleft(shown | peers(pipeline))
 
+    def watch_rpki(self, sources: RpkiSources, awaited: bool) -> None:
+        """Shows the sources of --rpki. awaited: whether it is not ready without RPKI data."""
+        self._rpki, self._awaits_rpki = sources, awaited
+        self.others.append(sources.measure)
+
     # in words
 
     @property
@@ -82,6 +92,8 @@ class Overview:
         """Why /readyz is not ok; "" if it is."""
         if self.stopping:
             return "stopping"
+        if self._awaits_rpki and self._rpki is not None and not self._rpki.rpki.ready:
+            return "no RPKI data yet"
         if self.many:
             return ""
         if not self._active:
@@ -99,9 +111,25 @@ class Overview:
     def health(self) -> dict[str, Any]:
         shown: dict[str, Any] = {"status": "ok", "version": __version__, "stages": self.count, "uptime": self.uptime}
         stages = [stage for pipeline, _ in self._active.values() for stage in pipeline.stages if stage.trouble]
-        if stages:
-            shown |= {"status": "degraded", "trouble": sorted({f"{stage}: {stage.trouble}" for stage in stages})}
+        trouble = {f"{stage}: {stage.trouble}" for stage in stages}
+        if self._rpki is not None and self._rpki.trouble:
+            trouble.add(self._rpki.trouble)
+        if trouble:
+            shown |= {"status": "degraded", "trouble": sorted(trouble)}
         return shown
+
+    def rpki(self) -> dict[str, Any] | None:
+        """The RPKI data that count, and the sources; None if no stage needs any."""
+        if self._rpki is None:
+            return None
+        rpki = self._rpki.rpki
+        return {
+            "ready": rpki.ready,
+            "vrps_ipv4": rpki.snapshot.count(1),
+            "vrps_ipv6": rpki.snapshot.count(2),
+            "aspa_entries": len(rpki.snapshot.aspas),
+            "sources": [state._asdict() for state in self._rpki.states()],
+        }
 
     def sessions(self) -> dict[str, Any]:
         """The sessions that run, and those that ended last."""
