@@ -13,7 +13,7 @@ from bgpipe import accel
 from bgpipe.formats.json import JsonEncoder
 from bgpipe.formats.json_go import GoEncoder
 from bgpipe.wire.block import ENTRY
-from bgpipe.wire.flags import FLAG_ADD_PATH, FLAG_AS4, FLAG_LEFT, FLAG_RIB, FLAG_RIGHT
+from bgpipe.wire.flags import FLAG_ADD_PATH, FLAG_AS4, FLAG_CHECKED, FLAG_LEFT, FLAG_RIB, FLAG_RIGHT
 from cases import all_cases
 
 pytestmark = pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
@@ -433,3 +433,15 @@ def test_blocks_in_threads_do_not_disturb_each_other():
 def test_the_index_may_be_any_buffer_of_octets():
     one = block(message(b"", KEEPALIVE))
     assert encode(one.octets, bytes(one.index), 0) == encode(one.octets, one.index, 0)
+
+
+def test_messages_that_may_be_malformed_are_declined_if_they_have_no_verdict():
+    loopback = attribute(T, 1, "00"), attribute(T, 2, "0201 0000fde9"), attribute(T, 3, "7f000001")
+    one = block(update(*loopback, reach=bytes.fromhex("18cb0071")), FLAG_AS4 | FLAG_RIGHT)
+    assert encode(one.octets, one.index, 0)[1] == 1
+    assert encode(one.octets, one.index, 0, checks=True) == (b"", 0)
+    text, unchecked = JsonEncoder().encode_unchecked(one)
+    assert text == JsonEncoder().encode(one)
+    assert [message.body for message in unchecked] == [one.message(0).body]
+    known = block(update(*loopback, reach=bytes.fromhex("18cb0071")), FLAG_AS4 | FLAG_RIGHT | FLAG_CHECKED)
+    assert encode(known.octets, known.index, 0, checks=True)[1] == 1

@@ -6,9 +6,13 @@ import gzip
 import json
 import os
 import re
+from random import Random
 
 import pytest
 
+from bgpipe import accel
+from bgpipe.pipeline import verdict
+from bgpipe.sample import grow, updates
 from commandline import spawn
 
 
@@ -264,3 +268,60 @@ def test_many_messages_that_are_not_written_are_counted(bgpipe, tmp_path):
     assert done.err.count("message not written") == 10
     assert done.err.count("are only counted") == 1
     assert "30 messages not written, that raw has no form for" in done.err
+
+
+@pytest.fixture(scope="module")
+def malformed(tmp_path_factory):
+    """An archive in which more UPDATEs are malformed than are logged one by one."""
+    random = Random(7)
+    records = list(updates(grow(random), random, 400))
+    for place in range(0, len(records), 20):
+        records[place] = records[place].replace(b"\x40\x01\x01\x00", b"\x40\x01\x01\x09", 1)
+    path = tmp_path_factory.mktemp("malformed") / "updates.mrt"
+    path.write_bytes(b"".join(records))
+    return path
+
+
+@pytest.mark.parametrize("compat", ["own", "go"])
+def test_malformed_messages_that_the_encoder_finds_are_told_as_others_are(
+    bgpipe, malformed, tmp_path, compat, monkeypatch
+):
+    calls = []
+    if accel.AVAILABLE:
+        monkeypatch.setattr(verdict, "_check", lambda *given: calls.append(1) or accel.frame.check(*given))
+    outputs = []
+    for number, more in enumerate(([], ["--kill", "limit/session"])):
+        out = tmp_path / f"{number}.json"
+        calls.clear()
+        done = bgpipe(*more, malformed, "--", "write", "--compat", compat, out)
+        assert done.code == 0
+        assert bool(calls) is (accel.AVAILABLE and bool(more)), "validated before the output only if events matter"
+        lines = [re.sub(r"^\S+ \S+ |seconds=.*", "", line) for line in done.err.splitlines()]
+        outputs.append(([line for line in lines if "no stage emits" not in line], out.read_bytes()))
+    (log, octets), again = outputs
+    assert again == (log, octets)
+    assert sum("event bgpfix/pipe.PARSE" in line for line in log) == 10
+    assert "malformed=1" in log[-1]
+    assert len(octets.splitlines()) == 400
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "checked"),
+    [
+        ([], [], False),
+        (["grep", "ipv6"], [], True),  # which validates what it reads
+        ([], ["grep", "ipv6"], True),
+        ([], ["write", "OTHER"], True),
+        (["--kill", "limit/session"], [], True),
+    ],
+)
+def test_only_the_last_stage_validates_late(bgpipe, malformed, tmp_path, before, after, checked, monkeypatch):
+    """Those behind an output, and those who wait for an event, need the verdict before they get a message."""
+    calls = []
+    if accel.AVAILABLE:
+        monkeypatch.setattr(verdict, "_check", lambda *given: calls.append(1) or accel.frame.check(*given))
+    options, first = ([*before], []) if before[:1] == ["--kill"] else ([], before and ["--", *before])
+    out, other = tmp_path / "out.json", tmp_path / "other.mrt"
+    behind = [str(other) if word == "OTHER" else word for word in after]
+    bgpipe(*options, malformed, *first, "--", "write", out, *(["--", *behind] if behind else []))
+    assert bool(calls) is (accel.AVAILABLE and checked)

@@ -16,12 +16,13 @@ from .attributes cimport (
     LARGE_COMMUNITY, LOCAL_PREF, MED, MP_REACH, MP_UNREACH, NEXT_HOP, ORIGIN, ORIGINATOR_ID, OTC,
 )
 from .block cimport (
-    AS4, LEFT, MESSAGE_HEADER, PEER_AS4, RIB, RIGHT, NO_PEER, Entry, message_of, next_entry, octets_of, peer_of, tags_of,
+    AS4, CHECKED, LEFT, MESSAGE_HEADER, PEER_AS4, RIB, RIGHT, NO_PEER, Entry, message_of, next_entry, octets_of, peer_of,
+    tags_of,
 )
 from .octets cimport (
     Reader, Writer, close_writer, left, open_writer, reader, room, skip, sub, take, u8, u16, u32, wrote,
 )
-from .update cimport AS_SET, Attribute, Mp, Update, has, locate
+from .update cimport AS_SET, Attribute, Mp, Update, has, locate, plausible
 
 from .attributes import NAMES
 
@@ -547,6 +548,7 @@ cdef inline uint8_t* put_wire(uint8_t* p, bint tell_width, bint as4, bint rib) n
 
 
 cdef struct State:
+    bint checks  # a message without a verdict is declined if it may be malformed
     Clock clock
     Update update
     Peer peers[PEERS]
@@ -570,6 +572,8 @@ cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader m
     p = put_time(p, &state.clock, entry.time)
     if kind == UPDATE:
         if not locate(&state.update, message, entry.flags):
+            return NULL
+        if state.checks and not entry.flags & CHECKED and not plausible(&state.update):
             return NULL
         p = put_update(put(p, b'","UPDATE",'), &state.update)
         if p == NULL:
@@ -603,10 +607,11 @@ cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader m
     return put(p, b"]\n")
 
 
-def encode(bytes octets not None, index not None, Py_ssize_t position, bint short=False, bytes tags=b""):
+def encode(bytes octets not None, index not None, Py_ssize_t position, bint short=False, bytes tags=b"", bint checks=False):
     """(lines, position): the messages of a block from `position` to before the first one that is declined, or the end.
 
-    octets, index, tags: a block's. short: times in milliseconds, and no word of RIBs. Raises MemoryError.
+    octets, index, tags: a block's. short: times in milliseconds, and no word of RIBs. checks: messages without CHECKED
+    that may be malformed are declined too. Raises MemoryError.
     """
     cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
     cdef size_t size = PyBytes_GET_SIZE(octets)
@@ -621,6 +626,7 @@ def encode(bytes octets not None, index not None, Py_ssize_t position, bint shor
     cdef size_t i
     state.clock.second = -1
     state.clock.short = short
+    state.checks = checks
     for i in range(<size_t> PEERS):
         state.peers[i].size = 0
     PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)

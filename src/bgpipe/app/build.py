@@ -52,11 +52,12 @@ def build(spec: PipelineSpec, log: Log, *, exchanged: bool = False) -> Pipeline:
     for observer in spec.observers:
         pipeline.add(observer.duplicate(), index=0, hidden=True)
     told = expand_all(options.events, events.STAGE_EVENTS)
-    pipeline.bus.on(told, spec.on_event or log_event(pipeline))
+    usual = options.events == GlobalOptions.events.default
+    pipeline.bus.on(told, spec.on_event or log_event(pipeline), late=usual and spec.on_event is None)
     kills = expand_all(options.kill, ("STOP",))
     pipeline.bus.on(kills, lambda event: pipeline.kill(event.name, event))
     pipeline.want(kills)
-    if options.events != GlobalOptions.events.default:
+    if not usual:
         pipeline.want(told)
     attach(pipeline)
     return pipeline

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ..wire.block import Block
 from ..wire.context import AS4, WireContext
 from ..wire.errors import TextError, WireError
+from ..wire.flags import FLAG_CHECKED
 from ..wire.item import Item
 from ..wire.message import Message
 
@@ -108,6 +109,13 @@ class Encoder:
             return self.encode_message(item)
         return b"".join(map(self.encode_message, item))
 
+    def encode_unchecked(self, block: Block) -> tuple[bytes, list[Message]]:
+        """Encodes a block that was not validated. Returns also its messages without a verdict that may be malformed.
+
+        Only encoders of a format that `checks` have it.
+        """
+        raise NotImplementedError
+
     def encode_message(self, message: Message) -> bytes:
         """Encodes one message; b"" if the format can't express it. A message that can't be encoded is given to
         `on_report`."""
@@ -161,6 +169,7 @@ class Format(NamedTuple):
     decoder, encoder: make one; None if the format can't be read, or written.
     text: the format consists of independent lines of text.
     says_direction: the format keeps the direction of a message.
+    checks: its encoder has `encode_unchecked`, which costs less than to validate blocks before they are encoded.
     says_context: the format keeps the width of AS numbers and ADD-PATH of a message.
     compat: dialects that the encoder can write.
     """
@@ -173,6 +182,7 @@ class Format(NamedTuple):
     text: bool = False
     says_direction: bool = False
     says_context: bool = False
+    checks: bool = False
     compat: tuple[str, ...] = ()
 
     def open_decoder(self, options: DecoderOptions | None = None) -> Decoder:
@@ -201,14 +211,21 @@ def encode_block(
     block: Block,
     accel_encode: Callable[[bytes, bytearray, int], tuple[bytes, int]],
     encode_message: Callable[[Message], bytes],
+    unchecked: list[Message] | None = None,
 ) -> bytes:
-    """Encodes a block with accel, and with the Python codec the messages that accel declines, in order."""
+    """Encodes a block with accel, and with the Python codec the messages that accel declines, in order.
+
+    unchecked: gets the declined messages that have no verdict.
+    """
     parts = []
     position, count = 0, len(block)
     while position < count:
         octets, position = accel_encode(block.octets, block.index, position)
         parts.append(octets)
         if position < count:
-            parts.append(encode_message(block.message(position)))
+            message = block.message(position)
+            parts.append(encode_message(message))
+            if unchecked is not None and not message.verdict & FLAG_CHECKED:
+                unchecked.append(message)
             position += 1
     return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -270,4 +270,5 @@ FORMAT: Final = Format(
     text=True,
     says_direction=True,
     says_context=True,
+    checks=True,
 )

@@ -21,6 +21,9 @@ _json_out: Any = getattr(accel, "json_out", None)
 class JsonEncoder(base.Encoder):
     """Messages to lines, of ASCII alone."""
 
+    short = False
+    """whether times have milliseconds only, and nothing is said of RIBs"""
+
     def __init__(self, *, on_report: OnReport | None = None) -> None:
         super().__init__(on_report=on_report)
         self._time = 0
@@ -28,8 +31,17 @@ class JsonEncoder(base.Encoder):
 
     def encode(self, item: Item) -> bytes:
         if isinstance(item, Block) and _json_out is not None:
-            return encode_block(item, partial(_json_out.encode, tags=item.tags), self.encode_message)
+            encode = partial(_json_out.encode, short=self.short, tags=item.tags)
+            return encode_block(item, encode, self.encode_message)
         return super().encode(item)
+
+    def encode_unchecked(self, block: Block) -> tuple[bytes, list[Message]]:
+        if _json_out is None:
+            messages = list(block)
+            return b"".join(map(self.encode_message, messages)), messages
+        unchecked: list[Message] = []
+        encode = partial(_json_out.encode, short=self.short, tags=block.tags, checks=True)
+        return encode_block(block, encode, self.encode_message, unchecked), unchecked
 
     def encode_one(self, message: Message) -> bytes:
         time = message.time

@@ -7,19 +7,13 @@ not give back, is the string of its octets in hexadecimal; an unknown message ty
 from __future__ import annotations
 
 import re
-from functools import partial
-from typing import Any, Final
+from typing import Final
 
-from .. import accel
-from ..wire.block import Block
-from ..wire.item import Item
 from ..wire.message import NOTIFICATION, OPEN, TYPE_NAMES, UPDATE, Message
 from ..wire.state import StateChange
-from .base import encode_block
 from .json_encoder import JsonEncoder, format_time
 from .json_meta import format_meta
 
-_json_out: Any = getattr(accel, "json_out", None)
 _TYPED: Final = (
     "ORIGIN|ASPATH|NEXTHOP|MED|LOCALPREF|AGGREGATE|AGGREGATOR|COMMUNITY|ORIGINATOR|CLUSTER_LIST|MP_REACH|MP_UNREACH|"
     "EXT_COMMUNITY|AS4PATH|AS4AGGREGATOR|LARGE_COMMUNITY|OTC"
@@ -36,10 +30,7 @@ _UNREADABLE: Final = {
 class GoEncoder(JsonEncoder):
     """Messages to lines that the Go bgpipe reads. It has no form for state changes."""
 
-    def encode(self, item: Item) -> bytes:
-        if isinstance(item, Block) and _json_out is not None:
-            return encode_block(item, partial(_json_out.encode, short=True, tags=item.tags), self.encode_message)
-        return super().encode(item)
+    short = True
 
     def encode_one(self, message: Message) -> bytes:
         if isinstance(message, StateChange):

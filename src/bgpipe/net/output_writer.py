@@ -73,6 +73,8 @@ class OutputRequest(Enum):
 
 
 Item = Block | bytes | OutputRequest
+Judge = Callable[[Message], object]
+"""Called with each message that has no verdict and may be malformed."""
 
 
 class User(Protocol):
@@ -122,7 +124,7 @@ class OutputWriter:
         self._quiet_ticks = 0
         self._piece: list[bytes] = []
         self._piece_size = 0
-        self._queue: SimpleQueue[tuple[int, Item] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[int, Item, Judge | None] | None] = SimpleQueue()
         self._count = 0
         self._messages: dict[int, int] = {}
         """the number of messages of each piece that waits, by the number of the piece"""
@@ -178,10 +180,13 @@ class OutputWriter:
                 self.flush()
         return bool(octets)
 
-    def put_block(self, block: Block) -> None:
-        """Gives a block to a thread that encodes it. The block must not change any more."""
+    def put_block(self, block: Block, judge: Judge | None = None) -> None:
+        """Gives a block to a thread that encodes it. The block must not change any more.
+
+        judge: for a block that was not validated; it needs a format that `checks`.
+        """
         self.flush()
-        self._put(block, block.weight, len(block))
+        self._put(block, block.weight, len(block), judge)
 
     def flush(self) -> None:
         """Passes on all single messages that were put so far."""
@@ -238,7 +243,7 @@ class OutputWriter:
         except (TimeoutError, asyncio.CancelledError):
             self._output.keep()
 
-    def _put(self, item: Item, size: int, messages: int = 0) -> None:
+    def _put(self, item: Item, size: int, messages: int = 0, judge: Judge | None = None) -> None:
         if self._broken:
             return
         if not isinstance(item, OutputRequest):
@@ -252,7 +257,7 @@ class OutputWriter:
         self._empty.clear()
         if messages:
             self._messages[self._count] = messages
-        self._queue.put((self._count, item))
+        self._queue.put((self._count, item, judge))
         self._count += 1
         self._waiting += 1
         self._waiting_octets += size
@@ -285,11 +290,13 @@ class OutputWriter:
 
         encoder = self._make_encoder(listen)
         while job := self._queue.get():
-            number, item = job
+            number, item, judge = job
             error: Exception | None = None
-            octets = b""
+            octets, unchecked = b"", list[Message]()
             try:
-                if not isinstance(item, OutputRequest) and self._given_up < 0:
+                if isinstance(item, Block) and judge is not None and self._given_up < 0:
+                    octets, unchecked = encoder.encode_unchecked(item)
+                elif not isinstance(item, OutputRequest) and self._given_up < 0:
                     octets = encoder.encode(item) if isinstance(item, Block) else item
             except Exception as failure:
                 error = failure
@@ -313,6 +320,8 @@ class OutputWriter:
                 self.written += 1
                 self._turn.notify_all()
             size = item.weight if isinstance(item, Block) else 0 if isinstance(item, OutputRequest) else len(item)
+            if judge is not None and unchecked:
+                self._tell(self._judge, judge, unchecked)
             self._tell(self._on_written, number, size, error, again, tuple(unwritten))
             unwritten.clear()
         self._tell(self._on_exit)
@@ -328,6 +337,10 @@ class OutputWriter:
             self.failed = True  # the loop has ended without waiting for us
 
     # back in the loop
+
+    def _judge(self, judge: Judge, unchecked: list[Message]) -> None:
+        for message in unchecked:
+            judge(message)
 
     def _on_written(
         self,

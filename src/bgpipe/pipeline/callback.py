@@ -27,6 +27,7 @@ class Callback:
         "conditions",
         "decodes",
         "ending",
+        "late",
         "on_block",
         "on_message",
         "on_unchecked",
@@ -53,6 +54,9 @@ class Callback:
         self.on_unchecked: Callable[[Block], Block | None] | None = None
         """the same as on_block for a block that was not validated: it returns the messages that pass, marked as
         well-formed; or None, without effect, if one of them may be malformed"""
+        self.late = False
+        """whether the stage can get blocks that were not validated: it reports malformed messages after on_block has
+        returned"""
         self.types = frozenset(types) if types is not None else None
         self.passive = passive
         self.decodes = decodes

@@ -81,11 +81,15 @@ class Bus:
     def __init__(self, on_error: Callable[[object, Exception], object]) -> None:
         self._handlers: dict[str, list[tuple[Handler, object]]] = {}
         self._count = 0
+        self.late = True
+        """whether events after START may be emitted later than what they tell of: their handlers only log"""
         self._on_error = on_error
 
-    def on(self, names: Iterable[str], handler: Handler, owner: object = None) -> None:
-        """`handler` hears of events with these full names; ANY stands for all. owner: the stage it belongs to."""
+    def on(self, names: Iterable[str], handler: Handler, owner: object = None, *, late: bool = False) -> None:
+        """`handler` hears of events with these full names; ANY stands for all. owner: the stage it belongs to. late: it
+        only logs, so that it may be called later than the event happens."""
         for name in names:
+            self.late &= late or name == START
             self._handlers.setdefault(name, []).append((handler, owner))
 
     def wanted(self, name: str) -> bool:

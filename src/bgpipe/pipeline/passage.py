@@ -121,7 +121,7 @@ class Passage:
             if callback.on_block is None or (limited and callback.ending) or callback.stage.opens(block):
                 yield from self._open_block(block, chain, number)
                 return
-            if callback.decodes and block is not judged:
+            if callback.decodes and block is not judged and not self._judged_late(callback, line):
                 sifted = self._sift(callback, block) if not limited else None
                 if sifted is not None:
                     block = judged = sifted
@@ -156,6 +156,16 @@ class Passage:
             output(block)
         if self.tracked:
             self.pipeline.tracker.see_block(block, line.direction)
+
+    def _judged_late(self, callback: Callback, line: Line) -> bool:
+        """Whether a callback may validate a block itself, later: nobody else gets its messages or waits for events."""
+        return (
+            callback.late
+            and callback is self.chains[line.direction][-1]
+            and not (callback.conditions or callback.bucket or line.outputs or self.tracked)
+            and self.stage.kind is not StageKind.TRANSFORMER
+            and self.pipeline.bus.late
+        )
 
     def _sift(self, callback: Callback, block: Block) -> Block | None:
         """What is left of a block after a callback that validates and filters in one pass; None if it can't do that

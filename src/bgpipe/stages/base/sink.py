@@ -109,6 +109,7 @@ class Sink(Writing):
             self._live and self.stall_timeout and not self.pipeline.originates_session
         ):  # a speaker goes on speaking meanwhile
             self.watchdog = StallWatchdog(self, self.stall_timeout)
+        self.callbacks[0].late = self.output_format.checks and not self._live
         self.writer.join(self)
 
     @property
@@ -153,7 +154,7 @@ class Sink(Writing):
         elif self._live:
             self._keep(block, len(block.octets))
         else:
-            self.writer.put_block(block)
+            self.writer.put_block(block, self.pipeline.verdicts.judge if self.callbacks[0].late else None)
         return block
 
     def _keep(self, item: Item, size: int) -> None:
