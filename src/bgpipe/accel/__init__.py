@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import Any
 
 _WRITERS = ("json_out", "mrt_out", "raw_out")
-MODULES = ("attributes", "frame", "index", "json_in", "limit", "look", "memory", "rib", "select", *_WRITERS)
+_TABLES = ("adj_rib_in", "limit", "rib")
+MODULES = ("attributes", "frame", "index", "json_in", "look", "memory", "select", *_TABLES, *_WRITERS)
 """Each is loaded when it is first asked for: most command lines need a few."""
 AVAILABLE = False
 WHY_NOT = ""

@@ -12,7 +12,8 @@ from libc.string cimport memcpy, memset
 
 from .attributes cimport AS4_PATH, AS_PATH, EXTENDED, MP_REACH, MP_UNREACH
 from .block cimport LEFT, MESSAGE_HEADER, Entry, message_of, next_entry
-from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, skip, take, u8, u16, u32, wrote
+from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, skip, u8, u16, u32, wrote
+from .prefix cimport mix, read_address
 from .update cimport AS_SEQUENCE, Attribute, Update, has, locate, value_of
 
 from os import urandom
@@ -82,13 +83,6 @@ cdef struct Cells:
     size_t mask
     size_t used
     uint64_t seed
-
-
-cdef inline uint64_t mix(uint64_t hash, uint64_t word) noexcept nogil:
-    hash = (hash ^ word) * 0x9E3779B97F4A7C15u
-    hash ^= hash >> 32
-    hash *= 0xD6E8FEB86659FD93u
-    return hash ^ hash >> 29
 
 
 cdef inline Route* route_at(const Routes* table, const Route* key) noexcept nogil:
@@ -649,30 +643,11 @@ cdef Route route_of(prefix, unsigned safi):
 
 cdef inline void read_prefix(Reader* r, Route* route, unsigned afi, bint add_path) noexcept nogil:
     """The next prefix of a field that `locate` has found sound, its bits behind the mask cleared."""
-    cdef const uint8_t* octets
-    cdef unsigned size, i
-    route.high = route.low = 0
     route.path_id = u32(r) if add_path else 0
     route.length = u8(r)
     route.origins[0] = route.origins[1] = 0
     route.sides = 0
-    size = (route.length + 7) >> 3
-    octets = take(r, size)
-    if octets == NULL:
-        return
-    if afi == 1:
-        for i in range(size):
-            route.high |= <uint64_t> octets[i] << (24 - 8 * i)
-        route.high &= (<uint64_t> 0xFFFFFFFFu << (32 - route.length)) & <uint64_t> 0xFFFFFFFFu
-        return
-    for i in range(min(size, 8)):
-        route.high |= <uint64_t> octets[i] << (56 - 8 * i)
-    for i in range(8, size):
-        route.low |= <uint64_t> octets[i] << (120 - 8 * i)
-    if route.length < 64:
-        route.high = route.high & ~(<uint64_t> 0xFFFFFFFFFFFFFFFFu >> route.length)
-    elif route.length < 128:
-        route.low = route.low & ~(<uint64_t> 0xFFFFFFFFFFFFFFFFu >> (route.length - 64))
+    read_address(r, afi, route.length, &route.high, &route.low)
 
 
 cdef inline uint32_t origin_of(Update* u) noexcept nogil:
