@@ -96,7 +96,7 @@ CAUSES: dict[str, Cause] = {
         "3/6",
         "6/2",
     ),
-    "a prefix limit, with `--kill limit/session`": (
+    "a prefix limit, with `--kill limit/session` or `--on-limit kill`": (
         {"options": ("--kill", "limit/session"), "stages": ("limit", "-R", "--session", "2")},
         say(*(announcement(f"10.{number}.0.0/16") for number in range(4))),
         "6/1",

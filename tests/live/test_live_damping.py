@@ -23,7 +23,7 @@ from bgpipe.pipeline.errors import StageError
 from bgpipe.runtime.sessions import Sessions
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message
 from bgpipe.wire.notification import Notification
-from conversation import ALIVE, Peer, Records, opening, place, router
+from conversation import ALIVE, Peer, Records, announce, opening, place, router
 
 FLAPS = 100
 ENDS = {
@@ -167,5 +167,23 @@ def test_five_minutes_up_clear_it(seconds: float, waits: list[int]) -> None:
                 await peer.close()
                 assert int(await told(log, r"next session in (\d+) s", number)) == wait
                 clock.ahead += wait
+
+    run(test)
+
+
+def test_a_peer_over_its_limit_is_not_called_for_so_long() -> None:
+    async def test(clock: Clock) -> None:
+        words = "-- connect --retry {} -- limit -R --session 1 --on-limit restart=15m -- speaker --active --asn 65055"
+        async with router() as (address, peers), sessions(words.format(address)) as log:
+            peer = await peers.get()
+            await peer.establish(opening(65001, hold_time=0))
+            await peer.say(announce("10.0.0.0/8", "11.0.0.0/8"))
+            assert int(await told(log, r"next session in (\d+) s", 1)) == 900
+            await peer.close()
+            clock.ahead += 899
+            await asyncio.sleep(0)
+            assert peers.empty()
+            clock.ahead += 1
+            await (await peers.get()).establish(opening(65001, hold_time=0))
 
     run(test)

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from peers import announcement, kind, notification, proxy, sentinel
+from peers import announcement, another_id, greeting, kind, notification, proxy, sentinel
 
 from bgpipe.wire.message import UPDATE, Message
 
@@ -115,3 +115,38 @@ def test_a_policy_that_fails_ends_its_own_session_only(tmp_path: Path) -> None:
         running.waits_for_log(r"policy\.py:3: ValueError: 64999")
         one.say(end_of_rib())
         other.hear_until(end_of_rib())
+
+
+CEASE_AT_LIMIT = bytes((6, 1, 0, 1, 1, 0, 0, 0, 3))
+"""Maximum Number of Prefixes Reached: IPv4 unicast, 3 (RFC 4486 section 4)."""
+
+
+@pytest.mark.parametrize("words", ["kill", "restart=15m"])
+def test_a_session_ends_at_its_limit(words: str) -> None:
+    """The peer that has announced too much gets Cease/1, the other one Cease/2, and other sessions go on. With
+    restart the peer is refused then; others are not."""
+    with proxy("limit", "-46R", "--session", "3", "--on-limit", words) as (running, router):
+        mine = greeting(65001, 90, another_id())
+        (left, right), (one, other) = running.session(router, mine), running.session(router)
+        left.say(announcement("11.0.0.0/8", "12.0.0.0/8", "13.0.0.0/8"), announcement("14.0.0.0/8"))
+        assert left.hear_end()[-1][19:] == CEASE_AT_LIMIT
+        assert notification(right.hear_end()[-1]) == (6, 2)
+        running.waits_for_log(r"more than 3 prefixes \(session\)")
+        one.say(sentinel())
+        other.hear_until(sentinel())
+        if words == "kill":
+            running.session(router, mine)
+        else:
+            again = running.dial()
+            again.say(mine)
+            assert notification(again.hear()) == (6, 5)
+            running.waits_for_log("its last session has exceeded a limit, so it is refused for 900 s")
+            running.session(router)
+
+
+def test_the_other_router_may_be_the_one_that_announces_too_much() -> None:
+    with proxy("limit", "-L", "--session", "3", "--on-limit", "kill") as (running, router):
+        left, right = running.session(router)
+        right.say(announcement("11.0.0.0/8", "12.0.0.0/8", "13.0.0.0/8", "14.0.0.0/8"))
+        assert right.hear_end()[-1][19:] == CEASE_AT_LIMIT
+        assert notification(left.hear_end()[-1]) == (6, 2)

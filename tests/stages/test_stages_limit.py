@@ -13,7 +13,7 @@ from bgpipe import accel
 from bgpipe.pipeline.errors import ConfigError
 from bgpipe.pipeline.events import ANY, Bus, Event
 from bgpipe.pipeline.pipeline import Pipeline
-from bgpipe.stages.limit import Limit
+from bgpipe.stages.limit import Limit, parse_on_limit
 from bgpipe.wire.block import ENTRY, NO_PEER, Block
 from bgpipe.wire.context import AS4, AS4_ADD_PATH, WireContext
 from bgpipe.wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_UNICAST
@@ -471,3 +471,22 @@ def test_what_nobody_hears_is_taken_out_alike(make, seed):
     assert quiet.limit.removed == loud.limit.removed
     assert quiet.limit.routes.count == loud.limit.routes.count
     assert expected != bodies
+
+
+@pytest.mark.parametrize("words", ["--on-limit kill", "--on-limit restart=15m --origin 3"])
+def test_what_ends_the_session_needs_a_limit_of_the_session(words):
+    with pytest.raises(ConfigError, match="--session or --total"):
+        begin(stage(Feeder), stage(Limit, words))
+
+
+@pytest.mark.parametrize("text", ["restart", "restart=", "restart=15", "restart=0", "stop", "kill=5m"])
+def test_what_happens_at_a_limit_must_be_known(text):
+    with pytest.raises(ValueError, match=r"restart=DURATION|duration"):
+        parse_on_limit(text)
+
+
+def test_an_archive_ends_at_its_limit(make):
+    bench = make("--session 1 --on-limit kill")
+    bench.send(message("10.0.0.0/8 11.0.0.0/8"))
+    assert [str(error) for error in bench.pipeline.errors] == ["[2] limit: more than 1 prefixes (session)"]
+    assert bench.limit.status()["removed"]["session"] == 1

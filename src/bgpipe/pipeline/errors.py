@@ -67,7 +67,14 @@ class Stopped(Exception):
 
 
 class SessionLost(StageError):
-    """The session has ended, by either side. The stage can't go on in this session, but another one may follow."""
+    """The session has ended, by either side. The stage can't go on in this session, but another one may follow.
+
+    refuse_for: seconds for which the peer is refused, and not called, after this.
+    """
+
+    def __init__(self, text: str = "", *, reason: str = "error", side: str = "", refuse_for: float = 0.0) -> None:
+        super().__init__(text, reason=reason, side=side)
+        self.refuse_for = refuse_for
 
 
 def failure(stage: object, error: Exception) -> StageError:

@@ -286,9 +286,18 @@ class Pipeline(PipelineBase[Stage]):
             side = "R" if event.message.direction == "L" else "L"
             peer = self.values.get(f"{side}_REMOTE_ADDR", "")
             self.log.error("session killed by event", event=reason, side=SIDES[side], peer=peer)
-            for stage in self.stages:
-                stage.notify(event.notification if stage.side == side else Notification.shutdown())
+            self._notify(side, event.notification)
         self.on_kill(reason)
+
+    def end_session(self, side: str, notification: Notification, error: StageError) -> None:
+        if not self.failed:
+            self._notify(side, notification)
+            self.fail(error)
+
+    def _notify(self, side: str, notification: Notification) -> None:
+        """Sends a NOTIFICATION to the peer at a side, and Cease/2 to others."""
+        for stage in self.stages:
+            stage.notify(notification if stage.side == side else Notification.shutdown())
 
 
 def _only_copies(stage: Stage) -> bool:

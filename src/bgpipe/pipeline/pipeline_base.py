@@ -265,6 +265,11 @@ class PipelineBase(ABC, Generic[S]):
         """
 
     @abstractmethod
+    def end_session(self, side: str, notification: Notification, error: StageError) -> None:
+        """Ends the session because of what the peer at a side, "L" or "R", has sent. It gets the NOTIFICATION, unless
+        the session has failed before; the other peer gets Cease/2."""
+
+    @abstractmethod
     def flush(self) -> None:
         """Asks all stages to pass on what they have collected, because a piece of input is through."""
 

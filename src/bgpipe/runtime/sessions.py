@@ -58,6 +58,30 @@ class _Inside:
         return (ours.first.bgp_id, ours.first.asn) == (other.first.bgp_id, other.first.asn)
 
 
+class _Refused:
+    """Peers that are refused until a time: speakers, told apart by their address, AS number and BGP identifier."""
+
+    def __init__(self) -> None:
+        self._until: dict[tuple[str, int, str], float] = {}
+
+    def add(self, arrival: Arrival, seconds: float) -> None:
+        now = asyncio.get_running_loop().time()
+        self._until = {key: until for key, until in self._until.items() if until > now}
+        self._until[_speaker(arrival)] = now + seconds
+
+    def wait(self, arrival: Arrival) -> float:
+        """Seconds for which it is still refused, 0 or less if it is not."""
+        if not self._until:
+            return 0.0
+        return self._until.get(_speaker(arrival), 0.0) - asyncio.get_running_loop().time()
+
+
+def _speaker(arrival: Arrival) -> tuple[str, int, str]:
+    """Who it is. Of a peer that waits for our OPEN, only the address is known."""
+    first = arrival.first
+    return (arrival.host, first.asn, first.bgp_id) if first is not None else (arrival.host, 0, "")
+
+
 class Sessions:
     """make: a new pipeline from the command line, attached; with `exchanged=True`, one whose ends have changed places.
     first: one that is made already. tasks: the scope that ends after all sessions, that of the process."""
@@ -86,6 +110,7 @@ class Sessions:
         self._incomplete: Incomplete | None = None
         """the first thing that sessions could not read, write or send, though they went on"""
         self._running: dict[asyncio.Task[None], _Inside] = {}
+        self._refused = _Refused()
         self._tasks = Tasks(self._on_error, tasks)
         self._listen = next((stage for stage in first.stages if stage.listens() is not None), None)
 
@@ -157,7 +182,7 @@ class Sessions:
                     raise
                 if self.interrupted.is_set():
                     return
-                wait = damping.failed(_since(established))
+                wait = max(damping.failed(_since(established)), error.refuse_for)
                 fields = session_fields(pipeline, _since(established), error)
                 self._log.warning(f"{error}; next session in {wait:.0f} s", **fields)
                 pipeline.emit(events.RECONNECT, error=error, values=(damping.failures,))
@@ -201,6 +226,8 @@ class Sessions:
         if arrival.first is not None and any(inside.same_peer(arrival) for inside in here):
             text = f"AS{arrival.first.asn} {arrival.first.bgp_id} has a session already (RFC 4271 section 6.8)"
             arrival.refuse("collision", text, say(Notification(CEASE, COLLISION)))
+        elif (wait := self._refused.wait(arrival)) > 0:
+            arrival.refuse("limit", f"its last session has exceeded a limit, so it is refused for {wait:.0f} s")
         elif spec.most and sum(inside.known for inside in here) >= spec.most:
             arrival.refuse("full", f"{spec.most} sessions are up already")
         elif spec.again and here:
@@ -217,8 +244,11 @@ class Sessions:
         arrival = inside.arrival
 
         def on_stop(event: Event) -> None:
-            if established and any(isinstance(error, SessionLost) for error in pipeline.errors):
+            lost = [error for error in pipeline.errors if isinstance(error, SessionLost)]
+            if established and lost:
                 acceptor.lost(arrival.host, _since(established))
+            if seconds := max((error.refuse_for for error in lost), default=0.0):
+                self._refused.add(arrival, seconds)
 
         log: Log = self._log
         established: list[float] = []

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import struct
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import accel
-from ..pipeline.errors import ConfigError
+from ..pipeline.errors import ConfigError, SessionLost, StageError
 from ..pipeline.measure import metric_prefix, slug_of
 from ..pipeline.metrics import Metrics
-from ..pipeline.options import FLAG, INTEGER, Option
+from ..pipeline.options import FLAG, INTEGER, Option, OptionKind, format_duration, parse_duration
 from ..pipeline.stage import Consuming
 from ..routes.prefix_limits import (
     BLOCK,
@@ -49,13 +49,32 @@ SIDES = {"L": "left", "R": "right"}
 MOST = (1 << 32) - 1
 
 
+class OnLimit(NamedTuple):
+    """What happens at a limit: remove, kill, or restart, which refuses the peer for so many seconds."""
+
+    action: str = "remove"
+    seconds: float = 0.0
+
+
+def parse_on_limit(text: str) -> OnLimit:
+    """`remove`, `kill` or `restart=DURATION`."""
+    action, equals, duration = text.lower().partition("=")
+    if action == "restart" and equals:
+        seconds = parse_duration(duration)
+        if seconds > 0:
+            return OnLimit(action, seconds)
+    elif text.lower() in ("remove", "kill"):
+        return OnLimit(action)
+    raise ValueError("remove, kill or restart=DURATION (such as restart=15m) is expected")
+
+
 class Limit(Consuming):
     """Limit the number and the lengths of prefixes.
 
     Announced prefixes that are over a limit, or too short or too long, are removed from their message, with an event:
     limit/short, limit/long, limit/origin, limit/block, limit/session, limit/total. What stays of the message goes on.
-    An event limit/near tells when three quarters of a limit are reached. To end the session at a limit, say
-    `--kill limit/session` before the first stage.
+    An event limit/near tells when three quarters of a limit are reached. --on-limit ends the session at the limits of
+    --session and --total.
     """
 
     both = True
@@ -84,9 +103,17 @@ class Limit(Consuming):
     total = Option(
         INTEGER, 0, "allow N announced prefixes in all sessions of this process together; 0 sets no limit", metavar="N"
     )
+    on_limit = Option(
+        OptionKind("remove|kill|restart=DURATION", parse_on_limit),
+        OnLimit(),
+        "with --session or --total: remove further prefixes, end the session (Cease/1), or end it and refuse the peer "
+        "for so long",
+    )
 
     def attach(self) -> None:
         self.rules = self._rules()
+        if self.on_limit.action != "remove" and not (self.session or self.total):
+            raise ConfigError("--on-limit needs --session or --total")
         self._limits = {
             SHORT: self.min_length,
             LONG: self.max_length,
@@ -246,10 +273,23 @@ class Limit(Consuming):
                 origin=origin,
             )
         self.removed[what] += 1
+        if what & (SESSION | TOTAL) and self.on_limit.action != "remove":
+            self._end_session(message, what, _family(message.update, field))
         if self._wanted(what):  # in a flood the text of each costs most
             limits = [most] if what & COUNTED else []
             notification = _cease(_family(message.update, field), most) if limits else None
             self.event(NAMES[what], message, str(prefix), origin, *limits, notification=notification)
+
+    def _end_session(self, message: Message, what: int, family: Family) -> None:
+        """Ends the session of the peer that has announced too much."""
+        side = "R" if message.direction == "L" else "L"
+        most, seconds = self._limits[what], self.on_limit.seconds
+        text = f"{self}: more than {most} prefixes ({NAMES[what]})"
+        error: StageError = StageError(text, reason="limit", side=side)
+        if self.on_limit.action == "restart":
+            text += f"; the peer is refused for {format_duration(seconds)}"
+            error = SessionLost(text, reason="limit", side=side, refuse_for=seconds)
+        self.pipeline.end_session(side, _cease(family, most), error)
 
     def _tell_near(self, message: Message, limit: int, prefix: Prefix) -> None:
         """Reports that a limit is nearly reached: of the session, of all sessions, of an origin AS or of a block."""
