@@ -33,8 +33,6 @@ cdef enum:
     USUAL_TEXT_PER_OCTET = 5
     UPDATE = 2
     KEEPALIVE = 4
-    PEER_HEADER = 44  # octets of the longest
-    PEERS = 256       # slots of the cache of tags
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -205,28 +203,36 @@ cdef inline uint8_t* put_ipv6(uint8_t* p, const uint8_t* address) noexcept nogil
     return p
 
 
-cdef inline uint8_t* put_prefixes(uint8_t* p, Reader r, bint ipv6, bint add_path) noexcept nogil:
-    """Prefixes with a comma behind each; bits behind the mask are cleared."""
+cdef inline uint8_t* put_next_prefix(uint8_t* p, Reader* r, bint ipv6, bint add_path) noexcept nogil:
+    """The next prefix; bits behind the mask are cleared."""
     cdef uint8_t address[16]
     cdef const uint8_t* octets
     cdef unsigned length, size
+    if add_path:
+        p = put_char(put_u32(put_char(p, c"#"), u32(r)), c"#")
+    length = u8(r)
+    size = (length + 7) >> 3
+    octets = take(r, size)
+    if octets == NULL or size > 16:
+        return NULL
+    memset(address, 0, 16)
+    memcpy(address, octets, size)
+    if length & 7:
+        address[size - 1] &= 0xFF00 >> (length & 7)
+    p = put_ipv6(p, address) if ipv6 else put_ipv4(p, address)
+    return NULL if p == NULL else put_small(put_char(p, c"/"), length)
+
+
+cdef uint8_t* put_prefix(uint8_t* p, Reader* r, bint ipv6, bint add_path) noexcept nogil:
+    return put_next_prefix(p, r, ipv6, add_path)
+
+
+cdef inline uint8_t* put_prefixes(uint8_t* p, Reader r, bint ipv6, bint add_path) noexcept nogil:
+    """Prefixes with a comma behind each."""
     while left(&r):
-        p = put_char(p, c'"')
-        if add_path:
-            p = put_char(put_u32(put_char(p, c"#"), u32(&r)), c"#")
-        length = u8(&r)
-        size = (length + 7) >> 3
-        octets = take(&r, size)
-        if octets == NULL or size > 16:
-            return NULL
-        memset(address, 0, 16)
-        memcpy(address, octets, size)
-        if length & 7:
-            address[size - 1] &= 0xFF00 >> (length & 7)
-        p = put_ipv6(p, address) if ipv6 else put_ipv4(p, address)
+        p = put_next_prefix(put_char(p, c'"'), &r, ipv6, add_path)
         if p == NULL:
             return NULL
-        p = put_small(put_char(p, c"/"), length)
         p = put(p, b'",')
     return p
 
@@ -463,14 +469,6 @@ cdef inline uint8_t* put_time(uint8_t* p, Clock* clock, int64_t time) noexcept n
     return p
 
 
-cdef struct Peer:
-    uint8_t size  # octets of the header; 0 is a free slot
-    bint as4
-    uint8_t header[PEER_HEADER]
-    unsigned text_size
-    uint8_t text[256]
-
-
 cdef inline uint8_t* put_tag(uint8_t* p, const char* name, const uint8_t* address, size_t size) noexcept nogil:
     """`"NAME":"address",` or nothing if it is unspecified."""
     if memcmp(address, b"\0" * 16, size) == 0:
@@ -535,6 +533,10 @@ cdef inline Peer* find_peer(Peer* peers, Reader r, bint as4) noexcept nogil:
     peer.as4 = as4
     peer.text_size = <unsigned> (end - peer.text)
     return peer
+
+
+cdef Peer* find_tags(Peer* peers, Reader r, bint as4) noexcept nogil:
+    return find_peer(peers, r, as4)
 
 
 cdef inline uint8_t* put_wire(uint8_t* p, bint tell_width, bint as4, bint rib) noexcept nogil:

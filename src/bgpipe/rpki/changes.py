@@ -53,6 +53,12 @@ class Changes:
         self._records[afi] += records
         self._announced[afi] += b"\1" * (len(records) // WIDTHS[afi])
 
+    def stage(self, afi: int, records: bytes, announced: bytes) -> None:
+        """Packed records of one AFI; an octet of `announced` for each, 1 to announce it and 0 to withdraw it. A run of
+        PDUs gives these (see pdu_runs)."""
+        self._records[afi] += records
+        self._announced[afi] += announced
+
     def withdraw(self, afi: int, records: bytes) -> None:
         self._records[afi] += records
         self._announced[afi] += bytes(len(records) // WIDTHS[afi])

@@ -14,10 +14,12 @@ original: `rov/PREFIX` for each prefix, and `rov/status`, which is the worst of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import insort
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from .. import accel
 from ..wire import attrs
 from ..wire.attrs.as_path import AS_SEQUENCE, AS_SET, AsPath
 from ..wire.block import Block
@@ -27,7 +29,7 @@ from ..wire.message import UPDATE, Message
 from ..wire.prefix import Prefix
 from ..wire.tags import TagTable
 from ..wire.update import Update
-from .snapshot import Snapshot
+from .snapshot import VERDICTS, Snapshot
 from .vrps import Validity
 
 STATUS: Final = "rov/status"
@@ -112,10 +114,37 @@ def judge_block(
 ) -> Judged:
     """Judges all UPDATEs of a block. senders: see `sender_of`. strict: NOT_FOUND is INVALID. tag: whether the block
     gets tags. A message whose prefixes can't be decoded is passed over, and has no tags of `rov`."""
-    judged = Judged(block)
+    if not accel.AVAILABLE:
+        judged = Judged(block)
+        _judge_each(snapshot, judged, range(len(block)), senders, strict, tag)
+        return judged
+    judged, declined = _judge_compiled(snapshot, block, senders, strict, tag)
+    _judge_each(snapshot, judged, declined, senders, strict, tag)
+    return judged
+
+
+def _judge_compiled(
+    snapshot: Snapshot, block: Block, senders: Mapping[str, int], strict: bool, tag: bool
+) -> tuple[Judged, list[int]]:
+    """What the compiled part has judged, and the positions of the messages that it leaves to Python."""
+    index, tags, invalid, declined, messages, counts = accel.rov.judge_block(
+        snapshot.table, block.octets, block.index, block.tags, senders.get("R", 0), senders.get("L", 0), strict, tag
+    )
+    judged = Judged(Block(block.octets, index, tags) if tag else block, invalid, [], messages)
+    judged.counts = dict(zip(VERDICTS, counts, strict=True))
+    return judged, declined
+
+
+def _judge_each(
+    snapshot: Snapshot, judged: Judged, positions: Sequence[int], senders: Mapping[str, int], strict: bool, tag: bool
+) -> None:
+    """Judges the messages at some positions."""
+    if not positions:
+        return
+    block = judged.block
     table = TagTable(block.tags)
     entries: dict[int, tuple[int, bool]] = {}
-    for position in range(len(block)):
+    for position in positions:
         message = block.message(position)
         verdicts = _judge_message(snapshot, message, senders, strict)
         if not verdicts:
@@ -124,7 +153,7 @@ def judge_block(
         for validity in verdicts.values():
             judged.counts[validity] += 1
         if Validity.INVALID in verdicts.values():
-            judged.invalid.append(position)
+            insort(judged.invalid, position)
         if tag:
             entry = table.enter(message.tags | tags_of(verdicts), message.header)
             if entry is None:
@@ -133,7 +162,6 @@ def judge_block(
                 entries[position] = entry
     if entries:
         judged.block = block.tagged(entries, table)
-    return judged
 
 
 def _judge_message(

@@ -13,7 +13,7 @@ How others use it:
   records (see `vrps`), and `apply` gives the next snapshot. Both take up to half a second for a million VRPs: call them
   in a thread, where the compiled part does not hold the GIL. A file is read by `files`, local exceptions by `slurm`.
 - One snapshot is shared by all sessions. It is replaced in one step: whoever holds the old one may go on with it.
-- A stage asks `validate` for one prefix, or gives whole blocks to `snapshot.table` (`accel.rov`).
+- A stage asks `validate` for one prefix, or gives whole blocks to `origin.judge_block`.
 - To judge routes again, a stage compares: `new.difference(old)` names the prefixes under which verdicts can differ, and
   the customers whose ASPA changed.
 """
@@ -21,11 +21,15 @@ How others use it:
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
+from .. import accel
 from ..wire.prefix import AFI_BITS, Prefix
 from .vrps import WIDTHS, Validity, Vrp, merge_records, pack_vrp, subtract_records, unpack_vrps
+
+VERDICTS: Final = (Validity.VALID, Validity.NOT_FOUND, Validity.INVALID)
+"""By the number that the compiled part gives them."""
 
 
 class Snapshot:
@@ -35,7 +39,7 @@ class Snapshot:
     (0,) says that it has none.
     """
 
-    __slots__ = ("aspas", "ipv4", "ipv6")
+    __slots__ = ("_table", "aspas", "ipv4", "ipv6")
 
     def __init__(
         self, ipv4: bytes = b"", ipv6: bytes = b"", aspas: Mapping[int, tuple[int, ...]] | None = None
@@ -44,6 +48,7 @@ class Snapshot:
         self.ipv4 = ipv4
         self.ipv6 = ipv6
         self.aspas: Mapping[int, tuple[int, ...]] = aspas if aspas is not None else {}
+        self._table: Any = None
 
     @classmethod
     def of(cls, vrps: Iterable[Vrp] = (), aspas: Mapping[int, Iterable[int]] | None = None) -> Snapshot:
@@ -82,20 +87,32 @@ class Snapshot:
         """The VRPs of one AFI in the order of their prefixes."""
         return unpack_vrps(afi, self.records(afi))
 
+    @property
+    def table(self) -> Any:
+        """The VRPs as `accel.vrps.VrpTable`, made when it is first asked for; None without the compiled part."""
+        if self._table is None and accel.AVAILABLE:
+            self._table = accel.vrps.VrpTable(self.ipv4, self.ipv6)
+        return self._table
+
     def validate(self, prefix: Prefix, origin: int | None) -> Validity:
         """The validity of a route. origin: None where the AS_PATH has none, as behind an AS_SET; it matches nothing."""
         return self.validate_number(
             prefix.address << 8 | prefix.length, prefix.afi, () if origin is None else (origin,)
         )
 
-    def validate_number(self, number: int, afi: int, origins: Container[int]) -> Validity:
+    def validate_number(self, number: int, afi: int, origins: Collection[int]) -> Validity:
         """The same for a prefix as `address << 8 | length`, of which one of several AS numbers is the origin."""
-        found, length = Validity.NOT_FOUND, number & 0xFF
-        for _, max_length, asn in self._covering(Prefix(afi, number >> 8, length)):
+        address, length = number >> 8, number & 0xFF
+        if (table := self.table) is not None:
+            high, low = (address << 32, 0) if afi == 1 else (address >> 64, address & 0xFFFFFFFFFFFFFFFF)
+            found = (VERDICTS[table.judge_one(afi, high, low, length, origin)] for origin in origins or (0,))
+            return min(found, key=VERDICTS.index)
+        covered = Validity.NOT_FOUND
+        for _, max_length, asn in self._covering(Prefix(afi, address, length)):
             if asn and length <= max_length and asn in origins:
                 return Validity.VALID
-            found = Validity.INVALID
-        return found
+            covered = Validity.INVALID
+        return covered
 
     def covering(self, prefix: Prefix) -> list[Vrp]:
         """The VRPs whose prefix is this one or is around it, longest prefix first."""

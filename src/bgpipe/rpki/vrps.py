@@ -12,6 +12,7 @@ from enum import StrEnum
 from struct import Struct
 from typing import Final, NamedTuple
 
+from .. import accel
 from ..wire.prefix import AFI_BITS, Prefix
 
 WIDTHS: Final = {1: 10, 2: 22}
@@ -58,6 +59,9 @@ def find_impossible(afi: int, records: bytes) -> int | None:
 
     Whoever packs records of octets from elsewhere asks this before they go into a snapshot.
     """
+    if accel.AVAILABLE:
+        found: int | None = accel.vrps.find_impossible(WIDTHS[afi], records)
+        return found
     bits = AFI_BITS[afi]
     for number, vrp in enumerate(unpack_vrps(afi, records)):
         if not vrp.prefix.length <= vrp.max_length <= bits:
@@ -88,6 +92,8 @@ def merge_records(afi: int, base: bytes, records: bytes, announced: bytes) -> Me
     A record is a duplicate if it is announced while it is there, and unknown if it is withdrawn while it is not.
     """
     width = WIDTHS[afi]
+    if accel.AVAILABLE:
+        return Merged(*accel.vrps.merge(width, base, records, announced, MOST_NAMED))
     there = set(_split(base, width))
     duplicates, unknown = [], []
     for number, (record, announce) in enumerate(zip(_split(records, width), announced, strict=True)):
@@ -106,6 +112,9 @@ def merge_records(afi: int, base: bytes, records: bytes, announced: bytes) -> Me
 def subtract_records(afi: int, these: bytes, others: bytes) -> bytes:
     """Those of `these` that are not among `others`; all are sorted, none twice."""
     width = WIDTHS[afi]
+    if accel.AVAILABLE:
+        left: bytes = accel.vrps.subtract(width, these, others)
+        return left
     gone = set(_split(others, width))
     return b"".join(record for record in _split(these, width) if record not in gone)
 

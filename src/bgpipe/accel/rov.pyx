@@ -1,0 +1,293 @@
+"""Route origin validation of blocks: the verdicts and tags of bgpipe.rpki.origin, for well-formed common UPDATEs."""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.bytearray cimport PyByteArray_AS_STRING
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp, memcpy, strlen
+
+from .attributes cimport AS4_PATH, AS_PATH, MP_REACH
+from .block cimport LEFT, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIGHT, Entry, message_of, next_entry, peer_of, tags_of
+from .json_out cimport PEERS, Peer, find_tags, put_prefix
+from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, skip, u8, u16, u32, wrote
+from .prefix cimport mix, read_address
+from .update cimport AS_SEQUENCE, Update, has, locate, value_of
+from .vrps cimport INVALID, NO_ORIGIN, NOT_FOUND, VALID, Verdict, VrpTable
+
+
+cdef enum:
+    UPDATE = 2
+    TEXT_PER_PREFIX = 96        # `"rov/#PATH_ID#PREFIX":"NOT_FOUND",`
+    TEXT_PER_MESSAGE = 320      # a peer's tags, and `"rov/status":"NOT_FOUND"`
+    USUAL_TEXT_PER_MESSAGE = 256
+    MOST_TEXT = 0xFFFF
+    LAST_PLACE = 0xFFFFFFFE
+    SLOTS = 1024                # of the prefixes of one message
+    MOST_PREFIXES = 700
+
+
+cdef enum Outcome:
+    PASSED    # nothing of it is judged
+    JUDGED
+    DECLINED
+
+
+cdef struct Slot:
+    uint64_t hash
+    uint64_t message  # the slot is free for all others
+
+
+cdef struct Work:
+    Update update
+    Peer peers[PEERS]
+    Slot slots[SLOTS]
+    uint64_t message    # number of the message at hand, from 1
+    unsigned prefixes   # of it
+    Verdict worst       # of its prefixes
+    size_t counts[3]    # prefixes of judged messages, by verdict
+    size_t own[3]       # prefixes of the message at hand
+    bint strict
+    bint tag
+
+
+def judge_block(
+    VrpTable table not None, bytes octets not None, bytearray index not None, bytes tags not None,
+    uint32_t from_left, uint32_t from_right, bint strict, bint tag
+):
+    """(index, tags, invalid, declined, messages, counts): what bgpipe.rpki.origin.judge_block finds.
+
+    index, tags: of the new block; None without `tag`. invalid, declined: positions of messages; those declined are not
+    counted and keep their tags. counts: prefixes that are VALID, NOT_FOUND, INVALID. from_left, from_right: the AS
+    numbers of the peers on the left and on the right, 0 where nobody knows. Raises MemoryError.
+    """
+    cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
+    cdef size_t size = PyBytes_GET_SIZE(octets)
+    cdef const uint8_t* old = <const uint8_t*> PyBytes_AS_STRING(tags)
+    cdef size_t old_size = PyBytes_GET_SIZE(tags)
+    cdef bytearray new = bytearray(index)
+    cdef Entry* entries = <Entry*> PyByteArray_AS_STRING(new)
+    cdef size_t count = len(new) // sizeof(Entry), i, messages = 0
+    cdef list invalid = [], declined = []
+    cdef Work* work = <Work*> calloc(1, sizeof(Work))
+    cdef Outcome outcome
+    cdef Writer w
+    if work == NULL:
+        raise MemoryError
+    try:
+        work.strict = strict
+        work.tag = tag
+        open_writer(&w, (old_size + count * USUAL_TEXT_PER_MESSAGE) if tag else 0)
+        if tag:
+            copy_tags(&w, old, old_size)
+        for i in range(count):
+            outcome = judge_message(work, table, base, size, old, old_size, &entries[i], from_left, from_right, &w)
+            if outcome == DECLINED:
+                declined.append(i)
+            elif outcome == JUDGED:
+                messages += 1
+                if work.worst == INVALID:
+                    invalid.append(i)
+        counts = work.counts[0], work.counts[1], work.counts[2]
+        text = close_writer(&w)
+        return new if tag else None, text if tag else None, invalid, declined, messages, counts
+    finally:
+        free(work)
+
+
+cdef int copy_tags(Writer* w, const uint8_t* tags, size_t size) except -1:
+    cdef uint8_t* p = room(w, size)
+    if p == NULL:
+        raise MemoryError
+    memcpy(p, tags, size)
+    wrote(w, p + size)
+    return 0
+
+
+cdef Outcome judge_message(
+    Work* work, VrpTable table, const uint8_t* base, size_t size, const uint8_t* tags, size_t tags_size, Entry* entry,
+    uint32_t from_left, uint32_t from_right, Writer* w
+) noexcept nogil:
+    """Judges one message; with tags, changes its entry."""
+    cdef Reader message = message_of(base, size, entry), text, nlri
+    cdef Update* u = &work.update
+    cdef uint32_t origin
+    cdef uint8_t* p = NULL
+    cdef uint8_t* start = NULL
+    cdef size_t octets, i
+    if message.failed:
+        return DECLINED
+    if message.base[message.pos + MESSAGE_HEADER - 1] != UPDATE:
+        return PASSED
+    if not locate(u, message, entry.flags) or not u.as4 and has(u, AS4_PATH):
+        return DECLINED
+    nlri = u.reach.nlri if has(u, MP_REACH) and u.reach.safi == 1 else reader(base, 0, 0)
+    octets = left(&u.nlri) + left(&nlri)
+    if octets == 0:
+        return PASSED
+    if not find_origin(u, base, size, entry, from_left, from_right, &origin):
+        return DECLINED
+    work.message += 1
+    work.prefixes = 0
+    work.worst = VALID
+    work.own[0] = work.own[1] = work.own[2] = 0
+    if work.tag:
+        text = tags_of(tags, tags_size, entry)
+        if entry.tags and (text.failed or has_tags_of_rov(text)):
+            return DECLINED
+        start = room(w, TEXT_PER_PREFIX * octets + TEXT_PER_MESSAGE + left(&text))
+        if start == NULL:
+            return DECLINED
+        p = put_old_tags(start + 4, work, base, size, entry, text)
+        if p == NULL:
+            return DECLINED
+    if not judge_prefixes(&p, work, table, u.nlri, 1, u.add_path, origin):
+        return DECLINED
+    if left(&nlri) and not judge_prefixes(&p, work, table, nlri, u.reach.afi, u.reach.add_path, origin):
+        return DECLINED
+    if work.tag:
+        p = put_verdict(put(p, b'"rov/status":"'), work.worst)
+        if not keep_text(entry, w, start, p):
+            return DECLINED
+    for i in range(3):
+        work.counts[i] += work.own[i]
+    return JUDGED
+
+
+cdef inline bint keep_text(Entry* entry, Writer* w, uint8_t* start, uint8_t* end) noexcept nogil:
+    """Writes the length of a message's tags, and where they are into its entry; False if they are too long."""
+    cdef size_t size = end - start - 4, place = w.used
+    if size > MOST_TEXT or place + 4 + size > LAST_PLACE:
+        return False
+    start[0] = start[1] = 0
+    start[2] = <uint8_t> (size >> 8)
+    start[3] = <uint8_t> (size & 0xFF)
+    wrote(w, end)
+    entry.tags = <uint32_t> (place + 1)
+    return True
+
+
+cdef inline bint has_tags_of_rov(Reader text) noexcept nogil:
+    """Whether something judged the message before: its tags are to be replaced."""
+    cdef const uint8_t* p = text.base + text.pos
+    cdef size_t size = left(&text), i
+    for i in range(5, size + 1):
+        if memcmp(p + i - 5, b'"rov/', 5) == 0:
+            return True
+    return False
+
+
+cdef inline uint8_t* put_old_tags(
+    uint8_t* p, Work* work, const uint8_t* base, size_t size, const Entry* entry, Reader text
+) noexcept nogil:
+    """The tags that a message has, with a comma behind them; NULL declines."""
+    cdef const uint8_t* old
+    cdef size_t old_size
+    cdef Peer* peer
+    if entry.tags:
+        old = text.base + text.pos
+        old_size = left(&text)
+    elif entry.peer == NO_PEER:
+        return p
+    else:
+        peer = find_tags(work.peers, peer_of(base, size, entry), (entry.flags & PEER_AS4) != 0)
+        if peer == NULL:
+            return NULL
+        old = peer.text + 1
+        old_size = peer.text_size - 2  # without braces
+    if old_size == 0:
+        return p
+    memcpy(p, old, old_size)
+    p[old_size] = c","
+    return p + old_size + 1
+
+
+cdef inline uint8_t* put(uint8_t* p, const char* text) noexcept nogil:
+    cdef size_t size = strlen(text)
+    memcpy(p, text, size)
+    return p + size
+
+
+cdef inline uint8_t* put_verdict(uint8_t* p, Verdict verdict) noexcept nogil:
+    return put(p, b'VALID"' if verdict == VALID else b'INVALID"' if verdict == INVALID else b'NOT_FOUND"')
+
+
+cdef inline bint find_origin(
+    Update* u, const uint8_t* base, size_t size, const Entry* entry, uint32_t from_left, uint32_t from_right,
+    uint32_t* origin
+) noexcept nogil:
+    """The origin AS (bgpipe.rpki.origin.origin_as), NO_ORIGIN for none; False declines."""
+    cdef Reader r = value_of(u, AS_PATH)
+    cdef unsigned kind = 0, count
+    cdef unsigned both = entry.flags & (LEFT | RIGHT)
+    cdef uint32_t last = 0
+    if left(&r):
+        while left(&r):
+            kind = u8(&r)
+            count = u8(&r)
+            skip(&r, (count - 1) * (4 if u.as4 else 2))
+            last = u32(&r) if u.as4 else u16(&r)
+        origin[0] = last if kind == AS_SEQUENCE and not r.failed else NO_ORIGIN
+        return True
+    origin[0] = from_left if both == RIGHT else from_right if both == LEFT else 0
+    if origin[0]:
+        return True
+    if entry.tags:
+        return False  # it can be in a tag
+    if entry.peer != NO_PEER:
+        r = peer_of(base, size, entry)
+        origin[0] = u32(&r) if entry.flags & PEER_AS4 else u16(&r)
+        return not r.failed
+    return True
+
+
+cdef inline bint judge_prefixes(
+    uint8_t** p, Work* work, VrpTable table, Reader r, unsigned afi, bint add_path, uint32_t origin
+) noexcept nogil:
+    """Judges the prefixes of one field, and writes their tags; False declines."""
+    cdef Reader text
+    cdef uint64_t high, low
+    cdef uint32_t path_id = 0
+    cdef unsigned length
+    cdef Verdict verdict
+    cdef uint8_t* q
+    while left(&r):
+        text = r
+        if add_path:
+            path_id = u32(&r)
+        length = u8(&r)
+        read_address(&r, afi, length, &high, &low)
+        if afi == 1:
+            high <<= 32
+        if r.failed or not is_new(work, high ^ <uint64_t> afi << 40, low, <uint64_t> path_id << 8 | length):
+            return False
+        verdict = table.judge(afi, high, low, length, origin)
+        if verdict == NOT_FOUND and work.strict:
+            verdict = INVALID
+        work.own[<unsigned> verdict] += 1
+        if verdict > work.worst:
+            work.worst = verdict
+        if work.tag:
+            q = put_prefix(put(p[0], b'"rov/'), &text, afi == 2, add_path)
+            if q == NULL:
+                return False
+            q = put_verdict(put(q, b'":"'), verdict)
+            q[0] = c","
+            p[0] = q + 1
+    return True
+
+
+cdef inline bint is_new(Work* work, uint64_t high, uint64_t low, uint64_t rest) noexcept nogil:
+    """Whether the message has not announced this prefix before; if it seems so, or has very many, Python looks."""
+    cdef uint64_t hash = mix(mix(mix(0, high), low), rest)
+    cdef size_t at = hash & (SLOTS - 1)
+    work.prefixes += 1
+    if work.prefixes > MOST_PREFIXES:
+        return False
+    while work.slots[at].message == work.message:
+        if work.slots[at].hash == hash:
+            return False
+        at = (at + 1) & (SLOTS - 1)
+    work.slots[at].message = work.message
+    work.slots[at].hash = hash
+    return True
