@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import sqlite3
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from bgpipe.routeserver.peers import UrlSource, new_peer
 from bgpipe.routeserver.rules import Entry
 from bgpipe.routeserver.settings import SessionOptions
 from bgpipe.routeserver.store import schema
+from bgpipe.routeserver.store import store as store_module
 from bgpipe.routeserver.store.store import Store, StoreError
 
 PRECIOUS = Entry(prefix="203.0.113.0/24", communities=("65000:1",), expires="2030-01-01T00:00:00Z")
@@ -162,6 +164,19 @@ async def test_a_file_that_is_no_database_is_told(tmp_path):
         await Store(str(tmp_path / "x.db")).open()
 
 
+async def test_a_database_of_which_a_part_was_overwritten_is_told_at_the_start(tmp_path):
+    store = Store(str(tmp_path / "x.db"))
+    await store.open()
+    for number in range(100):
+        await store.save(peer(f"192.0.2.{number}", description="x" * 1000))
+    await store.close()
+    with (tmp_path / "x.db").open("r+b") as file:
+        file.seek(4096)
+        file.write(random.Random(1).randbytes((tmp_path / "x.db").stat().st_size - 4096))
+    with pytest.raises(StoreError, match="put a copy in its place"):
+        await Store(str(tmp_path / "x.db")).open()
+
+
 CONFIG = "PrefixSources:\n  - {Name: cloud, Path: cloud.txt}\n"
 
 
@@ -176,6 +191,69 @@ def goes_on(server, client, count: int) -> None:
     other = server.client(65009)
     other.peer.close()
     assert server.call("GET", "/api/peers")[0] == 200
+
+
+def overwrite(path: Path) -> None:
+    """With nonsense, in its place."""
+    with path.open("r+b") as file:
+        file.write(random.Random(1).randbytes(path.stat().st_size))
+
+
+def pieces_of(name: str) -> int:
+    """How many pieces of a file this process has mapped; 0 where that is not told."""
+    maps = Path("/proc/self/maps")
+    return maps.read_text().count(name) if maps.exists() else 0
+
+
+def test_a_database_that_is_overwritten_is_noticed_while_nobody_writes(tmp_path):
+    prepare(tmp_path)
+    with bgplite(tmp_path, CONFIG) as server:
+        wait_until("ready", lambda: server.call("GET", "/readyz")[0] == 200)
+        overwrite(tmp_path / "data/bgplite.db")
+        server.waits_for_log("bgplite.db: it was overwritten")
+        assert server.call("GET", "/readyz")[0] == 503
+        assert "the database can't be used" in server.get("/hc")["trouble"]
+        assert server.call("POST", "/api/peers", {"ip": "127.93.1.1", "asn": 65003})[0] == 503
+        assert server.call("GET", "/livez")[0] == 200
+
+
+@pytest.mark.parametrize("end", ["", "-wal"])
+async def test_what_is_written_to_an_overwritten_database_is_not_acknowledged(tmp_path, end):
+    store = Store(str(tmp_path / "x.db"))
+    await store.open()
+    await store.save(peer())
+    kept = (tmp_path / f"x.db{end}").read_bytes()
+    overwrite(tmp_path / f"x.db{end}")
+    with pytest.raises(StoreError, match="it was overwritten: stop bgplite"):
+        await store.save(peer("192.0.2.2"))
+    assert "overwritten" in store.trouble
+    (tmp_path / f"x.db{end}").write_bytes(kept)
+    with pytest.raises(StoreError, match="overwritten"):  # what SQLite has in memory may not be what is in the file
+        await store.check()
+    await store.close()
+
+
+async def test_memory_that_sqlite_shares_and_that_was_overwritten_in_a_write_takes_none_of_ours(tmp_path):
+    """SQLite maps as many pieces of it as the nonsense says: two million frames of its log are 488 pieces. With more of
+    them the kernel gives the process no memory."""
+    store = Store(str(tmp_path / "x.db"))
+    await store.open()
+    await store.save(peer())
+
+    async def work(connection) -> None:
+        await connection.execute(schema.peers.insert().values(store_module._row(peer("192.0.2.2"))))
+        with (tmp_path / "x.db-shm").open("r+b") as file:
+            for copy in (0, 48):  # of the header of the index, which has the number of frames at 16
+                file.seek(copy + 16)
+                file.write((2_000_000).to_bytes(4, sys.byteorder))
+        await connection.exec_driver_sql("INSERT INTO nothing VALUES (1)")
+
+    with pytest.raises(StoreError):
+        await store._write_by(work)
+    assert pieces_of("x.db-shm") < 10
+    await store.check()
+    assert [each.ip for each in await store.load()] == ["192.0.2.1"]
+    await store.close()
 
 
 @pytest.mark.slow
@@ -212,10 +290,10 @@ def test_sessions_go_on_while_the_database_is_locked_gone_and_broken(tmp_path):
         assert server.call("POST", "/api/peers", add | {"description": "broken"}) == unavailable
         goes_on(server, client, 5)
         for path in database.parent.glob("bgplite.db*"):
-            with path.open("r+b") as file:
-                file.write(random.Random(1).randbytes(path.stat().st_size))
-        assert server.call("POST", "/api/peers", add | {"description": "overwritten"})[0] in (200, 503)
+            overwrite(path)
+        assert server.call("POST", "/api/peers", add | {"description": "overwritten"}) == unavailable
         goes_on(server, client, 6)
+        assert server.call("GET", "/readyz") == (503, "the database can't be used: see the log\n")
         assert client.withdrawn == []
         assert server.call("GET", "/livez")[0] == 200
         assert server.stop() == 0

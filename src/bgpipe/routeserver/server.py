@@ -123,6 +123,7 @@ class RouteServer:
         self.tables.update(self.lists.lists)
         await self.sessions.listen()
         self.sessions.start(tasks)
+        tasks.spawn("database", self.store.watch(self._on_store_trouble))
         self.set_keys()
         self.webhooks.start(tasks, self.config.webhooks)
         self.lists.start(tasks)
@@ -332,6 +333,12 @@ class RouteServer:
 
     def _on_store_error(self, error: Exception) -> None:
         self.log.error("a peer can't be stored", error=str(error))
+
+    def _on_store_trouble(self, why: str) -> None:
+        if why:
+            self.log.error("the database can't be used: sessions go on, peers can't be changed", error=why)
+        else:
+            self.log.info("the database can be used again")
 
     def _start_validation(self) -> None:
         """Reads VRPs from now on, if the configuration names some."""

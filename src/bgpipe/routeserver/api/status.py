@@ -202,12 +202,15 @@ def health(server: RouteServer) -> dict[str, Any]:
     trouble = [f"list {each.name}: {each.error}" for each in server.lists.lists.values() if each.error]
     trouble += [f"VRPs: {server.validator.failed}"] if server.validator is not None and server.validator.failed else []
     trouble += [f"list {each.name} is held back" for each in server.lists.lists.values() if each.held is not None]
+    trouble += ["the database can't be used"] if server.store.trouble else []
     shown: dict[str, Any] = {"status": "degraded" if trouble else "ok", "version": __version__}
     return shown | ({"trouble": trouble} if trouble else {})
 
 
 def why_not_ready(server: RouteServer) -> str:
-    """Why peers would not get all that they are to have; "" if they would."""
+    """Why peers would not get all that they are to have, or could not be changed; "" if all is well."""
+    if server.store.trouble:
+        return "the database can't be used: see the log"
     unknown = [each.name for each in server.lists.lists.values() if not server.tables.has_read(each.name)]
     return f"lists that were never read: {', '.join(unknown)}" if unknown else ""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -13,7 +14,7 @@ import msgspec
 from alembic.util import CommandError
 from sqlalchemy import Connection, Executable, Row, delete, event, func, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ..access import Token
@@ -27,6 +28,10 @@ BUSY_TIMEOUT: Final = 5.0
 """Seconds that a write waits for another process that has locked the database."""
 WRITE_TIMEOUT: Final = 10.0
 """Seconds that a write may take, with those before it."""
+LOOK_INTERVAL: Final = 2.0
+"""Seconds between two looks at whether the database can be used."""
+_MAGIC: Final = {"": (b"SQLite format 3\0",), "-wal": (b"", b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")}
+"""What a file of SQLite begins with, by the end of its name; an empty one is none but a log of writes."""
 _FAILURES: Final = (SQLAlchemyError, sqlite3.Error, OSError, msgspec.MsgspecError)
 """What a database that is locked, broken or gone raises, also while a connection is made; and rows not of ours."""
 _COLUMNS: Final = frozenset(peers.c.keys())
@@ -34,6 +39,10 @@ _COLUMNS: Final = frozenset(peers.c.keys())
 
 class StoreError(Exception):
     """The database can't be read or written; the text says why."""
+
+
+class _Locked(Exception):
+    """Another process is writing."""
 
 
 class Turn:
@@ -64,20 +73,36 @@ class Store:
         self._engine: AsyncEngine | None = None
         self._writing = asyncio.Lock()
         self._opened: tuple[int, int] | None = None
+        self._descriptor: int | None = None
+        """of the file of SQLite: to open and close it each time would take away the locks that SQLite has on it"""
+        self._overwritten = ""
+        """what to do about a file that is no database any more; what SQLite says of it does not count from then on"""
+        self.trouble = ""
+        """why the database can't be used, as the last one to try has found; "" if it can"""
 
     async def open(self) -> None:
         """Opens the database, and brings its tables up to date. Raises StoreError."""
+        engine: AsyncEngine | None = None
         try:
             self._make_private()
             engine = create_async_engine(self.url, json_serializer=_to_json, json_deserializer=msgspec.json.decode)
             if engine.dialect.name == "sqlite":
                 event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+                async with engine.connect() as connection:
+                    found = (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar_one()
+                    if found != "ok":
+                        raise StoreError(f"{self.place}: {found.strip()}: put a copy in its place")
             async with engine.begin() as connection:
                 await connection.run_sync(_migrate)
-        except (*_FAILURES, ImportError, CommandError) as error:
+        except (*_FAILURES, ImportError, CommandError, StoreError) as error:
+            if engine is not None:
+                await engine.dispose()
+            if isinstance(error, StoreError):
+                raise
             raise StoreError(f"{self.place}: {_explain(error)}") from error
         self._engine = engine
         self._opened = self._file()
+        self._descriptor = os.open(self._path, os.O_RDONLY) if self._path else None
 
     def _make_private(self) -> None:
         """Keys of peers are in the file: nobody else may read it. Raises OSError."""
@@ -101,6 +126,59 @@ class Store:
             return 0, 0
         return status.st_dev, status.st_ino
 
+    def _check_files(self) -> None:
+        """Raises StoreError if what a write has changed would not be there after a restart.
+
+        SQLite itself does not look at the file again, as long as it has pages of it in memory.
+        """
+        if self._overwritten:
+            raise StoreError(self._overwritten)
+        if self._file() != self._opened:
+            raise StoreError(f"{self.place}: the file is gone, or another one took its place; then restart")
+        for end, first in self._first_octets():
+            if first not in _MAGIC[end]:
+                self._overwritten = (
+                    f"{self._path}{end}: it was overwritten: stop bgplite, put a copy of {self._path} in its place, "
+                    "take away -wal and -shm beside it, and start bgplite again"
+                )
+                raise StoreError(self._overwritten)
+
+    def _first_octets(self) -> Iterator[tuple[str, bytes]]:
+        """(end of the name, what the file begins with) of the files of SQLite that have something in common."""
+        if self._descriptor is None:
+            return
+        with suppress(OSError):  # SQLite tells why it can't read it
+            yield "", os.pread(self._descriptor, len(_MAGIC[""][0]), 0)
+        try:
+            with open(f"{self._path}-wal", "rb", buffering=0) as file:
+                yield "-wal", file.read(len(_MAGIC["-wal"][-1]))
+        except OSError:
+            pass
+
+    async def watch(self, tell: Callable[[str], object]) -> None:
+        """Looks again and again at whether the database can be used, and tells when that changes: see `trouble`."""
+        told = ""
+        while True:
+            with suppress(StoreError):
+                await self.check()
+            if bool(self.trouble) != bool(told):
+                told = self.trouble
+                tell(told)
+            await asyncio.sleep(LOOK_INTERVAL)
+
+    async def check(self) -> None:
+        """Looks at whether the database can be written. Raises StoreError."""
+        if self._writing.locked():
+            return  # who writes will find that
+
+        async def work(connection: AsyncConnection) -> None:
+            if self._path and not await _lock(connection):
+                raise _Locked
+            await connection.execute(select(peers.c.id).limit(1))
+
+        with suppress(_Locked):  # by another process: a write waits for that, and tells if it waits in vain
+            await self._write_by(work)
+
     @property
     def place(self) -> str:
         """Where it is, without a password."""
@@ -114,6 +192,9 @@ class Store:
         if self._engine is not None:
             await self._engine.dispose()
             self._engine = None
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     async def load(self) -> list[Peer]:
         """All peers. Raises StoreError."""
@@ -204,13 +285,22 @@ class Store:
             for statement in statements:
                 await connection.execute(statement)
 
+        await self._write_by(work)
+
+    async def _write_by(self, work: Callable[[AsyncConnection], Awaitable[None]]) -> None:
+        """Raises StoreError."""
         try:
             async with asyncio.timeout(WRITE_TIMEOUT), self._writing:
+                self._check_files()
                 await self._do(work)
-                if self._file() != self._opened:
-                    raise StoreError(f"{self.place}: the file is gone, or another one took its place; then restart")
+                self._check_files()
         except TimeoutError:
-            raise StoreError(f"{self.place}: it took longer than {WRITE_TIMEOUT:g} s") from None
+            self.trouble = f"{self.place}: it took longer than {WRITE_TIMEOUT:g} s"
+            raise StoreError(self.trouble) from None
+        except StoreError as error:
+            self.trouble = str(error)
+            raise
+        self.trouble = ""
 
     async def _do(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         if self._engine is None:
@@ -219,12 +309,49 @@ class Store:
             async with self._engine.begin() as connection:
                 return await work(connection)
         except _FAILURES as error:
+            if self._path and not (isinstance(error, IntegrityError) or _is_locked(error)):
+                await self._let_go()
             raise StoreError(f"{self.place}: {_explain(error)}") from error
+
+    async def _let_go(self) -> None:
+        """Closes all connections; the next one is a new one.
+
+        Where the memory that SQLite shares with other processes (`-shm`) was overwritten in the middle of a write,
+        SQLite maps tens of thousands of pieces of it, and the kernel gives this process no more memory until they are
+        closed.
+        """
+        if self._engine is not None:
+            with suppress(*_FAILURES):
+                await self._engine.dispose()
+
+
+async def _lock(connection: AsyncConnection) -> bool:
+    """Begins to write, without waiting for another process; False if that is writing."""
+    await connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    try:
+        await connection.exec_driver_sql("BEGIN IMMEDIATE")
+    except OperationalError as error:
+        if _is_locked(error):
+            return False
+        raise
+    finally:
+        await connection.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT * 1000:.0f}")
+    return True
+
+
+def _is_locked(error: Exception) -> bool:
+    """Whether another process has the database."""
+    code = getattr(getattr(error, "orig", error), "sqlite_errorcode", None)
+    return code is not None and code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:
     for statement in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={BUSY_TIMEOUT * 1000:.0f}"):
-        connection.execute(f"PRAGMA {statement}")
+        try:
+            connection.execute(f"PRAGMA {statement}")
+        except BaseException:
+            connection.close()  # nobody else would: it has a thread of its own
+            raise
 
 
 def _migrate(connection: Connection) -> None:
