@@ -6,6 +6,7 @@ import asyncio
 import bz2
 import gzip
 import json
+import math
 import subprocess
 import sys
 from contextlib import suppress
@@ -193,6 +194,69 @@ origin:         AS64500
     content = read(octets)
     assert list(content.prefixes) == ["5.5.5.0/24", "2001:db8:1::/48"]
     assert (content.lines, content.samples) == (3, [(15, "5.5.5/24x")])
+
+
+END = "2027-01-01T00:00:00Z"
+AT = 1798761600.0
+ENDING = {
+    "behind": f"192.0.2.0/24 expires={END}\n198.51.100.0/24\n",
+    "a comment": f"192.0.2.0/24  # RTBH, expires={END} (ticket 7)\r\n198.51.100.0/24 # no end\r\n",
+    "the other way": f"expires={END},192.0.2.0/24\n198.51.100.0/24\n",
+    "capitals, another zone": "192.0.2.0/24;EXPIRES=2027-01-01T01:00:00+01:00\n198.51.100.0/24\n",
+    "a range": f"192.0.2.0-192.0.2.255 expires={END}\n198.51.100.0 255.255.255.0\n",
+    "the later end": f"192.0.2.0/24 expires=2026-01-01\n192.0.2.0/24 expires={END}\n198.51.100.0/24\n",
+    "no end": f"192.0.2.0/24 expires={END}\n198.51.100.0/24 expires={END}\n198.51.100.0/24\n",
+    "json": json.dumps([{"prefix": "192.0.2.0/24", "expires": END}, {"prefix": "198.51.100.0/24", "expires": None}]),
+    "json, a number": json.dumps({"x": {"cidr": "192.0.2.0/24", "expires": AT}, "y": {"cidr": "198.51.100.0/24"}}),
+    "json of its own": json.dumps(
+        {"expires": "never", "data": [{"prefix": "192.0.2.0/24", "expires": END}, {"prefix": "198.51.100.0/24"}]}
+    ),
+}
+
+
+@pytest.mark.parametrize("text", ENDING.values(), ids=ENDING)
+def test_lines_that_have_an_end(text):
+    content = read(text.encode())
+    assert (list(content.prefixes), content.bad) == (["192.0.2.0/24", "198.51.100.0/24"], 0)
+    assert list(content.lifetimes.prefixes) == ["192.0.2.0/24"]
+    assert content.lifetimes.next(AT - 1) == AT
+    assert list(content.lifetimes.alive(content.prefixes, AT - 1)) == ["192.0.2.0/24", "198.51.100.0/24"]
+    assert list(content.lifetimes.alive(content.prefixes, AT)) == ["198.51.100.0/24"]
+    assert content.lifetimes.next(AT) == math.inf
+
+
+@pytest.mark.parametrize("form", [Form(column="net"), Form(column="2")])
+def test_csv_with_ends(form):
+    text = f"Expires;net\n{END};192.0.2.0/24\n;198.51.100.0/24\n{END};2001:db8::/32\nx;9.9.9.9\n"
+    content = read(text.encode(), form)
+    assert list(content.prefixes) == ["192.0.2.0/24", "198.51.100.0/24", "2001:db8::/32"]
+    assert list(content.lifetimes.prefixes) == ["192.0.2.0/24", "2001:db8::/32"]
+    assert content.samples == [(5, "9.9.9.9 expires=x")]
+
+
+@pytest.mark.parametrize("path", ["data.*.net", "data.*.*", "data.net"])
+def test_json_at_a_path_with_ends(path):
+    value = {"data": [{"net": "192.0.2.0/24", "expires": END}, {"net": "198.51.100.0/24"}], "expires": "x"}
+    content = read(json.dumps(value).encode(), Form(json=path))
+    assert (list(content.prefixes), content.bad) == (["192.0.2.0/24", "198.51.100.0/24"], 0)
+    assert list(content.lifetimes.prefixes) == ["192.0.2.0/24"]
+
+
+@pytest.mark.parametrize("end", ["tomorrow", "", "2027-13-01", "1e9"])
+def test_a_line_whose_end_is_no_time_is_told_and_does_not_count(end):
+    content = read(f"192.0.2.0/24\n9.9.9.0/24 expires={end}\n198.51.100.0/24\n".encode())
+    assert list(content.prefixes) == ["192.0.2.0/24", "198.51.100.0/24"]
+    assert content.samples == [(2, f"9.9.9.0/24 expires={end}")]
+    value = [{"prefix": "192.0.2.0/24"}, {"prefix": "9.9.9.0/24", "expires": end or [1]}, {"prefix": "198.51.100.0/24"}]
+    assert read(json.dumps(value).encode()).bad == 1
+
+
+async def test_ends_come_back_from_the_process_that_reads():
+    text = f"192.0.2.0/24 expires={END}\n198.51.100.0/24\n2001:db8::/32 # expires=2028-01-01\n"
+    content = await read_list(text.encode(), ANYWHERE, Lane())
+    assert content == read(text.encode())
+    assert list(content.lifetimes.prefixes) == ["192.0.2.0/24", "2001:db8::/32"]
+    assert list(content.lifetimes.over(AT)) == ["192.0.2.0/24"]
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, zstd])

@@ -107,3 +107,20 @@ def test_entries_go_when_they_are_over(tmp_path):
         bad = {"customPrefixes": [{"prefix": "203.0.113.1/32", "expires": "tomorrow"}]}
         status, shown = server.call("PUT", f"/api/peers/{peer['id']}", bad)
         assert (status, "2026-12-31T23:59:00Z" in shown["error"]) == (400, True)
+
+
+def test_lines_of_lists_go_when_they_are_over(tmp_path):
+    write(tmp_path)
+    (tmp_path / "a.txt").write_text("192.0.2.0/24\n203.0.113.1/32  # attack, expires=2099-01-01T00:00:00Z\n")
+    with bgplite(tmp_path, f"{LISTS}DefaultPrefixSource: a\n") as server:
+        client = server.client(65003, IPV4, as4(65003), source="127.91.0.5")
+        client.until("both", lambda: client.routes.keys() == {"192.0.2.0/24", "203.0.113.1/32"})
+        shown = server.get("/api/sources")[0]
+        assert (shown["prefixes"], shown["ending"], shown["nextEnd"]) == (2, 1, "2099-01-01T00:00:00Z")
+        soon = datetime.fromtimestamp(time.time() + 0.3, UTC).isoformat()
+        server.write("a.txt", ["192.0.2.0/24", f"203.0.113.1/32 expires={soon}"])
+        client.until("the end", lambda: client.withdrawn)
+        assert client.withdrawn == ["203.0.113.1/32"]
+        wait_until("it has ended", lambda: server.get("/api/sources")[0]["prefixes"] == 1)
+        shown = server.get("/api/sources")[0]
+        assert (shown["ending"], shown["nextEnd"], shown["held"]) == (0, None, None)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bgpipe.pipeline.log import NullLog
 from bgpipe.routes.prefixes import PrefixSet
 from bgpipe.routeserver.config import AutoRefresh, Irr, PrefixSource, RipeStat
-from bgpipe.routeserver.lists import OWNERS, List, Lists
+from bgpipe.routeserver.list import OWNERS, List
+from bgpipe.routeserver.lists import Lists
 from bgpipe.routeserver.sources.base import Fetched
 from bgpipe.routeserver.sources.content import Form, read
 from bgpipe.routeserver.sources.context import Context
@@ -27,12 +31,15 @@ from bgpipe.tasks import Tasks
 class Rig:
     """Lists of files in a folder, read in this process. changed: the names of lists that have become others."""
 
-    def __init__(self, folder: Path, tasks: Tasks, *sources: PrefixSource) -> None:
+    def __init__(
+        self, folder: Path, tasks: Tasks, *sources: PrefixSource, clock: Callable[[], float] = time.time
+    ) -> None:
         self.folder = folder
         self.changed: list[str] = []
         fetcher = Fetcher()
         context = Context(folder, fetcher, RipeStatClient(RipeStat(), fetcher), Irr())
         self.lists = Lists(dict.fromkeys(OWNERS, context), folder / "lists", AutoRefresh(), NullLog())
+        self.lists.clock = clock
         self.lists.on_change = self.changed.append
         self.lists.want("config", {source.name: source for source in sources})
         self.lists.start(tasks)
@@ -67,10 +74,10 @@ def _reads_here(monkeypatch):
 
 
 @asynccontextmanager
-async def rig(folder: Path, *sources: PrefixSource) -> AsyncIterator[Rig]:
+async def rig(folder: Path, *sources: PrefixSource, clock: Callable[[], float] = time.time) -> AsyncIterator[Rig]:
     tasks = Tasks()
     try:
-        yield Rig(folder, tasks, *(sources or (PrefixSource(name="a", path="a.txt"),)))
+        yield Rig(folder, tasks, *(sources or (PrefixSource(name="a", path="a.txt"),)), clock=clock)
     finally:
         await tasks.close()
 
@@ -157,6 +164,89 @@ async def test_a_list_that_collapses_or_explodes_waits_for_a_word(tmp_path, sett
         if why:
             here.lists.accept("a")
             assert len(found.prefixes) == after
+
+
+class Clock:
+    """A clock that goes on when it is told."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+BEGIN = 1798761600.0  # 2027-01-01T00:00:00Z
+SOON = BEGIN + 0.05  # the timer is a real one
+
+
+def ending(prefix: str, end: float) -> str:
+    return f"{prefix} expires={datetime.fromtimestamp(end, UTC).isoformat()}"
+
+
+async def test_a_line_that_is_over_goes_by_itself(tmp_path):
+    clock = Clock(BEGIN)
+    parts = (PrefixSource(name="a", path="a.txt", max_shrink=0.0), PrefixSource(name="s", kind="set", sources=("a",)))
+    async with rig(tmp_path, *parts, clock=clock) as here:
+        late = ending("2.0.0.0/8", BEGIN + 3600)
+        found = await here.give("a", "1.0.0.0/8", ending("9.9.9.0/24", SOON), late, ending("8.8.8.8/32", BEGIN))
+        assert list(found.prefixes) == ["1.0.0.0/8", "2.0.0.0/8", "9.9.9.0/24"]
+        await until(lambda: here.lists["s"].known)
+        here.changed.clear()
+        clock.now = SOON
+        await until(lambda: here.changed == ["a", "s"])
+        assert list(found.prefixes) == list(here.lists["s"].prefixes) == ["1.0.0.0/8", "2.0.0.0/8"]
+        assert (found.number, found.held, found.failures) == (1, None, 0)
+        found = await here.give("a", "1.0.0.0/8", ending("9.9.9.0/24", SOON), late, ending("8.8.8.8/32", BEGIN))
+        assert (found.number, found.held) == (1, None)  # it still says the same
+        assert here.changed == ["a", "s"]
+    async with rig(tmp_path, *parts, clock=clock) as here:  # after a restart
+        assert list(here.lists["a"].prefixes) == ["1.0.0.0/8", "2.0.0.0/8"]
+        clock.now = BEGIN + 3600
+        here.lists["a"].end(clock.now)
+        assert list(here.lists["a"].prefixes) == ["1.0.0.0/8"]
+
+
+async def test_a_line_whose_end_is_moved_stays(tmp_path):
+    clock = Clock(BEGIN)
+    async with rig(tmp_path, clock=clock) as here:
+        await here.give("a", ending("9.9.9.0/24", SOON), ending("9.9.8.0/24", SOON))
+        found = await here.give("a", ending("9.9.9.0/24", BEGIN + 3600), ending("9.9.8.0/24", SOON))
+        assert found.number == 2
+        clock.now = SOON
+        await until(lambda: len(found.prefixes) == 1)
+        assert list(found.prefixes) == ["9.9.9.0/24"]
+        clock.now = BEGIN + 3600
+        found = await here.give("a", ending("9.9.9.0/24", BEGIN + 3600), ending("9.9.7.0/24", BEGIN))
+        assert (found.held, found.number) == (None, 3)  # none of it is left, since all of it is over
+        assert list(found.prefixes) == []
+        assert found.warning == "it is empty: all its lines are over"
+
+
+async def test_what_is_over_does_not_come_back_by_a_rollback_or_a_word(tmp_path):
+    clock = Clock(BEGIN)
+    async with rig(tmp_path, PrefixSource(name="a", path="a.txt", max_growth=1.0), clock=clock) as here:
+        await here.give("a", "1.0.0.0/8", ending("9.9.9.0/24", BEGIN + 60))
+        await here.give("a", "2.0.0.0/8", "1.0.0.0/8")
+        more = (ending("9.9.8.0/24", BEGIN + 60), ending("9.9.7.0/24", BEGIN + 90))
+        found = await here.give("a", "1.0.0.0/8", "3.0.0.0/8", *more)
+        assert found.held is not None
+        clock.now = BEGIN + 60
+        here.lists.accept("a")
+        assert list(found.prefixes) == ["1.0.0.0/8", "3.0.0.0/8", "9.9.7.0/24"]
+        await here.lists.rollback("a", 1)
+        assert list(found.prefixes) == ["1.0.0.0/8"]
+
+
+async def test_torn_ends_are_as_a_torn_version(tmp_path):
+    async with rig(tmp_path) as here:
+        await here.give("a", "1.0.0.0/8")
+        found = await here.give("a", ending("9.9.9.0/24", BEGIN * 2))
+        assert found.version is not None
+        found.folder.keep(msgspec.structs.replace(found.version, number=3, ends=(b"x" * 8, b"", b"", b"")))
+        newest = found.folder.newest()
+        assert newest is not None
+        assert (newest.number, list(newest.lifetimes.prefixes)) == (2, ["9.9.9.0/24"])
 
 
 class Says:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bgpipe.routeserver.config import AutoRefresh, Bgp, Config, Irr, PrefixSource, RipeStat
-from bgpipe.routeserver.lists import Lists, Version
+from bgpipe.routeserver.lists import Lists
 from bgpipe.routeserver.peers import new_peer
 from bgpipe.routeserver.sources.context import Context
 from bgpipe.routeserver.sources.fetch import Fetcher
 from bgpipe.routeserver.sources.ripestat import RipeStatClient
 from bgpipe.routeserver.tables import PeerTables
+from bgpipe.routeserver.versions import Version
 from bgpipe.runtime.log import StderrLog
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from .audit import Actor
 from .config import PrefixSource
-from .lists import List
+from .list import List
 from .server import RouteServer
 from .source_checks import membership_faults, source_faults
 from .sources import make_source

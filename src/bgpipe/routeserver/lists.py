@@ -8,42 +8,35 @@ kept on disk, so that a restart without any source announces what was announced 
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
-from hashlib import blake2b
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 
 from ..pipeline.log import Log
-from ..routes.prefixes import EMPTY, PrefixSet
+from ..routes.prefixes import PrefixSet
 from ..tasks import Tasks, in_thread
 from .config import AutoRefresh, PrefixSource
+from .ends import Ends
+from .list import OWNERS, Held, List, Owner, origin_of
 from .sources import make_source
 from .sources.base import Fetched, NotYet, Source, SourceError, UnusableSource
 from .sources.content import Content, ContentError
 from .sources.context import Context
-from .sources.worker import Lane, pack_prefixes, read_list
+from .sources.worker import Lane, read_list
 from .versions import Difference, Version, VersionError, VersionFolder
 
-SMALL: Final = 100
-"""Prefixes up to which a list may change as much as it likes, unless its source says otherwise."""
-MAX_SHRINK: Final = 0.5
-"""The part of a list that may go at once."""
-MAX_GROWTH: Final = 10.0
-"""So many times as large may a list become at once."""
 MANY: Final = 200_000
 """Prefixes of two versions whose difference is not counted at once."""
 SAMPLES: Final = 10
 """Prefixes of a difference that are shown where only its size is asked for."""
 FIRST_RETRY: Final = 30.0
 """Seconds until a source that has failed is asked again; then twice as long each time."""
-EMPTY_LIST: Final = "it is empty: its source says that there are no prefixes"
 LEAST_INTERVAL: Final = 60.0
 FILE_INTERVAL: Final = 2.0
 """Seconds between two looks at a file: that costs next to nothing."""
@@ -51,139 +44,10 @@ DOMAIN_INTERVAL: Final = 300.0
 """Seconds between two times that domain names are resolved."""
 SET_INTERVAL: Final = 86400.0
 """Seconds after which a set is worked out although none of its lists has changed."""
-_ORIGIN: Final = (
-    *("kind", "url", "headers", "path", "json", "column", "asn", "asns", "as_sets", "via", "country"),
-    *("domain", "domains", "sources", "without", "options"),
-)
-"""The settings that say where a list comes from."""
-Owner = Literal["config", "database", "peers"]
-OWNERS: Final[tuple[Owner, ...]] = ("config", "database", "peers")
-"""Who says that there is a list. A name that several want is the first one's."""
-
-
-@dataclass(slots=True)
-class Held:
-    """A version that waits for a word, why, and how it differs from the list."""
-
-    version: Version
-    prefixes: PrefixSet
-    why: str
-    difference: Difference
-
-
-class List:
-    """One list. error: why its source could not be read the last time, "" if it could. Times: seconds since 1970."""
-
-    def __init__(self, settings: PrefixSource, source: Source, folder: VersionFolder, owner: Owner = "config") -> None:
-        self.owner = owner
-        self.settings = settings
-        self.source = source
-        self.origin = _origin(settings)
-        self.folder = folder
-        self.version: Version | None = None
-        self.prefixes = EMPTY
-        self.held: Held | None = None
-        self.error = ""
-        self.failures = 0
-        self.checked_at = self.changed_at = 0.0
-
-    @property
-    def name(self) -> str:
-        return self.settings.name
-
-    @property
-    def private(self) -> bool:
-        """Whether only those peers have it that have asked for it, and nobody else sees it."""
-        return self.owner == "peers"
-
-    @property
-    def known(self) -> bool:
-        """Whether it has ever been read: else nobody knows what is in it."""
-        return self.version is not None
-
-    @property
-    def warning(self) -> str:
-        """What people should know of it although nothing has failed; "" for nothing."""
-        return EMPTY_LIST if self.known and not self.prefixes and self.settings.kind != "set" else ""
-
-    @property
-    def number(self) -> int:
-        """Of its version."""
-        return self.version.number if self.version is not None else 0
-
-    @property
-    def tried(self) -> bool:
-        return bool(self.checked_at)
-
-    @property
-    def fetched(self) -> bool:
-        """Whether it comes from elsewhere, so that bogons in it must not be announced. Sets have none of those."""
-        return self.settings.kind not in ("file", "set")
-
-    @property
-    def validator(self) -> str:
-        """What its source gave the last time, to be asked with; "" if that was another source."""
-        last = self.held.version if self.held is not None else self.version
-        return last.validator if last is not None and last.origin == self.origin else ""
-
-    def load(self) -> None:
-        """The newest version that was kept. Raises OSError."""
-        version = self.folder.newest()
-        if version is not None:
-            self.set(version, version.prefixes)
-
-    def set(self, version: Version, prefixes: PrefixSet) -> None:
-        """From now on this is the list."""
-        self.version, self.prefixes, self.changed_at = version, prefixes, version.fetched_at
-
-    def get_version(self, number: int) -> Version | None:
-        """The current version, the one that is held back, or one on disk. Raises OSError."""
-        held = [self.held.version] if self.held is not None else []
-        for version in (self.version, *held):
-            if version is not None and version.number == number:
-                return version
-        return self.folder.get(number)
-
-    def objection(self, prefixes: PrefixSet) -> str:
-        """Why a new version must wait for a word; "" if it need not."""
-        settings = self.settings
-        before, now = len(self.prefixes), len(prefixes)
-        if now > settings.max:
-            return f"{now} prefixes, more than its Max of {settings.max}"
-        if self.version is None:
-            return ""
-        if self.version.rolled_back:
-            return f"the list was rolled back to version {self.version.rolled_back}"
-        if before and not now and settings.kind != "set":
-            return f"it has collapsed: its source says that none of its {before} prefixes is left"
-        small = max(before, now) <= SMALL or settings.kind == "set"  # what it is made of has its own limits
-        if now < before * (1 - _limit(settings.max_shrink, MAX_SHRINK, 1.0, small)):
-            return f"it has shrunk from {before} to {now} prefixes"
-        if now > before * _limit(settings.max_growth, MAX_GROWTH, math.inf, small):
-            return f"it has grown from {before} to {now} prefixes"
-        return ""
-
-    def next_version(self, content: Content, validator: str, now: float) -> Version:
-        """What its source gives now. The number is a new one, unless the prefixes are those that it has."""
-        number = self.number + (not self.known or content.prefixes != self.prefixes)
-        ipv4, ipv6 = pack_prefixes(content.prefixes)
-        lines, bad, samples = content.lines, content.bad, content.samples
-        return Version(number, now, validator, ipv4, ipv6, lines, bad, samples, origin=self.origin)
-
-
-def _origin(settings: PrefixSource) -> str:
-    """Two settings with the same one say the same of where a list comes from."""
-    said = [getattr(settings, name) for name in _ORIGIN]
-    return blake2b(msgspec.json.encode(said), digest_size=8).hexdigest()
 
 
 def _with_settings(each: List | None) -> tuple[List, PrefixSource] | None:
     return (each, each.settings) if each is not None else None
-
-
-def _limit(own: float | None, default: float, none: float, small: bool) -> float:
-    """The limit that a source has of its own, or that of all; `none` for small lists."""
-    return own if own is not None else none if small else default
 
 
 ListEvent = Literal["list.held", "list.failed", "list.recovered"]
@@ -203,6 +67,8 @@ class Lists:
         self._suspects = {owner: Lane(1) for owner in OWNERS}
         """for lists that could not be read the last time"""
         self._folder = folder
+        self.clock: Callable[[], float] = time.time
+        self._ends = Ends(self._on_end, lambda: self.clock())
         self.configure(contexts, refresh)
         self._tasks: Tasks | None = None
         self._watching: dict[str, asyncio.Task[None]] = {}
@@ -257,13 +123,13 @@ class Lists:
     def _made(self, name: str, owner: Owner, settings: PrefixSource) -> List:
         """The list that there is, or a new one."""
         found = self.lists.get(name)
-        if found is not None and found.owner == owner and found.origin == _origin(settings):
+        if found is not None and found.owner == owner and found.origin == origin_of(settings):
             if found.settings != settings:
                 found.settings, found.source = settings, self._source(settings, owner)
             return found
         made = List(settings, self._source(settings, owner), VersionFolder.of(self._folder, name), owner)
         try:
-            made.load()
+            made.load(self.clock())
         except OSError as error:
             self._log.warning("kept versions of a list can't be read", list=name, error=str(error))
         return made
@@ -287,12 +153,14 @@ class Lists:
     def start(self, tasks: Tasks) -> None:
         """Asks all sources, now and then again and again."""
         self._tasks = tasks
+        self._ends.start(tasks)
         for each in self.lists.values():
             self._start(each)
 
     def _start(self, each: List) -> None:
         if self._tasks is None:
             return
+        self._watch_ends((each,))
         wake = self._wakes[each.name] = asyncio.Event()
         self._watching[each.name] = self._tasks.spawn(f"list {each.name}", self._watch(each, wake))
 
@@ -341,7 +209,7 @@ class Lists:
         last = max(each.number for each in await self.versions(name))
         found.held = None
         copy = msgspec.structs.replace(
-            version, number=last + 1, fetched_at=time.time(), validator="", rolled_back=version.rolled_back or number
+            version, number=last + 1, fetched_at=self.clock(), validator="", rolled_back=version.rolled_back or number
         )
         self._take(found, copy, version.prefixes)
 
@@ -413,24 +281,25 @@ class Lists:
 
     async def _changed(self, each: List, content: Content, validator: str) -> None:
         """This is what a source says now."""
-        prefixes = content.prefixes
+        now = self.clock()
+        self._end(each, now)
+        prefixes = content.lifetimes.alive(content.prefixes, now)
+        version = each.next_version(content, validator, now)
         why = each.objection(prefixes) if prefixes != each.prefixes or not each.known else ""
-        if why and each.held is not None and each.held.prefixes == prefixes:
+        if why and each.held is not None and each.held.version.says_as(version):
             return
         if why:
             before = each.prefixes
             difference = await in_thread("difference", lambda: Difference.between(before, prefixes))
-            version = each.next_version(content, validator, time.time())
-            each.held = Held(version, prefixes, why, difference)
+            each.held = Held(version, content.prefixes, why, difference)
             self._log.warning(f"a list is held back: {why}", list=each.name)
             self.on_note("list.held", each, why)
             return
-        version, same = each.next_version(content, validator, time.time()), prefixes == each.prefixes
         each.held = None
-        if each.known and same:
+        if each.version is not None and each.version.says_as(version):
             each.version = version  # only the validator is new
         else:
-            self._take(each, version, prefixes)
+            self._take(each, version, content.prefixes)
 
     def _failed(self, each: List, why: str) -> None:
         if why != each.error:
@@ -454,13 +323,34 @@ class Lists:
             each.folder.keep(version)
         except OSError as error:  # it counts all the same; only a restart would not know it
             self._log.error("a list can't be kept on disk", list=each.name, error=str(error))
-        each.set(version, prefixes)
-        counts = _counts(before, prefixes)
-        self._log.info("a list has changed", list=each.name, prefixes=len(prefixes), **counts, bad_lines=version.bad)
+        each.set(version, prefixes, self.clock())
+        self._watch_ends((each,))
+        counts = _counts(before, each.prefixes)
+        shown = {"prefixes": len(each.prefixes), **counts, "bad_lines": version.bad}
+        self._log.info("a list has changed", list=each.name, **shown)
         if each.warning:
             self._log.warning(f"a list: {each.warning}", list=each.name)
         self._wake_sets(each.name)
         self.on_change(each.name)
+
+    def _on_end(self, after: float, now: float) -> None:
+        """Lines of lists may be over."""
+        for each in tuple(self.lists.values()):
+            self._end(each, now)
+        self._watch_ends(self.lists.values())
+
+    def _end(self, each: List, now: float) -> None:
+        """Leaves out the lines of a list that are over."""
+        before = len(each.prefixes)
+        if each.end(now):
+            ended = before - len(each.prefixes)
+            self._log.info("lines of a list are over", list=each.name, prefixes=len(each.prefixes), ended=ended)
+            self._wake_sets(each.name)
+            self.on_change(each.name)
+
+    def _watch_ends(self, lists: Iterable[List]) -> None:
+        now = self.clock()
+        self._ends.watch(each.lifetimes.next(now) for each in lists)
 
 
 def _counts(before: PrefixSet, after: PrefixSet) -> dict[str, int]:

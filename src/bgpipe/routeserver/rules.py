@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import msgspec
@@ -12,6 +11,7 @@ from msgspec import Struct
 from ..routes.attributes import Attributes
 from ..routes.policy import Guards
 from ..wire.communities import parse_any_community
+from .times import parse_time
 
 MAX_FOREIGN: Final = 1 << 24
 """IPv4 addresses that widening may add where nothing is said: as many as a /8 has."""
@@ -141,12 +141,6 @@ def attributes_of(communities: Iterable[str | None], said: Any = None) -> Attrib
         getattr(said, "next_hop", ""),
         getattr(said, "next_hop_ipv6", ""),
     )
-
-
-def parse_time(text: str) -> float:
-    """Seconds since 1970 of an ISO 8601 time; UTC if it does not say. Raises ValueError."""
-    found = datetime.fromisoformat(text)
-    return (found if found.tzinfo is not None else found.replace(tzinfo=UTC)).timestamp()
 
 
 def prefix_of(written: Written) -> str:

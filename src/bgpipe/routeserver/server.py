@@ -30,7 +30,8 @@ from .ends import Ends
 from .events import Events
 from .kept_routes import KeptRoutes, RouteKeeper
 from .keys import Key
-from .lists import List, ListEvent, Lists, Owner
+from .list import List, Owner
+from .lists import ListEvent, Lists
 from .peers import Peer, Peers, from_template, new_peer
 from .rov import Validator
 from .rules import as_written, fields_of, until

@@ -36,13 +36,13 @@ from .rules import (
     Rules,
     attributes_of,
     expires,
-    parse_time,
     prefix_of,
     resolve,
     rules_of,
     until,
 )
 from .settings import sends_otc
+from .times import parse_time
 
 T = TypeVar("T")
 

@@ -15,7 +15,8 @@ from ..net.secret import read_secret
 from ..net.tcp import check_keys
 from ..wire.communities import parse_any_community
 from ..wire.errors import TextError
-from .rules import MAX_PREPENDS, Written, parse_time
+from .rules import MAX_PREPENDS, Written
+from .times import parse_time
 
 RESERVED_AS: Final = frozenset((0, 23456, 65535, 0xFFFFFFFF))
 """AS numbers that no peer may have (RFC 4893, RFC 7300, RFC 7607)."""

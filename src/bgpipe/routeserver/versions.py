@@ -12,7 +12,8 @@ from urllib.parse import quote
 import msgspec
 
 from ..routes.prefixes import PrefixSet
-from .sources.worker import unpack_prefixes
+from .lifetimes import Lifetimes
+from .sources.worker import NO_LIFETIMES, PackedLifetimes, unpack_lifetimes, unpack_prefixes
 
 KEPT: Final = 10
 """Versions of each list that are kept on disk."""
@@ -25,7 +26,7 @@ class Version(msgspec.Struct, frozen=True):
     """A list as its source gave it. fetched_at: seconds since 1970 (UTC). ipv4, ipv6: see worker.pack_prefixes.
 
     rolled_back: the number of the version of which this is a copy, made by a rollback; 0 if the source gave it.
-    origin: names the settings of the source, of which alone the validator is.
+    origin: names the settings of the source, of which alone the validator is. ends: see worker.pack_lifetimes.
     """
 
     number: int
@@ -38,11 +39,21 @@ class Version(msgspec.Struct, frozen=True):
     samples: list[tuple[int, str]]
     rolled_back: int = 0
     origin: str = ""
+    ends: PackedLifetimes = NO_LIFETIMES
 
     @property
     def prefixes(self) -> PrefixSet:
         """Raises ValueError if the octets are no prefixes."""
         return unpack_prefixes(self.ipv4, self.ipv6)
+
+    @property
+    def lifetimes(self) -> Lifetimes:
+        """When its prefixes are over, of those that have an end. Raises ValueError if the octets are torn."""
+        return unpack_lifetimes(self.ends)
+
+    def says_as(self, other: Version) -> bool:
+        """Whether its source said the same in both."""
+        return (self.ipv4, self.ipv6, self.ends) == (other.ipv4, other.ipv6, other.ends)
 
     def __len__(self) -> int:
         """How many prefixes it has."""
@@ -118,5 +129,9 @@ def _read(path: Path) -> Version | None:
         version = msgspec.msgpack.decode(path.read_bytes(), type=Version)
     except (FileNotFoundError, msgspec.DecodeError):
         return None
-    whole = len(version.ipv4) % 8 == 0 and len(version.ipv6) % 17 == 0
+    try:
+        whole = len(version.ipv4) % 8 == 0 and len(version.ipv6) % 17 == 0
+        version.lifetimes  # noqa: B018 - raises ValueError
+    except ValueError:
+        return None
     return version if whole else None

@@ -8,9 +8,9 @@ from msgspec import Meta, Struct
 
 from ..access import Role
 from ..config import TokenRole
+from ..times import iso
 from .answers import Deleted
 from .call import Call
-from .records import iso
 
 
 class Who(Struct, kw_only=True):

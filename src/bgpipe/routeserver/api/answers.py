@@ -116,7 +116,8 @@ class ShownVersion(Struct, rename="camel", kw_only=True):
 
 class ShownList(Struct, rename="camel", kw_only=True):
     """A list, how old it is, and what is wrong with it. version: 0 if it was never read. error: "" if there is none.
-    warning: what is odd although nothing has failed, such as an AS number that originates nothing; "" for nothing."""
+    warning: what is odd although nothing has failed, such as an AS number that originates nothing; "" for nothing.
+    ending: prefixes that have an end, and nextEnd: when the next one is over."""
 
     name: str
     kind: str
@@ -134,6 +135,8 @@ class ShownList(Struct, rename="camel", kw_only=True):
     failures: int
     bad_lines: int
     bad_samples: list[BadLine]
+    ending: int
+    next_end: str | None
     rolled_back: int
     held: HeldVersion | None
 
@@ -167,7 +170,8 @@ class ListDetails(ShownList, rename="camel", kw_only=True):
 
 
 class TriedSource(Struct, rename="camel", kw_only=True):
-    """What a source says. first: its first prefixes. trouble: what could not be had of it, "" for nothing."""
+    """What a source says. first: its first prefixes. ending: those that have an end. trouble: what could not be had of
+    it, "" for nothing."""
 
     prefixes: int
     ipv4: int
@@ -176,6 +180,7 @@ class TriedSource(Struct, rename="camel", kw_only=True):
     bad_lines: int
     bad_samples: list[BadLine]
     first: list[str]
+    ending: int
     trouble: str
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -13,6 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 from ..peers import Peer, UrlSource
 from ..rules import Written
 from ..settings import SessionOptions
+from ..times import iso
 
 T = TypeVar("T", bound=Struct)
 
@@ -240,13 +240,6 @@ def masked(sources: list[ShownSource]) -> list[ShownSource]:
         msgspec.structs.replace(each, url=f"{urlsplit(each.url).scheme}://{urlsplit(each.url).hostname}/***")
         for each in sources
     ]
-
-
-def iso(time: float | None) -> str | None:
-    """A time in seconds since 1970 as ISO 8601 has it, in UTC."""
-    if time is None:
-        return None
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def decode(body: bytes, kind: type[T]) -> T:

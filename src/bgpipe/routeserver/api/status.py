@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -10,9 +12,11 @@ import msgspec
 
 from ... import __version__
 from ...pipeline.metrics import Metrics
-from ..lists import SAMPLES, Held, List
+from ..list import Held, List
+from ..lists import SAMPLES
 from ..sessions import PeerSession, PeerSessions
 from ..sources.content import Content
+from ..times import iso
 from ..versions import Difference, Version
 from .answers import (
     BadLine,
@@ -29,7 +33,6 @@ from .answers import (
     ShownVersion,
     TriedSource,
 )
-from .records import iso
 
 if TYPE_CHECKING:
     from ..peers import Peer
@@ -59,6 +62,8 @@ def show_list(found: List) -> ShownList:
         failures=found.failures,
         bad_lines=version.bad if version is not None else 0,
         bad_samples=[BadLine(line=line, text=text) for line, text in version.samples] if version is not None else [],
+        ending=len(found.lifetimes.prefixes & found.prefixes),
+        next_end=iso(end) if (end := found.lifetimes.next(time.time())) < math.inf else None,
         rolled_back=version.rolled_back if version is not None else 0,
         held=show_held(held) if held is not None else None,
     )
@@ -80,14 +85,16 @@ def show_details(found: List) -> ListDetails:
 
 def show_tried(content: Content, trouble: str) -> TriedSource:
     """What a source says that was tried."""
+    prefixes = content.lifetimes.alive(content.prefixes, time.time())
     return TriedSource(
-        prefixes=len(content.prefixes),
-        ipv4=len(content.prefixes.ipv4),
-        ipv6=len(content.prefixes.ipv6),
+        prefixes=len(prefixes),
+        ipv4=len(prefixes.ipv4),
+        ipv6=len(prefixes.ipv6),
         lines=content.lines,
         bad_lines=content.bad,
         bad_samples=[BadLine(line=line, text=text) for line, text in content.samples],
-        first=list(islice(content.prefixes, FIRST)),
+        first=list(islice(prefixes, FIRST)),
+        ending=len(content.lifetimes.prefixes & prefixes),
         trouble=trouble,
     )
 

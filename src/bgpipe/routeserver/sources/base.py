@@ -55,13 +55,13 @@ class UnusableSource:
 
 
 class Member(Protocol):
-    """A list that is a part of another one. number: of its version. fetched: whether it may have bogons that must not
-    be announced. tried: whether its source was asked at least once."""
+    """A list that is a part of another one. edition: names its version and what of it is over. fetched: whether it may
+    have bogons that must not be announced. tried: whether its source was asked at least once."""
 
     @property
     def known(self) -> bool: ...
     @property
-    def number(self) -> int: ...
+    def edition(self) -> str: ...
     @property
     def fetched(self) -> bool: ...
     @property

@@ -1,6 +1,7 @@
 """What a list says: prefixes out of text, CSV, RPSL or JSON, plain or packed.
 
-A line of text may have an address with a length, with a netmask or bare, a range of addresses, and comments anywhere.
+A line of text may have an address with a length, with a netmask or bare, a range of addresses, comments anywhere, and
+`expires=` with a time until which it counts; in JSON and CSV `expires` stands beside the prefix.
 Host bits are cleared. What can't be read is counted, and the first such lines are kept with their numbers (in JSON: the
 number of the item).
 """
@@ -9,16 +10,19 @@ from __future__ import annotations
 
 import csv
 import ipaddress
+import math
 import re
 from array import array
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from ...net.compression import by_content, decompress
 from ...routes.prefixes import EMPTY, LENGTH_BITS, PrefixSet, parse_lines
+from ..lifetimes import NO_ENDS, Lifetimes
+from ..times import parse_time
 
 MAX_UNPACKED: Final = 256 << 20
 """Octets of a list when it is unpacked."""
@@ -37,6 +41,7 @@ _ATTRIBUTE: Final = re.compile(r"(?:([A-Za-z][A-Za-z0-9_-]*):(?:\s|\Z)|[ \t+]|%)
 """The beginning of a line of RPSL (RFC 2622 section 2): an attribute, what goes on with one, or a remark."""
 _DELIMITERS: Final = ",;\t|"
 _COMMENT: Final = re.compile(r"(?:#|;|//|<!--).*")
+_EXPIRES: Final = re.compile(r"\bexpires=([^\s,;|#\"']*)", re.IGNORECASE)
 _RANGE: Final = re.compile(r"([0-9a-fA-F.:]+)\s*(?:-|\s)\s*([0-9a-fA-F.:]+)\Z")
 _WORDS: Final = re.compile(r"[\s,;|\"'=\[\](){}]+")
 _SURE_KEYS: Final = ("ip_prefix", "ipv6_prefix", "ipv4Prefix", "ipv6Prefix")
@@ -68,18 +73,27 @@ class ContentError(Exception):
 @dataclass(slots=True)
 class Content:
     """What a list says. lines: those with something in them. bad: those that can't be read, or are a default route.
-    samples: the first of these, (number, text)."""
+    samples: the first of these, (number, text). lifetimes: of those prefixes that have an end, be it over already."""
 
     prefixes: PrefixSet = EMPTY
     lines: int = 0
     bad: int = 0
     samples: list[tuple[int, str]] = field(default_factory=list)
+    lifetimes: Lifetimes = NO_ENDS
 
     def fault(self, number: int, text: str) -> None:
         self.bad += 1
         if len(self.samples) < MAX_SAMPLES:
             clean = "".join(each if each.isprintable() else "?" for each in text[:MAX_SAMPLE])
             self.samples.append((number, clean))
+
+
+class Item(NamedTuple):
+    """A line, or what takes its place. number: from 1. expires: when it is over as it is written; None for never."""
+
+    number: int
+    text: str
+    expires: object = None
 
 
 def read(octets: bytes, form: Form = ANYWHERE) -> Content:
@@ -103,8 +117,8 @@ def read(octets: bytes, form: Form = ANYWHERE) -> Content:
 
 def read_lines(lines: Iterable[str]) -> Content:
     """The same for lines of text in which there is nothing else, and not many of them."""
-    numbered = list(enumerate(lines, 1))
-    return _read_lines(Content(lines=len(numbered)), numbered)
+    items = [Item(number, line) for number, line in enumerate(lines, 1)]
+    return _read_items(Content(lines=len(items)), items)
 
 
 def _read(octets: bytes, text: str, form: Form) -> Content:
@@ -143,24 +157,31 @@ def unpack(octets: bytes) -> bytes:
 def _read_text(text: str) -> Content:
     """Nearly all lines of nearly all lists are plain prefixes; the others are looked at one by one."""
     plain = parse_lines(text)
-    others = [(number, line) for number, other in plain.others if (line := _COMMENT.sub("", other).strip())]
+    others = [item for number, other in plain.others if (item := _item(number, other)).text]
     lines = text.count("\n") + (not text.endswith("\n"))
     content = Content(plain.prefixes, lines - (len(plain.others) - len(others)))
-    return _read_lines(content, others)
+    return _read_items(content, others)
+
+
+def _item(number: int, line: str) -> Item:
+    """A line without comments; its text is empty if there is nothing else."""
+    found = _EXPIRES.search(line)
+    text = _COMMENT.sub("", _EXPIRES.sub("", line)).strip()
+    return Item(number, text, found.group(1) if found else None)
 
 
 def _read_rpsl(text: str) -> Content:
     """Objects `route` and `route6`: their other attributes don't count, nor do the remarks of a whois server."""
     content = Content()
-    lines: list[tuple[int, str]] = []
+    items: list[Item] = []
     for place, line in enumerate(text.splitlines(), 1):
         found = _ATTRIBUTE.match(line)
         name = (found.group(1) or "").lower() if found else ""
         value = line.partition(":")[2] if name else line
         if (name in ("route", "route6") or not found) and (value := _COMMENT.sub("", value).strip()):
-            lines.append((place, value))
-    content.lines = len(lines)
-    return _read_lines(content, lines)
+            items.append(Item(place, value))
+    content.lines = len(items)
+    return _read_items(content, items)
 
 
 def _read_csv(text: str, column: str) -> Content:
@@ -180,8 +201,13 @@ def _read_csv(text: str, column: str) -> Content:
         place, first = names.index(column.lower()), 1
     else:
         raise ContentError(f"there is no column {column!r} in its first line: {head[:MAX_SAMPLE]!r}")
-    cells = [(number, row[place] if 0 <= place < len(row) else "") for number, row in rows[first:]]
-    return _read_lines(Content(lines=len(cells)), cells)
+    end = names.index(_END) if first and _END in names else len(names)
+    items = [Item(number, _cell(row, place), _cell(row, end) or None) for number, row in rows[first:]]
+    return _read_items(Content(lines=len(items)), items)
+
+
+def _cell(row: list[str], place: int) -> str:
+    return row[place] if 0 <= place < len(row) else ""
 
 
 def _says_something(line: str) -> bool:
@@ -195,18 +221,38 @@ def _is_prefix(text: str) -> bool:
         return False
 
 
-def _read_lines(content: Content, lines: Iterable[tuple[int, str]]) -> Content:
-    """Adds what numbered lines name."""
+def _read_items(content: Content, items: Iterable[Item]) -> Content:
+    """Adds what lines name. A prefix that comes twice counts until the later end, or for ever."""
     numbers: dict[int, list[int]] = {4: [], 6: []}
-    for place, line in lines:
+    ends: dict[int, dict[int, float]] = {4: {}, 6: {}}
+    for item in items:
         try:
-            for network in networks(line):
+            end = _end(item.expires)
+            for network in networks(item.text):
                 number = int(network.network_address) << LENGTH_BITS | network.prefixlen
-                numbers[network.version].append(number)
+                if end is None:
+                    numbers[network.version].append(number)
+                else:
+                    ends[network.version][number] = max(end, ends[network.version].get(number, end))
         except ValueError:
-            content.fault(place, line)
+            content.fault(item.number, item.text if item.expires is None else f"{item.text} {_END}={item.expires}")
     content.prefixes |= PrefixSet.of(numbers[4], numbers[6])
-    return _without_unroutable(content)
+    ending = PrefixSet.of(ends[4], ends[6]) - content.prefixes
+    content.prefixes |= ending
+    content = _without_unroutable(content)
+    content.lifetimes = Lifetimes.of(ending & content.prefixes, ends[4], ends[6])
+    return content
+
+
+def _end(said: object) -> float | None:
+    """Seconds since 1970 of what says when something is over; None for never. Raises ValueError."""
+    if said is None:
+        return None
+    if isinstance(said, str):
+        return parse_time(said)
+    if isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said):
+        return float(said)
+    raise ValueError("no time")
 
 
 def _without_unroutable(content: Content) -> Content:
@@ -262,6 +308,7 @@ def _is_mask(text: str) -> bool:
 # JSON
 
 
+_END: Final = "expires"
 _DEFAULT: Final = array("Q", (0,))
 
 
@@ -277,24 +324,28 @@ def _read_json(octets: bytes, form: Form) -> Content:
         raise ContentError(f"it is no JSON: {error}") from None
     path = form.json
     paths = path.split(",") if path else []
-    found = [text for each in paths for text in _at(value, each.split("."))] if paths else list(_prefixes(value))
+    found = [said for each in paths for said in _at(value, each.split("."))] if paths else list(_prefixes(value))
     missing = form.whole and not all(_leads(each, path.split(".")[1:]) for each in value)
     if missing or (path and not found and not form.whole):
         raise ContentError(f"there is nothing at {path}")
-    return _read_lines(Content(lines=len(found)), enumerate(found, 1))
+    return _read_items(
+        Content(lines=len(found)), (Item(place, text, end or None) for place, (text, end) in enumerate(found, 1))
+    )
 
 
-def _at(value: Any, path: list[str]) -> Iterator[str]:
-    """The texts at a path; `*` is every item, and lists on the way are gone through."""
+def _at(value: Any, path: list[str], expires: object = None) -> Iterator[tuple[str, object]]:
+    """The texts at a path, and what says beside them when they are over; `*` is every item, and lists on the way are
+    gone through."""
     if isinstance(value, list):
         for each in value:
             yield from _at(each, path[1:] if path and path[0] == "*" else path)
     elif not path:
         if isinstance(value, str):
-            yield value
+            yield value, expires
     elif isinstance(value, dict):
-        for each in value.values() if path[0] == "*" else [value.get(path[0])]:
-            yield from _at(each, path[1:])
+        names = [name for name in value if name != _END or path[1:]] if path[0] == "*" else [path[0]]
+        for name in names:
+            yield from _at(value.get(name), path[1:], value.get(_END))
 
 
 def _leads(value: Any, path: list[str]) -> bool:
@@ -309,11 +360,12 @@ def _leads(value: Any, path: list[str]) -> bool:
     return not items or any(_leads(each, path[1:]) for each in items)
 
 
-def _prefixes(value: Any, key: str = "") -> Iterator[str]:
-    """The texts that are prefixes wherever they stand, and addresses in lists and under the names that clouds use."""
+def _prefixes(value: Any, key: str = "", expires: object = None) -> Iterator[tuple[str, object]]:
+    """The texts that are prefixes wherever they stand, and addresses in lists and under the names that clouds use; and
+    what says beside them when they are over."""
     if isinstance(value, dict):
         for name, each in value.items():
-            yield from _prefixes(each, name)
+            yield from _prefixes(each, name, value.get(_END))
     elif isinstance(value, list):
         for each in value:
             yield from _prefixes(each, "[]" if isinstance(each, str) else key)
@@ -323,4 +375,4 @@ def _prefixes(value: Any, key: str = "") -> Iterator[str]:
         except ValueError:
             if key not in _SURE_KEYS:
                 return
-        yield value
+        yield value, expires

@@ -46,8 +46,8 @@ class SetSource:
 
 
 def _validator(joined: dict[str, Member], less: dict[str, Member]) -> str:
-    parts = [f"{name}={each.number}" for name, each in joined.items()]
-    return " ".join(parts + [f"-{name}={each.number}" for name, each in less.items()])
+    parts = [f"{name}={each.edition}" for name, each in joined.items()]
+    return " ".join(parts + [f"-{name}={each.edition}" for name, each in less.items()])
 
 
 def _difference(joined: list[Member], less: list[Member]) -> PrefixSet:

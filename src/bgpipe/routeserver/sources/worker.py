@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import sys
+from array import array
 from contextlib import suppress
 from typing import Final
 
@@ -12,6 +13,7 @@ import msgspec
 
 from ...net.process import output_of
 from ...routes.prefixes import PrefixSet, from_little_endian, little_endian
+from ..lifetimes import NO_ENDS, Lifetimes
 from .content import Content, ContentError, Form, read
 
 MAX_MEMORY: Final = 2 << 30
@@ -24,14 +26,19 @@ WORKERS: Final = 2
 """Lists of one lane that are read at the same time."""
 
 
+PackedLifetimes = tuple[bytes, bytes, bytes, bytes]
+NO_LIFETIMES: Final[PackedLifetimes] = (b"", b"", b"", b"")
+
+
 class Answer(msgspec.Struct, frozen=True):
-    """What the process says. ipv4, ipv6: see pack_prefixes."""
+    """What the process says. ipv4, ipv6: see pack_prefixes. lifetimes: see pack_lifetimes."""
 
     ipv4: bytes = b""
     ipv6: bytes = b""
     lines: int = 0
     bad: int = 0
     samples: list[tuple[int, str]] = []
+    lifetimes: PackedLifetimes = NO_LIFETIMES
     error: str = ""
 
 
@@ -57,7 +64,8 @@ async def read_list(octets: bytes, form: Form, lane: Lane) -> Content:
         raise ContentError("it takes too much memory or time to read") from None
     if found.error:
         raise ContentError(found.error)
-    return Content(unpack_prefixes(found.ipv4, found.ipv6), found.lines, found.bad, found.samples)
+    prefixes, lifetimes = unpack_prefixes(found.ipv4, found.ipv6), unpack_lifetimes(found.lifetimes)
+    return Content(prefixes, found.lines, found.bad, found.samples, lifetimes)
 
 
 def pack_prefixes(prefixes: PrefixSet) -> tuple[bytes, bytes]:
@@ -72,13 +80,47 @@ def unpack_prefixes(ipv4: bytes, ipv6: bytes) -> PrefixSet:
     )
 
 
+def pack_lifetimes(lifetimes: Lifetimes) -> PackedLifetimes:
+    """The prefixes as pack_prefixes has them, then the ends of each family, 8 octets each, little endian."""
+    return *pack_prefixes(lifetimes.prefixes), _pack(lifetimes.ipv4), _pack(lifetimes.ipv6)
+
+
+def unpack_lifetimes(packed: PackedLifetimes) -> Lifetimes:
+    """What pack_lifetimes has packed. Raises ValueError if these are no whole numbers, or not as many ends."""
+    if not any(packed):
+        return NO_ENDS
+    ipv4, ipv6, ends_ipv4, ends_ipv6 = packed
+    lifetimes = Lifetimes(unpack_prefixes(ipv4, ipv6), _unpack(ends_ipv4), _unpack(ends_ipv6))
+    if (len(lifetimes.prefixes.ipv4), len(lifetimes.prefixes.ipv6)) != (len(lifetimes.ipv4), len(lifetimes.ipv6)):
+        raise ValueError("there are not as many ends as prefixes")
+    return lifetimes
+
+
+def _pack(ends: array[float]) -> bytes:
+    return _little_endian(ends).tobytes()
+
+
+def _unpack(octets: bytes) -> array[float]:
+    ends = array("d")
+    ends.frombytes(octets)
+    return _little_endian(ends)
+
+
+def _little_endian(ends: array[float]) -> array[float]:
+    if sys.byteorder == "big":
+        ends = array("d", ends)
+        ends.byteswap()
+    return ends
+
+
 def main() -> None:
     form, seconds = msgspec.json.decode(sys.argv[1], type=Form), int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     try:
         found = read(sys.stdin.buffer.read(), form)
-        answer = Answer(*pack_prefixes(found.prefixes), found.lines, found.bad, found.samples)
+        ends = pack_lifetimes(found.lifetimes)
+        answer = Answer(*pack_prefixes(found.prefixes), found.lines, found.bad, found.samples, ends)
     except ContentError as error:
         answer = Answer(error=str(error))
     except MemoryError:
