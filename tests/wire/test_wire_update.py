@@ -345,14 +345,14 @@ def test_the_width_of_as_numbers_does_not_leak_through_remembered_texts():
 
 def test_remembered_texts_are_bounded(monkeypatch):
     monkeypatch.setattr(attribute_json, "_CACHE_SIZE", 8)
-    for remembered in attribute_json._texts.values():
+    for remembered in attribute_json._known.values():
         for texts in remembered:
             texts.clear()
     for med in range(50):
         assert json.loads(update(f"800404{med:08x}").format_json())["attrs"]["MED"]["value"] == med
     long = update("c008" + "fc" + "00010002" * 63)
     assert len(json.loads(long.format_json())["attrs"]["COMMUNITY"]["value"]) == 63
-    for remembered in attribute_json._texts.values():
+    for remembered in attribute_json._known.values():
         for texts in remembered:
             assert len(texts) <= 8
             assert all(len(octets) <= attribute_json._CACHED_OCTETS for octets in texts)

@@ -9,7 +9,7 @@ import pytest
 from bgpipe import accel
 from bgpipe.wire import validation
 from bgpipe.wire.context import AS2, AS4, AS4_ADD_PATH, WireContext
-from bgpipe.wire.errors import Reaction
+from bgpipe.wire.errors import Reaction, WireError
 from bgpipe.wire.family import IPV6_UNICAST
 from bgpipe.wire.update import Update
 
@@ -120,3 +120,33 @@ def test_attributes_that_are_cut_anywhere_are_malformed_without_the_compiled_par
             assert bool(validation.malformed(Update(body))) == (size not in ends), size
         twice = bytes(2) + (2 * len(section)).to_bytes(2, "big") + 2 * section
         assert [error.subcode for error in validation.malformed(Update(twice))] == [1] * 3
+
+
+@pytest.mark.parametrize("context", [AS4, AS2, AS4_ADD_PATH, WireContext(guess_as=True)], ids=repr)
+def test_an_update_whose_json_was_made_is_judged_as_before(
+    context: WireContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What making the JSON finds out is kept, so that the verdict costs nothing after it: both orders, and again."""
+    monkeypatch.setattr(accel, "AVAILABLE", False)
+    random = Random(11)
+    good = make(MED=5, COMMUNITY=["64500:1"], AGGREGATOR={"asn": 64501, "addr": "192.0.2.9"})
+    six = Update.make(reach=["2001:db8::/32"], attrs={"ORIGIN": "IGP", "ASPATH": [64500]}, next_hop="2001:db8::1")
+    kinds = set()
+    for number in range(600):
+        body = bytearray((good, six)[number % 2].encode(context))
+        for _ in range(random.randrange(3)):
+            body[random.randrange(len(body))] = random.choice((0, 1, 2, 3, 64, 127, 128, 192, 255))
+        octets = bytes(body)
+        first = Update(octets, context)
+        errors = list(map(str, validation.malformed(first)))
+        again = Update(octets, context)
+        try:
+            text = again.format_json()
+        except WireError:
+            text = ""
+        assert list(map(str, validation.malformed(again))) == errors
+        assert not (errors and again.sound)
+        if text:
+            assert first.format_json() == text
+        kinds.add((bool(errors), again.sound))
+    assert kinds >= {(False, True), (True, False)}

@@ -55,8 +55,7 @@ class Callback:
         """the same as on_block for a block that was not validated: it returns the messages that pass, marked as
         well-formed; or None, without effect, if one of them may be malformed"""
         self.late = False
-        """whether the stage can get blocks that were not validated: it reports malformed messages after on_block has
-        returned"""
+        """whether the stage can get messages and blocks that were not validated: it has them judged itself"""
         self.types = frozenset(types) if types is not None else None
         self.passive = passive
         self.decodes = decodes

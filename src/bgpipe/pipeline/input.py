@@ -210,7 +210,7 @@ class Input(Passage):
                 self._waiting = behind + count([item]) if self._finishes else 0
                 while self.held:
                     yield math.inf
-            if self._refuses:
+            if not self.open and self._refuses:
                 return
             if self.pipeline.cause is not None and self._leads_nowhere():
                 continue

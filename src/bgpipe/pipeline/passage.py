@@ -7,7 +7,7 @@ first that cannot, it is opened into messages.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from ..wire.block import Block
@@ -58,8 +58,12 @@ class Passage:
             return False  # what is under way in the stage was let in before; two of them must not wait for each other
         return any(stage in self._ahead.get(direction, ()) for direction, stage in full)
 
-    def _travel_message(self, message: Message, chain: list[Callback], start: int) -> Iterator[float]:
+    def _travel_message(self, message: Message, chain: list[Callback], start: int) -> Iterable[float]:
+        """Takes a message past the callbacks from number `start` on. Gives the times that it has to wait."""
         at = self._meet(message, chain, start)
+        return self._wait_and_meet(message, chain, at) if at >= 0 else ()
+
+    def _wait_and_meet(self, message: Message, chain: list[Callback], at: int) -> Iterator[float]:
         while at >= 0:
             self._waiting = self._behind + 1
             yield self._wait
@@ -73,7 +77,11 @@ class Passage:
             stage = callback.stage
             if not stage.running or (message.action & ACCEPT and not stage.hidden):
                 continue
-            if callback.decodes and not message.verdict & FLAG_CHECKED:
+            if (
+                callback.decodes
+                and not message.verdict & FLAG_CHECKED
+                and not (callback.late and self._judged_late(callback, self.lines[message.direction]))
+            ):
                 self.pipeline.verdicts.judge(message, self.stage.kind is StageKind.TRANSFORMER)
             if callback.types is not None and message.type_code not in callback.types:
                 continue
@@ -158,11 +166,11 @@ class Passage:
             self.pipeline.tracker.see_block(block, line.direction)
 
     def _judged_late(self, callback: Callback, line: Line) -> bool:
-        """Whether a callback may validate a block itself, later: nobody else gets its messages or waits for events."""
+        """Whether a callback may validate messages itself, later: nobody else gets them or waits for their events."""
         return (
             callback.late
             and callback is self.chains[line.direction][-1]
-            and not (callback.conditions or callback.bucket or line.outputs or self.tracked)
+            and not (callback.conditions or callback.types or callback.bucket or line.outputs or self.tracked)
             and self.stage.kind is not StageKind.TRANSFORMER
             and self.pipeline.bus.late
         )

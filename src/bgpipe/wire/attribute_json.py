@@ -19,44 +19,78 @@ from .errors import TextError
 
 _CACHE_SIZE: Final = 16384
 _CACHED_OCTETS: Final = 256
-"""JSON texts are remembered for as many sections of path attributes, and as many attributes, of at most this size."""
+"""As many sections of path attributes, and as many attributes, of at most this size are remembered: archives repeat
+them."""
 _MULTIPROTOCOL: Final = (table.MP_REACH, table.MP_UNREACH)
-"""Their text depends on ADD-PATH too, and doesn't come again: it is not remembered."""
-_texts: Final[dict[tuple[bool, bool], tuple[dict[bytes, str], dict[bytes, str]]]] = {
+"""They depend on ADD-PATH too, and don't come again: they are not remembered."""
+_known: Final[dict[tuple[bool, bool], tuple[dict[bytes, str], dict[bytes, str]]]] = {
     (as4, guess_as): ({}, {}) for as4 in (False, True) for guess_as in (False, True)
 }
-"""JSON of sections, and of single attributes, by what of the context it hangs on: as4 and guess_as."""
+"""JSON of sections and of single attributes without an error, "" as long as nobody has asked for it; by what of the
+context they depend on: as4 and guess_as."""
+
+
+def are_sound(
+    section: bytes,
+    split: Callable[[], Collection[bytes]],
+    attribute: Callable[[bytes], Attribute],
+    context: WireContext,
+) -> bool:
+    """Whether the path attributes of a section have no error. Arguments: as of `format_attributes`."""
+    sections, known = _known[context.as4, context.guess_as]
+    if section in sections:
+        return True
+    each = split()
+    lasting = bool(each)
+    for octets in each:
+        if octets in known:
+            continue
+        if attribute(octets).error() is not None:
+            return False
+        lasting &= _remember(known, octets, "", octets[1])
+    if lasting:
+        _remember(sections, section, "")
+    return bool(each)
 
 
 def format_attributes(
-    section: bytes, each: Collection[bytes], attribute: Callable[[bytes], Attribute], context: WireContext
-) -> str:
-    """The members `attrs` and, where it is needed, `raw_attrs`.
+    section: bytes,
+    split: Callable[[], Collection[bytes]],
+    attribute: Callable[[bytes], Attribute],
+    context: WireContext,
+    sound: bool = False,
+) -> tuple[str, bool]:
+    """The members `attrs` and, where it is needed, `raw_attrs`; and whether the attributes have no error.
 
-    each: the octets of the attributes, header included; empty if one comes twice or does not fit. attribute: makes one
-    of its octets.
+    split: gives the octets of the attributes, header included; none if one comes twice or does not fit. attribute:
+    makes one of its octets. sound: it is known that they have no error.
     """
-    sections, texts = _texts[context.as4, context.guess_as]
+    sections, known = _known[context.as4, context.guess_as]
     text = sections.get(section)
-    if text is not None:
-        return text
+    if text:
+        return text, True
+    each = split()
     if not each:
-        return _format_odd(section, context, texts)
-    parts = [texts.get(octets) or _format_attribute(attribute(octets), octets, texts) for octets in each]
+        return _format_odd(section, context), False
+    sound = sound or text is not None
+    sound_ones, lasting = True, True
+    parts = []
+    for octets in each:
+        part = known.get(octets)
+        if not part:
+            found = attribute(octets)
+            is_sound = sound or part == "" or found.error() is None
+            part = found.format_json()
+            sound_ones &= is_sound
+            lasting &= is_sound and _remember(known, octets, part, octets[1])
+        parts.append(part)
     text = '"attrs":{' + ",".join(parts) + "}"
-    if len(section) <= _CACHED_OCTETS and not any(octets[1] in _MULTIPROTOCOL for octets in each):
+    if lasting:
         _remember(sections, section, text)
-    return text
+    return text, sound_ones
 
 
-def _format_attribute(attribute: Attribute, octets: bytes, texts: dict[bytes, str]) -> str:
-    text = attribute.format_json()
-    if attribute.code not in _MULTIPROTOCOL and len(octets) <= _CACHED_OCTETS:
-        _remember(texts, octets, text)
-    return text
-
-
-def _format_odd(section: bytes, context: WireContext, texts: dict[bytes, str]) -> str:
+def _format_odd(section: bytes, context: WireContext) -> str:
     """A section in which an attribute comes twice or does not fit."""
     parts: list[str] = []
     raw: list[str] = []
@@ -75,7 +109,7 @@ def _format_odd(section: bytes, context: WireContext, texts: dict[bytes, str]) -
         else:
             codes.add(code)
             attribute = Attribute(section[pos], code, section[start:stop], context)
-            parts.append(texts.get(octets) or _format_attribute(attribute, octets, texts))
+            parts.append(attribute.format_json())
         pos = stop
     return '"attrs":{' + ",".join(parts) + '},"raw_attrs":[' + ",".join(raw) + "]"
 
@@ -113,7 +147,11 @@ def _parse_raw(raw: object) -> list[tuple[int, bytes]]:
     return found
 
 
-def _remember(texts: dict[bytes, str], octets: bytes, text: str) -> None:
-    if len(texts) >= _CACHE_SIZE:
-        texts.clear()
-    texts[octets] = text
+def _remember(known: dict[bytes, str], octets: bytes, text: str, code: int = 0) -> bool:
+    """Whether the octets may be remembered, which they are then. code: of an attribute."""
+    if code in _MULTIPROTOCOL or len(octets) > _CACHED_OCTETS:
+        return False
+    if len(known) >= _CACHE_SIZE:
+        known.clear()
+    known[octets] = text
+    return True

@@ -82,6 +82,7 @@ class Update(UpdateBody):
         body = self._body
         context = self._context
         text = ""
+        sound = True
         if end < len(body):
             prefixes = format_prefixes(body, 1, IPV4_UNICAST in context.add_path, end)
             text = '"reach":["' + '","'.join(prefixes) + '"]'
@@ -89,9 +90,11 @@ class Update(UpdateBody):
             prefixes = format_prefixes(body, 1, IPV4_UNICAST in context.add_path, 2, start)
             text += (',"unreach":["' if text else '"unreach":["') + '","'.join(prefixes) + '"]'
         if start + 2 < end:
-            text += ("," if text else "") + format_attributes(
-                body[start + 2 : end], self.attribute_octets(), self.attribute, context
+            members, sound = format_attributes(
+                body[start + 2 : end], self.attribute_octets, self.attribute, context, self.sound
             )
+            text += "," + members if text else members
+        self.sound = sound
         return "{" + text + "}"
 
     @classmethod

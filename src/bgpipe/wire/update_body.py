@@ -34,9 +34,10 @@ class UpdateBody:
     """The octets of an UPDATE after the header, and what they say.
 
     list_errors: errors of the list of path attributes, found when `attrs` is read for the first time.
+    sound: it is known to have no error that `malformed` (wire/validation.py) would find.
     """
 
-    __slots__ = ("_attrs", "_body", "_bounds", "_context", "_each", "list_errors")
+    __slots__ = ("_attrs", "_body", "_bounds", "_context", "_each", "list_errors", "sound")
 
     def __init__(self, body: bytes, context: WireContext = AS4) -> None:
         self._body = body
@@ -45,6 +46,7 @@ class UpdateBody:
         self._attrs: dict[int, Attribute] | None = None
         self._each: dict[bytes, Attribute | None] | None = None
         self.list_errors: Sequence[WireError] = ()
+        self.sound = False
 
     @property
     def body(self) -> bytes:
@@ -112,7 +114,7 @@ class UpdateBody:
         """The octets of each path attribute, header included, in their order. Empty if one comes twice or does not fit.
         Raises WireError if the sections of the body can't be found."""
         if self._each is None:
-            self._each = dict.fromkeys(_split(self._body, *self.sections()))
+            self._each = dict.fromkeys(_split(self._body, *(self._bounds or self.sections())))
         return self._each
 
     def attribute(self, octets: bytes) -> Attribute:

@@ -12,6 +12,7 @@ from typing import Final
 
 from .. import accel
 from . import attrs as table
+from .attribute_json import are_sound
 from .attrs.mp_reach import MpReach
 from .errors import Reaction, WireError
 from .family import IPV4_UNICAST
@@ -19,20 +20,10 @@ from .flags import context_flags
 from .prefix import are_prefixes, split_prefixes
 from .update_body import UpdateBody
 
-_MULTIPROTOCOL: Final = (table.MP_REACH, table.MP_UNREACH)
 _INVALID_NEXT_HOP: Final = 8
 """Subcode of a NEXT_HOP that is not the address of a host. Without an NLRI field it is ignored (RFC 4760 section 3)."""
 MISSING_ATTRIBUTE: Final = 3
 """Subcode of an UPDATE error: a mandatory attribute is missing (RFC 4271 section 6.3)."""
-_CACHE_SIZE: Final = 16384
-_CACHED_OCTETS: Final = 256
-"""As many sections of path attributes, and as many attributes, of at most this size are remembered as well-formed:
-archives repeat them."""
-_sound: Final[dict[tuple[bool, bool], tuple[set[bytes], set[bytes]]]] = {
-    (as4, guess_as): (set(), set()) for as4 in (False, True) for guess_as in (False, True)
-}
-"""Sections and attributes without an error, by what of the context that depends on: as4 and guess_as. MP_REACH_NLRI and
-MP_UNREACH_NLRI depend on ADD-PATH too, and don't come again."""
 
 
 def validate(update: UpdateBody, peer: str | None = None) -> list[WireError]:
@@ -59,6 +50,8 @@ def malformed(update: UpdateBody) -> list[WireError]:
     The event PARSE and the count `malformed=` are about these. An UPDATE in which only a mandatory attribute is missing
     can be decoded in full, so whoever uses its routes decides about it.
     """
+    if update.sound:
+        return []
     flags = context_flags(update.context) if accel.AVAILABLE else None
     if _is_sound(update) if flags is None else accel.frame.is_sound(update.body, flags):
         return []
@@ -71,40 +64,15 @@ def _is_sound(update: UpdateBody) -> bool:
         start, end = update.sections()
     except WireError:
         return False
-    body = update.body
-    if start + 2 < end and not _are_sound(update, body[start + 2 : end]):
+    body, context = update.body, update.context
+    if start + 2 < end and not are_sound(body[start + 2 : end], update.attribute_octets, update.attribute, context):
         return False
-    if start == 2 and end == len(body):
-        return True
-    add_path = IPV4_UNICAST in update.context.add_path
-    return are_prefixes(body, 1, add_path, 2, start) and are_prefixes(body, 1, add_path, end, len(body))
-
-
-def _are_sound(update: UpdateBody, section: bytes) -> bool:
-    """Whether the path attributes, which are the octets of `section`, have no error."""
-    sections, known = _sound[update.context.as4, update.context.guess_as]
-    if section in sections:
-        return True
-    each = update.attribute_octets()
-    multiprotocol = False
-    for octets in each:
-        if octets in known:
-            continue
-        if update.attribute(octets).error() is not None:
+    if start > 2 or end < len(body):
+        add_path = IPV4_UNICAST in context.add_path
+        if not (are_prefixes(body, 1, add_path, 2, start) and are_prefixes(body, 1, add_path, end, len(body))):
             return False
-        if octets[1] in _MULTIPROTOCOL:
-            multiprotocol = True
-        elif len(octets) <= _CACHED_OCTETS:
-            _remember(known, octets)
-    if each and not multiprotocol and len(section) <= _CACHED_OCTETS:
-        _remember(sections, section)
-    return bool(each)
-
-
-def _remember(known: set[bytes], octets: bytes) -> None:
-    if len(known) >= _CACHE_SIZE:
-        known.clear()
-    known.add(octets)
+    update.sound = True
+    return True
 
 
 def _attribute_errors(update: UpdateBody, end: int, peer: str | None) -> list[WireError]:

@@ -18,6 +18,7 @@ from ...pipeline.lifecycle import Cause
 from ...pipeline.options import DURATION, LIST, TEXT, Option
 from ...pipeline.scope import Timer
 from ...wire.block import Block
+from ...wire.flags import FLAG_CHECKED
 from ...wire.item import Item
 from ...wire.message import Message
 from .coding import FORMAT_SWITCHES, Writing, find_format, plural
@@ -138,8 +139,11 @@ class Sink(Writing):
         elif self._live and self.hidden:  # the last stage of the line: no other one changes the message
             self._keep(message, len(message.body))
         else:
-            self._put_kept()
+            if self._kept:
+                self._put_kept()
             self._put(message)
+            if self.callbacks[0].late and not message.verdict & FLAG_CHECKED:
+                self.pipeline.verdicts.judge(message)  # costs little now that it is decoded
 
     def _put(self, message: Message) -> None:
         assert self.writer is not None
