@@ -22,19 +22,17 @@ from .. import accel
 from ..wire.block import Block
 from ..wire.body import body_from_json
 from ..wire.context import AS4, WireContext
-from ..wire.errors import TextError, WireError
+from ..wire.errors import TextError
 from ..wire.flags import FLAG_RIB
 from ..wire.item import Item
 from ..wire.message import UPDATE, Message, parse_type
 from ..wire.peer import order_tags
 from ..wire.state import STATE, StateChange, parse_state
-from . import base
 from .base import Damage, EncoderOptions, Format, ignore_damage, ignore_note
 from .json_encoder import EPOCH, JsonEncoder
 from .json_meta import context_of, parse_action, parse_wire, says_rib, says_width
+from .lines import MAX_LINE, LineDecoder
 
-MAX_LINE: Final = 16 << 20
-"""Octets of the longest line that is read. The JSON of the longest message has less than 2 MiB."""
 _json_in: Any = getattr(accel, "json_in", None)
 _DIRECTIONS: Final = {"R": "R", "L": "L", "LR": "LR", "RL": "LR", "?": "?", "": "?"}
 _BINARY: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
@@ -49,7 +47,7 @@ def sniff(octets: bytes) -> bool:
     return text[:1] in (b"[", b"{") and not _BINARY.search(octets[:64])
 
 
-class JsonDecoder(base.Decoder):
+class JsonDecoder(LineDecoder):
     """Decodes lines to messages. A line that can't be decoded is one damage, and only that line is lost.
 
     context: for the octets of messages whose line does not say it: see json_meta. Families whose prefixes have path
@@ -68,56 +66,16 @@ class JsonDecoder(base.Decoder):
         # it imports msgspec, which a program that only writes JSON does not need
         from .json_line import parse_line, unknown_key
 
-        super().__init__(on_damage=on_damage, context=context)
+        super().__init__(on_damage=on_damage, context=context, max_line=max_line)
         self._parse_line = parse_line
         self._unknown_key = unknown_key
         self.on_note = on_note
-        self._max_line = max_line
-        self._line = 0
-        self._held: list[bytes] = []
-        """The beginning of a line whose end has not come yet."""
-        self._held_size = 0
-        self._too_long = False
-        """Octets up to the next newline belong to a line that was too long."""
         self._told = False
         """An unknown key was told."""
         self._second = ""
         self._second_time = 0
 
-    def feed(self, octets: bytes) -> Iterator[Item]:
-        if self._too_long:
-            end = octets.find(b"\n") + 1
-            if not end:
-                return
-            self._too_long = False
-            octets = octets[end:]
-        end = octets.rfind(b"\n") + 1
-        if end:
-            lines = octets[:end] if end < len(octets) else octets
-            if self._held:
-                lines = b"".join((*self._held, lines))
-            self._held = []
-            self._held_size = 0
-            yield from self._read(lines)
-        if end < len(octets):
-            self._held.append(octets[end:])
-            self._held_size += len(octets) - end
-            if self._held_size > self._max_line:
-                self._held = []
-                self._held_size = 0
-                self._too_long = True
-                self._line += 1
-                self._refuse_length()
-
-    def end(self) -> Iterator[Item]:
-        line = b"".join(self._held)
-        self._held = []
-        self._held_size = 0
-        if line:
-            yield from self._read(line)
-
-    def _read(self, lines: bytes) -> Iterator[Item]:
-        """Reads complete lines."""
+    def read_lines(self, lines: bytes) -> Iterator[Item]:
         json_in = _json_in if self.context == AS4 else None
         pos, end = 0, len(lines)
         while pos < end:
@@ -125,7 +83,7 @@ class JsonDecoder(base.Decoder):
                 octets, index, stop, tags = json_in.decode(lines, pos)
                 if stop > pos:
                     block = Block(octets, index, tags)
-                    self._line += len(block)
+                    self.line += len(block)
                     self.counts.records += len(block)
                     self.counts.messages += len(block)
                     pos = stop
@@ -133,40 +91,12 @@ class JsonDecoder(base.Decoder):
                         yield block
                     continue
             stop = lines.find(b"\n", pos) + 1 or end
-            self._line += 1
-            message = self._message(lines[pos:stop].strip())
+            message = self.read_line(lines[pos:stop])
             pos = stop
             if message is not None:
                 yield message
 
-    def _message(self, line: bytes) -> Message | None:
-        """The message that a line says; None if it says none or nothing that can be understood."""
-        if self._line == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        if not line or line[0] == 0x23:
-            return None
-        self.counts.records += 1
-        if len(line) > self._max_line:
-            self._refuse_length()
-            return None
-        try:
-            message = self._decode(line)
-        except (TextError, WireError) as error:
-            why = str(error)
-        except RecursionError:
-            why = "nested too deeply"
-        else:
-            self.counts.messages += 1
-            return message
-        if len(why) > 200:
-            why = why[:200] + "..."
-        self.damage(f"{why}; the line is left out", line=self._line)
-        return None
-
-    def _refuse_length(self) -> None:
-        self.damage(f"longer than {self._max_line} octets; the line is left out", line=self._line)
-
-    def _decode(self, text: bytes) -> Message:
+    def decode_line(self, text: bytes) -> Message:
         line = self._parse_line(text)
         direction = _DIRECTIONS.get(line.direction or "")
         if direction is None:
@@ -206,7 +136,7 @@ class JsonDecoder(base.Decoder):
         if not self._told and (key := self._unknown_key(type_code, body)):
             self._told = True
             self.on_note(
-                f"line {self._line}: unknown key {key!r} in a body is ignored; further unknown keys are not reported"
+                f"line {self.line}: unknown key {key!r} in a body is ignored; further unknown keys are not reported"
             )
 
     def _parse_time(self, text: str) -> int:
