@@ -98,6 +98,8 @@ class Stage(StageBase):
     """ "L" or "R" if it holds the connection to the peer at that side of the pipeline"""
     takes: bool = False
     """whether the stage is a destination of messages: it writes them, or sends them to a peer or a program"""
+    wants_states: bool = False
+    """whether an input gives state changes (wire.state.StateChange) too because this stage writes them"""
     own_events: tuple[str, ...] = ()
     """its own events, besides those that every stage has"""
 

@@ -28,6 +28,9 @@ _NAMED_COMMUNITIES: Final = {
 }
 """What bgpdump calls the well-known communities of RFC 1997."""
 
+_NO_NEXT_HOP: Final = "255.255.255.255"
+"""What bgpdump prints where there is none."""
+
 
 class Elem:
     """One prefix of a message, with the path attributes that go with it; or one change of a session's state.
@@ -127,7 +130,7 @@ class Elem:
         return {name: getattr(self, name) for name in names}
 
     def __str__(self) -> str:
-        """The line of `bgpdump -m`: fields between bars, an absent one empty or 0."""
+        """The line of `bgpdump -m`, letter by letter: fields between bars, an absent one empty or 0."""
         seconds, micros = divmod(self._micros, 1_000_000)
         kind, letter = "BGP4MP", self.elem_type
         time = f"{seconds}.{micros:06}" if micros else str(seconds)
@@ -135,10 +138,11 @@ class Elem:
             kind, letter = "TABLE_DUMP" if self._as2 else "TABLE_DUMP2", "B"
         elif micros:
             kind = "BGP4MP_ET"
-        peer = f"{self.peer_ip or '0.0.0.0'}|{self.peer_asn or 0}"
+        peer_ip = self.peer_ip or ("::" if self.prefix and ":" in self.prefix else "0.0.0.0")
+        peer = f"{_shortened(peer_ip)}|{self.peer_asn or 0}"
         if self.elem_type == "S":
             return f"{kind}|{time}|STATE|{peer}|{self.old_state}|{self.new_state}"
-        prefix = self.prefix
+        prefix = _shortened(self.prefix or "")
         if self.path_id is not None:
             kind += "_AP"
             prefix = f"{prefix}|{self.path_id}"
@@ -151,8 +155,9 @@ class Elem:
             if community.count(":") == 1  # bgpdump has no place for large ones
         )
         aggregator = f"{self.aggr_asn} {self.aggr_ip}" if self.aggr_ip is not None else ""
+        next_hop = _shortened(self.next_hop) if self.next_hop is not None else _NO_NEXT_HOP
         return (
-            f"{line}|{self.as_path or ''}|{self.origin or 'INCOMPLETE'}|{self.next_hop or ''}"
+            f"{line}|{self.as_path or ''}|{self.origin or 'INCOMPLETE'}|{next_hop}"
             f"|{self.local_pref or 0}|{self.med or 0}|{communities}|{'AG' if self.atomic else 'NAG'}|{aggregator}|"
         )
 
@@ -237,6 +242,19 @@ def _announced(
             if aggregator is not None:
                 elem.aggr_asn, elem.aggr_ip = aggregator
             yield elem
+
+
+def _shortened(address: str) -> str:
+    """An address or prefix as bgpdump writes it: in IPv6, `::` stands for a single group of zeros too, which RFC 5952
+    section 4.2.2 rules out."""
+    if "::" in address or "0:" not in address and ":0" not in address:
+        return address
+    groups, slash, length = address.partition("/")
+    words = groups.split(":")
+    if "0" not in words or len(words) != 8:
+        return address
+    first = words.index("0")
+    return f"{':'.join(words[:first])}::{':'.join(words[first + 1 :])}{slash}{length}"
 
 
 def _text(prefix: Prefix) -> str:

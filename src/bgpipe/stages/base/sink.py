@@ -83,6 +83,7 @@ class Sink(Writing):
         self._kept_octets = 0
         self._flushing: Timer | None = None
         self.output_format = self.choose_format()
+        self.wants_states = self.output_format.states
         self.check_encoder(self.output_format)
         self.watch(
             self.on_message,
