@@ -90,7 +90,7 @@ def test_find() -> None:
 
 
 def test_an_unknown_format_is_told_with_those_that_are_known() -> None:
-    with pytest.raises(TextError, match="unknown format 'jsn': json, mrt, raw are known"):
+    with pytest.raises(TextError, match="unknown format 'jsn': bgpdump, exa, json, mrt, raw are known"):
         find("jsn")
 
 

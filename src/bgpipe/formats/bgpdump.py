@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from .. import accel
 from ..wire.address import format_address, parse_address
-from ..wire.context import AS2, AS4, AS4_ADD_PATH, WireContext
+from ..wire.context import AS2, AS4, AS4_ADD_PATH
 from ..wire.errors import TextError
 from ..wire.flags import FLAG_RIB
 from ..wire.message import UPDATE, Message

@@ -19,11 +19,11 @@ MAX_ERROR: Final = 200
 
 
 class LineDecoder(base.Decoder):
-    """Decodes lines to messages. A line that can't be decoded is one damage, and only that line is lost. Empty lines and
-    lines that start with # are skipped.
+    """Decodes lines to messages. A line that can't be decoded is one damage, and only that line is lost. Empty lines
+    and lines that start with # are skipped.
 
-    A subclass has `decode_line`, and may have `read_lines` for what it does faster. max_line: octets of the longest line
-    that is read.
+    A subclass has `decode_line`, and may have `read_lines` for what it does faster. max_line: octets of the longest
+    line that is read.
     """
 
     def __init__(

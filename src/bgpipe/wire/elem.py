@@ -247,7 +247,7 @@ def _announced(
 def _shortened(address: str) -> str:
     """An address or prefix as bgpdump writes it: in IPv6, `::` stands for a single group of zeros too, which RFC 5952
     section 4.2.2 rules out."""
-    if "::" in address or "0:" not in address and ":0" not in address:
+    if "::" in address or ("0:" not in address and ":0" not in address):
         return address
     groups, slash, length = address.partition("/")
     words = groups.split(":")

@@ -234,5 +234,6 @@ class ReadStage(Reading):
                 raise StageError(f"{self}: {error}: use --format") from None
         if found is None:
             return False
-        self.decoder = self.make_decoder(found, states=self.state or any(stage.wants_states for stage in self.pipeline.stages))
+        states = self.state or any(stage.wants_states for stage in self.pipeline.stages)
+        self.decoder = self.make_decoder(found, states=states)
         return True
