@@ -18,7 +18,7 @@ from bgpipe.stages.base.watchdog import StallWatchdog
 from bgpipe.wire.block import ENTRY, NO_PEER, Block
 from bgpipe.wire.flags import FLAG_AS4
 from bgpipe.wire.item import MESSAGE_OVERHEAD
-from bgpipe.wire.message import KEEPALIVE, Message
+from bgpipe.wire.message import KEEPALIVE, UPDATE, Message
 
 
 def block(*messages: Message) -> Block:
@@ -338,3 +338,16 @@ def test_without_a_session_nothing_is_said(monkeypatch):
     StallWatchdog(ward, math.inf).begin()
     loop.pass_by(1000)
     assert ward.said == []
+
+
+def test_what_events_of_a_session_depend_on_comes_alone_and_the_rest_stays_together():
+    withdraw, end = bytes.fromhex("000418c633640000"), bytes(4)
+    end_ipv6 = bytes.fromhex("00000006800f03000201")
+    bodies = [withdraw, withdraw, end, withdraw, end_ipv6, withdraw, withdraw]
+    messages = [Message(UPDATE, body, time=1) for body in bodies]
+    messages.insert(1, Message(KEEPALIVE, b"", time=1))
+    parts = list(single_out(block(*messages)))
+    assert [len(part) if isinstance(part, Block) else part.body for part in parts] == [1, b"", 1, end, 1, end_ipv6, 2]
+    assert next(single_out(messages[0])) is messages[0]
+    whole = block(*messages[-2:])
+    assert list(single_out(whole)) == [whole]

@@ -116,7 +116,8 @@ def single_out(item: Item) -> Iterator[Item]:
         for position, (length, offset) in enumerate(
             zip(LENGTH.of(item.index).tolist(), OFFSET.of(item.index).tolist(), strict=True)
         )
-        if length <= SHORT or octets[offset + HEADER - 1] != UPDATE
+        if octets[offset + HEADER - 1] != UPDATE
+        or (length <= SHORT and octets[offset + HEADER : offset + HEADER + 2] == b"\0\0")  # no withdrawn routes
     ]
     start = 0
     for position in alone:
