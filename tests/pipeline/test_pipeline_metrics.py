@@ -213,7 +213,7 @@ def test_names_that_collide():
 
 def test_every_metric_has_its_line_in_the_documents():
     page = (Path(__file__).resolve().parents[2] / "docs/metrics.md").read_text()
-    named = set(re.findall(r"`(bgpipe_[a-z_]+)`", page))
+    named = set(re.findall(r"`(bgpipe_[a-z_0-9]+)`", page))
     assert named == {name for name in HELP if name.startswith("bgpipe_")}
 
 

@@ -153,6 +153,11 @@ class Input(Passage):
     @property
     def busy(self) -> bool:
         """Whether messages that have entered here are still on their way."""
+        return self.under_way
+
+    @property
+    def under_way(self) -> bool:
+        """Whether items that were fed have not left the lines yet."""
         return self._feed is not None
 
     def feed(self, items: Iterable[Item]) -> Feed:

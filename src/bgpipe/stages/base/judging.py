@@ -1,0 +1,345 @@
+"""What `rov` and `aspa` have in common: they judge the routes of an UPDATE, tag it, take what is invalid out of it, and
+judge again what they have let through or held back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ...pipeline.options import FLAG, TEXT, Option
+from ...pipeline.passage import inherit
+from ...routes.adj_rib_in import OUT, VERDICT_SHIFT, WANTED, read_routes
+from ...rpki.snapshot import Snapshot
+from ...wire.block import Block
+from ...wire.errors import WireError
+from ...wire.item import Item
+from ...wire.message import HEADER, UPDATE, Message
+from ...wire.routes_apart import RoutesApart
+from ...wire.tags import TagTable
+from ...wire.update import Update
+from .editing import replace_messages
+from .revalidation import Revalidation
+from .session_facts import sender_facts
+from .validating import Validating
+
+if TYPE_CHECKING:
+    from ...filters import Filter
+
+VALID: Final = 0
+UNKNOWN: Final = 1
+"""NOT_FOUND of rov."""
+INVALID: Final = 2
+MAX_BODY: Final = 0xFFFF - HEADER
+"""Octets of the longest body that a message in a block can have."""
+PASS: Final = OUT | WANTED
+
+
+class Judged(NamedTuple):
+    """verdicts: of each announced unicast route, in the order of `apart`. tags: of the message."""
+
+    apart: RoutesApart
+    verdicts: Sequence[int]
+    tags: dict[str, str]
+
+
+class Judging(Validating):
+    """A stage with verdicts about routes. `judge` gives those of an UPDATE, `judge_again` goes through the routes of a
+    session when something has changed."""
+
+    prefix = ""
+    """what the names of its tags begin with"""
+    invalid: Any = "withdraw"
+    """what becomes of invalid routes: withdraw, filter, drop, split or keep"""
+
+    tag = Option(FLAG, True, "tag messages with the verdict; --tag=false does not")
+    event_name = Option(
+        TEXT, "", "emit this event for each message with an invalid route", name="event", metavar="NAME"
+    )
+    revalidate = Option(
+        FLAG,
+        True,
+        "in sessions, keep the routes and judge them again when RPKI data change; --revalidate=false does not",
+    )
+
+    def attach(self) -> None:
+        self.own_events = (self.event_name,) if self.event_name else ()
+        self.counts = {"messages": 0, "valid": 0, "invalid": 0, self.unknown_name: 0}
+        self.revalidations: dict[str, Revalidation] = {}
+        self._filters: list[Filter] = []
+        self._changed: dict[str, list[Snapshot]] = {}
+        """by direction, the snapshots by which routes were judged that are to be judged again, the oldest first"""
+        self.watch(self.on_message, on_block=self.on_block)
+
+    unknown_name = "unknown"
+    """the metric of routes that are neither valid nor invalid"""
+
+    # what a stage is
+
+    def judge(self, message: Message) -> Judged | None:
+        """The verdicts about an UPDATE; None if there is nothing to judge. Raises WireError."""
+        raise NotImplementedError
+
+    def judge_again(self, direction: str, snapshots: Sequence[Snapshot]) -> Iterator[object]:
+        """Judges the routes of `revalidations[direction].table` by the snapshot that counts, some at each step.
+
+        snapshots: those that have followed each other: a route may have been judged by any of them.
+        """
+        raise NotImplementedError
+
+    def finish(self, message: Message, verdict: int) -> Iterable[Message]:
+        """What goes on of an UPDATE that announces routes again."""
+        raise NotImplementedError
+
+    def sender(self, direction: str) -> int:
+        """The AS number of the peer that sends the messages of a direction; 0 without a session, or before its OPEN."""
+        facts = sender_facts(self.pipeline, direction)
+        return facts.peer_open.asn if facts is not None and facts.peer_open is not None else 0
+
+    # sessions
+
+    @property
+    def keeps_routes(self) -> bool:
+        return self.revalidate and self.pipeline.has_session and not self.rate_sample
+
+    @property
+    def announces_again(self) -> bool:
+        """Whether a route that goes on is announced again when its verdict has changed."""
+        return self.invalid == "keep" and self.tag
+
+    def conditions(self) -> list[Filter]:
+        """Without those of --if in a session: the table must hear of routes that pass for other reasons."""
+        found = super().conditions()
+        if not self.keeps_routes:
+            return found
+        self._filters = found
+        return []
+
+    async def prepare(self) -> None:
+        await super().prepare()
+        if self.keeps_routes:
+            sticky = self.invalid in ("filter", "drop")
+            self.revalidations = {
+                direction: Revalidation(self, direction, finish=self.finish, sticky=sticky)
+                for direction in self.watched
+            }
+
+    async def stop(self) -> None:
+        await super().stop()
+        for revalidation in self.revalidations.values():
+            revalidation.clear()
+
+    def flush(self) -> None:
+        for revalidation in self.revalidations.values():
+            revalidation.flush()
+
+    def on_snapshot(self, old: Snapshot, new: Snapshot) -> None:
+        for direction, revalidation in self.revalidations.items():
+            if direction in self._changed:
+                self._changed[direction].append(old)
+            elif revalidation.start(partial(self._judge_again, direction)):
+                self._changed[direction] = [old]
+
+    def _judge_again(self, direction: str) -> Iterator[object]:
+        return self.judge_again(direction, [*self._changed.pop(direction), self.rpki.snapshot])
+
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = {"metrics": dict(self.counts)}
+        if self.revalidations:
+            status["routes"] = sum(len(each.table) for each in self.revalidations.values())
+            status["judged_again"] = {
+                "withdrawals": sum(each.withdrawn for each in self.revalidations.values()),
+                "announcements": sum(each.announced for each in self.revalidations.values()),
+                "left_out": sum(each.left_out for each in self.revalidations.values()),
+            }
+        return status
+
+    # messages
+
+    def on_message(self, message: Message) -> bool | list[Message]:
+        revalidation = self.revalidations.get(message.direction)
+        if revalidation is not None:
+            revalidation.before_item()
+        return self._handle(message, revalidation)
+
+    def on_block(self, block: Block) -> Block | list[Item]:
+        revalidation = self.revalidations.get(block.message(0).direction) if self.revalidations else None
+        if revalidation is not None:
+            revalidation.before_item()
+        return self.handle_block(block, revalidation)
+
+    def handle_block(self, block: Block, revalidation: Revalidation | None) -> Block | list[Item]:
+        return self.handle_messages(block, range(len(block)), revalidation)
+
+    def handle_messages(
+        self, block: Block, positions: Iterable[int], revalidation: Revalidation | None, *, counted: bool = False
+    ) -> Block | list[Item]:
+        """What is left of a block when the messages at these positions were handled one by one. A message that stays
+        one message stays in the block. counted: whether their verdicts were counted before."""
+        bodies: dict[int, bytes | None] = {}
+        entries: dict[int, tuple[int, bool]] = {}
+        others: dict[int, list[Message]] = {}
+        table = TagTable(block.tags)
+        for position in positions:
+            message = block.message(position)
+            before = message.body
+            left = self._handle(message, revalidation, counted)
+            if left is False:
+                bodies[position] = None
+                continue
+            if isinstance(left, list):
+                others[position] = [inherit(each, message) for each in left]
+                continue
+            asked = message.asked_tags
+            entry = table.enter(asked, message.header) if asked is not None else None
+            if (asked is not None and entry is None) or len(message.body) > MAX_BODY:
+                others[position] = [message]
+                continue
+            if entry is not None:
+                entries[position] = entry
+            if message.body is not before:
+                bodies[position] = message.body
+        return replace_messages(block.tagged(entries, table) if entries else block, bodies, others)
+
+    def _handle(
+        self, message: Message, revalidation: Revalidation | None, counted: bool = False
+    ) -> bool | list[Message]:
+        """What goes on of a message: False for nothing, True for the message, which may have changed."""
+        if message.type_code != UPDATE:
+            if revalidation is not None:
+                revalidation.take(message)
+            return True
+        if self._filters and not all(condition(message) for condition in self._filters):
+            self._forget(message, revalidation)
+            return True
+        try:
+            judged = self.judge(message)
+        except WireError:
+            return True  # nobody knows which routes it is about
+        if judged is None:
+            self._forget(message, revalidation)
+            return True
+        if not counted:
+            self.count(judged.verdicts)
+        if revalidation is not None:
+            revalidation.take(message, self._states(judged.verdicts))
+        return self.act(message, judged)
+
+    def count(self, verdicts: Sequence[int]) -> None:
+        self.counts["messages"] += 1
+        self.counts["valid"] += verdicts.count(VALID)
+        self.counts["invalid"] += verdicts.count(INVALID)
+        self.counts[self.unknown_name] += verdicts.count(UNKNOWN)
+
+    def _states(self, verdicts: Sequence[int]) -> bytes:
+        """What becomes of routes, as the table has it."""
+        if self.invalid == "keep":
+            return bytes(PASS | each << VERDICT_SHIFT for each in verdicts)
+        if self.invalid == "drop" and INVALID in verdicts:
+            return bytes(each << VERDICT_SHIFT for each in verdicts)
+        return bytes((0 if each == INVALID else PASS) | each << VERDICT_SHIFT for each in verdicts)
+
+    @staticmethod
+    def _forget(message: Message, revalidation: Revalidation | None) -> None:
+        """Takes a message whose announced routes are not judged: they pass, and stay."""
+        if revalidation is None:
+            return
+        try:
+            withdrawn, announced = read_routes(message.update)
+        except WireError:
+            return
+        for prefix in (*withdrawn, *(prefix for _, prefixes in announced for prefix in prefixes)):
+            revalidation.table.rib.withdraw(prefix)
+
+    # what becomes of a judged message
+
+    def act(self, message: Message, judged: Judged) -> bool | list[Message]:
+        """Tags a message, tells of what is invalid, and takes it out."""
+        invalid = [place for place, verdict in enumerate(judged.verdicts) if verdict == INVALID]
+        if self.tag:
+            self._set_tags(message, judged.tags)
+        if invalid and self.invalid != "split":
+            self._tell(message)
+        if self.marks:
+            return self._marked(message, judged, invalid)
+        if not invalid or self.invalid == "keep":
+            return True
+        if self.invalid == "drop":
+            return False
+        left = [place for place, verdict in enumerate(judged.verdicts) if verdict != INVALID]
+        if self.invalid == "split":
+            return self._split(message, judged, left, invalid)
+        bodies = judged.apart.announce(left, invalid if self.invalid == "withdraw" else ())
+        if len(bodies) == 1:
+            message.update = Update(bodies[0], message.context)
+            return True
+        return [self.made(message, body) for body in bodies] if bodies else False
+
+    marks = False
+    """whether verdicts are marked with communities, so that routes with different verdicts can't share a message"""
+
+    def _marked(self, message: Message, judged: Judged, invalid: list[int]) -> bool | list[Message]:
+        """The parts of a message, each with the routes of one verdict and its mark."""
+        if self.invalid == "drop" and invalid:
+            return False
+        apart, wanted = judged.apart, range(3) if self.invalid == "keep" else range(2)
+        groups = {
+            verdict: places
+            for verdict in wanted
+            if (places := [place for place, each in enumerate(judged.verdicts) if each == verdict])
+        }
+        gone = invalid if self.invalid in ("withdraw", "split") else []
+        made: list[Message] = []
+        first = next(iter(groups), VALID)
+        for body in apart.announce(groups.pop(first, ()), gone):
+            made += self.marked(self.made(message, body), first)
+        for verdict, places in groups.items():
+            made += self.marked(self.made(message, apart.announce_alone(places)), verdict)
+        if self.tag:
+            for each in made:
+                self._set_tags(each, self.tags_within(each, judged.tags) or judged.tags)
+        return made or False
+
+    def marked(self, message: Message, verdict: int) -> list[Message]:
+        """A message that announces routes with a verdict, with its mark."""
+        return [message]
+
+    def _split(self, message: Message, judged: Judged, left: list[int], invalid: list[int]) -> bool | list[Message]:
+        """The message without its invalid routes, then one that withdraws them."""
+        rest = [self.made(message, body) for body in judged.apart.announce(left)]
+        if self.tag:
+            for each in rest:
+                self._set_tags(each, self.tags_within(each, judged.tags))
+        gone = [self.made(message, body) for body in judged.apart.withdraw(invalid)]
+        line = self.pipeline.lines[message.direction]
+        for each in gone:
+            each.seq = line.next_seq
+            line.next_seq += 1
+            self._set_tags(each, {f"{self.prefix}/status": "INVALID"} if self.tag else {})
+            self._tell(each)
+        return [*rest, *gone]
+
+    def tags_within(self, message: Message, tags: dict[str, str]) -> dict[str, str]:
+        """Those of the tags that are about routes which a part of a message announces."""
+        return tags
+
+    def _set_tags(self, message: Message, tags: dict[str, str]) -> None:
+        """Gives a message these tags of the stage, and no older ones."""
+        own = f"{self.prefix}/"
+        message.tags = {key: value for key, value in message.tags.items() if not key.startswith(own)} | tags
+
+    def _tell(self, message: Message) -> None:
+        if self.event_name:
+            self.event(self.event_name, message)
+
+    @staticmethod
+    def made(message: Message, body: bytes) -> Message:
+        """A part of a message."""
+        return Message(
+            UPDATE,
+            body,
+            direction=message.direction,
+            time=message.time,
+            context=message.context,
+            tags=dict(message.tags),
+        )
