@@ -139,25 +139,7 @@ class Rov(Judging):
         self.counts["messages"] += judged.messages
         for validity, count in judged.counts.items():
             self.counts[validity.name.lower()] += count
-        slow = set(judged.unfit)
-        if self.invalid == "keep":
-            self._tell_all(judged.block, [position for position in judged.invalid if position not in slow])
-        else:
-            slow.update(judged.invalid)
-        if not slow:
-            return judged.block
-        return self.handle_messages(judged.block, sorted(slow), None, counted=True)
-
-    def _tell_all(self, block: Block, positions: Sequence[int]) -> None:
-        """Emits the events of messages that stay as they are."""
-        if not self.event_name or not positions:
-            return
-        name = f"{self.name}/{self.event_name}"
-        if not self.pipeline.bus.wanted(name):
-            self.pipeline.events[name] += len(positions)
-            return
-        for position in positions:
-            self.event(self.event_name, block.message(position))
+        return self.handle_judged(judged.block, judged.invalid, judged.unfit)
 
     # sessions
 
@@ -186,7 +168,7 @@ class Rov(Judging):
     def finish(self, message: Message, verdict: int) -> Iterable[Message]:
         if self.tag:
             validity = VALIDITIES[verdict]
-            self._set_tags(message, tags_of(dict.fromkeys(message.update.reach, validity)))
+            self.set_tags(message, tags_of(dict.fromkeys(message.update.reach, validity)))
         return self.marked(message, verdict) if self.marks else (message,)
 
     # parts of a message

@@ -251,13 +251,33 @@ class Judging(Validating):
         for prefix in (*withdrawn, *(prefix for _, prefixes in announced for prefix in prefixes)):
             revalidation.table.rib.withdraw(prefix)
 
+    def handle_judged(self, block: Block, invalid: Sequence[int], unfit: Sequence[int]) -> Block | list[Item]:
+        """What is left of a block whose verdicts are counted and in its tags. unfit: messages without these tags."""
+        slow = set(unfit)
+        if self.invalid == "keep":
+            self._tell_all(block, [position for position in invalid if position not in slow])
+        else:
+            slow.update(invalid)
+        return self.handle_messages(block, sorted(slow), None, counted=True) if slow else block
+
+    def _tell_all(self, block: Block, positions: Sequence[int]) -> None:
+        """Emits the events of messages that stay as they are."""
+        if not self.event_name or not positions:
+            return
+        name = f"{self.name}/{self.event_name}"
+        if not self.pipeline.bus.wanted(name):
+            self.pipeline.events[name] += len(positions)
+            return
+        for position in positions:
+            self.event(self.event_name, block.message(position))
+
     # what becomes of a judged message
 
     def act(self, message: Message, judged: Judged) -> bool | list[Message]:
         """Tags a message, tells of what is invalid, and takes it out."""
         invalid = [place for place, verdict in enumerate(judged.verdicts) if verdict == INVALID]
         if self.tag:
-            self._set_tags(message, judged.tags)
+            self.set_tags(message, judged.tags)
         if invalid and self.invalid != "split":
             self._tell(message)
         if self.marks:
@@ -297,7 +317,7 @@ class Judging(Validating):
             made += self.marked(self.made(message, apart.announce_alone(places)), verdict)
         if self.tag:
             for each in made:
-                self._set_tags(each, self.tags_within(each, judged.tags) or judged.tags)
+                self.set_tags(each, self.tags_within(each, judged.tags) or judged.tags)
         return made or False
 
     def marked(self, message: Message, verdict: int) -> list[Message]:
@@ -309,13 +329,13 @@ class Judging(Validating):
         rest = [self.made(message, body) for body in judged.apart.announce(left)]
         if self.tag:
             for each in rest:
-                self._set_tags(each, self.tags_within(each, judged.tags))
+                self.set_tags(each, self.tags_within(each, judged.tags))
         gone = [self.made(message, body) for body in judged.apart.withdraw(invalid)]
         line = self.pipeline.lines[message.direction]
         for each in gone:
             each.seq = line.next_seq
             line.next_seq += 1
-            self._set_tags(each, {f"{self.prefix}/status": "INVALID"} if self.tag else {})
+            self.set_tags(each, {f"{self.prefix}/status": "INVALID"} if self.tag else {})
             self._tell(each)
         return [*rest, *gone]
 
@@ -323,7 +343,7 @@ class Judging(Validating):
         """Those of the tags that are about routes which a part of a message announces."""
         return tags
 
-    def _set_tags(self, message: Message, tags: dict[str, str]) -> None:
+    def set_tags(self, message: Message, tags: dict[str, str]) -> None:
         """Gives a message these tags of the stage, and no older ones."""
         own = f"{self.prefix}/"
         message.tags = {key: value for key, value in message.tags.items() if not key.startswith(own)} | tags
