@@ -13,9 +13,11 @@ from libc.string cimport memcmp, memcpy, memset
 
 from .attributes cimport AS4_PATH, COMMUNITY, EXTENDED, MP_REACH, MP_UNREACH, OPTIONAL
 from .block cimport ADD_PATH, AS4, MESSAGE_HEADER, Entry, message_of, next_entry
+from .judge cimport Judge, States
 from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, wrote
 from .prefix cimport mix
 from .update cimport Attribute, Update, has, locate, locate_body, value_of
+from .vrps cimport INVALID
 
 from os import urandom
 
@@ -78,6 +80,17 @@ cdef class Ranges:
             else:
                 high = middle
         return low < self.counts[route.family - 1] and bounds[2 * low] <= route.high
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# States that a stage gives
+
+cdef States states_of(bytes states, Py_ssize_t place):
+    cdef States found
+    found.base = NULL if states is None else <const uint8_t*> PyBytes_AS_STRING(states)
+    found.size = 0 if states is None else PyBytes_GET_SIZE(states)
+    found.place = place
+    return found
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -181,11 +194,15 @@ cdef class Rib:
 
     # what comes in
 
-    def apply(self, bytes octets not None, index not None, Py_ssize_t position, bytes states=None, Py_ssize_t place=0):
+    def apply(
+        self, bytes octets not None, index not None, Py_ssize_t position, bytes states=None, Py_ssize_t place=0,
+        Judge judge=None
+    ):
         """(position, place): takes the messages of a block from `position` on, up to one that is for Python to read.
 
         states: of each announced unicast prefix of these messages in their order, from `place` on; without them all
-        routes were let through. Behind the last message, the position is the number of messages.
+        routes were let through. judge: says what becomes of the routes. Behind the last message, the position is the
+        number of messages.
         """
         cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
         cdef size_t size = PyBytes_GET_SIZE(octets)
@@ -193,6 +210,7 @@ cdef class Rib:
         cdef Reader entries, message
         cdef Entry entry
         cdef Update u
+        cdef States given = states_of(states, place)
         PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)
         try:
             entries = reader(<const uint8_t*> view.buf, <size_t> position * sizeof(Entry), view.len)
@@ -204,32 +222,35 @@ cdef class Rib:
                     break
                 if not locate(&u, message, entry.flags) or not u.as4 and has(&u, AS4_PATH):
                     break
-                place = self.take(&u, entry.flags, states, place)
+                if judge is not None:
+                    given = judge.states(&u)
+                self.take(&u, &given)
                 position += 1
         finally:
             PyBuffer_Release(&view)
-        return position, place
+        return position, given.place
 
     def apply_body(self, bytes body not None, unsigned flags, bytes states=None):
         """Takes the body of one UPDATE; False if it is for Python to read. flags: as an entry of a block has them."""
         cdef Update u
+        cdef States given = states_of(states, 0)
         if not locate_body(&u, reader(<const uint8_t*> PyBytes_AS_STRING(body), 0, PyBytes_GET_SIZE(body)), flags):
             return False
         if not u.as4 and has(&u, AS4_PATH):
             return False
-        self.take(&u, flags, states, 0)
+        self.take(&u, &given)
         return True
 
-    cdef Py_ssize_t take(self, Update* u, unsigned flags, bytes states, Py_ssize_t place) except -1:
+    cdef int take(self, Update* u, States* states) except -1:
         """One UPDATE. What it withdraws is gone before what it announces comes."""
         self.take_away(u.withdrawn, 1, u.add_path)
         if has(u, MP_UNREACH) and u.unreach.safi == 1:
             self.take_away(u.unreach.nlri, u.unreach.afi, u.unreach.add_path)
         if left(&u.nlri):
-            place = self.take_in(u, u.nlri, 1, u.add_path, False, states, place)
+            self.take_in(u, u.nlri, 1, u.add_path, False, states)
         if has(u, MP_REACH) and u.reach.safi == 1 and left(&u.reach.nlri):
-            place = self.take_in(u, u.reach.nlri, u.reach.afi, u.reach.add_path, True, states, place)
-        return place
+            self.take_in(u, u.reach.nlri, u.reach.afi, u.reach.add_path, True, states)
+        return 0
 
     cdef int take_away(self, Reader r, unsigned afi, bint add_path) except -1:
         cdef Route key
@@ -239,9 +260,7 @@ cdef class Rib:
             self.remove(&key)
         return 0
 
-    cdef Py_ssize_t take_in(
-        self, Update* u, Reader r, unsigned afi, bint add_path, bint multiprotocol, bytes states, Py_ssize_t place
-    ) except -1:
+    cdef int take_in(self, Update* u, Reader r, unsigned afi, bint add_path, bint multiprotocol, States* states) except -1:
         cdef Route key
         cdef unsigned state = OUT | WANTED
         cdef uint32_t number = self.number_of(u, add_path, multiprotocol)
@@ -250,15 +269,15 @@ cdef class Rib:
         try:
             while left(&r):
                 read_key(&r, &key, add_path)
-                if states is not None:
-                    if place >= PyBytes_GET_SIZE(states):
+                if states.base != NULL:
+                    if states.place >= states.size:
                         raise ValueError("fewer states than announced prefixes")
-                    state = <uint8_t> PyBytes_AS_STRING(states)[place]
-                    place += 1
+                    state = states.base[states.place]
+                    states.place += 1
                 self.put(&key, number, state)
         finally:
             self.let_go(number)
-        return place
+        return 0
 
     cdef uint32_t number_of(self, Update* u, bint add_path, bint multiprotocol) except 0:
         """The number of the attributes of an UPDATE, for its NLRI field or for its MP_REACH_NLRI."""
@@ -468,6 +487,21 @@ cdef class Rib:
                     self.set_state(route, not (unwanted >> (verdict & 31)) & 1, verdict, again)
         finally:
             PyBuffer_Release(&view)
+        return end if end <= self.mask else -1
+
+    def judge_routes(self, Judge judge not None, Ranges ranges, size_t cursor, size_t slots, bint again=False):
+        """As `judge` for the routes in the ranges, in so many slots; returns the cursor as `find` does."""
+        cdef size_t end = min(self.mask + 1, cursor + slots), i
+        cdef Route* route
+        cdef const Attributes* entry
+        cdef unsigned verdict
+        for i in range(cursor, end):
+            route = self.slots + i
+            if route.family == 0 or route.attributes == 0 or not ranges.has(route):
+                continue
+            entry = self.entries + route.attributes
+            verdict = judge.verdict(route, entry.origin_kind, entry.origin)
+            self.set_state(route, judge.keep or verdict != INVALID, verdict, again)
         return end if end <= self.mask else -1
 
     cdef int set_state(self, Route* route, bint wanted, unsigned verdict, bint again) except -1:

@@ -21,7 +21,7 @@ The table itself is accel's (bgpipe.accel.adj_rib_in), or that of plain_rib.py.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from .. import accel
@@ -82,6 +82,18 @@ class AdjRibIn:
 
     # what comes in
 
+    def take_judged(self, block: Block, judge: Any, states: Callable[[Message], bytes | None]) -> None:
+        """Takes a block with accel. judge: its Judge. states: gives those of a message that Python has to read."""
+        self._note_block(block)
+        position = 0
+        while True:
+            position, _ = self.rib.apply(block.octets, block.index, position, judge=judge)
+            if position == len(block):
+                return
+            message = block.message(position)
+            self._take_message(message, states(message), 0)
+            position += 1
+
     def take(self, item: Message | Block, states: bytes | None = None) -> None:
         """Takes a message or a block.
 
@@ -97,10 +109,7 @@ class AdjRibIn:
     def _take_block(self, block: Block, states: bytes | None) -> None:
         if not len(block):
             return
-        context = CONTEXTS.get(FLAGS.of(block.index)[0] & CONTEXT_FLAGS)
-        if context is not None:
-            self._note_context(context)
-        self.header = block.message(0).header
+        self._note_block(block)
         if not accel.AVAILABLE:
             place = 0
             for message in block:
@@ -113,6 +122,12 @@ class AdjRibIn:
                 return
             place = self._take_message(block.message(position), states, place)
             position += 1
+
+    def _note_block(self, block: Block) -> None:
+        context = CONTEXTS.get(FLAGS.of(block.index)[0] & CONTEXT_FLAGS)
+        if context is not None:
+            self._note_context(context)
+        self.header = block.message(0).header
 
     def _take_message(self, message: Message, states: bytes | None, place: int) -> int:
         """Takes one message, whose states begin at a place; returns the place behind them."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
+from .. import accel
 from ..pipeline.options import FLAG, Option, OptionKind, choice
 from ..routes.adj_rib_in import BLACKHOLE, OF_SENDER, ORIGIN_AS, Attributes
 from ..rpki.origin import judge_block, origin_as, sender_of, tags_of
@@ -18,7 +19,7 @@ from ..wire.communities import BLACKHOLE as BLACKHOLE_COMMUNITY
 from ..wire.communities import CODES, EXTENDED, CommunityPattern, parse_any_community, parse_pattern
 from ..wire.errors import TextError, WireError
 from ..wire.item import Item
-from ..wire.message import Message
+from ..wire.message import UPDATE, Message
 from ..wire.prefix import AFI_BITS, Prefix
 from ..wire.routes_apart import RoutesApart
 from .base.judging import INVALID, UNKNOWN, VALID, Judged, Judging
@@ -133,19 +134,41 @@ class Rov(Judging):
     def handle_block(self, block: Block, revalidation: Revalidation | None) -> Block | list[Item]:
         if self.marks or self._filters or (self.blackhole and BLACKHOLE_OCTETS in block.octets):
             return self.handle_messages(block, range(len(block)), revalidation)
-        if revalidation is not None:
+        if revalidation is not None and not accel.AVAILABLE:
             return self.handle_messages(block, range(len(block)), revalidation)
+        if revalidation is not None:
+            revalidation.table.take_judged(block, self._judge(revalidation.direction), self._states_of)
         judged = judge_block(self.rpki.snapshot, block, senders=self.senders, strict=self.strict, tag=self.tag)
         self.counts["messages"] += judged.messages
         for validity, count in judged.counts.items():
             self.counts[validity.name.lower()] += count
         return self.handle_judged(judged.block, judged.invalid, judged.unfit)
 
+    def _judge(self, direction: str) -> Any:
+        """What accel has to know to judge routes as `judge` does."""
+        keep, together = self.invalid == "keep", self.invalid == "drop"
+        table = self.rpki.snapshot.table
+        return accel.judge.Judge(table, self.sender(direction), self.strict, keep, together)
+
+    def _states_of(self, message: Message) -> bytes | None:
+        """What becomes of the routes of a message."""
+        try:
+            judged = self.judge(message) if message.type_code == UPDATE else None
+        except WireError:
+            return None
+        return self.states(judged.verdicts) if judged is not None else None
+
     # sessions
 
     def judge_again(self, direction: str, snapshots: Sequence[Snapshot]) -> Iterator[object]:
         table = self.revalidations[direction].table
         scan, again = table.scan(changed_prefixes(snapshots)), self.announces_again
+        if accel.AVAILABLE and not self.blackhole:
+            while (cursor := scan.cursor) != -1:
+                judge = self._judge(direction)
+                scan.cursor = table.rib.judge_routes(judge, scan.ranges, cursor, QUICK_SLOTS, again)
+                yield None
+            return
         known: dict[int, Attributes | None] = {}
         while (routes := scan.step()) is not None:
             known.clear()  # numbers may be given anew
@@ -203,6 +226,8 @@ def _exactly(kind: str, community: Any) -> tuple[CommunityPattern, ...]:
     return parse_pattern(":".join(map(str, parts)), kind)
 
 
+QUICK_SLOTS: Final = 1 << 13
+"""Places of the table that accel looks at in one step: at most some milliseconds."""
 REMEMBERED: Final = 4
 """Differences of snapshots: all sessions ask for the same."""
 _differences: list[tuple[Snapshot, Snapshot, list[Prefix]]] = []

@@ -222,7 +222,7 @@ class Judging(Validating):
         if not counted:
             self.count(judged.verdicts)
         if revalidation is not None:
-            revalidation.take(message, self._states(judged.verdicts))
+            revalidation.take(message, self.states(judged.verdicts))
         return self.act(message, judged)
 
     def count(self, verdicts: Sequence[int]) -> None:
@@ -231,7 +231,7 @@ class Judging(Validating):
         self.counts["invalid"] += verdicts.count(INVALID)
         self.counts[self.unknown_name] += verdicts.count(UNKNOWN)
 
-    def _states(self, verdicts: Sequence[int]) -> bytes:
+    def states(self, verdicts: Sequence[int]) -> bytes:
         """What becomes of routes, as the table has it."""
         if self.invalid == "keep":
             return bytes(PASS | each << VERDICT_SHIFT for each in verdicts)

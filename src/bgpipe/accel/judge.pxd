@@ -1,0 +1,24 @@
+"""What becomes of routes by their origin, for the tables that keep them."""
+
+from libc.stdint cimport uint8_t, uint32_t
+
+from .adj_rib_in cimport Route
+from .octets cimport Reader
+from .update cimport Update
+from .vrps cimport VrpTable
+
+
+cdef struct States:
+    const uint8_t* base  # NULL: all routes were let through
+    Py_ssize_t size
+    Py_ssize_t place
+
+
+cdef class Judge:
+    cdef VrpTable table
+    cdef uint32_t sender
+    cdef bint strict, keep, together
+    cdef uint8_t* found
+    cdef unsigned verdict(self, const Route* route, unsigned kind, uint32_t origin) noexcept nogil
+    cdef States states(self, Update* u) noexcept nogil
+    cdef void judge_field(self, Update* u, Reader r, unsigned afi, bint add_path, States* found) noexcept nogil

@@ -1,0 +1,72 @@
+"""Verdicts about the routes of UPDATEs and of tables (RFC 6811), as the stage rov has them."""
+
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+
+from .adj_rib_in cimport OF_SENDER, OUT, VERDICT_SHIFT, WANTED, Route, origin_of, read_key
+from .attributes cimport MP_REACH
+from .octets cimport Reader, left
+from .update cimport Update, has
+from .vrps cimport INVALID, NOT_FOUND, VrpTable
+
+
+cdef enum:
+    MOST_ROUTES = 1 << 16  # of one message
+
+
+cdef class Judge:
+    """What becomes of routes by their origin (RFC 6811), as the stage rov has it."""
+
+    def __cinit__(self, VrpTable table not None, uint32_t sender, bint strict, bint keep, bint together):
+        """sender: AS number of the peer, 0 if nobody knows. strict: NOT_FOUND is INVALID. keep: INVALID routes are let
+        through too. together: with one INVALID route none of its message is."""
+        self.table = table
+        self.sender = sender
+        self.strict = strict
+        self.keep = keep
+        self.together = together
+        self.found = <uint8_t*> malloc(MOST_ROUTES)
+        if self.found == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.found)
+
+    cdef unsigned verdict(self, const Route* route, unsigned kind, uint32_t origin) noexcept nogil:
+        cdef uint64_t high = route.high << 32 if route.family == 1 else route.high
+        cdef unsigned verdict
+        if kind == OF_SENDER:
+            origin = self.sender
+        verdict = self.table.judge(route.family, high, route.low, route.length, origin)
+        return INVALID if verdict == NOT_FOUND and self.strict else verdict
+
+    cdef States states(self, Update* u) noexcept nogil:
+        """The states of all announced routes of an UPDATE."""
+        cdef States found
+        cdef Py_ssize_t i
+        found.base = self.found
+        found.size = found.place = 0
+        if left(&u.nlri):
+            self.judge_field(u, u.nlri, 1, u.add_path, &found)
+        if has(u, MP_REACH) and u.reach.safi == 1:
+            self.judge_field(u, u.reach.nlri, u.reach.afi, u.reach.add_path, &found)
+        if self.together:
+            for i in range(found.size):
+                if self.found[i] >> VERDICT_SHIFT == INVALID:
+                    for i in range(found.size):
+                        self.found[i] &= 0xFF ^ (OUT | WANTED)
+                    break
+        return found
+
+    cdef void judge_field(self, Update* u, Reader r, unsigned afi, bint add_path, States* found) noexcept nogil:
+        cdef Route key
+        cdef uint32_t origin = 0
+        cdef unsigned kind = origin_of(u, &origin), verdict
+        key.family = <uint8_t> afi
+        while left(&r):
+            read_key(&r, &key, add_path)
+            verdict = self.verdict(&key, kind, origin)
+            self.found[found.size] = <uint8_t> (
+                verdict << VERDICT_SHIFT | (OUT | WANTED if self.keep or verdict != INVALID else 0)
+            )
+            found.size += 1
