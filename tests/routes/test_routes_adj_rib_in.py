@@ -20,6 +20,9 @@ from bgpipe.routes.adj_rib_in import (
     origin_of,
 )
 from bgpipe.routes.plain_rib import PlainRib
+from bgpipe.rpki.origin import origin_as
+from bgpipe.rpki.snapshot import Snapshot
+from bgpipe.rpki.vrps import Validity, Vrp
 from bgpipe.wire.block import ENTRY, NO_PEER, Block
 from bgpipe.wire.context import AS2, AS4, AS4_ADD_PATH, WireContext
 from bgpipe.wire.family import IPV6_UNICAST
@@ -378,3 +381,51 @@ def test_accel_is_what_python_is(sticky):
         assert plain.attributes(number).marks in (0, BLACKHOLE)
     assert downstream[0]
     assert downstream[0] == downstream[1]
+
+
+@pytest.mark.skipif(not accel.AVAILABLE, reason="no accel")
+@pytest.mark.parametrize(
+    ("strict", "keep", "together"), [(False, False, False), (True, False, True), (False, True, False)]
+)
+def test_accel_judges_as_python_does(strict, keep, together):
+    """Blocks as they come in, then all routes by another snapshot."""
+    rng = Random(6)
+    first, second = (
+        Snapshot.of(
+            Vrp(Prefix(1, 10 << 24 | rng.getrandbits(4) << 20, 12), rng.choice([16, 24]), rng.choice([65001, 65004, 7]))
+            for _ in range(12)
+        )
+        for _ in range(2)
+    )
+
+    def verdict(snapshot: Snapshot, prefix: Prefix, origin: int | None) -> int:
+        found = [Validity.VALID, Validity.NOT_FOUND, Validity.INVALID].index(snapshot.validate(prefix, origin))
+        return 2 if found == 1 and strict else found
+
+    def states(message: Message) -> bytes:
+        origin = origin_as(message.update.as_path, 7)
+        found = [verdict(first, prefix, origin) for prefix in message.update.reach]
+        out = [BOTH if keep or (each != 2 and not (together and 2 in found)) else 0 for each in found]
+        return bytes(state | each << VERDICT_SHIFT for state, each in zip(out, found, strict=True))
+
+    judge = accel.judge.Judge(first.table, 7, strict, keep, together)
+    plain, fast = make_table("plain"), make_table("accel")
+    for _ in range(60):
+        messages = [random_message(rng) for _ in range(8)]
+        fast.take_judged(block_of(messages), judge, states)
+        for message in messages:
+            plain.take(message, states(message))
+    before = {each: state for each, (_, state) in scan(plain).items()}
+    assert {each: state for each, (_, state) in scan(fast).items()} == before
+    judge = accel.judge.Judge(second.table, 7, strict, keep, together)
+    going = fast.scan([Prefix(1, 0, 0), Prefix(2, 0, 0)])
+    while going.cursor != -1:
+        going.cursor = fast.rib.judge_routes(judge, going.ranges, going.cursor, 100)
+    for text, (number, _) in scan(plain).items():
+        found = plain.attributes(number)
+        origin = {NO_ORIGIN: None, ORIGIN_AS: found.origin, OF_SENDER: 7}[found.origin_kind]
+        new = verdict(second, parse_prefix(text), origin)
+        plain.judge(parse_prefix(text), keep or new != 2, new)
+    after = {each: state for each, (_, state) in scan(plain).items()}
+    assert {each: state for each, (_, state) in scan(fast).items()} == after
+    assert after != before
