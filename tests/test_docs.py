@@ -43,6 +43,7 @@ export() { builtin export "$@" && builtin export -p >.exports; }
 TIMEOUT = 120
 SLOW = {
     "docs/command-line.md",
+    "docs/families.md",
     "docs/formats.md",
     "docs/proxy.md",
     "docs/recipes.md",

@@ -23,8 +23,10 @@ import bgpipe
 from bgpipe import library
 from bgpipe.sample import write_sample
 from bgpipe.wire.block import Block
-from bgpipe.wire.context import AS2
+from bgpipe.wire.context import AS2, WireContext
+from bgpipe.wire.family import Family
 from bgpipe.wire.flags import FLAG_RIB
+from bgpipe.wire.update import Update
 
 MESSAGES = 3000
 
@@ -213,6 +215,33 @@ def test_elems_of_one_message_share_nothing():
     assert second.to_dict()["ext_communities"] == update.ext_communities
     assert (second.otc, withdrawn.otc) == (64500, None)
     assert [elem.collector for elem in (withdrawn, first, second)] == ["rrc00"] * 3
+
+
+def test_elems_of_routes_say_what_their_nlri_do():
+    route = {"id": 7, "rd": "65000:1", "prefix": "10.1.0.0/24", "labels": [16]}
+    mac = {"type": "MAC_IP", "rd": "65000:1", "esi": "0", "tag": 0, "mac": "00:00:5e:00:53:01", "labels": [0]}
+    attrs = {
+        "MP_REACH": {"af": "IPV4/MPLS_VPN", "nexthop": "192.0.2.1", "routes": [route]},
+        "MP_UNREACH": {"af": "L2VPN/EVPNS", "routes": [mac]},
+    }
+    context = WireContext(add_path=frozenset({Family(1, 128)}))
+    message = bgpipe.Message(2, Update.make(attrs=attrs, context=context).body, context=context)
+    withdrawn, announced = message.elems()
+    assert (withdrawn.elem_type, withdrawn.prefix, withdrawn.mac, withdrawn.family) == (
+        "W",
+        None,
+        "00:00:5e:00:53:01",
+        "L2VPN/EVPNS",
+    )
+    assert withdrawn.route == mac
+    assert (announced.prefix, announced.path_id, announced.rd, announced.labels, announced.next_hop) == (
+        "10.1.0.0/24",
+        7,
+        "65000:1",
+        [16],
+        "192.0.2.1",
+    )
+    assert str(withdrawn) == "BGP4MP|0|W|0.0.0.0|0|"
 
 
 def test_elem_without_attributes():

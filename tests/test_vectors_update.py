@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bgpipe.wire.attrs import TABLE
+from bgpipe.wire.attrs import TABLE, mp_reach
 from bgpipe.wire.attrs.as_path import AS_CONFED_SEQUENCE, AS_SEQUENCE, AS_SET, AsPath, decode_segments, merge_as4_path
 from bgpipe.wire.attrs.attribute import Attribute, attribute_from_json
 from bgpipe.wire.context import AS4
@@ -114,14 +114,23 @@ def test_bgpfix_messages(row: Row) -> None:
 def without_known_differences(item: Any) -> Any:
     """What both JSON forms have, of one attribute's value.
 
-    FlowSpec is not parsed here yet; multicast is not parsed there; SAFI 7 has a name here (RFC 5512).
+    bgpfix keeps as octets what is shown as `routes` here. It doesn't parse multicast. SAFI 7 has a name here: RFC 5512.
     """
     if isinstance(item, dict) and isinstance(item.get("af"), str):
         family = item["af"].replace("SAFI(7)", "TUNNEL_ENCAPSULATION")
-        if family.endswith(("/FLOWSPEC", "/MULTICAST")):
+        if family.endswith("/MULTICAST"):
             return family
+        if "routes" in item or family.endswith("/L3VPN_FLOWSPEC"):
+            reach = mp_reach.from_json(item)
+            item = {"nh": f"0x{reach.hop.hex()}", "data": f"0x{reach.nlri.hex()}" if reach.nlri else ""}
+            if not reach.hop:
+                del item["nh"]
         return item | {"af": family}
     return item
+
+
+ODD_FLOWSPEC = {"exabgp_encoding-0042"}
+"""ExaBGP sends the bits before an offset too, which RFC 8956 section 3.1 leaves out; so the rule is shown as octets."""
 
 
 @parametrize([row for row in updates(*MESSAGE_SUITES) if "json" in row.get("oracle", {}).get("bgpfix", {})])
@@ -137,6 +146,8 @@ def test_json_is_that_of_bgpfix(row: Row) -> None:
     for name, item in ours.get("attrs", {}).items():
         other = theirs["attrs"][name]
         assert item["flags"] == other["flags"]
+        if row["id"] in ODD_FLOWSPEC:
+            continue
         assert without_known_differences(item["value"]) == without_known_differences(other["value"])
 
 

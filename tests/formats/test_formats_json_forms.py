@@ -235,11 +235,36 @@ def go(message: Message) -> str:
             Message(UPDATE, bytes.fromhex("00000008800f0500194601ff")),
             '["?",0,"1970-01-01T00:00:00.000","UPDATE","0x00000008800f0500194601ff",{}]',
         ),
+        (
+            Message(UPDATE, bytes.fromhex("0000000a800f070001850301080a")),
+            '["?",0,"1970-01-01T00:00:00.000","UPDATE",{"attrs":{"MP_UNREACH":{"flags":"O","value":'
+            '{"af":"IPV4/FLOWSPEC","rules":[{"DST":"10.0.0.0/8"}]}}}},{}]',
+        ),
+        (  # a rule that it would not give back
+            Message(UPDATE, bytes.fromhex("0000000a800f0700018503038906")),
+            '["?",0,"1970-01-01T00:00:00.000","UPDATE","0x0000000a800f0700018503038906",{}]',
+        ),
+        (  # it has no form for routes with labels
+            Message(UPDATE, bytes.fromhex("0000000c800f09000104200001010a")),
+            '["?",0,"1970-01-01T00:00:00.000","UPDATE","0x0000000c800f09000104200001010a",{}]',
+        ),
     ],
 )
 def test_what_the_go_bgpipe_reads(message: Message, line: str) -> None:
     assert go(message) == line
     assert read(line)[0][0].body == message.body
+
+
+def test_path_identifiers_of_routes_are_kept() -> None:
+    """RFC 7911: an object shows its path identifier, and the line is encoded with those of its family alone."""
+    line = (
+        '["R",1,"2026-01-02T03:04:05.678","UPDATE",{"reach":["10.0.0.0/8"],"attrs":{"MP_REACH":{"flags":"O","value":'
+        '{"af":"IPV4/MPLS_VPN","nexthop":"192.0.2.1","routes":[{"id":7,"rd":"4:100","prefix":"10.1.0.0/24","labels":[3]}]}}}},{}]'
+    )
+    (message,), _, _ = read(line)
+    assert message.update.routes[0].path_id == 7
+    assert [str(prefix) for prefix in message.update.reach] == ["10.0.0.0/8"]
+    assert JsonEncoder().encode(message).decode().startswith(line[:-4])
 
 
 def test_what_the_go_bgpipe_has_no_form_for_is_nothing() -> None:

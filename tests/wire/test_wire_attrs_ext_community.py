@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgpipe.wire.attrs.ext_community import NAMES, NONTRANSITIVE, format_ext_community, parse_ext_community
 from bgpipe.wire.errors import TextError
+from bgpipe.wire.ext_community import NAMES, NONTRANSITIVE, format_ext_community, parse_ext_community
 from cases import all_cases
 
 FORMS = [

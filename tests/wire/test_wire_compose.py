@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bgpipe.wire.attrs.attribute import Attribute
 from bgpipe.wire.context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, HEADER, WireContext
 from bgpipe.wire.errors import Reaction, TextError, WireError
-from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST
+from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from bgpipe.wire.prefix import parse_prefix
 from bgpipe.wire.update import Update
 
@@ -234,9 +234,20 @@ def test_what_cannot_be_split():
     assert len(heavy.encode_split(replace(AS4, extended_message=True))) == 1
     with pytest.raises(WireError):
         heavy.replace(reach=[]).encode_split()
-    raw = Update.make(attrs={"MP_REACH": {"af": "L2VPN/EVPNS", "nh": "0x0a000001", "data": "0x" + "00" * 4096}})
+    raw = Update.make(attrs={"MP_REACH": {"af": "LS/LS", "nh": "0x0a000001", "data": "0x" + "00" * 4096}})
     with pytest.raises(WireError):
         raw.encode_split()
+
+
+def test_families_with_a_codec_are_split_between_routes():
+    routes = [{"id": 7, "rd": "65000:1", "prefix": f"10.0.{i}.0/24", "labels": [i]} for i in range(250)]
+    context = replace(AS4, add_path=frozenset({Family(1, 128)}))
+    update = Update.make(
+        attrs=ROUTE | {"MP_REACH": {"af": "IPV4/MPLS_VPN", "nexthop": "192.0.2.1", "routes": routes}}, context=context
+    )
+    bodies = update.encode_split()
+    assert len(bodies) == 2
+    assert [len(route.members) for body in bodies for route in Update(body, context).routes] == [3] * 250
 
 
 @given(st.integers(0, 1200), st.integers(0, 1200), st.integers(3000, 4096))

@@ -23,6 +23,7 @@ from .of_message import (
     bind_type,
     type_is,
 )
+from .of_routes import bind_label, bind_mac, bind_rd, bind_target
 from .of_update import (
     bind_family,
     bind_next_hop,
@@ -98,6 +99,10 @@ _ROWS: Final[tuple[tuple[str, str, str, Binder], ...]] = (
     ("community com communities", "? == ~", "", communities(Look.COMMUNITY, parse_community)),
     ("ext_community ext_com com_ext", "? == ~", "", communities(Look.EXT_COMMUNITY, parse_ext_community_text)),
     ("large_community large_com com_large", "? == ~", "", communities(Look.LARGE_COMMUNITY, parse_large_community)),
+    ("target route_target rt", "? == ~", "", bind_target),
+    ("rd route_distinguisher", "? == ~", "", bind_rd),
+    ("mac", "? == ~", "", bind_mac),
+    ("label labels", f"? {_ORDER}", "", bind_label),
     ("attr", f"? {_ORDER} ~", "PATH", bind_attribute),
 )
 FIELDS: Final = tuple(

@@ -16,10 +16,10 @@ import msgspec
 from ..wire import attrs
 from ..wire.address import parse_address
 from ..wire.attrs.as_path import AsPath, Hop
-from ..wire.attrs.ext_community import parse_ext_community
 from ..wire.communities import WELL_KNOWN_COMMUNITIES
 from ..wire.context import AS4
 from ..wire.errors import TextError
+from ..wire.ext_community import parse_ext_community
 from ..wire.family import Family, parse_afi, parse_family, parse_safi
 from ..wire.message import Message
 from ..wire.prefix import AFI_BITS, Prefix
@@ -42,9 +42,9 @@ from .values import integer_of, parse_address_or_prefix, parse_unsigned
 _get_path = attrgetter("update.as_path")
 _get_next_hop = attrgetter("update.next_hop")
 _PREFIXES: Final[dict[Look, Callable[[Message], list[Prefix]]]] = {
-    Look.PREFIX: lambda message: message.update.reach + message.update.withdrawn,
-    Look.REACH: attrgetter("update.reach"),
-    Look.UNREACH: attrgetter("update.withdrawn"),
+    Look.PREFIX: lambda message: message.update.reach_prefixes + message.update.withdrawn_prefixes,
+    Look.REACH: attrgetter("update.reach_prefixes"),
+    Look.UNREACH: attrgetter("update.withdrawn_prefixes"),
 }
 _CODES: Final = {
     Look.MED: attrs.MED,
@@ -95,7 +95,7 @@ def _parse_family(text: str) -> Family:
 
 
 def prefixes(look: Look) -> Binder:
-    """The binder of a field that is a list of prefixes, of all families of IP prefixes."""
+    """The binder of a field that is a list of prefixes, of all families whose NLRI have some."""
     get = _PREFIXES[look]
 
     def bind(condition: Condition) -> BoundCondition:

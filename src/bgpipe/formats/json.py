@@ -117,7 +117,9 @@ class JsonDecoder(LineDecoder):
             )
         if isinstance(line.body, dict):
             if type_code == UPDATE:
-                context = context_of(line.body, context, said=says_width(wire), path_ids=b'"#' in text)
+                context = context_of(
+                    line.body, context, said=says_width(wire), path_ids=b'"#' in text or b'"id"' in text
+                )
             self._tell_unknown(type_code, line.body)
         return Message(
             type_code,

@@ -22,6 +22,7 @@ _TYPED: Final = (
 _UNREADABLE: Final = {
     UPDATE: re.compile(
         rf'"(?:{_TYPED})":{{"flags":"[^"]*","value":"0x|"attrs":"0x|"confed_s|"nh":|"data":|"S?AFI\(|/S?AFI\('
+        r'|"routes":|"RD":|{"id":|{"value":|"FlowType\('
     ),
     OPEN: re.compile(r'"params":|S?AFI\('),
 }

@@ -167,14 +167,17 @@ def _families(body: Mapping[str, Any], attributes: object) -> tuple[frozenset[Fa
         if key.upper() in ("MP_REACH", "MP_UNREACH"):
             value = _value(attribute)
             if isinstance(value, dict) and isinstance(value.get("af"), str):
-                lists.append((parse_family(value["af"]), value.get("prefixes")))
+                lists += [(parse_family(value["af"]), value.get(key)) for key in ("prefixes", "routes", "rules")]
     having = frozenset(family for family, prefixes in lists if _any_path_id(prefixes))
     lacking = frozenset(family for family, prefixes in lists if prefixes and isinstance(prefixes, list)) - having
     return having, lacking
 
 
 def _any_path_id(prefixes: object) -> bool:
-    return isinstance(prefixes, list) and any(isinstance(text, str) and text[:1] == "#" for text in prefixes)
+    """Whether one of the prefixes, which may be objects, has a path identifier."""
+    return isinstance(prefixes, list) and any(
+        text[:1] == "#" if isinstance(text, str) else isinstance(text, dict) and "id" in text for text in prefixes
+    )
 
 
 @lru_cache(maxsize=256)

@@ -22,9 +22,9 @@ from ..routes.table import Table
 from ..session.facts import Facts
 from ..wire.address import format_address
 from ..wire.attrs.community import format_community
-from ..wire.attrs.ext_community import format_ext_community
 from ..wire.attrs.large_community import format_large_community
 from ..wire.block import Block
+from ..wire.ext_community import format_ext_community
 from .peers import Peer
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from .. import accel
-from ..wire import treatment
+from ..wire import nlri, treatment
 from ..wire.block import Block
 from ..wire.context import AS4, MAX_EXTENDED_MESSAGE, MAX_MESSAGE, NO_FAMILIES, WireContext
 from ..wire.errors import TextError, WireError
@@ -230,7 +230,7 @@ def _flags(context: WireContext, facts: Facts) -> int:
     flags = FLAG_AS4 if context.as4 else 0
     if context.add_path == NO_FAMILIES:
         return flags
-    families = [family for family in facts.families or [IPV4_UNICAST] if family.address_bits]
+    families = [family for family in facts.families or [IPV4_UNICAST] if family.address_bits or family in nlri.TABLE]
     covered = {family for family in families if family in context.add_path}
     if len(covered) == len(families):
         return flags | FLAG_ADD_PATH

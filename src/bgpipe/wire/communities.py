@@ -12,9 +12,9 @@ from typing import Any, Final, NamedTuple
 from . import attrs
 from .address import parse_address
 from .attrs.community import parse_community
-from .attrs.ext_community import NONTRANSITIVE, TYPE_SHIFT, parse_ext_community
 from .attrs.large_community import parse_large_community
 from .errors import TextError
+from .ext_community import NONTRANSITIVE, TYPE_SHIFT, parse_ext_community
 
 STANDARD: Final = "standard"
 EXTENDED: Final = "extended"

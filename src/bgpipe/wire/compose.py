@@ -9,12 +9,12 @@ from . import attrs as table
 from .address import parse_address
 from .attrs.as_path import AS_SEQUENCE, AS_SET, AsPath
 from .attrs.attribute import Attribute, attribute_from_json
-from .attrs.mp_reach import MpReach
+from .attrs.mp_reach import MpReach, split_routes
 from .attrs.mp_unreach import MpUnreach
 from .context import WireContext
 from .errors import Reaction, TextError, WireError
 from .family import IPV4_UNICAST, IPV6_UNICAST, Family
-from .prefix import Prefix, PrefixLike, encode_prefixes, parse_prefix, split_prefixes
+from .prefix import Prefix, PrefixLike, encode_prefixes, parse_prefix
 from .update_body import UpdateBody, join, split_attributes
 
 MP_HEADER: Final = 4
@@ -124,11 +124,7 @@ def _pieces(nlri: bytes, family: Family, add_path: bool | None, room: int) -> It
     """Runs of whole prefixes of at most `room` octets each."""
     if not nlri:
         return
-    if add_path is None:
-        prefixes = [nlri]
-    else:
-        found = split_prefixes(nlri, family.afi, add_path)
-        prefixes = [prefix if path_id is None else path_id.to_bytes(4, "big") + prefix for path_id, prefix in found]
+    prefixes = [nlri] if add_path is None else split_routes(family, nlri, add_path)
     piece: list[bytes] = []
     left = room
     for prefix in prefixes:

@@ -1,4 +1,4 @@
-"""Elements: one for each prefix that a message announces or withdraws, as pybgpstream and bgpkit have them.
+"""Elements: one for each NLRI that a message announces or withdraws, as pybgpstream and bgpkit have them.
 
 The attributes have the names of bgpkit's elements, `fields` the keys of pybgpstream's, and the text is the line that
 `bgpdump -m` prints.
@@ -6,13 +6,14 @@ The attributes have the names of bgpkit's elements, `fields` the keys of pybgpst
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from . import attrs
 from .attrs.as_path import AS_CONFED_SEQUENCE, AS_CONFED_SET, AS_SEQUENCE, AS_SET, AsPath
 from .errors import WireError
 from .prefix import Prefix
+from .route import Route
 from .update_body import UpdateBody
 
 _SEGMENT_FORMS: Final = {
@@ -33,12 +34,15 @@ _NO_NEXT_HOP: Final = "255.255.255.255"
 
 
 class Elem:
-    """One prefix of a message, with the path attributes that go with it; or one change of a session's state.
+    """One NLRI of a message, with the path attributes that go with it; or one change of a session's state.
 
     elem_type: "A" (announced), "W" (withdrawn), "R" (an entry of a RIB dump), or "S" (state change).
     timestamp: seconds since 1970 (UTC).
     peer_ip, peer_asn: who sent it; None where the input doesn't say.
-    prefix: its text, without the path identifier, which is `path_id` (RFC 7911) or None.
+    prefix: its text, without the path identifier, which is `path_id` (RFC 7911) or None. None too where the NLRI has
+    none, such as the MAC address of EVPN.
+    rd, mac, labels: route distinguisher, MAC address and MPLS labels of an NLRI that is not a plain IP prefix; `route`
+    is all that it says, as in JSON, and `family` is its family; otherwise None, and no labels.
     next_hop, as_path, origin, local_pref, med, aggr_asn, aggr_ip: None where the attribute is absent or unreadable.
     as_path: as bgpdump writes it: `65001 65002 {65003,65004}`.
     origin_asns: the AS that the path ends with, all of them if that is an AS_SET.
@@ -59,7 +63,10 @@ class Elem:
         "communities",
         "elem_type",
         "ext_communities",
+        "family",
+        "labels",
         "local_pref",
+        "mac",
         "med",
         "new_state",
         "next_hop",
@@ -71,6 +78,8 @@ class Elem:
         "peer_asn",
         "peer_ip",
         "prefix",
+        "rd",
+        "route",
     )
 
     def __init__(
@@ -105,6 +114,11 @@ class Elem:
         self.aggr_ip: str | None = None
         self.old_state: int | None = None
         self.new_state: int | None = None
+        self.family: str | None = None
+        self.rd: str | None = None
+        self.mac: str | None = None
+        self.labels: list[int] = []
+        self.route: dict[str, Any] | None = None
 
     @property
     def timestamp(self) -> float:
@@ -193,28 +207,34 @@ def state_elem(who: Sender, old: int, new: int) -> Elem:
 
 
 def update_elems(update: UpdateBody, who: Sender, from_rib: bool) -> Iterator[Elem]:
-    """One element for each prefix of an UPDATE, those withdrawn first.
+    """One element for each NLRI of an UPDATE, those withdrawn first.
 
-    An UPDATE whose prefixes can't be decoded has none: `message.update.errors` says why.
+    An UPDATE whose NLRI can't be decoded has none: `message.update.errors` says why.
     """
     try:
-        withdrawn, nlri, reach = update.withdrawn, update.nlri, update.reach
+        withdrawn: list[Prefix | Route] = [*update.withdrawn, *update.unreach_routes]
+        nlri, reach, routes = update.nlri, update.reach, update.routes
     except WireError:
         return
-    for prefix in withdrawn:
-        yield _elem(who, "W", prefix)
-    if reach:
-        yield from _announced(update, who, "R" if from_rib else "A", nlri, reach[len(nlri) :])
+    for each in withdrawn:
+        yield _elem(who, "W", each)
+    if reach or routes:
+        yield from _announced(update, who, "R" if from_rib else "A", nlri, [*reach[len(nlri) :], *routes])
 
 
-def _elem(who: Sender, elem_type: str, prefix: Prefix | None = None) -> Elem:
-    path_id = prefix.path_id if prefix is not None else None
+def _elem(who: Sender, elem_type: str, nlri: Prefix | Route | None = None) -> Elem:
+    path_id = nlri.path_id if nlri is not None else None
+    prefix = nlri.prefix if isinstance(nlri, Route) else nlri
     text = _text(prefix) if prefix is not None else None
-    return Elem(elem_type, who.micros, who.peer_ip, who.peer_asn, text, path_id, who.collector)
+    elem = Elem(elem_type, who.micros, who.peer_ip, who.peer_asn, text, path_id, who.collector)
+    if isinstance(nlri, Route):
+        elem.family = str(nlri.family)
+        elem.rd, elem.mac, elem.labels, elem.route = nlri.rd, nlri.mac, nlri.labels, dict(nlri.members)
+    return elem
 
 
 def _announced(
-    update: UpdateBody, who: Sender, elem_type: str, nlri: list[Prefix], mp_reach: list[Prefix]
+    update: UpdateBody, who: Sender, elem_type: str, nlri: list[Prefix], mp_reach: Sequence[Prefix | Route]
 ) -> Iterator[Elem]:
     """Each element has lists of its own, so that a caller may change them."""
     path = update.as_path
@@ -225,7 +245,11 @@ def _announced(
     aggregator = update.aggregator
     atomic = attrs.ATOMIC_AGGREGATE in update.attrs
     origin, local_pref, med, otc = update.origin, update.local_pref, update.med, update.otc
-    for prefixes, next_hop in ((nlri, update.value(attrs.NEXT_HOP)), (mp_reach, update.next_hop)):
+    parts: tuple[tuple[Sequence[Prefix | Route], str | None], ...] = (
+        (nlri, update.value(attrs.NEXT_HOP)),
+        (mp_reach, update.next_hop),
+    )
+    for prefixes, next_hop in parts:
         for prefix in prefixes:
             elem = _elem(who, elem_type, prefix)
             elem.next_hop = next_hop

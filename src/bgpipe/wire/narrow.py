@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from . import attrs as table
 from .attrs.attribute import Attribute, encode_header
+from .attrs.mp_reach import split_routes
 from .errors import WireError
 from .family import IPV4_UNICAST, Family
-from .prefix import split_prefixes
 from .update_body import UpdateBody, join, split_attributes
 
 _WITHDRAWN: Final = -1
@@ -61,8 +61,8 @@ def _parts(update: UpdateBody) -> tuple[list[_Part], list[tuple[int, bytes]]]:
     withdrawn, section, nlri = update.parts()
     context = update.context
     parts = [
-        _Part(_WITHDRAWN, list(_routes(withdrawn, IPV4_UNICAST, IPV4_UNICAST in context.add_path))),
-        _Part(_NLRI, list(_routes(nlri, IPV4_UNICAST, IPV4_UNICAST in context.add_path))),
+        _Part(_WITHDRAWN, _routes(withdrawn, IPV4_UNICAST, IPV4_UNICAST in context.add_path)),
+        _Part(_NLRI, _routes(nlri, IPV4_UNICAST, IPV4_UNICAST in context.add_path)),
     ]
     attributes = []
     for flags, code, octets in split_attributes(section, 0, len(section)):
@@ -73,18 +73,15 @@ def _parts(update: UpdateBody) -> tuple[list[_Part], list[tuple[int, bytes]]]:
                 raise WireError(f"{attribute.name} comes twice")
             value = attribute.value
             before = octets[: len(octets) - len(value.nlri)]
-            parts.append(_Part(code, list(_routes(value.nlri, value.family, value.add_path)), before, flags))
+            parts.append(_Part(code, _routes(value.nlri, value.family, value.add_path), before, flags))
     return parts, attributes
 
 
-def _routes(nlri: bytes, family: Family, add_path: bool | None) -> Iterator[bytes]:
+def _routes(nlri: bytes, family: Family, add_path: bool | None) -> list[bytes]:
     """The octets of each route. add_path: whether a path identifier precedes it; None if only all can be told."""
     if add_path is None:
-        if nlri:
-            yield nlri
-        return
-    for path_id, prefix in split_prefixes(nlri, family.afi, add_path):
-        yield prefix if path_id is None else path_id.to_bytes(4, "big") + prefix
+        return [nlri] if nlri else []
+    return split_routes(family, nlri, add_path)
 
 
 def _join(parts: list[_Part], attributes: list[tuple[int, bytes]]) -> bytes:

@@ -17,13 +17,14 @@ from .attrs.aggregator import Aggregator
 from .attrs.as_path import AS_TRANS, AsPath
 from .attrs.attribute import Attribute
 from .attrs.community import format_community
-from .attrs.ext_community import format_ext_community
 from .attrs.large_community import format_large_community
 from .attrs.mp_reach import MpReach
 from .context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, HEADER, MAX_EXTENDED_MESSAGE, WireContext
 from .errors import Reaction, TextError, WireError
+from .ext_community import format_ext_community
 from .family import IPV4_UNICAST, Family
 from .prefix import Prefix, decode_prefixes
+from .route import Route
 
 _MULTIPROTOCOL: Final = (table.MP_REACH, table.MP_UNREACH)
 _looker: Any = accel.look.Looker(Prefix, [AS2, AS4, AS2_ADD_PATH, AS4_ADD_PATH]) if accel.AVAILABLE else None
@@ -89,6 +90,33 @@ class UpdateBody:
         prefixes = self.withdrawn_routes
         mp_unreach = self.attrs.get(table.MP_UNREACH)
         return prefixes + mp_unreach.value.prefixes if mp_unreach else prefixes
+
+    @property
+    def reach_prefixes(self) -> list[Prefix]:
+        """`reach`, and the prefixes of announced `routes`. Raises WireError."""
+        prefixes: list[Prefix] | None = _looker and _looker.reach(self._body, self._context)
+        return self.reach + _prefixes_of(self.routes) if prefixes is None else prefixes
+
+    @property
+    def withdrawn_prefixes(self) -> list[Prefix]:
+        """`withdrawn`, and the prefixes of `unreach_routes`. Raises WireError."""
+        prefixes: list[Prefix] | None = _looker and _looker.withdrawn(self._body, self._context)
+        return self.withdrawn + _prefixes_of(self.unreach_routes) if prefixes is None else prefixes
+
+    @property
+    def routes(self) -> list[Route]:
+        """The announced NLRI that are not plain IP prefixes: of labels, VPNs, FlowSpec, EVPN and others. Raises
+        WireError."""
+        mp_reach = self.attrs.get(table.MP_REACH)
+        routes: list[Route] = mp_reach.value.routes if mp_reach else []
+        return routes
+
+    @property
+    def unreach_routes(self) -> list[Route]:
+        """The withdrawn NLRI that are not plain IP prefixes. Raises WireError."""
+        mp_unreach = self.attrs.get(table.MP_UNREACH)
+        routes: list[Route] = mp_unreach.value.routes if mp_unreach else []
+        return routes
 
     @property
     def attrs(self) -> Mapping[int, Attribute]:
@@ -268,6 +296,11 @@ class UpdateBody:
                 raise WireError("Total Path Attribute Length is too large", offset=start)
             self._bounds = start, end
         return self._bounds
+
+
+def _prefixes_of(routes: list[Route]) -> list[Prefix]:
+    prefixes = [route.prefix for route in routes]
+    return [prefix for prefix in prefixes if prefix is not None]
 
 
 def split_attributes(octets: bytes, pos: int, end: int) -> Iterator[tuple[int, int, bytes]]:

@@ -7,10 +7,10 @@ from typing import NamedTuple
 from ..address import format_address, parse_address
 from ..context import WireContext
 from ..errors import TextError, WireError
+from ..number import parse_number
 from . import ipv4
 from .as_path import AS_TRANS
 from .codec import Codec
-from .u32 import parse_number
 
 
 class Aggregator(NamedTuple):

@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 
 from ..context import WireContext
 from ..errors import Reaction, TextError, WireError
+from ..number import parse_number
 from .codec import Codec
-from .u32 import parse_number
 
 AS_SET: Final = 1
 AS_SEQUENCE: Final = 2

@@ -1,16 +1,26 @@
-"""MP_REACH_NLRI (RFC 4760 section 3): prefixes of any family, with their next hop."""
+"""MP_REACH_NLRI (RFC 4760 section 3): NLRI of any family, with their next hop."""
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
 from ..address import format_address, parse_address
-from ..context import WireContext
+from ..context import ALL_FAMILIES, WireContext
 from ..cursor import Cursor
 from ..errors import TextError, WireError
 from ..family import SAFI_NAMES, Family, parse_family
-from ..nlri import check_nlri
+from ..nlri import (
+    TABLE,
+    check_nlri,
+    encode_next_hop,
+    find_path_ids,
+    format_routes,
+    parse_routes,
+    set_path_ids,
+    split_nlri,
+)
 from ..prefix import Prefix, decode_prefixes, encode_prefixes, format_prefixes, split_prefixes
+from ..route import Route, decode_routes
 from .codec import Codec
 from .hexadecimal import format_hex, parse_hex
 
@@ -27,7 +37,8 @@ _IP_AFIS: Final = (1, 2, 25, 16388)
 class MpReach(NamedTuple):
     """hop: the next hop's octets. nlri: the NLRI's octets. reserved: the octet between them, 0 unless a sender errs.
 
-    add_path: whether the NLRI carry path identifiers; None where they are not prefixes, or are kept as they are.
+    add_path: whether the NLRI carry path identifiers; None where the family has no codec, or they can't be told apart,
+    so that they are kept as they are.
     """
 
     family: Family
@@ -39,8 +50,10 @@ class MpReach(NamedTuple):
     @property
     def next_hop(self) -> str | None:
         """The (global) next hop as text; None if there is none, or the family's are not IP addresses."""
+        if self.add_path is None or len(self.hop) not in NEXT_HOP_LENGTHS:
+            return None
         hop = self.hop[8:] if len(self.hop) in (12, 24, 48) else self.hop
-        return format_address(hop[:16]) if hop and self.add_path is not None else None
+        return format_address(hop[:16])
 
     @property
     def link_local(self) -> str | None:
@@ -49,8 +62,13 @@ class MpReach(NamedTuple):
 
     @property
     def prefixes(self) -> list[Prefix]:
-        """Empty if the family's NLRI are not prefixes."""
+        """Empty if the family's NLRI are not plain IP prefixes: see `routes`."""
         return decode_nlri(self.family, self.nlri, self.add_path)
+
+    @property
+    def routes(self) -> list[Route]:
+        """The NLRI of a family that is not plain IP prefixes; empty where it has no codec."""
+        return decode_routes(self.family, self.nlri, self.add_path)
 
 
 def decode(octets: bytes, context: WireContext) -> MpReach:
@@ -60,7 +78,8 @@ def decode(octets: bytes, context: WireContext) -> MpReach:
     reserved = cursor.u8()
     nlri = cursor.rest()
     if not family.address_bits:
-        return MpReach(family, hop, nlri, None, reserved)
+        add_path = find_path_ids(nlri, family, context) if family in TABLE else None
+        return MpReach(family, hop, nlri, add_path, reserved)
     if hop and len(hop) not in NEXT_HOP_LENGTHS:
         raise _wrong_hop(MpReach(family, hop, nlri))
     add_path = family in context.add_path
@@ -69,14 +88,14 @@ def decode(octets: bytes, context: WireContext) -> MpReach:
 
 
 def check(value: MpReach, context: WireContext) -> WireError | None:
-    """Next hop and NLRI of a family that is kept raw (RFC 7606 sections 5.3, 7.11)."""
+    """The next hop, and NLRI other than plain IP prefixes (RFC 7606 sections 5.3, 7.11)."""
     family = value.family
-    if value.add_path is not None:
+    if family.address_bits:
         return None if value.hop else WireError("next hop is missing", subcode=3, offset=3)
     hopless = not value.hop and family.safi in FLOW_SPECIFICATIONS
     if family.afi in _IP_AFIS and family.safi in SAFI_NAMES and len(value.hop) not in NEXT_HOP_LENGTHS and not hopless:
         return _wrong_hop(value)
-    return check_nlri(value.nlri, family, context)
+    return None if value.add_path is not None else check_nlri(value.nlri, family, context)
 
 
 def _wrong_hop(value: MpReach) -> WireError:
@@ -90,19 +109,32 @@ def encode(value: MpReach, context: WireContext) -> bytes:
 
 
 def format_json(value: MpReach) -> str | None:
-    """None if the reserved octet or a route distinguisher says something: there is no place for them."""
+    """None if the reserved octet says something, or a route distinguisher before the next hop of plain IP prefixes:
+    there is no place for them."""
     family, hop, nlri, add_path, reserved = value
     if reserved:
         return None
-    if add_path is None:
-        nh = f'"nh":{format_hex(hop)},' if hop else ""
-        return f'{{"af":"{family}",{nh}{format_nlri_json(family, nlri, add_path)}}}'
-    if len(hop) not in (0, 4, 16, 32):
+    shown = add_path is not None and _has_usual_form(hop, family)
+    if not shown and family.address_bits:
         return None
-    text = f'{{"af":"{family}",' + (f'"nexthop":"{value.next_hop}",' if hop else "")
-    if len(hop) == 32:
-        text += f'"link-local":"{value.link_local}",'
+    if shown:
+        text = f'{{"af":"{family}",' + (f'"nexthop":"{value.next_hop}",' if hop else "")
+        if value.link_local is not None:
+            text += f'"link-local":"{value.link_local}",'
+    else:
+        text = f'{{"af":"{family}",' + (f'"nh":{format_hex(hop)},' if hop else "")
     return text + format_nlri_json(family, nlri, add_path) + "}"
+
+
+def _has_usual_form(hop: bytes, family: Family) -> bool:
+    """Whether `nexthop` and `link-local` give the same octets again."""
+    if len(hop) in (0, 4, 16, 32) and not _is_behind_rd(family):
+        return True
+    return not hop or (_is_behind_rd(family) and len(hop) in (12, 24, 48) and not any(hop[:8] + hop[24:32]))
+
+
+def _is_behind_rd(family: Family) -> bool:
+    return family in TABLE and TABLE[family].next_hop == "vpn"
 
 
 def from_json(value: object) -> MpReach:
@@ -112,8 +144,9 @@ def from_json(value: object) -> MpReach:
     if "nh" in value:
         hop = parse_hex(value["nh"] or "")
     else:
-        hop = b"".join(_parse_hop(value[key]) for key in ("nexthop", "link-local") if key in value)
-    if len(hop) > 255 or (add_path is not None and hop and len(hop) not in NEXT_HOP_LENGTHS):
+        addresses = [_parse_hop(value[key]) for key in ("nexthop", "link-local") if key in value]
+        hop = encode_next_hop(addresses, family) if family in TABLE else b"".join(addresses)
+    if len(hop) > 255 or (family.address_bits and add_path is not None and hop and len(hop) not in NEXT_HOP_LENGTHS):
         raise TextError(f"not a next hop of {family}: {value!r}")
     return MpReach(family, hop, nlri, add_path)
 
@@ -132,7 +165,15 @@ def encode_family(family: Family) -> bytes:
 
 
 def decode_nlri(family: Family, nlri: bytes, add_path: bool | None) -> list[Prefix]:
-    return [] if add_path is None else decode_prefixes(nlri, family.afi, add_path)
+    return decode_prefixes(nlri, family.afi, add_path) if add_path is not None and family.address_bits else []
+
+
+def split_routes(family: Family, nlri: bytes, add_path: bool) -> list[bytes]:
+    """The octets of each NLRI of a family with a codec, with its path identifier. Raises WireError."""
+    if not family.address_bits:
+        return split_nlri(nlri, family, add_path)
+    found = split_prefixes(nlri, family.afi, add_path)
+    return [prefix if path_id is None else path_id.to_bytes(4, "big") + prefix for path_id, prefix in found]
 
 
 def encode_nlri(family: Family, nlri: bytes, add_path: bool | None, context: WireContext) -> bytes:
@@ -140,12 +181,16 @@ def encode_nlri(family: Family, nlri: bytes, add_path: bool | None, context: Wir
     wanted = family in context.add_path
     if add_path is None or add_path == wanted:
         return nlri
-    return encode_prefixes(decode_prefixes(nlri, family.afi, add_path), family.afi, wanted)
+    if family.address_bits:
+        return encode_prefixes(decode_prefixes(nlri, family.afi, add_path), family.afi, wanted)
+    return nlri if context.add_path is ALL_FAMILIES else set_path_ids(nlri, family, add_path)
 
 
 def format_nlri_json(family: Family, nlri: bytes, add_path: bool | None) -> str:
     if add_path is None:
         return '"data":' + (format_hex(nlri) if nlri else '""')
+    if not family.address_bits:
+        return format_routes(nlri, family, add_path)
     prefixes = format_prefixes(nlri, family.afi, add_path)
     return '"prefixes":["' + '","'.join(prefixes) + '"]' if prefixes else '"prefixes":[]'
 
@@ -154,12 +199,16 @@ def nlri_from_json(value: object, others: set[str]) -> tuple[Family, bytes, bool
     """(family, NLRI, whether they carry path identifiers); `others` are the keys that may be there besides."""
     if not isinstance(value, dict) or not isinstance(value.get("af"), str):
         raise TextError(f'not an object with "af": {value!r}')
-    if unknown := value.keys() - others - {"af", "prefixes", "data"}:
-        raise TextError(f"unknown key {min(unknown)!r}")
     family = parse_family(value["af"])
+    row = TABLE.get(family)
+    key = row.members if row else "prefixes"
+    if unknown := value.keys() - others - {"af", key, "data"}:
+        raise TextError(f"unknown key {min(unknown)!r}")
     if "data" in value:
         return family, parse_hex(value["data"] or ""), None
-    texts = value.get("prefixes")
+    texts = value.get(key)
+    if row:
+        return family, *parse_routes(texts, family)
     if not family.address_bits:
         raise TextError(f'NLRI of {family} are given as "data":"0x..."')
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):

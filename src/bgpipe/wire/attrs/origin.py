@@ -6,8 +6,8 @@ from typing import Final
 
 from ..context import WireContext
 from ..errors import WireError
+from ..number import parse_number
 from .codec import Codec
-from .u32 import parse_number
 
 NAMES: Final = ("IGP", "EGP", "INCOMPLETE")
 

@@ -1,6 +1,6 @@
-"""NLRI that are kept as octets: whether they can be told apart, by family (RFC 7606 sections 5.3 and 5.4).
+"""How many octets an NLRI has, so that one can be told apart from the next (RFC 7606 sections 5.3 and 5.4).
 
-What they say is not looked at, and types that nobody knows are no error; families without a row here are not judged.
+What an NLRI says is not looked at, and types that nobody knows are no error.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from .context import ALL_FAMILIES, WireContext
-from .errors import ShortError, WireError
-from .family import Family
+from ..errors import ShortError, WireError
+from ..family import Family
 
 LABEL_BITS: Final = 24
 DISTINGUISHER_BITS: Final = 64
@@ -20,29 +19,24 @@ Measure = Callable[[bytes, int], int]
 """Octets of the NLRI that starts at a position, with its header. Raises WireError, IndexError."""
 
 
-def check_nlri(octets: bytes, family: Family, context: WireContext) -> WireError | None:
-    """What is wrong with the NLRI of a family that is kept raw, None if nothing is."""
-    measure = _FAMILIES.get(family)
-    if measure is None:
-        return None
-    wrong = _walk(octets, measure, family in context.add_path)
-    if wrong is not None and context.add_path is ALL_FAMILIES and _walk(octets, measure, False) is None:
-        return None  # "all families" is said of those that are parsed; others may have no path identifiers
-    return wrong
-
-
-def _walk(octets: bytes, measure: Measure, add_path: bool) -> WireError | None:
+def split(octets: bytes, measure: Measure, add_path: bool) -> list[bytes]:
+    """The octets of each NLRI, with its path identifier if `add_path`. Raises WireError if they don't fit."""
+    found = []
     pos, end = 0, len(octets)
     try:
         while pos < end:
             start = pos + 4 if add_path else pos
-            pos = start + measure(octets, start)
+            stop = start + measure(octets, start)
+            found.append(octets[pos:stop])
+            pos = stop
     except IndexError:
-        return ShortError("NLRI is cut short", offset=pos)
+        raise ShortError("NLRI is cut short", offset=pos) from None
     except WireError as error:
         error.offset = pos
-        return error
-    return ShortError("NLRI is cut short", offset=end) if pos > end else None
+        raise
+    if pos > end:
+        raise ShortError("NLRI is cut short", offset=end)
+    return found
 
 
 def _prefix(octets: bytes, pos: int, lengths: range) -> int:
@@ -84,20 +78,24 @@ def _of(bits: int) -> dict[int, Measure]:
     return {
         4: partial(_labeled, before=0, address=bits),  # RFC 8277
         5: _SHORT_TYPED,  # MCAST-VPN, RFC 6514 section 4
+        73: _ANY_PREFIX,  # SR Policy, RFC 9830 section 2.1
         85: partial(_typed, type_size=3, length_size=1),  # mobile user plane, draft-ietf-bess-mup-safi
         128: partial(_labeled, before=DISTINGUISHER_BITS, address=bits),  # RFC 4364, RFC 4659
+        129: _ANY_PREFIX,  # RFC 6514; no RFC has it refused for its labels
         133: _flow_specification,  # RFC 8955, RFC 8956
         134: _flow_specification,
     }
 
 
+_ANY_PREFIX: Final = partial(_prefix, lengths=range(256))
 _SHORT_TYPED: Final = partial(_typed, type_size=1, length_size=1)
 _LINK_STATE: Final = partial(_typed, type_size=2, length_size=2)
-_FAMILIES: Final[dict[Family, Measure]] = {
+MEASURES: Final[dict[Family, Measure]] = {
     **{Family(1, safi): measure for safi, measure in _of(32).items()},
     **{Family(2, safi): measure for safi, measure in _of(128).items()},
     Family(1, 132): partial(_prefix, lengths=range(97)),  # Route Target membership, RFC 4684 section 4
     Family(25, 8): _SHORT_TYPED,  # MCAST-VPLS, RFC 7117 section 9
+    Family(25, 65): partial(_typed, type_size=0, length_size=2),  # VPLS, RFC 4761 section 3.2.2, RFC 6074
     Family(25, 70): _SHORT_TYPED,  # EVPN, RFC 7432 section 7
     Family(16388, 71): _LINK_STATE,  # BGP-LS, RFC 9552 section 5.2
     Family(16388, 72): _LINK_STATE,

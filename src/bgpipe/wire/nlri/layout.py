@@ -1,0 +1,168 @@
+"""NLRI that are a run of parts: each part is a member of the JSON object, in the order of the wire.
+
+A part reads octets from a cursor and gives the value of its member, None for a member that is left out; and it makes
+octets of the member, None where it is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..address import format_address, parse_address
+from ..cursor import Cursor
+from ..errors import TextError, WireError
+from ..hexadecimal import format_hex, parse_hex
+from ..prefix import format_prefixes, parse_prefix
+from .codec import Members
+from .text import (
+    DISTINGUISHER,
+    LABEL,
+    SEGMENT,
+    format_esi,
+    format_labels,
+    format_mac,
+    format_rd,
+    parse_esi,
+    parse_labels,
+    parse_mac,
+    parse_rd,
+)
+
+
+class Part(NamedTuple):
+    """decode: raises WireError. encode: raises TextError."""
+
+    key: str
+    decode: Callable[[Cursor], Any]
+    encode: Callable[[object], bytes]
+
+
+def decode_parts(octets: bytes, parts: Sequence[Part]) -> Members:
+    """The members of octets that are these parts to the last one. Raises WireError."""
+    cursor = Cursor(octets)
+    members: Members = {}
+    for key, decode, _ in parts:
+        value = decode(cursor)
+        if value is not None:
+            members[key] = value
+    if cursor.left:
+        raise WireError(f"{cursor.left} octets behind the last part", offset=cursor.pos)
+    return members
+
+
+def encode_parts(members: Mapping[str, object], parts: Sequence[Part], others: Sequence[str] = ()) -> bytes:
+    """The octets of members. others: keys that stand beside them. Raises TextError."""
+    if unknown := members.keys() - {part.key for part in parts} - set(others):
+        raise TextError(f"unknown key {min(unknown)!r}")
+    octets = []
+    for key, _, encode in parts:
+        try:
+            octets.append(encode(members.get(key)))
+        except TextError as error:
+            raise TextError(f"{key}: {error}") from None
+    return b"".join(octets)
+
+
+def text(value: object) -> str:
+    """A value that has to be a text. Raises TextError."""
+    if not isinstance(value, str):
+        raise TextError("a text is expected" if value is None else f"not a text: {value!r}")
+    return value
+
+
+def number(key: str, size: int) -> Part:
+    """An unsigned number of `size` octets."""
+
+    def encode(value: object) -> bytes:
+        if type(value) is not int or value < 0 or value >> 8 * size:
+            raise TextError(f"not a number from 0 to {(1 << 8 * size) - 1}: {value!r}")
+        return value.to_bytes(size, "big")
+
+    return Part(key, lambda cursor: int.from_bytes(cursor.take(size), "big"), encode)
+
+
+def constant(octets: bytes) -> Part:
+    """Octets that say nothing, and must be these."""
+
+    def decode(cursor: Cursor) -> None:
+        if cursor.take(len(octets)) != octets:
+            raise WireError("reserved octets are used", offset=cursor.pos)
+
+    return Part("", decode, lambda value: octets)
+
+
+def address(key: str) -> Part:
+    """An address that goes to the end."""
+    return Part(key, lambda cursor: format_ip(cursor.rest()), lambda value: parse_address(text(value)))
+
+
+def counted_address(key: str) -> Part:
+    """A length in bits, 0, 32 or 128, and an address, which is left out if it is 0."""
+
+    def decode(cursor: Cursor) -> str | None:
+        bits = cursor.u8()
+        if bits not in (0, 32, 128):
+            raise WireError(f"address of {bits} bits", offset=cursor.pos - 1)
+        return format_address(cursor.take(bits // 8)) if bits else None
+
+    def encode(value: object) -> bytes:
+        octets = b"" if value is None else parse_address(text(value))
+        return bytes((len(octets) * 8,)) + octets
+
+    return Part(key, decode, encode)
+
+
+def hexadecimal(key: str, size: Callable[[Cursor], int]) -> Part:
+    """Octets whose number `size` finds."""
+    return Part(key, lambda cursor: format_hex(cursor.take(size(cursor))), lambda value: parse_hex(text(value)))
+
+
+def inner_nlri(cursor: Cursor) -> int:
+    """Octets of an NLRI with a type and a length of an octet each, which stands here."""
+    if cursor.left < 2:
+        raise WireError("a route key is cut short", offset=cursor.pos)
+    return 2 + cursor.octets[cursor.pos + 1]
+
+
+def labels(cursor: Cursor) -> Any:
+    """Labels that go to the end, none of them with the last-label bit."""
+    return format_labels(cursor.rest(), False)
+
+
+def format_ip(octets: bytes) -> str:
+    """Raises WireError if the octets are not an IPv4 or IPv6 address."""
+    if len(octets) not in (4, 16):
+        raise WireError(f"address of {len(octets)} octets")
+    return format_address(octets)
+
+
+def _decode_mac(cursor: Cursor) -> str:
+    if (bits := cursor.u8()) != 48:
+        raise WireError(f"MAC address of {bits} bits", offset=cursor.pos - 1)
+    return format_mac(cursor.take(6))
+
+
+def _decode_prefix(cursor: Cursor) -> str:
+    """A prefix with all octets of its address, before a gateway of the same size and a label (RFC 9136 section 3.1)."""
+    size = {12: 4, 36: 16}.get(cursor.left)
+    if size is None:
+        raise WireError(f"prefix and gateway of {cursor.left} octets", offset=cursor.pos)
+    length = cursor.u8()
+    octets = cursor.take(size)
+    return format_prefixes(bytes((length,)) + octets[: length + 7 >> 3], 1 if size == 4 else 2)[0]
+
+
+def _encode_prefix(value: object) -> bytes:
+    prefix = parse_prefix(text(value))
+    return bytes((prefix.length,)) + prefix.address.to_bytes(4 if prefix.afi == 1 else 16, "big")
+
+
+RD = Part("rd", lambda cursor: format_rd(cursor.take(DISTINGUISHER)), lambda value: parse_rd(text(value)))
+ESI = Part("esi", lambda cursor: format_esi(cursor.take(SEGMENT)), lambda value: parse_esi(text(value)))
+MAC = Part("mac", _decode_mac, lambda value: b"\x30" + parse_mac(text(value)))
+LABELS = Part("labels", labels, lambda value: parse_labels(value, False))
+PREFIX = Part("prefix", _decode_prefix, _encode_prefix)
+GATEWAY = Part(
+    "gateway", lambda cursor: format_ip(cursor.take(cursor.left - LABEL)), lambda value: parse_address(text(value))
+)
