@@ -184,6 +184,16 @@ class Block:
             start = position + 1
         return self.with_index(index + self.index[start * ENTRY.size :])
 
+    def positions(self, selected: Block) -> list[int]:
+        """The positions of the messages of `selected`, a block with some of the entries of this one, in its order."""
+        found: list[int] = []
+        size, at, end = ENTRY.size, 0, len(selected.index)
+        for position in range(len(self)):
+            if at < end and self.index[position * size : (position + 1) * size] == selected.index[at : at + size]:
+                found.append(position)
+                at += size
+        return found
+
     def compact(self) -> Block:
         """A block to keep for a while. If the messages are a small part of the octets of this block, it is a new block
         with only their octets; otherwise it is this block."""

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from ...filters import Filter
 from ...pipeline.passage import inherit
 from ...pipeline.stage import Consuming
-from ...wire.block import ENTRY, Block
+from ...wire.block import Block
 from ...wire.item import Item
 from ...wire.message import HEADER, UPDATE, Message
 from ...wire.update import Update
@@ -67,18 +67,7 @@ def matching(block: Block, conditions: Collection[Filter]) -> Sequence[int]:
     selected = block
     for condition in conditions:
         selected = condition.select(selected)
-    return range(len(block)) if len(selected) == len(block) else _positions(block.index, selected.index)
-
-
-def _positions(index: bytearray, selected: bytearray) -> list[int]:
-    """The positions in `index` of the entries of `selected`, which are some of its entries in the same order."""
-    found: list[int] = []
-    size, at, end = ENTRY.size, 0, len(selected)
-    for position in range(len(index) // size):
-        if at < end and index[position * size : (position + 1) * size] == selected[at : at + size]:
-            found.append(position)
-            at += size
-    return found
+    return range(len(block)) if len(selected) == len(block) else block.positions(selected)
 
 
 def assemble(block: Block, edits: dict[int, Edit]) -> Block | list[Item]:
