@@ -73,7 +73,7 @@ def test_gobgp_capabilities(row: Row) -> None:
     expected = row["expected"]
     if "error" in expected:
         if row["gotype"] == "CapGracefulRestart" and octets[1] == len(octets) - 2:
-            pytest.skip("GRACEFUL_RESTART is kept raw")
+            pytest.skip("a GRACEFUL_RESTART that can't be read is ignored, as RFC 5492 allows")
         with pytest.raises(WireError) as caught:
             Open.decode(body)
         assert caught.value.code == expected["notification"][0]
@@ -130,6 +130,10 @@ def test_opens_are_shown_as_by_the_original(row: Row) -> None:
             _ = opened.open
         return
     shown.pop("params", None)  # where one parameter with all capabilities would be other octets
+    restart = shown["caps"].get("GRACEFUL_RESTART") if "caps" in shown else None
+    if isinstance(restart, dict):  # the original keeps it as octets
+        (octets,) = caps.TABLE[caps.GRACEFUL_RESTART].form.from_json(restart)  # type: ignore[union-attr]
+        shown["caps"]["GRACEFUL_RESTART"] = f"0x{octets.hex()}"
     assert shown == oracle["json"]
     assert list(shown) == list(oracle["json"])
     assert Open.decode(opened.body).encode() == opened.body

@@ -14,6 +14,8 @@ from bgpipe.cli.main import main
 from bgpipe.formats import base, find
 from bgpipe.formats.json import JsonDecoder, JsonEncoder
 from bgpipe.formats.json_go import GoEncoder
+from bgpipe.wire import caps
+from bgpipe.wire.caps import Capability
 from bgpipe.wire.context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, WireContext
 from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST
 from bgpipe.wire.flags import FLAG_RIB
@@ -221,6 +223,10 @@ def go(message: Message) -> str:
         (
             Message(OPEN, Open(65001, 90, "192.0.2.1", (), bytes.fromhex("02060104270f0001")).encode()),
             '["?",0,"1970-01-01T00:00:00.000","OPEN","0x04fde9005ac00002010802060104270f0001",{}]',
+        ),
+        (  # it has no form for this capability but octets
+            Message(OPEN, Open(65001, 90, "192.0.2.1", (Capability(caps.GRACEFUL_RESTART, b"\0\x78"),)).encode()),
+            '["?",0,"1970-01-01T00:00:00.000","OPEN","0x04fde9005ac000020106020440020078",{}]',
         ),
         (
             Message(UPDATE, bytes.fromhex("0000000740010100806300")),

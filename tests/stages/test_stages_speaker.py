@@ -108,7 +108,7 @@ async def test_capabilities_as_told() -> None:
     given = {
         "MP": ["IPV4/UNICAST"],
         "ROLE": "CUSTOMER",
-        "GRACEFUL_RESTART": "0x0078",
+        "GRACEFUL_RESTART": {"time": 120, "families": ["IPV4/UNICAST"]},
         "ADDPATH": ["IPV4/UNICAST/BIDIR"],
         "FQDN": {"host": "r1", "domain": "example"},
     }

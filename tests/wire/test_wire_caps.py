@@ -30,7 +30,7 @@ def shown(octets: str) -> dict[str, object]:
         ("0600", {"EXTENDED_MESSAGE": True}),
         ("090102", {"ROLE": "RS-CLIENT"}),
         ("0901c8", {"ROLE": 200}),
-        ("40020078", {"GRACEFUL_RESTART": "0x0078"}),
+        ("40020078", {"GRACEFUL_RESTART": {"time": 120, "families": []}}),
         ("4104fa56ea00", {"AS4": 4200000000}),
         ("410400000000", {"AS4": 0}),
         ("45080001010100020103", {"ADDPATH": ["IPV4/UNICAST/RECEIVE", "IPV6/UNICAST/BIDIR"]}),
@@ -172,3 +172,46 @@ def test_names() -> None:
 def test_json_of_what_json_says_is_the_same(capabilities: list[Capability]) -> None:
     json = caps.to_json(capabilities)
     assert caps.to_json(caps.from_json(json)) == json
+
+
+GRACEFUL_RESTART = {
+    "0078": {"time": 120, "families": []},
+    "c0780001018000020100": {
+        "time": 120,
+        "restarted": True,
+        "notification": True,
+        "families": ["IPV4/UNICAST/FORWARDING", "IPV6/UNICAST"],
+    },
+    # shown as octets: a family cut short, reserved bits
+    "8078": {"time": 120, "restarted": True, "families": []},
+    "00780001": "0x00780001",
+    "1078": "0x1078",
+    "007800010101": "0x007800010101",
+}
+
+
+@pytest.mark.parametrize(("octets", "item"), GRACEFUL_RESTART.items())
+def test_graceful_restart(octets, item):
+    """RFC 4724 section 3, RFC 8538 section 2: the octets come back, and what can't be read ends no session."""
+    capability = caps.Capability(caps.GRACEFUL_RESTART, bytes.fromhex(octets))
+    assert caps.to_json([capability]) == {"GRACEFUL_RESTART": item}
+    assert caps.from_json({"GRACEFUL_RESTART": item}) == (capability,)
+    assert caps.from_json({"GRACEFUL_RESTART": "0x" + octets}) == (capability,)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        [1],
+        {"time": 4096},
+        {"time": True},
+        {"families": "IPV4/UNICAST"},
+        {"families": [1]},
+        {"families": ["IPV4/UNICAST/KEPT"]},
+        {"restarted": 1},
+        {"stale": 1},
+    ],
+)
+def test_graceful_restart_of_another_form_is_refused(item):
+    with pytest.raises(TextError):
+        caps.from_json({"GRACEFUL_RESTART": item})

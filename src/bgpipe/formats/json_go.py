@@ -24,7 +24,7 @@ _UNREADABLE: Final = {
         rf'"(?:{_TYPED})":{{"flags":"[^"]*","value":"0x|"attrs":"0x|"confed_s|"nh":|"data":|"S?AFI\(|/S?AFI\('
         r'|"routes":|"RD":|{"id":|{"value":|"FlowType\('
     ),
-    OPEN: re.compile(r'"params":|S?AFI\('),
+    OPEN: re.compile(r'"params":|S?AFI\(|"GRACEFUL_RESTART":{'),
 }
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from ..cursor import Cursor
 from ..errors import TextError, WireError
 from ..hexadecimal import format_hex, parse_hex
-from . import add_path, as4, extended_next_hop, fqdn, mp, role
+from . import add_path, as4, extended_next_hop, fqdn, graceful_restart, mp, role
 
 MP: Final = 1
 ROUTE_REFRESH: Final = 2
@@ -66,7 +66,7 @@ TABLE: Final[dict[int, Row]] = {
     7: Row("BGPSEC"),  # RFC 8205
     8: Row("MULTIPLE_LABELS"),  # RFC 8277
     ROLE: Row("ROLE", role),  # RFC 9234
-    GRACEFUL_RESTART: Row("GRACEFUL_RESTART"),  # RFC 4724
+    GRACEFUL_RESTART: Row("GRACEFUL_RESTART", graceful_restart),  # RFC 4724, RFC 8538
     AS4: Row("AS4", as4),  # RFC 6793
     67: Row("DYNAMIC"),  # draft-ietf-idr-dynamic-cap
     68: Row("MULTISESSION"),  # draft-ietf-idr-bgp-multisession
