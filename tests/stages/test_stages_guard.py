@@ -1,0 +1,221 @@
+"""The stage guard: each check, what becomes of what it finds, and the same result with the compiled filter."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from bgpipe import accel
+from bgpipe.pipeline.errors import ConfigError
+from bgpipe.pipeline.events import ANY
+from bgpipe.routes.guard_checks import NAMES
+from bgpipe.stages.guard import Guard
+from bgpipe.wire.address import parse_address
+from bgpipe.wire.block import ENTRY, Block
+from bgpipe.wire.flags import DIRECTION_FLAGS, FLAG_AS4, FLAG_PEER_AS4
+from bgpipe.wire.message import HEADER, UPDATE, Message
+from bgpipe.wire.peer import make_peer
+from bgpipe.wire.update import Update
+from commandline import spawn
+from playbook import Feeder, begin, feed, stage
+from vectors import load
+
+PEER = make_peer(3333, parse_address("193.0.4.28"))
+
+
+class Bench:
+    def __init__(self, words: str, mode: str) -> None:
+        self.mode = mode
+        self.source, self.guard = stage(Feeder, "-LR --new first"), stage(Guard, words)
+        self.pipeline = begin(self.source, self.guard)
+        self.events: list[Any] = []
+        self.pipeline.bus.on([ANY], self.events.append)
+        self.left: list[Message] = []
+        for line in self.pipeline.lines.values():
+            line.outputs.append(lambda item: self.left.extend([item] if isinstance(item, Message) else list(item)))
+
+    def send(self, body: bytes) -> list[Message]:
+        self.left.clear()
+        if self.mode == "messages":
+            feed(self.source.inlet, Message(UPDATE, body, direction="R", peer=PEER))
+        else:
+            octets = Message(UPDATE, body).octets
+            flags = FLAG_AS4 | FLAG_PEER_AS4 | DIRECTION_FLAGS["R"]
+            entry = ENTRY.pack(0, 0, 0, len(octets), len(body) + HEADER, flags, 0)
+            feed(self.source.inlet, Block(octets + PEER, bytearray(entry)))
+        return list(self.left)
+
+    def one(self, body: bytes) -> Update:
+        (left,) = self.send(body)
+        return left.update
+
+    def told(self) -> list[str]:
+        found = [event.name.removeprefix("guard/") for event in self.events if event.name.startswith("guard/")]
+        self.events.clear()
+        return found
+
+
+@pytest.fixture(params=["messages", "blocks", "no accel"])
+def make(request, monkeypatch):
+    if request.param == "no accel":
+        monkeypatch.setattr(accel, "AVAILABLE", False)
+    return lambda words="": Bench(words, request.param)
+
+
+def announce(reach: str = "8.8.8.0/24", hop: str = "", **more: Any) -> bytes:
+    settings = {"ORIGIN": "IGP", "ASPATH": [3333, 1103]} | more
+    hop = hop or ("2a00:1450::1" if ":" in reach else "193.0.4.28")
+    return Update.make(reach=reach.split(), attrs=settings, next_hop=hop).body
+
+
+FOUND = {
+    "bogon": [announce("10.1.0.0/16"), announce("192.0.2.0/24"), announce("2001:db8::/32"), announce("fc00::/16")],
+    "default-route": [announce("0.0.0.0/0"), announce("::/0")],
+    "length": [announce("8.8.8.0/25"), announce("8.0.0.0/7"), announce("2a00:1450::/49")],
+    "bogon-as": [
+        announce(ASPATH=[3333, 64500]),
+        announce(ASPATH=[3333, 23456, 1]),
+        announce(ASPATH=[3333, 4294967295]),
+    ],
+    "as-set": [announce(ASPATH=[3333, [1, 2]])],
+    "path-length": [announce(ASPATH=[3333] * 101)],
+    "first-as": [announce(ASPATH=[1103, 3333]), announce(ASPATH=[])],
+    "next-hop": [announce("2a00:1450::/32", "::1"), announce("2a00:1450::/32", "ff02::1")],
+    "malformed": [announce(ASPATH=[3333, 0]), announce(hop="127.0.0.1")],
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_is_withdrawn_without_options(make, name):
+    bench = make()
+    for body in FOUND[name]:
+        left = bench.one(body)
+        assert (left.reach, left.withdrawn) == ([], Update(body).reach)
+        assert name in bench.told()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        announce(),
+        announce("1.0.0.0/8 8.8.8.0/24"),
+        announce("2a00:1450::/48"),
+        announce(ASPATH=[3333] * 100),
+        announce(COMMUNITY=["65535:666"]),
+        bytes(4),
+        Update.make(withdrawn=["10.0.0.0/8", "0.0.0.0/0"]).body,
+    ],
+)
+def test_what_passes(make, body):
+    bench = make()
+    for _ in range(3):  # the next hop is known to be good then
+        assert bench.send(body)[0].body == body
+    assert bench.told() == []
+
+
+def test_good_prefixes_of_an_update_stay(make):
+    left = make().one(announce("8.8.8.0/24 10.0.0.0/8 9.9.9.0/24"))
+    assert (list(map(str, left.reach)), list(map(str, left.withdrawn))) == (
+        ["8.8.8.0/24", "9.9.9.0/24"],
+        ["10.0.0.0/8"],
+    )
+    left = make().one(announce("2a00:1450::/48 2001:db8::/48"))
+    assert (list(map(str, left.reach)), list(map(str, left.withdrawn))) == (["2a00:1450::/48"], ["2001:db8::/48"])
+
+
+@pytest.mark.parametrize(
+    ("words", "body", "name"),
+    [
+        ("--default deny", announce(), "no-policy"),
+        ("--own 8.8.0.0/16", announce(), "own"),
+        ("--peerlock 1103,174", announce(), "peerlock"),
+        ("--max-path 1", announce(), "path-length"),
+        ("--max-communities 1", announce(COMMUNITY=["1:1", "1:2"]), "communities"),
+        ("--next-hop 10.0.0.0/8", announce(), "next-hop"),
+        ("--attr-withdraw 4", announce(MED=1), "attributes"),
+        ("--attr-withdraw unknown", announce(ATTR_99={"flags": "OT", "value": "0x01"}), "attributes"),
+        ("--gshut withdraw", announce(COMMUNITY=["65535:0"]), "gshut"),
+        ("--no-private", announce(ASPATH=[3333, 64512, 1]), "private-as"),
+    ],
+)
+def test_what_options_withdraw(make, words, body, name):
+    bench = make(words + " --on bogon-as=keep")
+    assert bench.one(body).reach == []
+    assert name in bench.told()
+    assert bench.guard.status()["metrics"]["found"][name] == 1
+
+
+def test_lists_of_files(make, tmp_path):
+    (tmp_path / "prefixes.json").write_text('{"NN": [{"prefix": "8.8.0.0\\/16", "exact": false, "less-equal": 24}]}')
+    (tmp_path / "origins.asns").write_text("AS1103\n174\n")
+    bench = make(f"--prefixes {tmp_path}/prefixes.json --origins {tmp_path}/origins.asns --blackhole")
+    assert bench.one(announce()).reach
+    assert bench.one(announce("9.9.9.0/24")).reach == []
+    assert bench.one(announce(ASPATH=[3333, 9])).reach == []
+    assert bench.one(announce("8.8.8.8/32")).reach == []
+    left = bench.one(announce("8.8.8.8/32", COMMUNITY=["65535:666"]))
+    assert (len(left.reach), left.communities) == (1, ["65535:666", "65535:65281"])
+    assert bench.one(announce("9.9.9.9/32", COMMUNITY=["65535:666"])).reach == []
+    bench.told()
+    (tmp_path / "origins.asns").write_text("")
+    bench.guard.reload()
+    assert "list" in bench.told()  # it stays as it is
+    assert bench.one(announce()).reach
+    (tmp_path / "origins.asns").write_text("174\n9\n")
+    bench.guard.reload()
+    assert bench.one(announce()).reach == []
+
+
+def test_attributes_are_edited(make):
+    bench = make("--attr-discard MED,unknown --scrub 1103:* --strip-private --gshut mark --on first-as=keep")
+    body = announce(
+        MED=1,
+        ATTR_99={"flags": "OT", "value": "0x01"},
+        COMMUNITY=["1103:7", "65535:0", "5:5"],
+        LARGE_COMMUNITY=["1103:1:2", "5:1:2"],
+        ASPATH=[3333, 64512, 1103],
+    )
+    left = bench.one(body)
+    assert (left.med, 99 in left.attrs, left.local_pref, str(left.as_path)) == (None, False, 0, "3333,1103")
+    assert (left.communities, left.large_communities) == (["65535:0", "5:5"], ["5:1:2"])
+
+
+@pytest.mark.parametrize(("action", "reach"), [("keep", 2), ("discard", 1), ("drop", None), ("kill", None)])
+def test_actions(make, action, reach):
+    bench = make(f"--on bogon={action}")
+    left = bench.send(announce("8.8.8.0/24 10.0.0.0/8"))
+    assert [len(each.update.reach) for each in left] == ([] if reach is None else [reach])
+    assert [len(each.update.withdrawn) for each in left] == ([] if reach is None else [0])
+    assert bench.pipeline.failed is (action == "kill")
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--on x=drop", "--on bogon=x", "--attr-discard 2", "--attr-withdraw x", "--blackhole", "--scrub x", "--own x"],
+)
+def test_words_that_can_not_be(words):
+    with pytest.raises(ConfigError):
+        Bench(words, "messages")
+
+
+def test_nothing_malformed_arrives(make):
+    from bgpipe.wire.validation import validate
+
+    bench = make(" ".join(f"--on {name}=keep" for name in NAMES if name != "malformed"))
+    for row in load("frr_rfc7606"):
+        if not row.get("hex"):
+            continue
+        octets = bytes.fromhex(row["hex"])
+        body = octets[HEADER:] if octets[:16] == b"\xff" * 16 else octets
+        if octets[18:19] == b"\x02":
+            assert [(row["id"], validate(each.update)) for each in bench.send(body) if validate(each.update)] == []
+
+
+def test_accel_and_python_agree_on_an_archive(sample):
+    words = ("-l", "error", "-o", sample, "--", "guard", "--on", "bogon-as=keep")
+    quick, plain = spawn(*words), spawn(*words, env=os.environ | {"BGPIPE_ACCEL": "0"})
+    assert (quick.code, plain.code) == (0, 0)
+    assert quick.out == plain.out
+    assert b'"unreach"' in quick.out
