@@ -20,7 +20,7 @@ from ..wire.flags import DIRECTION_FLAGS
 from ..wire.message import TYPE_NAMES, UPDATE, Message, parse_type
 from ..wire.peer import peer_tags
 from ..wire.prefix import AFI_BITS, Prefix
-from ..wire.state import STATE
+from ..wire.state import BMP, STATE
 from .conditions import BoundCondition, Look, Predicate, ProgramStep
 from .errors import Fault, nearest
 from .pattern import compile_pattern
@@ -41,8 +41,8 @@ _decode_string: Final = msgspec.json.Decoder(str).decode
 
 
 def bind_type(condition: Condition) -> BoundCondition:
-    if condition.value.upper() == "STATE":
-        return _type_condition(STATE)
+    if (code := {"STATE": STATE, "BMP": BMP}.get(condition.value.upper())) is not None:
+        return _type_condition(code)
     try:
         return _type_condition(parse_type(condition.value))
     except TextError:

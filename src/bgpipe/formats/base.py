@@ -168,7 +168,9 @@ class Format(NamedTuple):
     sniff: whether a stream that starts with these octets (16 to 4096, fewer at its end) is of this format.
     decoder, encoder: make one; None if the format can't be read, or written.
     text: the format consists of independent lines of text.
-    states: it has a form for the state changes of MRT archives, which its readers expect: an input gives them too.
+    states: it has a form for state changes, or for BMP messages without a BGP message, which its readers expect: an
+    input gives them too.
+    routes_only: messages without a route have no place in it, and are left out without a word.
     says_direction: the format keeps the direction of a message.
     checks: its encoder has `encode_unchecked`, which costs less than to validate blocks before they are encoded.
     says_context: the format keeps the width of AS numbers and ADD-PATH of a message.
@@ -182,6 +184,7 @@ class Format(NamedTuple):
     encoder: Callable[[EncoderOptions], Encoder] | None = None
     text: bool = False
     states: bool = False
+    routes_only: bool = False
     says_direction: bool = False
     says_context: bool = False
     checks: bool = False

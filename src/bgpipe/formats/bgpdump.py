@@ -173,4 +173,5 @@ FORMAT: Final = Format(
     encoder=lambda options: BgpdumpEncoder(on_report=options.on_report),
     text=True,
     states=True,
+    routes_only=True,
 )

@@ -446,4 +446,5 @@ FORMAT: Final = Format(
     decoder=ExaDecoder,
     encoder=lambda options: ExaEncoder(on_report=options.on_report),
     text=True,
+    routes_only=True,
 )

@@ -27,7 +27,7 @@ from ..wire.flags import FLAG_RIB
 from ..wire.item import Item
 from ..wire.message import UPDATE, Message, parse_type
 from ..wire.peer import order_tags
-from ..wire.state import STATE, StateChange, parse_state
+from ..wire.state import BMP, STATE, StateChange, parse_state
 from .base import Damage, EncoderOptions, Format, ignore_damage, ignore_note
 from .json_encoder import EPOCH, JsonEncoder
 from .json_meta import context_of, parse_action, parse_wire, says_rib, says_width
@@ -115,6 +115,11 @@ class JsonDecoder(LineDecoder):
             return StateChange(
                 old, new, direction=direction, seq=seq, time=time, context=context, tags=tags, action=action
             )
+        if type_code == BMP:
+            from ..wire.bmp import BmpMessage, bmp_from_json
+
+            body = bmp_from_json(line.body)
+            return BmpMessage(body, direction=direction, seq=seq, time=time, context=context, tags=tags, action=action)
         if isinstance(line.body, dict):
             if type_code == UPDATE:
                 context = context_of(
@@ -175,7 +180,7 @@ def _type_code(found: int | str | None) -> int:
 
 @lru_cache(maxsize=64)
 def _parse_type(text: str) -> int:
-    return STATE if text.upper() == "STATE" else parse_type(text)
+    return {"STATE": STATE, "BMP": BMP}.get(text.upper()) or parse_type(text)
 
 
 def _parse_states(body: object) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from ..wire.message import NOTIFICATION, OPEN, TYPE_NAMES, UPDATE, Message
-from ..wire.state import StateChange
+from ..wire.state import BMP, STATE
 from .json_encoder import JsonEncoder, format_time
 from .json_meta import format_meta
 
@@ -29,12 +29,12 @@ _UNREADABLE: Final = {
 
 
 class GoEncoder(JsonEncoder):
-    """Messages to lines that the Go bgpipe reads. It has no form for state changes."""
+    """Messages to lines that the Go bgpipe reads. It has no form for state changes, nor for messages of BMP."""
 
     short = True
 
     def encode_one(self, message: Message) -> bytes:
-        if isinstance(message, StateChange):
+        if message.type_code in (STATE, BMP):
             return b""
         body = message.format_json()
         unreadable = _UNREADABLE.get(message.type_code)

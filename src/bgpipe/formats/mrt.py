@@ -20,7 +20,7 @@ from ..wire.family import IPV4_UNICAST, Family
 from ..wire.item import Item
 from ..wire.message import HEADER, KEEPALIVE, MARKER, NOTIFICATION, OPEN, UPDATE, Message
 from ..wire.peer import make_peer, peer_from_tags, read_peer, shorten_peer
-from ..wire.state import StateChange
+from ..wire.state import BMP, StateChange
 from . import base
 from .base import Format, encode_block, ignore_damage
 from .mrt_bundle import MP_REACH, attributes_of
@@ -346,6 +346,8 @@ class MrtEncoder(base.Encoder):
         return super().encode(item)
 
     def encode_one(self, message: Message) -> bytes:
+        if message.type_code == BMP:
+            return b""
         as4 = message.context.as4
         peer = message.peer or peer_from_tags(message.tags)
         if not as4:

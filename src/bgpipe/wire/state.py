@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 STATE: Final = 256
 """The type code of a state change: no octet, so no BGP message has it."""
+BMP: Final = 257
+"""The type code of a BMP message that holds no BGP message (see wire.bmp)."""
 STATE_NAMES: Final[dict[int, str]] = {
     1: "IDLE",
     2: "CONNECT",

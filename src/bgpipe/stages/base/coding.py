@@ -146,6 +146,8 @@ class Writing(Consuming):
 
     def on_formless(self, message: Message, found: Format) -> None:
         """The format has no form for a message."""
+        if found.routes_only:
+            return
         whose = f" ({self.compat})" if self.dialect else ""
         self.on_report(message, TextError(f"{found.name}{whose} has no form for {message.type}"))
 

@@ -8,10 +8,10 @@ from typing import Final
 from ...pipeline.errors import ConfigError
 from ...wire.errors import TextError
 from ...wire.message import parse_type
-from ...wire.state import STATE
+from ...wire.state import BMP
 
-ALL_TYPES: Final = frozenset(range(STATE + 1))
-"""All message types, and state changes, which travel like messages."""
+ALL_TYPES: Final = frozenset(range(BMP + 1))
+"""All message types, and state changes and messages of BMP, which travel like messages."""
 
 
 def chosen_types(only: Sequence[str], skip: Sequence[str]) -> Collection[int] | None:
