@@ -156,7 +156,8 @@ def test_lookups_among_a_million(afi):
     compiled = Snapshot(records) if afi == 1 else Snapshot(b"", records)
     asked = list(routes(source, afi, records, 100_000))
     found = [compiled.validate(*each) for each in asked]
-    assert {each: found.count(each) > 100 for each in Validity} == dict.fromkeys(Validity, True)
+    # short ones among a million cover everything, so none is NOT_FOUND
+    assert min(found.count(each) for each in (Validity.VALID, Validity.INVALID)) > 100
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(accel, "AVAILABLE", False)
         plain = Snapshot(compiled.ipv4, compiled.ipv6)
