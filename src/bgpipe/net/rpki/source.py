@@ -10,16 +10,16 @@ from typing import Any, ClassVar
 from ...pipeline.log import Log
 from ...rpki.current import SourceState
 from ...rpki.snapshot import Snapshot
-from .settings import EXPIRE, RpkiSettings, SourceSpec
+from .settings import EXPIRE, RETRY, RpkiSettings, SourceSpec
 
 
 class Source(ABC):
     """A source that is read again and again. All times are seconds of the clock of the event loop.
 
     snapshot: its data, None if there are none. heard: when they were last known to be up to date. fetches: how often
-    that was. expire: seconds after `heard` until the data are too old. tried: whether the first attempt is over.
-    errors, error: how often it has failed, and why the last time; "" if it has not failed since it was heard.
-    on_change: called when any of these has changed.
+    that was. expire: seconds after `heard` until the data are too old. retry: seconds after which data that seem wrong
+    are looked at again. tried: whether the first attempt is over. errors, error: how often it has failed, and why the
+    last time; "" if it has not failed since it was heard. on_change: called when any of these has changed.
     """
 
     kind: ClassVar[str]
@@ -32,6 +32,7 @@ class Source(ABC):
         self.heard: float | None = None
         self.fetches = 0
         self.expire = settings.expire or EXPIRE
+        self.retry = settings.retry or RETRY
         self.tried = False
         self.errors = 0
         self.error = ""

@@ -17,14 +17,16 @@ from ...pipeline.metrics import Metrics
 from ...rpki.current import Rpki, SourceState
 from ...rpki.snapshot import EMPTY, Snapshot
 from ...tasks import Tasks, Timer
+from .exceptions import LocalExceptions
 from .file import FileSource
+from .rtr import RtrSource
 from .settings import RpkiSettings
 from .source import Source
 from .url import UrlSource
 
 PATIENCE: Final = 10.0
 """Seconds that a source may take for its first data before the next one is asked too."""
-KINDS: Final[dict[str, type[Source]]] = {each.kind: each for each in (FileSource, UrlSource)}
+KINDS: Final[dict[str, type[Source]]] = {each.kind: each for each in (FileSource, UrlSource, RtrSource)}
 
 OnEvent = Callable[[str, tuple[Any, ...], Exception | None], object]
 """Called with the name of an event, its values, and an error."""
@@ -44,6 +46,7 @@ class RpkiSources:
         self._log = log
         self._live = live and any(spec.kind != "file" for spec in settings.sources)
         self._sources = [KINDS[spec.kind](spec, settings, log) for spec in settings.sources]
+        self._exceptions = LocalExceptions(settings.slurm, log)
         self._running: dict[Source, asyncio.Task[None]] = {}
         self._started: dict[Source, float] = {}
         self._active: Source | None = None
@@ -62,6 +65,7 @@ class RpkiSources:
         for source in self._sources:
             source.on_change = self.evaluate
         self._tasks.spawn("rpki", self._work())
+        self._tasks.spawn("rpki slurm", self._exceptions.watch(self._wake.set))
         self.evaluate()
 
     async def close(self) -> None:
@@ -69,6 +73,7 @@ class RpkiSources:
 
     def reload(self) -> None:
         """Called at SIGHUP: looks at files and URLs, and asks caches."""
+        self._exceptions.look()
         for source in self._running:
             source.look()
 
@@ -170,7 +175,7 @@ class RpkiSources:
         advice = "they count when the source says so again, or with --rpki-shrink"
         self._log.warning(f"RPKI data have shrunk by more than half: {text}; {advice}", source=str(source))
         self._emit(events.RPKI_SHRINK, str(source), len(before), len(snapshot))
-        source.look()
+        self._tasks.call_later("rpki", source.retry, source.look)
         return False
 
     def _expire(self) -> None:
@@ -194,8 +199,11 @@ class RpkiSources:
             accepted = self._accepted
             if accepted is None:
                 continue
-            if not self.rpki.ready or accepted != self.rpki.snapshot:
-                self._replace(accepted)
+            made = await self._exceptions.apply(accepted)
+            if made is None:
+                self.rpki.fail(self._exceptions.error)
+            elif accepted is self._accepted and (not self.rpki.ready or made != self.rpki.snapshot):
+                self._replace(made)
 
     def _replace(self, snapshot: Snapshot) -> None:
         counts = {"vrps4": snapshot.count(1), "vrps6": snapshot.count(2), "aspas": len(snapshot.aspas)}
@@ -220,7 +228,7 @@ class RpkiSources:
             return f"RPKI data are too old: {self._sources[0].error or 'no source has others'}"
         if self._held is not None:
             return f"RPKI data of {self._held[0]} have shrunk by more than half, and wait for a second fetch"
-        return ""
+        return self._exceptions.error
 
     def measure(self, metrics: Metrics) -> None:
         snapshot = self.rpki.snapshot

@@ -12,7 +12,7 @@ from ...pipeline.log import Log
 from ...tasks import in_thread
 from ...wire.errors import TextError
 from .reading import read_octets
-from .settings import REFRESH, RETRY, RpkiSettings, SourceSpec
+from .settings import REFRESH, RpkiSettings, SourceSpec
 from .source import Source
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class UrlSource(Source):
     def __init__(self, spec: SourceSpec, settings: RpkiSettings, log: Log) -> None:
         super().__init__(spec, settings, log)
         self._refresh = settings.refresh or REFRESH
-        self._retry = min(settings.retry or RETRY, self._refresh)
+        self.retry = min(self.retry, self._refresh)
         self._validators: dict[str, str] = {}
         self._hash = b""
         self._wake = asyncio.Event()
@@ -44,7 +44,7 @@ class UrlSource(Source):
             self._wake.clear()
             await self._fetch()
             try:
-                async with asyncio.timeout(self._retry if self.error else self._refresh):
+                async with asyncio.timeout(self.retry if self.error else self._refresh):
                     await self._wake.wait()
             except TimeoutError:
                 pass
