@@ -92,6 +92,13 @@ def test_a_bad_line_of_bgpdump_costs_itself(line, error):
 
 
 def test_what_bgpdump_has_no_line_for():
+    vpn = {
+        "af": "IPV4/MPLS_VPN",
+        "nexthop": "192.0.2.1",
+        "routes": [{"rd": "1:1", "prefix": "10.0.0.0/8", "labels": [3]}],
+    }
+    routes = Update.make(attrs={"ORIGIN": "IGP", "ASPATH": [], "MP_REACH": vpn}).body
+    assert encode("bgpdump", Message(UPDATE, routes)) == ""
     assert encode("bgpdump", Message(KEEPALIVE), Message(UPDATE, bytes(4))) == ""
     told: list[Message] = []
     encoder = find("bgpdump").encoder

@@ -45,13 +45,13 @@ def sniff(octets: bytes) -> bool:
 
 
 class BgpdumpEncoder(base.Encoder):
-    """Messages to lines. A message without prefixes has none."""
+    """Messages to lines. A message without plain IP prefixes has none, such as one of VPNs or EVPN."""
 
     def encode_one(self, message: Message) -> bytes:
         """Raises WireError if the prefixes of an UPDATE can't be decoded."""
         if message.type_code == UPDATE and not isinstance(message, StateChange):
             _ = message.update.withdrawn, message.update.reach  # elems() has none where these raise
-        return "".join(f"{elem}\n" for elem in message.elems()).encode()
+        return "".join(f"{elem}\n" for elem in message.elems() if elem.route is None).encode()
 
 
 class BgpdumpDecoder(LineDecoder):
