@@ -146,7 +146,7 @@ def test_vrps_in_a_file_and_what_becomes_of_it(tmp_path):
             assert client.withdrawn == []
             assert "bgplite_vrps 2" in server.get("/metrics")
             vrps.write_text("<html>")
-            wait_until("the fault is told", lambda: "no VRPs in JSON" in str(server.get("/hc")))
+            wait_until("the fault is told", lambda: "no VRPs in CSV: line 1" in str(server.get("/hc")))
             vrps.write_text(json.dumps({"roas": [*ROAS, {"asn": 64500, "prefix": "9.9.8.0/24"}]}))
             client.until("it is valid now", lambda: len(client.routes) == 2 and "9.9.8.0/23" in client.routes)
     finally:

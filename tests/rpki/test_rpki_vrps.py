@@ -6,14 +6,11 @@ import ipaddress
 import json
 import pickle
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpipe.rpki.snapshot import Snapshot
-from bgpipe.rpki.vrp_json import parse_vrps
 from bgpipe.rpki.vrps import Validity, Vrp
-from bgpipe.wire.errors import TextError
 from bgpipe.wire.prefix import parse_prefix
 
 IPV4 = st.tuples(st.integers(0, 31), st.integers(24, 32)).map(
@@ -58,35 +55,6 @@ def test_one_of_several_origins():
     number = parse_prefix("192.0.2.0/24").address << 8 | 24
     assert vrps.validate_number(number, 1, {64501, 64500}) is Validity.VALID
     assert vrps.validate_number(number, 1, {64501}) is Validity.INVALID
-
-
-@pytest.mark.parametrize(
-    ("roas", "count", "bad"),
-    [
-        ([{"asn": "AS64500", "prefix": "192.0.2.0/24", "maxLength": 24, "ta": "ripe"}], 1, 0),
-        ([{"asn": 64500, "prefix": "2001:db8::/32", "maxLength": 48, "expires": 5000}], 1, 0),
-        ([{"asn": "64500", "prefix": "192.0.2.0/24", "source": [{"type": "roa"}]}], 1, 0),
-        ([{"asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 24, "expires": 999}], 0, 0),
-        ([{"asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 23}], 0, 1),
-        ([{"asn": 64500, "prefix": "192.0.2.0/24", "maxLength": 33}], 0, 1),
-        ([{"asn": 64500, "prefix": "192.0.2.0/33"}], 0, 1),
-        ([{"asn": "ASx", "prefix": "192.0.2.0/24"}], 0, 1),
-        ([{"asn": 2**32, "prefix": "192.0.2.0/24"}], 0, 1),
-        ([{"asn": -1, "prefix": "192.0.2.0/24"}], 0, 1),
-        ([], 0, 0),
-    ],
-)
-def test_json_of_validators(roas, count, bad):
-    found = parse_vrps(json.dumps({"metadata": {"vrps": 1}, "roas": roas}).encode(), 1000.0)
-    assert (len(found.vrps), found.bad) == (count, bad)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"roas":', '{"roas":[{"asn":1}]}', '{"roas":{}}', "\xff", "[" * 9999]
-)
-def test_what_is_no_vrps(text):
-    with pytest.raises(TextError, match="no VRPs"):
-        parse_vrps(text.encode("latin-1"), 0.0)
 
 
 def test_rows_of_another_program(shared):

@@ -15,8 +15,8 @@ from ..pipeline.log import Log
 from ..routes.attributes import Attributes
 from ..routes.prefixes import PrefixSet
 from ..routes.steps import Steps
+from ..rpki.entries import Parsed
 from ..rpki.snapshot import Snapshot
-from ..rpki.vrp_json import Parsed
 from ..rpki.vrps import Validity
 from ..tasks import in_thread
 from ..wire.errors import TextError
@@ -132,8 +132,9 @@ class Validator:
             self.failed = ""
 
     def _take(self, found: Parsed) -> None:
-        self._log.info("VRPs were read", vrps=len(found.vrps), bad=found.bad, expired=found.expired)
-        self._tell(found.vrps)
+        counts = {"vrps": len(found.snapshot), "bad": found.bad, "expired": found.expired}
+        self._log.info("VRPs were read", **counts, **({"first_bad": found.faults[0]} if found.bad else {}))
+        self._tell(found.snapshot)
 
     def _tell(self, vrps: Snapshot) -> None:
         self._known = True

@@ -10,7 +10,8 @@ import time
 from typing import Final
 
 from ..net.process import output_of
-from ..rpki.vrp_json import Parsed, parse_vrps
+from ..rpki.entries import Parsed
+from ..rpki.files import parse
 from ..wire.errors import TextError
 
 MAX_MEMORY: Final = 4 << 30
@@ -41,7 +42,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_SECONDS, MAX_SECONDS))
     answer: Parsed | str
     try:
-        answer = parse_vrps(sys.stdin.buffer.read(), time.time())
+        answer = parse(sys.stdin.buffer.read(), time.time())
     except TextError as error:
         answer = str(error)
     pickle.dump(answer, sys.stdout.buffer)

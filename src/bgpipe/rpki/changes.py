@@ -77,8 +77,10 @@ class Changes:
             for afi in AFI_BITS
         }
         aspas, unknown_customers = self._merge_aspas(base)
+        snapshot = Snapshot(merged[1].records, merged[2].records, aspas)
+        _ = snapshot.table  # here, because this is done in a thread
         return Applied(
-            Snapshot(merged[1].records, merged[2].records, aspas),
+            snapshot,
             tuple(vrp for afi in AFI_BITS for vrp in self._named(afi, merged[afi].duplicates)),
             tuple(vrp for afi in AFI_BITS for vrp in self._named(afi, merged[afi].unknown)),
             unknown_customers,

@@ -89,7 +89,8 @@ class Snapshot:
 
     @property
     def table(self) -> Any:
-        """The VRPs as `accel.vrps.VrpTable`, made when it is first asked for; None without the compiled part."""
+        """The VRPs as `accel.vrps.VrpTable`, made when it is first asked for; None without the compiled part. For a
+        million VRPs that takes 40 ms: who makes a snapshot in a thread asks for it there."""
         if self._table is None and accel.AVAILABLE:
             self._table = accel.vrps.VrpTable(self.ipv4, self.ipv6)
         return self._table

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import BinaryIO
 
 from ...pipeline.log import Log
 from ...rpki.slurm import MAX_SIZE, Slurm, parse_slurm
@@ -52,13 +53,11 @@ class LocalExceptions:
     async def _read(self) -> bool:
         """Reads the file if it has changed. Returns whether there are other exceptions."""
         try:
-            content = await in_thread("slurm", partial(read_file, self._path, self._identity))
+            content = await in_thread("slurm", partial(read_file, self._path, _read_slurm, self._identity))
             if content is None:
                 self.error = ""
                 return False
-            if len(content.octets) > MAX_SIZE:
-                raise TextError(f"more than {MAX_SIZE >> 20} MiB")
-            self._slurm = await in_thread("slurm", partial(parse_slurm, content.octets))
+            self._slurm = content.value
         except OSError as error:
             self._fail(explain(error))
             return False
@@ -73,3 +72,8 @@ class LocalExceptions:
         if text != self.error:
             self._log.error(text if self._slurm is None else f"{text}: the exceptions that were read before stay")
         self.error = text
+
+
+def _read_slurm(file: BinaryIO) -> Slurm:
+    """Raises TextError."""
+    return parse_slurm(file.read(MAX_SIZE + 1))

@@ -6,16 +6,21 @@ import asyncio
 import os
 import stat
 import time
+from collections.abc import Callable
 from functools import partial
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, Generic, NamedTuple, TypeVar
 
 from ...pipeline.log import Log
+from ...rpki.entries import Parsed
+from ...rpki.files import PIECE, FileReader
 from ...tasks import in_thread
 from ...wire.errors import TextError
 from ..errors import explain
-from .reading import read_octets
+from .reading import take_parsed
 from .settings import RpkiSettings, SourceSpec
 from .source import Source
+
+T = TypeVar("T")
 
 INTERVAL: Final = 10.0
 """Seconds between two looks at a file."""
@@ -27,30 +32,50 @@ PATIENCE: Final = 10
 """So many times a file that is being written is looked at again."""
 
 
-class Content(NamedTuple):
-    """identity: changes when the file does."""
+class Content(NamedTuple, Generic[T]):
+    """value: what the file says. identity: changes when the file does."""
 
-    octets: bytes
+    value: T
     identity: str
 
 
-def read_file(path: str, known: str = "") -> Content | None:
-    """A whole file; None if it is the one that has this identity. Raises OSError, TextError."""
+def read_file(path: str, read: Callable[[BinaryIO], T], known: str = "") -> Content[T] | None:
+    """What `read` makes of a whole file; None if it is the one that has this identity. Raises OSError, TextError."""
     current = _identity(os.stat(path))
     for _ in range(PATIENCE):
         if current == known:
             return None
         with _open(path) as file:
-            octets = file.read(MAX_SIZE + 1)
-            after = os.fstat(file.fileno())
-        if len(octets) > MAX_SIZE:
-            raise TextError(f"more than {MAX_SIZE >> 20} MiB")
+            found = _try(read, file)
+            size, after = file.tell(), os.fstat(file.fileno())
         if 0 <= time.time() - after.st_mtime < QUIET:
             time.sleep(QUIET)
         before, current = _identity(after), _identity(os.stat(path))
-        if before == current and len(octets) == after.st_size:
-            return Content(octets, current)
+        if before != current:
+            continue
+        if isinstance(found, TextError):
+            raise found
+        if size == after.st_size:
+            return Content(found, current)
     raise TextError("it is being written all the time")
+
+
+def _try(read: Callable[[BinaryIO], T], file: BinaryIO) -> T | TextError:
+    """What a file says, or why it can't be read: if it is being written meanwhile, that does not count."""
+    try:
+        return read(file)
+    except TextError as error:
+        return error
+
+
+def read_data(file: BinaryIO) -> Parsed:
+    """The VRPs and ASPAs in a file. Raises TextError."""
+    reader = FileReader(time.time())
+    for piece in iter(partial(file.read, PIECE), b""):
+        if file.tell() > MAX_SIZE:
+            raise TextError(f"more than {MAX_SIZE >> 20} MiB")
+        reader.feed(piece)
+    return reader.finish()
 
 
 def _open(path: str) -> BinaryIO:
@@ -73,6 +98,7 @@ class FileSource(Source):
     def __init__(self, spec: SourceSpec, settings: RpkiSettings, log: Log) -> None:
         super().__init__(spec, settings, log)
         self._identity = ""
+        self._until: float | None = None
         self._wake = asyncio.Event()
 
     async def run(self) -> None:
@@ -93,13 +119,15 @@ class FileSource(Source):
         self._identity = ""
 
     async def _read(self) -> None:
+        if self._until is not None and time.time() >= self._until:
+            self._identity = ""  # an entry of it has expired
         try:
-            content = await in_thread("vrps", partial(read_file, self.spec.place, self._identity))
+            content = await in_thread("vrps", partial(read_file, self.spec.place, read_data, self._identity))
             if content is None:
                 self.confirm()
                 return
-            self.take(await read_octets(content.octets, str(self), self.log))
-            self._identity = content.identity
+            self.take(take_parsed(content.value, str(self), self.log))
+            self._identity, self._until = content.identity, content.value.until
         except OSError as error:
             self.fail(f"{self}: {explain(error)}")
         except TextError as error:

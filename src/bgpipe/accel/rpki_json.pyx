@@ -1,0 +1,274 @@
+"""Entries of `roas` in the JSON of validators, as far as they are written as usual: see bgpipe.rpki.json_file.
+
+An entry is an object with `asn`, `prefix`, `maxLength`, perhaps `expires`, and other members, in any order and with
+blanks anywhere. Anything else is declined: escapes, text that is not ASCII, members that come twice, numbers with a
+point, values that can't be.
+"""
+
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy, memset
+
+from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, u8, wrote
+from .text cimport get_ipv4, get_ipv6, match, put_u32, read_number
+
+
+cdef enum:
+    MAX_DEPTH = 16
+    MAX_TIME = 0xFFFFFFFF
+    FIRST_ROOM = 1 << 16
+
+
+cdef enum Member:
+    ASN = 1
+    PREFIX = 2
+    MAX_LENGTH = 4
+    EXPIRES = 8
+    OTHER = 0
+
+
+cdef struct Roa:
+    uint8_t address[16]
+    bint ipv6
+    unsigned seen
+    uint64_t asn
+    uint64_t length
+    uint64_t max_length
+    uint64_t expires
+
+
+cdef inline void skip_blanks(Reader* r) noexcept nogil:
+    cdef uint8_t octet
+    while r.pos < r.end:
+        octet = r.base[r.pos]
+        if octet != c" " and octet != c"\n" and octet != c"\t" and octet != c"\r":
+            return
+        r.pos += 1
+
+
+cdef inline bint next_is(Reader* r, uint8_t octet) noexcept nogil:
+    """Passes over blanks, and over this octet if it comes next."""
+    skip_blanks(r)
+    if r.pos < r.end and r.base[r.pos] == octet:
+        r.pos += 1
+        return True
+    return False
+
+
+cdef inline bint skip_string(Reader* r) noexcept nogil:
+    """The rest of a string of printable ASCII without escapes, and its closing quote."""
+    cdef uint8_t octet
+    while r.pos < r.end:
+        octet = r.base[r.pos]
+        r.pos += 1
+        if octet == c'"':
+            return True
+        if octet < 32 or octet > 126 or octet == c"\\":
+            return False
+    return False
+
+
+cdef bint skip_value(Reader* r, unsigned depth) noexcept nogil:
+    """Any value: text, a whole number, true, false, null, a list, an object."""
+    cdef uint64_t number
+    cdef uint8_t closing
+    if depth > MAX_DEPTH:
+        return False
+    if next_is(r, c'"'):
+        return skip_string(r)
+    if next_is(r, c"["):
+        closing = c"]"
+    elif next_is(r, c"{"):
+        closing = c"}"
+    else:
+        return match(r, b"true") or match(r, b"false") or match(r, b"null") or read_number(r, ~<uint64_t> 0, &number)
+    if next_is(r, closing):
+        return True
+    while True:
+        if closing == c"}" and not (next_is(r, c'"') and skip_string(r) and next_is(r, c":")):
+            return False
+        if not skip_value(r, depth + 1):
+            return False
+        if next_is(r, c","):
+            continue
+        return next_is(r, closing)
+
+
+cdef inline Member member_of(const uint8_t* name, size_t size) noexcept nogil:
+    if size == 3:
+        return ASN if memcmp(name, b"asn", 3) == 0 else OTHER
+    if size == 6:
+        return PREFIX if memcmp(name, b"prefix", 6) == 0 else OTHER
+    if size == 9:
+        return MAX_LENGTH if memcmp(name, b"maxLength", 9) == 0 else OTHER
+    if size == 7:
+        return EXPIRES if memcmp(name, b"expires", 7) == 0 else OTHER
+    return OTHER
+
+
+cdef inline bint read_asn(Reader* r, uint64_t* asn) noexcept nogil:
+    if not next_is(r, c'"'):
+        return read_number(r, 0xFFFFFFFF, asn)
+    match(r, b"AS")
+    return read_number(r, 0xFFFFFFFF, asn) and match(r, b'"')
+
+
+cdef inline bint read_prefix(Reader* r, Roa* roa) noexcept nogil:
+    """A prefix as text, without bits behind its length."""
+    cdef Reader ahead
+    cdef unsigned i, size
+    if not next_is(r, c'"'):
+        return False
+    memset(roa.address, 0, 16)
+    ahead = r[0]
+    roa.ipv6 = get_ipv4(roa.address, &ahead) == NULL
+    if roa.ipv6:
+        memset(roa.address, 0, 16)
+        ahead = r[0]
+        if get_ipv6(roa.address, &ahead) == NULL:
+            return False
+    r.pos = ahead.pos
+    size = 16 if roa.ipv6 else 4
+    if not match(r, b"/") or not read_number(r, size * 8, &roa.length) or not match(r, b'"'):
+        return False
+    if roa.length & 7 and roa.address[roa.length >> 3] << (roa.length & 7) & 0xFF:
+        return False
+    for i in range(<unsigned> (roa.length + 7) >> 3, size):
+        if roa.address[i]:
+            return False
+    return True
+
+
+cdef inline bint ends_here(Reader* r) noexcept nogil:
+    """Whether what comes next can stand behind a number."""
+    cdef uint8_t octet
+    if r.pos >= r.end:
+        return False
+    octet = r.base[r.pos]
+    return octet == c"," or octet == c"}" or octet == c"]" or octet == c" " or octet == c"\n" or octet == c"\r" or octet == c"\t"
+
+
+cdef bint read_roa(Reader* r, Roa* roa) noexcept nogil:
+    """One entry; False declines, or it isn't whole."""
+    cdef size_t start
+    cdef Member member
+    roa.seen = 0
+    if not next_is(r, c"{"):
+        return False
+    while True:
+        if not next_is(r, c'"'):
+            return False
+        start = r.pos
+        if not skip_string(r):
+            return False
+        member = member_of(r.base + start, r.pos - 1 - start)
+        if not next_is(r, c":"):
+            return False
+        skip_blanks(r)
+        if roa.seen & member:
+            return False
+        roa.seen |= member
+        if member == ASN:
+            if not read_asn(r, &roa.asn):
+                return False
+        elif member == PREFIX:
+            if not read_prefix(r, roa):
+                return False
+        elif member == MAX_LENGTH:
+            if not read_number(r, 128, &roa.max_length):
+                return False
+        elif member == EXPIRES:
+            if not read_number(r, MAX_TIME, &roa.expires):
+                return False
+        elif not skip_value(r, 0):
+            return False
+        if not ends_here(r):
+            return False
+        if next_is(r, c","):
+            continue
+        break
+    if not next_is(r, c"}") or roa.seen & (ASN | PREFIX | MAX_LENGTH) != ASN | PREFIX | MAX_LENGTH:
+        return False
+    return roa.length <= roa.max_length <= <uint64_t> (128 if roa.ipv6 else 32)
+
+
+cdef class Scanner:
+    """Collects the VRPs of the entries that it reads."""
+
+    cdef Writer writers[2]
+    cdef double now
+    cdef uint64_t until
+    cdef size_t expired
+    cdef bint taken
+
+    def __cinit__(self, double now):
+        """now: seconds since 1970."""
+        self.now = now
+        self.until = <uint64_t> MAX_TIME + 1
+        self.taken = True
+        open_writer(&self.writers[0], FIRST_ROOM)
+        open_writer(&self.writers[1], FIRST_ROOM)
+        self.taken = False
+
+    def __dealloc__(self):
+        if not self.taken:
+            self.taken = True
+            close_writer(&self.writers[0])
+            close_writer(&self.writers[1])
+
+    def scan(self, octets not None, Py_ssize_t start):
+        """(end, count): reads entries with commas between them from `start` on. `end` is behind the last one that was
+        read. Raises MemoryError."""
+        cdef Py_buffer view
+        cdef Reader r
+        cdef Roa roa
+        cdef size_t end, count = 0
+        cdef bint enough = True
+        if start < 0 or self.taken:
+            raise ValueError("start is before the first octet, or the scanner is empty")
+        PyObject_GetBuffer(octets, &view, PyBUF_SIMPLE)
+        try:
+            end = start
+            with nogil:
+                r = reader(<const uint8_t*> view.buf, start, view.len)
+                while read_roa(&r, &roa):
+                    enough = self.keep(&roa)
+                    if not enough:
+                        break
+                    count += 1
+                    end = r.pos
+                    if not next_is(&r, c","):
+                        break
+        finally:
+            PyBuffer_Release(&view)
+        if not enough:
+            raise MemoryError
+        return end, count
+
+    cdef bint keep(self, const Roa* roa) noexcept nogil:
+        """Keeps a VRP unless its time is over; whether there was memory."""
+        cdef unsigned size = 16 if roa.ipv6 else 4
+        cdef Writer* w = &self.writers[1 if roa.ipv6 else 0]
+        cdef uint8_t* p
+        if roa.seen & EXPIRES:
+            if <double> roa.expires <= self.now:
+                self.expired += 1
+                return True
+            self.until = min(self.until, roa.expires)
+        p = room(w, size + 6)
+        if p == NULL:
+            return False
+        memcpy(p, roa.address, size)
+        p[size] = <uint8_t> roa.length
+        p[size + 1] = <uint8_t> roa.max_length
+        wrote(w, put_u32(p + size + 2, <uint32_t> roa.asn))
+        return True
+
+    def take(self):
+        """(ipv4, ipv6, expired, until): the records, how many entries were over, and when the next one is, None if no
+        entry has a time. The scanner is empty then."""
+        if self.taken:
+            raise ValueError("the scanner is empty")
+        self.taken = True
+        ipv4, ipv6 = close_writer(&self.writers[0]), close_writer(&self.writers[1])
+        return ipv4, ipv6, self.expired, None if self.until > MAX_TIME else self.until
