@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from bgplite import ENHANCED, ROUTE_REFRESH, as4, bgplite
+from listserver import serving
 from peers import ALIVE, IPV4, IPV6, wait_until
 
 from bgpipe.wire import caps
@@ -16,6 +20,10 @@ PrefixSources:
   - {Name: cloud, Path: cloud.txt, Community: 65000:300}
 """
 SUBSCRIPTION = {"lists": ["cloud"], "customPrefixes": ["203.0.113.0/24", "2001:db8:ff::/48"]}
+
+
+def sessions(server) -> list[dict]:
+    return server.get("/api/sessions")["sessions"]
 
 
 def write_lists(folder: Path) -> None:
@@ -161,6 +169,55 @@ def test_the_end_of_rib_does_not_wait_for_ever_for_a_list_that_can_not_be_read(t
         server.call("POST", "/api/sources/b/refresh", {})
         client.until("the rest", lambda: len(client.routes) == 2)
         assert not client.withdrawn
+
+
+def test_a_client_that_comes_while_lists_are_read_gets_one_table(tmp_path):
+    """Halves that come one after the other would be announced, withdrawn and announced as one."""
+    answer = threading.Event()
+
+    class Late(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer.wait(60)
+            self.send_response(200)
+            self.end_headers()
+            with suppress(OSError):  # who has asked may have ended
+                self.wfile.write(b"9.128.0.0/9\n")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    (tmp_path / "a.txt").write_text("9.0.0.0/9\n")
+    with serving(Late) as url:
+        more = (
+            "AllowedNetworks: [127.0.0.0/8]\nPrefixSources:\n  - {Name: a, Path: a.txt}\n"
+            f"  - {{Name: b, Kind: http, Url: '{url}/b'}}\n  - {{Name: c, Kind: set, Sources: [b]}}\n"
+        )
+        try:
+            with bgplite(tmp_path, more, bgp="  FirstWait: 600\n") as server:
+                server.call("POST", "/api/peers", {"ip": "127.92.0.2", "asn": 65003, "lists": ["a", "c"]})
+                wait_until("one list is there", lambda: server.get("/api/sources")[0]["prefixes"])
+                client = server.client(source="127.92.0.2")
+                why = "nothing was announced yet: lists are being read for the first time: c"
+                wait_until("c is missing", lambda: [each["why"] for each in sessions(server)] == [why])
+                assert [(each["routes"], each["updatesSent"]) for each in sessions(server)] == [(0, 0)]
+                answer.set()
+                client.until_complete()
+                assert (client.routes.keys(), client.withdrawn, client.updates) == ({"9.0.0.0/8"}, [], 1)
+        finally:
+            answer.set()
+
+
+def test_a_client_does_not_wait_for_a_list_that_has_failed(tmp_path):
+    (tmp_path / "a.txt").write_text("192.0.2.0/24\n")
+    more = (
+        "PrefixSources: [{Name: a, Path: a.txt}, {Name: b, Path: b.txt}, {Name: c, Kind: set, Sources: [a], "
+        "Without: [b]}]\n"
+    )
+    with bgplite(tmp_path, more, bgp="  FirstWait: 600\n") as server:
+        server.call("POST", "/api/peers", {"ip": "127.92.0.1", "asn": 65003, "lists": ["a", "b", "c"]})
+        client = server.client(source="127.92.0.1")
+        client.until("what there is", lambda: client.routes)
+        assert (client.routes.keys(), client.ended) == ({"192.0.2.0/24"}, set())
 
 
 def test_a_restart_without_any_source_announces_what_was_announced(tmp_path):

@@ -27,8 +27,9 @@ MAX_WAITING: Final = 256 << 10
 
 
 class Announcer(Speaker):
-    """settings: of the session. first_wait: seconds that the End-of-RIB waits for a table that is whole. retains: that
-    the peer keeps our routes when we stop, if it can (RFC 4724). turns: of all announcers, for what takes time."""
+    """settings: of the session. first_wait: seconds that the first announcement waits for lists that are being read,
+    and the End-of-RIB for a table that is whole. retains: that the peer keeps our routes when we stop, if it can
+    (RFC 4724). turns: of all announcers, for what takes time."""
 
     def __init__(self, settings: Settings, *, first_wait: float, retains: bool, turns: asyncio.Lock) -> None:
         super().__init__("announcer")
@@ -103,7 +104,9 @@ class Announcer(Speaker):
     def why(self) -> str:
         """Why it has no routes, "" if it has some."""
         if self._told is None:
-            return "nothing was announced yet"
+            reading = self._view.reading if self._view is not None else ()
+            why = f": lists are being read for the first time: {', '.join(reading)}" if reading else ""
+            return f"nothing was announced yet{why}"
         if self._survey.told:
             return ""
         return self._told.why or "; ".join(self._survey.left_out)
@@ -165,8 +168,10 @@ class Announcer(Speaker):
     async def _announce(self) -> None:
         """One after the other: what is asked for again, and what has changed. So a route that is announced again is
         never one that was withdrawn meanwhile."""
-        routes, self._told = self.begin()
-        self._view = self._view or self._told
+        routes, view = self.begin()
+        self._view = self._view or view
+        view = await self._first()
+        self._told, routes.table = view, view.table
         afis = [family.afi for family in self._families]
         self._look(routes, afis)
         for family in self._families:
@@ -184,6 +189,17 @@ class Announcer(Speaker):
                 self.end_ribs()
                 self._explain()
                 await self._wake.wait()
+
+    async def _first(self) -> View:
+        """What is announced first: so that a peer that comes early gets one table, and not several, it waits for lists
+        that are being read for the first time, and until routes are widened."""
+        while True:
+            assert self._view is not None
+            if self._complete or self._view.ready:
+                self._asked.clear()  # all of it is announced now
+                return self._view
+            self._wake.clear()
+            await self._wake.wait()
 
     def _look(self, routes: PeerRoutes, afis: list[int]) -> None:
         self._survey = survey(routes.table, routes.form, afis)

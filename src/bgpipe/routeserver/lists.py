@@ -81,6 +81,19 @@ class Lists:
     def __contains__(self, name: str) -> bool:
         return name in self.lists
 
+    def awaits(self, name: str, above: frozenset[str] = frozenset()) -> bool:
+        """Whether a list was never read, and is about to be: its source has not answered yet. above: sets of which it
+        is a part."""
+        each = self.lists.get(name)
+        if each is None or each.known or each.failures or name in above:
+            return False
+        if each.settings.kind != "set":
+            return True
+        if any(self.awaits(other, above | {name}) for other in each.settings.members):
+            return True
+        read = {other for other in each.settings.members if other in self.lists and self.lists[other].known}
+        return not read.isdisjoint(each.settings.sources) and read.issuperset(each.settings.without)
+
     @property
     def public(self) -> list[List]:
         """Those to which every peer may subscribe."""

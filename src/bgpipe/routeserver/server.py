@@ -369,6 +369,14 @@ class RouteServer:
 
     def _on_list_note(self, kind: ListEvent, each: List, text: str) -> None:
         self.events.tell(kind, list=each.name, why=text)
+        if kind == "list.failed" and not each.known:
+            self._tasks.call_soon("list", self._await_no_longer)
+
+    def _await_no_longer(self) -> None:
+        """A list will not be there soon: sessions that have waited for it get what there is."""
+        for session in tuple(self.sessions.sessions.values()):
+            if session.up and session.announcer.told is None:
+                self._announce(session, self.peers.get(session.peer.id) or session.peer)
 
     def _settle(self) -> None:
         self._settling, self._updating = None, True

@@ -49,12 +49,19 @@ T = TypeVar("T")
 
 class View(NamedTuple):
     """What one peer is to have. whole: whether nothing is missing that is still to be fetched. why: why there are no
-    routes, "" if there are some. settled: whether it is so, and not only until routes are widened (`settle`)."""
+    routes, "" if there are some. settled: whether it is so, and not only until routes are widened (`settle`).
+    reading: the names of lists that are missing because they are being read for the first time."""
 
     table: Table
     whole: bool
     why: str
     settled: bool = True
+    reading: tuple[str, ...] = ()
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing of it is about to change."""
+        return self.settled and not self.reading
 
     @property
     def limit(self) -> str:
@@ -115,6 +122,7 @@ class PeerTables:
         table: Table | None = exact
         names = dict.fromkeys((*subscription.lists, self.tables.common.default))
         unknown = [name for name in names if name in self.lists and not self.has_read(name)]
+        reading = tuple(name for name in unknown if self.lists[name].known or self.lists.awaits(name))
         if unknown and exact.count <= subscription.max_routes:
             pass  # what is kept of the peer stays until all is there
         elif subscription.max_routes:
@@ -123,8 +131,8 @@ class PeerTables:
             self.limited.forget(peer_key(peer))
         if table is None:
             table = self.limited.meanwhile(peer_key(peer), exact, subscription, self.tables.common)
-            return View(table, False, "" if table.count else self._why(peer, table, unknown), False)
-        return View(table, not unknown, "" if table.count else self._why(peer, table, unknown))
+            return View(table, False, "" if table.count else self._why(peer, table, unknown), False, reading)
+        return View(table, not unknown, "" if table.count else self._why(peer, table, unknown), reading=reading)
 
     async def settle(self, peer: Peer) -> View:
         """The same when its routes are widened, which takes a while if there are more than its MaxRoutes."""
