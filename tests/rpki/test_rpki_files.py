@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import random
+import resource
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpipe import accel
-from bgpipe.rpki import entries, json_file
+from bgpipe.rpki import entries, files, json_file
 from bgpipe.rpki.entries import Parsed
 from bgpipe.rpki.files import FileReader, parse
 from bgpipe.rpki.snapshot import Snapshot
@@ -183,6 +185,12 @@ def test_an_aspa_that_cannot_be_read(aspa, error):
     assert error in found.faults[0]
 
 
+def test_text_that_is_not_utf_8_costs_its_entry():
+    octets = roas(GOOD, GOOD | {"ta": "\xff"}, GOOD | {"asn": "\xff"}, aspas=[{"customer": "\xff", "providers": [1]}])
+    found = parsed(octets.replace(rb"\u00ff", b"\xff"))
+    assert (len(found.snapshot), found.faults[0].partition(":")[0]) == (1, "roas[2]")
+
+
 def test_entries_that_have_expired():
     items = [GOOD | {"asn": asn, "expires": time} for asn, time in enumerate((999, 1000, 1000.5, 1001, 5e9), 1)]
     aspas = [{"customer": 1, "providers": [2], "expires": 999}, {"customer": 2, "providers": [2], "expires": 1000.2}]
@@ -221,7 +229,7 @@ def test_entries_that_have_expired():
         ('{"roas":[],5:5}', "a name in"),
         ('{"roas":[],"\\x":5}', "malformed"),
         ("{\"roas\":[],'x':5}", "a name in"),
-        ('{"roas":[],"provider_authorizations":[{}]}', None),
+        ('{"roas":[],"provider_authorizations":[{}]}', '"provider_authorizations" is no object'),
         ('{"roas":[],"provider_authorizations":{"ipv4":5}}', "Expected `array`"),
         ("[" * 9999, "{ is expected"),
         ('{"roas":[' + "[" * 9999 + "]" * 9999 + "]}", ""),
@@ -229,10 +237,7 @@ def test_entries_that_have_expired():
 )
 @pytest.mark.parametrize("size", [0, 1])
 def test_what_is_no_file_of_a_validator(text, error, size):
-    if error is None:
-        assert not parsed(text.encode(), size).snapshot
-    else:
-        assert error in error_of(text.encode(), size)
+    assert error in error_of(text.encode(), size)
 
 
 CSV = {
@@ -296,11 +301,15 @@ def test_what_is_no_csv(octets, error):
 
 
 def test_limits(monkeypatch):
-    monkeypatch.setattr(entries, "MOST_ENTRIES", 3)
+    """Members and lines count as entries do: each takes its time."""
+    monkeypatch.setattr(entries, "MOST_ENTRIES", 4)
     monkeypatch.setattr(json_file, "MAX_VALUE", 100)
     assert len(parsed(roas(*[GOOD | {"asn": asn} for asn in range(3)])).snapshot) == 3
-    assert "more than 3 VRPs" in error_of(roas(*[GOOD] * 4))
-    assert "more than 3 VRPs" in error_of(b"1,192.0.2.0/24,24\n" * 4)
+    assert "more than 4 entries" in error_of(roas(*[GOOD] * 4))
+    assert "more than 4 entries" in error_of(roas(x=[1, 2, 3]))
+    assert "more than 4 entries" in error_of(roas(a=1, b=1, c=1, d=1))
+    assert len(parsed(b"\n#\n1,192.0.2.0/24,24\n2,192.0.2.0/24,24\n").snapshot) == 2
+    assert "more than 4 entries" in error_of(b"\n#\n" + b"1,192.0.2.0/24,24\n" * 3)
     assert "for one value" in error_of(roas(x="y" * 400), 10)
     assert "for one value" in error_of(roas({"x": "y" * 400}), 10)
 
@@ -338,3 +347,48 @@ def test_damaged_files(seed, errors, size):
             except TextError as error:
                 outcomes.append(str(error))
     assert outcomes.count(outcomes[0]) == len(outcomes)
+
+
+@pytest.mark.parametrize("size", [0, 1, 100])
+def test_files_compressed_by_gzip(size):
+    plain = json.dumps(JSON["rpki-client"]).encode()
+    for packed in (gzip.compress(plain), gzip.compress(plain[:99]) + gzip.compress(plain[99:])):
+        assert parsed(packed, size) == parsed(plain)
+        assert "gzip: the file is cut short" in error_of(packed[:-1], size)
+    assert "gzip: " in error_of(b"\x1f\x8bxxxxxxxxxxxxxxxxxxx", size)
+    assert "gzip: " in error_of(gzip.compress(plain) + b"xxxxxxxxxx", size)
+    assert "the file is empty" in error_of(gzip.compress(b" "), size)
+    assert "line 1 is" in error_of(gzip.compress(gzip.compress(plain)), size)  # once is enough
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_a_file_that_unpacks_to_whole_pieces(more):
+    plain = json.dumps(JSON["rpki-client"]).encode()
+    plain += b" " * (2 * files.PIECE + more - len(plain))
+    assert parsed(gzip.compress(plain)) == parsed(plain)
+
+
+def test_what_unpacks_to_very_much(monkeypatch):
+    monkeypatch.setattr(files, "MAX_SIZE", files.PIECE)
+    for start in (b"", b"{"):
+        assert error_of(gzip.compress(start + b" " * (files.PIECE + 1))) == "more than 1 MiB"
+        assert error_of(start + b" " * (files.PIECE + 1)) == "more than 1 MiB"
+
+
+def test_a_long_value_takes_no_more_memory_than_itself():
+    """A regular expression that can turn back remembers every octet, and takes a hundred times as much."""
+    for start, value in ((b'{"x":', b'"' + b"y" * (4 << 20)), (b'{"roas":[', b'{"x":"' + b'","":"' * (1 << 20))):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(TextError, match="ends too early"):
+            parse(start + value, NOW)
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 << 10
+
+
+def test_a_last_line_that_is_cut_short_does_not_count():
+    """Its end may be missing: a maxLength of 2 may have been one of 24."""
+    header = "ASN,IP Prefix,Max Length,Trust Anchor\nAS1,0.0.0.0/1,24,ripe\n"
+    for line in ("AS2", "AS2,0.0.0.0/1", "AS2,0.0.0.0/1,2"):
+        found = parsed((header + line).encode())
+        assert [each.asn for each in found.snapshot.vrps(1)] == [1]
+        assert found.bad == 1
+    assert len(parsed((header + "AS2,0.0.0.0/1,24,").encode()).snapshot) == 2

@@ -37,13 +37,14 @@ _BY_PREFIX: Final = {
 
 
 class CsvFile:
-    """A file in CSV, with blank lines and comments that begin with #."""
+    """A file in CSV, with blank lines and comments that begin with #. lines: those that were passed over before."""
 
-    def __init__(self, entries: Entries) -> None:
+    def __init__(self, entries: Entries, lines: int = 0) -> None:
         self._entries = entries
         self._rest = b""
-        self._line = 0
+        self._line = lines
         self._columns: Mapping[str, int] = {}
+        self._least = 0  # fields that a line must have: the last line of a file that is cut short has fewer
 
     def feed(self, octets: bytes) -> None:
         *lines, self._rest = (self._rest + octets).split(b"\n")
@@ -60,6 +61,7 @@ class CsvFile:
 
     def _read(self, octets: bytes) -> None:
         self._line += 1
+        self._entries.limit(self._line)
         line = octets.strip()
         if not line or line.startswith(b"#"):
             return
@@ -69,6 +71,7 @@ class CsvFile:
             if not self._columns:
                 raise TextError(f"no VRPs in CSV: line {self._line} is neither a header nor a VRP: {_shown(line)}")
             if is_header:
+                self._least = len(fields)
                 return
         self._enter(fields)
 
@@ -86,6 +89,8 @@ class CsvFile:
             return fields[place] if place < len(fields) else ""
 
         try:
+            if len(fields) < self._least:
+                raise TextError(f"{self._least} fields are expected, as in the header: {len(fields)}")
             vrp = make_vrp(of("prefix"), _number(of("max_length")), of("asn"))
             expires = _time(of("expires"))
         except TextError as error:

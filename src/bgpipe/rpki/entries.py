@@ -10,7 +10,7 @@ from .snapshot import Snapshot, sort_providers
 from .vrps import WIDTHS, Vrp, merge_records, pack_vrp
 
 MOST_ENTRIES: Final = 8_000_000
-"""VRPs and ASPAs in one file."""
+"""Entries of one file, lines of CSV too."""
 MOST_NAMED: Final = 10
 """Entries that can't be read whose place is told."""
 
@@ -44,34 +44,30 @@ class Entries:
 
     def tell(self, place: str, error: str) -> None:
         """An entry can't be read. place: where it is in the file."""
-        self.enter(1)
+        self.count += 1
         self.bad += 1
         if len(self._faults) < MOST_NAMED:
             self._faults.append(f"{place}: {error}")
 
-    def enter(self, count: int) -> None:
-        """Counts entries. Raises TextError if they are too many."""
-        self.count += count
-        self.expect(self.count)
-
-    def expect(self, count: int) -> None:
-        """Raises TextError if so many entries are too many."""
+    def limit(self, count: int) -> None:
+        """Raises TextError if a file has so many entries or lines that they are too many. Each takes its time, also one
+        that is passed over."""
         if count > MOST_ENTRIES:
-            raise TextError(f"more than {MOST_ENTRIES} VRPs and ASPAs")
+            raise TextError(f"more than {MOST_ENTRIES} entries")
 
     def is_over(self, expires: float | None) -> bool:
         """Whether the time of an entry is over; counts it if it is."""
         if expires is None:
             return False
         if expires <= self.now:
-            self.enter(1)
+            self.count += 1
             self.expired += 1
             return True
         self.until = expires if self.until is None else min(self.until, expires)
         return False
 
     def add_records(self, afi: int, records: bytes) -> None:
-        self.enter(len(records) // WIDTHS[afi])
+        self.count += len(records) // WIDTHS[afi]
         self._records[afi] += records
 
     def add_vrp(self, vrp: Vrp) -> None:
@@ -79,7 +75,7 @@ class Entries:
 
     def add_aspa(self, customer: int, providers: list[int]) -> None:
         """Several ASPAs of one customer are taken together."""
-        self.enter(1)
+        self.count += 1
         self._aspas.setdefault(customer, set()).update(providers)
 
     def finish(self) -> Parsed:

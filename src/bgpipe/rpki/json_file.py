@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -20,15 +20,18 @@ from .entries import Entries, make_vrp, parse_asn
 MAX_VALUE: Final = 16 << 20
 """Octets of the longest entry, and of the longest other value."""
 
+_AUTHORIZATIONS: Final = "provider_authorizations"
 _BLANKS: Final = re.compile(rb"[ \t\r\n]*")
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_FLAT: Final = re.compile(rb'\{[^{}\[\]"]*(?:"[^"\\]*"[^{}\[\]"]*)*\}')
+# Possessive repeats: there is one way to read a string, and each place to turn back to would take memory.
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_FLAT: Final = re.compile(rb'\{[^{}\[\]"]*+(?:"[^"\\]*+"[^{}\[\]"]*+)*+\}')
 """An object without anything nested in it: most entries are."""
-_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|["\[\]{}]', re.DOTALL)
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|["\[\]{}]', re.DOTALL)
 _SCALAR: Final = re.compile(rb'[^ \t\r\n,\]}\["{:]+')
 
-Read = Callable[[bytes, str], None]
-"""Reads an entry; the text says its place."""
+T = TypeVar("T")
+Read = Callable[[bytes], None]
+"""Reads an entry."""
 
 
 class Roa(Struct):
@@ -62,19 +65,23 @@ class NeedMore(Exception):
 
 
 class JsonFile:
-    """A file in JSON. `feed` raises TextError where it is none, or not one of a validator."""
+    """A file in JSON. `feed` raises TextError where it is none, or not one of a validator.
 
-    def __init__(self, entries: Entries) -> None:
+    passed: octets of the file that were passed over before.
+    """
+
+    def __init__(self, entries: Entries, passed: int = 0) -> None:
         self._entries = entries
         self._scanner: Any = accel.rpki_json.Scanner(entries.now) if accel.AVAILABLE else None
         self._rest = b""
-        self._passed = 0  # octets before `_rest`
+        self._passed = passed  # octets before `_rest`
         self._step: Callable[[], None] = self._begin
         self._pos = 0
         self._enough = 0  # octets that `_rest` must have before it is looked at again
         self._key = ""
         self._read: Read | None = None
         self._number = 0
+        self._values = 0  # entries of lists, and members
         self._known = False
 
     def feed(self, octets: bytes) -> None:
@@ -176,8 +183,11 @@ class JsonFile:
             self._pos = start
             raise
         self._key, self._number = name, 0
+        self._count(1)
         self._read = {"roas": self._read_roa, "aspas": self._read_aspa}.get(name)
-        self._known = self._known or self._read is not None or name == "provider_authorizations"
+        self._known = self._known or self._read is not None or name == _AUTHORIZATIONS
+        if name == _AUTHORIZATIONS and begin != b"{":
+            raise self._error(f'"{name}" is no object')
         if begin == b"[":
             self._pos += 1
             self._step = self._first_entry
@@ -189,7 +199,7 @@ class JsonFile:
     def _other(self) -> None:
         """A value that is no list."""
         value = self._value()
-        if self._key == "provider_authorizations":
+        if self._key == _AUTHORIZATIONS:
             self._read_authorizations(value)
         else:
             self._decode(value, msgspec.Raw)
@@ -215,62 +225,58 @@ class JsonFile:
             if count:
                 self._pos = end
                 self._number += count
-                self._entries.expect(self._number)
+                self._count(count)
                 self._step = self._next_entry
                 return
         value = self._value()
-        place = f"{self._key}[{self._number}]"
-        self._number += 1
+        number, self._number = self._number, self._number + 1
+        self._count(1)
         self._step = self._next_entry
         if self._read is not None:
-            self._read(value, place)
+            self._enter(value, self._read, f"{self._key}[{number}]")
         else:
             self._decode(value, msgspec.Raw)
 
+    def _count(self, values: int) -> None:
+        """Raises TextError if they are too many."""
+        self._values += values
+        self._entries.limit(self._values)
+
     # Values
 
-    def _decode(self, octets: bytes, kind: Any) -> Any:
+    def _decode(self, octets: bytes, kind: type[T]) -> T:
         """Raises TextError if it is no JSON."""
         try:
             return msgspec.json.decode(octets, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise self._error(str(error)) from None
+
+    def _enter(self, octets: bytes, read: Read, place: str) -> None:
+        """Reads an entry. place: where it is, should it be none. Raises TextError if it is no JSON."""
+        try:
+            read(octets)
+        except (msgspec.ValidationError, UnicodeDecodeError, TextError) as error:
+            self._entries.tell(place, str(error))
         except (msgspec.DecodeError, RecursionError) as error:
             raise self._error(str(error)) from None
 
-    def _read_roa(self, octets: bytes, place: str) -> None:
-        entries = self._entries
-        try:
-            roa = msgspec.json.decode(octets, type=Roa)
-            vrp = make_vrp(roa.prefix, roa.maxLength, roa.asn)
-        except msgspec.ValidationError as error:
-            entries.tell(place, str(error))
-        except TextError as error:
-            entries.tell(place, str(error))
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise self._error(str(error)) from None
-        else:
-            if not entries.is_over(roa.expires):
-                entries.add_vrp(vrp)
+    def _read_roa(self, octets: bytes) -> None:
+        roa = msgspec.json.decode(octets, type=Roa)
+        vrp = make_vrp(roa.prefix, roa.maxLength, roa.asn)
+        if not self._entries.is_over(roa.expires):
+            self._entries.add_vrp(vrp)
 
-    def _read_aspa(self, octets: bytes, place: str) -> None:
-        entries = self._entries
-        try:
-            aspa = msgspec.json.decode(octets, type=Aspa)
-            customer, providers = _attestation(aspa)
-        except msgspec.ValidationError as error:
-            entries.tell(place, str(error))
-        except TextError as error:
-            entries.tell(place, str(error))
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise self._error(str(error)) from None
-        else:
-            if not entries.is_over(aspa.expires):
-                entries.add_aspa(customer, providers)
+    def _read_aspa(self, octets: bytes) -> None:
+        aspa = msgspec.json.decode(octets, type=Aspa)
+        customer, providers = _attestation(aspa)
+        if not self._entries.is_over(aspa.expires):
+            self._entries.add_aspa(customer, providers)
 
     def _read_authorizations(self, octets: bytes) -> None:
-        found: Authorizations = self._decode(octets, Authorizations)
+        found = self._decode(octets, Authorizations)
         for family in ("ipv4", "ipv6"):
             for number, entry in enumerate(getattr(found, family)):
-                self._read_aspa(bytes(entry), f"provider_authorizations.{family}[{number}]")
+                self._enter(bytes(entry), self._read_aspa, f"{_AUTHORIZATIONS}.{family}[{number}]")
 
     def _take_records(self) -> None:
         """What the compiled part has read."""
@@ -279,7 +285,7 @@ class JsonFile:
         ipv4, ipv6, expired, until = self._scanner.take()
         self._entries.add_records(1, ipv4)
         self._entries.add_records(2, ipv6)
-        self._entries.enter(expired)
+        self._entries.count += expired
         self._entries.expired += expired
         if until is not None:
             self._entries.is_over(until)
