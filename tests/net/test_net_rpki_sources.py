@@ -284,25 +284,25 @@ def test_a_file_is_read_again_when_it_changes(tmp_path: Path):
 
     async def run() -> None:
         source = FileSource(settings(path).sources[0], settings(path), NullLog())
-        await source._read()
+        await source._check()
         assert (len(source.snapshot or ()), source.fetches) == (2, 1)
         first = source.snapshot
-        await source._read()
+        await source._check()
         assert (source.snapshot is first, source.fetches) == (True, 2)
         write(path, 1, 2, 3)
-        await source._read()
+        await source._check()
         assert len(source.snapshot or ()) == 3
         path.unlink()
-        await source._read()
+        await source._check()
         assert (len(source.snapshot or ()), source.errors) == (3, 1)
         assert "no such file" in source.error
         path.write_text("{")
         os.utime(path, (5, 5))
-        await source._read()
+        await source._check()
         assert (len(source.snapshot or ()), source.errors) == (3, 2)
         path.unlink()
         os.mkfifo(path)
-        await source._read()
+        await source._check()
         assert "not a regular file" in source.error
 
     asyncio.run(run())

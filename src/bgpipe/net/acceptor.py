@@ -20,13 +20,12 @@ from ..pipeline.log import Log
 from ..session.damping import Damping
 from ..tasks import Tasks, Timer
 from .connection import Connection, adopt
-from .errors import explain_error
+from .errors import explain_error, explain_failure
 from .refusals import RefusalLog
 from .tcp import (
     Network,
     TcpOptions,
     allowed,
-    explain_failure,
     format_endpoint,
     listen,
     plain_address,

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..tasks import in_thread
+from .errors import explain_failure
 
 BGP_PORT: Final = 179
 _TCP_MD5SIG_EXT: Final = 32
@@ -204,12 +205,6 @@ async def listen(host: str, port: int, options: TcpOptions, queue: int = 128) ->
             each.close()
         raise
     return sockets
-
-
-def explain_failure(error: OSError) -> str:
-    """The reason of a failed connection; the text of asyncio has none."""
-    text = error.strerror or str(error) or "the connection was closed"
-    return os.strerror(error.errno or 0) if text.startswith("Connect call failed") else text
 
 
 def tune(connection: socket.socket, options: TcpOptions) -> None:

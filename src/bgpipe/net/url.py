@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from ..tasks import PrivateLoop
 from .bounded_queue import Closed
-from .errors import StreamError
+from .errors import StreamError, explain_http, explain_status
 from .files_in_use import Identity
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class UrlOctets:
             response = await session.get(self._url)
             if response.status != 200:
                 response.close()
-                raise StreamError(self.name, f"the server answered {response.status} {response.reason or ''}".rstrip())
+                raise StreamError(self.name, explain_status(response))
         except BaseException:
             await session.close()
             raise
@@ -97,22 +97,20 @@ class UrlOctets:
 
     def _run(self, work: Callable[[], Awaitable[T]]) -> T:
         """The result of `work`, which `close` can cancel. Errors become a StreamError with a clear text."""
-        from aiohttp import ClientError, ClientPayloadError, InvalidURL
+        from aiohttp import ClientError, ClientPayloadError
 
         try:
             return self._loop.run(work)
         except asyncio.CancelledError:
             raise Closed from None
-        except InvalidURL as error:
-            raise StreamError(self.name, "not a URL") from error
         except ClientPayloadError as error:
-            raise _CutShort(self.name, "the answer ends too early") from error
+            raise _CutShort(self.name, explain_http(error)) from error
         except TimeoutError as error:
             raise StreamError(self.name, f"no answer within {READ_TIMEOUT:.0f} seconds") from error
         except StreamError:
             raise
         except (ClientError, OSError) as error:
-            raise StreamError(self.name, f"{error}" or type(error).__name__) from error
+            raise StreamError(self.name, explain_http(error)) from error
 
 
 def _arrived(response: ClientResponse) -> bytes:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from urllib.parse import urlsplit
 
 from ..tasks import OnError, Tasks, Timer
-from .tcp import explain_failure, format_endpoint
+from .errors import explain_failure
+from .tcp import format_endpoint
 from .tls import explain_tls, tell_failures
 
 if TYPE_CHECKING:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import stat
 import time
@@ -10,22 +9,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import BinaryIO, Final, Generic, NamedTuple, TypeVar
 
-from ...pipeline.log import Log
 from ...rpki.entries import Parsed
 from ...rpki.files import PIECE, FileReader
 from ...tasks import in_thread
 from ...wire.errors import TextError
-from ..errors import explain
-from .reading import take_parsed
-from .settings import RpkiSettings, SourceSpec
-from .source import Source
+from .polled import PolledSource
 
 T = TypeVar("T")
 
 INTERVAL: Final = 10.0
 """Seconds between two looks at a file."""
-MAX_SIZE: Final = 512 << 20
-"""Octets of the largest file that is read."""
 QUIET: Final = 0.3
 """Seconds for which a file must not have changed: half of it must not be taken for the whole."""
 PATIENCE: Final = 10
@@ -72,8 +65,6 @@ def read_data(file: BinaryIO) -> Parsed:
     """The VRPs and ASPAs in a file. Raises TextError."""
     reader = FileReader(time.time())
     for piece in iter(partial(file.read, PIECE), b""):
-        if file.tell() > MAX_SIZE:
-            raise TextError(f"more than {MAX_SIZE >> 20} MiB")
         reader.feed(piece)
     return reader.finish()
 
@@ -90,45 +81,19 @@ def _identity(found: os.stat_result) -> str:
     return f"{found.st_mtime_ns}-{found.st_size}-{found.st_ino}"
 
 
-class FileSource(Source):
+class FileSource(PolledSource):
     """A file with VRPs and ASPAs, in one of the forms that docs/rpki.md names."""
 
     kind = "file"
+    interval = INTERVAL
+    _identity = ""
 
-    def __init__(self, spec: SourceSpec, settings: RpkiSettings, log: Log) -> None:
-        super().__init__(spec, settings, log)
+    async def read(self) -> Parsed | None:
+        content = await in_thread("vrps", partial(read_file, self.spec.place, read_data, self._identity))
+        if content is None:
+            return None
+        self._identity = content.identity
+        return content.value
+
+    def forget_version(self) -> None:
         self._identity = ""
-        self._until: float | None = None
-        self._wake = asyncio.Event()
-
-    async def run(self) -> None:
-        while True:
-            self._wake.clear()
-            await self._read()
-            try:
-                async with asyncio.timeout(INTERVAL):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-
-    def look(self) -> None:
-        self._wake.set()
-
-    def forget(self) -> None:
-        super().forget()
-        self._identity = ""
-
-    async def _read(self) -> None:
-        if self._until is not None and time.time() >= self._until:
-            self._identity = ""  # an entry of it has expired
-        try:
-            content = await in_thread("vrps", partial(read_file, self.spec.place, read_data, self._identity))
-            if content is None:
-                self.confirm()
-                return
-            self.take(take_parsed(content.value, str(self), self.log))
-            self._identity, self._until = content.identity, content.value.until
-        except OSError as error:
-            self.fail(f"{self}: {explain(error)}")
-        except TextError as error:
-            self.fail(f"{self}: {error}")

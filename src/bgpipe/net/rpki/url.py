@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from ...pipeline.log import Log
+from ...rpki.entries import Parsed
+from ...rpki.files import PIECE, FileReader
 from ...tasks import in_thread
 from ...wire.errors import TextError
-from .reading import read_octets
+from ..errors import explain_http, explain_status
+from .polled import PolledSource
 from .settings import REFRESH, RpkiSettings, SourceSpec
-from .source import Source
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
 
 TIMEOUT: Final = 300.0
 """Seconds for all of an answer."""
-MAX_SIZE: Final = 512 << 20
-"""Octets of the largest answer that is read, after decompression."""
-MAX_SHOWN: Final = 200
-"""Characters of what a server says that are shown."""
 
 
-class UrlSource(Source):
+class UrlSource(PolledSource):
     """A URL whose answer is VRPs and ASPAs, in one of the forms that docs/rpki.md names."""
 
     kind = "url"
@@ -35,63 +35,47 @@ class UrlSource(Source):
         super().__init__(spec, settings, log)
         self._refresh = settings.refresh or REFRESH
         self.retry = min(self.retry, self._refresh)
+        self.forget_version()
+
+    @property
+    def interval(self) -> float:
+        return self.retry if self.error else self._refresh
+
+    def forget_version(self) -> None:
         self._validators: dict[str, str] = {}
         self._hash = b""
-        self._wake = asyncio.Event()
 
-    async def run(self) -> None:
-        while True:
-            self._wake.clear()
-            await self._fetch()
-            try:
-                async with asyncio.timeout(self.retry if self.error else self._refresh):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-
-    def look(self) -> None:
-        self._wake.set()
-
-    def forget(self) -> None:
-        super().forget()
-        self._validators, self._hash = {}, b""
-
-    async def _fetch(self) -> None:
-        try:
-            octets, validators = await self._get()
-            if octets is None:
-                self.confirm()
-                return
-            digest = await in_thread("vrps", sha256(octets).digest)
-            if digest == self._hash:
-                self.confirm()
-            else:
-                self.take(await read_octets(octets, str(self), self.log))
-            self._validators, self._hash = validators, digest
-        except TextError as error:
-            self.fail(f"{self}: {error}")
-
-    async def _get(self) -> tuple[bytes | None, dict[str, str]]:
-        """The body of the answer, None if nothing has changed; and the header fields that ask whether it has changed.
-        Raises TextError."""
+    async def read(self) -> Parsed | None:
         async with (
             _telling(),
             self._session() as session,
             session.get(self.spec.place, headers=self._validators, **self._how()) as response,
         ):
             if response.status == 304 and self._validators:
-                return None, self._validators
-            if response.status != 200:
-                raise TextError(f"the server answered {response.status} {response.reason or ''}"[:MAX_SHOWN].rstrip())
-            return await _body(response), _validators(response)
+                return None
+            _check(response, self.spec.place)
+            reader, digest = FileReader(time.time()), sha256()
+            async for octets in _pieces(response):
+                await in_thread("vrps", partial(_feed, octets, reader, digest))
+            validators = _validators(response)
+        if digest.digest() == self._hash:
+            self._validators = validators
+            return None
+        parsed = await in_thread("vrps", reader.finish)
+        self._validators, self._hash = validators, digest.digest()
+        return parsed
 
     def _session(self) -> ClientSession:
-        from aiohttp import ClientSession, DummyCookieJar, TCPConnector
+        from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector
 
         bind = (self.settings.bind, 0) if self.settings.bind else None
-        connector = TCPConnector(local_addr=bind, force_close=True)
         return ClientSession(
-            connector=connector, cookie_jar=DummyCookieJar(), headers={"User-Agent": "bgpipe"}, trust_env=True
+            connector=TCPConnector(local_addr=bind, force_close=True),
+            timeout=ClientTimeout(total=TIMEOUT),
+            cookie_jar=DummyCookieJar(),
+            headers={"User-Agent": "bgpipe", "Accept-Encoding": "gzip"},
+            auto_decompress=False,  # a reader of files does that, in a thread and within its limits
+            trust_env=True,
         )
 
     def _how(self) -> dict[str, Any]:
@@ -102,31 +86,45 @@ class UrlSource(Source):
 @asynccontextmanager
 async def _telling() -> AsyncIterator[None]:
     """Raises TextError for all that can go wrong between us and a server."""
-    from aiohttp import ClientError, ClientPayloadError, InvalidURL
+    from aiohttp import ClientError
 
     try:
         async with asyncio.timeout(TIMEOUT):
             yield
     except TimeoutError:
         raise TextError(f"no answer within {TIMEOUT:g} s") from None
-    except InvalidURL:
-        raise TextError("not a URL") from None
-    except ClientPayloadError:
-        raise TextError("the answer ends too early") from None
+    except TextError:
+        raise
     except (ClientError, OSError, ValueError) as error:
-        cause = getattr(error, "os_error", None)
-        text = (cause.strerror or str(cause)) if cause is not None else str(error)
-        raise TextError(text[:MAX_SHOWN] or type(error).__name__) from None
+        raise TextError(explain_http(error)) from None
 
 
-async def _body(response: ClientResponse) -> bytes:
+def _check(response: ClientResponse, url: str) -> None:
+    """Raises TextError if an answer is none that can be read."""
+    if response.status != 200:
+        raise TextError(explain_status(response))
+    if url.startswith("https:") and response.url.scheme != "https":
+        raise TextError(f"the server sends us to {response.url.with_query(None)}, which is not encrypted")
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in ("identity", "gzip", "x-gzip"):
+        raise TextError(f"the answer is encoded as {encoding[:20]}, which was not asked for")
+
+
+async def _pieces(response: ClientResponse) -> AsyncIterator[bytes]:
     parts, size = [], 0
     async for part in response.content.iter_any():
-        size += len(part)
-        if size > MAX_SIZE:
-            raise TextError(f"the answer is larger than {MAX_SIZE >> 20} MiB")
         parts.append(part)
-    return b"".join(parts)
+        size += len(part)
+        if size >= PIECE:
+            yield b"".join(parts)
+            parts, size = [], 0
+    yield b"".join(parts)
+
+
+def _feed(octets: bytes, reader: FileReader, digest: Any) -> None:
+    """Raises TextError."""
+    digest.update(octets)
+    reader.feed(octets)
 
 
 def _validators(response: ClientResponse) -> dict[str, str]:

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
+from ...net.errors import MAX_SHOWN, explain_http, explain_status
 from ...net.tcp import Network, parse_networks
 from .base import MAX_CONTENT, Fetched, SourceError
 
@@ -28,8 +29,6 @@ TIMEOUT: Final = 30.0
 DNS_TIMEOUT: Final = 5.0
 """Seconds that a name may take to be resolved."""
 PUBLIC_PORTS: Final = (80, 443)
-MAX_SHOWN: Final = 200
-"""Characters of what a server says that are shown."""
 _REFUSED: Final = parse_networks(
     (
         *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
@@ -146,21 +145,17 @@ class Fetcher:
 @asynccontextmanager
 async def _telling(timeout: float) -> AsyncIterator[None]:
     """Raises SourceError for all that can go wrong between us and a server. timeout: seconds for all of it."""
-    from aiohttp import ClientError, ClientPayloadError, InvalidURL
+    from aiohttp import ClientError
 
     try:
         async with asyncio.timeout(timeout):
             yield
     except TimeoutError:
         raise SourceError(f"no answer within {timeout:g} s", temporary=True) from None
-    except InvalidURL:
-        raise SourceError("not a URL") from None
-    except ClientPayloadError:
-        raise SourceError("the answer ends too early", temporary=True) from None
     except (ClientError, OSError, ValueError) as error:
         refused = _refusal(error)
         temporary = refused is None and not isinstance(error, ValueError)
-        raise SourceError(str(refused or _reason(error)), temporary=temporary) from None
+        raise SourceError(str(refused or explain_http(error)), temporary=temporary) from None
 
 
 def _refusal(error: BaseException) -> NotAllowed | None:
@@ -171,22 +166,14 @@ def _refusal(error: BaseException) -> NotAllowed | None:
     return seen
 
 
-def _reason(error: Exception) -> str:
-    """What is wrong, in our words where aiohttp's say how it works inside."""
-    cause = getattr(error, "os_error", None)
-    if cause is not None:  # no connection
-        return f"{getattr(error, 'host', '')}:{getattr(error, 'port', '')}: {cause.strerror or cause}"
-    return str(error)[:MAX_SHOWN] or type(error).__name__
-
-
 def _check_status(response: ClientResponse) -> None:
     """Raises SourceError if an answer is not the list."""
     if 300 <= response.status < 400:
         place = response.headers.get("Location", "?")[:MAX_SHOWN]
         raise SourceError(f"the server sends us to {place!r}: use that URL")
     if response.status != 200:
-        text = f"the server answered {response.status} {response.reason or ''}"[:MAX_SHOWN].rstrip()
-        raise SourceError(text, temporary=response.status in (408, 429) or response.status >= 500)
+        temporary = response.status in (408, 429) or response.status >= 500
+        raise SourceError(explain_status(response), temporary=temporary)
 
 
 async def _body(response: ClientResponse) -> bytes:
