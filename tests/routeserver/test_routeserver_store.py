@@ -22,6 +22,7 @@ from sqlalchemy import create_engine, inspect
 
 from bgpipe.routeserver.access import Token
 from bgpipe.routeserver.audit import Actor
+from bgpipe.routeserver.groups import PeerGroup
 from bgpipe.routeserver.peers import UrlSource, new_peer
 from bgpipe.routeserver.rules import Entry
 from bgpipe.routeserver.settings import SessionOptions
@@ -84,6 +85,17 @@ async def test_a_peer_is_as_it_was(store):
     other = await again(store)
     assert await other.load() == [whole]
     await other.close()
+
+
+async def test_a_group_is_as_it_was(store):
+    made = PeerGroup(name="homes", lists=("one",), exclude=("10.0.0.0/8", PRECIOUS), local_asn=64999, max_routes=0)
+    await store.save_group(PeerGroup(name="homes"))
+    await store.save_group(made)
+    other = await again(store)
+    assert await other.load_groups() == [made]
+    await other.close()
+    await store.remove_group("homes")
+    assert await store.load_groups() == []
 
 
 async def test_a_peer_is_changed_touched_and_removed(store):

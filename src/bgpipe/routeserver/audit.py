@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from .groups import PeerGroup
 from .peers import Peer
 
 MAX_ENTRIES: Final = 10_000
@@ -41,9 +42,18 @@ class Actor(msgspec.Struct, frozen=True):
 
 def peer_changes(before: Peer | None, after: Peer | None) -> dict[str, tuple[Any, Any]]:
     """The fields that differ; None for a peer that was not there, or is no more."""
+    return _changes(before, after)
+
+
+def group_changes(before: PeerGroup | None, after: PeerGroup | None) -> dict[str, tuple[Any, Any]]:
+    """The same of a group."""
+    return _changes(before, after)
+
+
+def _changes(before: msgspec.Struct | None, after: msgspec.Struct | None) -> dict[str, tuple[Any, Any]]:
     old, new = (msgspec.structs.asdict(each) if each is not None else {} for each in (before, after))
     found = {}
-    for name in Peer.__struct_fields__:
+    for name in old or new:
         if name not in _UNSAID and old.get(name) != new.get(name) and (old.get(name) or new.get(name)):
             found[name] = (_shown(name, old.get(name)), _shown(name, new.get(name)))
     return found

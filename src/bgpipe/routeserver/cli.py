@@ -14,7 +14,7 @@ from ..pipeline.errors import ConfigError, StageError
 from ..runtime.log import StderrLog
 
 SHELL = (
-    *("peers", "sessions", "sources", "routes", "why", "try", "setup", "import", "export"),
+    *("peers", "groups", "sessions", "sources", "routes", "why", "try", "setup", "import", "export"),
     *("tokens", "audit"),
 )
 """First words of the commands that ask a running bgplite; see shell.commands."""

@@ -188,6 +188,7 @@ class ListManagement:
         sets = [f"the list {each.name}" for each in self.server.lists.public if name in each.settings.members]
         peers = [f"{each.ip}#{each.asn}" for each in self.server.peers if name in self.server.tables.lists_of(each)]
         shown = [f"the peer {each}" for each in peers[:3]]
+        sets += [f"the group {each.name}" for each in self.server.tables.groups.values() if name in each.lists]
         return sets + shown + ([f"{len(peers) - 3} other peers"] if len(peers) > 3 else [])
 
     async def _stored(self, doing: Awaitable[T]) -> T:

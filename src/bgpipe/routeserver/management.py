@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -23,10 +23,11 @@ from .access import Token, hash_of, new_secret, peer_key
 from .audit import Entry, peer_changes
 from .config import TokenRole
 from .events import Kind
-from .list_management import ListManagement, Refused
+from .group_management import GroupManagement
+from .list_management import Refused
 from .peers import Peer, Status, UrlSource, new_peer
-from .rules import MAX_PREPENDS
-from .settings import OPTION_CHECKS, SessionOptions
+from .rule_checks import NUMBERS, camel, each_of, unique
+from .settings import DEFAULT, OPTION_CHECKS, SessionOptions
 from .sources.base import SourceError
 from .sources.content import ContentError
 from .sources.worker import read_list
@@ -50,8 +51,6 @@ RESET: Final = "an operator has reset this session: it may begin anew"
 BARRED: Final = "this peer is barred from the route server: ask its operator"
 AS_TIMEOUT: Final = 30.0
 """Seconds that RIPEstat may take while somebody waits for the answer."""
-MAX_DESCRIPTION: Final = 512
-"""Characters."""
 MAX_NAME: Final = 100
 """Characters of the name of a token."""
 MAX_SOURCES: Final = 64
@@ -62,7 +61,7 @@ def _any(peer: Peer) -> bool:
     return True
 
 
-class Management(ListManagement):
+class Management(GroupManagement):
     """The operations of the API, without HTTP. All raise Refused."""
 
     def peer(self, id: str) -> Peer:
@@ -105,7 +104,7 @@ class Management(ListManagement):
             ("gateway6", gateway6, check_next_hop_ipv6),
         ):
             if text:
-                self._each(name, (text,), check)
+                each_of(name, (text,), check)
         session = self.server.sessions.sessions.get(peer.id)
         own = session.local.partition("%")[0] if session is not None else ""
         return make(snippets.values_for(peer, self.server.config.bgp, server or own, gateway, gateway6))
@@ -150,7 +149,7 @@ class Management(ListManagement):
             self._changeable(known)
         base = known or new_peer(address, asn)
         fresh: dict[str, Any] = {"description": "", "lists": (), "custom_prefixes": (), "custom_asns": ()}
-        return base, fresh | dict.fromkeys(_NUMBERS) | self.checked(fields, base)
+        return base, fresh | dict.fromkeys((*NUMBERS, "union", "max_routes_action")) | self.checked(fields, base)
 
     async def change_peer(self, id: str, fields: dict[str, Any], *, expected: Callable[[Peer], bool] = _any) -> Peer:
         """Changes what `fields` has. expected: whether the peer still is as the one who asks knows it.
@@ -232,9 +231,9 @@ class Management(ListManagement):
         """Raises Refused."""
         if not name.strip() or not url.strip():
             raise Refused("name and url must not be empty")
-        self._each("url", (url,), check_url)
+        each_of("url", (url,), check_url)
         if community is not None:
-            self._each("community", (community,), check_community)
+            each_of("community", (community,), check_community)
         source = UrlSource(id=uuid.uuid4().hex, name=name.strip(), url=url.strip(), community=community)
         async with self.server.changing:
             peer = self._changeable(self.peer(id))
@@ -270,7 +269,7 @@ class Management(ListManagement):
             raise Refused(f"name: 1 to {MAX_NAME} printable characters are expected")
         if bool(peer) != (role == "peer"):
             raise Refused("peer: ADDRESS#AS is expected for the role peer, and for no other")
-        key = self._each("peer", (peer,), check_peer_key)[0] if peer else ""
+        key = each_of("peer", (peer,), check_peer_key)[0] if peer else ""
         secret = new_secret()
         token = Token(name=name, role=role, hash=hash_of(secret), peer=key, created_at=time.time())
         async with self.server.changing:
@@ -327,47 +326,30 @@ class Management(ListManagement):
     def checked(self, fields: dict[str, Any], peer: Peer) -> dict[str, Any]:
         """The fields of a peer as they are kept. Raises Refused."""
         options = {name: fields[name] for name in fields.keys() & OPTION_CHECKS.keys()}
-        checked: dict[str, Any] = {name: value for name, value in fields.items() if name not in options}
+        checked = self.checked_rules({name: value for name, value in fields.items() if name not in options})
         if options:
             checked["session"] = self._checked_options(options, peer.session)
-        for name, check in _CHECKS.items():
-            if name in fields:
-                checked[name] = tuple(dict.fromkeys(self._each(name, fields[name], check)))
-        for name, check in _TEXT_CHECKS.items():
-            if fields.get(name):
-                checked[name] = self._each(name, (fields[name],), check)[0]
-        if len(fields.get("description", "")) > MAX_DESCRIPTION:
-            raise Refused(f"description: more than {MAX_DESCRIPTION} characters")
-        self._numbers(fields)
+        if "custom_prefixes" in fields:
+            checked["custom_prefixes"] = unique("custom_prefixes", fields["custom_prefixes"], check_written)
+        if fields.get("md5_password"):
+            checked["md5_password"] = each_of("md5_password", (fields["md5_password"],), check_password)[0]
         if fields.get("group") and fields["group"] not in self.server.tables.groups:
             raise Refused(f"there is no group {fields['group']!r}")
         for asn in fields.get("custom_asns", ()):
             self._asn(asn)
-        if unknown := [
-            name for name in fields.get("lists", ()) if name not in self.server.lists or self.server.lists[name].private
-        ]:
-            raise Refused(f"unknown lists: {', '.join(unknown)}")
         return checked
 
     @staticmethod
     def _checked_options(options: dict[str, Any], before: SessionOptions) -> SessionOptions:
-        """What is fixed for a session: an empty text or list fixes nothing, and 0 no number."""
+        """What is fixed for a session: None, an empty text or an empty list fixes nothing, and 0 no AS number."""
         checked: dict[str, Any] = {}
         for name, value in options.items():
+            field = "ao" if name == "ao_key" else name
             try:
-                checked[name] = OPTION_CHECKS[name](value)
+                checked[field] = OPTION_CHECKS[name](value) if value is not None else getattr(DEFAULT, field)
             except ValueError as error:
-                raise Refused(f"{_camel(name)}: {error}") from None
-        checked = {"ao" if name == "ao_key" else name: value for name, value in checked.items()}
+                raise Refused(f"{camel(name)}: {error}") from None
         return msgspec.structs.replace(before, **checked)
-
-    @staticmethod
-    def _numbers(fields: dict[str, Any]) -> None:
-        for name, (least, most) in _NUMBERS.items():
-            value = fields.get(name)
-            if value is not None and not least <= value <= most:
-                to = f" to {most}" if most < _ANY else ""
-                raise Refused(f"{_camel(name)}: a number from {least}{to} is expected")
 
     @staticmethod
     def _asn(asn: int) -> None:
@@ -375,44 +357,3 @@ class Management(ListManagement):
             check_asn(asn)
         except ValueError as error:
             raise Refused(str(error)) from None
-
-    @staticmethod
-    def _each(name: str, texts: Iterable[Any], check: Callable[[Any], Any]) -> list[Any]:
-        try:
-            return list(map(check, texts))
-        except ValueError as error:
-            raise Refused(f"{_camel(name)}: {error}") from None
-
-
-def _camel(name: str) -> str:
-    """The name of a field as JSON has it."""
-    first, *others = name.split("_")
-    return first + "".join(map(str.capitalize, others))
-
-
-_ANY: Final = (1 << 63) - 1
-_NUMBERS: Final = {
-    "max_prefix": (0, 2**31 - 1),
-    "max_routes": (0, _ANY),
-    "max_foreign": (0, _ANY),
-    "max_foreign_ipv6": (0, _ANY),
-    "min_length_ipv4": (1, 32),
-    "max_length_ipv4": (1, 32),
-    "min_length_ipv6": (1, 128),
-    "max_length_ipv6": (1, 128),
-    "med": (0, 0xFFFFFFFF),
-    "prepends": (0, MAX_PREPENDS),
-}
-"""Least and greatest value. POST sets them back to what the group or the defaults say, if it does not name them."""
-_CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
-    "custom_prefixes": check_written,
-    "exclude": check_written,
-    "communities": check_community,
-    "add_communities": check_community,
-    "lists": str,
-}
-_TEXT_CHECKS: Final[dict[str, Callable[[str], str]]] = {
-    "md5_password": check_password,
-    "next_hop": check_next_hop,
-    "next_hop_ipv6": check_next_hop_ipv6,
-}

@@ -28,6 +28,7 @@ from .access import Access, configured
 from .config import Config, PrefixSource, all_lists
 from .ends import Ends
 from .events import Events
+from .groups import PeerGroup
 from .kept_routes import KeptRoutes, RouteKeeper
 from .keys import Key
 from .list import List, Owner
@@ -88,6 +89,8 @@ class RouteServer:
         self.sessions.on_down = self._on_down
         self.database_lists: dict[str, PrefixSource] = {}
         """the lists that the database owns"""
+        self.database_groups: dict[str, PeerGroup] = {}
+        """the groups that the database owns"""
         self.lane = Lane()
         """of lists that are read once, for who waits for them"""
         self.ends: dict[str, Ended] = {}
@@ -114,6 +117,9 @@ class RouteServer:
             ended = peer.status == "active"  # it was, when the run before ended
             self.peers.put(msgspec.structs.replace(peer, status="inactive") if ended else peer)
         self.access.set((*await self.store.load_tokens(), *configured(self.config)))
+        self.database_groups = {each.name: each for each in await self.store.load_groups()}
+        self.tables.take_groups(self.database_groups)
+        self._warn_of_groups()
         self._take_peers(self.config)
         self.lists.want("config", _by_name(all_lists(self.config)))
         self.database_lists = _by_name(await self.store.load_lists())
@@ -149,6 +155,25 @@ class RouteServer:
     def api_context(self) -> Context:
         """What sources have to work with that somebody names over the API."""
         return self._contexts(self.config)["database"]
+
+    def members(self, group: str) -> list[Peer]:
+        """The peers in a group, and what stands for networks of such peers."""
+        return [each for each in (*self.peers, *self.peers.templates) if each.group == group]
+
+    def take_groups(self, changed: str) -> None:
+        """A group of the database has come, gone or changed."""
+        self.tables.take_groups(self.database_groups)
+        self.set_keys()
+        for peer in self.members(changed):
+            self.refresh(peer)
+            self.ends_ahead.watch(self.tables.ends(peer))
+            self.sessions.options_changed(self.tables.with_group(peer))
+
+    def _warn_of_groups(self) -> None:
+        for group in self.config.groups:
+            if group.name in self.database_groups:
+                text = "a group of the database is that of the configuration, while this has one"
+                self.log.warning(text, group=group.name)
 
     def want_database_lists(self) -> None:
         """Lists of the database have come, gone or changed."""
@@ -239,6 +264,7 @@ class RouteServer:
         self.fetcher.networks = self.private_fetcher.networks = parse_networks(config.allowed_networks)
         validated = self.tables.validated()
         self.tables.configure(config)
+        self._warn_of_groups()
         if (old.ripe_stat, old.irr, old.auto_refresh) != (config.ripe_stat, config.irr, config.auto_refresh):
             self.lists.configure(self._contexts(config), config.auto_refresh)
         self.tables.update(self.lists.want("config", _by_name(all_lists(config))))

@@ -26,6 +26,7 @@ from ..wire.caps import EXTENDED_NEXT_HOP
 from .access import peer_key
 from .bogons import BOGONS
 from .config import Config, PrefixSource, all_lists
+from .groups import PeerGroup, configured_groups
 from .lists import Lists
 from .max_routes import LimitedTables
 from .peers import Peer
@@ -80,6 +81,8 @@ class PeerTables:
         self._splits: dict[str, Split] = {}
         self.clock: Callable[[], float] = time.time
         self.limited = LimitedTables()
+        self.groups: dict[str, PeerGroup] = {}
+        self._database_groups: dict[str, PeerGroup] = {}
         self._configure(config)
         self.tables = Tables({}, self._common())
 
@@ -88,12 +91,16 @@ class PeerTables:
         self._configure(config)
         self.tables = self.tables.changed({}, self._common())
 
+    def take_groups(self, groups: Mapping[str, PeerGroup]) -> None:
+        """These are the groups of the database; those of the configuration with the same names count before them."""
+        self._database_groups = dict(groups)
+        self.groups = self._database_groups | configured_groups(self.config)
+
     def _configure(self, config: Config) -> None:
         self.config = config
         self.custom_community = config.custom_prefix_community or self._automatic(100)
         self.defaults = rules_of(config.defaults)
-        self.groups = {group.name: rules_of(group) for group in config.groups}
-        self._local_asns = {group.name: group.local_asn or 0 for group in config.groups}
+        self.groups = self._database_groups | configured_groups(config)
 
     def update(self, names: Iterable[str]) -> None:
         """These lists have changed, have come, or are no more."""
@@ -177,10 +184,10 @@ class PeerTables:
 
     def with_group(self, peer: Peer) -> Peer:
         """A peer as its session begins: with what its group or the defaults say of that."""
-        group = self._local_asns.get(peer.group, 0)
+        group = self.groups.get(peer.group)
         session = peer.session
-        if group and not session.local_asn:
-            session = msgspec.structs.replace(session, local_asn=group)
+        if group is not None and group.local_asn and not session.local_asn:
+            session = msgspec.structs.replace(session, local_asn=group.local_asn)
         return msgspec.structs.replace(peer, session=session, max_prefix=self.rules(peer).max_prefix)
 
     def lists_of(self, peer: Peer) -> frozenset[str]:

@@ -16,6 +16,7 @@ from .operations import OPERATIONS, Operation
 REFERENCES: Final = "#/components/schemas/"
 GROUPS: Final = {
     "peer": "Peers",
+    "group": "Groups",
     "try": "Trials",
     "list": "Lists and their sources",
     "event": "Events",

@@ -19,6 +19,7 @@ from ..access import Role
 from . import access_handlers as access
 from . import birdwatcher as birds
 from . import event_handlers as events
+from . import group_handlers as groups
 from . import list_handlers as lists
 from . import peer_handlers as peers
 from . import status_handlers as status
@@ -88,6 +89,7 @@ class Operation:
         return next((each for each in kinds if each is not web.StreamResponse), None)
 
 
+_GROUP: Final = "/api/groups/{name}"
 _LIST: Final = "/api/sources/{name}"
 _PEER: Final = "/api/peers/{id}"
 _AT: Final = "/api/peer/{ip}"
@@ -126,6 +128,11 @@ OPERATIONS: Final = (
     Operation("PUT", f"{_AT}/communities", peers.set_communities, "Announce only these", "operator", own=True),
     Operation("DELETE", f"{_AT}/communities", peers.clear_communities, "Announce all routes", "operator", own=True),
     Operation("PUT", f"{_AT}/description", peers.set_description, "Describe a peer", "operator", own=True),
+    Operation("GET", "/api/groups", groups.groups, "The groups, what they say, and who is in them"),
+    Operation("POST", "/api/groups", groups.add_group, "Make a group, which the database owns", "operator"),
+    Operation("GET", _GROUP, groups.group, "One group"),
+    Operation("PUT", _GROUP, groups.change_group, "Change a group of the database", "operator"),
+    Operation("DELETE", _GROUP, groups.delete_group, "Remove a group of the database that has no peers", "operator"),
     Operation("GET", "/api/events", events.events, "What happens, as server-sent events", own=True, media=_EVENTS),
     Operation("GET", "/api/whoami", access.whoami, "Who you are to the API, by your token or address", "anyone"),
     Operation("GET", "/api/tokens", access.tokens, "The tokens, without their secrets", "admin"),

@@ -45,31 +45,61 @@ class PeerLimits(Struct, rename="camel", kw_only=True):
     prepends: int | None = None
 
 
-class PeerChange(PeerLimits, rename="camel", kw_only=True):
-    """PUT /api/peers/{id}: what is missing or null stays as it is; an empty list or text removes it."""
+class RulesChange(Struct, rename="camel", kw_only=True):
+    """What is missing stays as it is; with null the group or the defaults say it. See rules.Rules."""
 
-    description: str | None = None
-    group: str | None = None
-    lists: list[str] | None = None
-    asn_lists: list[str] | None = None
-    custom_prefixes: list[str | WrittenPrefix] | None = None
-    custom_asns: list[int] | None = None
-    exclude: list[str | WrittenPrefix] | None = None
-    communities: list[str] | None = None
-    add_communities: list[str] | None = None
-    md5_password: str | None = None
-    next_hop: str | None = None
-    next_hop_ipv6: str | None = msgspec.field(default=None, name="nextHopIpv6")
-    connect: bool | None = None
-    port: int | None = None
-    local_address: str | None = None
-    role: str | None = None
-    local_asn: int | None = None
-    hold_time: int | None = None
-    send_hold_time: int | None = None
-    capabilities: list[str] | None = None
-    min_ttl: int | None = None
-    ao_key: str | None = None
+    description: str | UnsetType | None = UNSET
+    lists: list[str] | UnsetType | None = UNSET
+    exclude: list[str | WrittenPrefix] | UnsetType | None = UNSET
+    communities: list[str] | UnsetType | None = UNSET
+    add_communities: list[str] | UnsetType | None = UNSET
+    next_hop: str | UnsetType | None = UNSET
+    next_hop_ipv6: str | UnsetType | None = msgspec.field(default=UNSET, name="nextHopIpv6")
+    max_prefix: int | UnsetType | None = UNSET
+    max_routes: int | UnsetType | None = UNSET
+    max_routes_action: Literal["hold", "widen"] | UnsetType | None = UNSET
+    max_foreign: int | UnsetType | None = UNSET
+    max_foreign_ipv6: int | UnsetType | None = msgspec.field(default=UNSET, name="maxForeignIpv6")
+    min_length_ipv4: int | UnsetType | None = msgspec.field(default=UNSET, name="minLengthIpv4")
+    max_length_ipv4: int | UnsetType | None = msgspec.field(default=UNSET, name="maxLengthIpv4")
+    min_length_ipv6: int | UnsetType | None = msgspec.field(default=UNSET, name="minLengthIpv6")
+    max_length_ipv6: int | UnsetType | None = msgspec.field(default=UNSET, name="maxLengthIpv6")
+    union: bool | UnsetType | None = UNSET
+    med: int | UnsetType | None = UNSET
+    prepends: int | UnsetType | None = UNSET
+    local_asn: int | UnsetType | None = UNSET
+
+
+class PeerChange(RulesChange, rename="camel", kw_only=True):
+    """PUT /api/peers/{id}: what is missing stays as it is; an empty list or text removes it. null sets a field back to
+    what the group, the defaults or `Bgp` say; only description, lists, customPrefixes, customAsns and md5Password stay
+    as they are with null."""
+
+    group: str | UnsetType | None = UNSET
+    asn_lists: list[str] | UnsetType | None = UNSET
+    custom_prefixes: list[str | WrittenPrefix] | UnsetType | None = UNSET
+    custom_asns: list[int] | UnsetType | None = UNSET
+    md5_password: str | UnsetType | None = UNSET
+    connect: bool | UnsetType | None = UNSET
+    port: int | UnsetType | None = UNSET
+    local_address: str | UnsetType | None = UNSET
+    role: str | UnsetType | None = UNSET
+    hold_time: int | UnsetType | None = UNSET
+    send_hold_time: int | UnsetType | None = UNSET
+    capabilities: list[str] | UnsetType | None = UNSET
+    min_ttl: int | UnsetType | None = UNSET
+    ao_key: str | UnsetType | None = UNSET
+
+
+class GroupChange(RulesChange, rename="camel", kw_only=True):
+    """PUT /api/groups/{name}: what is missing stays as it is; with null, or an empty list or text, the defaults say
+    it."""
+
+
+class NewGroup(RulesChange, rename="camel", kw_only=True):
+    """POST /api/groups."""
+
+    name: str
 
 
 class NewPeer(PeerChange, rename="camel", kw_only=True):
@@ -187,6 +217,40 @@ class ShownPeer(PeerLimits, rename="camel", kw_only=True):
     owner: str
     custom_sources: list[ShownSource] | UnsetType = UNSET
     advertised_prefix_count: int | UnsetType = UNSET
+
+
+class GroupMember(Struct, kw_only=True):
+    """A peer that is in a group. ip: its address, or the network for whose peers it stands."""
+
+    id: str
+    ip: str
+    asn: int
+    description: str
+    status: str
+
+
+class ShownGroup(PeerLimits, rename="camel", kw_only=True):
+    """A group: what holds for its peers where they say nothing else, and these peers. localAsn: our AS number for them,
+    0 for the usual one."""
+
+    name: str
+    owner: str
+    description: str
+    lists: tuple[str, ...]
+    exclude: tuple[Written, ...]
+    communities: tuple[str, ...]
+    add_communities: tuple[str, ...]
+    next_hop: str
+    next_hop_ipv6: str = msgspec.field(name="nextHopIpv6")
+    local_asn: int
+    members: list[GroupMember]
+
+
+class DeletedGroup(Struct, kw_only=True):
+    """A group that is no more."""
+
+    name: str
+    deleted: bool = True
 
 
 class AtAddress(Struct, kw_only=True):

@@ -15,7 +15,7 @@ from ...net.secret import read_secret
 from ...pipeline.errors import StageError
 from . import text, transfer
 from .client import DEFAULT_API, Client, quoted
-from .peer_options import IDENTITY, SOURCE, SUBSCRIPTION, declare, kind_of, said
+from .peer_options import GROUP, IDENTITY, SOURCE, SUBSCRIPTION, as_number, declare, kind_of, said
 from .text import Table
 
 Options = argparse.Namespace
@@ -101,6 +101,15 @@ def _list(parser: Parser) -> None:
     parser.add_argument("name", metavar="LIST", help="name of the list")
 
 
+def _group(parser: Parser) -> None:
+    parser.add_argument("name", metavar="GROUP", help="name of the group")
+
+
+def _named_group(parser: Parser) -> None:
+    _group(parser)
+    declare(parser, GROUP)
+
+
 def _peers(parser: Parser) -> None:
     parser.add_argument("--status", choices=("active", "inactive", "pending", "barred"), help="only those that are so")
     parser.add_argument("--list", metavar="LIST", help="only those that have subscribed to it")
@@ -109,12 +118,8 @@ def _peers(parser: Parser) -> None:
 
 def _new_peer(parser: Parser) -> None:
     parser.add_argument("ip", metavar="ADDRESS", help="address of the peer")
-    parser.add_argument("asn", metavar="AS", type=_as_number, help="AS number of the peer")
+    parser.add_argument("asn", metavar="AS", type=as_number, help="AS number of the peer")
     declare(parser, IDENTITY | SUBSCRIPTION)
-
-
-def _as_number(text: str) -> int:
-    return int(text.upper().removeprefix("AS"))
 
 
 def _changed_peer(parser: Parser) -> None:
@@ -274,6 +279,30 @@ COMMANDS: Final[dict[str, Command]] = {
     "peers bar": Command("End the session of a peer, which may not come back.", _on_peer("bar"), text.peers, _peer),
     "peers reset": Command("End the session of a peer, which may begin anew.", _on_peer("reset"), declare=_peer),
     "peers refresh": Command("Send a peer all its routes again.", _on_peer("refresh"), declare=_peer),
+    "groups": Command("Show the groups.", lambda client, options: client.get("/api/groups"), text.groups),
+    "groups show": Command(
+        "Show what a group says, and who is in it.",
+        lambda client, options: client.get(f"/api/groups/{quoted(options.name)}"),
+        text.group,
+        _group,
+    ),
+    "groups add": Command(
+        "Make a group, which the database owns.",
+        lambda client, options: client.send("POST", "/api/groups", {"name": options.name} | said(options, GROUP)),
+        text.groups,
+        _named_group,
+    ),
+    "groups change": Command(
+        "Change a group of the database.",
+        lambda client, options: client.send("PUT", f"/api/groups/{quoted(options.name)}", said(options, GROUP)),
+        text.groups,
+        _named_group,
+    ),
+    "groups delete": Command(
+        "Remove a group of the database that has no peers.",
+        lambda client, options: client.send("DELETE", f"/api/groups/{quoted(options.name)}"),
+        declare=_group,
+    ),
     "sessions": Command("Show the sessions.", lambda client, options: client.get("/api/sessions"), text.sessions),
     "sources": Command("Show the lists.", lambda client, options: client.get("/api/sources"), text.sources),
     "sources add": Command(

@@ -28,8 +28,16 @@ def names(text: str) -> list[str]:
     return [each.strip() for each in text.split(",") if each.strip()]
 
 
+def as_number(text: str) -> int:
+    """Raises ArgumentTypeError."""
+    digits = text.upper().removeprefix("AS")
+    if not (digits.isascii() and digits.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r}: an AS number is expected")
+    return int(digits)
+
+
 def _numbers(text: str) -> list[int]:
-    return [int(each.upper().removeprefix("AS")) for each in words(text)]
+    return list(map(as_number, words(text)))
 
 
 def _secret(text: str) -> str:
@@ -40,21 +48,74 @@ def _secret(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+INHERIT: Final = "inherit"
+"""What the value of an option is when the group, or the defaults, are to say it."""
+
+
+def _or_inherited(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """What reads a value, or takes INHERIT as null."""
+
+    def value(text: str) -> Any:
+        return None if text == INHERIT else read(text)
+
+    return value
+
+
+def _whole(text: str) -> int:
+    """Raises ArgumentTypeError."""
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r}: a number or {INHERIT} is expected")
+    return int(text)
+
+
+def _yes(text: str) -> bool:
+    """Raises ArgumentTypeError."""
+    if text not in ("yes", "no"):
+        raise argparse.ArgumentTypeError(f"{text!r}: yes, no or {INHERIT} is expected")
+    return text == "yes"
+
+
+_number = _or_inherited(_whole)
+
+
+RULES: Final = {
+    "--exclude": Field("exclude", "PREFIX,...", "prefixes that are cut out of its lists", words),
+    "--communities": Field("communities", "A:B,...", "only routes with one of these communities", words),
+    "--add-communities": Field("addCommunities", "A:B,...", "communities that all its routes get", words),
+    "--med": Field("med", "N", "MED of its routes", _number),
+    "--prepends": Field("prepends", "N", "how often our AS number is prepended", _number),
+    "--max-routes": Field("maxRoutes", "N", "routes that it takes at most, 0 for any number", _number),
+    "--max-routes-action": Field(
+        "maxRoutesAction", "ACTION", "what happens with more: hold or widen", _or_inherited(str)
+    ),
+    "--max-foreign": Field("maxForeign", "N", "IPv4 addresses that widening may add", _number),
+    "--max-foreign6": Field("maxForeignIpv6", "N", "IPv6 networks of 64 bits that widening may add", _number),
+    "--min-length": Field("minLengthIpv4", "N", "least length of IPv4 prefixes", _number),
+    "--max-length": Field("maxLengthIpv4", "N", "greatest length of IPv4 prefixes", _number),
+    "--min-length6": Field("minLengthIpv6", "N", "least length of IPv6 prefixes", _number),
+    "--max-length6": Field("maxLengthIpv6", "N", "greatest length of IPv6 prefixes", _number),
+    "--union": Field("union", "yes|no", "whether prefixes that fill a larger one are joined", _or_inherited(_yes)),
+    "--next-hop": Field("nextHop", "ADDRESS", "next hop of IPv4 routes, or self"),
+    "--next-hop6": Field("nextHopIpv6", "ADDRESS", "next hop of IPv6 routes, or self"),
+}
+"""Of peers and of groups. Numbers and words may be `inherit`."""
+GROUP: Final = {
+    "--description": Field("description", "TEXT", "what it is"),
+    "--lists": Field("lists", "LIST,...", "names of lists, for peers that have chosen none", names),
+    **RULES,
+    "--max-prefix": Field("maxPrefix", "N", "prefixes that a peer may announce to us, 0 for any number", _number),
+    "--local-as": Field("localAsn", "AS", "our AS number for its peers, 0 for the usual one", as_number),
+}
 SUBSCRIPTION: Final = {
     "--lists": Field("lists", "LIST,...", "names of lists", names),
     "--prefixes": Field("customPrefixes", "PREFIX,...", "prefixes of its own", words),
     "--asns": Field("customAsns", "AS,...", "AS numbers whose prefixes it gets", _numbers),
-    "--exclude": Field("exclude", "PREFIX,...", "prefixes that are cut out of its lists", words),
-    "--communities": Field("communities", "A:B,...", "only routes with one of these communities", words),
     "--group": Field("group", "GROUP", "its group"),
-    "--max-routes": Field("maxRoutes", "N", "routes that it takes at most, 0 for any number", int),
-    "--max-routes-action": Field("maxRoutesAction", "ACTION", "what happens with more: hold or widen"),
-    "--next-hop": Field("nextHop", "ADDRESS", "next hop of IPv4 routes, or self"),
-    "--next-hop6": Field("nextHopIpv6", "ADDRESS", "next hop of IPv6 routes, or self"),
+    **RULES,
 }
 IDENTITY: Final = {
     "--description": Field("description", "TEXT", "who it is"),
-    "--max-prefix": Field("maxPrefix", "N", "prefixes that it may announce to us, 0 for any number", int),
+    "--max-prefix": Field("maxPrefix", "N", "prefixes that it may announce to us, 0 for any number", _number),
     "--md5": Field("md5Password", "KEY", "key of TCP MD5, as $VARIABLE or /file", _secret),
 }
 
@@ -94,16 +155,18 @@ def kind_of(source: dict[str, Any]) -> str | None:
     return next((kind for name, kind in needed.items() if name in source), None)
 
 
+_UNSAID: Final = object()
 _DEST: Final = "field_"
 """Options of the command itself, such as --json, have other names in the namespace."""
 
 
 def declare(parser: argparse.ArgumentParser, fields: dict[str, Field]) -> None:
     for option, each in fields.items():
-        parser.add_argument(option, dest=_DEST + each.field, type=each.read, metavar=each.metavar, help=each.help)
+        dest = _DEST + each.field
+        parser.add_argument(option, dest=dest, type=each.read, default=_UNSAID, metavar=each.metavar, help=each.help)
 
 
 def said(options: argparse.Namespace, fields: dict[str, Field]) -> dict[str, Any]:
     """The fields that the command line names."""
     found = {each.field: getattr(options, _DEST + each.field) for each in fields.values()}
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in found.items() if value is not _UNSAID}

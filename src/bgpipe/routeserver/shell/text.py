@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
 Table = tuple[Sequence[str], Iterable[Sequence[object]]]
+Place = str | Callable[[Any], object]
+"""The key of a record, or what is made of the record."""
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -23,54 +25,77 @@ def _text(value: object) -> str:
     return shown if shown.isprintable() else shown.encode("unicode_escape").decode("ascii")
 
 
-def peers(shown: Any) -> Table:
-    heads = ("ADDRESS", "AS", "STATUS", "ROUTES", "LISTS", "DESCRIPTION")
-    rows = (
-        (
-            each["ip"],
-            each["asn"],
-            each["status"],
-            each.get("advertisedPrefixCount"),
-            each["lists"],
-            each["description"],
-        )
-        for each in (shown if isinstance(shown, list) else [shown])
-    )
-    return heads, rows
+def columns(*places: tuple[str, Place]) -> Callable[[Any], Table]:
+    """What shows records, or a single one, in columns. places: the head of each, and what is in it."""
+
+    def show(shown: Any) -> Table:
+        records = shown if isinstance(shown, list) else [shown]
+        return [head for head, _ in places], ([_cell(each, place) for _, place in places] for each in records)
+
+    return show
+
+
+def _cell(record: Any, place: Place) -> object:
+    return record.get(place) if isinstance(place, str) else place(record)
+
+
+_ADDRESS: Final = (("ADDRESS", "ip"), ("AS", "asn"))
+peers: Final = columns(
+    *_ADDRESS,
+    ("STATUS", "status"),
+    ("ROUTES", "advertisedPrefixCount"),
+    ("LISTS", "lists"),
+    ("DESCRIPTION", "description"),
+)
+sources: Final = columns(
+    ("LIST", "name"),
+    ("KIND", "kind"),
+    ("PREFIXES", "prefixes"),
+    ("CHANGED", "changedAt"),
+    ("BAD LINES", "badLines"),
+    ("HELD", lambda each: each["held"] and each["held"]["why"]),
+    ("ERROR OR WARNING", lambda each: each["error"] or each["warning"]),
+)
+tokens: Final = columns(
+    ("TOKEN", "name"), ("ROLE", "role"), ("PEER", "peer"), ("MADE", "createdAt"), ("STANDS IN", "owner")
+)
+audit: Final = columns(
+    ("WHEN", "at"),
+    ("WHO", "who"),
+    ("FROM", "client"),
+    ("WHAT", "action"),
+    ("OF", "target"),
+    ("CHANGED", lambda each: sorted(each["changes"])),
+)
+versions: Final = columns(
+    ("VERSION", "version"),
+    ("STATE", "state"),
+    ("FETCHED", "fetchedAt"),
+    ("PREFIXES", "prefixes"),
+    ("BAD LINES", "badLines"),
+    ("COPY OF", lambda each: each["rolledBack"] or None),
+)
+imported: Final = columns(*_ADDRESS, ("WHAT", "action"), ("WHY", "why"))
+groups: Final = columns(
+    ("GROUP", "name"),
+    ("PEERS", lambda each: str(len(each["members"]))),
+    ("LISTS", "lists"),
+    ("MAX ROUTES", "maxRoutes"),
+    ("STANDS IN", "owner"),
+    ("DESCRIPTION", "description"),
+)
+_sessions: Final = columns(
+    *_ADDRESS,
+    ("STATE", "state"),
+    ("SINCE", "since"),
+    ("ROUTES", "routes"),
+    ("UPDATES", "updatesSent"),
+    ("WHY NONE, OR FEWER", lambda each: each["why"] or each["limit"]),
+)
 
 
 def sessions(shown: Any) -> Table:
-    heads = ("ADDRESS", "AS", "STATE", "SINCE", "ROUTES", "UPDATES", "WHY NONE, OR FEWER")
-    rows = (
-        (
-            each["ip"],
-            each["asn"],
-            each["state"],
-            each["since"],
-            each["routes"],
-            each["updatesSent"],
-            each["why"] or each["limit"],
-        )
-        for each in shown["sessions"]
-    )
-    return heads, rows
-
-
-def sources(shown: Any) -> Table:
-    heads = ("LIST", "KIND", "PREFIXES", "CHANGED", "BAD LINES", "HELD", "ERROR OR WARNING")
-    rows = (
-        (
-            each["name"],
-            each["kind"],
-            each["prefixes"],
-            each["changedAt"],
-            each["badLines"],
-            each["held"] and each["held"]["why"],
-            each["error"] or each["warning"],
-        )
-        for each in (shown if isinstance(shown, list) else [shown])
-    )
-    return heads, rows
+    return _sessions(shown["sessions"])
 
 
 def prefixes(shown: Any) -> Table:
@@ -79,27 +104,18 @@ def prefixes(shown: Any) -> Table:
 
 def why(shown: Any) -> Table:
     route = shown["route"] or f"no route for {shown['target']}"
-    rows = ((each["source"], each["prefix"], each["outcome"], each["by"]) for each in shown["steps"])
-    return (f"SOURCE ({route})", "PREFIX", "OUTCOME", "BY"), rows
-
-
-def tokens(shown: Any) -> Table:
-    heads = ("TOKEN", "ROLE", "PEER", "MADE", "STANDS IN")
-    return heads, ((each["name"], each["role"], each["peer"], each["createdAt"], each["owner"]) for each in shown)
-
-
-def audit(shown: Any) -> Table:
-    heads = ("WHEN", "WHO", "FROM", "WHAT", "OF", "CHANGED")
-    rows = (
-        (each["at"], each["who"], each["client"], each["action"], each["target"], sorted(each["changes"]))
-        for each in shown
-    )
-    return heads, rows
+    show = columns((f"SOURCE ({route})", "source"), ("PREFIX", "prefix"), ("OUTCOME", "outcome"), ("BY", "by"))
+    return show(shown["steps"])
 
 
 def fields(shown: Any) -> Table:
     """One record."""
     return ("FIELD", "VALUE"), shown.items()
+
+
+def group(shown: Any) -> Table:
+    """A group, with its peers as ADDRESS#AS."""
+    return fields(shown | {"members": [f"{each['ip']}#{each['asn']}" for each in shown["members"]]})
 
 
 def tried(shown: Any) -> Table:
@@ -110,23 +126,3 @@ def difference(shown: Any) -> Table:
     """Prefixes that come, go, or are announced with other attributes."""
     signs = (("+", "announced"), ("+", "morePrefixes"), ("-", "withdrawn"), ("-", "fewerPrefixes"), ("~", "changed"))
     return ("", "PREFIX"), [(sign, prefix) for sign, name in signs for prefix in shown.get(name, ())]
-
-
-def versions(shown: Any) -> Table:
-    heads = ("VERSION", "STATE", "FETCHED", "PREFIXES", "BAD LINES", "COPY OF")
-    rows = (
-        (
-            each["version"],
-            each["state"],
-            each["fetchedAt"],
-            each["prefixes"],
-            each["badLines"],
-            each["rolledBack"] or None,
-        )
-        for each in shown
-    )
-    return heads, rows
-
-
-def imported(shown: Any) -> Table:
-    return ("ADDRESS", "AS", "WHAT", "WHY"), ((each["ip"], each["asn"], each["action"], each["why"]) for each in shown)

@@ -39,6 +39,13 @@ lists = Table(
     Column("settings", JSON, nullable=False),
 )
 
+groups = Table(
+    "groups",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("settings", JSON, nullable=False),
+)
+
 audit = Table(
     "audit",
     metadata,

@@ -20,8 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from ..access import Token
 from ..audit import MAX_ENTRIES, Entry
 from ..config import PrefixSource
+from ..groups import PeerGroup
 from ..peers import Peer
-from .schema import audit, lists, peers, tokens
+from .schema import audit, groups, lists, peers, tokens
 
 T = TypeVar("T")
 BUSY_TIMEOUT: Final = 5.0
@@ -273,6 +274,26 @@ class Store:
     async def remove_list(self, name: str, entry: Entry | None = None) -> None:
         """Raises StoreError."""
         await self._write(delete(lists).where(lists.c.name == name), *_audited(entry))
+
+    async def load_groups(self) -> list[PeerGroup]:
+        """The groups that were made over the API. Raises StoreError."""
+
+        async def work(connection: AsyncConnection) -> list[PeerGroup]:
+            rows = await connection.execute(select(groups.c.settings).order_by(groups.c.name))
+            return [msgspec.convert(row[0], PeerGroup) for row in rows]
+
+        return await self._do(work)
+
+    async def save_group(self, group: PeerGroup, entry: Entry | None = None) -> None:
+        """Adds a group, or changes it. Raises StoreError."""
+        row = {"name": group.name, "settings": msgspec.to_builtins(group)}
+        await self._write(
+            delete(groups).where(groups.c.name == group.name), groups.insert().values(row), *_audited(entry)
+        )
+
+    async def remove_group(self, name: str, entry: Entry | None = None) -> None:
+        """Raises StoreError."""
+        await self._write(delete(groups).where(groups.c.name == name), *_audited(entry))
 
     async def note(self, entry: Entry) -> None:
         """Writes to the audit log what changes nothing else here. Raises StoreError."""
