@@ -15,7 +15,6 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ..net.secret import read_secret
 from ..net.tcp import parse_networks
 from ..pipeline.log import Log
 from ..routes.peer_routes import PeerRoutes
@@ -25,7 +24,8 @@ from ..tasks import Tasks, Timer
 from ..wire.notification import ADMINISTRATIVE_RESET, Notification
 from ..wire.open import Open
 from .access import Access, configured
-from .config import Config, PrefixSource, all_lists
+from .config import Config, ConfiguredPeer, PrefixSource, all_lists
+from .configured_peers import configured_peer
 from .ends import Ends
 from .events import Events
 from .groups import PeerGroup
@@ -35,9 +35,8 @@ from .list import List, Owner
 from .lists import ListEvent, Lists
 from .peers import Peer, Peers, from_template, new_peer
 from .rov import Validator
-from .rules import as_written, fields_of, until
+from .rules import until
 from .sessions import PeerSession, PeerSessions
-from .settings import configured_options
 from .sources import make_source
 from .sources.base import Source
 from .sources.context import Context
@@ -46,7 +45,7 @@ from .sources.ripestat import RipeStatClient
 from .sources.worker import Lane
 from .store.store import Store, Turn
 from .tables import PeerTables, View
-from .values import check_peer_address, check_template_address, check_written
+from .values import check_peer_address, check_template_address
 from .webhooks import Webhooks
 
 DATABASE: Final = "bgplite.db"
@@ -236,24 +235,14 @@ class RouteServer:
         text = f"AS{peer.asn} at {peer.ip} is no peer of this route server any more"
         self.sessions.end(peer, Notification.shutdown(text, ADMINISTRATIVE_RESET))
 
-    def _configured(self, found: Any) -> Peer:
+    def _configured(self, found: ConfiguredPeer) -> Peer:
         """A peer that stands in the configuration. What the database says of it does not count."""
         address = check_template_address(found.address)
         if "/" in address:
             known = next((each for each in self.peers.templates if each.ip == address), None)
         else:
             known = self.peers.find(address, found.remote_asn)
-        base = known or new_peer(address, found.remote_asn)
-        return msgspec.structs.replace(
-            base,
-            owner="config",
-            description=found.description,
-            group=found.group,
-            custom_prefixes=tuple(check_written(as_written(each)) for each in found.custom_prefixes),
-            md5_password=read_secret(found.md5_password)[0] if found.md5_password else "",
-            session=configured_options(found),
-            **fields_of(found),
-        )
+        return configured_peer(found, known or new_peer(address, found.remote_asn))
 
     def reload(self, config: Config) -> None:
         """Takes another configuration. Sessions stay, and get what differs for them."""
