@@ -202,6 +202,11 @@ def malformed_open() -> None:
         assert told(opened(running, greeting(hold_time=1))) == "2/6"
 
 
+def no_role() -> None:
+    with listening(stages=("otc", "-R", "--strict", "--", "speaker")) as (running, _):
+        assert told(opened(running, greeting())) == "2/11"
+
+
 def nobody_behind() -> None:
     with listening("--many", stages=("connect", "-W", "listen", "127.0.0.1:1")) as (running, _):
         assert told(opened(running, greeting())) == ""
@@ -217,6 +222,7 @@ def hold_timer() -> None:
 ALONE = {
     "no OPEN within `--open-timeout`": (no_open_in_time, "4/0"),
     "an OPEN that `speaker` can't accept": (malformed_open, "2/6"),
+    "an OPEN with a role that `otc` refuses": (no_role, "2/11"),
     "a peer that is not in `--allow`, or one more than `--many=N`|allow": (not_allowed, "6/5"),
     "a peer that is not in `--allow`, or one more than `--many=N`|many": (too_many, "6/5"),
     "a router that has a session already (collision)": (same_router_again, "6/7"),

@@ -60,8 +60,8 @@ class Edits:
     strip_as: AS numbers that are removed from the AS path. prepend: what then is prepended, the last one outermost.
     numbers: values for ORIGIN, MED and LOCAL_PREF by type code; None removes the attribute. communities: by kind.
     next_hop_4, next_hop_6: octets for routes of AFI 1 and AFI 2; none leaves the next hop. strip_unknown: whether
-    attributes that bgpipe does not know are removed. remove: type codes of attributes that are removed.
-    own_as: what "self" means in `prepend`.
+    attributes that bgpipe does not know are removed. add: type codes and values of attributes that an UPDATE without
+    them gets. remove: type codes of attributes that are removed. own_as: what "self" means in `prepend`.
     """
 
     strip_as: AsnRanges = field(default_factory=AsnRanges)
@@ -71,6 +71,7 @@ class Edits:
     next_hop_4: bytes = b""
     next_hop_6: bytes = b""
     strip_unknown: bool = False
+    add: tuple[tuple[int, Any], ...] = ()
     remove: frozenset[int] = frozenset()
     own_as: int = 0
 
@@ -142,8 +143,10 @@ class AttributeEditor:
         for code, edit in self._communities.items():
             if left := edit.apply(()):
                 values[code] = table.TABLE[code].codec.encode(left, AS4)
+        for code, value in self.edits.add:
+            values[code] = table.TABLE[code].codec.encode(value, AS4)
         return [
-            (code, Attribute(table.TABLE[code].default, code, value, AS4).encode()) for code, value in values.items()
+            (code, Attribute(table.TABLE[code].default, code, octets, AS4).encode()) for code, octets in values.items()
         ]
 
     def edit(self, body: bytes, context: WireContext) -> bytes:

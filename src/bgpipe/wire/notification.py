@@ -14,10 +14,12 @@ from .context import MAX_EXTENDED_MESSAGE
 from .errors import TextError, WireError
 from .hexadecimal import format_hex, parse_hex
 
+OPEN_ERROR: Final = 2
 HOLD_TIMER_EXPIRED: Final = 4
 CEASE: Final = 6
 UNSUPPORTED_PARAMETER: Final = 4
 UNSUPPORTED_CAPABILITY: Final = 7
+ROLE_MISMATCH: Final = 11
 """Subcodes of an OPEN Message Error, code 2."""
 MAX_PREFIXES: Final = 1
 ADMINISTRATIVE_SHUTDOWN: Final = 2
@@ -32,7 +34,7 @@ NAMES: Final[dict[int, tuple[str, dict[int, str]]]] = {
         "Message Header Error",
         {1: "Connection Not Synchronized", 2: "Bad Message Length", 3: "Bad Message Type"},
     ),
-    2: (
+    OPEN_ERROR: (
         "OPEN Message Error",
         {
             1: "Unsupported Version Number",
@@ -42,7 +44,7 @@ NAMES: Final[dict[int, tuple[str, dict[int, str]]]] = {
             5: "Authentication Failure",  # deprecated
             6: "Unacceptable Hold Time",
             UNSUPPORTED_CAPABILITY: "Unsupported Capability",  # RFC 5492
-            11: "Role Mismatch",  # RFC 9234
+            ROLE_MISMATCH: "Role Mismatch",  # RFC 9234
         },
     ),
     3: (

@@ -15,6 +15,7 @@ from .update_body import UpdateBody, join, split_attributes
 
 _UNICAST: Final = (IPV4_UNICAST, IPV6_UNICAST)
 _UNREACH: Final = table.MP_UNREACH
+_MULTIPROTOCOL: Final = (table.MP_REACH, table.MP_UNREACH)
 
 
 class RoutesApart:
@@ -43,6 +44,11 @@ class RoutesApart:
             elif code == table.MP_UNREACH:
                 unreach = update.attrs[code].value
                 self._unreach = unreach.family, unreach.nlri
+
+    @property
+    def has_others(self) -> bool:
+        """Whether it announces routes of another family too."""
+        return self._family is None and any(code == table.MP_REACH for code, _ in self._attributes)
 
     def _read_reach(self, update: UpdateBody) -> None:
         attribute = update.attrs[table.MP_REACH]
@@ -78,7 +84,8 @@ class RoutesApart:
     def announce_alone(self, places: Collection[int]) -> bytes:
         """A body that announces the routes at these places, of which there is one at least, and does nothing else."""
         classic, multiprotocol = self._octets(places, 0), self._octets(places, 1)
-        attributes, self._attributes = self._attributes, [each for each in self._attributes if each[0] != _UNREACH]
+        others = _MULTIPROTOCOL if self.has_others else (_UNREACH,)
+        attributes, self._attributes = self._attributes, [each for each in self._attributes if each[0] not in others]
         try:
             body = self._body(b"", None, multiprotocol, classic)
         finally:
@@ -102,8 +109,7 @@ class RoutesApart:
         self, withdrawn: bytes, unreach: tuple[Family, bytes] | None, multiprotocol: bytes, classic: bytes
     ) -> bytes | None:
         """None if it says nothing. Attributes go where nothing is announced any more."""
-        others = self._family is None and any(code == table.MP_REACH for code, _ in self._attributes)
-        announces = bool(classic or multiprotocol or others)
+        announces = bool(classic or multiprotocol or self.has_others)
         section = []
         for code, octets in self._attributes:
             if code == table.MP_UNREACH:

@@ -6,7 +6,7 @@ A block stays whole as long as each of its messages stays one message that a blo
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from ...filters import Filter
 from ...pipeline.passage import inherit
@@ -14,6 +14,7 @@ from ...pipeline.stage import Consuming
 from ...wire.block import Block
 from ...wire.item import Item
 from ...wire.message import HEADER, UPDATE, Message
+from ...wire.tags import TagTable
 from ...wire.update import Update
 
 MAX_BODY = 0xFFFF - HEADER
@@ -83,6 +84,47 @@ def assemble(block: Block, edits: dict[int, Edit]) -> Block | list[Item]:
         else:
             bodies[position] = left
     return replace_messages(block, bodies, others)
+
+
+def part_of(message: Message, body: bytes) -> Message:
+    """An UPDATE with a part of what a message says."""
+    return Message(
+        UPDATE, body, direction=message.direction, time=message.time, context=message.context, tags=dict(message.tags)
+    )
+
+
+def handle_each(
+    block: Block, positions: Iterable[int], handle: Callable[[Message], bool | list[Message]]
+) -> Block | list[Item]:
+    """What is left of a block when the messages at these positions, in ascending order, were handled one by one. A
+    message that stays one message stays in the block.
+
+    handle: returns False for nothing, True for the message, which it may have changed, or others in its place.
+    """
+    bodies: dict[int, bytes | None] = {}
+    entries: dict[int, tuple[int, bool]] = {}
+    others: dict[int, list[Message]] = {}
+    table = TagTable(block.tags)
+    for position in positions:
+        message = block.message(position)
+        before = message.body
+        left = handle(message)
+        if left is False:
+            bodies[position] = None
+            continue
+        if isinstance(left, list):
+            others[position] = [inherit(each, message) for each in left]
+            continue
+        asked = message.asked_tags
+        entry = table.enter(asked, message.header) if asked is not None else None
+        if (asked is not None and entry is None) or len(message.body) > MAX_BODY:
+            others[position] = [message]
+            continue
+        if entry is not None:
+            entries[position] = entry
+        if message.body is not before:
+            bodies[position] = message.body
+    return replace_messages(block.tagged(entries, table) if entries else block, bodies, others)
 
 
 def replace_messages(

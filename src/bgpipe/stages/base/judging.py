@@ -8,17 +8,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ...pipeline.options import FLAG, TEXT, Option
-from ...pipeline.passage import inherit
 from ...routes.adj_rib_in import OUT, VERDICT_SHIFT, WANTED, read_routes
 from ...rpki.snapshot import Snapshot
 from ...wire.block import Block
 from ...wire.errors import WireError
 from ...wire.item import Item
-from ...wire.message import HEADER, UPDATE, Message
+from ...wire.message import UPDATE, Message
 from ...wire.routes_apart import RoutesApart
-from ...wire.tags import TagTable
 from ...wire.update import Update
-from .editing import replace_messages
+from .editing import handle_each, part_of
 from .revalidation import Revalidation
 from .session_facts import sender_facts
 from .validating import Validating
@@ -30,8 +28,6 @@ VALID: Final = 0
 UNKNOWN: Final = 1
 """NOT_FOUND of rov."""
 INVALID: Final = 2
-MAX_BODY: Final = 0xFFFF - HEADER
-"""Octets of the longest body that a message in a block can have."""
 PASS: Final = OUT | WANTED
 
 
@@ -176,30 +172,7 @@ class Judging(Validating):
     ) -> Block | list[Item]:
         """What is left of a block when the messages at these positions were handled one by one. A message that stays
         one message stays in the block. counted: whether their verdicts were counted before."""
-        bodies: dict[int, bytes | None] = {}
-        entries: dict[int, tuple[int, bool]] = {}
-        others: dict[int, list[Message]] = {}
-        table = TagTable(block.tags)
-        for position in positions:
-            message = block.message(position)
-            before = message.body
-            left = self._handle(message, revalidation, counted)
-            if left is False:
-                bodies[position] = None
-                continue
-            if isinstance(left, list):
-                others[position] = [inherit(each, message) for each in left]
-                continue
-            asked = message.asked_tags
-            entry = table.enter(asked, message.header) if asked is not None else None
-            if (asked is not None and entry is None) or len(message.body) > MAX_BODY:
-                others[position] = [message]
-                continue
-            if entry is not None:
-                entries[position] = entry
-            if message.body is not before:
-                bodies[position] = message.body
-        return replace_messages(block.tagged(entries, table) if entries else block, bodies, others)
+        return handle_each(block, positions, partial(self._handle, revalidation=revalidation, counted=counted))
 
     def _handle(
         self, message: Message, revalidation: Revalidation | None, counted: bool = False
@@ -352,14 +325,4 @@ class Judging(Validating):
         if self.event_name:
             self.event(self.event_name, message)
 
-    @staticmethod
-    def made(message: Message, body: bytes) -> Message:
-        """A part of a message."""
-        return Message(
-            UPDATE,
-            body,
-            direction=message.direction,
-            time=message.time,
-            context=message.context,
-            tags=dict(message.tags),
-        )
+    made = staticmethod(part_of)

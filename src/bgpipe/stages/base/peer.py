@@ -32,7 +32,7 @@ from ...wire.errors import WireError
 from ...wire.family import Family
 from ...wire.item import Item
 from ...wire.message import Message
-from ...wire.notification import CEASE, OUT_OF_RESOURCES, Notification
+from ...wire.notification import CEASE, OPEN_ERROR, OUT_OF_RESOURCES, Notification
 from .peer_input import PeerInput
 from .peer_options import PeerOptions
 
@@ -258,7 +258,9 @@ class PeerStage(PeerOptions):
             self.notify(Notification(CEASE, OUT_OF_RESOURCES))
 
     def notify(self, notification: Notification) -> None:
-        if self.connected and self.facts.first_notification is None and self.codec.sent[message.OPEN]:
+        """Nothing is said to a peer that has got no OPEN, unless it is about the OPEN that it has sent itself."""
+        opened = self.codec.sent[message.OPEN] or notification.code == OPEN_ERROR
+        if self.connected and self.facts.first_notification is None and opened:
             self.send(Message(message.NOTIFICATION, notification.encode()))
             self.flush()
 
