@@ -82,12 +82,12 @@ def read_stage(words: Sequence[str], index: int, environment: Mapping[str, str])
         words, rest = rest, stage.scan(rest)
         if stage.help:
             return stage, []
-        if stage.argument and not (rest and rest[0]):
+        if stage.needs_argument and not (rest and rest[0]):
             empty = ", not an empty text" if rest else ""
             raise UsageError(f"needs an argument: {stage.argument}{empty}")
     except UsageError as error:
         raise UsageError(f"{error}{_misplaced(error)}", option=error.option).inside(stage, index) from None
-    count = len(rest) if stage.take_all else 1 if stage.argument else 0
+    count = len(rest) if stage.take_all else 1 if stage.needs_argument else 0
     stage.arguments = rest[:count]
     stage.words = words[: len(words) - len(rest) + count]
     return stage, rest[count:]

@@ -63,10 +63,10 @@ def _read(record: StageRecord, index: int) -> Stage:
     stage = _new(what, index)
     try:
         _set(stage, settings)
-        if stage.argument and not any(stage.arguments[:1]):
+        if stage.needs_argument and not any(stage.arguments[:1]):
             empty = ", not an empty text" if stage.arguments else ""
             raise UsageError(f"needs an argument: {stage.argument}{empty}")
-        if stage.arguments and not stage.argument:
+        if stage.arguments and not stage.needs_argument:
             raise UsageError(f"takes no argument, and {stage.arguments[0]!r} is given")
     except PipelineError as error:
         raise error.inside(stage, index) from None

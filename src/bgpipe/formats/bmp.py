@@ -52,6 +52,10 @@ _TIME: Final = PEER_HEADER.size - 8
 """Where the time stands in a per-peer header: what is before it is the same for all messages of a peer's table."""
 _START: Final = re.compile(rb"[\x03\x04]\x00[\x00-\x0f](?s:..)[\x00-\x06]")
 _BLOCK: Final = 1 << 20
+MAX_NAME: Final = 255
+"""Characters of the tag ROUTER."""
+MAX_KNOWN: Final = 1 << 16
+"""Peers of a router whose tags are kept ready."""
 TAG: Final = "BMP"
 """The tag of a BGP message that another type of BMP message holds than usual: the name of that type."""
 
@@ -87,12 +91,15 @@ class Router:
         """of each peer: `right` for what the peer sends, `left` for what it is sent"""
         self.known: dict[bytes, tuple[WireContext, dict[str, str]]] = {}
         """context and tags of an UPDATE, by the per-peer header without the time"""
+        self.is_named = False
 
     def look(self, header: bytes, default: WireContext) -> tuple[WireContext, dict[str, str]]:
         """The context and the tags of what comes with a per-peer header. Raises WireError."""
         key = header[:_TIME]
         found = self.known.get(key)
         if found is None:
+            if len(self.known) >= MAX_KNOWN:
+                self.known.clear()
             peer = PeerHeader.decode(header)
             both = self.contexts.get((peer.type, peer.rd, peer.address))
             context = default if both is None else both.left if peer.rib.startswith("out") else both.right
@@ -106,8 +113,12 @@ class Router:
         self.known.clear()
 
     def named(self, name: str) -> None:
-        self.tags = self.tags | {"ROUTER": name}
-        self.known.clear()
+        """Takes the sysName of Initiation. Of a later one that says another name, nothing changes: what a router has
+        said so far is found by the first."""
+        if not self.is_named:
+            self.is_named = True
+            self.tags = self.tags | {"ROUTER": name[:MAX_NAME]}
+            self.known.clear()
 
 
 class BmpReader:
@@ -218,7 +229,10 @@ def _messages(
 
 
 class BmpDecoder(base.Decoder):
-    """A stream of one router. A BMP message that can't be read is one damage; reading goes on at the next."""
+    """A stream of one router. A BMP message that can't be read is one damage; reading goes on at the next.
+
+    searches: where nobody knows where the next one starts, search for it; otherwise nothing more is read.
+    """
 
     def __init__(
         self,
@@ -227,8 +241,10 @@ class BmpDecoder(base.Decoder):
         context: WireContext = AS4,
         states: bool = False,
         router: Router | None = None,
+        searches: bool = True,
     ) -> None:
         super().__init__(on_damage=on_damage, context=context)
+        self._searches = searches
         self.router = router or Router()
         self._reader = BmpReader(self, states=states)
         self._waiting = b""
@@ -245,10 +261,25 @@ class BmpDecoder(base.Decoder):
     def end(self) -> Iterator[Item]:
         yield from self._read(self._waiting, last=True)
 
+    @property
+    def missing(self) -> int:
+        """Octets without which the message at the end of what was fed is not complete: 0 if that is not known."""
+        waiting = self._waiting
+        if self._lost or len(waiting) < COMMON_HEADER.size:
+            return 0
+        return max(0, (_length(waiting, 0) or 0) - len(waiting))
+
+    @property
+    def lost(self) -> bool:
+        """Whether nobody knows where the next message starts."""
+        return self._lost
+
     def _read(self, octets: bytes, *, last: bool) -> Iterator[Item]:
         pos, end = 0, len(octets)
         while pos < end:
             if self._lost:
+                if not self._searches:
+                    return
                 found = self._search(octets, pos, last=last)
                 pos = found if found is not None else max(pos, end if last else end - _WITH_PEER - HEADER)
                 if found is None:
@@ -362,6 +393,15 @@ def _length(octets: bytes, pos: int) -> int | None:
     if version not in VERSIONS or not _shortest(kind) <= length <= MAX_LENGTH:
         return None
     return int(length)
+
+
+def first_message(octets: bytes) -> BmpMessage | None:
+    """The first BMP message of a connection, an Initiation (RFC 7854 section 4.3) or another one; None as long as it is
+    not complete. Raises WireError if it is none."""
+    length = _length(octets, 0)
+    if length is None:
+        raise WireError("not a BMP message")
+    return BmpMessage(octets[:length]) if length and len(octets) >= length else None
 
 
 def encode_bmp(message: Message) -> bytes:

@@ -115,6 +115,11 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.set_write_buffer_limits(high=octets)
 
+    def limit_reading(self, octets: int) -> None:
+        """Sets how many octets are read at once at most, so that others have their turn."""
+        if self._transport is not None and hasattr(self._transport, "max_size"):
+            self._transport.max_size = min(octets, self._transport.max_size)
+
     def require_ttl(self, least: int) -> None:
         """From now on takes only packets with at least this TTL (RFC 5082). Raises OSError."""
         if self._transport is not None and (made := self._transport.get_extra_info("socket")) is not None:

@@ -1,9 +1,13 @@
-"""Times in file names by the layouts of Go: a layout is how the reference time, 2006-01-02 15:04:05, would look."""
+"""Times and tags in file names.
+
+Times go by the layouts of Go: a layout is how the reference time, 2006-01-02 15:04:05, would look.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -50,7 +54,16 @@ _PARTS: Final[dict[str, Callable[[datetime], str]]] = {
 }
 _FRACTION: Final = r"[.,](?:0+|9+)(?![0-9])"
 _PATTERN: Final = re.compile(f"_(?=2006)|{'|'.join(map(re.escape, _PARTS))}|{_FRACTION}")
-_PLACEHOLDER: Final = re.compile(r"\$\{([^}]+)\}|\$TIME")
+TAGS: Final = (
+    *("ROUTER", "COLLECTOR", "RIB"),
+    *("PEER_IP", "PEER_AS", "PEER_ID", "PEER_RD", "LOCAL_IP", "LOCAL_AS"),
+)
+"""Tags that may be in a path, as ${NAME}."""
+MAX_NAME: Final = 100
+"""Octets of the value of a tag in a path; a longer one is cut, and told apart by a hash."""
+_TAG: Final = re.compile(rf"\$\{{({'|'.join(TAGS)})\}}")
+_PLACEHOLDER: Final = re.compile(rf"\$\{{(?!(?:{'|'.join(TAGS)})\}})([^}}]+)\}}|\$TIME")
+_UNSAFE: Final = re.compile(r"^\.|[^A-Za-z0-9._:@+=-]")
 
 
 def format_time(layout: str, seconds: float) -> str:
@@ -78,3 +91,25 @@ def has_time(path: str) -> bool:
 def fill_path(path: str, time_format: str, seconds: float) -> str:
     """The path with $TIME and every ${LAYOUT} replaced by the time."""
     return _PLACEHOLDER.sub(lambda match: format_time(match[1] or time_format, seconds), path)
+
+
+def has_tags(path: str) -> bool:
+    """Whether a tag, as ${ROUTER}, is in a path."""
+    return _TAG.search(path) is not None
+
+
+def fill_tags(path: str, tags: Mapping[str, str]) -> str:
+    """The path with every tag replaced by its value, as a name that is safe whoever has chosen it."""
+    return _TAG.sub(lambda match: file_name(tags.get(match[1], "")), path)
+
+
+def file_name(value: str) -> str:
+    """A value as a part of one file name: octets other than ASCII letters, digits and `._:@+=-`, and a dot at its
+    start, are written as %XX. No value is "none"."""
+    if not value:
+        return "none"
+    octets = value.encode("utf-8", "surrogateescape")
+    text = _UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", octets.decode("latin-1"))
+    if len(text) > MAX_NAME:
+        text = f"{text[: MAX_NAME - 9].rpartition('%')[0] or text[: MAX_NAME - 9]}-{zlib.crc32(octets):08x}"
+    return text

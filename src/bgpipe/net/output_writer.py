@@ -19,6 +19,7 @@ from ..pipeline.errors import StageError
 from ..wire.block import Block
 from ..wire.message import Message
 from .files_in_use import Identity
+from .tagged_files import TaggedFiles
 
 THREADS: Final = 2
 MAX_JOBS: Final = 100
@@ -124,7 +125,9 @@ class OutputWriter:
         self._quiet_ticks = 0
         self._piece: list[bytes] = []
         self._piece_size = 0
-        self._queue: SimpleQueue[tuple[int, Item, Judge | None] | None] = SimpleQueue()
+        self._path = ""
+        """the file of the messages in the piece, where there are many"""
+        self._queue: SimpleQueue[tuple[int, Item, Judge | None, str] | None] = SimpleQueue()
         self._count = 0
         self._messages: dict[int, int] = {}
         """the number of messages of each piece that waits, by the number of the piece"""
@@ -170,23 +173,29 @@ class OutputWriter:
         if self._full:
             user.on_room()
 
-    def put_message(self, message: Message) -> bool:
-        """Encodes a message at once, because stages further on may change it. Returns whether it gave octets."""
+    def put_message(self, message: Message, path: str = "") -> bool:
+        """Encodes a message at once, because stages further on may change it. Returns whether it gave octets.
+
+        path: that of its file, where there are many.
+        """
         octets = self._encoder.encode_message(message)
         if octets:
+            if path != self._path:
+                self.flush()
+                self._path = path
             self._piece.append(octets)
             self._piece_size += len(octets)
             if self._piece_size >= PIECE:
                 self.flush()
         return bool(octets)
 
-    def put_block(self, block: Block, judge: Judge | None = None) -> None:
+    def put_block(self, block: Block, judge: Judge | None = None, path: str = "") -> None:
         """Gives a block to a thread that encodes it. The block must not change any more.
 
-        judge: for a block that was not validated; it needs a format that `checks`.
+        judge: for a block that was not validated; it needs a format that `checks`. path: as for put_message.
         """
         self.flush()
-        self._put(block, block.weight, len(block), judge)
+        self._put(block, block.weight, len(block), judge, path)
 
     def flush(self) -> None:
         """Passes on all single messages that were put so far."""
@@ -194,7 +203,7 @@ class OutputWriter:
             octets, messages = b"".join(self._piece), len(self._piece)
             self._piece.clear()
             self._piece_size = 0
-            self._put(octets, len(octets), messages)
+            self._put(octets, len(octets), messages, path=self._path)
 
     def rotate(self) -> None:
         """Makes the output begin its next file, if its time has come, after all that was put."""
@@ -243,7 +252,7 @@ class OutputWriter:
         except (TimeoutError, asyncio.CancelledError):
             self._output.keep()
 
-    def _put(self, item: Item, size: int, messages: int = 0, judge: Judge | None = None) -> None:
+    def _put(self, item: Item, size: int, messages: int = 0, judge: Judge | None = None, path: str = "") -> None:
         if self._broken:
             return
         if not isinstance(item, OutputRequest):
@@ -257,7 +266,7 @@ class OutputWriter:
         self._empty.clear()
         if messages:
             self._messages[self._count] = messages
-        self._queue.put((self._count, item, judge))
+        self._queue.put((self._count, item, judge, path))
         self._count += 1
         self._waiting += 1
         self._waiting_octets += size
@@ -290,7 +299,7 @@ class OutputWriter:
 
         encoder = self._make_encoder(listen)
         while job := self._queue.get():
-            number, item, judge = job
+            number, item, judge, path = job
             error: Exception | None = None
             octets, unchecked = b"", list[Message]()
             try:
@@ -311,7 +320,10 @@ class OutputWriter:
                     getattr(self._output, action.value)()
                     again = failed and not self._output.failed
                 elif octets and not self.failed and not given_up:
-                    self._output.write(octets)
+                    if isinstance(self._output, TaggedFiles):
+                        self._output.write_to(path, octets)
+                    else:
+                        self._output.write(octets)
             except Exception as failure:
                 error = failure
             if error is not None or again:

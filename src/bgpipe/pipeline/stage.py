@@ -169,6 +169,11 @@ class Stage(StageBase):
         """Checks what `source` has read for the peer of this stage. Returns what may enter at `inlet`."""
         return items
 
+    @property
+    def needs_argument(self) -> bool:
+        """Whether its argument must be given, as its options say."""
+        return bool(self.argument)
+
     # what a stage does
 
     def attach(self) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from .. import formats
 from ..formats.base import Format
 from ..net.compression import NAMES
 from ..net.files import open_output
+from ..net.layout import fill_tags, has_tags
 from ..net.output_file import OutputFile, objection
 from ..net.output_writer import OutputStream
+from ..net.tagged_files import TaggedFiles
 from ..pipeline.errors import ConfigError
 from ..pipeline.options import DURATION, FLAG, TEXT, Option, choice
+from ..wire.message import Message
 from .base.coding import FORMAT_SWITCHES, find_format
 from .base.sink import Sink
 
@@ -56,6 +60,7 @@ class Write(Sink):
 
     def choose_format(self) -> Format:
         (self.path,) = self.arguments
+        self.in_places = has_tags(self.path)
         if self.flush_every < 0:
             raise ConfigError("--flush can't be negative")
         why = objection(self.path, append=self.append, create=self.create, every=self.every)
@@ -69,10 +74,16 @@ class Write(Sink):
         return found
 
     def open(self) -> OutputStream:
+        return TaggedFiles(self.path, self._open) if self.in_places else self._open(self.path)
+
+    def place_of(self, message: Message) -> str:
+        return fill_tags(self.path, message.tags) if self.in_places else ""
+
+    def _open(self, path: str, append: bool = False) -> Any:
         return open_output(
-            self.path,
+            path,
             self.compress,
-            append=self.append,
+            append=self.append or append,
             create=self.create,
             every=self.every,
             time_format=self.time_format,

@@ -245,6 +245,19 @@ class Block:
         return Block(self.octets, index, table.octets)
 
 
+def runs(block: Block) -> list[Block]:
+    """The runs of messages of a block that have the same tags."""
+    tags, peers = TAGS.of(block.index).tolist(), PEER.of(block.index).tolist()
+    if not len(block) or (tags.count(tags[0]) == len(tags) and peers.count(NO_PEER) == len(peers)):
+        return [block]
+    said: list[object] = [
+        place or (read_peer(block.octets, peer, bool(flags & FLAG_PEER_AS4)) if peer != NO_PEER else 0)
+        for place, peer, flags in zip(tags, peers, FLAGS.of(block.index).tolist(), strict=True)
+    ]
+    starts = [at for at in range(len(said)) if not at or said[at] != said[at - 1]]
+    return [block.part(start, stop) for start, stop in zip(starts, [*starts[1:], len(said)], strict=True)]
+
+
 def _move(
     index: bytearray, column: Column, octets: bytes, sizes: list[int], end: int, first: int = 0
 ) -> tuple[list[bytes], int]:

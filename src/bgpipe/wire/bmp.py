@@ -259,8 +259,19 @@ class BmpMessage(Message):
         return self.body[5]
 
     @property
+    def is_known(self) -> bool:
+        """Whether it is of a version and a type that have a name."""
+        return self.version == VERSION and self.bmp_type in TYPE_NAMES
+
+    @property
     def type(self) -> str:
         return "BMP"
+
+    def format_type(self) -> str:
+        """The name of its type, in upper case."""
+        if self.version != VERSION:
+            return f"VERSION_{self.version}"
+        return TYPE_NAMES.get(self.bmp_type, str(self.bmp_type))
 
     @property
     def octets(self) -> bytes:
@@ -270,11 +281,8 @@ class BmpMessage(Message):
         return iter(())
 
     def format_json(self) -> str:
-        name = (
-            TYPE_NAMES.get(self.bmp_type, str(self.bmp_type)) if self.version == VERSION else f"VERSION_{self.version}"
-        )
         said = "".join(f",{dumps(key)}:{dumps(value)}" for key, value in self.content().items())
-        return f'{{"type":{dumps(name)}{said},"data":"0x{self.body.hex()}"}}'
+        return f'{{"type":{dumps(self.format_type())}{said},"data":"0x{self.body.hex()}"}}'
 
     def content(self) -> dict[str, str | int]:
         """What it says, by name: information TLVs, a reason, statistics. Empty where it can't be read."""

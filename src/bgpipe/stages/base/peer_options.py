@@ -1,4 +1,4 @@
-"""The common options of connect and listen: TCP, keys and TLS."""
+"""The options of stages with TCP connections: keys, TTL and TLS; and those that connect and listen have in common."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ssl import SSLContext
 
 
-class PeerOptions(Producing):
-    """Options for a peer and its TCP connection."""
+class TcpStage(Producing):
+    """Options of a TCP connection."""
 
     md5 = Option(
         TEXT, "", "sign the session with TCP MD5 (RFC 2385): the key, $VARIABLE or /file", metavar="KEY", secret=True
@@ -28,7 +28,6 @@ class PeerOptions(Producing):
         metavar="ID:KEY",
         secret=True,
     )
-    transparent = Option(FLAG, False, "use the addresses of the routers as our own (IP_TRANSPARENT)")
     ttl = Option(INTEGER, 0, "TTL of the packets that we send; 0 leaves it to the system", metavar="N")
     min_ttl = Option(
         INTEGER,
@@ -36,20 +35,12 @@ class PeerOptions(Producing):
         "accept only packets with at least this TTL (GTSM, RFC 5082); 255: only from direct neighbours",
         metavar="N",
     )
-    closed_timeout = Option(
-        DURATION, 1.0, "when closing, wait at most this long until the peer has taken the last octets"
-    )
     keepalive = Option(DURATION, 15.0, "time between TCP keepalives; 0 or less sends none")
     tls = Option(FLAG, False, "use TLS")
     cert = Option(TEXT, "", "our certificate, as a PEM file", metavar="FILE")
     key = Option(TEXT, "", "the key of our certificate, as a PEM file", metavar="FILE")
     ca = Option(TEXT, "", "accept only certificates of these authorities: a PEM file", metavar="FILE")
-    malformed = Option(
-        choice(*POLICIES),
-        "auto",
-        "what to do with a malformed UPDATE; auto follows RFC 7606. If not given, only UPDATEs that a stage decodes "
-        "are checked",
-    )
+    transparent: bool | Option[bool] = False
 
     def check_options(self) -> None:
         """Raises ConfigError."""
@@ -93,7 +84,7 @@ class PeerOptions(Producing):
             ao=ao,
             ttl=self.ttl,
             min_ttl=self.min_ttl,
-            transparent=self.transparent,
+            transparent=bool(self.transparent),
             keepalive=self.keepalive,
             tls=self.tls_context() if self.tls else None,
         )
@@ -101,3 +92,18 @@ class PeerOptions(Producing):
     def tls_context(self) -> SSLContext:
         """Raises OSError, ValueError."""
         raise NotImplementedError
+
+
+class PeerOptions(TcpStage):
+    """Options for a peer and its TCP connection."""
+
+    transparent = Option(FLAG, False, "use the addresses of the routers as our own (IP_TRANSPARENT)")
+    closed_timeout = Option(
+        DURATION, 1.0, "when closing, wait at most this long until the peer has taken the last octets"
+    )
+    malformed = Option(
+        choice(*POLICIES),
+        "auto",
+        "what to do with a malformed UPDATE; auto follows RFC 7606. If not given, only UPDATEs that a stage decodes "
+        "are checked",
+    )

@@ -10,14 +10,14 @@ from ...formats.base import Format
 from ...net.errors import StreamError, explain_error
 from ...net.files import open_output
 from ...net.files_in_use import FilesInUse, Use
-from ...net.output_writer import OutputStream, OutputWriter
+from ...net.output_writer import Judge, OutputStream, OutputWriter
 from ...net.standard_output import StandardOutput
 from ...pipeline import events
 from ...pipeline.errors import ConfigError, Incomplete, StageError
 from ...pipeline.lifecycle import Cause
 from ...pipeline.options import DURATION, LIST, TEXT, Option
 from ...pipeline.scope import Timer
-from ...wire.block import Block
+from ...wire.block import Block, runs
 from ...wire.flags import FLAG_CHECKED
 from ...wire.item import Item
 from ...wire.message import Message
@@ -52,6 +52,8 @@ class Sink(Writing):
         "between two routers, leave messages out if the output takes nothing for this time; 0 lets the routers wait",
     )
 
+    in_places = False
+    """whether messages go to many files, by their tags"""
     flush_every: float = 0
     """seconds that octets may wait in a compressor at most"""
     writer: OutputWriter | None = None
@@ -149,7 +151,7 @@ class Sink(Writing):
     def _put(self, message: Message) -> None:
         assert self.writer is not None
         refused = self.refused
-        if not self.writer.put_message(message) and self.refused == refused:
+        if not self.writer.put_message(message, self.place_of(message)) and self.refused == refused:
             self.on_formless(message, self.output_format)
 
     def on_block(self, block: Block) -> Block:
@@ -159,8 +161,17 @@ class Sink(Writing):
         elif self._live:
             self._keep(block, len(block.octets))
         else:
-            self.writer.put_block(block, self.pipeline.verdicts.judge if self.callbacks[0].late else None)
+            self._put_block(block, self.pipeline.verdicts.judge if self.callbacks[0].late else None)
         return block
+
+    def _put_block(self, block: Block, judge: Judge | None = None) -> None:
+        assert self.writer is not None
+        for part in runs(block) if self.in_places else (block,):
+            self.writer.put_block(part, judge, self.place_of(part.message(0)) if self.in_places else "")
+
+    def place_of(self, message: Message) -> str:
+        """The file of a message, where there are many."""
+        return ""
 
     def _keep(self, item: Item, size: int) -> None:
         """Keeps an item. In a session the peer gets it first, because the thread of the writer takes time."""
@@ -175,7 +186,7 @@ class Sink(Writing):
                 if isinstance(item, Message):
                     self._put(item)
                 else:
-                    self.writer.put_block(item)
+                    self._put_block(item)
             self._kept.clear()
             self._kept_octets = 0
 
