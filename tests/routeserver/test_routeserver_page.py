@@ -144,6 +144,29 @@ def test_a_preview_changes_nothing(server):
     assert "203.0.113.0/24" not in visitor.text
 
 
+def test_limits_and_what_is_said_of_a_prefix_stay_in_the_form(server):
+    visitor = operator(server)
+    visitor.post("/peers", ip="127.99.7.6", asn="65076")
+    place = visitor.place
+    entry = "203.0.113.0/24 community=65000:7 expires=2036-01-01T00:00:00Z"
+    limits = {"max_routes": "20", "max_length_ipv4": "28", "union": "no", "max_routes_action": ""}
+    assert visitor.post(place, action="save", custom_prefixes=entry, **limits) == 200
+    assert entry in visitor.text
+    assert 'name="max_routes" value="20"' in visitor.text
+    assert '<option value="no" selected>' in visitor.text
+    id = place.rpartition("/")[2]
+    token = {"Authorization": f"Bearer {OPERATOR}"}
+    peer = server.call("GET", f"/api/peers/{id}", **token)[1]
+    assert (peer["maxRoutes"], peer["maxLengthIpv4"], peer["union"], peer["maxRoutesAction"]) == (20, 28, False, None)
+    assert peer["customPrefixes"][0]["communities"] == ["65000:7"]
+    assert visitor.post(place, action="save", custom_prefixes=entry, **dict.fromkeys(limits, "")) == 200
+    assert 'name="max_routes" value=""' in visitor.text
+    peer = server.call("GET", f"/api/peers/{id}", **token)[1]
+    assert (peer["maxRoutes"], peer["maxLengthIpv4"], peer["union"]) == (None, None, None)
+    assert visitor.post(place, action="save", max_routes="many") == 400
+    assert "a number is expected" in visitor.text
+
+
 def test_an_operator_sees_all_and_a_reader_changes_nothing(server):
     visitor = operator(server)
     assert "127.99.8.1" in visitor.text

@@ -11,7 +11,7 @@ import pytest
 from bgpipe.routeserver import page
 from bgpipe.routeserver.events import Kind
 from bgpipe.routeserver.management import Refused
-from bgpipe.routeserver.page.forms import subscription
+from bgpipe.routeserver.page.forms import CHOICES, NUMBERS, lines, subscription
 from bgpipe.routeserver.page.texts import TEXTS, choose, say_in
 
 FOLDER = Path(page.__file__).parent
@@ -22,7 +22,8 @@ STATES = {"active", "inactive", "pending"}
 
 def test_every_text_has_a_translation_and_is_used():
     pages = (FOLDER / "pages.py").read_text()
-    said = set(re.findall(r"say\(\"([^\"]+)\"", TEMPLATES)) | STATES
+    said = set(re.findall(r"say\(\"([^\"]+)\"", TEMPLATES)) | STATES | {*NUMBERS.values()}
+    said = said.union(*CHOICES.values())
     assert said | {text for text in TEXTS if f'"{text}"' in TEMPLATES + pages} == set(TEXTS)
 
 
@@ -74,6 +75,39 @@ def test_a_form_as_fields():
         "custom_asns": (64500, 64501),
         "description": "here",
     }
+
+
+def test_limits_and_entries_of_a_form():
+    text = "192.0.2.1/32 community=65535:666 community=no-export\n  expires=2030-01-01T00:00:00Z\n"
+    text += "10.0.0.0/8 med=5 prepends=1"
+    found = subscription({"custom_prefixes": [text], "max_routes": ["7"], "union": ["no"], "max_foreign": [""]})
+    first, second = found["custom_prefixes"]
+    assert (first.prefix, first.communities, first.expires) == (
+        "192.0.2.1/32", ("65535:666", "no-export"), "2030-01-01T00:00:00Z",
+    )  # fmt: skip
+    assert (second.med, second.prepends) == (5, 1)
+    assert subscription({"custom_prefixes": [lines((first, "9.9.9.9", second))]})["custom_prefixes"] == (
+        first, "9.9.9.9", second,
+    )  # fmt: skip
+    assert {name: found[name] for name in ("max_routes", "union", "max_foreign")} == {
+        "max_routes": 7, "union": False, "max_foreign": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"max_routes": ["many"]},
+        {"max_routes": ["-1"]},
+        {"union": ["maybe"]},
+        {"custom_prefixes": ["med=1"]},
+        {"custom_prefixes": ["10.0.0.0/8 med=x"]},
+        {"exclude": ["10.0.0.0/8 colour=red"]},
+    ],
+)
+def test_no_limit_and_no_entry(said):
+    with pytest.raises(Refused):
+        subscription(said)
 
 
 @pytest.mark.parametrize("text", ["AS", "x", "-1", "1.5", "٣", "99999999999"])

@@ -138,6 +138,26 @@ def what(shown: str) -> list[list[str]]:
     return [line.split()[:3] for line in shown.splitlines()[1:]]
 
 
+def test_all_that_is_said_of_a_peer_survives_a_file(server, say, tmp_path):
+    entry = {"prefix": "192.0.2.1/32", "communities": ["65535:666"], "expires": "2036-01-01T00:00:00Z"}
+    body = {"ip": "127.92.9.1", "asn": 65031, "customPrefixes": [entry, "203.0.113.0/24"], "union": False, "med": 0}
+    body |= {"exclude": ["10.0.0.0/8"], "addCommunities": ["65000:9"], "maxRoutesAction": "widen", "maxForeign": 7}
+    status, made = server.call("POST", "/api/peers", body | {"minLengthIpv4": 9, "maxLengthIpv6": 48, "prepends": 2})
+    assert status == 200, made
+    for form in ("csv", "json"):
+        path = tmp_path / f"peers.{form}"
+        path.write_text(say("export", "--format", form))
+        assert ["127.92.9.1", "65031", "same"] in what(say("import", str(path), "--dry-run"))
+        say("peers", "delete", "127.92.9.1")
+        assert ["127.92.9.1", "65031", "add"] in what(say("import", str(path)))
+        again = next(each for each in server.get("/api/peers") if each["ip"] == "127.92.9.1")
+        kept = made.keys() - {"id", "createdAt"}
+        assert {name: again[name] for name in kept} == {name: made[name] for name in kept}
+    words = "192.0.2.1/32 community=65535:666 expires=2036-01-01T00:00:00Z 203.0.113.0/24"
+    say("peers", "change", "127.92.9.1", "--prefixes", words)
+    assert server.get(f"/api/peers/{again['id']}")["customPrefixes"] == made["customPrefixes"]
+
+
 def test_peers_from_csv_and_back(server, say, tmp_path):
     path = tmp_path / "peers.csv"
     path.write_text("\ufeff" + CSV)

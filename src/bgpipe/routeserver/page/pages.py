@@ -14,6 +14,7 @@ from importlib import resources
 from typing import Any, Final
 from urllib.parse import parse_qs
 
+import msgspec
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -28,7 +29,7 @@ from ..api.operations import PAGE, Operation
 from ..api.records import NewPeer, PeerChange
 from ..management import Refused
 from ..peers import Peer
-from .forms import as_number, subscription
+from .forms import CHOICES, NUMBERS, as_number, lines, subscription
 from .texts import LANGUAGES, choose, say_in
 
 MAX_PEERS: Final = 100
@@ -217,8 +218,9 @@ async def _peer(
 ) -> web.StreamResponse:
     server, query = call.server, call.request.query
     session = server.sessions.sessions.get(peer.id)
-    names = ("lists", "custom_prefixes", "exclude", "custom_asns", "communities", "description")
+    names = ("lists", "custom_prefixes", "exclude", "custom_asns", "communities", "description", *NUMBERS, *CHOICES)
     form = {name: getattr(peer, name) for name in names} | dict(fields)
+    held = call.server.tables.rules(msgspec.structs.replace(peer, **dict.fromkeys((*NUMBERS, *CHOICES))))
     router = query.get("router", "")
     setup: list[str] = []
     if router:
@@ -238,6 +240,10 @@ async def _peer(
         session=status.show_session(session) if session is not None else None,
         lists=[status.show_list(each) for each in server.lists.public],
         form=form,
+        written=lines,
+        numbers=NUMBERS,
+        choices=CHOICES,
+        held=held,
         change=await _change(call, peer, fields) if preview else None,
         changeable=peer.owner != "config" and (call.identity.may("operator") or call.identity.owns(peer)),
         kinds=sorted(snippets.KINDS),

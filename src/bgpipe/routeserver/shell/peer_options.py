@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from ...net.secret import read_secret
+from ..written import parse_written
 
 
 class Field(NamedTuple):
@@ -21,6 +22,14 @@ class Field(NamedTuple):
 def words(text: str) -> list[str]:
     """Words with commas or spaces between them; none of an empty text."""
     return text.replace(",", " ").split()
+
+
+def written(text: str) -> list[Any]:
+    """Prefixes, each with what is said of it behind it. Raises ArgumentTypeError."""
+    try:
+        return list(parse_written(words(text)))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def names(text: str) -> list[str]:
@@ -79,7 +88,7 @@ _number = _or_inherited(_whole)
 
 
 RULES: Final = {
-    "--exclude": Field("exclude", "PREFIX,...", "prefixes that are cut out of its lists", words),
+    "--exclude": Field("exclude", "PREFIX,...", "prefixes that are cut out of its lists", written),
     "--communities": Field("communities", "A:B,...", "only routes with one of these communities", words),
     "--add-communities": Field("addCommunities", "A:B,...", "communities that all its routes get", words),
     "--med": Field("med", "N", "MED of its routes", _number),
@@ -108,7 +117,12 @@ GROUP: Final = {
 }
 SUBSCRIPTION: Final = {
     "--lists": Field("lists", "LIST,...", "names of lists", names),
-    "--prefixes": Field("customPrefixes", "PREFIX,...", "prefixes of its own", words),
+    "--prefixes": Field(
+        "customPrefixes",
+        "PREFIX,...",
+        "prefixes of its own; behind one perhaps community=, med=, expires=",
+        written,
+    ),
     "--asns": Field("customAsns", "AS,...", "AS numbers whose prefixes it gets", _numbers),
     "--group": Field("group", "GROUP", "its group"),
     **RULES,

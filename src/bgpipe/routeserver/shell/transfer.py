@@ -10,13 +10,22 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...pipeline.errors import StageError
+from ..written import format_written, parse_written
 from . import original
 from .client import Client, Refusal
 from .peer_options import names, words
 
 LISTS: Final = ("lists", "customPrefixes", "customAsns", "exclude", "communities", "addCommunities")
-NUMBERS: Final = ("asn", "maxPrefix", "maxRoutes", "med", "prepends")
-COLUMNS: Final = ("ip", "asn", "description", "group", *LISTS, "maxPrefix", "maxRoutes", "nextHop", "nextHopIpv6")
+WRITTEN: Final = ("customPrefixes", "exclude")
+LIMITS: Final = (
+    *("maxPrefix", "maxRoutes", "maxForeign", "maxForeignIpv6", "minLengthIpv4", "maxLengthIpv4"),
+    *("minLengthIpv6", "maxLengthIpv6", "med", "prepends"),
+)
+NUMBERS: Final = ("asn", *LIMITS)
+YES: Final = {"true": True, "yes": True, "false": False, "no": False}
+COLUMNS: Final = (
+    *("ip", "asn", "description", "group", *LISTS, *LIMITS, "maxRoutesAction", "union", "nextHop", "nextHopIpv6"),
+)
 """Of an export; an import may have others of the API too, such as md5Password."""
 Row = dict[str, Any]
 
@@ -72,12 +81,19 @@ def _row(cells: Mapping[str, str | None], place: str) -> Row:
         try:
             if name == "lists":
                 row[name] = names(text)
+            elif name in WRITTEN:
+                row[name] = parse_written(words(text))
             elif name in LISTS:
                 row[name] = list(map(int, words(text))) if name == "customAsns" else words(text)
+            elif name == "union" and text:
+                row[name] = YES[text.lower()]
             elif text:
                 row[name] = int(text) if name in NUMBERS else text
-        except ValueError:
-            raise StageError(f"{place}: {name}: {text!r}: numbers are expected") from None
+        except KeyError:
+            raise StageError(f"{place}: {name}: {text!r}: yes or no is expected") from None
+        except ValueError as error:
+            why = error if name in WRITTEN else f"{text!r}: numbers are expected"
+            raise StageError(f"{place}: {name}: {why}") from None
     return row
 
 
@@ -142,7 +158,7 @@ def as_csv(peers: list[Row]) -> str:
 
 def _cell(value: Any) -> object:
     if isinstance(value, list):
-        return " ".join(each["prefix"] if isinstance(each, dict) else str(each) for each in value)
+        return " ".join(format_written(each) if isinstance(each, str | dict) else str(each) for each in value)
     return "" if value is None else value
 
 
