@@ -311,9 +311,9 @@ def test_a_file_is_read_again_when_it_changes(tmp_path: Path):
 def test_what_sources_say_once(tmp_path: Path):
     good, missing = tmp_path / "good.json", tmp_path / "missing.json"
     write(good, 1)
-    rpki = asyncio.run(load(settings(missing, good), NullLog()))
+    rpki = asyncio.run(load(settings(missing, good), NullLog(), 30.0))
     assert (len(rpki.snapshot), rpki.error) == (1, "")
-    rpki = asyncio.run(load(settings(missing), NullLog()))
+    rpki = asyncio.run(load(settings(missing), NullLog(), 30.0))
     assert (rpki.ready, "missing.json: no such file" in rpki.error) == (False, True)
 
 
@@ -329,8 +329,8 @@ def test_local_exceptions_of_a_file(tmp_path: Path):
     said = {"slurmVersion": 1, "validationOutputFilters": filters, "locallyAddedAssertions": added}
     slurm.write_text(json.dumps(said))
     with_slurm = replace(settings(data), slurm=str(slurm))
-    rpki = asyncio.run(load(with_slurm, NullLog()))
+    rpki = asyncio.run(load(with_slurm, NullLog(), 30.0))
     assert [vrp.asn for vrp in rpki.snapshot.vrps(1)] == [1, 7]
     slurm.write_text("{}")
-    rpki = asyncio.run(load(with_slurm, NullLog()))
+    rpki = asyncio.run(load(with_slurm, NullLog(), 30.0))
     assert (rpki.ready, "--rpki-slurm" in rpki.error) == (False, True)

@@ -1,5 +1,7 @@
 """The command line: `bgpipe [OPTIONS] [--] [@NAME] STAGE [OPTIONS] [ARGUMENT] [--] [@NAME] STAGE ...`
 
+`help`, `version` and `rpki` in place of the first stage are commands of their own.
+
 A stage's words end at `--`, or by themselves after its argument: what is left starts the next stage. A stage may
 be said by a bare word: an address is `connect`, :PORT is `listen`, a URL, a file or - is `read`.
 """
@@ -49,6 +51,9 @@ def parse(words: Sequence[str], environment: Mapping[str, str] | None = None) ->
         return spec
     elif rest[:1] == ["version"]:
         spec.options.version = True
+        return spec
+    elif rest[:1] == ["rpki"]:
+        spec.question = rest[1:]
         return spec
     index = 0
     while rest:

@@ -18,7 +18,7 @@ class PipelineSpec:
 
     stages: in the order given. observers: stages that see what all others have let pass. on_event: is told of the
     events that --events names, in place of the log. help: the name of what help is wanted of, "" for the program,
-    None for no help.
+    None for no help. question: the words behind `rpki`, None without that command.
     """
 
     def __init__(self) -> None:
@@ -27,3 +27,4 @@ class PipelineSpec:
         self.observers: list[Stage] = []
         self.on_event: Callable[[Event], object] | None = None
         self.help: str | None = None
+        self.question: list[str] | None = None

@@ -32,7 +32,8 @@ def program_help() -> str:
     lines.append("Stages (`bgpipe STAGE -h` shows their options):")
     for name in stages.known():
         lines += lay_out(f"  {name}", stages.summary(name))
-    lines += ["", "Exit codes: 0 success, 1 failure, 2 wrong command line."]
+    lines += ["", "`bgpipe rpki PREFIX AS ...` says what the RPKI says of a route, and why: bgpipe rpki -h."]
+    lines += ["Exit codes: 0 success, 1 failure, 2 wrong command line."]
     lines += ["Every option may be set in the environment: BGPIPE_LOG=debug, BGPIPE_READ_FORMAT=mrt."]
     return "\n".join(lines) + "\n"
 

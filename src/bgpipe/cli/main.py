@@ -1,6 +1,6 @@
 """The command `bgpipe`.
 
-Exit codes: 0 success, 1 failure, 2 wrong command line.
+Exit codes: 0 success, 1 failure, 2 wrong command line. `bgpipe rpki` has one more.
 """
 
 from __future__ import annotations
@@ -90,6 +90,12 @@ def run(words: Sequence[str], log: StderrLog) -> int:
     if spec.help is not None:
         show(help_text(spec.help))
         return 0
+    if spec.question is not None:
+        from .rpki import ask
+
+        text, code = ask(spec.question, spec.options, log)
+        show(text)
+        return code
     if not spec.stages:
         if log.format == "text":
             from .help import program_help
@@ -120,6 +126,10 @@ def help_text(name: str) -> str:
 
     if not name:
         return program_help()
+    if name == "rpki":
+        from .rpki import help_text as rpki_help
+
+        return rpki_help()
     from ..pipeline.errors import nearest
     from ..stages import find, known
 

@@ -253,17 +253,24 @@ def _shrinks(before: Snapshot, after: Snapshot) -> bool:
     return len(after) * 2 < len(before) or len(after.aspas) * 2 < len(before.aspas)
 
 
-async def load(settings: RpkiSettings, log: Log) -> Rpki:
-    """What the sources say once, for a command that asks and ends. Its `error` says why there may be nothing."""
-    rpki = Rpki()
-    tasks = Tasks()
+async def load(settings: RpkiSettings, log: Log, timeout: float) -> Rpki:
+    """What the sources say once, for a command that asks and ends. Its `error` says why there is nothing.
+
+    timeout: seconds until there must be data.
+    """
+    rpki, tasks, ready = Rpki(), Tasks(), asyncio.Event()
     sources = RpkiSources(settings, rpki, log, live=False)
     sources.start(tasks)
-    ready = asyncio.Event()
     rpki.when_ready(ready.set)
     try:
-        await ready.wait()
+        async with asyncio.timeout(timeout):
+            await ready.wait()
+    except TimeoutError:
+        errors = [state.error or f"{state.name}: {state.state}" for state in sources.states()]
+        rpki.fail(f"none within {timeout:g} s ({'; '.join(errors)})")
     finally:
+        states = sources.states()
+        rpki.sources = lambda: states  # as they were: a source that is closed forgets its data
         await sources.close()
         await tasks.close()
     return rpki
