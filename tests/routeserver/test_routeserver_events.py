@@ -6,14 +6,19 @@ import asyncio
 import hashlib
 import hmac
 import json
+import os
+import re
+import signal
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler
+from subprocess import PIPE
 from typing import Any, ClassVar
 
 import pytest
-from bgplite import BgpLite, bgplite
+from bgplite import BgpLite, bgplite, command
 from listserver import serving
 from peers import wait_until
 
@@ -25,6 +30,7 @@ from bgpipe.routeserver.sources.base import SourceError
 from bgpipe.routeserver.webhooks import Webhooks
 from bgpipe.runtime.log import StderrLog
 from bgpipe.tasks import Tasks
+from fork_server import Process
 
 SECRET = "a secret of 20 chars"
 
@@ -116,6 +122,77 @@ def test_events_of_peers_sessions_and_lists(server):
     next(again)
     assert next(again)["kind"] == "peer.deleted"
     again.close()
+
+
+@contextmanager
+def following(server: BgpLite, *words: str) -> Iterator[Process]:
+    """`bgplite events`, which runs."""
+    environment = os.environ | {"BGPLITE_API": f"http://{server.address[0]}:{server.api_port}"}
+    made = Process(["events", *words], command="bgplite", stdout=PIPE, stderr=PIPE, env=environment)
+    assert made.stdout is not None
+    assert made.stderr is not None
+    with made.stdout, made.stderr:
+        yield made
+        made.wait(20)
+
+
+def newest(server: BgpLite) -> int:
+    """The number of an event, after which nothing has happened."""
+    events = listen(server)
+    next(events)
+    add(server, "127.91.1.77", 65077)
+    number: int = next(events)["id"]
+    events.close()
+    return number
+
+
+def test_events_in_the_shell(server):
+    after = str(newest(server))
+    add(server, "127.91.1.8", 65008)
+    server.call("POST", "/api/peers", {"ip": "127.91.1.8", "asn": 65008, "description": "x"})
+    done = server.shell("events", "--after", after, "--count", "2")
+    assert (done.returncode, done.stderr) == (0, "")
+    first, second = done.stdout.splitlines()
+    assert re.fullmatch(r'[-\dT:]+Z peer.added 127.91.1.8#65008 status=inactive action="add peer"', first)
+    assert " peer.changed 127.91.1.8#65008 " in second
+    shown = server.shell("events", "--after", after, "--count", "1", "--kinds", "peer.changed", "--json").stdout
+    assert json.loads(shown)["kind"] == "peer.changed"
+    done = server.shell("events", "--kinds", "peer.eaten")
+    assert (done.returncode, "peer.eaten: there are peer.added," in done.stderr) == (1, True)
+    done = command("events", BGPLITE_API="http://127.0.0.1:9")
+    assert (done.returncode, "is bgplite running?" in done.stderr) == (1, True)
+
+
+def test_events_in_the_shell_end_quietly(server):
+    after = str(newest(server))
+    add(server, "127.91.1.9", 65009)
+    with following(server, "--after", after) as interrupted:
+        assert b"peer.added" in interrupted.stdout.readline()
+        interrupted.send_signal(signal.SIGINT)
+        assert (interrupted.wait(20), interrupted.stdout.read(), interrupted.stderr.read()) == (0, b"", b"")
+    with following(server, "--after", after) as left:
+        assert b"peer.added" in left.stdout.readline()
+        left.stdout.close()  # nothing happens that could be written; it ends all the same
+        assert (left.wait(20), left.stderr.read()) == (0, b"")
+
+
+def test_events_in_the_shell_go_on_when_the_server_comes_back(tmp_path):
+    with ExitStack() as stack:
+        with bgplite(tmp_path) as server:
+            shown = stack.enter_context(following(server, "--after", "0"))
+            place = server.address, server.api_port
+            add_plain(server, "127.91.1.2", 65002)
+            assert b"127.91.1.2#65002" in shown.stdout.readline()
+            server.stop()
+        with bgplite(tmp_path, at=place) as server:
+            add_plain(server, "127.91.1.3", 65003)
+            assert b"127.91.1.3#65003" in shown.stdout.readline()
+            shown.send_signal(signal.SIGINT)
+            assert (shown.wait(20), shown.stderr.read()) == (0, b"")
+
+
+def add_plain(server: BgpLite, ip: str, asn: int) -> None:
+    assert server.call("POST", "/api/peers", {"ip": ip, "asn": asn})[0] == 200
 
 
 def test_a_peer_hears_of_itself_only(server):

@@ -15,7 +15,7 @@ from ..runtime.log import StderrLog
 
 SHELL = (
     *("peers", "groups", "sessions", "sources", "routes", "why", "try", "setup", "import", "export"),
-    *("tokens", "audit"),
+    *("tokens", "audit", "events"),
 )
 """First words of the commands that ask a running bgplite; see shell.commands."""
 EXTRA = ("yaml", "sqlalchemy", "aiosqlite", "alembic", "jinja2")
@@ -61,6 +61,8 @@ def shell(words: Sequence[str]) -> int:
     except BrokenPipeError:  # who reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
+    except KeyboardInterrupt:
+        return 0 if words[0] == "events" else 130  # it has no other end
 
 
 def parser(command: str) -> argparse.ArgumentParser:

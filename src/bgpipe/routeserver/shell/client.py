@@ -7,7 +7,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http.client import HTTPException
 from typing import Any, Final
 
@@ -51,16 +51,7 @@ class Client:
 
     def text(self, method: str, path: str, body: object = None, **query: object) -> bytes:
         """An answer. Raises StageError."""
-        asked = {name: value for name, value in query.items() if value is not None}
-        url = f"{self.url}{path}" + (f"?{urllib.parse.urlencode(asked)}" if asked else "")
-        if not url.startswith(("http://", "https://")):
-            raise StageError(f"--api {self.url}: a URL that begins with http:// or https:// is expected")
-        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        data = None
-        if body is not None:
-            data = json.dumps(body).encode()
-            headers["Content-Type"] = "application/json"
-        request = urllib.request.Request(url, data=data, method=method, headers=headers)
+        request = self._request(method, path, body, query)
         until = time.monotonic() + PATIENCE
         while True:
             try:
@@ -74,8 +65,36 @@ class Client:
                 reason = _reason(error)
                 raise Refusal(f"{self.url}: {reason}", reason, error.code) from None
             except (OSError, ValueError, HTTPException) as error:
-                why = error.reason if isinstance(error, urllib.error.URLError) else error
-                raise StageError(f"{self.url}: {why}; is bgplite running? --api says where") from None
+                raise self._no_answer(error) from None
+
+    def lines(self, path: str, **query: object) -> Iterator[str]:
+        """The lines of an answer without an end, as they come. Raises StageError."""
+        try:
+            with urllib.request.urlopen(self._request("GET", path, None, query), timeout=TIMEOUT) as answer:
+                for octets in answer:
+                    yield octets.decode().rstrip("\n")
+        except urllib.error.HTTPError as error:
+            reason = _reason(error)
+            raise Refusal(f"{self.url}: {reason}", reason, error.code) from None
+        except (OSError, ValueError, HTTPException) as error:
+            raise self._no_answer(error) from None
+
+    def _no_answer(self, error: Exception) -> StageError:
+        why = error.reason if isinstance(error, urllib.error.URLError) else error
+        return StageError(f"{self.url}: {why}; is bgplite running? --api says where")
+
+    def _request(self, method: str, path: str, body: object, query: Mapping[str, object]) -> urllib.request.Request:
+        """Raises StageError."""
+        asked = {name: value for name, value in query.items() if value is not None}
+        url = f"{self.url}{path}" + (f"?{urllib.parse.urlencode(asked)}" if asked else "")
+        if not url.startswith(("http://", "https://")):
+            raise StageError(f"--api {self.url}: a URL that begins with http:// or https:// is expected")
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        data = None
+        if body is not None:
+            data = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        return urllib.request.Request(url, data=data, method=method, headers=headers)
 
     def peer(self, address: str) -> Mapping[str, Any]:
         """The peer at an address, or at ADDRESS#AS. Raises StageError if there is none, or more than one."""

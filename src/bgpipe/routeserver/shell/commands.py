@@ -9,13 +9,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from ...net.secret import read_secret
 from ...pipeline.errors import StageError
 from . import text, transfer
 from .client import DEFAULT_API, Client, quoted
-from .peer_options import GROUP, IDENTITY, SOURCE, SUBSCRIPTION, as_number, declare, kind_of, said
+from .follow import follow
+from .peer_options import GROUP, IDENTITY, SOURCE, SUBSCRIPTION, as_number, declare, kind_of, said, words
 from .text import Table
 
 Options = argparse.Namespace
@@ -258,6 +259,21 @@ def _token_name(parser: Parser) -> None:
     parser.add_argument("name", metavar="NAME", help="name of the token")
 
 
+def _events(parser: Parser) -> None:
+    parser.add_argument("--kinds", type=words, default=[], metavar="KIND,...", help="only these, such as session.down")
+    parser.add_argument("--after", type=int, metavar="N", help="begin with what has happened after the event number N")
+    parser.add_argument("--count", type=int, default=0, metavar="N", help="end after N events")
+
+
+def _follow(client: Client, options: Options) -> str:
+    from ..events import Kind
+
+    kinds = frozenset(options.kinds)
+    if unknown := kinds - {*get_args(Kind)}:
+        raise StageError(f"--kinds {', '.join(sorted(unknown))}: there are {', '.join(get_args(Kind))}")
+    return follow(client, after=options.after, kinds=kinds, most=options.count, as_json=options.json)
+
+
 def _audit(parser: Parser) -> None:
     parser.add_argument("--limit", type=int, default=50, metavar="N", help="the newest N changes (default: 50)")
 
@@ -394,6 +410,7 @@ COMMANDS: Final[dict[str, Command]] = {
         lambda client, options: client.send("DELETE", f"/api/tokens/{quoted(options.name)}"),
         declare=_token_name,
     ),
+    "events": Command("Show what happens, as it happens, until you end it.", _follow, declare=_events),
     "audit": Command(
         "Show who has changed what over the API.",
         lambda client, options: client.get("/api/audit", limit=options.limit),

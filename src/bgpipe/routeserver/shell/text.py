@@ -20,8 +20,13 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def _text(value: object) -> str:
     if isinstance(value, list):
-        return ",".join(map(str, value)) or "-"
-    shown = "-" if value in (None, "") else str(value)
+        value = ",".join(map(str, value))
+    return printable("-" if value in (None, "") else value)
+
+
+def printable(value: object) -> str:
+    """A text that changes nothing on a terminal."""
+    shown = str(value)
     return shown if shown.isprintable() else shown.encode("unicode_escape").decode("ascii")
 
 
