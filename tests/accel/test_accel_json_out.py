@@ -13,6 +13,7 @@ from bgpipe import accel
 from bgpipe.formats.json import JsonEncoder
 from bgpipe.formats.json_go import GoEncoder
 from bgpipe.wire.block import ENTRY
+from bgpipe.wire.ext_community import format_ext_community
 from bgpipe.wire.flags import FLAG_ADD_PATH, FLAG_AS4, FLAG_CHECKED, FLAG_LEFT, FLAG_RIB, FLAG_RIGHT
 from cases import all_cases
 
@@ -198,20 +199,20 @@ ATTRIBUTES = [
     (
         OT,
         16,
-        "4300 000000000001 0303 ffff00abcdef 060c 000000000000 4002 0001 00000002",
+        "4301 000000000001 0303 ffff00abcdef 060c 000000000000 4002 0001 00000002",
         "EXT_COMMUNITY",
         "OT",
-        '[{"type":"0x4300","value":"0x1","nontransitive":true},{"type":"0x303","value":"0xffff00abcdef"},'
+        '[{"type":"0x4301","value":"0x1","nontransitive":true},{"type":"0x303","value":"0xffff00abcdef"},'
         '{"type":"0x60c","value":"0x0"},{"type":"TARGET","value":"1:2","nontransitive":true}]',
     ),
     (
         OT,
         16,
-        "0005 0001 00000002 0110 c0000201 0003 0209 00010000 0004 0300 000012340000",
+        "0005 0001 00000002 0110 c0000201 0003 0209 00010000 0004 0301 000012340000",
         "EXT_COMMUNITY",
         "OT",
         '[{"type":"0x5","value":"1:2"},{"type":"0x110","value":"192.0.2.1:3"},{"type":"0x209","value":"65536:4"},'
-        '{"type":"0x300","value":"0x12340000"}]',
+        '{"type":"0x301","value":"0x12340000"}]',
     ),
     (OT, 17, "0201 00010000", "AS4PATH", "OT", "[65536]"),
     (OT, 18, "00010000 c0000201", "AS4AGGREGATOR", "OT", '{"asn":65536, "addr":"192.0.2.1"}'),
@@ -223,6 +224,17 @@ ATTRIBUTES = [
 @all_cases(("flags", "code", "octets", "name", "letters", "text"), ATTRIBUTES)
 def test_attributes(flags, code, octets, name, letters, text):
     assert value(attribute(flags, code, octets)) == f'"{name}":{{"flags":"{letters}","value":{text}}}'
+
+
+def test_extended_communities_of_all_types_are_as_python_shows_them():
+    """Those that have a name are declined, but for route targets and origins."""
+    for kind in range(1 << 16):
+        one = block(update(attribute(OT, 16, f"{kind:04x} 0001c0000201")))
+        text, position = encode(one.octets, one.index, 0)
+        shown = format_ext_community(kind << 48 | 0x0001C0000201)
+        assert position == 0 or shown.encode() in text
+        if kind & 0xBF00 < 0x0300 and kind & 0xFF in (2, 3):
+            assert position == 1
 
 
 def test_attributes_keep_their_order():

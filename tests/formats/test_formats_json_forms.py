@@ -278,6 +278,19 @@ def test_what_the_go_bgpipe_has_no_form_for_is_nothing() -> None:
     assert GoEncoder().encode(StateChange(1, 6)) == b""
 
 
+def test_attributes_that_the_go_bgpipe_keeps_as_octets_are_a_body_of_octets() -> None:
+    for attribute in (
+        {"PREFIX_SID": [{"type": "LABEL_INDEX", "index": 7}]},
+        {"PMSI_TUNNEL": {"type": "NO_TUNNEL", "label": 0}},
+        {"EXT_COMMUNITY": [{"type": "COLOR", "value": 100}]},
+        {"EXT_COMMUNITY": [{"type": "TARGET", "value": "1:1"}, {"type": "ES_IMPORT", "value": "00:00:5e:00:53:01"}]},
+    ):
+        message = Message(UPDATE, Update.make(attrs=attribute).body)
+        assert json.loads(GoEncoder().encode(message))[4] == f"0x{message.body.hex()}"
+    known = Message(UPDATE, Update.make(attrs={"EXT_COMMUNITY": [{"type": "0x303", "value": "0x1"}]}).body)
+    assert isinstance(json.loads(GoEncoder().encode(known))[4], dict)
+
+
 def test_compat_goes_with_write_and_the_library(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     source, out = tmp_path / "a.json", tmp_path / "b.json"
     source.write_text(

@@ -195,12 +195,12 @@ def test_large_communities(make):
 @pytest.mark.parametrize(
     ("words", "left"),
     [
-        ("--drop-com-ext rt:65000:*", ["ORIGIN", "AS4_TARGET", "0x43"]),
-        ("--drop-com-ext 65000:*", ["AS4_TARGET", "0x43"]),
-        ("--drop-com-ext *:*", ["0x43"]),
+        ("--drop-com-ext rt:65000:*", ["ORIGIN", "AS4_TARGET", "VALIDATION_STATE"]),
+        ("--drop-com-ext 65000:*", ["AS4_TARGET", "VALIDATION_STATE"]),
+        ("--drop-com-ext *:*", ["VALIDATION_STATE"]),
         ("--drop-com-ext 0x4300000000000002", ["TARGET", "ORIGIN", "AS4_TARGET"]),
         ("--drop-com-ext", []),
-        ("--drop-com-ext *:* --add-com-ext soo:192.0.2.1:7", ["0x43", "IP4_ORIGIN"]),
+        ("--drop-com-ext *:* --add-com-ext soo:192.0.2.1:7", ["VALIDATION_STATE", "IP4_ORIGIN"]),
         ('--set-com-ext {"type":"TARGET","value":"65000:9"}', ["TARGET"]),
     ],
 )

@@ -20,10 +20,44 @@ FORMS = [
     ("0202000111700007", {"type": "AS4_TARGET", "value": "70000:7"}),
     ("0203000111700007", {"type": "AS4_ORIGIN", "value": "70000:7"}),
     ("4002fc850000cf08", {"type": "TARGET", "value": "64645:53000", "nontransitive": True}),
-    ("4004fde947f42400", {"type": "0x4004", "value": "65001:1207182336", "nontransitive": True}),
-    ("010c010203040000", {"type": "0x10c", "value": "1.2.3.4:0"}),
+    (
+        "4004fde947f42400",
+        {"type": "LINK_BANDWIDTH", "value": {"asn": 65001, "bandwidth": 125000}, "nontransitive": True},
+    ),
+    ("0004fde97fc00000", {"type": "LINK_BANDWIDTH", "value": "0xfde97fc00000"}),  # NaN
+    ("010c010203040000", {"type": "FLOW_REDIRECT_IP", "value": {"ip": "1.2.3.4", "copy": False}}),
+    ("010c010203040001", {"type": "FLOW_REDIRECT_IP", "value": {"ip": "1.2.3.4", "copy": True}}),
+    ("010c010203040002", {"type": "FLOW_REDIRECT_IP", "value": "0x10203040002"}),
+    ("010d010203040000", {"type": "0x10d", "value": "1.2.3.4:0"}),
     ("0702000000fe80fe", {"type": "0x702", "value": "0xfe80fe"}),
-    ("800a136405dc0000", {"type": "0x800a", "value": "0x136405dc0000"}),
+    (
+        "800a136405dc0064",
+        {"type": "L2_INFO", "value": {"encaps": 19, "control": 100, "mtu": 1500, "preference": 100}},
+    ),
+    ("4300000000000000", {"type": "VALIDATION_STATE", "value": "VALID", "nontransitive": True}),
+    ("4300000000000002", {"type": "VALIDATION_STATE", "value": "INVALID", "nontransitive": True}),
+    ("4300000000000007", {"type": "VALIDATION_STATE", "value": 7, "nontransitive": True}),
+    ("4300000000000102", {"type": "VALIDATION_STATE", "value": "0x102", "nontransitive": True}),
+    ("0306000000010500", {"type": "OSPF_ROUTE_TYPE", "value": {"area": "0.0.0.1", "type": 5, "options": 0}}),
+    ("030b000000000064", {"type": "COLOR", "value": 100}),
+    ("030bc00000000064", {"type": "COLOR", "value": {"flags": 49152, "color": 100}}),
+    ("030c000000000008", {"type": "ENCAPSULATION", "value": "VXLAN"}),
+    ("030c0000000000ff", {"type": "ENCAPSULATION", "value": 255}),
+    ("030c000000010008", {"type": "ENCAPSULATION", "value": "0x10008"}),
+    ("030d000000000000", {"type": "DEFAULT_GATEWAY", "value": True}),
+    ("030d000000000001", {"type": "DEFAULT_GATEWAY", "value": "0x1"}),
+    ("0600010000000005", {"type": "MAC_MOBILITY", "value": {"sticky": True, "sequence": 5}}),
+    ("0600000000000005", {"type": "MAC_MOBILITY", "value": {"sequence": 5}}),
+    ("0600020000000005", {"type": "MAC_MOBILITY", "value": "0x20000000005"}),
+    ("0601010000000640", {"type": "ESI_LABEL", "value": {"single_active": True, "label": 100}}),
+    ("0601000000000064", {"type": "ESI_LABEL", "value": {"label": "0x000064"}}),
+    ("060200005e005301", {"type": "ES_IMPORT", "value": "00:00:5e:00:53:01"}),
+    ("060300005e005301", {"type": "ROUTER_MAC", "value": "00:00:5e:00:53:01"}),
+    ("0604000205dc0000", {"type": "L2_ATTRIBUTES", "value": {"control": 2, "mtu": 1500}}),
+    ("0605010000000640", {"type": "E_TREE", "value": {"leaf": True, "label": 100}}),
+    ("060601400000000a", {"type": "DF_ELECTION", "value": {"algorithm": 1, "bitmap": 16384, "preference": 10}}),
+    ("0609000100000000", {"type": "MULTICAST_FLAGS", "value": {"flags": 1}}),
+    ("060a000100000000", {"type": "0x60a", "value": "0x100000000"}),
     ("8006000000000000", {"type": "FLOW_RATE_BYTES", "value": 0}),
     ("80060000447a0000", {"type": "FLOW_RATE_BYTES", "value": 1000}),
     ("8006000144fa0000", {"type": "FLOW_RATE_BYTES", "value": "1:2000"}),
@@ -79,6 +113,12 @@ def test_input_is_generous():
     assert parse_ext_community({"type": "0x2", "value": "64645:53000"}) == wanted
     assert parse_ext_community({"type": 2, "value": "0xfc850000cf08"}) == wanted
     assert parse_ext_community({"type": "TARGET", "value": "64645:53000", "nontransitive": False}) == wanted
+    # what the Go bgpipe writes of types that it has no name for
+    item = {"type": "0x4004", "value": "65001:1207182336", "nontransitive": True}
+    assert parse_ext_community(item) == 0x4004FDE947F42400
+    assert parse_ext_community({"type": "0x10c", "value": "1.2.3.4:1"}) == 0x010C010203040001
+    assert parse_ext_community({"type": "color", "value": {"flags": 0, "color": 100}}) == 0x030B000000000064
+    assert parse_ext_community({"type": "ENCAPSULATION", "value": "vxlan"}) == 0x030C000000000008
     assert parse_ext_community({"type": "TRANSITIVE", "value": "1:2"}) == 0x4000000100000002
 
 
@@ -105,6 +145,24 @@ def test_input_is_generous():
         {"type": "FLOW_REDIRECT_NH", "value": True},
         {"type": "0x702", "value": "0x1000000000000"},
         {"type": "0x702", "value": {}},
+        {"type": "LINK_BANDWIDTH", "value": {"asn": 65536, "bandwidth": 1}},
+        {"type": "LINK_BANDWIDTH", "value": {"asn": 1}},
+        {"type": "LINK_BANDWIDTH", "value": {"asn": 1, "bandwidth": "x"}},
+        {"type": "FLOW_REDIRECT_IP", "value": {"ip": "::1", "copy": False}},
+        {"type": "FLOW_REDIRECT_IP", "value": {"ip": "1.2.3.4", "copy": 0}},
+        {"type": "FLOW_REDIRECT_IP", "value": {"ip": "1.2.3.4"}},
+        {"type": "VALIDATION_STATE", "value": "GOOD"},
+        {"type": "VALIDATION_STATE", "value": 256},
+        {"type": "COLOR", "value": {"color": 1}},
+        {"type": "ENCAPSULATION", "value": []},
+        {"type": "DEFAULT_GATEWAY", "value": 1},
+        {"type": "MAC_MOBILITY", "value": {"sequence": 1, "more": 1}},
+        {"type": "MAC_MOBILITY", "value": {"sequence": 1, "sticky": 1}},
+        {"type": "ESI_LABEL", "value": {"label": "100"}},
+        {"type": "ESI_LABEL", "value": {"label": True}},
+        {"type": "ROUTER_MAC", "value": "00:00:5e:00:53"},
+        {"type": "ROUTER_MAC", "value": "00:00:5e:00:53:0g"},
+        {"type": "OSPF_ROUTE_TYPE", "value": {"area": 0, "type": 5, "options": 0}},
     ],
     ids=str,
 )

@@ -281,8 +281,17 @@ cdef inline uint8_t* put_large_communities(uint8_t* p, Reader r) noexcept nogil:
     return close_with(p, c"]")
 
 
+cdef inline bint has_name(unsigned high, unsigned subtype) noexcept nogil:
+    """Whether there may be a name for a type, by its high octet and subtype (bgpipe.wire.ext_community.NAMES)."""
+    if high <= 2:
+        return subtype == 0 or subtype == 4 or subtype == 0x0C or subtype == 0xFF
+    if high == 3:
+        return subtype == 0 or subtype == 6 or 0x0B <= subtype <= 0x0D
+    return high == 6 and subtype <= 9
+
+
 cdef inline uint8_t* put_ext_communities(uint8_t* p, Reader r) noexcept nogil:
-    """Route targets, route origins (RFC 4360, RFC 5668), and types without a name; FlowSpec actions are declined."""
+    """Route targets, route origins (RFC 4360, RFC 5668), and types without a name; others with a name are declined."""
     cdef unsigned kind, high, subtype
     cdef const uint8_t* address
     p = put_char(p, c"[")
@@ -294,7 +303,7 @@ cdef inline uint8_t* put_ext_communities(uint8_t* p, Reader r) noexcept nogil:
         if high <= 2 and (subtype == 2 or subtype == 3):
             p = put(p, b"" if high == 0 else b"IP4_" if high == 1 else b"AS4_")
             p = put(p, b"TARGET" if subtype == 2 else b"ORIGIN")
-        elif high == 8 or high & 0x80 or (high <= 2 and (subtype == 0 or subtype == 0xFF)):
+        elif high == 8 or high & 0x80 or has_name(high, subtype):
             return NULL
         else:
             p = put_hex(put(p, b"0x"), kind)

@@ -19,9 +19,17 @@ _TYPED: Final = (
     "EXT_COMMUNITY|AS4PATH|AS4AGGREGATOR|LARGE_COMMUNITY|OTC"
 )
 """Attributes whose value must not be hexadecimal there."""
+_OCTETS: Final = "PMSI_TUNNEL|TUNNEL|IPV6_EXT_COMMUNITY|AIGP|PE_DISTING|BGP_LS|DPATH|BFD_DISCRIMINATOR|PREFIX_SID|SET"
+"""Attributes whose value must be hexadecimal there."""
+_COMMUNITIES: Final = (
+    "AS2|IP4|AS4|TARGET|ORIGIN|IP4_TARGET|IP4_ORIGIN|AS4_TARGET|AS4_ORIGIN|SUBTYPE|TYPE|FLOW_RATE_BYTES|"
+    "FLOW_RATE_PACKETS|FLOW_ACTION|FLOW_REDIRECT_AS2|FLOW_REDIRECT_IP4|FLOW_REDIRECT_AS4|FLOW_REDIRECT_NH|FLOW_DSCP"
+)
+"""Extended communities that have a name there."""
 _UNREADABLE: Final = {
     UPDATE: re.compile(
         rf'"(?:{_TYPED})":{{"flags":"[^"]*","value":"0x|"attrs":"0x|"confed_s|"nh":|"data":|"S?AFI\(|/S?AFI\('
+        rf'|"(?:{_OCTETS})":{{"flags":"[^"]*","value":[\[{{]|"type":"(?!0x|(?:{_COMMUNITIES})")'
         r'|"routes":|"RD":|{"id":|{"value":|"FlowType\('
     ),
     OPEN: re.compile(r'"params":|S?AFI\(|"GRACEFUL_RESTART":{'),

@@ -2,20 +2,20 @@
 
 In JSON each is {"type":T,"value":V}, and "nontransitive":true where bit 0x4000 of the type is set. T is a name of
 NAMES or the hexadecimal number; V has the form of its type. Where that form can't say all 48 bits of the value, V is
-the hexadecimal number of them.
+the hexadecimal number of them. What the Go bgpipe writes of types that have a name here only is read, too:
+{"type":"0x4004","value":"65001:1207182336"}.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
-from math import isfinite
-from struct import pack, unpack
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from .address import format_address, parse_address
 from .errors import TextError
+from .ext_community_forms import FORMS, Form, format_rate, parse_rate, split_pair
 from .number import parse_number
 
 NONTRANSITIVE: Final = 0x4000
@@ -23,13 +23,6 @@ TYPE_SHIFT: Final = 48
 VALUE_MASK: Final = (1 << TYPE_SHIFT) - 1
 ROUTE_TARGETS: Final = (0x0002, 0x0102, 0x0202)
 """Types of route targets: of a 2-octet AS number, an IPv4 address, a 4-octet AS number."""
-
-
-class _Form(NamedTuple):
-    """How a value of 48 bits is written: format gives JSON text, or None for bits that it can't say."""
-
-    format: Callable[[int], str | None]
-    parse: Callable[[object], int]
 
 
 @lru_cache(maxsize=4096)
@@ -65,15 +58,19 @@ def parse_ext_community(item: object) -> int:
     if isinstance(value, str) and value[:2] == "0x":
         bits = parse_number(value, TYPE_SHIFT)
     else:
-        bits = _form(kind & ~NONTRANSITIVE).parse(value)
+        bits = _parse(kind & ~NONTRANSITIVE, value)
     return kind << TYPE_SHIFT | bits
 
 
-def _pair(item: object) -> tuple[str, str]:
-    left, colon, right = item.rpartition(":") if isinstance(item, str) else ("", "", "")
-    if not colon:
-        raise TextError(f"not two parts with a colon between: {item!r}")
-    return left, right
+def _parse(kind: int, value: object) -> int:
+    """A value in the form of its type, or in that of all types with the same high octet."""
+    form, plain = _form(kind), _PLAIN.get(kind >> 8, _HEX)
+    if form is not plain and kind in FORMS and isinstance(value, str):
+        try:
+            return form.parse(value)
+        except TextError:
+            return plain.parse(value)
+    return form.parse(value)
 
 
 def _format_as2(bits: int) -> str:
@@ -81,7 +78,7 @@ def _format_as2(bits: int) -> str:
 
 
 def _parse_as2(item: object) -> int:
-    asn, number = _pair(item)
+    asn, number = split_pair(item)
     return parse_number(asn, 16) << 32 | parse_number(number, 32)
 
 
@@ -90,7 +87,7 @@ def _format_ip4(bits: int) -> str:
 
 
 def _parse_ip4(item: object) -> int:
-    address, number = _pair(item)
+    address, number = split_pair(item)
     octets = parse_address(address)
     if len(octets) != 4:
         raise TextError(f"not an IPv4 address: {address!r}")
@@ -102,40 +99,8 @@ def _format_as4(bits: int) -> str:
 
 
 def _parse_as4(item: object) -> int:
-    asn, number = _pair(item)
+    asn, number = split_pair(item)
     return parse_number(asn, 32) << 16 | parse_number(number, 16)
-
-
-def _format_rate(bits: int) -> str | None:
-    """A number of bytes or packets a second, an IEEE 754 single (RFC 8955 section 7.1), behind an informative AS."""
-    (rate,) = unpack(">f", pack(">I", bits & 0xFFFFFFFF))
-    if not isfinite(rate) or (rate == 0 and bits & 0x80000000):
-        return None
-    text = _shortest(rate)
-    return f'"{bits >> 32}:{text}"' if bits >> 32 else text
-
-
-def _shortest(rate: float) -> str:
-    """The fewest digits that name this single, without an exponent."""
-    from decimal import Decimal
-
-    for digits in range(1, 10):
-        text = f"{rate:.{digits}g}"
-        try:
-            if unpack(">f", pack(">f", float(text))) == (rate,):
-                break
-        except OverflowError:  # rounded up to more than a single holds
-            continue
-    return f"{Decimal(text):f}"
-
-
-def _parse_rate(item: object) -> int:
-    asn, rate = _pair(item) if isinstance(item, str) and ":" in item else ("0", item)
-    try:
-        single = pack(">f", float(rate))  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        raise TextError(f"not a rate: {item!r}") from None
-    return parse_number(asn, 16) << 32 | int.from_bytes(single, "big")
 
 
 def _format_action(bits: int) -> str | None:
@@ -181,13 +146,13 @@ def _parse_hex(item: object) -> int:
     return parse_number(item, TYPE_SHIFT)
 
 
-_AS2: Final = _Form(_format_as2, _parse_as2)
-_IP4: Final = _Form(_format_ip4, _parse_ip4)
-_AS4: Final = _Form(_format_as4, _parse_as4)
-_RATE: Final = _Form(_format_rate, _parse_rate)
-_HEX: Final = _Form(_format_hex, _parse_hex)
+_AS2: Final = Form(_format_as2, _parse_as2)
+_IP4: Final = Form(_format_ip4, _parse_ip4)
+_AS4: Final = Form(_format_as4, _parse_as4)
+_RATE: Final = Form(format_rate, parse_rate)
+_HEX: Final = Form(_format_hex, _parse_hex)
 
-_NAMED: Final[dict[int, tuple[str, _Form]]] = {
+_NAMED: Final[dict[int, tuple[str, Form]]] = {
     0x0000: ("AS2", _AS2),
     0x0002: ("TARGET", _AS2),
     0x0003: ("ORIGIN", _AS2),
@@ -198,22 +163,23 @@ _NAMED: Final[dict[int, tuple[str, _Form]]] = {
     0x0200: ("AS4", _AS4),
     0x0202: ("AS4_TARGET", _AS4),
     0x0203: ("AS4_ORIGIN", _AS4),
-    0x0800: ("FLOW_REDIRECT_NH", _Form(_format_copy, _parse_copy)),
+    0x0800: ("FLOW_REDIRECT_NH", Form(_format_copy, _parse_copy)),
     0x8006: ("FLOW_RATE_BYTES", _RATE),
-    0x8007: ("FLOW_ACTION", _Form(_format_action, _parse_action)),
+    0x8007: ("FLOW_ACTION", Form(_format_action, _parse_action)),
     0x8008: ("FLOW_REDIRECT_AS2", _AS2),
-    0x8009: ("FLOW_DSCP", _Form(_format_dscp, _parse_dscp)),
+    0x8009: ("FLOW_DSCP", Form(_format_dscp, _parse_dscp)),
     0x800C: ("FLOW_RATE_PACKETS", _RATE),
     0x8108: ("FLOW_REDIRECT_IP4", _IP4),
     0x8208: ("FLOW_REDIRECT_AS4", _AS4),
     0xBF00: ("TYPE", _HEX),
+    **FORMS,
 }
+_PLAIN: Final = {0: _AS2, 1: _IP4, 2: _AS4}
+"""The forms of types without a name, by their high octet (RFC 4360 section 3)."""
 NAMES: Final = {kind: name for kind, (name, _) in _NAMED.items()}
 _CODES: Final = {name: kind for kind, name in NAMES.items()} | {"TRANSITIVE": NONTRANSITIVE}
 
 
-def _form(kind: int) -> _Form:
-    """By the type, the bit for nontransitive cleared; types without a name by their high octet (RFC 4360 section 3)."""
-    if kind in _NAMED:
-        return _NAMED[kind][1]
-    return {0: _AS2, 1: _IP4, 2: _AS4}.get(kind >> 8, _HEX)
+def _form(kind: int) -> Form:
+    """By the type, the bit for nontransitive cleared."""
+    return _NAMED[kind][1] if kind in _NAMED else _PLAIN.get(kind >> 8, _HEX)

@@ -122,16 +122,16 @@ _ROWS: Final = (
     _Row(22,  "PMSI_TUNNEL",        _OT,  _WITHDRAW, _WITHDRAW, "pmsi_tunnel"),  # RFC 6514 5
     _Row(23,  "TUNNEL",             _OT,  _WITHDRAW, _WITHDRAW, "tunnel"),  # RFC 9012 13
     _Row(24,  "TRAFFIC_ENG",        _O,   _WITHDRAW, _WITHDRAW),  # RFC 5543, RFC 7606 7.13
-    _Row(25,  "IPV6_EXT_COMMUNITY", _OT,  _WITHDRAW, _WITHDRAW, "raw",              Lengths(20, many=True)),  # RFC 5701
-    _Row(26,  "AIGP",               _O,   _DISCARD,  _DISCARD,  "raw.AIGP"),  # RFC 7311 3.2
-    _Row(27,  "PE_DISTING",         _OT,  _WITHDRAW, _WITHDRAW),  # RFC 6514 8
-    _Row(29,  "BGP_LS",             _O,   _DISCARD,  _DISCARD,  "raw.LINK_STATE"),  # RFC 9552 8.2.2
+    _Row(25,  "IPV6_EXT_COMMUNITY", _OT,  _WITHDRAW, _WITHDRAW, "ipv6_ext_community", Lengths(20, many=True)),
+    _Row(26,  "AIGP",               _O,   _DISCARD,  _DISCARD,  "aigp"),  # RFC 7311 3.2
+    _Row(27,  "PE_DISTING",         _OT,  _WITHDRAW, _WITHDRAW, "pe_distinguisher"),  # RFC 6514 8
+    _Row(29,  "BGP_LS",             _O,   _DISCARD,  _DISCARD,  "link_state"),  # RFC 9552 8.2.2
     _Row(32,  "LARGE_COMMUNITY",    _OT,  _WITHDRAW, _WITHDRAW, "large_community",  Lengths(12, many=True)), # RFC 8092
     _Row(33,  "BGPSEC_PATH",        _O,   _WITHDRAW, _WITHDRAW),  # RFC 8205 5.2
     _Row(35,  "OTC",                _OT,  _WITHDRAW, _WITHDRAW, "otc",              _U32),  # RFC 9234 5
-    _Row(36,  "DPATH",              None, _DISCARD,  _DISCARD,  empty=True),
+    _Row(36,  "DPATH",              None, _DISCARD,  _DISCARD,  "d_path", empty=True),
     _Row(37,  "SFP_ATTR",           _OT,  _WITHDRAW, _WITHDRAW),  # RFC 9015 3.2
-    _Row(38,  "BFD_DISCRIMINATOR",  _OT,  _DISCARD,  _WITHDRAW, "raw.BFD_DISCRIMINATOR"),  # RFC 9026 3.1.6
+    _Row(38,  "BFD_DISCRIMINATOR",  _OT,  _DISCARD,  _WITHDRAW, "bfd_discriminator"),  # RFC 9026 3.1.6
     _Row(39,  "RCA",                None, _DISCARD,  _DISCARD,  empty=True),
     _Row(40,  "PREFIX_SID",         _OT,  _DISCARD,  _DISCARD,  "prefix_sid"),  # RFC 8669 6
     _Row(128, "SET",                _OT,  _WITHDRAW, _WITHDRAW, "attr_set"),  # RFC 7606 7.16

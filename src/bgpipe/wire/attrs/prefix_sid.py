@@ -1,4 +1,9 @@
-"""BGP_PREFIX_SID (RFC 8669): TLVs, those of services over SRv6 (RFC 9252) among them. Kept raw."""
+"""BGP_PREFIX_SID (RFC 8669): TLVs, those of services over SRv6 (RFC 9252) among them.
+
+JSON: [{"type":"LABEL_INDEX","index":10},{"type":"ORIGINATOR_SRGB","ranges":[{"base":16000,"size":8000}]}] or
+[{"type":"SRV6_L3_SERVICE","sub_tlvs":[{"type":"SID_INFORMATION","sid":"2001:db8:1:1::","endpoint_behavior":72,
+"sub_tlvs":[{"type":"SID_STRUCTURE","locator_block_length":64,...}]}]}]. Flags that are 0 are left out.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +12,9 @@ from typing import Final
 
 from ..context import WireContext
 from ..errors import Reaction, WireError
-from . import raw
+from ..nlri.layout import constant, number
+from .parts import flags, ip, items
+from .structured import TlvTable, structured, tlvs
 from .tlv import split_tlvs
 
 LABEL_INDEX: Final = 1
@@ -16,6 +23,42 @@ SRV6_SERVICES: Final = (5, 6)
 """of layer 3 and of layer 2 (RFC 9252 section 2)"""
 SID_INFORMATION: Final = 1
 SID_STRUCTURE: Final = 1
+
+_STRUCTURE: Final = TlvTable(
+    {
+        SID_STRUCTURE: (
+            "SID_STRUCTURE",
+            (
+                number("locator_block_length", 1),
+                number("locator_node_length", 1),
+                number("function_length", 1),
+                number("argument_length", 1),
+                number("transposition_length", 1),
+                number("transposition_offset", 1),
+            ),
+        )
+    }
+)
+_RESERVED: Final = constant(b"\0")
+_SERVICE: Final = TlvTable(
+    {
+        SID_INFORMATION: (
+            "SID_INFORMATION",
+            (_RESERVED, ip("sid", 16), flags(), number("endpoint_behavior", 2), _RESERVED, tlvs(_STRUCTURE)),
+        )
+    }
+)
+TABLE: Final = TlvTable(
+    {
+        LABEL_INDEX: ("LABEL_INDEX", (_RESERVED, flags(size=2), number("index", 4))),
+        ORIGINATOR_SRGB: (
+            "ORIGINATOR_SRGB",
+            (flags(size=2), items("ranges", (number("base", 3), number("size", 3)), 6)),
+        ),
+        SRV6_SERVICES[0]: ("SRV6_L3_SERVICE", (_RESERVED, tlvs(_SERVICE))),
+        SRV6_SERVICES[1]: ("SRV6_L2_SERVICE", (_RESERVED, tlvs(_SERVICE))),
+    }
+)
 
 
 def check(value: bytes, context: WireContext) -> WireError | None:
@@ -64,4 +107,4 @@ def _check_service(octets: bytes) -> None:
         raise
 
 
-CODEC = raw.CODEC._replace(check=check)
+CODEC = structured(TABLE.to_json, TABLE.from_json, check)

@@ -1,7 +1,8 @@
-"""NLRI that are a run of parts: each part is a member of the JSON object, in the order of the wire.
+"""Octets that are a run of parts: each part is a member of the JSON object, in the order of the wire.
 
 A part reads octets from a cursor and gives the value of its member, None for a member that is left out; and it makes
-octets of the member, None where it is missing.
+octets of the member, None where it is missing. A part with `keys` is several members: it gives all of them as an
+object, and makes octets of the whole object.
 """
 
 from __future__ import annotations
@@ -35,33 +36,47 @@ class Part(NamedTuple):
 
     key: str
     decode: Callable[[Cursor], Any]
-    encode: Callable[[object], bytes]
+    encode: Callable[[Any], bytes]
+    keys: tuple[str, ...] = ()
 
 
 def decode_parts(octets: bytes, parts: Sequence[Part]) -> Members:
     """The members of octets that are these parts to the last one. Raises WireError."""
     cursor = Cursor(octets)
-    members: Members = {}
-    for key, decode, _ in parts:
-        value = decode(cursor)
-        if value is not None:
-            members[key] = value
+    members = read_parts(cursor, parts)
     if cursor.left:
         raise WireError(f"{cursor.left} octets behind the last part", offset=cursor.pos)
     return members
 
 
+def read_parts(cursor: Cursor, parts: Sequence[Part]) -> Members:
+    """The members of the parts that stand next. Raises WireError."""
+    members: Members = {}
+    for key, decode, _, keys in parts:
+        value = decode(cursor)
+        if keys:
+            members |= value
+        elif value is not None:
+            members[key] = value
+    return members
+
+
 def encode_parts(members: Mapping[str, object], parts: Sequence[Part], others: Sequence[str] = ()) -> bytes:
     """The octets of members. others: keys that stand beside them. Raises TextError."""
-    if unknown := members.keys() - {part.key for part in parts} - set(others):
+    if unknown := members.keys() - set(keys_of(parts)) - set(others):
         raise TextError(f"unknown key {min(unknown)!r}")
     octets = []
-    for key, _, encode in parts:
+    for key, _, encode, keys in parts:
         try:
-            octets.append(encode(members.get(key)))
+            octets.append(encode(members if keys else members.get(key)))
         except TextError as error:
-            raise TextError(f"{key}: {error}") from None
+            raise TextError(f"{key}: {error}" if key else str(error)) from None
     return b"".join(octets)
+
+
+def keys_of(parts: Sequence[Part]) -> tuple[str, ...]:
+    """The keys of all members that the parts can have."""
+    return tuple(key for part in parts for key in part.keys or (part.key,))
 
 
 def text(value: object) -> str:

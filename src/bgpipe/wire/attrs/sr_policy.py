@@ -1,0 +1,40 @@
+"""The sub-TLVs of a tunnel that is an SR Policy (RFC 9830 section 2.4), for the attribute TUNNEL_ENCAPSULATION."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..nlri.layout import Part, constant, number
+from .parts import STACK_ENTRY, choice, flags, ip, words
+from .structured import TlvTable, tlvs
+
+_RESERVED: Final = constant(b"\0")
+_STRUCTURE: Final = (
+    number("endpoint_behavior", 2),
+    constant(bytes(2)),
+    number("locator_block_length", 1),
+    number("locator_node_length", 1),
+    number("function_length", 1),
+    number("argument_length", 1),
+)
+_SID: Final = ip("sid", 16)
+_OPTIONAL_STRUCTURE: Final = choice((0, ()), (8, _STRUCTURE))
+_SEGMENTS: Final = TlvTable(
+    {
+        1: ("A", (flags(), _RESERVED, STACK_ENTRY)),
+        9: ("WEIGHT", (flags(), _RESERVED, number("weight", 4))),
+        13: ("B", (flags(), _RESERVED, _SID, _OPTIONAL_STRUCTURE)),
+    },
+    length_size=1,
+)
+"""The sub-TLVs of a segment list: its weight, and segments of the types A (an MPLS label) and B (an SRv6 SID)."""
+KINDS: Final[dict[int, tuple[str, tuple[Part, ...]]]] = {
+    12: ("PREFERENCE", (flags(), _RESERVED, number("preference", 4))),
+    13: ("BINDING_SID", (flags(), _RESERVED, choice((0, ()), (4, (STACK_ENTRY,)), (16, (_SID,))))),
+    14: ("ENLP", (flags(), _RESERVED, number("enlp", 1))),
+    15: ("PRIORITY", (number("priority", 1), _RESERVED)),
+    20: ("SRV6_BINDING_SID", (flags(), _RESERVED, _SID, _OPTIONAL_STRUCTURE)),
+    128: ("SEGMENT_LIST", (_RESERVED, tlvs(_SEGMENTS))),
+    129: ("CANDIDATE_PATH_NAME", (_RESERVED, words("name"))),
+    130: ("POLICY_NAME", (_RESERVED, words("name"))),
+}
