@@ -113,9 +113,12 @@ def test_a_network_stands_for_the_peers_in_it(tmp_path):
         assert {(each["ip"], each["owner"]) for each in server.get("/api/peers")} == {
             ("127.78.1.1", "config"),
             ("127.79.1.1", "config"),
+            ("127.78.0.0/16", "config"),
+            ("127.78.5.0/24", "config"),
+            ("0.0.0.0/0", "config"),
         }
         near.peer.close()
-        wait_until("it is forgotten", lambda: len(server.get("/api/peers")) == 1)
+        wait_until("it is forgotten", lambda: len(server.get("/api/peers")) == 4)
 
 
 def test_a_network_of_peers_has_one_key(tmp_path):

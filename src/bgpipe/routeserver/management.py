@@ -41,6 +41,7 @@ from .values import (
     check_password,
     check_peer_address,
     check_peer_key,
+    check_template_address,
     check_url,
     check_written,
 )
@@ -140,15 +141,20 @@ class Management(GroupManagement):
     def _added(self, ip: str, asn: int, fields: dict[str, Any]) -> tuple[Peer, dict[str, Any]]:
         """The peer as it is, or a new one; and what it is to have."""
         try:
-            address = check_peer_address(ip)
+            address = check_template_address(ip)
         except ValueError as error:
             raise Refused(str(error)) from None
-        self._asn(asn)
+        if asn or "/" not in address:
+            self._asn(asn)
         known = self.server.peers.find(address, asn)
-        if known is not None:
-            self._changeable(known)
         base = known or new_peer(address, asn)
         fresh: dict[str, Any] = {"description": "", "lists": (), "custom_prefixes": (), "custom_asns": ()}
+        if base.template:  # from now on it is known itself, and has nothing of the network
+            kept = ("id", "ip", "asn", "status", "created_at", "last_session_at")
+            fresh = {each.name: each.default for each in msgspec.structs.fields(Peer) if each.name not in kept}
+            base = msgspec.structs.replace(base, **fresh)
+        elif known is not None:
+            self._changeable(known)
         return base, fresh | dict.fromkeys((*NUMBERS, "union", "max_routes_action")) | self.checked(fields, base)
 
     async def change_peer(self, id: str, fields: dict[str, Any], *, expected: Callable[[Peer], bool] = _any) -> Peer:
@@ -166,18 +172,25 @@ class Management(GroupManagement):
             peer = self._expected(id, expected)
             entry = self.actor.entry("delete peer", peer_key(peer), peer_changes(peer, None))
             await self._stored(self.server.store.remove(id, entry))
-            self.server.peers.remove(self.server.peers.get(id) or peer)
+            members = self.server.affected(peer) if peer.is_network else []
+            self.server.remove_peer(self.server.peers.get(id) or peer)
             self.server.ends.pop(id, None)
             self.server.tables.forget(peer)
             self.server.events.tell("peer.deleted", id, ip=peer.ip, asn=peer.asn)
         self.server.want_lists()
         self.server.set_keys()
         self.server.sessions.end(peer, Notification.shutdown(REMOVED, ADMINISTRATIVE_RESET))
+        for each in members:  # they are in a shorter network now, or not known any more
+            if (known := self.server.peers.get(each.id)) is not None:
+                self.server.refresh(known)
+                self.server.sessions.options_changed(self.server.tables.with_group(known))
 
     async def approve(self, id: str) -> Peer:
         """A peer that waits for a word gets its routes. Raises Refused."""
         async with self.server.changing:
             peer = self.peer(id)
+            if peer.template:
+                self._changeable(peer)
             status = "active" if id in self.server.sessions.sessions else "inactive"
             return await self._change("approve peer", peer, {"status": status})
 
@@ -192,7 +205,8 @@ class Management(GroupManagement):
             kept = ("id", "ip", "asn", "description", "created_at", "last_session_at", "owner")
             fields = {name: getattr(fresh, name) for name in Peer.__struct_fields__ if name not in kept}
             changed = await self._change("bar peer", peer, fields | {"status": "barred"})
-        self.server.sessions.end(peer, Notification.shutdown(BARRED, CONNECTION_REJECTED))
+        for each in self.server.affected(changed):
+            self.server.sessions.end(each, Notification.shutdown(BARRED, CONNECTION_REJECTED))
         return changed
 
     async def reset(self, id: str) -> None:
@@ -302,14 +316,15 @@ class Management(GroupManagement):
         await self._stored(self.server.store.save(changed, entry))
         now = self.server.peers.get(peer.id) or self.server.peers.find(peer.ip, peer.asn)
         changed = msgspec.structs.replace(now or peer, **fields)
-        self.server.peers.put(changed)
+        self.server.put_peer(changed)
         kind: Kind = "peer.changed" if now is not None else "peer.added"
         self.server.events.tell(kind, changed.id, ip=changed.ip, asn=changed.asn, status=changed.status, action=action)
         self.server.want_lists()
         self.server.set_keys()
-        self.server.refresh(changed)
         self.server.ends_ahead.watch(self.server.tables.ends(changed))
-        self.server.sessions.options_changed(self.server.tables.with_group(changed))
+        for each in self.server.affected(changed):
+            self.server.refresh(each)
+            self.server.sessions.options_changed(self.server.tables.with_group(each))
         return changed
 
     def _expected(self, id: str, expected: Callable[[Peer], bool]) -> Peer:
@@ -319,6 +334,10 @@ class Management(GroupManagement):
         return peer
 
     def _changeable(self, peer: Peer) -> Peer:
+        if peer.template:
+            network = self.server.peers.get(peer.template)
+            what = f"the network {network.ip}" if network is not None else "a network"
+            raise Refused(f"this peer is known by {what} only: change that, or add this peer by itself", 409)
         if peer.owner == "config":
             raise Refused("this peer stands in the configuration, and is changed there", 409)
         return peer
@@ -327,6 +346,8 @@ class Management(GroupManagement):
         """The fields of a peer as they are kept. Raises Refused."""
         options = {name: fields[name] for name in fields.keys() & OPTION_CHECKS.keys()}
         checked = self.checked_rules({name: value for name, value in fields.items() if name not in options})
+        if options.get("connect") and peer.is_network:
+            raise Refused(f"connect: {peer.ip} is a network: nobody can call that")
         if options:
             checked["session"] = self._checked_options(options, peer.session)
         if "custom_prefixes" in fields:

@@ -55,6 +55,11 @@ class Peer(Rules, frozen=True, kw_only=True):
     template: str = ""
 
     @property
+    def is_network(self) -> bool:
+        """Whether it stands for all peers in a network that are not known themselves; asn: 0 for any of them."""
+        return "/" in self.ip
+
+    @property
     def subscribed(self) -> bool:
         """Whether it has chosen anything: else it has the default list."""
         active = any(source.active for source in self.sources)
@@ -67,14 +72,18 @@ def new_peer(ip: str, asn: int, **fields: object) -> Peer:
     return msgspec.structs.replace(made, **fields)
 
 
-def from_template(template: Peer, ip: str, asn: int, id: str = "") -> Peer:
-    """The peer at an address that a template stands for. id: the one that it has already."""
+def from_template(template: Peer, ip: str, asn: int, before: Peer | None = None) -> Peer:
+    """The peer at an address that a template stands for. before: the same as it is known already."""
+    waits = ("pending", "barred")
+    stays = before is not None and template.status not in waits and before.status not in waits
     return msgspec.structs.replace(
         template,
-        id=id or uuid.uuid4().hex,
+        id=before.id if before is not None else uuid.uuid4().hex,
         ip=ip,
         asn=asn,
-        created_at=time.time(),
+        status=before.status if before is not None and stays else template.status,
+        created_at=before.created_at if before is not None else time.time(),
+        last_session_at=before.last_session_at if before is not None else None,
         template=template.id,
         session=msgspec.structs.replace(template.session, connect=False),
     )
@@ -99,9 +108,11 @@ class Peers:
         return len(self._by_id)
 
     def get(self, id: str) -> Peer | None:
-        return self._by_id.get(id)
+        return self._by_id.get(id) or next((each for each in self.templates if each.id == id), None)
 
     def find(self, ip: str, asn: int) -> Peer | None:
+        if "/" in ip:
+            return next((each for each in self.templates if (each.ip, each.asn) == (ip, asn)), None)
         return self._by_id.get(self._by_key.get((ip, asn), ""))
 
     def set_templates(self, templates: Iterable[Peer]) -> None:

@@ -24,8 +24,8 @@ from ..tasks import Tasks, Timer
 from ..wire.notification import ADMINISTRATIVE_RESET, Notification
 from ..wire.open import Open
 from .access import Access, configured
-from .config import Config, ConfiguredPeer, PrefixSource, all_lists
-from .configured_peers import configured_peer
+from .config import Config, PrefixSource, all_lists
+from .configured_peers import PeerRegistry
 from .ends import Ends
 from .events import Events
 from .groups import PeerGroup
@@ -45,7 +45,7 @@ from .sources.ripestat import RipeStatClient
 from .sources.worker import Lane
 from .store.store import Store, Turn
 from .tables import PeerTables, View
-from .values import check_peer_address, check_template_address
+from .values import check_peer_address
 from .webhooks import Webhooks
 
 DATABASE: Final = "bgplite.db"
@@ -67,6 +67,7 @@ class RouteServer:
         self.data = data
         self.started_at = self.configured_at = time.time()
         self.peers = Peers()
+        self.registry = PeerRegistry(self.peers)
         self.store = Store(config.database or str(data / DATABASE))
         self.access = Access(config, self.peers)
         self.changing = Turn()
@@ -114,12 +115,12 @@ class RouteServer:
         await self.store.open()
         for peer in await self.store.load():
             ended = peer.status == "active"  # it was, when the run before ended
-            self.peers.put(msgspec.structs.replace(peer, status="inactive") if ended else peer)
+            self.put_peer(msgspec.structs.replace(peer, status="inactive") if ended else peer)
         self.access.set((*await self.store.load_tokens(), *configured(self.config)))
         self.database_groups = {each.name: each for each in await self.store.load_groups()}
         self.tables.take_groups(self.database_groups)
         self._warn_of_groups()
-        self._take_peers(self.config)
+        self._end_strangers(self.registry.configure(self.config))
         self.lists.want("config", _by_name(all_lists(self.config)))
         self.database_lists = _by_name(await self.store.load_lists())
         for name in self.database_lists.keys() & self.lists.lists.keys():
@@ -211,38 +212,22 @@ class RouteServer:
         self.sessions.keys.change({address: min(different) for address, different in keys.items()})
         self.sessions.call(self.tables.with_group(peer) for peer in self.peers if peer.session.connect)
 
-    def _take_peers(self, config: Config) -> None:
-        """Takes the peers of a configuration, and what stands for networks of peers."""
-        wanted = [self._configured(each) for each in config.peers if "/" not in each.address]
-        ids = {each.id for each in wanted}
-        for peer in self.peers:
-            if peer.owner == "config" and not peer.template and peer.id not in ids:
-                self.peers.put(msgspec.structs.replace(peer, owner="database"))
-        for peer in wanted:
-            self.peers.put(peer)
-        self.peers.set_templates(self._configured(each) for each in config.peers if "/" in each.address)
-        for peer in self.peers:
-            if peer.template:
-                self._retake(peer)
+    def put_peer(self, peer: Peer) -> None:
+        """Adds a peer or a network of the database, or changes it. Sessions are not told yet: see `refresh`."""
+        self._end_strangers(self.registry.put(peer))
 
-    def _retake(self, peer: Peer) -> None:
-        """A peer in a network gets what stands for that network now, and goes if nothing does."""
-        template = self.peers.template_for(peer.ip, peer.asn)
-        if template is not None:
-            self.peers.put(from_template(template, peer.ip, peer.asn, peer.id))
-            return
-        self.peers.remove(peer)
-        text = f"AS{peer.asn} at {peer.ip} is no peer of this route server any more"
-        self.sessions.end(peer, Notification.shutdown(text, ADMINISTRATIVE_RESET))
+    def remove_peer(self, peer: Peer) -> None:
+        """Forgets a peer or a network of the database. Its session goes on until it is ended."""
+        self._end_strangers(self.registry.remove(peer))
 
-    def _configured(self, found: ConfiguredPeer) -> Peer:
-        """A peer that stands in the configuration. What the database says of it does not count."""
-        address = check_template_address(found.address)
-        if "/" in address:
-            known = next((each for each in self.peers.templates if each.ip == address), None)
-        else:
-            known = self.peers.find(address, found.remote_asn)
-        return configured_peer(found, known or new_peer(address, found.remote_asn))
+    def _end_strangers(self, gone: Iterable[Peer]) -> None:
+        for peer in gone:
+            text = f"AS{peer.asn} at {peer.ip} is no peer of this route server any more"
+            self.sessions.end(peer, Notification.shutdown(text, ADMINISTRATIVE_RESET))
+
+    def affected(self, peer: Peer) -> list[Peer]:
+        """The peer itself, or those that are known by this network only."""
+        return [each for each in self.peers if each.template == peer.id] if peer.is_network else [peer]
 
     def reload(self, config: Config) -> None:
         """Takes another configuration. Sessions stay, and get what differs for them."""
@@ -257,7 +242,7 @@ class RouteServer:
         if (old.ripe_stat, old.irr, old.auto_refresh) != (config.ripe_stat, config.irr, config.auto_refresh):
             self.lists.configure(self._contexts(config), config.auto_refresh)
         self.tables.update(self.lists.want("config", _by_name(all_lists(config))))
-        self._take_peers(config)
+        self._end_strangers(self.registry.configure(config))
         self.want_lists()
         self.set_keys()
         for session in tuple(self.sessions.sessions.values()):
@@ -458,7 +443,11 @@ class RouteServer:
 
     def _forget_ended(self, peer: Peer, now: float) -> None:
         custom_prefixes, exclude = until(peer.custom_prefixes, now), until(peer.exclude, now)
-        if peer.owner == "database" and (custom_prefixes, exclude) != (peer.custom_prefixes, peer.exclude):
+        if (
+            peer.owner == "database"
+            and not peer.template
+            and (custom_prefixes, exclude) != (peer.custom_prefixes, peer.exclude)
+        ):
             left = msgspec.structs.replace(peer, custom_prefixes=custom_prefixes, exclude=exclude)
             self.peers.put(left)
             self._store(left)

@@ -126,7 +126,8 @@ async def me(call: Call, query: MeQuery) -> AtAddress:
 
 
 async def peers(call: Call, query: PeersQuery) -> list[ShownPeer]:
-    found = [each for each in call.visible(call.server.peers) if query.wants(each)]
+    known = (*call.server.peers, *call.server.peers.templates)
+    found = [each for each in call.visible(known) if query.wants(each)]
     call.headers["X-Total-Count"] = str(len(found))
     return [show_peer(each, advertised=call.server.advertised(each)) for each in found[query.offset :][: query.limit]]
 

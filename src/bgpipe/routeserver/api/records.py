@@ -103,7 +103,8 @@ class NewGroup(RulesChange, rename="camel", kw_only=True):
 
 
 class NewPeer(PeerChange, rename="camel", kw_only=True):
-    """POST /api/peers: adds a peer, or replaces what is said of it."""
+    """POST /api/peers: adds a peer, or replaces what is said of it. ip: its address, or a network such as 192.0.2.0/24
+    for all peers in it that are not known themselves. asn: of the peer; 0 for any in a network."""
 
     ip: str
     asn: int
@@ -193,7 +194,9 @@ class ShownOptions(Struct, rename="camel", kw_only=True):
 
 
 class ShownPeer(PeerLimits, rename="camel", kw_only=True):
-    """A peer. tcp_md5: whether its session is signed; the key is never shown."""
+    """A peer, or a network that stands for all peers in it that are not known themselves: then ip is this network, and
+    asn 0 for any AS number. template: the id of the network by which a peer is known, "" if it is known itself. tcpMd5:
+    whether its session is signed; the key is never shown."""
 
     id: str
     ip: str
@@ -215,6 +218,7 @@ class ShownPeer(PeerLimits, rename="camel", kw_only=True):
     next_hop_ipv6: str = msgspec.field(name="nextHopIpv6")
     session: ShownOptions
     owner: str
+    template: str
     custom_sources: list[ShownSource] | UnsetType = UNSET
     advertised_prefix_count: int | UnsetType = UNSET
 
@@ -283,6 +287,7 @@ def show_peer(peer: Peer, *, sources: bool = False, advertised: int | None = Non
         next_hop_ipv6=peer.next_hop_ipv6,
         session=show_options(peer.session),
         owner=peer.owner,
+        template=peer.template,
         custom_sources=list(map(show_source, peer.sources)) if sources else UNSET,
         advertised_prefix_count=advertised if advertised is not None else UNSET,
         **{each.name: getattr(peer, each.name) for each in msgspec.structs.fields(PeerLimits)},

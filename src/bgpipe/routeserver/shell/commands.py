@@ -16,7 +16,7 @@ from ...pipeline.errors import StageError
 from . import text, transfer
 from .client import DEFAULT_API, Client, quoted
 from .follow import follow
-from .peer_options import GROUP, IDENTITY, SOURCE, SUBSCRIPTION, as_number, declare, kind_of, said, words
+from .peer_options import GROUP, IDENTITY, SOURCE, SUBSCRIPTION, any_or_as_number, declare, kind_of, said, words
 from .text import Table
 
 Options = argparse.Namespace
@@ -118,8 +118,8 @@ def _peers(parser: Parser) -> None:
 
 
 def _new_peer(parser: Parser) -> None:
-    parser.add_argument("ip", metavar="ADDRESS", help="address of the peer")
-    parser.add_argument("asn", metavar="AS", type=as_number, help="AS number of the peer")
+    parser.add_argument("ip", metavar="ADDRESS", help="address of the peer, or a network for all peers in it")
+    parser.add_argument("asn", metavar="AS", type=any_or_as_number, help="AS number; any: whichever a peer there has")
     declare(parser, IDENTITY | SUBSCRIPTION)
 
 

@@ -45,6 +45,11 @@ def as_number(text: str) -> int:
     return int(digits)
 
 
+def any_or_as_number(text: str) -> int:
+    """Raises ArgumentTypeError."""
+    return 0 if text == "any" else as_number(text)
+
+
 def _numbers(text: str) -> list[int]:
     return list(map(as_number, words(text)))
 

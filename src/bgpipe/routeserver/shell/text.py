@@ -46,7 +46,8 @@ def _cell(record: Any, place: Place) -> object:
 
 _ADDRESS: Final = (("ADDRESS", "ip"), ("AS", "asn"))
 peers: Final = columns(
-    *_ADDRESS,
+    ("ADDRESS", "ip"),
+    ("AS", lambda each: each["asn"] or "any"),
     ("STATUS", "status"),
     ("ROUTES", "advertisedPrefixCount"),
     ("LISTS", "lists"),
