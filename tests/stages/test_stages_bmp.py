@@ -321,7 +321,7 @@ async def test_an_error_in_what_one_router_says_is_its_own(monkeypatch):
         (("bmp", ":99999"), ArgumentError, "not a port"),
         (("bmp", "--allow", "x", ":5000"), ConfigError, "--allow"),
         (("bmp", "--retry", ":5000"), ConfigError, "only with --connect"),
-        (("bmp", "--connect", "192.0.2.1:5000", "--allow", "::/0"), ConfigError, "not with --connect"),
+        (("bmp", "--connect", "192.0.2.1:5000", "--allow", "::/0"), ConfigError, "only with ADDR"),
         (("bmp", "--connect", ":5000"), ArgumentError, "not an address with a port"),
         (("bmp", "--max-peers", "-1", ":5000"), ConfigError, "negative"),
         (("bmp", "--tls", ":5000"), ConfigError, "--cert"),

@@ -404,7 +404,7 @@ def first_message(octets: bytes) -> BmpMessage | None:
     return BmpMessage(octets[:length]) if length and len(octets) >= length else None
 
 
-def encode_bmp(message: Message) -> bytes:
+def encode_message(message: Message) -> bytes:
     """The BMP message for a message: Route Monitoring for an UPDATE, or what a tag says; b"" for others.
 
     Raises TextError for an UPDATE with path identifiers that was not read from BMP: only a Peer Up says that there are
@@ -429,7 +429,7 @@ class BmpEncoder(base.Encoder):
     """UPDATEs as Route Monitoring, with the per-peer header that their tags say; and BmpMessages as they came."""
 
     def encode_one(self, message: Message) -> bytes:
-        return encode_bmp(message)
+        return encode_message(message)
 
 
 FORMAT: Final = Format(

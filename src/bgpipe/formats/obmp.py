@@ -21,7 +21,7 @@ from ..wire.item import Item
 from ..wire.message import Message
 from . import base
 from .base import Damage, Format, ignore_damage
-from .bmp import MAX_LENGTH, BmpReader, Router, _length, encode_bmp
+from .bmp import MAX_LENGTH, BmpReader, Router, _length, encode_message
 
 MAGIC: Final = b"OBMP"
 _HEADER: Final = Struct(">4sBBHIBB")
@@ -140,7 +140,7 @@ class ObmpEncoder(base.Encoder):
     """BMP messages (see bmp.py) with the tags COLLECTOR and ROUTER before them."""
 
     def encode_one(self, message: Message) -> bytes:
-        octets = encode_bmp(message)
+        octets = encode_message(message)
         if not octets:
             return b""
         tags = message.tags

@@ -225,7 +225,7 @@ class PlainRib:
                     and self._attributes[route.attributes].flags & FLAG_ADD_PATH == flag
                 ]
                 room = size - (2 if afi == 1 else 11)
-                for piece in _pieces(due, bool(flag), room):
+                for piece in pieces(due, bool(flag), room):
                     if len(bodies) == most:
                         break
                     for prefix in piece:
@@ -249,7 +249,7 @@ class PlainRib:
             found = self._attributes[number]
             add_path = bool(found.flags & FLAG_ADD_PATH)
             room = size - len(found.octets) - (8 if found.head else 4)
-            for piece in _pieces(prefixes, add_path, room) if room >= _LONGEST else [[each] for each in prefixes]:
+            for piece in pieces(prefixes, add_path, room) if room >= _LONGEST else [[each] for each in prefixes]:
                 if len(bodies) == most:
                     break
                 for prefix in piece:
@@ -257,7 +257,7 @@ class PlainRib:
                     route.state |= OUT
                     route.again = False
                 nlri = b"".join(encode_prefix(prefix, add_path) for prefix in piece)
-                bodies.append((found.flags, verdict, _announcement(found, nlri) if room >= _LONGEST else None))
+                bodies.append((found.flags, verdict, announcement(found, nlri) if room >= _LONGEST else None))
         self._forget_told()
         return bodies
 
@@ -314,7 +314,7 @@ def _key(prefix: Prefix) -> Prefix:
     return Prefix(afi, address, length, path_id or 0)
 
 
-def _pieces(prefixes: list[Prefix], add_path: bool, room: int) -> Iterator[list[Prefix]]:
+def pieces(prefixes: list[Prefix], add_path: bool, room: int) -> Iterator[list[Prefix]]:
     """Runs of prefixes of at most `room` octets; the next one might be the longest possible."""
     piece: list[Prefix] = []
     left = room
@@ -335,7 +335,8 @@ def _withdrawal(afi: int, nlri: bytes) -> bytes:
     return join(b"", _multiprotocol(attrs.MP_UNREACH, value), b"")
 
 
-def _announcement(attributes: Attributes, nlri: bytes) -> bytes:
+def announcement(attributes: Attributes, nlri: bytes) -> bytes:
+    """The body of an UPDATE that announces these prefixes."""
     if not attributes.head:
         return join(b"", attributes.octets, nlri)
     value = attributes.octets[: attributes.head] + nlri

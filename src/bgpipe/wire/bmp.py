@@ -13,10 +13,11 @@ from json import dumps
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
+from .. import accel
 from .address import format_address, parse_address
 from .context import AS4, WireContext
 from .errors import TextError, WireError
-from .message import Message
+from .message import UPDATE, Message, split_messages
 from .nlri.text import format_rd, parse_rd
 from .state import BMP
 
@@ -107,6 +108,10 @@ STATISTICS_NAMES: Final = {
     17: "adj_rib_out_post_family",
 }
 """RFC 7854 section 4.8, RFC 8671 section 6.2"""
+ADJ_RIB_IN, TREATED_AS_WITHDRAW, ADJ_RIB_OUT_POST = 7, 11, 15
+"""Types of statistics that we report."""
+GAUGES: Final = frozenset((7, 8, 14, 15))
+"""Types of statistics that have 8 octets and are no counters."""
 
 
 class Tlv(NamedTuple):
@@ -226,6 +231,53 @@ def _parse(parse: Any, text: str | None) -> Any:
         return parse(text) if text else None
     except (TextError, ValueError):
         return None
+
+
+def monitor(octets: bytes, peer: PeerHeader) -> bytes:
+    """A Route Monitoring for each UPDATE in `octets`, which are whole BGP messages, one behind the other."""
+    header = COMMON_HEADER.pack(VERSION, 0, ROUTE_MONITORING) + peer.encode()
+    if accel.AVAILABLE and (made := accel.bmp_out.monitor(octets, header)) is not None:
+        return bytes(made)
+    pieces = []
+    for pos, length, type_code in split_messages(octets):
+        if type_code == UPDATE:
+            pieces.append(COMMON_HEADER.pack(VERSION, len(header) + length, ROUTE_MONITORING))
+            pieces += header[COMMON_HEADER.size :], octets[pos : pos + length]
+    return b"".join(pieces)
+
+
+def encode_bmp(kind: int, content: bytes, peer: PeerHeader | None = None) -> bytes:
+    """A BMP message. content: what is behind the per-peer header, or without one behind the common header."""
+    octets = (peer.encode() if peer is not None else b"") + content
+    return COMMON_HEADER.pack(VERSION, COMMON_HEADER.size + len(octets), kind) + octets
+
+
+def encode_initiation(name: str, description: str) -> bytes:
+    """Initiation (RFC 7854 section 4.3). name: the sysName. description: the sysDescr."""
+    texts = (INFO_SYS_DESCR, description), (INFO_SYS_NAME, name)
+    return encode_bmp(INITIATION, b"".join(encode_tlv(kind, text.encode()[:0xFFFF]) for kind, text in texts))
+
+
+def encode_termination(reason: int) -> bytes:
+    """Termination (RFC 7854 section 4.5), with one of TERMINATION_REASONS."""
+    return encode_bmp(TERMINATION, encode_tlv(1, reason.to_bytes(2, "big")))
+
+
+def encode_peer_up(peer: PeerHeader, local: tuple[bytes, int], port: int, sent: bytes, received: bytes) -> bytes:
+    """Peer Up (RFC 7854 section 4.10). local: our address, 4 or 16 octets, and our port. port: that of the peer. sent,
+    received: the OPENs, whole messages."""
+    address, ours = local
+    ports = ours.to_bytes(2, "big") + port.to_bytes(2, "big")
+    return encode_bmp(PEER_UP, address.rjust(16, b"\0") + ports + sent + received, peer)
+
+
+def encode_statistics(peer: PeerHeader, numbers: Mapping[int, int]) -> bytes:
+    """Statistics Report (RFC 7854 section 4.8): by their types, gauges of 8 octets (GAUGES) and counters of 4."""
+    told = [
+        encode_tlv(kind, number.to_bytes(8, "big") if kind in GAUGES else (number & 0xFFFFFFFF).to_bytes(4, "big"))
+        for kind, number in numbers.items()
+    ]
+    return encode_bmp(STATISTICS, len(told).to_bytes(4, "big") + b"".join(told), peer)
 
 
 class BmpMessage(Message):

@@ -35,6 +35,7 @@ from ...wire.message import Message
 from ...wire.notification import CEASE, OPEN_ERROR, OUT_OF_RESOURCES, Notification
 from .peer_input import PeerInput
 from .peer_options import PeerOptions
+from .tap import Tap
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 MAX_PENDING: Final = 100
@@ -83,6 +84,7 @@ class PeerStage(PeerOptions):
         self.inlet.whole = True
         self.incoming = PeerInput(self, self.inlet, self.codec, self.handled, self.refuse)
         self.pipeline.lines[self.side].outputs.append(self.send)
+        self.taps: list[Tap] = []
         self._pending: list[Item] = []
         self._out: list[bytes] = []
         self._holding = False
@@ -188,6 +190,8 @@ class PeerStage(PeerOptions):
             await connection.close(max(0.0, self.closed_timeout))
         finally:
             self._tell_end(connection)
+            for tap in self.taps:
+                tap.end()
         if connection.unsent and self.pipeline.cause not in (Cause.SIGNAL, Cause.FAILED):
             raise StageError(f"{self}: the peer has not taken the last {connection.unsent} octets")
         if count := self.drops["unsendable"]:
@@ -312,6 +316,17 @@ class PeerStage(PeerOptions):
     # from the peer
 
     def handled(self, items: Iterator[Item]) -> Iterator[Item]:
+        """What may enter of what the peer has sent."""
+        items = self._handled(items)
+        return self._tapped(items) if self.taps else items
+
+    def _tapped(self, items: Iterator[Item]) -> Iterator[Item]:
+        for item in items:
+            for tap in self.taps:
+                tap.received(item)
+            yield item
+
+    def _handled(self, items: Iterator[Item]) -> Iterator[Item]:
         """Handles malformed UPDATEs (RFC 7606) before any stage gets them, if a stage decodes them or --malformed is
         given."""
         decodes = any(self.inlet.chains.values()) or self.family_filter is not None or "malformed" in self.explicit
@@ -441,6 +456,8 @@ class PeerStage(PeerOptions):
             self._tell_unsent()
         if not octets:
             return
+        for tap in self.taps:
+            tap.sent(item, octets)
         if not self._out and not (self.pipeline.feeding and self.running):
             self.call_soon(self.flush)
         self._out.append(octets)
