@@ -30,6 +30,7 @@ def test_as_it_is():
 
 
 def test_with_all_that_is_commented_out(tmp_path, monkeypatch):
+    monkeypatch.setenv("DATABASE_KEY", "of at least 32 characters, as it must be")
     monkeypatch.setenv("BGP_KEY", "one")
     monkeypatch.setenv("OFFICE_KEY", "two")
     monkeypatch.setenv("OFFICE_AO", "1:three")

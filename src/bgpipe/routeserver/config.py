@@ -283,6 +283,8 @@ class Config(Struct, rename="pascal", frozen=True, kw_only=True):
     anonymous_role: what may be done over the API without a token; all of it on loopback if there are no tokens, nothing
     else if that is not said. peers_by_address: who asks from the address of a peer may change that peer. database: a
     path, or a URL of SQLAlchemy such as postgresql+asyncpg://...; bgplite.db in the folder for state if it is not said.
+    database_key: encrypts keys of peers, URLs and headers of lists in it; itself, $VARIABLE or /file. A database
+    that is no file of SQLite always has one: database.key in the folder for state if it is not said.
     """
 
     bgp: Bgp
@@ -311,6 +313,7 @@ class Config(Struct, rename="pascal", frozen=True, kw_only=True):
     peers_by_address: bool = False
     webhooks: tuple[Webhook, ...] = ()
     database: str = ""
+    database_key: str = ""
 
 
 def all_lists(config: Config) -> list[PrefixSource]:

@@ -19,6 +19,7 @@ from .values import (
     check_asn,
     check_community,
     check_country,
+    check_database_key,
     check_md5,
     check_network,
     check_next_hop,
@@ -76,6 +77,8 @@ class ConfigChecks:
         self._each("AllowedNetworks", self.config.allowed_networks, check_network)
         self._tokens()
         self._webhooks()
+        if self.config.database_key:
+            self.check("DatabaseKey", check_database_key, self.config.database_key)
         if self.config.api_listen is not None:
             self.check("ApiListen", check_address, self.config.api_listen)
 

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from ..net.secret import read_secret
 from ..net.tcp import parse_networks
 from ..pipeline.log import Log
 from ..routes.peer_routes import PeerRoutes
@@ -43,7 +44,8 @@ from .sources.context import Context
 from .sources.fetch import PUBLIC_PORTS, Fetcher
 from .sources.ripestat import RipeStatClient
 from .sources.worker import Lane
-from .store.store import Store, Turn
+from .store.sealing import KEY_FILE, Seal, SealError, kept_key
+from .store.store import Store, StoreError, Turn
 from .tables import PeerTables, View
 from .values import check_peer_address
 from .webhooks import Webhooks
@@ -112,7 +114,9 @@ class RouteServer:
         self._tasks = tasks
         self.keeper.start(tasks)
         self.data.mkdir(parents=True, exist_ok=True)
+        self.store.seal = self._seal()
         await self.store.open()
+        await self.store.close_texts()
         for peer in await self.store.load():
             ended = peer.status == "active"  # it was, when the run before ended
             self.put_peer(msgspec.structs.replace(peer, status="inactive") if ended else peer)
@@ -136,6 +140,16 @@ class RouteServer:
         self.lists.start(tasks)
         self._start_validation()
         self.ends_ahead.start(tasks)
+
+    def _seal(self) -> Seal | None:
+        """What encrypts secrets in the database. Raises OSError, StoreError."""
+        named = self.config.database_key
+        if not named and self.store.is_file:
+            return None
+        try:
+            return Seal(read_secret(named)[0] if named else kept_key(self.data / KEY_FILE))
+        except SealError as error:
+            raise StoreError(f"{self.store.place}: {error}") from None
 
     async def stop(self) -> None:
         """Ends all sessions."""
@@ -467,7 +481,12 @@ def _by_name(sources: Iterable[PrefixSource]) -> dict[str, PrefixSource]:
     return {each.name: each for each in sources}
 
 
-_AT_START: Final = {"ApiListen": "api_listen", "ApiPort": "api_port", "Database": "database"}
+_AT_START: Final = {
+    "ApiListen": "api_listen",
+    "ApiPort": "api_port",
+    "Database": "database",
+    "DatabaseKey": "database_key",
+}
 """Keys outside of Bgp that count when we start."""
 
 

@@ -174,6 +174,8 @@ def check_ao_key(text: str) -> str:
     return text
 
 
+LEAST_DATABASE_KEY: Final = 32
+"""Characters."""
 LEAST_TOKEN: Final = 16
 """Characters of a token: shorter ones can be guessed."""
 
@@ -184,6 +186,15 @@ def check_token(text: str) -> str:
     if len(token) < LEAST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
         raise ValueError(f"{where} must be a token of at least {LEAST_TOKEN} printable ASCII characters without spaces")
     return token
+
+
+def check_database_key(text: str) -> str:
+    """What secrets are encrypted with: itself, $VARIABLE or /file."""
+    key, where = read_secret(text)
+    if len(key) < LEAST_DATABASE_KEY:
+        least = f"at least {LEAST_DATABASE_KEY} characters that nobody can guess are expected"
+        raise ValueError(f"{least}, and {where} has {len(key)}: openssl rand -base64 32 makes some")
+    return key
 
 
 def check_peer_key(text: str) -> str:

@@ -23,6 +23,7 @@ from ..config import PrefixSource
 from ..groups import PeerGroup
 from ..peers import Peer
 from .schema import audit, groups, lists, peers, tokens
+from .sealing import Change, Seal, SealError, change_list, change_peer, close_without_seal, open_without_seal
 
 T = TypeVar("T")
 BUSY_TIMEOUT: Final = 5.0
@@ -33,7 +34,7 @@ LOOK_INTERVAL: Final = 2.0
 """Seconds between two looks at whether the database can be used."""
 _MAGIC: Final = {"": (b"SQLite format 3\0",), "-wal": (b"", b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")}
 """What a file of SQLite begins with, by the end of its name; an empty one is none but a log of writes."""
-_FAILURES: Final = (SQLAlchemyError, sqlite3.Error, OSError, msgspec.MsgspecError)
+_FAILURES: Final = (SQLAlchemyError, sqlite3.Error, OSError, msgspec.MsgspecError, SealError)
 """What a database that is locked, broken or gone raises, also while a connection is made; and rows not of ours."""
 _COLUMNS: Final = frozenset(peers.c.keys())
 
@@ -67,10 +68,12 @@ class Turn:
 
 
 class Store:
-    """url: of the database, as SQLAlchemy writes it, or the path of a file for SQLite."""
+    """url: of the database, as SQLAlchemy writes it, or the path of a file for SQLite. seal: what encrypts the secrets
+    in it, None if they are as they are, in a file that only its owner can read."""
 
     def __init__(self, url: str) -> None:
         self.url = url if "://" in url else f"sqlite+aiosqlite:///{url}"
+        self.seal: Seal | None = None
         self._engine: AsyncEngine | None = None
         self._writing = asyncio.Lock()
         self._opened: tuple[int, int] | None = None
@@ -110,6 +113,11 @@ class Store:
         if path := self._path:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             os.chmod(path, 0o600)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file that only its owner can read."""
+        return bool(self._path)
 
     @property
     def _path(self) -> str:
@@ -201,9 +209,35 @@ class Store:
         """All peers. Raises StoreError."""
 
         async def work(connection: AsyncConnection) -> list[Peer]:
-            return [_peer(_named(row)) for row in await connection.execute(select(peers))]
+            rows = [_named(row) for row in await connection.execute(select(peers))]
+            return [_peer(change_peer(row, self._open_text)) for row in rows]
 
         return await self._do(work)
+
+    @property
+    def _open_text(self) -> Change:
+        return self.seal.open if self.seal is not None else open_without_seal
+
+    @property
+    def _close_text(self) -> Change:
+        return self.seal.close if self.seal is not None else close_without_seal
+
+    async def close_texts(self) -> None:
+        """Encrypts what was written when nothing was encrypted yet. Raises StoreError."""
+        if (seal := self.seal) is None:
+            return
+
+        async def work(connection: AsyncConnection) -> None:
+            for row in map(_named, (await connection.execute(select(peers))).all()):
+                changed = change_peer(row, seal.close_again)
+                if changed != row:
+                    await connection.execute(peers.update().where(peers.c.id == row["id"]).values(changed))
+            for name, settings in (await connection.execute(select(lists.c.name, lists.c.settings))).all():
+                changed = change_list(settings, seal.close_again)
+                if changed != settings:
+                    await connection.execute(lists.update().where(lists.c.name == name).values(settings=changed))
+
+        await self._write_by(work)
 
     async def load_tokens(self) -> list[Token]:
         """Raises StoreError."""
@@ -218,7 +252,7 @@ class Store:
 
         async def work(connection: AsyncConnection) -> list[PrefixSource]:
             rows = await connection.execute(select(lists.c.settings).order_by(lists.c.name))
-            return [msgspec.convert(row[0], PrefixSource) for row in rows]
+            return [msgspec.convert(change_list(row[0], self._open_text), PrefixSource) for row in rows]
 
         return await self._do(work)
 
@@ -239,9 +273,8 @@ class Store:
 
     async def save(self, peer: Peer, entry: Entry | None = None) -> None:
         """Adds a peer, or changes it. Raises StoreError."""
-        await self._write(
-            delete(peers).where(peers.c.id == peer.id), peers.insert().values(_row(peer)), *_audited(entry)
-        )
+        row = change_peer(_row(peer), self._close_text)
+        await self._write(delete(peers).where(peers.c.id == peer.id), peers.insert().values(row), *_audited(entry))
 
     async def touch(self, peer: Peer) -> None:
         """Writes the status of a peer and when its last session began, nothing else. Raises StoreError."""
@@ -266,7 +299,7 @@ class Store:
 
     async def save_list(self, source: PrefixSource, entry: Entry | None = None) -> None:
         """Adds a list, or changes it. Raises StoreError."""
-        row = {"name": source.name, "settings": msgspec.to_builtins(source)}
+        row = {"name": source.name, "settings": change_list(msgspec.to_builtins(source), self._close_text)}
         await self._write(
             delete(lists).where(lists.c.name == source.name), lists.insert().values(row), *_audited(entry)
         )
@@ -367,7 +400,12 @@ def _is_locked(error: Exception) -> bool:
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:
-    for statement in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={BUSY_TIMEOUT * 1000:.0f}"):
+    for statement in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "secure_delete=ON",
+        f"busy_timeout={BUSY_TIMEOUT * 1000:.0f}",
+    ):
         try:
             connection.execute(f"PRAGMA {statement}")
         except BaseException:
