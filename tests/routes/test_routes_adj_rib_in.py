@@ -408,7 +408,7 @@ def test_accel_judges_as_python_does(strict, keep, together):
         out = [BOTH if keep or (each != 2 and not (together and 2 in found)) else 0 for each in found]
         return bytes(state | each << VERDICT_SHIFT for state, each in zip(out, found, strict=True))
 
-    judge = accel.judge.Judge(first.table, 7, strict, keep, together)
+    judge = accel.judge.OriginJudge(first.table, 7, strict, keep, together)
     plain, fast = make_table("plain"), make_table("accel")
     for _ in range(60):
         messages = [random_message(rng) for _ in range(8)]
@@ -417,7 +417,7 @@ def test_accel_judges_as_python_does(strict, keep, together):
             plain.take(message, states(message))
     before = {each: state for each, (_, state) in scan(plain).items()}
     assert {each: state for each, (_, state) in scan(fast).items()} == before
-    judge = accel.judge.Judge(second.table, 7, strict, keep, together)
+    judge = accel.judge.OriginJudge(second.table, 7, strict, keep, together)
     going = fast.scan([Prefix(1, 0, 0), Prefix(2, 0, 0)])
     while going.cursor != -1:
         going.cursor = fast.rib.judge_routes(judge, going.ranges, going.cursor, 100)

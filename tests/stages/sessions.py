@@ -177,8 +177,8 @@ class Session:
 
 
 @asynccontextmanager
-async def between(*stages: str, options: tuple[str, ...] = ()) -> AsyncIterator[Session]:
-    """The pipeline `listen -- STAGES -- connect` with its two peers."""
+async def between(*stages: str, options: tuple[str, ...] = (), listen: tuple[str, ...] = ()) -> AsyncIterator[Session]:
+    """The pipeline `listen -- STAGES -- connect` with its two peers. listen: options of `listen`."""
     ours, theirs = address(), address()
     accepted: asyncio.Future[Peer] = asyncio.get_running_loop().create_future()
 
@@ -187,7 +187,9 @@ async def between(*stages: str, options: tuple[str, ...] = ()) -> AsyncIterator[
 
     host, _, port = theirs.partition(":")
     server = await asyncio.start_server(on_peer, host, int(port))
-    async with running(*options, "--", "listen", ours, "--", *stages, "--", "connect", "-W", "listen", theirs) as made:
+    async with running(
+        *options, "--", "listen", *listen, ours, "--", *stages, "--", "connect", "-W", "listen", theirs
+    ) as made:
         host, _, port = ours.partition(":")
         await made.until(lambda: f"listening on {ours}" in made.log.texts)
         left = Peer(*await asyncio.open_connection(host, int(port)))

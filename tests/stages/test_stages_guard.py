@@ -17,6 +17,7 @@ from bgpipe.wire.block import ENTRY, Block
 from bgpipe.wire.flags import DIRECTION_FLAGS, FLAG_AS4, FLAG_PEER_AS4
 from bgpipe.wire.message import HEADER, UPDATE, Message
 from bgpipe.wire.peer import make_peer
+from bgpipe.wire.prefix import parse_prefix
 from bgpipe.wire.update import Update
 from commandline import spawn
 from playbook import Feeder, begin, feed, stage
@@ -158,14 +159,6 @@ def test_lists_of_files(make, tmp_path):
     left = bench.one(announce("8.8.8.8/32", COMMUNITY=["65535:666"]))
     assert (len(left.reach), left.communities) == (1, ["65535:666", "65535:65281"])
     assert bench.one(announce("9.9.9.9/32", COMMUNITY=["65535:666"])).reach == []
-    bench.told()
-    (tmp_path / "origins.asns").write_text("")
-    bench.guard.reload()
-    assert "list" in bench.told()  # it stays as it is
-    assert bench.one(announce()).reach
-    (tmp_path / "origins.asns").write_text("174\n9\n")
-    bench.guard.reload()
-    assert bench.one(announce()).reach == []
 
 
 def test_attributes_are_edited(make):
@@ -180,6 +173,160 @@ def test_attributes_are_edited(make):
     left = bench.one(body)
     assert (left.med, 99 in left.attrs, left.local_pref, str(left.as_path)) == (None, False, 0, "3333,1103")
     assert (left.communities, left.large_communities) == (["65535:0", "5:5"], ["5:1:2"])
+
+
+def test_what_is_scrubbed(make):
+    """An AS has communities of three kinds; extended ones have it in two or four octets."""
+    bench = make("--scrub 1103:*,70000:*")
+    extended = [
+        {"type": "TARGET", "value": "1103:5"},
+        {"type": "AS4_TARGET", "value": "70000:5"},
+        {"type": "TARGET", "value": "5:1103"},
+    ]
+    body = announce(COMMUNITY=["1103:7", "5:1103"], EXT_COMMUNITY=extended, LARGE_COMMUNITY=["70000:1:2", "5:1103:2"])
+    left = bench.one(body)
+    assert (left.communities, left.large_communities) == (["5:1103"], ["5:1103:2"])
+    assert left.attrs[16].octets == bytes((0, 2, 0, 5, 0, 0, 4, 79))
+    untouched = announce(COMMUNITY=["5:1103"], EXT_COMMUNITY=extended[2:], LARGE_COMMUNITY=["5:1103:2"])
+    assert bench.one(untouched).body == untouched
+
+
+def vpn(asn: int = 1103) -> bytes:
+    """An UPDATE for 8.8.8.0/24 in a VPN of IPv4 (RFC 4364)."""
+    nlri = bytes((112, 0, 6, 65)) + bytes((0, 0, 253, 232, 0, 0, 0, 1)) + bytes((8, 8, 8))
+    reach = bytes((0, 1, 128, 12)) + bytes(8) + bytes((193, 0, 4, 28)) + b"\0" + nlri
+    path = bytes((2, 2)) + (3333).to_bytes(4) + asn.to_bytes(4)
+    section = b"\x40\1\1\0" + b"\x40\2" + bytes((len(path),)) + path + b"\x80\x0e" + bytes((len(reach),)) + reach
+    return b"\0\0" + len(section).to_bytes(2) + section
+
+
+def test_routes_of_other_families(make):
+    """Checks of whole UPDATEs are about routes of all families."""
+    assert make().one(vpn()).body == vpn()
+    left = make().one(vpn(64512))
+    assert set(left.attrs) == {15}
+    assert left.attrs[15].value.nlri == vpn()[-15:]
+    assert make("--on bogon-as=discard").send(vpn(64512)) == []
+    assert make("--on bogon-as=drop").send(vpn(64512)) == []
+    assert make("--on bogon-as=keep").one(vpn(64512)).body == vpn(64512)
+
+
+def test_a_list_of_prefixes_says_nothing_about_other_families(make, tmp_path):
+    (tmp_path / "list").write_text("8.8.8.0/24\n")
+    bench = make(f"--default deny --prefixes {tmp_path}/list")
+    assert bench.one(announce()).reach
+    assert set(bench.one(vpn()).attrs) == {15}
+    assert bench.told() == ["no-policy"]
+    (tmp_path / "asns").write_text("1103\n")
+    assert make(f"--default deny --prefixes {tmp_path}/list --origins {tmp_path}/asns").one(vpn()).body == vpn()
+
+
+@pytest.mark.parametrize(
+    ("words", "passes"),
+    [
+        ("--role customer", False),
+        ("--role rs-client", False),
+        ("--role customer --default accept", True),
+        ("--role peer", True),
+        ("--role provider", True),
+        ("--role rs", True),
+        ("--default deny", False),
+        ("", True),
+    ],
+)
+def test_customers_need_a_list(make, words, passes):
+    bench = make("-R " + words)
+    assert bool(bench.one(announce()).reach) is passes
+    assert ("no-policy" in bench.told()) is not passes
+
+
+@pytest.mark.parametrize(("role", "passes"), [("provider", True), ("", True), ("peer", False), ("rs", False)])
+def test_transit_free_networks(make, role, passes):
+    """Nobody but a provider has routes through them to give."""
+    bench = make(f"-R --role {role}" if role else "-R")
+    assert bool(bench.one(announce(ASPATH=[3333, 3356, 1103])).reach) is passes
+    assert ("peerlock" in bench.told()) is not passes
+    assert bench.one(announce(ASPATH=[3333, 3333, 1103])).reach
+
+
+@pytest.mark.parametrize(
+    ("words", "hop", "passes"),
+    [
+        ("any", "9.9.9.9", True),
+        ("10.0.0.0/8,193.0.0.0/16", "193.0.4.28", True),
+        ("10.0.0.0/8,any", "193.0.4.28", True),
+        ("10.0.0.0/8", "193.0.4.28", False),
+        ("10.0.0.0/8,2a00::/12", "2a00:1450::1", True),
+        ("10.0.0.0/8", "2a00:1450::1", False),
+    ],
+)
+def test_next_hops(make, words, hop, passes):
+    body = announce("2a00:1450::/32" if ":" in hop else "8.8.8.0/24", hop)
+    assert bool(make(f"--next-hop {words}").one(body).reach) is passes
+
+
+@pytest.mark.parametrize(
+    ("words", "body", "gone"),
+    [
+        ("--attr-withdraw MED --on attributes=discard", announce(MED=1), {4}),
+        ("--max-communities 1 --on communities=discard", announce(COMMUNITY=["1:1", "1:2"]), {8}),
+        ("--gshut withdraw --on gshut=discard", announce(COMMUNITY=["65535:0"]), {8}),
+    ],
+)
+def test_what_is_discarded_of_attributes(make, words, body, gone):
+    """The attribute, not the routes that have it."""
+    bench = make(words)
+    left = bench.one(body)
+    assert left.reach == Update(body).reach
+    assert set(Update(body).attrs) - set(left.attrs) == gone
+    assert len(bench.told()) == 1
+
+
+OPTIONS = {
+    "malformed": "--on bogon-as=keep",
+    "attributes": "--attr-withdraw MED",
+    "private-as": "--no-private --on bogon-as=keep",
+    "peerlock": "--peerlock 1103",
+    "origins": "--origins asns",
+    "no-policy": "--default deny",
+    "communities": "--max-communities 1",
+    "gshut": "--gshut withdraw",
+    "own": "--own 8.8.8.0/24",
+    "prefixes": "--prefixes list",
+}
+SHOWN = {
+    "attributes": {"MED": 1},
+    "private-as": {"ASPATH": [3333, 64512]},
+    "communities": {"COMMUNITY": ["1:1", "1:2"]},
+    "gshut": {"COMMUNITY": ["65535:0"]},
+}
+
+
+@pytest.mark.parametrize("action", ["withdraw", "discard", "drop", "keep", "kill"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_check_with_every_action(make, tmp_path, monkeypatch, name, action):
+    """What goes on, an event, and a count."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "asns").write_text("7\n")
+    (tmp_path / "list").write_text("9.9.9.0/24\n")
+    body = FOUND[name][0] if name in FOUND else announce(**SHOWN.get(name, {}))
+    withdrawal = bytes((24, 11, 8, 8))
+    body = len(withdrawal).to_bytes(2) + withdrawal + body[2:]
+    bench = make(f"{OPTIONS.get(name, '')} --on {name}={action}")
+    left = bench.send(body)
+    assert bench.told().count(name) == 1
+    assert bench.guard.status()["metrics"]["found"][name] == 1
+    assert bench.pipeline.failed is (action == "kill")
+    if action in ("drop", "kill"):
+        assert left == []
+        return
+    (update,) = [each.update for each in left]
+    stays = action == "keep" or (action == "discard" and name in ("attributes", "communities", "gshut"))
+    withdraws = action == "withdraw" or (action == "discard" and name == "malformed")  # AS_PATH can't be discarded
+    reach = Update(body).reach
+    assert set(update.withdrawn) == {parse_prefix("11.8.8.0/24"), *(reach if withdraws else ())}
+    assert update.reach == (reach if stays else [])
+    assert (update.body == body) is (action == "keep")
 
 
 @pytest.mark.parametrize(("action", "reach"), [("keep", 2), ("discard", 1), ("drop", None), ("kill", None)])

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from random import Random
 
 import pytest
-from sessions import Session, between, make_open
+from routers import ENHANCED, MP6, REFRESH, Routers, announce, withdraw
+from sessions import between, make_open
 
 from bgpipe.rpki.snapshot import EMPTY, Snapshot
 from bgpipe.rpki.vrps import Validity, Vrp
@@ -19,89 +20,10 @@ from bgpipe.wire.context import AS4, WireContext
 from bgpipe.wire.family import IPV4_UNICAST
 from bgpipe.wire.message import ROUTE_REFRESH, UPDATE, Message
 from bgpipe.wire.prefix import Prefix, parse_prefix
-from bgpipe.wire.update import Update
-
-MP6 = Capability(caps.MP, b"\0\2\0\1")
-REFRESH = Capability(2, b"")
-ENHANCED = Capability(70, b"")
-SENTINEL = "192.0.2.0/24"
-"""No VRP is about it."""
 
 
 def vrps(*rows: tuple[str, int, int]) -> Snapshot:
     return Snapshot.of([Vrp(parse_prefix(prefix), longest, asn) for prefix, longest, asn in rows])
-
-
-def announce(*reach: str, path: tuple[int, ...] = (65001,), context: WireContext = AS4, **more: object) -> Message:
-    hop = "2001:db8::1" if ":" in reach[0] else "192.0.2.1"
-    attributes = {"ORIGIN": "IGP", "ASPATH": list(path)} | more
-    made = Update.make(reach=reach, attrs=attributes, next_hop=hop, context=context)
-    return Message(UPDATE, made.body, context=context)
-
-
-def withdraw(*prefixes: str, context: WireContext = AS4) -> Message:
-    return Message(UPDATE, Update.make(withdrawn=prefixes, context=context).body, context=context)
-
-
-class Table:
-    """What a router knows: prefixes, and the path of each."""
-
-    def __init__(self, context: WireContext = AS4) -> None:
-        self.routes: dict[str, str] = {}
-        self.context = context
-        self.refreshing: set[int] = set()
-        self.stale: dict[int, set[str]] = {}
-
-    def take(self, message: Message) -> None:
-        if message.type_code == ROUTE_REFRESH:
-            afi, subtype = message.body[1], message.body[2]
-            if subtype == 1:
-                self.stale[afi] = {each for each in self.routes if (":" in each) == (afi == 2)}
-            elif subtype == 2:
-                for each in self.stale.pop(afi, ()):
-                    self.routes.pop(each, None)
-        if message.type_code != UPDATE:
-            return
-        update = Update(message.body, self.context)
-        for prefix in map(str, update.withdrawn):
-            self.routes.pop(prefix, None)
-        for prefix in map(str, update.reach):
-            self.routes[prefix] = str(update.as_path)
-            for stale in self.stale.values():
-                stale.discard(prefix)
-
-
-class Routers:
-    """A session; table: of the router on the right."""
-
-    def __init__(self, session: Session, context: WireContext) -> None:
-        self.session = session
-        self.table = Table(context)
-        self.rpki = session.pipeline.pipeline.shared.rpki
-        self.stages = [stage for stage in session.pipeline.pipeline.stages if stage.name == "rov"]
-        self.stage = self.stages[0]
-        self._sentinels = 0
-
-    def send(self, *messages: Message) -> None:
-        self.session.left.send(*messages)
-
-    async def _synchronize(self) -> None:
-        """Sends a route, and reads until it is there."""
-        self._sentinels += 1
-        prefix = SENTINEL if IPV4_UNICAST not in self.table.context.add_path else f"#1#{SENTINEL}"
-        self.send(announce(prefix, path=(64999, self._sentinels), context=self.table.context))
-        while self.table.routes.get(prefix) != f"64999,{self._sentinels}":
-            self.table.take(await self.session.right.next())
-
-    def _is_idle(self) -> bool:
-        return not any(each.busy for stage in self.stages for each in stage.revalidations.values())
-
-    async def settled(self) -> dict[str, str]:
-        """The routes of the router on the right, when it has all that was sent, and the stage has nothing to tell."""
-        await self._synchronize()
-        await self.session.pipeline.until(self._is_idle)
-        await self._synchronize()  # behind what followed from the last messages
-        return {prefix: path for prefix, path in self.table.routes.items() if SENTINEL not in prefix}
 
 
 @asynccontextmanager

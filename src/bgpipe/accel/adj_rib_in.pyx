@@ -17,7 +17,6 @@ from .judge cimport Judge, States
 from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, wrote
 from .prefix cimport mix
 from .update cimport Attribute, Update, has, locate, locate_body, value_of
-from .vrps cimport INVALID
 
 from os import urandom
 
@@ -501,7 +500,7 @@ cdef class Rib:
                 continue
             entry = self.entries + route.attributes
             verdict = judge.verdict(route, entry.origin_kind, entry.origin)
-            self.set_state(route, judge.keep or verdict != INVALID, verdict, again)
+            self.set_state(route, not judge.unwanted >> verdict & 1, verdict, again)
         return end if end <= self.mask else -1
 
     cdef int set_state(self, Route* route, bint wanted, unsigned verdict, bint again) except -1:

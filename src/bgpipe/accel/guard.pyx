@@ -10,10 +10,12 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
 
+from .adj_rib_in cimport VERDICT_SHIFT, Route
 from .attributes cimport AS4_PATH, AS_PATH, COMMUNITY, EXT_COMMUNITY, LARGE_COMMUNITY, MP_REACH, NEXT_HOP
 from .block cimport AS4, GUESS_AS, MESSAGE_HEADER, OWN_PEER, PEER_AS4, Entry, message_of, next_entry, peer_of
+from .judge cimport Judge
 from .octets cimport Reader, left, reader, skip, take, u8, u16, u32
-from .update cimport AS_SET, Update, has, locate, plausible, value_of
+from .update cimport AS_SEQUENCE, Update, has, locate, plausible, value_of
 
 from os import urandom
 
@@ -319,16 +321,17 @@ cdef class Filter:
 
     None and 0 ask nothing. bogons, own: no route may be inside. prefixes: all must match. shortest, longest: lengths of
     IPv4 and IPv6 routes. origins: the last AS must be one of these. bogon_as: no AS may be, but the sender and
-    `exempt`. locked: only as the first AS. first_as: the first AS must be the sender. sets: AS_SETs may be there.
-    attributes: bit n: attribute n may be there. unknown senders pass `first_as`. scrubbed: for standard, extended and
-    large communities the first parts that must not be there. forbidden: communities that must not be there.
+    `exempt`. locked: only as the first AS. first_as: the first AS must be the sender; unknown senders pass. attributes,
+    needed: bit n: attribute n may be there, or must be. scrubbed: for standard, extended and large communities the
+    first parts that must not be there. shutdown, blackhole: whether these communities must not be there. nothing:
+    whether no UPDATE that announces a route passes.
     """
 
     cdef PrefixTable bogons, own, prefixes
     cdef AsnTable origins, bogon_as, locked, scrubbed, scrubbed_extended, scrubbed_large
     cdef unsigned shortest4, longest4, shortest6, longest6, max_path, max_communities, exempts
-    cdef bint no_default, first_as, sets, hops, shutdown, blackhole, nothing
-    cdef uint64_t attributes
+    cdef bint no_default, first_as, hops, shutdown, blackhole, nothing
+    cdef uint64_t attributes, needed
     cdef uint32_t exempt[MAX_EXEMPT]
     cdef public long long sender   # the AS of the peer; 0: not known; -1: as the per-peer header says
     cdef Hop good[MAX_HOPS]
@@ -336,15 +339,16 @@ cdef class Filter:
 
     def __init__(self, *, PrefixTable bogons, PrefixTable own, PrefixTable prefixes, AsnTable origins,
                  AsnTable bogon_as, AsnTable locked, scrubbed, lengths, unsigned max_path,
-                 unsigned max_communities, bint no_default, bint first_as, bint sets, bint hops, bint shutdown,
-                 bint blackhole, bint nothing, uint64_t attributes):
+                 unsigned max_communities, bint no_default, bint first_as, bint hops, bint shutdown, bint blackhole,
+                 bint nothing, uint64_t attributes, uint64_t needed):
         self.bogons, self.own, self.prefixes = bogons, own, prefixes
         self.origins, self.bogon_as, self.locked = origins, bogon_as, locked
         self.scrubbed, self.scrubbed_extended, self.scrubbed_large = scrubbed
         self.shortest4, self.longest4, self.shortest6, self.longest6 = lengths
         self.max_path, self.max_communities = max_path, max_communities
-        self.no_default, self.first_as, self.sets, self.hops = no_default, first_as, sets, hops
-        self.shutdown, self.blackhole, self.nothing, self.attributes = shutdown, blackhole, nothing, attributes
+        self.no_default, self.first_as, self.hops = no_default, first_as, hops
+        self.shutdown, self.blackhole, self.nothing = shutdown, blackhole, nothing
+        self.attributes, self.needed = attributes, needed
         self.sender = -1
         self.exempts = 0
         self.forget()
@@ -407,9 +411,8 @@ cdef class Filter:
         while left(&path):
             kind = u8(&path)
             count = u8(&path)
-            if kind == AS_SET:
-                if not self.sets or self.origins is not None or total == 0:
-                    return False
+            if kind != AS_SEQUENCE:
+                return False
             for i in range(count):
                 asn = u32(&path) if width == 4 else u16(&path)
                 if total == 0:
@@ -520,7 +523,7 @@ cdef class Filter:
         has_nlri = left(&update.nlri) != 0
         if not has_nlri and not (has(&update, MP_REACH) and left(&update.reach.nlri)):
             return True
-        if self.nothing or update.seen & ~self.attributes or (has(&update, AS4_PATH) and not update.as4):
+        if self.nothing or update.seen & ~self.attributes or update.seen & self.needed != self.needed or (has(&update, AS4_PATH) and not update.as4):
             return False
         if self.hops:
             if has_nlri and not self.good_hop(value_of(&update, NEXT_HOP)):
@@ -572,3 +575,49 @@ cdef class Filter:
         finally:
             PyBuffer_Release(&view)
         return found
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Routes that were kept
+
+cdef class PrefixJudge(Judge):
+    """What becomes of the routes of a table by their prefixes alone: 0 for those that pass, 2 for others. Those that a
+    check of a whole UPDATE holds back, which have 1, stay as they are. None asks nothing."""
+
+    cdef PrefixTable bogons, own, prefixes
+    cdef unsigned shortest4, longest4, shortest6, longest6
+    cdef bint no_default
+
+    def __init__(self, *, PrefixTable bogons, PrefixTable own, PrefixTable prefixes, lengths, bint no_default):
+        self.bogons, self.own, self.prefixes = bogons, own, prefixes
+        self.shortest4, self.longest4, self.shortest6, self.longest6 = lengths
+        self.no_default = no_default
+        self.unwanted = 0b110
+
+    cdef unsigned verdict(self, const Route* route, unsigned kind, uint32_t origin) noexcept nogil:
+        cdef unsigned before = route.state >> VERDICT_SHIFT
+        if before == 1:
+            return before
+        return 0 if self.passes(route) else 2
+
+    cdef bint passes(self, const Route* route) noexcept nogil:
+        cdef unsigned length = route.length
+        cdef uint32_t address
+        if length == 0 and self.no_default:
+            return False
+        if route.family == 1:
+            address = <uint32_t> route.high
+            if length and not self.shortest4 <= length <= self.longest4:
+                return False
+            if length and self.bogons is not None and self.bogons.covers4(address, length):
+                return False
+            if self.own is not None and self.own.covers4(address, length):
+                return False
+            return self.prefixes is None or self.prefixes.matches4(address, length)
+        if length and not self.shortest6 <= length <= self.longest6:
+            return False
+        if length and self.bogons is not None and self.bogons.covers6(route.high, route.low, length):
+            return False
+        if self.own is not None and self.own.covers6(route.high, route.low, length):
+            return False
+        return self.prefixes is None or self.prefixes.matches6(route.high, route.low, length)

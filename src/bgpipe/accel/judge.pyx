@@ -15,16 +15,9 @@ cdef enum:
 
 
 cdef class Judge:
-    """What becomes of routes by their origin (RFC 6811), as the stage rov has it."""
+    """What becomes of routes, by the verdict of a class below this one."""
 
-    def __cinit__(self, VrpTable table not None, uint32_t sender, bint strict, bint keep, bint together):
-        """sender: AS number of the peer, 0 if nobody knows. strict: NOT_FOUND is INVALID. keep: INVALID routes are let
-        through too. together: with one INVALID route none of its message is."""
-        self.table = table
-        self.sender = sender
-        self.strict = strict
-        self.keep = keep
-        self.together = together
+    def __cinit__(self, *args, **settings):
         self.found = <uint8_t*> malloc(MOST_ROUTES)
         if self.found == NULL:
             raise MemoryError
@@ -33,12 +26,8 @@ cdef class Judge:
         free(self.found)
 
     cdef unsigned verdict(self, const Route* route, unsigned kind, uint32_t origin) noexcept nogil:
-        cdef uint64_t high = route.high << 32 if route.family == 1 else route.high
-        cdef unsigned verdict
-        if kind == OF_SENDER:
-            origin = self.sender
-        verdict = self.table.judge(route.family, high, route.low, route.length, origin)
-        return INVALID if verdict == NOT_FOUND and self.strict else verdict
+        """kind, origin: of its path."""
+        return 0
 
     cdef States states(self, Update* u) noexcept nogil:
         """The states of all announced routes of an UPDATE."""
@@ -52,7 +41,7 @@ cdef class Judge:
             self.judge_field(u, u.reach.nlri, u.reach.afi, u.reach.add_path, &found)
         if self.together:
             for i in range(found.size):
-                if self.found[i] >> VERDICT_SHIFT == INVALID:
+                if self.unwanted >> (self.found[i] >> VERDICT_SHIFT) & 1:
                     for i in range(found.size):
                         self.found[i] &= 0xFF ^ (OUT | WANTED)
                     break
@@ -67,6 +56,27 @@ cdef class Judge:
             read_key(&r, &key, add_path)
             verdict = self.verdict(&key, kind, origin)
             self.found[found.size] = <uint8_t> (
-                verdict << VERDICT_SHIFT | (OUT | WANTED if self.keep or verdict != INVALID else 0)
+                verdict << VERDICT_SHIFT | (0 if self.unwanted >> verdict & 1 else OUT | WANTED)
             )
             found.size += 1
+
+
+cdef class OriginJudge(Judge):
+    """By the origin of routes (RFC 6811), as the stage rov has it."""
+
+    def __init__(self, VrpTable table not None, uint32_t sender, bint strict, bint keep, bint together):
+        """sender: AS number of the peer, 0 if nobody knows. strict: NOT_FOUND is INVALID. keep: INVALID routes are let
+        through too. together: with one INVALID route none of its message is."""
+        self.table = table
+        self.sender = sender
+        self.strict = strict
+        self.unwanted = 0 if keep else 1 << INVALID
+        self.together = together
+
+    cdef unsigned verdict(self, const Route* route, unsigned kind, uint32_t origin) noexcept nogil:
+        cdef uint64_t high = route.high << 32 if route.family == 1 else route.high
+        cdef unsigned verdict
+        if kind == OF_SENDER:
+            origin = self.sender
+        verdict = self.table.judge(route.family, high, route.low, route.length, origin)
+        return INVALID if verdict == NOT_FOUND and self.strict else verdict

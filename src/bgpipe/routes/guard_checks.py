@@ -11,8 +11,9 @@ from typing import Any, Final, NamedTuple
 
 from ..wire import attrs
 from ..wire.asn_ranges import BOGON, PRIVATE, AsnRanges
-from ..wire.attrs.as_path import AS_CONFED_SET, AS_SEQUENCE, AS_SET, AsPath
+from ..wire.attrs.as_path import AS_CONFED_SEQUENCE, AS_CONFED_SET, AS_SEQUENCE, AS_SET, AsPath
 from ..wire.communities import BLACKHOLE, GRACEFUL_SHUTDOWN
+from ..wire.family import IPV4_UNICAST, IPV6_UNICAST
 from ..wire.prefix import Prefix
 from ..wire.update import Update
 from .prefix_lists import PrefixList, entry_of
@@ -26,8 +27,16 @@ BOGONS: Final = (
 )
 """Networks that are nobody's on the Internet (RFC 6890 and successors); of IPv6, all outside 2000::/3."""
 LENGTHS: Final = {1: (8, 24), 2: (16, 48)}
+WITHDRAW: Final = "withdraw"
+ACTIONS: Final = (WITHDRAW, "discard", "drop", "keep", "kill")
+ROLES: Final = ("provider", "rs", "rs-client", "customer", "peer")
+"""What a neighbor is to us, by the value of its capability (RFC 9234 section 4.1)."""
+TRANSIT_FREE: Final = (174, 701, 1299, 2914, 3257, 3320, 3356, 3491, 4134, 5511, 6453, 6461, 6762, 6830, 7018)
+"""Networks that buy no transit. Nobody but a provider has routes through them to give."""
 _BOGON_AS: Final = AsnRanges(BOGON)
 _PRIVATE_AS: Final = AsnRanges(PRIVATE)
+_TRANSIT_FREE: Final = AsnRanges((asn, asn) for asn in TRANSIT_FREE)
+_UNICAST: Final = (IPV4_UNICAST, IPV6_UNICAST)
 
 
 def bogon_list() -> PrefixList:
@@ -58,14 +67,27 @@ class Rules:
 
 
 class Sender(NamedTuple):
-    """Who has sent an UPDATE. asn: 0 if it is not known. exempt: AS numbers that are no bogons. first_as: whether the
-    path must begin with its AS number. address: octets; hops: addresses that are ours, which can't be next hops."""
+    """Who has sent an UPDATE.
+
+    asn: 0 if it is not known. exempt: AS numbers that are no bogons. first_as: whether the path must begin with its AS
+    number. address: octets. hops: addresses that are ours, which can't be next hops. kind: "ebgp", "ibgp", or None if
+    nobody knows. role: what it is to us, "" if nobody knows.
+    """
 
     asn: int
     exempt: frozenset[int] = frozenset()
     first_as: bool = True
     address: bytes = b""
     hops: frozenset[bytes] = frozenset()
+    kind: str | None = None
+    role: str = ""
+
+    def locked(self, rules: Rules) -> AsnRanges:
+        """AS numbers that may only be the sender itself. Of a provider alone, routes may come through a network that
+        buys no transit."""
+        if self.role in ("", "provider"):
+            return rules.locked
+        return AsnRanges((*rules.locked.ranges, *_TRANSIT_FREE.ranges)) if rules.locked else _TRANSIT_FREE
 
 
 Look = Callable[[Update, AsPath, Rules, Sender], str]
@@ -88,10 +110,10 @@ def _path_length(update: Update, path: AsPath, rules: Rules, sender: Sender) -> 
 
 
 def _first_as(update: Update, path: AsPath, rules: Rules, sender: Sender) -> str:
-    """RFC 4271 section 6.3."""
+    """RFC 4271 section 6.3; in a confederation, RFC 5065 section 5."""
     if not sender.asn or not sender.first_as:
         return ""
-    first = path[0].ases[0] if path and path[0].type == AS_SEQUENCE else 0
+    first = path[0].ases[0] if path and path[0].type in (AS_SEQUENCE, AS_CONFED_SEQUENCE) else 0
     return "" if first == sender.asn else f"first AS is {first or 'not there'}, not {sender.asn}"
 
 
@@ -106,10 +128,11 @@ def _private_as(update: Update, path: AsPath, rules: Rules, sender: Sender) -> s
 
 
 def _peerlock(update: Update, path: AsPath, rules: Rules, sender: Sender) -> str:
-    if not rules.locked or not path:
+    locked = sender.locked(rules)
+    if not locked or not path:
         return ""
     first = sender.asn or path.ases[0]
-    wrong = [asn for asn in path.ases if asn in rules.locked and asn != first]
+    wrong = [asn for asn in path.ases if asn in locked and asn != first]
     return f"AS {wrong[0]} behind AS {first}" if wrong else ""
 
 
@@ -121,8 +144,15 @@ def _origins(update: Update, path: AsPath, rules: Rules, sender: Sender) -> str:
 
 
 def _no_policy(update: Update, path: AsPath, rules: Rules, sender: Sender) -> str:
-    """RFC 8212."""
-    return "no list says what may pass" if rules.denies and rules.prefixes is None and rules.origins is None else ""
+    """RFC 8212. A list of prefixes says nothing about routes of other families."""
+    if not rules.denies or rules.origins is not None:
+        return ""
+    reach: Any = update.value(attrs.MP_REACH)
+    if rules.prefixes is None:
+        return "no list says what may pass"
+    if reach is not None and reach.family not in _UNICAST:
+        return f"no list says what may pass of {reach.family}"
+    return ""
 
 
 def _communities(update: Update, path: AsPath, rules: Rules, sender: Sender) -> str:
@@ -156,14 +186,22 @@ def _next_hop(update: Update, path: AsPath, rules: Rules, sender: Sender) -> str
             return f"{text} is no host"
         if address in sender.hops:
             return f"{text} is ours"
-        if rules.peer_hop and sender.address and address != sender.address and len(address) == len(sender.address):
-            return f"{text} is not the peer"
-        if rules.hop_networks is not None:
-            afi, bits = (1, 32) if len(address) == 4 else (2, 128)
-            if len(address) * 8 == bits and not rules.hop_networks.covers(
-                Prefix(afi, int.from_bytes(address, "big"), bits)
-            ):
-                return f"{text} is not in --next-hop"
+        if wrong := _unrelated(hop, rules, sender):
+            return f"{text} is {wrong}"
+    return ""
+
+
+def _unrelated(hop: bytes, rules: Rules, sender: Sender) -> str:
+    """Why a next hop is none of those of --next-hop. Behind a global IPv6 address there may be a link-local one."""
+    address = hop[:16]
+    if rules.hop_networks is not None and len(address) in (4, 16):
+        afi, bits = (1, 32) if len(address) == 4 else (2, 128)
+        if rules.hop_networks.covers(Prefix(afi, int.from_bytes(address, "big"), bits)):
+            return ""
+        if not rules.peer_hop:
+            return "not in --next-hop"
+    if rules.peer_hop and sender.address and len(address) == len(sender.address):
+        return "" if sender.address in (address, hop[16:]) else "not the peer"
     return ""
 
 
@@ -202,34 +240,40 @@ def is_blackhole(update: Update, rules: Rules) -> bool:
 
 
 class Check(NamedTuple):
-    """A row of the table. looks_at: what it reads, for people. look, route: its function, one of the two."""
+    """A row of the table.
+
+    default: whether it is asked without options. looks_at: what it reads, for people. look, route: its function, one of
+    the two. action: what becomes of what it finds, without --on.
+    """
 
     name: str
+    default: bool
     looks_at: str
     look: Look | None = None
     route: LookAtRoute | None = None
+    action: str = WITHDRAW
 
 
 # fmt: off
 CHECKS: Final = (
-    Check("malformed",     "the octets (RFC 7606)"),
-    Check("attributes",    "attributes of --attr-withdraw",       _attributes),
-    Check("as-set",        "AS_SET in the path (RFC 9774)",       _as_set),
-    Check("path-length",   "AS numbers in the path",              _path_length),
-    Check("first-as",      "the first AS and the sender's",       _first_as),
-    Check("bogon-as",      "AS numbers in the path",              _bogon_as),
-    Check("private-as",    "AS numbers in the path, --no-private", _private_as),
-    Check("peerlock",      "AS numbers in the path, --peerlock",  _peerlock),
-    Check("origins",       "the origin AS, --origins",            _origins),
-    Check("no-policy",     "whether there is a list (RFC 8212)",  _no_policy),
-    Check("communities",   "number of communities",               _communities),
-    Check("gshut",         "community 65535:0 (RFC 8326)",        _gshut),
-    Check("next-hop",      "next hops",                           _next_hop),
-    Check("default-route", "each prefix",                         route=_default_route),
-    Check("bogon",         "each prefix",                         route=_bogon),
-    Check("length",        "each prefix",                         route=_length),
-    Check("own",           "each prefix, --own",                  route=_own),
-    Check("prefixes",      "each prefix, --prefixes",             route=_prefixes),
+    Check("malformed",     True,  "the octets (RFC 7606)"),
+    Check("attributes",    False, "attributes of --attr-withdraw",       _attributes),
+    Check("first-as",      True,  "the first AS and the sender's",       _first_as),
+    Check("as-set",        True,  "AS_SET in the path (RFC 9774)",       _as_set),
+    Check("path-length",   True,  "AS numbers in the path",              _path_length),
+    Check("bogon-as",      True,  "AS numbers in the path",              _bogon_as),
+    Check("private-as",    False, "AS numbers in the path, --no-private", _private_as),
+    Check("peerlock",      False, "AS numbers in the path, --peerlock, --role", _peerlock),
+    Check("origins",       False, "the origin AS, --origins",            _origins),
+    Check("no-policy",     False, "whether there is a list (RFC 8212)",  _no_policy),
+    Check("communities",   False, "number of communities",               _communities),
+    Check("gshut",         False, "community 65535:0 (RFC 8326)",        _gshut),
+    Check("next-hop",      True,  "next hops",                           _next_hop),
+    Check("default-route", True,  "each prefix",                         route=_default_route),
+    Check("bogon",         True,  "each prefix",                         route=_bogon),
+    Check("length",        True,  "each prefix",                         route=_length),
+    Check("own",           False, "each prefix, --own",                  route=_own),
+    Check("prefixes",      False, "each prefix, --prefixes",             route=_prefixes),
 )
 # fmt: on
 """In the order in which they are asked. Where do I add a check? A function and its row here."""

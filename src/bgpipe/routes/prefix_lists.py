@@ -13,7 +13,8 @@ from __future__ import annotations
 import re
 from array import array
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, NamedTuple
+from functools import cached_property
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 
@@ -67,8 +68,18 @@ class PrefixList:
         numbers: dict[int, set[int]] = {1: set(), 2: set()}
         for prefix, shortest, longest in entries:
             numbers[prefix.afi].add(prefix.address << 24 | prefix.length << 16 | shortest << 8 | longest)
-        self.ipv4 = array("Q", sorted(numbers[1]))
-        self.ipv6 = tuple(sorted(numbers[2]))
+        self._set(array("Q", sorted(numbers[1])), tuple(sorted(numbers[2])))
+
+    @classmethod
+    def of(cls, ipv4: array[int], ipv6: tuple[int, ...]) -> Self:
+        """The list of these numbers, which are sorted."""
+        made = cls.__new__(cls)
+        made._set(ipv4, ipv6)
+        return made
+
+    def _set(self, ipv4: array[int], ipv6: tuple[int, ...]) -> None:
+        self.ipv4 = ipv4
+        self.ipv6 = ipv6
         self.table: Any = accel.guard.PrefixTable(self.ipv4, self.ipv6) if accel.AVAILABLE else None
         """accel's table of it"""
         self._by_prefix: dict[tuple[int, int, int], list[tuple[int, int]]] = {}
@@ -264,14 +275,29 @@ def _json(decoder: Any, text: str) -> Iterator[Any]:
 _NUMBERS: Final = msgspec.json.Decoder(dict[str, list[int | str]] | list[int | str])
 
 
-def parse_as_list(text: str) -> AsnRanges:
+class AsList(AsnRanges):
+    """A list of AS numbers, which never changes."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AsList) and self.ranges == other.ranges
+
+    def __hash__(self) -> int:
+        return hash(len(self))
+
+    @cached_property
+    def table(self) -> Any:
+        """accel's table of it"""
+        return accel.guard.AsnTable(self.ranges)
+
+
+def parse_as_list(text: str) -> AsList:
     """The AS numbers of a file. Raises TextError, which names the line."""
     if text.lstrip()[:1] in ("{", "[") and ('"' in text[:1000] or ":" in text[:1000]):
-        return AsnRanges(parse_ranges(map(str, _json(_NUMBERS, text))))
+        return AsList(parse_ranges(map(str, _json(_NUMBERS, text))))
     text = _REMOVED.sub(_blank, _COMMENT.sub(_blank, text))
     if "access-list" in text:
-        return AsnRanges(parse_ranges(_from_access_list(text)))
-    return AsnRanges(parse_ranges(_as_words(text)))
+        return AsList(parse_ranges(_from_access_list(text)))
+    return AsList(parse_ranges(_as_words(text)))
 
 
 def _as_words(text: str) -> Iterator[str]:

@@ -148,7 +148,7 @@ class Rov(Judging):
         """What accel has to know to judge routes as `judge` does."""
         keep, together = self.invalid == "keep", self.invalid == "drop"
         table = self.rpki.snapshot.table
-        return accel.judge.Judge(table, self.sender(direction), self.strict, keep, together)
+        return accel.judge.OriginJudge(table, self.sender(direction), self.strict, keep, together)
 
     def _states_of(self, message: Message) -> bytes | None:
         """What becomes of the routes of a message."""

@@ -1,0 +1,97 @@
+"""Two routers with a pipeline between them: what the one announces, and what the other then knows."""
+
+from __future__ import annotations
+
+from sessions import Session
+
+from bgpipe.wire import caps
+from bgpipe.wire.caps import Capability
+from bgpipe.wire.context import AS4, WireContext
+from bgpipe.wire.family import IPV4_UNICAST
+from bgpipe.wire.message import ROUTE_REFRESH, UPDATE, Message
+from bgpipe.wire.update import Update
+
+MP6 = Capability(caps.MP, b"\0\2\0\1")
+REFRESH = Capability(2, b"")
+ENHANCED = Capability(70, b"")
+SENTINEL = "192.0.2.0/24"
+"""No list and no VRP is about it."""
+
+
+def announce(*reach: str, path: tuple[int, ...] = (65001,), context: WireContext = AS4, **more: object) -> Message:
+    hop = "2001:db8::1" if ":" in reach[0] else "192.0.2.1"
+    attributes = {"ORIGIN": "IGP", "ASPATH": list(path)} | more
+    made = Update.make(reach=reach, attrs=attributes, next_hop=hop, context=context)
+    return Message(UPDATE, made.body, context=context)
+
+
+def withdraw(*prefixes: str, context: WireContext = AS4) -> Message:
+    return Message(UPDATE, Update.make(withdrawn=prefixes, context=context).body, context=context)
+
+
+class Table:
+    """What a router knows: prefixes, and the path of each. updates: by prefix, the last that announced it."""
+
+    def __init__(self, context: WireContext = AS4) -> None:
+        self.routes: dict[str, str] = {}
+        self.updates: dict[str, Update] = {}
+        self.context = context
+        self.refreshing: set[int] = set()
+        self.stale: dict[int, set[str]] = {}
+
+    def take(self, message: Message) -> None:
+        if message.type_code == ROUTE_REFRESH:
+            afi, subtype = message.body[1], message.body[2]
+            if subtype == 1:
+                self.stale[afi] = {each for each in self.routes if (":" in each) == (afi == 2)}
+            elif subtype == 2:
+                for each in self.stale.pop(afi, ()):
+                    self.routes.pop(each, None)
+        if message.type_code != UPDATE:
+            return
+        update = Update(message.body, self.context)
+        for prefix in map(str, update.withdrawn):
+            self.routes.pop(prefix, None)
+        for prefix in map(str, update.reach):
+            self.routes[prefix] = str(update.as_path)
+            self.updates[prefix] = update
+            for stale in self.stale.values():
+                stale.discard(prefix)
+
+
+class Routers:
+    """A session; table: of the router on the right."""
+
+    def __init__(
+        self, session: Session, context: WireContext = AS4, *, stage_name: str = "rov", sentinel: str = SENTINEL
+    ) -> None:
+        self.session = session
+        self.sentinel = sentinel
+        self.table = Table(context)
+        self.rpki = session.pipeline.pipeline.shared.rpki
+        self.stages = [stage for stage in session.pipeline.pipeline.stages if stage.name == stage_name]
+        self.stage = self.stages[0]
+        self.path = (64999,)
+        """that of the sentinels"""
+        self.sent = 0
+
+    def send(self, *messages: Message) -> None:
+        self.session.left.send(*messages)
+
+    async def _synchronize(self) -> None:
+        """Sends a route, and reads until it is there."""
+        self.sent += 1
+        prefix = self.sentinel if IPV4_UNICAST not in self.table.context.add_path else f"#1#{self.sentinel}"
+        self.send(announce(prefix, path=self.path, MED=self.sent, context=self.table.context))
+        while prefix not in self.table.routes or self.table.updates[prefix].med != self.sent:
+            self.table.take(await self.session.right.next())
+
+    def is_idle(self) -> bool:
+        return not any(each.busy for stage in self.stages for each in stage.revalidations.values())
+
+    async def settled(self) -> dict[str, str]:
+        """The routes of the router on the right, when it has all that was sent, and the stage has nothing to tell."""
+        await self._synchronize()
+        await self.session.pipeline.until(self.is_idle)
+        await self._synchronize()  # behind what followed from the last messages
+        return {prefix: path for prefix, path in self.table.routes.items() if self.sentinel not in prefix}
