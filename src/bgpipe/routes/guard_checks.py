@@ -1,4 +1,5 @@
-"""The checks of the stage `guard`: what nobody wants from a neighbour, one function each.
+"""The checks of the stage `guard`: what nobody wants from a neighbour, one function each. The table says which RFC each
+follows; that of malformed UPDATEs (RFC 7606) is wire/validation.py.
 
 A check of an UPDATE says what is wrong with it, "" if nothing is. A check of a route says whether it is wrong.
 """
@@ -70,8 +71,8 @@ class Sender(NamedTuple):
     """Who has sent an UPDATE.
 
     asn: 0 if it is not known. exempt: AS numbers that are no bogons. first_as: whether the path must begin with its AS
-    number. address: octets. hops: addresses that are ours, which can't be next hops. kind: "ebgp", "ibgp", or None if
-    nobody knows. role: what it is to us, "" if nobody knows.
+    number, as that of a route server need not (RFC 7947). address: octets. hops: addresses that are ours, which can't
+    be next hops. kind: "ebgp", "ibgp", or None if nobody knows. role: what it is to us, "" if nobody knows.
     """
 
     asn: int
