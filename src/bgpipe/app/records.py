@@ -66,7 +66,7 @@ def _read(record: StageRecord, index: int) -> Stage:
         if stage.needs_argument and not any(stage.arguments[:1]):
             empty = ", not an empty text" if stage.arguments else ""
             raise UsageError(f"needs an argument: {stage.argument}{empty}")
-        if stage.arguments and not stage.needs_argument:
+        if stage.arguments and not (stage.needs_argument or stage.take_all):
             raise UsageError(f"takes no argument, and {stage.arguments[0]!r} is given")
     except PipelineError as error:
         raise error.inside(stage, index) from None

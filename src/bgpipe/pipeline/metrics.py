@@ -73,6 +73,11 @@ HELP: Final = {
 Labels = tuple[tuple[str, str], ...]
 
 
+def is_counter(name: str) -> bool:
+    """Whether a number only grows, as its name says. (`_match` is what the stage `metrics` counts.)"""
+    return name.endswith(("_total", "_match"))
+
+
 class Histogram:
     """How often values, in seconds, were at most as large as each of BOUNDS."""
 
@@ -92,7 +97,7 @@ class Histogram:
 
 
 class Metrics:
-    """Numbers by name and labels. Those whose names end in `_total` only grow; the others are gauges."""
+    """Numbers by name and labels: counters, which only grow, and gauges. See is_counter."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, dict[Labels, float]] = {}
@@ -111,7 +116,7 @@ class Metrics:
     def add_lasting(self, other: Metrics) -> None:
         """Adds the numbers of `other` that stay after a session: all but the gauges."""
         for name, numbers in other._numbers.items():
-            if name.endswith("_total"):
+            if is_counter(name):
                 for labels, value in numbers.items():
                     self.add(name, value, **dict(labels))
         for name, histograms in other._histograms.items():
@@ -126,7 +131,7 @@ class Metrics:
         """All numbers in the text format 0.0.4 of Prometheus."""
         lines: list[str] = []
         for name, numbers in sorted(self._numbers.items()):
-            lines += _head(name, "counter" if name.endswith("_total") else "gauge")
+            lines += _head(name, "counter" if is_counter(name) else "gauge")
             lines += [f"{name}{_labels(labels)} {_number(value)}" for labels, value in sorted(numbers.items())]
         for name, histograms in sorted(self._histograms.items()):
             lines += _head(name, "histogram")
