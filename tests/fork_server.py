@@ -7,10 +7,10 @@ itself, and those of streams that are closed, start an interpreter.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import gc
 import importlib
-import json
 import os
 import pkgutil
 import resource
@@ -19,13 +19,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 COMMANDS = {"bgpipe": "bgpipe.cli.main", "bgplite": "bgpipe.routeserver.cli"}
 """Where the function `main` of each command is."""
@@ -53,8 +54,7 @@ class Process:
         command: str = "bgpipe",
     ) -> None:
         environment = dict(os.environ if env is None else env)
-        ours, theirs = socket.socketpair()
-        closing = [theirs.fileno()]
+        closing: list[int] = []
         given: list[int] = []
         pipes: list[IO[bytes] | None] = []
         for stream, mode in ((stdin, "wb"), (stdout, "rb"), (stderr, "rb")):
@@ -73,16 +73,16 @@ class Process:
         self.stdin, self.stdout, self.stderr = pipes
         self.args = [str(word) for word in words]
         self.returncode: int | None = None
-        self._status = ours
-        request = {"words": self.args, "env": environment, "cwd": str(cwd or os.getcwd()), "largest": largest}
-        octets = json.dumps(request).encode()
-        control = _server(command, _interpreter_settings(environment))
-        socket.send_fds(control, [len(octets).to_bytes(LENGTH, "big")], [*given, theirs.fileno()])
-        control.sendall(octets)
-        theirs.detach()
+        self._status = socket.socket(socket.AF_UNIX)
+        self._status.connect(address(command, environment))
+        variables = [f"{name}={value}" for name, value in environment.items()]
+        request = [str(cwd or os.getcwd()), str(largest), str(len(self.args)), *self.args, *variables]
+        octets = b"\0".join(map(os.fsencode, request))
+        socket.send_fds(self._status, [len(octets).to_bytes(LENGTH, "big")], given)
+        self._status.sendall(octets)
         for number in closing:
             os.close(number)
-        self.pid = int.from_bytes(_read(ours, 4), "big")
+        self.pid = int.from_bytes(_read(self._status, 4), "big")
 
     def poll(self) -> int | None:
         if self.returncode is None and select.select([self._status], [], [], 0)[0]:
@@ -190,28 +190,37 @@ def _interpreter_settings(environment: Mapping[str, str]) -> tuple[tuple[str, st
     return tuple((name, environment[name]) for name in sorted(names))
 
 
+def address(command: str, environment: Mapping[str, str]) -> str:
+    """Where a server of a command takes requests for such an environment: an abstract address of a Unix socket."""
+    return _server(command, _interpreter_settings(environment))
+
+
 @cache
-def _server(command: str, settings: tuple[tuple[str, str], ...]) -> socket.socket:
-    """Where a server of a command takes requests that has this in its environment."""
-    ours, theirs = socket.socketpair()
+def _server(command: str, settings: tuple[tuple[str, str], ...]) -> str:
+    name = f"\0bgpipe-tests-{os.getpid()}-{len(_servers)}"
     others = {name: value for name, value in os.environ.items() if not _interpreter_settings({name: value})}
-    with theirs:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(name)
+        listener.listen()
         process = subprocess.Popen(
-            [sys.executable, "-P", "-W", "error", __file__, command, str(theirs.fileno())],
-            stdin=subprocess.DEVNULL,
+            [sys.executable, "-P", "-W", "error", __file__, command, str(listener.fileno())],
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
+            pass_fds=[listener.fileno()],
             env=others | dict(settings),
             cwd="/",
         )
     _servers.append(process.pid)
+    atexit.register(process.communicate)
+    return name
 
-    def stop() -> None:
-        ours.close()
-        process.wait()
 
-    atexit.register(stop)
-    return ours
+def client(folder: Path, command: str, environment: Mapping[str, str]) -> None:
+    """Writes a program with the name of the command, which does the same for a shell."""
+    text = Path(__file__).with_name("fork_client.py").read_text()
+    program = folder / command
+    program.write_text(f"#!{sys.executable} -IS\n" + text.replace('""  # ', f"{address(command, environment)!r}  # "))
+    program.chmod(0o755)
 
 
 def _read(connection: socket.socket, count: int) -> bytes:
@@ -224,39 +233,54 @@ def _read(connection: socket.socket, count: int) -> bytes:
     return octets
 
 
-def serve(control: socket.socket) -> dict[str, Any]:
-    """Forks a process for each request until there are no more. Returns in such a process: what it is to do."""
+class Request(NamedTuple):
+    """What a process is to do."""
+
+    folder: str
+    largest: int
+    words: list[str]
+    environment: dict[str, str]
+
+    @classmethod
+    def decode(cls, octets: bytes) -> Request:
+        folder, largest, count, *rest = map(os.fsdecode, octets.split(b"\0"))
+        variables = [each.partition("=") for each in rest[int(count) :]]
+        return cls(folder, int(largest), rest[: int(count)], {name: value for name, _, value in variables})
+
+
+def serve(listener: socket.socket) -> Request:
+    """Forks a process for each request, until standard input ends. Returns in such a process."""
     running: dict[int, socket.socket] = {}
     woken, waker = socket.socketpair()
     waker.setblocking(False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     signal.set_wakeup_fd(waker.fileno())
     while True:
-        readable = select.select([control, woken], [], [])[0]
+        readable = select.select([listener, woken, sys.stdin], [], [])[0]
+        if sys.stdin in readable:
+            sys.exit()
         if woken in readable:
             woken.recv(1000)
             _tell_ends(running)
-        if control not in readable:
+        if listener not in readable:
             continue
-        length, descriptors, _, _ = socket.recv_fds(control, LENGTH, 4)
-        if not length:
-            sys.exit()
-        request: dict[str, Any] = json.loads(_read(control, int.from_bytes(length, "big")))
+        connection = listener.accept()[0]
+        length, descriptors, _, _ = socket.recv_fds(connection, LENGTH, 3)
+        request = Request.decode(_read(connection, int.from_bytes(length, "big")))
         pid = os.fork()
         if pid == 0:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            for each in (control, woken, waker, *running.values()):
+            for each in (listener, woken, waker, connection, *running.values()):
                 each.close()
-            for number, descriptor in enumerate(descriptors[:3]):
+            for number, descriptor in enumerate(descriptors):
                 os.dup2(descriptor, number)
-            for descriptor in descriptors:
                 os.close(descriptor)
             return request
-        for descriptor in descriptors[:3]:
+        for descriptor in descriptors:
             os.close(descriptor)
-        running[pid] = socket.socket(fileno=descriptors[3])
-        running[pid].sendall(pid.to_bytes(4, "big"))
+        running[pid] = connection
+        connection.sendall(pid.to_bytes(4, "big"))
 
 
 def _tell_ends(running: dict[int, socket.socket]) -> None:
@@ -288,19 +312,52 @@ def _import_everything(command: str) -> None:
             importlib.import_module(name)
 
 
+def _try(command: str) -> None:
+    """Does once what each process does first, so that what is kept from then on (patterns, tables of options, queries)
+    is there before the first fork. No thread is left."""
+    with tempfile.TemporaryDirectory() as folder:
+        if command == "bgpipe":
+            from bgpipe.cli.main import main
+
+            quiet = {stream: os.dup(stream) for stream in (1, 2)}
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            for stream in quiet:
+                os.dup2(nothing, stream)
+            os.close(nothing)
+            Path(folder, "empty.json").touch()
+            main([f"{folder}/empty.json", "--", "grep", "ipv6", "--", "write", f"{folder}/empty.mrt"])
+            for stream, saved in quiet.items():
+                os.dup2(saved, stream)
+                os.close(saved)
+        else:
+            from bgpipe.routeserver.config_file import load
+            from bgpipe.routeserver.store.store import Store
+
+            Path(folder, "settings.yml").write_text("Bgp: {Asn: 65000, RouterId: 10.0.0.1}\n")
+            load(Path(folder, "settings.yml"), {})
+
+            async def open_database() -> None:
+                store = Store(f"sqlite+aiosqlite:///{folder}/empty.db")
+                await store.open()
+                await store.close()
+
+            asyncio.run(open_database())
+
+
 def main() -> None:
     command = sys.argv[1]
     _import_everything(command)
+    _try(command)
     gc.collect()
     gc.freeze()  # what is never looked at again needs no copy in each process
     request = serve(socket.socket(fileno=int(sys.argv[2])))
-    os.chdir(request["cwd"])
+    os.chdir(request.folder)
     os.environ.clear()
-    os.environ.update(request["env"])
+    os.environ.update(request.environment)
     sys.path.insert(0, os.getcwd())  # as with python -m
-    sys.argv = [command, *request["words"]]
-    if request["largest"]:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (request["largest"], request["largest"]))
+    sys.argv = [command, *request.words]
+    if request.largest:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (request.largest, request.largest))
     try:
         code = importlib.import_module(COMMANDS[command]).main()
     except SystemExit as end:  # of argparse

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import pytest
 
+import fork_server
 from commandline import once
 from leaks import LEAKS
 
@@ -40,6 +41,8 @@ EXPORTS = """[ ! -f .exports ] || . ./.exports
 export() { builtin export "$@" && builtin export -p >.exports; }
 """
 """What a page exports holds for the commands behind it."""
+INSTALLED = Path(sys.executable).parent
+"""Where the commands are as users have them: for the first page, and where a page installs something beside them."""
 TIMEOUT = 120
 SLOW = {
     "docs/command-line.md",
@@ -102,8 +105,17 @@ def matches(expected: str, printed: str) -> bool:
     return re.fullmatch(pattern, printed.strip("\n") + "\n" if printed.strip() else "") is not None
 
 
-def run_console(block: str, directory: Path) -> None:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+@pytest.fixture(scope="session")
+def quick_commands(tmp_path_factory) -> Path:
+    """A folder with our commands, without the start of an interpreter for each."""
+    folder: Path = tmp_path_factory.mktemp("bin")
+    for name in fork_server.COMMANDS:
+        fork_server.client(folder, name, os.environ)
+    return folder
+
+
+def run_console(block: str, directory: Path, programs: Path) -> None:
+    path = os.pathsep.join(map(str, (programs, INSTALLED, os.environ["PATH"])))
     found = os.pathsep.join(filter(None, (str(directory / ".installed"), os.environ.get("PYTHONPATH"))))
     env = {**os.environ, "PATH": path, "PYTHONPATH": found, "NO_COLOR": "1", "COLUMNS": "120"}
     for command, expected in commands(block):
@@ -125,9 +137,9 @@ def run_console(block: str, directory: Path) -> None:
             assert done.returncode == 0, f"$ {command}\n{done.stdout}"
 
 
-def parse_console(block: str, directory: Path) -> None:
+def parse_console(block: str, directory: Path, programs: Path) -> None:
     """Lets every bgpipe of a block explain itself instead of running."""
-    bgpipe = Path(sys.executable).parent / "bgpipe"
+    bgpipe = programs / "bgpipe"
     for command, _ in commands(block):
         if not re.search(r"\bbgpipe ", command):
             continue
@@ -170,19 +182,21 @@ def background(tmp_path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("page", cases(PAGES))
-def test_page(page, sample, tmp_path, monkeypatch, background):
+def test_page(page, sample, tmp_path, monkeypatch, background, quick_commands):
     (tmp_path / "sample").symlink_to(sample, target_is_directory=True)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "example"}
     printed = ""
-    for language, title, block in FENCE.findall(page.read_text()):
+    text = page.read_text()
+    programs = INSTALLED if page.name == "README.md" or "$ pip install" in text else quick_commands
+    for language, title, block in FENCE.findall(text):
         if title:
             (tmp_path / title).parent.mkdir(exist_ok=True)
             (tmp_path / title).write_text(block)
         elif language == "console":
-            run_console(block, tmp_path)
+            run_console(block, tmp_path, programs)
         elif language == "sh":
-            parse_console(block, tmp_path)
+            parse_console(block, tmp_path, programs)
         elif language == "python":
             printed = run_python(block, names)
         elif language == "output":
