@@ -78,7 +78,7 @@ def test_the_envelope_is_that_of_the_original() -> None:
         (Message(KEEPALIVE), '["?",0,"1970-01-01T00:00:00.000","KEEPALIVE",null,{}]'),
         (
             Message(ROUTE_REFRESH, b"\0\1\0\1", direction="LR", seq=3),
-            '["LR",3,"1970-01-01T00:00:00.000","REFRESH","0x00010001",{}]',
+            '["LR",3,"1970-01-01T00:00:00.000","REFRESH",{"af":"IPV4/UNICAST"},{}]',
         ),
         (Message(0), '["?",0,"1970-01-01T00:00:00.000","INVALID","0x",{}]'),
         (Message(9, b"\1"), '["?",0,"1970-01-01T00:00:00.000","Type(9)","0x01",{}]'),

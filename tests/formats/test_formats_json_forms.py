@@ -278,6 +278,20 @@ def test_what_the_go_bgpipe_has_no_form_for_is_nothing() -> None:
     assert GoEncoder().encode(StateChange(1, 6)) == b""
 
 
+def test_capabilities_and_refreshes_that_the_go_bgpipe_keeps_as_octets() -> None:
+    for capability in (
+        {"LLGR": {"families": []}},
+        {"VERSION": {"version": "x"}},
+        {"BGPSEC": {"version": 0, "direction": "SEND", "afi": "IPV4"}},
+        {"PATHS_LIMIT": "0x00010100"},
+    ):
+        message = Message(OPEN, Open(1, 90, "192.0.2.1", caps.from_json(capability)).encode())
+        assert json.loads(GoEncoder().encode(message))[4] == f"0x{message.body.hex()}"
+    known = Message(OPEN, Open(1, 90, "192.0.2.1", caps.from_json({"LLGR": ["0x01", "0x02"]})).encode())
+    assert isinstance(json.loads(GoEncoder().encode(known))[4], dict)
+    assert json.loads(GoEncoder().encode(Message(ROUTE_REFRESH, bytes.fromhex("00010001"))))[4] == "0x00010001"
+
+
 def test_attributes_that_the_go_bgpipe_keeps_as_octets_are_a_body_of_octets() -> None:
     for attribute in (
         {"PREFIX_SID": [{"type": "LABEL_INDEX", "index": 7}]},

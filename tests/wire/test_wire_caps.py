@@ -6,11 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bgpipe.formats.json import JsonEncoder
 from bgpipe.wire import caps
 from bgpipe.wire.caps import Capability, add_path, as4, extended_next_hop, fqdn, mp, role
 from bgpipe.wire.cursor import Cursor
 from bgpipe.wire.errors import ShortError, TextError, WireError
 from bgpipe.wire.family import IPV4_UNICAST, IPV6_UNICAST, Family
+from bgpipe.wire.message import OPEN, Message
+from bgpipe.wire.open import Open
 
 
 def encoded(shown: object) -> str:
@@ -197,6 +200,111 @@ def test_graceful_restart(octets, item):
     assert caps.to_json([capability]) == {"GRACEFUL_RESTART": item}
     assert caps.from_json({"GRACEFUL_RESTART": item}) == (capability,)
     assert caps.from_json({"GRACEFUL_RESTART": "0x" + octets}) == (capability,)
+
+
+def families(*entries: dict[str, object]) -> dict[str, object]:
+    return {"families": list(entries)}
+
+
+STRUCTURED = {
+    "470e 00010180015180 00020400000e10".replace(" ", ""): {
+        "LLGR": families({"af": "IPV4/UNICAST", "forwarding": True, "time": 86400}, {"af": "IPV6/MPLS", "time": 3600})
+    },
+    "4700": {"LLGR": families()},
+    "470700010140015180": {"LLGR": "0x00010140015180"},  # a reserved bit
+    "4703000101": {"LLGR": "0x000101"},
+    "0310 00010001 02 40038001 00020001 01 4102".replace(" ", ""): {
+        "OUTBOUND_FILTERING": families(
+            {
+                "af": "IPV4/UNICAST",
+                "orfs": [{"type": "ADDRESS_PREFIX", "mode": "BOTH"}, {"type": 128, "mode": "RECEIVE"}],
+            },
+            {"af": "IPV6/UNICAST", "orfs": [{"type": "COVERING_PREFIXES", "mode": "SEND"}]},
+        )
+    },
+    "0305 0001010100".replace(" ", ""): {"OUTBOUND_FILTERING": "0x0001010100"},  # the reserved octet
+    "0306 000100010240".replace(" ", ""): {"OUTBOUND_FILTERING": "0x000100010240"},
+    "0808 00010403 00028000".replace(" ", ""): {
+        "MULTIPLE_LABELS": families({"af": "IPV4/MPLS", "count": 3}, {"af": "IPV6/MPLS_VPN", "count": 0})
+    },
+    "0803000104": {"MULTIPLE_LABELS": "0x000104"},
+    "0703080001 0703000002".replace(" ", ""): {
+        "BGPSEC": [
+            {"version": 0, "direction": "SEND", "afi": "IPV4"},
+            {"version": 0, "direction": "RECEIVE", "afi": "IPV6"},
+        ]
+    },
+    "0703010001": {"BGPSEC": "0x010001"},  # a reserved bit
+    "0700": {"BGPSEC": True},
+    "4b11104652526f7574696e672f31302e322e31": {"VERSION": {"version": "FRRouting/10.2.1"}},
+    "4b0100": {"VERSION": {"version": ""}},
+    "4b0403220a1b": {"VERSION": {"version": '"\n\x1b'}},
+    "4b0302ff00": {"VERSION": {"version": "0xff00"}},
+    "4b03023078": {"VERSION": {"version": "0x3078"}},
+    "4b0305ff00": {"VERSION": "0x05ff00"},
+    "4b00": {"VERSION": True},
+    "4c05 0001010004".replace(" ", ""): {"PATHS_LIMIT": families({"af": "IPV4/UNICAST", "limit": 4})},
+    "0400 8200 8300 8100".replace(" ", ""): {
+        "MULTIPLE_ROUTES": True,
+        "PRE_OUTBOUND_FILTERING": True,
+        "PRE_MULTISESSION": True,
+        "PRE_OUTBOUND_FILTERING_129": True,
+    },
+}
+
+
+@pytest.mark.parametrize(("octets", "json"), STRUCTURED.items())
+def test_capabilities_with_a_structure(octets: str, json: dict[str, object]) -> None:
+    assert shown(octets) == json
+    assert encoded(json) == octets
+    opened = Open(65001, 90, "192.0.2.1", tuple(caps.decode(Cursor(bytes.fromhex(octets)))))
+    again = Open.decode(opened.encode())  # none of them ends a session
+    assert again.encode() == opened.encode()
+    line = JsonEncoder().encode(Message(OPEN, again.encode()))
+    assert line.isascii()
+    assert line.count(b"\n") == 1
+    values = caps.decode(Cursor(bytes.fromhex(octets)))
+    raw = {caps.name(code): [f"0x{value.hex()}" for value in caps.values(values, code)] for code, _ in values}
+    assert encoded(raw) == octets
+
+
+@pytest.mark.parametrize(
+    "json",
+    [
+        {"LLGR": {"families": {}}},
+        {"LLGR": {"families": [1]}},
+        {"LLGR": families({"af": "IPV4/UNICAST", "time": 1 << 24})},
+        {"LLGR": families({"af": "IPV4/UNICAST"})},
+        {"LLGR": families({"af": "IPV4", "time": 1})},
+        {"LLGR": families({"af": "IPV4/UNICAST", "time": 1, "forwarding": 1})},
+        {"LLGR": families({"af": "IPV4/UNICAST", "time": 1, "more": 1})},
+        {"OUTBOUND_FILTERING": families({"af": "IPV4/UNICAST", "orfs": [{"type": "PREFIX", "mode": "BOTH"}]})},
+        {"OUTBOUND_FILTERING": families({"af": "IPV4/UNICAST", "orfs": [{"type": 64, "mode": "ALL"}]})},
+        {"OUTBOUND_FILTERING": families({"af": "IPV4/UNICAST", "orfs": [{"type": 64, "mode": 1}] * 256})},
+        {"MULTIPLE_LABELS": families({"af": "IPV4/MPLS", "count": 256})},
+        {"BGPSEC": 5},
+        {"BGPSEC": [{"version": 16, "direction": "SEND", "afi": "IPV4"}]},
+        {"BGPSEC": [{"version": 0, "direction": "BOTH", "afi": "IPV4"}]},
+        {"BGPSEC": [{"version": 0, "direction": "SEND", "afi": 1}]},
+        {"BGPSEC": [{"version": 0, "direction": "SEND"}]},
+        {"VERSION": "FRR"},
+        {"VERSION": {"version": 1}},
+        {"VERSION": {"version": "x" * 255}},
+        {"VERSION": {"version": "\ud800"}},
+        {"VERSION": {"software": "x"}},
+    ],
+    ids=str,
+)
+def test_mistakes_in_capabilities_with_a_structure(json: object) -> None:
+    with pytest.raises(TextError):
+        caps.from_json(json)
+
+
+def test_many_entries_go_into_several_capabilities() -> None:
+    entries = [{"af": f"AFI({afi})/UNICAST", "time": 1} for afi in range(100, 180)]
+    found = caps.from_json({"LLGR": {"families": entries}})
+    assert [len(capability.value) for capability in found] == [252, 252, 56]
+    assert caps.to_json(found) == {"LLGR": {"families": entries}}
 
 
 @pytest.mark.parametrize(

@@ -243,7 +243,7 @@ def test_negotiation() -> None:
         AS4=65001,
         ADDPATH=["IPV4/UNICAST/BIDIR", "IPV6/UNICAST/SEND", "IPV4/FLOWSPEC/RECEIVE"],
         FQDN={"host": "left"},
-        LLGR=["0x01", "0x02"],
+        LLGR=["0x00010180000001", "0x00020180000002"],
     )
     right = opened(
         MP=["IPV6/UNICAST", "IPV4/FLOWSPEC"],
@@ -255,7 +255,7 @@ def test_negotiation() -> None:
         AS4=65002,
         ADDPATH=["IPV4/UNICAST/RECEIVE", "IPV6/UNICAST/SEND", "IPV4/FLOWSPEC/BIDIR"],
         FQDN={"host": "right"},
-        LLGR=["0x02", "0x03"],
+        LLGR=["0x00020180000002", "0x00020400000003"],
         ENHANCED_ROUTE_REFRESH=True,
     )
     agreement = negotiate(left, right)
@@ -268,7 +268,7 @@ def test_negotiation() -> None:
         ("GRACEFUL_RESTART", True),
         ("AS4", 65001),
         ("ADDPATH", ["IPV4/UNICAST/SEND", "IPV4/FLOWSPEC/RECEIVE"]),
-        ("LLGR", "0x02"),
+        ("LLGR", {"families": [{"af": "IPV6/UNICAST", "forwarding": True, "time": 2}]}),
         ("FQDN", {"host": "left"}),
     ]
     assert agreement.contexts.right == WireContext(as4=True, add_path=frozenset({IPV4_UNICAST}), extended_message=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ..wire.message import NOTIFICATION, OPEN, TYPE_NAMES, UPDATE, Message
+from ..wire.message import NOTIFICATION, OPEN, ROUTE_REFRESH, TYPE_NAMES, UPDATE, Message
 from ..wire.state import BMP, STATE
 from .json_encoder import JsonEncoder, format_time
 from .json_meta import format_meta
@@ -32,7 +32,10 @@ _UNREADABLE: Final = {
         rf'|"(?:{_OCTETS})":{{"flags":"[^"]*","value":[\[{{]|"type":"(?!0x|(?:{_COMMUNITIES})")'
         r'|"routes":|"RD":|{"id":|{"value":|"FlowType\('
     ),
-    OPEN: re.compile(r'"params":|S?AFI\(|"GRACEFUL_RESTART":{'),
+    OPEN: re.compile(
+        r'"params":|S?AFI\(|"(?:GRACEFUL_RESTART|OUTBOUND_FILTERING|BGPSEC|MULTIPLE_LABELS|LLGR|VERSION)":(?:{|\[{)'
+        r'|"(?:MULTIPLE_ROUTES|PATHS_LIMIT|PRE_OUTBOUND_FILTERING|PRE_OUTBOUND_FILTERING_129|PRE_MULTISESSION)":'
+    ),
 }
 
 
@@ -46,7 +49,7 @@ class GoEncoder(JsonEncoder):
             return b""
         body = message.format_json()
         unreadable = _UNREADABLE.get(message.type_code)
-        if message.type_code == NOTIFICATION or (unreadable is not None and unreadable.search(body)):
+        if message.type_code in (NOTIFICATION, ROUTE_REFRESH) or (unreadable is not None and unreadable.search(body)):
             body = f'"0x{message.body.hex()}"'
         kind = f'"{message.type}"' if message.type_code in TYPE_NAMES else str(message.type_code)
         time = format_time(message.time - message.time % 1000)

@@ -53,6 +53,10 @@ def format_body(type_code: int, body: bytes) -> str:
             from .notification import Notification
 
             return Notification.decode(body).format_json()
+        elif type_code == ROUTE_REFRESH:
+            from .refresh import RouteRefresh
+
+            return RouteRefresh.decode(body).format_json()
         elif type_code == KEEPALIVE and not body:
             return "null"
     except (WireError, TextError):
@@ -79,6 +83,10 @@ def body_from_json(type_code: int, value: object, context: WireContext = AS4) ->
         from .notification import Notification
 
         body = Notification.from_json(value).encode()
+    elif type_code == ROUTE_REFRESH:
+        from .refresh import RouteRefresh
+
+        body = RouteRefresh.from_json(value).encode()
     else:
         raise TextError(f"{name}: the body must be a string of octets in hexadecimal")
     if len(body) > MAX_EXTENDED_MESSAGE - HEADER:

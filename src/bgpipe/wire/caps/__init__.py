@@ -1,4 +1,4 @@
-"""Capabilities (RFC 5492): one table of codes, one file for each capability whose value we read.
+"""Capabilities (RFC 5492): one table of codes, by IANA, and one file for each capability whose value we read.
 
 A capability is a code and a value of octets, which stay as they came. In JSON, all capabilities of an OPEN are one
 object with a key for each code. A value that its file can't read is shown raw, as are those without a file:
@@ -14,7 +14,21 @@ from typing import Any, Final, NamedTuple, Protocol
 from ..cursor import Cursor
 from ..errors import TextError, WireError
 from ..hexadecimal import format_hex, parse_hex
-from . import add_path, as4, extended_next_hop, fqdn, graceful_restart, mp, role
+from . import (
+    add_path,
+    as4,
+    bgpsec,
+    extended_next_hop,
+    fqdn,
+    graceful_restart,
+    llgr,
+    mp,
+    multiple_labels,
+    outbound_filtering,
+    paths_limit,
+    role,
+    software_version,
+)
 
 MP: Final = 1
 ROUTE_REFRESH: Final = 2
@@ -39,7 +53,7 @@ class Capability(NamedTuple):
 
 
 class CapabilityForm(Protocol):
-    """A module of this package: how the values of one capability look in JSON."""
+    """A module of this package, or an object of one: how the values of one capability look in JSON."""
 
     def decode(self, value: bytes) -> Any:
         """One value. Raises WireError."""
@@ -60,11 +74,12 @@ TABLE: Final[dict[int, Row]] = {
     0: Row("UNSPECIFIED"),
     MP: Row("MP", mp),  # RFC 4760
     ROUTE_REFRESH: Row("ROUTE_REFRESH"),  # RFC 2918
-    3: Row("OUTBOUND_FILTERING"),  # RFC 5291
+    3: Row("OUTBOUND_FILTERING", outbound_filtering.FORM),  # RFC 5291
+    4: Row("MULTIPLE_ROUTES"),  # deprecated: RFC 8277
     EXTENDED_NEXT_HOP: Row("EXTENDED_NEXTHOP", extended_next_hop),  # RFC 8950
     EXTENDED_MESSAGE: Row("EXTENDED_MESSAGE"),  # RFC 8654
-    7: Row("BGPSEC"),  # RFC 8205
-    8: Row("MULTIPLE_LABELS"),  # RFC 8277
+    7: Row("BGPSEC", bgpsec),  # RFC 8205
+    8: Row("MULTIPLE_LABELS", multiple_labels.FORM),  # RFC 8277
     ROLE: Row("ROLE", role),  # RFC 9234
     GRACEFUL_RESTART: Row("GRACEFUL_RESTART", graceful_restart),  # RFC 4724, RFC 8538
     AS4: Row("AS4", as4),  # RFC 6793
@@ -72,12 +87,16 @@ TABLE: Final[dict[int, Row]] = {
     68: Row("MULTISESSION"),  # draft-ietf-idr-bgp-multisession
     ADD_PATH: Row("ADDPATH", add_path),  # RFC 7911
     ENHANCED_ROUTE_REFRESH: Row("ENHANCED_ROUTE_REFRESH"),  # RFC 7313
-    71: Row("LLGR"),  # RFC 9494
+    71: Row("LLGR", llgr.FORM),  # RFC 9494
     72: Row("ROUTING_POLICY"),  # draft-ietf-idr-rpd
     FQDN: Row("FQDN", fqdn),  # draft-walton-bgp-hostname-capability
     74: Row("BFD"),  # RFC 9355
-    75: Row("VERSION"),  # draft-abraitis-bgp-version-capability
+    75: Row("VERSION", software_version),  # draft-ietf-idr-software-version
+    76: Row("PATHS_LIMIT", paths_limit.FORM),  # draft-abraitis-idr-addpath-paths-limit
     128: Row("PRE_ROUTE_REFRESH"),  # before RFC 2918
+    129: Row("PRE_OUTBOUND_FILTERING_129"),  # before RFC 5291
+    130: Row("PRE_OUTBOUND_FILTERING"),
+    131: Row("PRE_MULTISESSION"),
 }
 _CODES: Final = {row.name: code for code, row in TABLE.items()}
 
