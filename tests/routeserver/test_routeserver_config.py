@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bgpipe.routeserver.config_file import load
+from bgpipe.routeserver.settings import configured_options
 from bgpipe.routeserver.yaml_records import ConfigFaults
 
 GOOD = """\
@@ -33,6 +34,20 @@ def test_defaults_are_those_of_bgplite(tmp_path):
     assert (config.bgp.hold_time, config.bgp.keep_alive, config.bgp.port) == (180, 60, 179)
     assert (config.bgp.open_timeout_seconds, config.bgp.max_accepts_per_ip_per_minute) == (30, 60)
     assert (config.api_port, config.api_listen, config.max_request_body_bytes) == (5000, None, 1_048_576)
+
+
+def test_keys_of_tcp_ao(tmp_path, monkeypatch):
+    monkeypatch.setenv("NINE", "9:c")
+    (tmp_path / "key").write_text("8:from a file\n")
+    peer = "Peers:\n  - Address: 192.0.2.7\n    RemoteAsn: 65003\n"
+    keys = f"    AoKey: 7:a\n    AoKeys: [{tmp_path}/key, $NINE]\n"
+    found = read(tmp_path, GOOD + peer + keys).peers[0]
+    assert configured_options(found).ao == "7:a\n8:from a file\n9:c"
+    text = GOOD + peer + "    AoKey: 7:a\n    AoKeys:\n    - '8:b'\n    - '7:c'\n    - x\n"
+    assert faults(tmp_path, text) == [
+        "appsettings.yml:10: Peers[0].AoKeys[1]: two keys of TCP-AO have the id 7: the peer could not tell them apart",
+        "appsettings.yml:11: Peers[0].AoKeys[2]: ID:KEY is expected, ID being a number from 0 to 255",
+    ]
 
 
 def test_all_faults_are_told_with_their_lines(tmp_path):

@@ -34,6 +34,7 @@ def test_with_all_that_is_commented_out(tmp_path, monkeypatch):
     monkeypatch.setenv("BGP_KEY", "one")
     monkeypatch.setenv("OFFICE_KEY", "two")
     monkeypatch.setenv("OFFICE_AO", "1:three")
+    monkeypatch.setenv("OFFICE_AO_NEW", "2:four")
     text = KEY.sub(r"\1\2", EXAMPLE.read_text())
     path = tmp_path / "appsettings.yml"
     path.write_text(text)

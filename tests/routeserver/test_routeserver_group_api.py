@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 
 import pytest
 from bgplite import as4, bgplite
 from peers import IPV4
+
+from bgpipe.net.tcp import set_ao
+from bgpipe.wire.message import HEADER
+from bgpipe.wire.notification import Notification
 
 CONFIG = """\
 PrefixSources:
@@ -138,6 +144,38 @@ def test_null_leaves_it_to_the_group(server):
     fresh = server.call("POST", "/api/peers", {"ip": "127.91.2.8", "asn": 65008} | dict.fromkeys(nulls))[1]
     assert shown["session"] == fresh["session"]
     assert {name: shown[name] for name in stay} == stay
+
+
+def test_keys_of_tcp_ao_by_their_ids(server):
+    body = {"ip": "127.91.2.6", "asn": 65006, "aoKeys": ["7:first-secret", "8:second-secret"]}
+    status, made = server.call("POST", "/api/peers", body)
+    assert (status, made["session"]["tcpAo"], made["session"]["aoKeyIds"]) == (200, True, [7, 8])
+    assert "secret" not in json.dumps([made, server.get("/api/audit?limit=5")]).replace("secrets", "")
+    place = f"/api/peers/{made['id']}"
+    for wrong, said in (
+        ({"aoKeys": ["7:a", "7:b"]}, "aoKeys: two keys of TCP-AO have the id 7"),
+        ({"aoKeys": ["7"]}, "aoKeys: ID:KEY is expected, ID being a number from 0 to 255"),
+        ({"aoKeys": ["7:a\n8:b"]}, "aoKeys: ID:KEY is expected, in one line"),
+        ({"aoKey": "256:a"}, "aoKey: ID:KEY is expected"),
+        ({"aoKey": "1:a", "aoKeys": ["2:b"]}, "aoKeys: this or aoKey, not both"),
+    ):
+        status, shown = server.call("PUT", place, wrong)
+        assert (status, shown["error"].startswith(said)) == (400, True), shown
+    for change, ids in (
+        ({"aoKey": "9:z"}, [9]),
+        ({"aoKeys": None}, []),
+        ({"aoKeys": ["1:a"]}, [1]),
+        ({"aoKey": ""}, []),
+    ):
+        assert server.call("PUT", place, change)[1]["session"]["aoKeyIds"] == ids
+    done = server.shell("peers", "change", "127.91.2.6", "--ao", "$ONE,$TWO", ONE="1:a", TWO="2:b")
+    assert (done.returncode, server.get(place)["session"]["aoKeyIds"]) == (0, [1, 2]), done.stderr
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        set_ao(probe, "1:a")
+        return  # the kernel has TCP-AO: who does not authenticate itself is not heard
+    server.waits_for_log("this kernel has no TCP-AO (RFC 5925): it needs Linux 6.7 with CONFIG_TCP_AO")
+    client = server.client(65006, source="127.91.2.6")
+    assert Notification.decode(client.last[HEADER:])[:2] == (6, 5)
 
 
 def test_groups_from_the_shell(server):

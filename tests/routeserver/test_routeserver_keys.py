@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
-from bgpipe.net.tcp import parse_networks
+from bgpipe.net import acceptor
+from bgpipe.net.acceptor import Acceptor
+from bgpipe.net.tcp import TcpOptions, parse_networks
+from bgpipe.routeserver.config import Bgp
 from bgpipe.routeserver.keys import Key, Keys
+from bgpipe.routeserver.peers import new_peer
+from bgpipe.routeserver.sessions import GREETING, PeerSessions
+from bgpipe.routeserver.settings import SessionOptions
 
 
 class Sockets:
@@ -80,6 +88,68 @@ def test_a_peer_whose_key_finds_no_room_is_not_let_in_until_there_is(log):
     assert fields == {"peer": "10.0.0.0/8"}
     keys.change({"10.0.0.0/8": Key("b")})
     assert (keys.trouble("10.1.1.1"), sockets.md5) == ("", {"10.0.0.0/8": "b"})
+
+
+def test_keys_of_tcp_ao_come_and_go_by_their_ids(monkeypatch):
+    """Roll-over (RFC 5925 section 3.1): the new key is there beside the old one, which is removed later."""
+    done: list[tuple[str, str]] = []
+    monkeypatch.setattr(acceptor, "set_ao", lambda made, key, network: done.append(("set", key)))
+    monkeypatch.setattr(acceptor, "remove_ao", lambda made, key, network: done.append(("remove", key)))
+    listening = Acceptor("127.0.0.1", 0, TcpOptions(), (), None, GREETING)
+    with socket.socket() as made:
+        listening._sockets = [made]
+        keys = Keys([listening], log)
+        for ao in ("1:a", "1:a\n2:b", "2:b", "2:c", ""):
+            keys.change({"192.0.2.7": Key(ao=ao)} if ao else {})
+    assert done == [
+        ("set", "1:a"), ("set", "2:b"), ("remove", "1:a"), ("remove", "2:b"), ("set", "2:c"), ("remove", "2:c"),
+    ]  # fmt: skip
+
+
+class Running:
+    """Stands for a session and its connection. error: of the kernel, when it is given another key."""
+
+    def __init__(self, options: SessionOptions, error: OSError | None = None) -> None:
+        self.peer = new_peer("192.0.2.7", 65003, session=options)
+        self.connection = self
+        self.error = error
+        self.added: list[str] = []
+        self.ended = False
+
+    def add_ao(self, keys, network):
+        if self.error is not None:
+            raise self.error
+        assert str(network) == "192.0.2.7/32"
+        self.added += keys
+
+    def end(self, notification):
+        self.ended = True
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "error", "added", "ended"),
+    [
+        ("1:a", "1:a\n2:b", None, ["2:b"], False),
+        ("1:a\n2:b", "2:b\n1:a", None, [], False),
+        ("1:a\n2:b", "2:b", None, [], True),
+        ("1:a", "1:b", None, [], True),
+        ("", "1:a", None, [], True),
+        ("1:a", "", None, [], True),
+        ("1:a", "1:a\n2:b", OSError(errno.ENOMEM, "no room"), [], True),
+    ],
+)
+def test_a_session_goes_on_when_it_gets_more_keys(log, before, after, error, added, ended):
+    log.error = lambda text, **fields: log.errors.append(text)
+    sessions = PeerSessions(Bgp(asn=65000, router_id="192.0.2.1"), log, identify=None, begin=None)
+    running = Running(SessionOptions(ao=before), error)
+    sessions._all[running.peer.id] = [running]
+    changed = msgspec.structs.replace(running.peer, session=SessionOptions(ao=after))
+    sessions.options_changed(changed)
+    assert (running.added, running.ended) == (added, ended)
+    assert bool(log.errors) == (error is not None)
+    if not ended:
+        sessions.options_changed(changed)
+        assert running.added == added  # once
 
 
 def test_a_kernel_without_tcp_ao_says_so(log):

@@ -32,6 +32,7 @@ from .tcp import (
     remove_ao,
     set_ao,
     set_md5,
+    split_ao,
     tune,
 )
 
@@ -173,15 +174,19 @@ class Acceptor:
             set_md5(each, key, network)
 
     def authenticate(self, network: Network, key: str, before: str = "") -> None:
-        """The same by TCP-AO (RFC 5925). key: `ID:KEY`, "" for no key any more. before: the one that is set.
+        """The same by TCP-AO (RFC 5925). key: `ID:KEY`, several in a line each, "" for no key any more. before: those
+        that are set. A key that is in both stays.
 
         Raises OSError: ENOPROTOOPT where the kernel has no TCP-AO.
         """
-        for each in self._of(network):
-            if before:
-                remove_ao(each, before, network)
-            if key:
-                set_ao(each, key, network)
+        old, new = split_ao(before), split_ao(key)
+        for made in self._of(network):
+            for each in old:
+                if each not in new:
+                    remove_ao(made, each, network)
+            for each in new:
+                if each not in old:
+                    set_ao(made, each, network)
 
     def _of(self, network: Network) -> list[socket.socket]:
         """The sockets to which addresses of a network can come."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
 from .. import accel
-from .tcp import TcpOptions, format_endpoint, set_min_ttl
+from .tcp import Network, TcpOptions, format_endpoint, set_ao, set_min_ttl
 from .tls import AlertTap, explain_tls
 
 if TYPE_CHECKING:
@@ -124,6 +124,12 @@ class Connection(asyncio.Protocol):
         """From now on takes only packets with at least this TTL (RFC 5082). Raises OSError."""
         if self._transport is not None and (made := self._transport.get_extra_info("socket")) is not None:
             set_min_ttl(made, least)
+
+    def add_ao(self, keys: Iterable[str], network: Network) -> None:
+        """Takes more keys of TCP-AO, each as `ID:KEY`, from the peer, which is in this network. Raises OSError."""
+        if self._transport is not None and (made := self._transport.get_extra_info("socket")) is not None:
+            for each in keys:
+                set_ao(made, each, network)
 
     def pause(self) -> None:
         """Stops reading until `resume`."""

@@ -16,6 +16,7 @@ import struct
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from ..tasks import in_thread
@@ -42,7 +43,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class TcpOptions:
     """How connections are made.
 
-    md5: key of RFC 2385, "" for none. ao: key of RFC 5925, with its key id as `ID:KEY`, "" for none.
+    md5: key of RFC 2385, "" for none. ao: key of RFC 5925, with its key id as `ID:KEY`, "" for none; several in a line
+    each, of which the first one is for what we send on connections that we open.
     ttl: of packets that are sent, 0 for that of the system. min_ttl: the least TTL of received packets (RFC 5082), 0
     for any.
     transparent: use addresses that are not ours (needs CAP_NET_ADMIN). bind: where to connect from, "" for anywhere.
@@ -254,7 +256,9 @@ def _prepare(made: socket.socket, options: TcpOptions) -> None:
     if options.md5:
         set_option(made, "--md5", lambda: set_md5(made, options.md5))
     if options.ao:
-        set_option(made, "--ao", lambda: set_ao(made, options.ao))
+        # the kernel sends with the key that was set last
+        for each in reversed(split_ao(options.ao)):
+            set_option(made, "--ao", partial(set_ao, made, each))
     if options.transparent:
         place = (socket.IPPROTO_IPV6, _IPV6_TRANSPARENT) if v6 else (socket.IPPROTO_IP, _IP_TRANSPARENT)
         set_option(made, "--transparent", lambda: made.setsockopt(*place, 1), "needs CAP_NET_ADMIN")
@@ -277,11 +281,25 @@ def set_option(made: socket.socket, name: str, setting: Callable[[], None], hint
 
 
 def check_keys(md5: str, ao: str) -> None:
-    """Raises ValueError if a text can't be a key of TCP MD5, or `ID:KEY` of TCP-AO."""
+    """Raises ValueError if a text can't be a key of TCP MD5, or `ID:KEY` of TCP-AO, several in a line each."""
     if md5:
         _key(md5)
-    if ao:
-        _parse_ao(ao)
+    seen: set[int] = set()
+    for each in split_ao(ao):
+        number, _ = _parse_ao(each)
+        if number in seen:
+            raise ValueError(f"two keys of TCP-AO have the id {number}: the peer could not tell them apart")
+        seen.add(number)
+
+
+def split_ao(text: str) -> list[str]:
+    """The keys of TCP-AO in a text, each as `ID:KEY`."""
+    return text.split("\n") if text else []
+
+
+def ao_ids(text: str) -> list[int]:
+    """Their ids."""
+    return [_parse_ao(each)[0] for each in split_ao(text)]
 
 
 def set_md5(made: socket.socket, key: str, network: Network | None = None) -> None:

@@ -104,7 +104,7 @@ class ConfiguredPeer(Defaults, rename="pascal", frozen=True, kw_only=True):
     """A peer that the configuration owns: the API shows it and does not change it.
 
     address: may be a network, for all peers in it that are not named themselves; those with remote_asn alone, if that
-    is said.
+    is said. ao_key, ao_keys: of TCP-AO, each as `ID:KEY`, $VARIABLE or /file.
     """
 
     address: str
@@ -124,6 +124,7 @@ class ConfiguredPeer(Defaults, rename="pascal", frozen=True, kw_only=True):
     capabilities: tuple[str, ...] | None = None
     min_ttl: Annotated[int, Meta(ge=0, le=255)] | None = None
     ao_key: str = ""
+    ao_keys: tuple[str, ...] = ()
 
 
 class AsnList(Struct, rename="pascal", frozen=True, kw_only=True):

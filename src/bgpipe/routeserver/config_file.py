@@ -16,6 +16,7 @@ from .source_checks import membership_faults, source_faults
 from .values import (
     check_address,
     check_ao,
+    check_ao_keys,
     check_asn,
     check_community,
     check_country,
@@ -195,9 +196,9 @@ class ConfigChecks:
         if peer.group and peer.group not in {each.name for each in self.config.groups}:
             self.reader.fault(f"{key}.Group", f"there is no group {peer.group!r}")
         self._each(f"{key}.Capabilities", peer.capabilities or (), check_capability)
+        self._ao_keys(peer, key)
         for name, value, function in (
             ("Md5Password", peer.md5_password, check_md5),
-            ("AoKey", peer.ao_key, check_ao),
             ("LocalAddress", peer.local_address, check_address),
             ("Role", peer.role, check_role),
             ("LocalAsn", peer.local_asn, check_asn),
@@ -205,6 +206,17 @@ class ConfigChecks:
         ):
             if value:
                 self.check(f"{key}.{name}", function, value)
+
+    def _ao_keys(self, peer: ConfiguredPeer, key: str) -> None:
+        named = [(f"{key}.AoKey", peer.ao_key)] if peer.ao_key else []
+        named += [(f"{key}.AoKeys[{number}]", each) for number, each in enumerate(peer.ao_keys)]
+        seen: list[str] = []
+        for place, text in named:
+            try:
+                seen.append(check_ao(text))
+                check_ao_keys("\n".join(seen))
+            except ValueError as error:
+                self.reader.fault(place, str(error))
 
     def _rov(self, rov: Rov) -> None:
         for name, text in (("Valid", rov.valid), ("NotFound", rov.not_found), ("Invalid", rov.invalid)):

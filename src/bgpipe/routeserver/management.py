@@ -348,6 +348,8 @@ class Management(GroupManagement):
         checked = self.checked_rules({name: value for name, value in fields.items() if name not in options})
         if options.get("connect") and peer.is_network:
             raise Refused(f"connect: {peer.ip} is a network: nobody can call that")
+        if options.get("ao_key") and options.get("ao_keys"):
+            raise Refused("aoKeys: this or aoKey, not both")
         if options:
             checked["session"] = self._checked_options(options, peer.session)
         if "custom_prefixes" in fields:
@@ -365,7 +367,7 @@ class Management(GroupManagement):
         """What is fixed for a session: None, an empty text or an empty list fixes nothing, and 0 no AS number."""
         checked: dict[str, Any] = {}
         for name, value in options.items():
-            field = "ao" if name == "ao_key" else name
+            field = "ao" if name in ("ao_key", "ao_keys") else name
             try:
                 checked[field] = OPTION_CHECKS[name](value) if value is not None else getattr(DEFAULT, field)
             except ValueError as error:

@@ -23,7 +23,7 @@ import msgspec
 from ..net.acceptor import Acceptor, Arrival
 from ..net.connection import Connection, adopt
 from ..net.errors import explain_error
-from ..net.tcp import TcpOptions, dial, parse_endpoint
+from ..net.tcp import TcpOptions, dial, parse_endpoint, parse_networks, split_ao
 from ..pipeline import events
 from ..pipeline.errors import StageError
 from ..pipeline.events import Event
@@ -239,10 +239,25 @@ class PeerSessions:
             self.calls[id].peer = peer
 
     def options_changed(self, peer: Peer) -> None:
-        """Ends the sessions of a peer that began with other options than it has now."""
+        """Ends the sessions of a peer that began with other options than it has now. One that has got more keys of
+        TCP-AO goes on, and takes these too."""
         for session in self.of(peer.id):
-            if session.peer.session != peer.session or session.peer.md5_password != peer.md5_password:
+            before, now = session.peer.session, peer.session
+            more = [each for each in split_ao(now.ao) if each not in split_ao(before.ao)]
+            fewer = set(split_ao(before.ao)) - set(split_ao(now.ao))
+            same = msgspec.structs.replace(now, ao=before.ao) == before
+            if not same or fewer or (more and not before.ao) or session.peer.md5_password != peer.md5_password:
                 session.end(Notification.shutdown(OPTIONS_CHANGED, ADMINISTRATIVE_RESET))
+            elif more:
+                self._add_keys(session, peer, more)
+
+    def _add_keys(self, session: PeerSession, peer: Peer, keys: list[str]) -> None:
+        try:
+            session.connection.add_ao(keys, parse_networks([peer.ip])[0])
+        except OSError as error:
+            self._log.error("a session can't take a new key of TCP-AO", peer=peer.ip, error=explain_error(error))
+            session.end(Notification.shutdown(OPTIONS_CHANGED, ADMINISTRATIVE_RESET))
+        session.peer = peer
 
     async def free(self, id: str) -> None:
         """Waits until a peer has no session."""

@@ -20,7 +20,7 @@ from ..wire.errors import TextError, WireError
 from ..wire.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from ..wire.open import Open
 from .config import Bgp, ConfiguredPeer
-from .values import check_address, check_ao_key, check_asn
+from .values import check_address, check_ao_key, check_ao_keys, check_asn
 
 T = TypeVar("T")
 FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST)
@@ -48,7 +48,7 @@ class SessionOptions(Struct, frozen=True, kw_only=True):
     connect: whether we call the peer, at its `port`. local_address: from where we call; "" from where we listen.
     role: ours, a name of ROLES, `none` for none, "" answers the peer's. local_asn: our AS number, 0 for the usual one.
     hold_time, send_hold_time: in seconds. capabilities: names of ABLE that are offered, whatever the peer offers.
-    min_ttl: of the peer's packets (RFC 5082). ao: TCP-AO as `ID:KEY` (RFC 5925).
+    min_ttl: of the peer's packets (RFC 5082). ao: keys of TCP-AO (RFC 5925), each as `ID:KEY` in a line.
     """
 
     connect: bool = False
@@ -79,7 +79,7 @@ def configured_options(found: ConfiguredPeer) -> SessionOptions:
         send_hold_time=found.send_hold_time,
         capabilities=tuple(map(check_capability, named)) if named is not None else None,
         min_ttl=found.min_ttl,
-        ao=read_secret(found.ao_key)[0] if found.ao_key else "",
+        ao="\n".join(read_secret(each)[0] for each in (found.ao_key, *found.ao_keys) if each),
     )
 
 
@@ -264,5 +264,6 @@ OPTION_CHECKS: Final[dict[str, Callable[[Any], Any]]] = {
     "capabilities": lambda names: tuple(map(check_capability, names)) or None,
     "min_ttl": _number(0, 255),
     "ao_key": _text(check_ao_key),
+    "ao_keys": lambda keys: check_ao_keys("\n".join(map(check_ao_key, keys))),
 }
 """What a request may say of a session, by names of SessionOptions. An empty text, or no capabilities, fix nothing."""

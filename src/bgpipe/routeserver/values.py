@@ -164,13 +164,22 @@ def check_ao(text: str) -> str:
     key, where = read_secret(text)
     if not key:
         raise ValueError(f"the key is empty: {where} says nothing")
-    check_keys("", key)
-    return key
+    return check_ao_keys(key)
 
 
 def check_ao_key(text: str) -> str:
     """A key for TCP-AO that comes over the API: `ID:KEY` itself, never the name of a file or variable of ours."""
-    check_keys("", text)
+    if not text or "\n" in text:
+        raise ValueError("ID:KEY is expected, in one line")
+    return check_ao_keys(text)
+
+
+def check_ao_keys(text: str) -> str:
+    """Several keys for TCP-AO, each in a line."""
+    try:
+        check_keys("", text)
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix("--ao: ")) from None
     return text
 
 

@@ -26,7 +26,7 @@ _STAY: Final = frozenset(("description", "lists", "asn_lists", "custom_prefixes"
 """Fields of the original, for which null is as if they were missing."""
 _UNSAID: Final = {
     each.name: each.default for kind in (SessionOptions, Peer) for each in msgspec.structs.fields(kind)
-} | {"ao_key": ""}
+} | {"ao_key": "", "ao_keys": ()}
 """What a field has of which nothing is said."""
 
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from ...net.tcp import ao_ids
 from ..peers import Peer, UrlSource
 from ..rules import Written
 from ..settings import SessionOptions
@@ -89,6 +90,7 @@ class PeerChange(RulesChange, rename="camel", kw_only=True):
     capabilities: list[str] | UnsetType | None = UNSET
     min_ttl: int | UnsetType | None = UNSET
     ao_key: str | UnsetType | None = UNSET
+    ao_keys: list[str] | UnsetType | None = UNSET
 
 
 class GroupChange(RulesChange, rename="camel", kw_only=True):
@@ -179,7 +181,8 @@ class ShownSource(Struct, rename="camel", kw_only=True):
 
 
 class ShownOptions(Struct, rename="camel", kw_only=True):
-    """What is fixed for the session with a peer. tcp_ao: whether TCP-AO authenticates it; the key is never shown."""
+    """What is fixed for the session with a peer. tcpAo: whether TCP-AO authenticates it. aoKeyIds: ids of its keys; the
+    keys are never shown."""
 
     connect: bool
     port: int
@@ -191,6 +194,7 @@ class ShownOptions(Struct, rename="camel", kw_only=True):
     capabilities: tuple[str, ...] | None
     min_ttl: int | None
     tcp_ao: bool
+    ao_key_ids: list[int]
 
 
 class ShownPeer(PeerLimits, rename="camel", kw_only=True):
@@ -296,7 +300,8 @@ def show_peer(peer: Peer, *, sources: bool = False, advertised: int | None = Non
 
 def show_options(options: SessionOptions) -> ShownOptions:
     fields = msgspec.structs.asdict(options)
-    return ShownOptions(tcp_ao=bool(fields.pop("ao")), **fields)
+    keys = fields.pop("ao")
+    return ShownOptions(tcp_ao=bool(keys), ao_key_ids=ao_ids(keys), **fields)
 
 
 def show_source(source: UrlSource) -> ShownSource:

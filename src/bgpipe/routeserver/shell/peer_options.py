@@ -62,6 +62,11 @@ def _secret(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _secrets(text: str) -> list[str]:
+    """Raises ArgumentTypeError."""
+    return [_secret(each) for each in names(text)]
+
+
 INHERIT: Final = "inherit"
 """What the value of an option is when the group, or the defaults, are to say it."""
 
@@ -135,6 +140,7 @@ SUBSCRIPTION: Final = {
 IDENTITY: Final = {
     "--description": Field("description", "TEXT", "who it is"),
     "--max-prefix": Field("maxPrefix", "N", "prefixes that it may announce to us, 0 for any number", _number),
+    "--ao": Field("aoKeys", "KEY,...", "keys of TCP-AO, each as $VARIABLE or /file that says ID:KEY", _secrets),
     "--md5": Field("md5Password", "KEY", "key of TCP MD5, as $VARIABLE or /file", _secret),
 }
 
