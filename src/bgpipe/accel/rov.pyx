@@ -5,13 +5,13 @@ from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy, strlen
 
 from .attributes cimport AS4_PATH, AS_PATH, MP_REACH
 from .block cimport LEFT, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIGHT, Entry, message_of, next_entry, peer_of, tags_of
-from .json_out cimport PEERS, Peer, find_tags, put_prefix
-from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, skip, u8, u16, u32, wrote
+from .json_out cimport PEERS, Peer, put_prefix
+from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, skip, u8, u16, u32
 from .prefix cimport mix, read_address
+from .tag_text cimport USUAL_TEXT_PER_MESSAGE, copy_tags, has_text, keep_text, put_old_tags, put_text
 from .update cimport AS_SEQUENCE, Update, has, locate, value_of
 from .vrps cimport INVALID, NO_ORIGIN, NOT_FOUND, VALID, Verdict, VrpTable
 
@@ -20,9 +20,6 @@ cdef enum:
     UPDATE = 2
     TEXT_PER_PREFIX = 96        # `"rov/#PATH_ID#PREFIX":"NOT_FOUND",`
     TEXT_PER_MESSAGE = 320      # a peer's tags, and `"rov/status":"NOT_FOUND"`
-    USUAL_TEXT_PER_MESSAGE = 256
-    MOST_TEXT = 0xFFFF
-    LAST_PLACE = 0xFFFFFFFE
     SLOTS = 1024                # of the prefixes of one message
     MOST_PREFIXES = 700
 
@@ -95,15 +92,6 @@ def judge_block(
         free(work)
 
 
-cdef int copy_tags(Writer* w, const uint8_t* tags, size_t size) except -1:
-    cdef uint8_t* p = room(w, size)
-    if p == NULL:
-        raise MemoryError
-    memcpy(p, tags, size)
-    wrote(w, p + size)
-    return 0
-
-
 cdef Outcome judge_message(
     Work* work, VrpTable table, const uint8_t* base, size_t size, const uint8_t* tags, size_t tags_size, Entry* entry,
     uint32_t from_left, uint32_t from_right, Writer* w
@@ -133,12 +121,12 @@ cdef Outcome judge_message(
     work.own[0] = work.own[1] = work.own[2] = 0
     if work.tag:
         text = tags_of(tags, tags_size, entry)
-        if entry.tags and (text.failed or has_tags_of_rov(text)):
+        if entry.tags and (text.failed or has_text(text, b'"rov/')):
             return DECLINED
         start = room(w, TEXT_PER_PREFIX * octets + TEXT_PER_MESSAGE + left(&text))
         if start == NULL:
             return DECLINED
-        p = put_old_tags(start + 4, work, base, size, entry, text)
+        p = put_old_tags(start + 4, work.peers, base, size, entry, text)
         if p == NULL:
             return DECLINED
     if not judge_prefixes(&p, work, table, u.nlri, 1, u.add_path, origin):
@@ -146,7 +134,7 @@ cdef Outcome judge_message(
     if left(&nlri) and not judge_prefixes(&p, work, table, nlri, u.reach.afi, u.reach.add_path, origin):
         return DECLINED
     if work.tag:
-        p = put_verdict(put(p, b'"rov/status":"'), work.worst)
+        p = put_verdict(put_text(p, b'"rov/status":"'), work.worst)
         if not keep_text(entry, w, start, p):
             return DECLINED
     for i in range(3):
@@ -154,62 +142,8 @@ cdef Outcome judge_message(
     return JUDGED
 
 
-cdef inline bint keep_text(Entry* entry, Writer* w, uint8_t* start, uint8_t* end) noexcept nogil:
-    """Writes the length of a message's tags, and where they are into its entry; False if they are too long."""
-    cdef size_t size = end - start - 4, place = w.used
-    if size > MOST_TEXT or place + 4 + size > LAST_PLACE:
-        return False
-    start[0] = start[1] = 0
-    start[2] = <uint8_t> (size >> 8)
-    start[3] = <uint8_t> (size & 0xFF)
-    wrote(w, end)
-    entry.tags = <uint32_t> (place + 1)
-    return True
-
-
-cdef inline bint has_tags_of_rov(Reader text) noexcept nogil:
-    """Whether something judged the message before: its tags are to be replaced."""
-    cdef const uint8_t* p = text.base + text.pos
-    cdef size_t size = left(&text), i
-    for i in range(5, size + 1):
-        if memcmp(p + i - 5, b'"rov/', 5) == 0:
-            return True
-    return False
-
-
-cdef inline uint8_t* put_old_tags(
-    uint8_t* p, Work* work, const uint8_t* base, size_t size, const Entry* entry, Reader text
-) noexcept nogil:
-    """The tags that a message has, with a comma behind them; NULL declines."""
-    cdef const uint8_t* old
-    cdef size_t old_size
-    cdef Peer* peer
-    if entry.tags:
-        old = text.base + text.pos
-        old_size = left(&text)
-    elif entry.peer == NO_PEER:
-        return p
-    else:
-        peer = find_tags(work.peers, peer_of(base, size, entry), (entry.flags & PEER_AS4) != 0)
-        if peer == NULL:
-            return NULL
-        old = peer.text + 1
-        old_size = peer.text_size - 2  # without braces
-    if old_size == 0:
-        return p
-    memcpy(p, old, old_size)
-    p[old_size] = c","
-    return p + old_size + 1
-
-
-cdef inline uint8_t* put(uint8_t* p, const char* text) noexcept nogil:
-    cdef size_t size = strlen(text)
-    memcpy(p, text, size)
-    return p + size
-
-
 cdef inline uint8_t* put_verdict(uint8_t* p, Verdict verdict) noexcept nogil:
-    return put(p, b'VALID"' if verdict == VALID else b'INVALID"' if verdict == INVALID else b'NOT_FOUND"')
+    return put_text(p, b'VALID"' if verdict == VALID else b'INVALID"' if verdict == INVALID else b'NOT_FOUND"')
 
 
 cdef inline bint find_origin(
@@ -268,10 +202,10 @@ cdef inline bint judge_prefixes(
         if verdict > work.worst:
             work.worst = verdict
         if work.tag:
-            q = put_prefix(put(p[0], b'"rov/'), &text, afi == 2, add_path)
+            q = put_prefix(put_text(p[0], b'"rov/'), &text, afi == 2, add_path)
             if q == NULL:
                 return False
-            q = put_verdict(put(q, b'":"'), verdict)
+            q = put_verdict(put_text(q, b'":"'), verdict)
             q[0] = c","
             p[0] = q + 1
     return True

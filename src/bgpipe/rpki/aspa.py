@@ -21,21 +21,23 @@ Only UPDATEs that announce prefixes of IPv4 or IPv6 unicast are judged.
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from itertools import groupby, pairwise
 from typing import Final, NamedTuple
 
+from .. import accel
 from ..wire import attrs
 from ..wire.attrs.as_path import AS_SEQUENCE, AsPath
 from ..wire.block import Block
 from ..wire.errors import WireError
 from ..wire.family import IPV4_UNICAST, IPV6_UNICAST
 from ..wire.message import UPDATE, Message
-from ..wire.tags import TagTable
+from ..wire.tags import value_start
 from ..wire.update import Update
+from .judged_block import JudgedBlock
 from .snapshot import Snapshot
 
 ROLES: Final = ("provider", "customer", "peer", "rs", "rs-client")
@@ -176,13 +178,9 @@ def tags_of(verdict: PathVerdict) -> dict[str, str]:
 
 
 @dataclass
-class Judged:
-    """What is known of a block. invalid: positions of messages with an INVALID path. unfit: those whose tags don't fit
-    into a block. counts: messages by validity."""
+class Judged(JudgedBlock):
+    """What is known of a block. counts: messages by validity."""
 
-    block: Block
-    invalid: list[int] = field(default_factory=list)
-    unfit: list[int] = field(default_factory=list)
     counts: dict[PathValidity, int] = field(default_factory=lambda: dict.fromkeys(PathValidity, 0))
 
 
@@ -196,43 +194,44 @@ def judge_block(
 ) -> Judged:
     """Judges all UPDATEs of a block. tag: whether the block gets tags."""
     judged = Judged(block)
-    _judge_each(snapshot, judged, range(len(block)), neighbours, first_hop, tag)
+    positions: Sequence[int] = range(len(block))
+    if accel.AVAILABLE and len({each.tag for each in neighbours.values()}) == 1:
+        judged, positions = _judge_compiled(snapshot, block, neighbours, first_hop, tag)
+    judged.judge_each(positions, partial(_judge_message, snapshot, judged, neighbours, first_hop), tag)
     return judged
 
 
-def _judge_each(
-    snapshot: Snapshot,
-    judged: Judged,
-    positions: Sequence[int],
-    neighbours: Mapping[str, Neighbour],
-    first_hop: bool,
-    tag: bool,
-) -> None:
-    """Judges the messages at some positions."""
-    if not positions:
-        return
-    block = judged.block
-    table = TagTable(block.tags)
-    entries: dict[int, tuple[int, bool]] = {}
-    for position in positions:
-        message = block.message(position)
-        try:
-            verdict = judge(snapshot, message, neighbours, first_hop)
-        except WireError:
-            continue
-        if verdict is None:
-            continue
-        judged.counts[verdict.validity] += 1
-        if verdict.validity is PathValidity.INVALID:
-            insort(judged.invalid, position)
-        if tag:
-            entry = table.enter(renew_tags(message.tags, verdict), message.header)
-            if entry is None:
-                judged.unfit.append(position)
-            else:
-                entries[position] = entry
-    if entries:
-        judged.block = block.tagged(entries, table)
+def _judge_compiled(
+    snapshot: Snapshot, block: Block, neighbours: Mapping[str, Neighbour], first_hop: bool, tag: bool
+) -> tuple[Judged, list[int]]:
+    """What the compiled part has judged, and the positions of the messages that it leaves to Python."""
+    name = next(iter(neighbours.values())).tag
+    said = [
+        (False, False, False, 0)
+        if (each := neighbours.get(direction)) is None
+        else (True, each.role == "provider", first_hop and each.role != "rs", each.asn)
+        for direction in ("?", "R", "L", "LR")
+    ]
+    key = value_start(name).encode() if name else None
+    index, tags, invalid, declined, counts = accel.aspa.judge_block(
+        snapshot.aspa_table, block.octets, block.index, block.tags, said, key, name == "PEER_AS", tag
+    )
+    judged = Judged(Block(block.octets, index, tags) if tag and any(counts) else block, invalid)
+    judged.counts = dict(zip((PathValidity.VALID, PathValidity.UNKNOWN, PathValidity.INVALID), counts, strict=True))
+    return judged, declined
+
+
+def _judge_message(
+    snapshot: Snapshot, judged: Judged, neighbours: Mapping[str, Neighbour], first_hop: bool, message: Message
+) -> tuple[bool, Mapping[str, str]] | None:
+    try:
+        verdict = judge(snapshot, message, neighbours, first_hop)
+    except WireError:
+        return None
+    if verdict is None:
+        return None
+    judged.counts[verdict.validity] += 1
+    return verdict.validity is PathValidity.INVALID, renew_tags(message.tags, verdict)
 
 
 def renew_tags(tags: Mapping[str, str], verdict: PathVerdict) -> dict[str, str]:

@@ -77,8 +77,7 @@ class Changes:
             for afi in AFI_BITS
         }
         aspas, unknown_customers = self._merge_aspas(base)
-        snapshot = Snapshot(merged[1].records, merged[2].records, aspas)
-        _ = snapshot.table  # here, because this is done in a thread
+        snapshot = Snapshot(merged[1].records, merged[2].records, aspas).index()
         return Applied(
             snapshot,
             tuple(vrp for afi in AFI_BITS for vrp in self._named(afi, merged[afi].duplicates)),

@@ -87,9 +87,7 @@ class Entries:
             for afi, each in self._records.items()
         )
         aspas = {customer: sort_providers(providers) for customer, providers in sorted(self._aspas.items())}
-        snapshot = Snapshot(ipv4, ipv6, aspas)
-        _ = snapshot.table  # here, because this is done in a thread
-        return Parsed(snapshot, self.bad, tuple(self._faults), self.expired, self.until)
+        return Parsed(Snapshot(ipv4, ipv6, aspas).index(), self.bad, tuple(self._faults), self.expired, self.until)
 
 
 class Format(Protocol):

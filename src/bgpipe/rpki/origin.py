@@ -14,9 +14,9 @@ original: `rov/PREFIX` for each prefix, and `rov/status`, which is the worst of 
 
 from __future__ import annotations
 
-from bisect import insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from .. import accel
@@ -27,8 +27,8 @@ from ..wire.errors import WireError
 from ..wire.family import IPV4_UNICAST, IPV6_UNICAST
 from ..wire.message import UPDATE, Message
 from ..wire.prefix import Prefix
-from ..wire.tags import TagTable
 from ..wire.update import Update
+from .judged_block import JudgedBlock
 from .snapshot import VERDICTS, Snapshot
 from .vrps import Validity
 
@@ -94,12 +94,9 @@ def sender_of(message: Message, senders: Mapping[str, int]) -> int | None:
 
 
 @dataclass
-class Judged:
+class Judged(JudgedBlock):
     """What is known of a block. messages: how many UPDATEs announce prefixes that were judged."""
 
-    block: Block
-    invalid: list[int] = field(default_factory=list)
-    unfit: list[int] = field(default_factory=list)
     messages: int = 0
     counts: dict[Validity, int] = field(default_factory=lambda: dict.fromkeys(Validity, 0))
 
@@ -114,12 +111,11 @@ def judge_block(
 ) -> Judged:
     """Judges all UPDATEs of a block. senders: see `sender_of`. strict: NOT_FOUND is INVALID. tag: whether the block
     gets tags. A message whose prefixes can't be decoded is passed over, and has no tags of `rov`."""
-    if not accel.AVAILABLE:
-        judged = Judged(block)
-        _judge_each(snapshot, judged, range(len(block)), senders, strict, tag)
-        return judged
-    judged, declined = _judge_compiled(snapshot, block, senders, strict, tag)
-    _judge_each(snapshot, judged, declined, senders, strict, tag)
+    judged = Judged(block)
+    positions: Sequence[int] = range(len(block))
+    if accel.AVAILABLE:
+        judged, positions = _judge_compiled(snapshot, block, senders, strict, tag)
+    judged.judge_each(positions, partial(_judge_message, snapshot, judged, senders, strict), tag)
     return judged
 
 
@@ -130,46 +126,23 @@ def _judge_compiled(
     index, tags, invalid, declined, messages, counts = accel.rov.judge_block(
         snapshot.table, block.octets, block.index, block.tags, senders.get("R", 0), senders.get("L", 0), strict, tag
     )
-    judged = Judged(Block(block.octets, index, tags) if tag else block, invalid, [], messages)
+    judged = Judged(Block(block.octets, index, tags) if tag and messages else block, invalid, [], messages)
     judged.counts = dict(zip(VERDICTS, counts, strict=True))
     return judged, declined
 
 
-def _judge_each(
-    snapshot: Snapshot, judged: Judged, positions: Sequence[int], senders: Mapping[str, int], strict: bool, tag: bool
-) -> None:
-    """Judges the messages at some positions."""
-    if not positions:
-        return
-    block = judged.block
-    table = TagTable(block.tags)
-    entries: dict[int, tuple[int, bool]] = {}
-    for position in positions:
-        message = block.message(position)
-        verdicts = _judge_message(snapshot, message, senders, strict)
-        if not verdicts:
-            continue
-        judged.messages += 1
-        for validity in verdicts.values():
-            judged.counts[validity] += 1
-        if Validity.INVALID in verdicts.values():
-            insort(judged.invalid, position)
-        if tag:
-            entry = table.enter(message.tags | tags_of(verdicts), message.header)
-            if entry is None:
-                judged.unfit.append(position)
-            else:
-                entries[position] = entry
-    if entries:
-        judged.block = block.tagged(entries, table)
-
-
 def _judge_message(
-    snapshot: Snapshot, message: Message, senders: Mapping[str, int], strict: bool
-) -> dict[Prefix, Validity]:
+    snapshot: Snapshot, judged: Judged, senders: Mapping[str, int], strict: bool, message: Message
+) -> tuple[bool, Mapping[str, str]] | None:
     if message.type_code != UPDATE:
-        return {}
+        return None
     try:
-        return judge(snapshot, message.update, sender_of(message, senders), strict)
+        verdicts = judge(snapshot, message.update, sender_of(message, senders), strict)
     except WireError:
-        return {}
+        return None
+    if not verdicts:
+        return None
+    judged.messages += 1
+    for validity in verdicts.values():
+        judged.counts[validity] += 1
+    return Validity.INVALID in verdicts.values(), message.tags | tags_of(verdicts)

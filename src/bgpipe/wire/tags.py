@@ -29,6 +29,11 @@ def format_tags(tags: Mapping[str, str]) -> str:
     return ",".join(f"{quote(key)}:{quote(value)}" for key, value in tags.items() if value and key not in NO_TAGS)
 
 
+def value_start(key: str) -> str:
+    """The text before the value of a tag: `"KEY":"`."""
+    return f'{quote(key)}:"'
+
+
 def parse_tags(fragment: bytes) -> dict[str, str]:
     """The tags that a fragment says, which `TagTable` has made."""
     from json import loads

@@ -1,0 +1,48 @@
+"""A block whose messages are judged one by one: what `origin` and `aspa` have in common where the compiled part has
+declined, or is not there."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ..wire.block import Block
+from ..wire.message import Message
+from ..wire.tags import TagTable
+
+JudgeMessage = Callable[[Message], tuple[bool, Mapping[str, str]] | None]
+"""Whether a message is invalid, and its new tags; None if it is not judged. It counts its verdicts itself."""
+
+
+@dataclass
+class JudgedBlock:
+    """What is known of a block. invalid: positions of messages that are. unfit: those whose tags don't fit into a
+    block."""
+
+    block: Block
+    invalid: list[int] = field(default_factory=list)
+    unfit: list[int] = field(default_factory=list)
+
+    def judge_each(self, positions: Sequence[int], judge: JudgeMessage, tag: bool) -> None:
+        """Judges the messages at some positions. tag: whether the block gets their tags."""
+        if not positions:
+            return
+        block = self.block
+        table = TagTable(block.tags)
+        entries: dict[int, tuple[int, bool]] = {}
+        for position in positions:
+            message = block.message(position)
+            found = judge(message)
+            if found is None:
+                continue
+            if found[0]:
+                insort(self.invalid, position)
+            if tag:
+                entry = table.enter(found[1], message.header)
+                if entry is None:
+                    self.unfit.append(position)
+                else:
+                    entries[position] = entry
+        if entries:
+            self.block = block.tagged(entries, table)
