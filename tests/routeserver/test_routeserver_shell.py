@@ -6,13 +6,18 @@ import contextlib
 import csv
 import io
 import json
+import re
 import sqlite3
+import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 from bgplite import BgpLite, bgplite
 from peers import wait_until
 
 from bgpipe.pipeline.errors import StageError
+from bgpipe.routeserver import cli, extra
 from bgpipe.routeserver.shell import commands, original, transfer
 
 CONFIG = """\
@@ -42,6 +47,23 @@ def say(server, capsys):
         return capsys.readouterr().out
 
     return run
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["check"], ["x.yml"], ["tokens", "add", "x", "--role", "admin", "--database", "x"]]
+)
+def test_without_the_extra_one_line_says_so(monkeypatch, capsys, words):
+    for module in ("yaml", "alembic"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert cli.main(words) == 1
+    said = "bgplite: the server needs yaml, alembic: pip install 'bgpipe[server]'\n"
+    assert capsys.readouterr() == ("", said)
+
+
+def test_the_extra_is_what_is_installed():
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    names = {re.split(r"[\[<>=;]", each)[0].lower() for each in project["optional-dependencies"]["server"]}
+    assert {"pyyaml" if each == "yaml" else each for each in extra.MODULES} == names
 
 
 def test_peers_are_added_changed_and_deleted(server, say):

@@ -6,20 +6,18 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 from .. import __version__
 from ..pipeline.errors import ConfigError, StageError
 from ..runtime.log import StderrLog
+from .extra import missing
 
 SHELL = (
     *("peers", "groups", "sessions", "sources", "routes", "why", "try", "setup", "import", "export"),
     *("tokens", "audit", "events"),
 )
 """First words of the commands that ask a running bgplite; see shell.commands."""
-EXTRA = ("yaml", "sqlalchemy", "aiosqlite", "alembic", "jinja2")
-"""Modules that the extra `server` installs."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -27,14 +25,13 @@ def main(words: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else list(words)
     if words and words[0] in SHELL:
         return shell(words)
-    missing = [name for name in EXTRA if find_spec(name) is None]
-    if missing:
-        sys.stderr.write(f"bgplite: {', '.join(missing)} is missing: pip install 'bgpipe[server]'\n")
+    command = words.pop(0) if words[:1] == ["check"] else "run"
+    options = parser(command).parse_args(words)
+    if why := missing():
+        sys.stderr.write(f"bgplite: {why}\n")
         return 1
     from .yaml_records import ConfigFaults
 
-    command = words.pop(0) if words[:1] == ["check"] else "run"
-    options = parser(command).parse_args(words)
     log = StderrLog(options.log)
     log.format = options.log_format
     try:

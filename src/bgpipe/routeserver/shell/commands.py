@@ -13,6 +13,7 @@ from typing import Any, Final, get_args
 
 from ...net.secret import read_secret
 from ...pipeline.errors import StageError
+from ..extra import missing
 from . import text, transfer
 from .client import DEFAULT_API, Client, quoted
 from .follow import follow
@@ -250,6 +251,8 @@ def _add_token(client: Client, options: Options) -> Any:
     wanted = {"name": options.name, "role": options.role, "peer": options.peer}
     if options.database is None:
         return client.send("POST", "/api/tokens", wanted)
+    if why := missing():
+        raise StageError(why)
     from .offline import add_token
 
     return add_token(options.database, **wanted)
