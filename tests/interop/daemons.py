@@ -107,6 +107,8 @@ class Neighbor:
     graceful_restart: bool = False
     families: tuple[str, ...] = ("ipv4-unicast", "ipv6-unicast")
     """GoBGP only"""
+    role: str = ""
+    """what the daemon says it is to the other end (RFC 9234): provider, customer, peer. BIRD and FRR only"""
     ttl_security: bool = False
     """GTSM (RFC 5082): what has come over a router is dropped. BIRD only"""
 
@@ -229,6 +231,7 @@ class Bird(Daemon):
             f'password "{neighbor.password}";' if neighbor.password else "",
             "enable extended messages on;" if neighbor.extended_message else "",
             "graceful restart on;" if neighbor.graceful_restart else "",
+            f"local role {neighbor.role};" if neighbor.role else "",
             f"ipv4 {{ import all; export all; next hop address {NEXT_HOP4}; {path} }};",
             f"ipv6 {{ import all; export all; next hop address {NEXT_HOP6}; {path} }};",
         ]
@@ -267,6 +270,7 @@ class Frr(Daemon):
             lines += [f" neighbor {each.address} passive"] if each.passive else []
             lines += [f" neighbor {each.address} password {each.password}"] if each.password else []
             lines += [" bgp graceful-restart"] if each.graceful_restart else []
+            lines += [f" neighbor {each.address} local-role {each.role}"] if each.role else []
         for family, prefixes in (("ipv4", self.prefixes4), ("ipv6", self.prefixes6)):
             lines += [f" address-family {family} unicast"] + [f"  network {prefix}" for prefix in prefixes]
             for each in self.neighbors:
