@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from .. import accel
 from ..pipeline.errors import StageError
 from ..pipeline.options import FLAG, TEXT, Option, choice
 from ..pipeline.stage import Consuming
 from ..session.facts import decode_open
 from ..wire import attrs, caps
-from ..wire.attribute_edits import AttributeEditor, Edits
-from ..wire.block import Block
+from ..wire.attribute_edits import AttributeEditor, Edits, edit_quickly
+from ..wire.block import FLAGS, Block
 from ..wire.errors import WireError
 from ..wire.family import IPV4_UNICAST, IPV6_UNICAST
+from ..wire.flags import FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT
 from ..wire.item import Item
 from ..wire.message import OPEN, UPDATE, Message
 from ..wire.notification import OPEN_ERROR, ROLE_MISMATCH, Notification
-from ..wire.roles import COUNTERPARTS, PEER, ROLES, Verdict, judge, role_of
+from ..wire.roles import ADDS, COUNTERPARTS, PEER, ROLES, Verdict, judge, role_of
 from ..wire.routes_apart import RoutesApart
+from ..wire.tags import TagTable
 from ..wire.treatment import withdraw
 from ..wire.update import Update
-from .base.editing import handle_each, matching, part_of
+from .base.editing import change_tags, handle_each, matching, part_of
 from .base.session_facts import facts_of, header_asn
 
 if TYPE_CHECKING:
@@ -32,6 +35,9 @@ SENDERS: Final = {"R": "L", "L": "R"}
 """The side of the peer that sends the messages of a direction."""
 SIDES: Final = {"L": "left", "R": "right"}
 PEER_AS: Final = "PEER_AS"
+OWN: Final = 1
+OTHER: Final = 2
+"""Stand for the AS number of the sender and any other one."""
 MAX_EDITORS: Final = 1024
 """As many AS numbers of senders have an editor of their own."""
 
@@ -79,6 +85,8 @@ class Otc(Consuming):
         self.counts = {"messages": 0, "valid": 0, "added": 0, "invalid": 0}
         self._links: dict[str, tuple[object, object, Link | None]] = {}
         self._editors: dict[int, AttributeEditor] = {}
+        self._quick: dict[int, Any] = {}
+        """accel's editors, as `_editors` has Python's"""
         self._told: set[str] = set()
         self._filters: list[Filter] = []
         self.watch(self.on_message, on_block=self.on_block, types=[OPEN, UPDATE], selects=True)
@@ -206,12 +214,63 @@ class Otc(Consuming):
         return self._handle(message)
 
     def on_block(self, block: Block) -> Block | list[Item]:
-        if self.pipeline.has_session and self._link(block.message(0).direction) is None:
-            return block
-        return self.handle_block(block, matching(block, self._filters))
+        positions = matching(block, self._filters)
+        if accel.AVAILABLE and len(block):
+            block, positions = self._handle_quickly(block, positions)
+        return handle_each(block, positions, self._handle) if len(positions) else block
 
-    def handle_block(self, block: Block, positions: Sequence[int]) -> Block | list[Item]:
-        return handle_each(block, positions, self._handle)
+    def _handle_quickly(self, block: Block, positions: Sequence[int]) -> tuple[Block, Sequence[int]]:
+        """Handles what accel can tell. Returns the block, and the positions of the messages that are left."""
+        directions = {flags & (FLAG_LEFT | FLAG_RIGHT) for flags in FLAGS.of(block.index).tolist()}
+        link = self._link(FLAG_DIRECTIONS[directions.pop()])
+        if link is None:
+            return block, ()
+        if directions or self.peer_tag != PEER_AS:
+            return block, positions
+        found = accel.otc.find(block.octets, block.index, link.asn, link.role in ADDS)
+        verdicts = [None, None, *(judge(link.role, otc, OWN) for otc in (None, OWN, OTHER))]
+        by_kind: list[list[int]] = [[] for _ in verdicts]
+        for position in positions:
+            by_kind[found[position]].append(position)
+        left = set(by_kind[1])
+        entries: dict[int, tuple[int, bool]] = {}
+        table = TagTable(block.tags)
+        for kind, verdict in enumerate(verdicts):
+            if verdict is Verdict.INVALID or not by_kind[kind]:
+                left.update(by_kind[kind] if verdict is not None else ())
+            elif verdict is not None:
+                block, rest = self._pass(block, by_kind[kind], verdict, link, table, entries)
+                left.update(rest)
+        return block.tagged(entries, table) if entries else block, sorted(left)
+
+    def _pass(
+        self,
+        block: Block,
+        positions: Sequence[int],
+        verdict: Verdict,
+        link: Link,
+        table: TagTable,
+        entries: dict[int, tuple[int, bool]],
+    ) -> tuple[Block, Sequence[int]]:
+        """Lets messages with a verdict pass, and enters their tags. Returns the block, and the positions of the
+        messages that are left as they are."""
+        left: list[int] = []
+        if self.tag:
+            tagged, left = change_tags(block, positions, table, lambda tags: tags_of(tags, verdict))
+            positions = list(tagged)
+        if verdict is Verdict.ADDED:
+            quick = self._quick.get(link.asn)
+            if quick is None:
+                quick = self._quick[link.asn] = accel.edit.Editor(otc=link.asn)
+            block, declined, _ = edit_quickly(quick, block, positions)
+            left += declined
+        gone = set(left)
+        done = [position for position in positions if position not in gone] if gone else positions
+        self.counts["messages"] += len(done)
+        self.counts[verdict.name.lower()] += len(done)
+        if self.tag:
+            entries.update((position, tagged[position]) for position in done)
+        return block, left
 
     def _handle(self, message: Message) -> bool | list[Message]:
         """What goes on of an UPDATE: False for nothing, True for the message, which may have changed."""
@@ -251,11 +310,9 @@ class Otc(Consuming):
         return int(text) if text.isascii() and text.isdecimal() and 0 < int(text[:11]) <= 0xFFFFFFFF else 0
 
     def _set_tags(self, message: Message, verdict: Verdict, otc: object) -> None:
-        tags = {key: value for key, value in message.tags.items() if not key.startswith("otc/")}
-        tags["otc/status"] = verdict.name
+        message.tags = tags_of(message.tags, verdict)
         if verdict is Verdict.INVALID:
-            tags["otc/invalid-as"] = str(otc)
-        message.tags = tags
+            message.tags["otc/invalid-as"] = str(otc)
 
     # what becomes of a judged message
 
@@ -300,6 +357,11 @@ class Otc(Consuming):
             message.update = Update(bodies[0], message.context)
             return True
         return [part_of(message, body) for body in bodies] if bodies else False
+
+
+def tags_of(tags: Mapping[str, str], verdict: Verdict) -> dict[str, str]:
+    """The tags of a message with those of a verdict in place of older ones."""
+    return {key: value for key, value in tags.items() if not key.startswith("otc/")} | {"otc/status": verdict.name}
 
 
 def _announces_unicast(update: Update) -> bool:

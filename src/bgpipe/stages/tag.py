@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from ..pipeline.errors import ConfigError
 from ..pipeline.options import FLAG, LIST, TEXTS, Option
 from ..pipeline.stage import Consuming
-from ..wire.block import FLAGS, NO_PEER, PEER, TAGS, Block
-from ..wire.flags import FLAG_PEER_AS4
+from ..wire.block import Block
 from ..wire.item import Item
 from ..wire.message import Message
-from ..wire.peer import read_peer
-from ..wire.tags import NO_TAGS, TagTable, read_fragment
-from .base.editing import matching, replace_messages
+from ..wire.tags import NO_TAGS, TagTable
+from .base.editing import change_tags, matching, replace_messages
 
 SOURCE = "SRC"
 
@@ -51,33 +49,16 @@ class Tag(Consuming):
 
     def on_block(self, block: Block) -> Block | list[Item]:
         table = TagTable(block.tags)
-        entries: dict[int, tuple[int, bool]] = {}
+        entries, unfit = change_tags(block, self._matching(block), table, self._edited)
         others: dict[int, list[Message]] = {}
-        known: dict[tuple[bytes | None, int], tuple[int, bool] | None] = {}
-        places, peers = TAGS.of(block.index).tolist(), PEER.of(block.index).tolist()
-        flags = FLAGS.of(block.index).tolist()
-        for position in self._matching(block):
-            peer = peers[position]
-            header = read_peer(block.octets, peer, bool(flags[position] & FLAG_PEER_AS4)) if peer != NO_PEER else None
-            key = header, places[position]
-            if key not in known:
-                known[key] = table.enter(self._edited(_tags_of(block, *key)), header)
-            entry = known[key]
-            if entry is not None:
-                entries[position] = entry
-                continue
-            message = block.message(position)  # tags that a block can't hold
+        for position in unfit:
+            message = block.message(position)
             self.on_message(message)
             others[position] = [message]
         return replace_messages(block.tagged(entries, table) if entries else block, {}, others)
 
     def _matching(self, block: Block) -> Sequence[int]:
         return matching(block, self.callbacks[-1].conditions)
-
-
-def _tags_of(block: Block, header: bytes | None, place: int) -> dict[str, str]:
-    fragment = read_fragment(block.tags, place - 1) if place else None
-    return dict(Message(0, peer=header, fragment=fragment).tags)
 
 
 def _split(texts: Sequence[str]) -> list[str]:

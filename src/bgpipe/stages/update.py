@@ -19,9 +19,10 @@ from ..wire.communities import EXTENDED, LARGE, STANDARD, parse_communities, par
 from ..wire.context import WireContext
 from ..wire.errors import TextError, WireError
 from ..wire.flags import CONTEXT_FLAGS, CONTEXTS, FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT
+from ..wire.item import Item
 from ..wire.message import HEADER, UPDATE, Message
 from ..wire.treatment import withdraw
-from .base.editing import Edit, EditingStage
+from .base.editing import Edit, EditingStage, assemble, matching
 from .base.session_facts import header_asn, receiver_facts
 
 MAX_PREPENDS: Final = 255
@@ -260,6 +261,26 @@ class Update(EditingStage):
     @staticmethod
     def _made(message: Message, body: bytes) -> Message:
         return Message(UPDATE, body, context=message.context, time=message.time, tags=dict(message.tags))
+
+    def on_block(self, block: Block) -> Block | list[Item]:
+        positions = matching(block, self.callbacks[-1].conditions)
+        editor = self._editor_of(block)
+        if editor is not None:
+            block, positions, edited = editor.edit_block(block, positions)
+            self.changed += edited
+        edits = self.edit_block(block, positions) if len(positions) else {}
+        return assemble(block, edits) if edits else block
+
+    def _editor_of(self, block: Block) -> AttributeEditor | None:
+        """The editor for all messages of a block; None if they may need different ones."""
+        direction = ""
+        if self.nexthop_self or self.needs_own_as:
+            found = {flags & (FLAG_LEFT | FLAG_RIGHT) for flags in FLAGS.of(block.index).tolist()}
+            direction = FLAG_DIRECTIONS[found.pop()]
+            facts = receiver_facts(self.pipeline, direction)
+            if found or (self.needs_own_as and (facts is None or facts.sent_open is None)):
+                return None
+        return self._editor(direction, partial(block.message, 0))
 
     def edit_block(self, block: Block, positions: Sequence[int]) -> dict[int, Edit]:
         octets = block.octets

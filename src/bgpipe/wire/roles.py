@@ -34,7 +34,7 @@ class Verdict(IntEnum):
     INVALID = 2
 
 
-_ADDS: Final = frozenset((PROVIDER, PEER, RS))
+ADDS: Final = frozenset((PROVIDER, PEER, RS))
 """The senders whose routes must have the attribute."""
 _LEAKS: Final = frozenset((CUSTOMER, RS_CLIENT))
 """The senders whose routes must not have it."""
@@ -44,7 +44,7 @@ def judge(role: str, otc: int | None, asn: int) -> Verdict:
     """The verdict about a route (section 5). role: what its sender is to the receiver. otc: the value of
     ONLY_TO_CUSTOMER, None without the attribute. asn: the AS number of the sender."""
     if otc is None:
-        return Verdict.ADDED if role in _ADDS else Verdict.VALID
+        return Verdict.ADDED if role in ADDS else Verdict.VALID
     leaks = role in _LEAKS or (role == PEER and otc != asn)
     return Verdict.INVALID if leaks else Verdict.VALID
 

@@ -6,15 +6,17 @@ A block stays whole as long as each of its messages stays one message that a blo
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from ...filters import Filter
 from ...pipeline.passage import inherit
 from ...pipeline.stage import Consuming
-from ...wire.block import Block
+from ...wire.block import FLAGS, NO_PEER, PEER, TAGS, Block
+from ...wire.flags import FLAG_PEER_AS4
 from ...wire.item import Item
 from ...wire.message import HEADER, UPDATE, Message
-from ...wire.tags import TagTable
+from ...wire.peer import read_peer
+from ...wire.tags import TagTable, read_fragment
 from ...wire.update import Update
 
 MAX_BODY = 0xFFFF - HEADER
@@ -125,6 +127,41 @@ def handle_each(
         if message.body is not before:
             bodies[position] = message.body
     return replace_messages(block.tagged(entries, table) if entries else block, bodies, others)
+
+
+def change_tags(
+    block: Block,
+    positions: Iterable[int],
+    table: TagTable,
+    change: Callable[[dict[str, str]], Mapping[str, str]],
+) -> tuple[dict[int, tuple[int, bool]], list[int]]:
+    """What `Block.tagged` needs to give the messages at these positions other tags, and the positions of those whose
+    new tags a block can't hold. table: has the tags of the block. change: gives new tags for old ones."""
+    entries: dict[int, tuple[int, bool]] = {}
+    unfit: list[int] = []
+    known: dict[tuple[bytes | None, int], tuple[int, bool] | None] = {}
+    places, peers = TAGS.of(block.index).tolist(), PEER.of(block.index).tolist()
+    flags = FLAGS.of(block.index).tolist()
+    headers: dict[tuple[int, int], bytes] = {}
+    for position in positions:
+        peer, as4 = peers[position], flags[position] & FLAG_PEER_AS4
+        header = None
+        if peer != NO_PEER and (header := headers.get((peer, as4))) is None:
+            header = headers[peer, as4] = read_peer(block.octets, peer, bool(as4))
+        key = header, places[position]
+        if key not in known:
+            known[key] = table.enter(change(_tags_of(block, *key)), header)
+        entry = known[key]
+        if entry is None:
+            unfit.append(position)
+        else:
+            entries[position] = entry
+    return entries, unfit
+
+
+def _tags_of(block: Block, header: bytes | None, place: int) -> dict[str, str]:
+    fragment = read_fragment(block.tags, place - 1) if place else None
+    return dict(Message(0, peer=header, fragment=fragment).tags)
 
 
 def replace_messages(
