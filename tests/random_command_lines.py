@@ -15,6 +15,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from random_words import WORDS
+
 FILTERS = ("ipv4", "ipv6", "aspath_len > 4", "aspath_len <= 3", "prefix ~ 64.0.0.0/3", "med", "reach", "unreach")
 COUNTER = """
 import json
@@ -42,7 +44,7 @@ def make_case(random: Random) -> list[list[str]]:
     stages: list[list[str]] = []
     count = random.randint(2, 5)
     for number in range(count):
-        kind = random.choice(("grep", "drop", "head", "write", "py", "exec", "limit", "py", "head"))
+        kind = random.choice(("grep", "drop", "head", "write", "py", "exec", "limit", "py", "head", *WORDS))
         if kind in ("grep", "drop"):
             words = [kind, *random.choice(([], ["--narrow"], ["--event-match", "hit"], ["--if", "aspath_len > 2"]))]
             stages.append([*words, random.choice(FILTERS)])
@@ -57,6 +59,9 @@ def make_case(random: Random) -> list[list[str]]:
             stages.append(["py", f"${number}.py"])
         elif kind == "exec":
             stages.append(["exec", "cat"])
+        elif kind in WORDS:
+            condition = ["--if", random.choice(FILTERS)] if random.random() < 0.3 else []
+            stages.append([*WORDS[kind](random), *condition])
         else:
             stages.append(["limit", "-46", "--max-length", str(random.choice((20, 24)))])
     programs = [number for number, words in enumerate(stages) if words[0] == "exec"]

@@ -27,9 +27,11 @@ from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
+AnyStage = TypeVar("AnyStage", bound="Stage")
 if TYPE_CHECKING:
+    from bgpipe.pipeline.stage import Stage
     from bgpipe.stages.limit import Limit
     from bgpipe.wire.item import Item
     from bgpipe.wire.message import Message
@@ -93,6 +95,8 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
     limit = make_limit(rng)
     limited: list[bytes] = []
     tagged: list[bytes] = []
+    editors = make_editors(rng)
+    edited: list[list[bytes]] = [[] for _ in editors]
     seen: list[str] = []
     seq = 1
     pipeline = Pipeline()
@@ -114,6 +118,8 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
                 matching = wanted.select(item) if isinstance(item, Block) else filter(wanted, [item])
                 matches += [message.seq for message in matching]
             seen.extend(map(look, item if isinstance(item, Block) else [item]))
+            for editor, output in zip(editors, edited, strict=True):
+                output += map(encoders[0].encode, pass_stage(editor, item))
             if isinstance(item, Block):
                 item, unknown = pipeline.verdicts.mark(item)
                 pipeline.verdicts.judge_block(item, unknown, returned=False)
@@ -140,13 +146,29 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
     for text in (lines, broken):
         back = json.JsonDecoder(on_damage=lambda damage: damages.append(str(damage)))
         items = [item for part in (back.feed(text), back.end()) for item in part]
-        again.append(b"".join(map(mrt.MrtEncoder().encode, items)))
-        again.append(b"".join(map(json.JsonEncoder().encode, items)))
+        again += [
+            b"".join(write(encoder, item) for item in items) for encoder in (mrt.MrtEncoder(), json.JsonEncoder())
+        ]
     seen += [f"{wanted.text}: {matches}" for wanted, matches in filters.items()]
     seen += ["malformed:", *malformed, "verdicts:", *verdicts]
     report = "\n".join([repr(decoder.counts), *damages]).encode()
     limited.append(repr((limit.removed, limit.routes.count)).encode())
+    limited += [
+        *map(b"".join, edited),
+        repr([editor.status()["metrics"] for editor in editors if editor.status()]).encode(),
+    ]
     return [report, lines, records, messages, *again, "\n".join(seen).encode(), b"".join([*tagged, *limited])]
+
+
+def write(encoder: Any, item: Item) -> bytes:
+    """What an encoder writes; broken lines may say what a format has no place for."""
+    from bgpipe.wire.errors import TextError
+
+    try:
+        octets: bytes = encoder.encode(item)
+    except TextError as error:
+        return str(error).encode()
+    return octets
 
 
 def give_tags(item: Item) -> Item:
@@ -171,18 +193,64 @@ def give_tags(item: Item) -> Item:
 
 def make_limit(rng: Random) -> Limit:
     """The stage limit, with small limits."""
-    from bgpipe.pipeline.pipeline import Pipeline
-    from bgpipe.pipeline.wiring import attach
     from bgpipe.stages.limit import Limit
 
-    limit = Limit("limit")
     words = [f"--{name}={rng.randrange(4) * size}" for name, size in (("session", 30), ("origin", 2), ("block", 3))]
     words += rng.sample(["-4", "-6", "--multicast", "--permanent", "-B=12", "-m=9", "-M=40"], 4)
-    assert limit.scan(words) == []
+    return make_stage(Limit("limit"), words)
+
+
+def make_editors(rng: Random) -> list[Any]:
+    """Stages that edit messages, with random words."""
+    from bgpipe.stages import find
+
+    sys.path.append(str(Path(__file__).resolve().parents[1]))
+    from random_words import WORDS
+
+    made = []
+    for name, words in WORDS.items():
+        kind = find(name)
+        assert kind is not None
+        made.append(make_stage(kind(name), words(rng)[1:]))
+    return made
+
+
+def pass_stage(stage: Any, item: Item) -> list[Item]:
+    """What a stage makes of an item, which stays as it is."""
+    from bgpipe.pipeline.passage import inherit
+    from bgpipe.wire.block import Block
+    from bgpipe.wire.message import Message
+
+    if isinstance(item, Block):
+        left = stage.on_block(item)
+        return left if isinstance(left, list) else [left]
+    message = Message(
+        item.type_code,
+        item.body,
+        direction=item.direction,
+        seq=item.seq,
+        time=item.time,
+        context=item.context,
+        peer=item.header,
+        verdict=item.verdict,
+    )
+    types = stage.callbacks[-1].types
+    left = stage.on_message(message) if types is None or message.type_code in types else True
+    if isinstance(left, list):
+        return [inherit(each, message) for each in left]
+    return [message] if left else []
+
+
+def make_stage(stage: AnyStage, words: list[str]) -> AnyStage:
+    """A stage in a pipeline of its own, with blocks open to it."""
+    from bgpipe.pipeline.pipeline import Pipeline
+    from bgpipe.pipeline.wiring import attach
+
+    assert stage.scan(words) == []
     pipeline = Pipeline()
-    pipeline.add(limit, index=1)
+    pipeline.add(stage, index=1)
     attach(pipeline)
-    return limit
+    return stage
 
 
 def look(message: Message) -> str:
@@ -204,7 +272,7 @@ def torment(octets: bytes, rng: Random) -> None:
     """Indexes that no index function makes: accel may do anything with them but touch what isn't its own."""
     from select_filters import CONDITIONS
 
-    from bgpipe.accel import index, json_out, mrt_out, raw_out, select
+    from bgpipe.accel import edit, index, json_out, mrt_out, otc, raw_out, select
     from bgpipe.filters import compile_filter
     from bgpipe.wire.block import ENTRY, Block
 
@@ -226,6 +294,23 @@ def torment(octets: bytes, rng: Random) -> None:
             if program:
                 select.select(octets, broken, program, True)
                 select.select(octets, broken, program, False, True)
+        editor = edit.Editor(
+            strip=[(1, 5000), (64512, 65534)],
+            prepend=[(65000, 2), (0, 3)],
+            constants=[(1, b"\1"), (4, bytes(4))],
+            removed=[5, *range(40, 256)],
+            selections=[
+                (8, 4, False, [(2, [(0, 5000), (0, 65535)])], bytes(4)),
+                (16, 8, False, [(4, [(0, 2), (0, 255), (0, 5000), (0, 1 << 32)])], bytes(8)),
+                (32, 12, rng.random() < 0.5, [(3, [(0, 5000), (0, 5), (0, 5)])], bytes(24)),
+            ],
+            hop4=bytes(4),
+            hop6=bytes(16),
+            added_hop=b"\x40\3\4abcd",
+            otc=rng.randrange(2),
+        )
+        editor.edit(octets, broken, None if rng.random() < 0.5 else bytes(len(broken) // ENTRY.size))
+        otc.find(octets, broken, rng.randrange(2), True)
         index.stamp(broken, rng.randrange(65536), rng.randrange(1 << 60), 1)
         with suppress(ValueError):
             list(Block(octets, broken[: len(broken) // ENTRY.size * ENTRY.size], tags))

@@ -14,7 +14,7 @@ from bgpipe.formats.json import JsonEncoder
 from bgpipe.formats.json_go import GoEncoder
 from bgpipe.wire.block import ENTRY
 from bgpipe.wire.ext_community import format_ext_community
-from bgpipe.wire.flags import FLAG_ADD_PATH, FLAG_AS4, FLAG_CHECKED, FLAG_LEFT, FLAG_RIB, FLAG_RIGHT
+from bgpipe.wire.flags import FLAG_ADD_PATH, FLAG_ADD_PATH_IPV4, FLAG_AS4, FLAG_CHECKED, FLAG_LEFT, FLAG_RIB, FLAG_RIGHT
 from cases import all_cases
 
 pytestmark = pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
@@ -46,6 +46,15 @@ def declined(octets: bytes, flags: int = FLAG_AS4 | FLAG_RIGHT) -> bool:
 def value(attribute_octets: bytes, flags: int = FLAG_AS4 | FLAG_RIGHT) -> str:
     """`"NAME":{..}` of an UPDATE with one attribute."""
     return body(update(attribute_octets), flags)[len('{"attrs":{') : -len("}}")]
+
+
+def test_a_community_in_hexadecimal_beside_path_identifiers_is_for_python():
+    """WIRE then says that there are path identifiers, as for all octets in hexadecimal."""
+    reach = bytes.fromhex("00000007 18c63364")
+    community = attribute(OT, 16, "4300000000000001")
+    for flags in (FLAG_ADD_PATH, FLAG_ADD_PATH_IPV4):
+        assert declined(update(community, reach=reach), FLAG_AS4 | FLAG_RIGHT | flags)
+        assert not declined(update(attribute(OT, 16, "0002fde900000001"), reach=reach), FLAG_AS4 | FLAG_RIGHT | flags)
 
 
 def test_a_whole_line():

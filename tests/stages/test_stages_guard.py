@@ -347,6 +347,11 @@ def test_words_that_can_not_be(words):
         Bench(words, "messages")
 
 
+def test_what_can_not_be_read_passes_where_malformed_updates_are_kept(make):
+    body = bytes.fromhex("ffff0000")
+    assert make("--on malformed=keep").send(body)[0].body == body
+
+
 def test_nothing_malformed_arrives(make):
     from bgpipe.wire.validation import validate
 

@@ -86,6 +86,14 @@ def test_whether_the_header_says_something_else_of_the_peer():
     assert not FLAGS.of(back.index)[3] & FLAG_OWN_PEER
 
 
+def test_their_order_stays():
+    moved = {key: SAID[key] for key in sorted(SAID)}
+    table = TagTable()
+    assert table.enter(dict(SAID), PEER) == (0, False)
+    place, own = table.enter(moved, PEER) or (0, True)
+    assert (own, place > 0, [*moved] != [*SAID]) == (False, True, True)
+
+
 def test_parts_keep_them(plain):
     whole = tagged({"a": "1"}, {"a": "2"}, {"a": "3"}, {"a": "4"})
     for left, wanted in (

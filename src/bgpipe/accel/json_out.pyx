@@ -16,8 +16,8 @@ from .attributes cimport (
     LARGE_COMMUNITY, LOCAL_PREF, MED, MP_REACH, MP_UNREACH, NEXT_HOP, ORIGIN, ORIGINATOR_ID, OTC,
 )
 from .block cimport (
-    AS4, CHECKED, LEFT, MESSAGE_HEADER, PEER_AS4, RIB, RIGHT, NO_PEER, Entry, message_of, next_entry, octets_of, peer_of,
-    tags_of,
+    ADD_PATH, ADD_PATH_IPV4, ADD_PATH_IPV6, AS4, CHECKED, LEFT, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIB, RIGHT, Entry,
+    message_of, next_entry, octets_of, peer_of, tags_of,
 )
 from .octets cimport (
     Reader, Writer, close_writer, left, open_writer, reader, room, skip, sub, take, u8, u16, u32, wrote,
@@ -558,6 +558,15 @@ cdef inline uint8_t* put_wire(uint8_t* p, bint tell_width, bint as4, bint rib) n
     return put(p, b'"}')
 
 
+cdef inline bint says_octets(const uint8_t* p, const uint8_t* end) noexcept nogil:
+    """Whether a value in a text is in hexadecimal."""
+    while p + 3 <= end:
+        if p[0] == c'"' and p[1] == c"0" and p[2] == c"x":
+            return True
+        p += 1
+    return False
+
+
 cdef struct State:
     bint checks  # a message without a verdict is declined if it may be malformed
     Clock clock
@@ -574,6 +583,7 @@ cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader m
     cdef bint as4 = (entry.flags & AS4) != 0
     cdef bint tell_width = False  # see bgpipe.formats.json_meta on WIRE
     cdef bint rib = False
+    cdef uint8_t* start
     skip(&r, MESSAGE_HEADER - 1)
     kind = u8(&r)
     if r.failed or entry.seq < 0 or entry.seq >> 59 or entry.time < 0 or entry.time >> 52:
@@ -586,9 +596,13 @@ cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader m
             return NULL
         if state.checks and not entry.flags & CHECKED and not plausible(&state.update):
             return NULL
-        p = put_update(put(p, b'","UPDATE",'), &state.update)
+        start = put(p, b'","UPDATE",')
+        p = put_update(start, &state.update)
         if p == NULL:
             return NULL
+        if has(&state.update, EXT_COMMUNITY) and entry.flags & (ADD_PATH | ADD_PATH_IPV4 | ADD_PATH_IPV6):
+            if says_octets(start, p):  # WIRE says more then
+                return NULL
         tell_width = not as4 or has(&state.update, AS4_PATH) or has(&state.update, AS4_AGGREGATOR)
         rib = (entry.flags & RIB) != 0 and not state.clock.short
     elif kind == KEEPALIVE and not left(&r):

@@ -298,7 +298,8 @@ class Update(EditingStage):
             body = octets[offset + HEADER : offset + lengths[position]]
             left = self._edit_quickly(body, CONTEXTS[flags[position] & CONTEXT_FLAGS], editor)
             if left is None:
-                left = self._edit(block.message(position), editor)
+                message = block.message(position)
+                body, left = message.body, self._edit(message, editor)
             if left is not body:
                 edits[position] = left
         self.changed += len(edits)

@@ -320,6 +320,7 @@ class AttributeEditor:
 
 def edit_quickly(quick: Any, block: Block, positions: Sequence[int]) -> tuple[Block, Sequence[int], int]:
     """As `edit_block` of an AttributeEditor. quick: an Editor of accel.edit."""
+    block = block.compact()  # the octets are copied
     wanted = None
     if len(positions) != len(block):
         marks = bytearray(len(block))
