@@ -337,14 +337,10 @@ class Guard(EditingStage):
 
     def _learn(self, quick: Any, message: Message) -> None:
         """Next hops of an UPDATE that has passed pass again."""
-        if message.type_code != UPDATE or self.actions["next-hop"] == "keep":
-            return
-        try:
-            hops = hops_of(message.update)
-        except WireError:
-            return  # it has passed because --on lets malformed UPDATEs pass
-        for hop in hops:
-            quick.learn(hop)
+        if message.type_code == UPDATE and self.actions["next-hop"] != "keep":
+            with suppress(WireError):  # --on malformed=keep lets pass what can't be read
+                for hop in hops_of(message.update):
+                    quick.learn(hop)
 
     def _filter(self, message: Message) -> Any:
         """Accel's filter for the sender of a message; None without accel."""
