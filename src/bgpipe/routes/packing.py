@@ -9,7 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, MutableSequence, Sequence
-from itertools import compress
+from itertools import chain, compress
 from typing import Final, NamedTuple
 
 from ..wire import attrs
@@ -61,6 +61,10 @@ class Packed(NamedTuple):
             if place not in left_out
         ]
         return block.without(message - start for message in messages), kept
+
+
+Runs = Sequence[tuple[int, bytes]]
+"""(octets of one prefix, octets of prefixes that have so many), the short ones first."""
 
 
 def packing_order(numbers: Sequence[int], afi: int) -> tuple[Sequence[int], tuple[int, ...]]:
@@ -212,6 +216,29 @@ def announcements(
             yield head.body(nlri)
 
     return blocks(bodies(), head.context)
+
+
+def joined(parts: Iterable[tuple[Head, Iterable[Runs]]]) -> Iterator[Block]:
+    """The UPDATEs of sets of prefixes, none of which is in two, by what is said of them; in blocks. Raises TextError.
+
+    All heads are of one form.
+    """
+    rest = iter(parts)
+    first = next(rest, None)
+    if first is None:
+        return iter(())
+    bodies = (how.body(nlri) for how, runs in chain((first,), rest) for _, nlri in pieces(_by_size(runs), how.room))
+    return blocks(bodies, first[0].context)
+
+
+def _by_size(sets: Iterable[Runs]) -> Iterator[tuple[int, bytes]]:
+    """The runs of several sets as those of one."""
+    octets: dict[int, list[bytes]] = {}
+    for runs in sets:
+        for size, run in runs:
+            octets.setdefault(size, []).append(run)
+    for size in sorted(octets):
+        yield size, b"".join(octets[size])
 
 
 def withdraw(numbers: Sequence[int], afi: int, context: WireContext, multiprotocol: bool = False) -> Iterator[Block]:

@@ -35,11 +35,12 @@ class Part:
     order: their numbers in the order of packing. counts: see packing.packing_order.
     """
 
-    __slots__ = ("afi", "counts", "order")
+    __slots__ = ("_nlri", "afi", "counts", "order")
 
     def __init__(self, numbers: Sequence[int], afi: int) -> None:
         self.afi = afi
         self.order, self.counts = packing.packing_order(numbers, afi)
+        self._nlri: packing.Runs = ()
 
     def changed(self, delta: Delta) -> Part:
         """With other prefixes."""
@@ -48,7 +49,15 @@ class Part:
         made = Part.__new__(Part)
         made.afi = self.afi
         made.order, made.counts = packing.edited(self.order, self.counts, delta.gone, delta.come)
+        made._nlri = ()
         return made
+
+    @property
+    def nlri(self) -> packing.Runs:
+        """The octets of all prefixes, for small parts: see packing.joined."""
+        if not self._nlri:
+            self._nlri = tuple(packing.encode_nlri(self.order, self.counts, self.afi))
+        return self._nlri
 
     @property
     def numbers(self) -> list[int]:
@@ -303,6 +312,8 @@ class Partition:
 
     def masks_within(self, numbers: Sequence[int], afi: int, mask: int) -> dict[int, int]:
         """The masks of some sorted numbers, 0 for those that are in none of the sets of a mask."""
+        if not numbers:
+            return {}
         parts = [(key[1], part) for key, part in self.within(mask) if key[0] == afi]
         if len(numbers) * FEW < sum(len(part) for _, part in parts):
             return {number: found if found & mask else 0 for number, found in self.masks(numbers, afi).items()}

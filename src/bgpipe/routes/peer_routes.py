@@ -10,13 +10,14 @@ There is no table for each peer: `routes.table` refers to parts that all peers s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import filterfalse
 from typing import Final, NamedTuple
 
 from ..wire.block import Block
 from ..wire.family import Family
-from .attributes import FAMILIES, Attributes, Form, Head, head, why_not
+from . import packing
+from .attributes import FAMILIES, Form, Head, head, why_not
 from .difference import Difference, difference, differing
 from .packing import Packed
 from .partition import Encodings, Part, packed_in_steps
@@ -27,6 +28,8 @@ SMALL: Final = 900
 """Prefixes of a part below which it has no messages of its own: small parts are packed together for each peer."""
 PER_MESSAGE: Final = 1000
 """Prefixes of a message, about."""
+_Rest = list[tuple[Head, Sequence[int]]]
+"""Prefixes that are packed for one peer alone, in any order."""
 _AFIS: Final = {family: afi for afi, family in FAMILIES.items()}
 
 
@@ -40,18 +43,10 @@ class Survey(NamedTuple):
 def survey(table: Table, form: Form, afis: Sequence[int]) -> Survey:
     """afis: of the families that are agreed."""
     counts: Counter[str] = Counter()
-    for afi in _AFIS.values():
-        reasons: dict[Attributes, str] = {}
-        found = [
-            (attributes, len(part) - len(table.omitted.get(key, ()))) for key, part, attributes in table.parts(afi)
-        ]
-        found += [(attributes, len(prefixes.numbers(afi))) for attributes, prefixes in table.private.items()]
-        for attributes, count in found:
-            if attributes not in reasons:
-                reasons[attributes] = why_not(attributes, form, afi) if afi in afis else _NOT_AGREED[afi]
-            counts[reasons[attributes]] += count
+    for (afi, attributes), count in table.counts.items():
+        counts[why_not(attributes, form, afi) if afi in afis else _NOT_AGREED[afi]] += count
     told = counts.pop("", 0)
-    return Survey(told, {reason: count for reason, count in counts.items() if count})
+    return Survey(told, dict(counts))
 
 
 _NOT_AGREED: Final = {1: "the peer takes no IPv4 routes", 2: "the peer takes no IPv6 routes"}
@@ -125,15 +120,21 @@ class _Replay:
         self._newer.update(found.numbers(self.afi))
 
     def run(self) -> Iterator[Block | None]:
-        rest: list[tuple[Head, Sequence[int]]] = []
+        rest: _Rest = []
+        small: dict[Head, list[Part]] = {}
+        heads: dict[int, Head | None] = {}
         for key, part, attributes in self.table.parts(self.afi):
-            how = head(attributes, self.form, self.afi)
+            ours = key[1] & self.table.mask
+            if ours not in heads:
+                heads[ours] = head(attributes, self.form, self.afi)
+            how = heads[ours]
             if how is None:
                 continue
             omitted = self.table.omitted.get(key, ())
-            if len(part) < SMALL or len(omitted) * PER_MESSAGE > len(part):  # most messages would be without one
-                left = list(filterfalse(frozenset(omitted).__contains__, part.order)) if omitted else part.order
-                rest.append((how, left))
+            if len(omitted) * PER_MESSAGE > len(part):  # most messages would be without one
+                rest.append((how, list(filterfalse(frozenset(omitted).__contains__, part.order))))
+            elif len(part) < SMALL:
+                small.setdefault(how, []).append(part)
             else:
                 packed = yield from self.encodings.of(part, how)
                 yield from self._pass(part, packed, how, omitted, rest)
@@ -141,6 +142,21 @@ class _Replay:
             how = head(attributes, self.form, self.afi)
             if how is not None:
                 rest.append((how, prefixes.numbers(self.afi)))
+        yield from self._join(small, rest)
+        yield from self._pack(rest)
+
+    def _join(self, small: Mapping[Head, Sequence[Part]], rest: _Rest) -> Iterator[Block]:
+        """Small parts, packed together out of the octets that all peers share. If something newer is said of prefixes
+        meanwhile, `rest` says all of them again without those."""
+        blocks = packing.joined((how, [part.nlri for part in parts]) for how, parts in small.items())
+        while (block := next(blocks, None)) is not None:
+            if self._newer:
+                rest += ((how, part.order) for how, parts in small.items() for part in parts)
+                return
+            yield block
+
+    def _pack(self, rest: _Rest) -> Iterator[Block | None]:
+        """Prefixes that are packed for this peer alone."""
         while rest:
             together: dict[Head, list[Sequence[int]]] = {}
             for how, numbers in rest:
@@ -153,7 +169,7 @@ class _Replay:
                 yield from self._pass(part, packed, how, (), rest)
 
     def _pass(
-        self, part: Part, packed: Packed, how: Head, omitted: Sequence[int], rest: list[tuple[Head, Sequence[int]]]
+        self, part: Part, packed: Packed, how: Head, omitted: Sequence[int], rest: _Rest
     ) -> Iterator[Block]:
         """The blocks without the messages that say something wrong; what else these say is added to `rest`."""
         places = sorted(map(part.place, omitted))

@@ -12,7 +12,7 @@ the next, and peer_routes for how a peer is sent one.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -36,8 +36,8 @@ class Table:
 
     partition: where the parts are. groups: attributes and mask of the sets that have them, in the peer's order.
     omitted: by key of a part, sorted numbers that are not announced as the part says. private: prefixes by attributes
-    which are in no part, or stand for omitted ones. count: routes. budget: what MaxRoutes has done, None if nothing.
-    changes: by AFI, how each group differs from its lists.
+    which are in no part, or stand for omitted ones. counts: routes by AFI and attributes. count: all routes. budget:
+    what MaxRoutes has done, None if nothing. changes: by AFI, how each group differs from its lists.
     """
 
     __slots__ = (
@@ -45,6 +45,7 @@ class Table:
         "by_default",
         "changes",
         "count",
+        "counts",
         "groups",
         "mask",
         "missing",
@@ -75,8 +76,24 @@ class Table:
         self.mask = 0
         for _, mask in self.groups:
             self.mask |= mask
-        count = sum(len(part) for _, part in partition.within(self.mask))
-        self.count = count - sum(map(len, self.omitted.values())) + sum(map(len, self.private.values()))
+        self.counts = self._counts()
+        self.count = sum(self.counts.values())
+
+    def _counts(self) -> dict[tuple[int, Attributes], int]:
+        by_mask: Counter[Key] = Counter()
+        for (afi, mask), part in self.partition.within(self.mask):
+            by_mask[afi, mask & self.mask] += len(part.order)
+        for (afi, mask), omitted in self.omitted.items():
+            by_mask[afi, mask & self.mask] -= len(omitted)
+        counts: Counter[tuple[int, Attributes]] = Counter()
+        for (afi, mask), count in by_mask.items():
+            attributes = self.attributes(mask)
+            assert attributes is not None
+            counts[afi, attributes] += count
+        for attributes, prefixes in self.private.items():
+            for afi in AFIS:
+                counts[afi, attributes] += len(prefixes.numbers(afi))
+        return {key: count for key, count in counts.items() if count}
 
     def attributes(self, mask: int) -> Attributes | None:
         """Those of a part, None if it is not announced."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 from ..wire.prefix import AFI_BITS
@@ -65,6 +66,7 @@ def union_change(numbers: Iterable[int], afi: int, shortest: int = SHORTEST) -> 
     return out, gone, made
 
 
+@lru_cache(maxsize=256)
 def _upper_halves(bits: int, shortest: int) -> tuple[int, ...]:
     """By length, the bit of a number that is set in the upper one of two siblings; 0 where they shall not be united."""
     return tuple(1 << bits - length + LENGTH_BITS if shortest < length <= bits else 0 for length in range(256))
