@@ -111,6 +111,9 @@ async def test_a_peer_is_changed_touched_and_removed(store):
     await store.touch(msgspec.structs.replace(one, status="active", last_session_at=2.0))  # it knows no lists
     found = {each.id: each for each in await store.load()}
     assert found[one.id] == msgspec.structs.replace(kept, status="active", last_session_at=2.0)
+    both = [msgspec.structs.replace(each, status="pending") for each in (found[one.id], two)]
+    await store.touch(*both, peer("192.0.2.9"))
+    assert {each.id: each for each in await store.load()} == {each.id: each for each in both}
     await store.remove(two.id)
     assert [each.id for each in await store.load()] == [one.id]
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from ..pipeline.errors import Stopped
@@ -43,6 +44,11 @@ MAX_PER_ADDRESS: Final = 16
 """The most silent clients from one address."""
 MAX_WAITING: Final = 512
 """The most silent clients from all addresses together."""
+QUEUE: Final = 1024
+"""Connections that the kernel keeps until they are accepted. If many routers connect at once after an outage, and the
+queue is full, the kernel resets some of them."""
+AT_ONCE: Final = 8
+"""Connections that are accepted before other tasks run."""
 FAREWELL_TIMEOUT: Final = 1.0
 """A refused client gets this many seconds to read the reason."""
 _NO_RESOURCES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
@@ -153,7 +159,7 @@ class Acceptor:
     async def open(self) -> None:
         """Raises OSError, ValueError."""
         try:
-            self._sockets = await listen(*self._place, self.options)
+            self._sockets = await listen(*self._place, self.options, QUEUE)
         except OSError as error:
             hint = "; ports below 1024 need CAP_NET_BIND_SERVICE" if error.errno == errno.EACCES else ""
             raise OSError(error.errno, f"{format_endpoint(self._place)}: {explain_failure(error)}{hint}") from error
@@ -240,8 +246,8 @@ class Acceptor:
     def measure(self, metrics: Metrics) -> None:
         """Adds what it counts."""
         metrics.add("bgpipe_connections_waiting", len(self._oldest))
-        for reason, count in self.refusals.counts.items():
-            metrics.add("bgpipe_connections_refused_total", count, reason=reason)
+        for reason, number in self.refusals.counts.items():
+            metrics.add("bgpipe_connections_refused_total", number, reason=reason)
 
     def __contains__(self, arrival: Arrival) -> bool:
         """Whether this client has not sent its first message yet."""
@@ -251,7 +257,7 @@ class Acceptor:
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        while True:
+        for number in count(1):
             try:
                 connected, address = await loop.sock_accept(listening)
             except OSError as error:
@@ -262,7 +268,8 @@ class Acceptor:
                     await asyncio.sleep(0.1)
                 continue
             self._admit(connected, address)
-            await asyncio.sleep(0)  # in a flood of connections, other tasks run too
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)  # in a flood of connections, other tasks run too
 
     def _admit(self, connected: socket.socket, address: tuple[Any, ...]) -> None:
         host, endpoint = plain_address(address), format_endpoint(address)

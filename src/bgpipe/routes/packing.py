@@ -26,6 +26,8 @@ from .prefixes import little_endian
 
 MAX_BLOCK: Final = 256 << 10
 """Octets of a block: a connection takes about so many ahead."""
+MAX_JOINED: Final = 32 << 10
+"""Octets of a block that one peer has for itself: many such blocks may wait for peers that read slowly."""
 RUN: Final = 1 << 14
 """Prefixes whose octets are made at once."""
 ADDRESS_OCTETS: Final = bytes(min(length + 7 >> 3, 16) for length in range(256))
@@ -228,7 +230,7 @@ def joined(parts: Iterable[tuple[Head, Iterable[Runs]]]) -> Iterator[Block]:
     if first is None:
         return iter(())
     bodies = (how.body(nlri) for how, runs in chain((first,), rest) for _, nlri in pieces(_by_size(runs), how.room))
-    return blocks(bodies, first[0].context)
+    return blocks(bodies, first[0].context, MAX_JOINED)
 
 
 def _by_size(sets: Iterable[Runs]) -> Iterator[tuple[int, bytes]]:
@@ -259,8 +261,8 @@ def withdraw(numbers: Sequence[int], afi: int, context: WireContext, multiprotoc
     return blocks(bodies(), context)
 
 
-def blocks(bodies: Iterable[bytes], context: WireContext) -> Iterator[Block]:
-    """UPDATEs with these bodies, in blocks of at most MAX_BLOCK octets."""
+def blocks(bodies: Iterable[bytes], context: WireContext, most: int = MAX_BLOCK) -> Iterator[Block]:
+    """UPDATEs with these bodies, in blocks of at most so many octets."""
     flags = context_flags(context)
     assert flags is not None  # only ADD-PATH can't be said, and we send none
     octets: list[bytes] = []
@@ -268,7 +270,7 @@ def blocks(bodies: Iterable[bytes], context: WireContext) -> Iterator[Block]:
     offset = 0
     for body in bodies:
         length = HEADER + len(body)
-        if octets and offset + length > MAX_BLOCK:
+        if octets and offset + length > most:
             yield Block(b"".join(octets), index)
             octets, index, offset = [], bytearray(), 0
         octets += MARKER, length.to_bytes(2, "big"), _UPDATE, body

@@ -122,6 +122,7 @@ class _Replay:
     def run(self) -> Iterator[Block | None]:
         rest: _Rest = []
         small: dict[Head, list[Part]] = {}
+        large: list[tuple[Part, Head, Sequence[int]]] = []
         heads: dict[int, Head | None] = {}
         for key, part, attributes in self.table.parts(self.afi):
             ours = key[1] & self.table.mask
@@ -136,13 +137,15 @@ class _Replay:
             elif len(part) < SMALL:
                 small.setdefault(how, []).append(part)
             else:
-                packed = yield from self.encodings.of(part, how)
-                yield from self._pass(part, packed, how, omitted, rest)
+                large.append((part, how, omitted))
+        yield from self._join(small, rest)  # first, while nothing waits: nobody else has these octets in memory
+        for part, how, omitted in large:
+            packed = yield from self.encodings.of(part, how)
+            yield from self._pass(part, packed, how, omitted, rest)
         for attributes, prefixes in self.table.private.items():
             how = head(attributes, self.form, self.afi)
             if how is not None:
                 rest.append((how, prefixes.numbers(self.afi)))
-        yield from self._join(small, rest)
         yield from self._pack(rest)
 
     def _join(self, small: Mapping[Head, Sequence[Part]], rest: _Rest) -> Iterator[Block]:
@@ -168,9 +171,7 @@ class _Replay:
                 packed = yield from packed_in_steps(part, how)
                 yield from self._pass(part, packed, how, (), rest)
 
-    def _pass(
-        self, part: Part, packed: Packed, how: Head, omitted: Sequence[int], rest: _Rest
-    ) -> Iterator[Block]:
+    def _pass(self, part: Part, packed: Packed, how: Head, omitted: Sequence[int], rest: _Rest) -> Iterator[Block]:
         """The blocks without the messages that say something wrong; what else these say is added to `rest`."""
         places = sorted(map(part.place, omitted))
         known = 0

@@ -22,7 +22,7 @@ from ..wire.message import ROUTE_REFRESH, Message
 from ..wire.refresh import BORR, EORR, RouteRefresh
 from .tables import View
 
-MAX_WAITING: Final = 256 << 10
+MAX_WAITING: Final = 64 << 10
 """Octets that may wait for a peer to read them: a thousand peers that read slowly must not take all memory."""
 
 

@@ -106,6 +106,9 @@ class RouteServer:
         self._validating: asyncio.Task[None] | None = None
         """when the next entry is over, in seconds since 1970, or earlier"""
         self.ends_ahead = Ends(self._on_end)
+        self._touched: dict[str, None] = {}
+        """peers whose status is to be written"""
+        self._touching = asyncio.Lock()
         self._widening: set[str] = set()
         """peers whose routes are being widened"""
 
@@ -332,8 +335,18 @@ class RouteServer:
     def _remember(self, peer: Peer) -> None:
         """Another status, in memory, and in the store as soon as that can be."""
         self.peers.put(peer)
-        if not self._tasks.closing:
-            self._tasks.spawn("store", self.store.touch(peer), self._on_store_error)
+        self._touched[peer.id] = None
+        if len(self._touched) == 1 and not self._tasks.closing:
+            self._tasks.spawn("store", self._touch(), self._on_store_error)
+
+    async def _touch(self) -> None:
+        """Writes what is new of peers. Those that come while others are written are written together: a thousand
+        sessions that come at once are some transactions."""
+        async with self._touching:
+            touched, self._touched = self._touched, {}
+            found = [peer for peer in map(self.peers.get, touched) if peer is not None]
+            if found:
+                await self.store.touch(*found)
 
     def _store(self, peer: Peer) -> None:
         if not self._tasks.closing:

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 from alembic.util import CommandError
-from sqlalchemy import Connection, Executable, Row, delete, event, func, select
+from sqlalchemy import Connection, Executable, Row, bindparam, delete, event, func, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -276,10 +276,16 @@ class Store:
         row = change_peer(_row(peer), self._close_text)
         await self._write(delete(peers).where(peers.c.id == peer.id), peers.insert().values(row), *_audited(entry))
 
-    async def touch(self, peer: Peer) -> None:
-        """Writes the status of a peer and when its last session began, nothing else. Raises StoreError."""
-        values = {"status": peer.status, "last_session_at": peer.last_session_at}
-        await self._write(peers.update().where(peers.c.id == peer.id).values(values))
+    async def touch(self, *touched: Peer) -> None:
+        """Writes the status of peers and when their last sessions began, nothing else. Raises StoreError."""
+        values: dict[str, Any] = {"status": bindparam("new_status"), "last_session_at": bindparam("new_time")}
+        statement = peers.update().where(peers.c.id == bindparam("peer_id")).values(values)
+        rows = [{"peer_id": peer.id, "new_status": peer.status, "new_time": peer.last_session_at} for peer in touched]
+
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(statement, rows)
+
+        await self._write_by(work)
 
     async def remove(self, id: str, entry: Entry | None = None) -> None:
         """Raises StoreError."""
