@@ -34,6 +34,7 @@ from .kept_routes import KeptRoutes, RouteKeeper
 from .keys import Key
 from .list import List, Owner
 from .lists import ListEvent, Lists
+from .peer_writer import PeerWriter
 from .peers import Peer, Peers, from_template, new_peer
 from .rov import Validator
 from .rules import until
@@ -74,6 +75,7 @@ class RouteServer:
         self.access = Access(config, self.peers)
         self.changing = Turn()
         """held by who changes peers or tokens, from what it reads to what it writes"""
+        self.writer = PeerWriter(self.peers, self.store, self.changing, log)
         self.fetcher = Fetcher(parse_networks(config.allowed_networks))
         self.private_fetcher = Fetcher(parse_networks(config.allowed_networks), PUBLIC_PORTS)
         self._folder = folder
@@ -106,15 +108,13 @@ class RouteServer:
         self._validating: asyncio.Task[None] | None = None
         """when the next entry is over, in seconds since 1970, or earlier"""
         self.ends_ahead = Ends(self._on_end)
-        self._touched: dict[str, None] = {}
-        """peers whose status is to be written"""
-        self._touching = asyncio.Lock()
         self._widening: set[str] = set()
         """peers whose routes are being widened"""
 
     async def start(self, tasks: Tasks) -> None:
         """Raises StoreError, OSError, ValueError."""
         self._tasks = tasks
+        self.writer.start(tasks)
         self.keeper.start(tasks)
         self.data.mkdir(parents=True, exist_ok=True)
         self.store.seal = self._seal()
@@ -296,7 +296,7 @@ class RouteServer:
             status = "pending" if self.config.bgp.unknown_peers == "pending" else "inactive"
             peer = new_peer(address, client.asn, status=status, group=group)
             self.peers.put(peer)
-            self._store(peer)
+            self.writer.save(peer)
             self.events.tell("peer.added", peer.id, ip=peer.ip, asn=peer.asn, status=peer.status)
         if peer.status == "barred":
             return f"AS{client.asn} at {address} is barred from this route server: ask its operator"
@@ -335,32 +335,7 @@ class RouteServer:
     def _remember(self, peer: Peer) -> None:
         """Another status, in memory, and in the store as soon as that can be."""
         self.peers.put(peer)
-        self._touched[peer.id] = None
-        if len(self._touched) == 1 and not self._tasks.closing:
-            self._tasks.spawn("store", self._touch(), self._on_store_error)
-
-    async def _touch(self) -> None:
-        """Writes what is new of peers. Those that come while others are written are written together: a thousand
-        sessions that come at once are some transactions."""
-        async with self._touching:
-            touched, self._touched = self._touched, {}
-            found = [peer for peer in map(self.peers.get, touched) if peer is not None]
-            if found:
-                await self.store.touch(*found)
-
-    def _store(self, peer: Peer) -> None:
-        if not self._tasks.closing:
-            self._tasks.spawn("store", self._save(peer.id), self._on_store_error)
-
-    async def _save(self, id: str) -> None:
-        """Writes a peer as it is when its turn comes, so that no change that was made meanwhile is undone."""
-        async with self.changing:
-            peer = self.peers.get(id)
-            if peer is not None:
-                await self.store.save(peer)
-
-    def _on_store_error(self, error: Exception) -> None:
-        self.log.error("a peer can't be stored", error=str(error))
+        self.writer.touch(peer)
 
     def _on_store_trouble(self, why: str) -> None:
         if why:
@@ -477,7 +452,7 @@ class RouteServer:
         ):
             left = msgspec.structs.replace(peer, custom_prefixes=custom_prefixes, exclude=exclude)
             self.peers.put(left)
-            self._store(left)
+            self.writer.save(left)
 
     def advertised(self, peer: Peer) -> int:
         """How many routes its session has."""
