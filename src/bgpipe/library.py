@@ -10,6 +10,7 @@ from weakref import WeakSet, finalize
 from . import formats
 from .filters import Filter, compile_filter
 from .formats.base import Counts, Damage, Decoder, DecoderOptions, Encoder, EncoderOptions, Format, ignore_damage
+from .net.collected_output import collected
 from .net.files import InputStream, StreamError, open_input, open_output
 from .net.files_in_use import Identity, file_identity
 from .wire.block import Block
@@ -366,10 +367,11 @@ def write(
     written, or it is read and appended to at the same time).
     """
     name = os.fspath(path)
-    encoder = _encoder(name, format, compat)
+    found = _format(name, format)
+    encoder = found.open_encoder(EncoderOptions(compat=compat))
     if isinstance(messages, Reader):
         messages = messages.items()
-    output = open_output(name, compress, append=append)
+    output = collected(open_output(name, compress, append=append), found)
     if append and output.identity and any(reader.identity == output.identity for reader in list(_readers)):
         output.abort()
         raise StreamError(name, "is being read; the same file can't be appended to")
@@ -385,14 +387,14 @@ def write(
     return count
 
 
-def _encoder(path: str, format: str, compat: str) -> Encoder:
+def _format(path: str, format: str) -> Format:
     if format == "auto":
         found = formats.find("json") if path == "-" else formats.detect_by_name(path)
         if found is None:
             raise TextError(f"can't tell the format from the name {path!r}: give format=")
     else:
         found = formats.find(format)
-    return found.open_encoder(EncoderOptions(compat=compat))
+    return found
 
 
 def _context(capabilities: Mapping[str, object] | None) -> WireContext:

@@ -90,7 +90,7 @@ def test_find() -> None:
 
 
 def test_an_unknown_format_is_told_with_those_that_are_known() -> None:
-    with pytest.raises(TextError, match="unknown format 'jsn': bgpdump, bmp, exa, json, mrt, obmp, raw are known"):
+    with pytest.raises(TextError, match="unknown format 'jsn': bgpdump, bmp, exa, json, mrt, obmp, raw, rib are known"):
         find("jsn")
 
 
@@ -170,7 +170,7 @@ def test_formats_of_other_packages() -> None:
     assert sniff(b"other") is None
     with pytest.raises(TextError, match="format 'broken', from no_such_module:Format, can't be loaded"):
         find("broken")
-    with pytest.raises(TextError, match="raw, broken, plain, hexadecimal are known"):
+    with pytest.raises(TextError, match="rib, broken, plain, hexadecimal are known"):
         find("x")
 
 

@@ -21,7 +21,7 @@ from .base import Decoder, DecoderOptions, Encoder, EncoderOptions, Format, snif
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-BUILTIN: Final = ("mrt", "raw", "bmp", "obmp", "json", "bgpdump", "exa")
+BUILTIN: Final = ("mrt", "raw", "bmp", "obmp", "json", "bgpdump", "exa", "rib")
 """In the order in which `sniff` asks them: an MRT header is surer than the first letter of a text."""
 ENTRY_POINTS: Final = "bgpipe.formats"
 COMPRESSIONS: Final = (".gz", ".bz2", ".zst", ".zstd")

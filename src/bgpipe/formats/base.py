@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ..wire.block import Block
 from ..wire.context import AS4, WireContext
@@ -156,6 +156,23 @@ class EncoderOptions(NamedTuple):
     compat: str = ""
 
 
+class Collecting(Protocol):
+    """Collects messages for something that is written as a whole, such as a table."""
+
+    def __bool__(self) -> bool:
+        """Whether there is something to write."""
+
+    @property
+    def missing(self) -> str:
+        """What was fed and is not in it, as text; "" for nothing."""
+
+    def feed(self, octets: bytes, /) -> None:
+        """Takes octets of the encoder: whole messages, in their order."""
+
+    def dump(self) -> Iterator[bytes]:
+        """What there is now, in pieces. Raises TextError."""
+
+
 def sniff_nothing(octets: bytes) -> bool:
     """For a format that can't be identified by its content."""
     return False
@@ -175,6 +192,8 @@ class Format(NamedTuple):
     checks: its encoder has `encode_unchecked`, which costs less than to validate blocks before they are encoded.
     says_context: the format keeps the width of AS numbers and ADD-PATH of a message.
     compat: dialects that the encoder can write.
+    collect: makes what is fed with the octets of the encoder, and gives out what is written when all is there; None if
+    the octets of the encoder are written as they come.
     """
 
     name: str
@@ -189,6 +208,7 @@ class Format(NamedTuple):
     says_context: bool = False
     checks: bool = False
     compat: tuple[str, ...] = ()
+    collect: Callable[[], Collecting] | None = None
 
     def open_decoder(self, options: DecoderOptions | None = None) -> Decoder:
         """Raises TextError if the format can't be read."""

@@ -30,6 +30,7 @@ from .mrt_record import (
     BGP,
     BGP4MP,
     BGP4MP_ET,
+    BGP4PLUS,
     MAX_RECORD,
     MESSAGES,
     RECORD_HEADER,
@@ -46,7 +47,7 @@ from .mrt_record import (
     record_end,
     record_name,
 )
-from .mrt_rib import PEER_INDEX_TABLE, RIB_FAMILIES, RibDecoder
+from .mrt_rib import RibDecoder, is_readable
 
 _accel: Any = accel if accel.AVAILABLE else None
 _BLOCK: Final = 1 << 20
@@ -231,11 +232,11 @@ class MrtDecoder(base.Decoder):
                 pos += 4
             return self._bgp4mp(octets, pos, stop, subtype, time)
         record = Cursor(octets, pos, stop)
-        if kind == TABLE_DUMP or (kind == TABLE_DUMP_V2 and (subtype == PEER_INDEX_TABLE or subtype in RIB_FAMILIES)):
+        if kind == TABLE_DUMP or (kind == TABLE_DUMP_V2 and is_readable(record, subtype)):
             self._rib.feed(record, kind, subtype, time)
             return self._rib.take()
-        if kind == BGP:
-            return self._bgp(record, subtype, time)
+        if kind == BGP or kind in BGP4PLUS:
+            return self._bgp(record, kind, subtype, time)
         self.counts.skip(record_name(kind, subtype))
         return ()
 
@@ -263,15 +264,16 @@ class MrtDecoder(base.Decoder):
         body = octets[start + HEADER : end]
         return (Message(octets[start + 18], body, time=time, context=self._contexts[subtype], peer=peer),)
 
-    def _bgp(self, record: Cursor, subtype: int, time: int) -> Sequence[Item]:
-        """The type of the first archives: IPv4 peers, 2-octet AS numbers, messages without their header (RFC 6396
-        appendix B.1)."""
+    def _bgp(self, record: Cursor, kind: int, subtype: int, time: int) -> Sequence[Item]:
+        """The types of the first archives: 2-octet AS numbers, messages without their header, IPv4 peers in BGP, and
+        IPv6 peers in BGP4PLUS (RFC 6396 appendix B)."""
+        size = 4 if kind == BGP else 16
         if subtype == _BGP_STATE:
-            return self._state(record, AS2, time, make_peer(record.u16(), record.take(4)))
+            return self._state(record, AS2, time, make_peer(record.u16(), record.take(size)))
         if subtype not in _BGP_TYPES:
-            self.counts.skip(record_name(BGP, subtype))
+            self.counts.skip(record_name(kind, subtype))
             return ()
-        peer = make_peer(record.u16(), record.take(4), record.u16(), record.take(4))
+        peer = make_peer(record.u16(), record.take(size), record.u16(), record.take(size))
         if record.left > MAX_BODY:
             raise WireError(f"message of {record.left} octets without its header; it can have {MAX_BODY}")
         return (Message(_BGP_TYPES[subtype], record.rest(), time=time, context=self._as2, peer=peer),)

@@ -15,6 +15,8 @@ RECORD_HEADER: Final = Struct(">IHHI")
 """Seconds since 1970, type, subtype, octets that follow."""
 
 BGP: Final = 5
+BGP4PLUS: Final = (9, 10)
+"""BGP4PLUS and BGP4PLUS_01: as BGP, with IPv6 addresses."""
 TABLE_DUMP: Final = 12
 TABLE_DUMP_V2: Final = 13
 BGP4MP: Final = 16
@@ -74,6 +76,12 @@ def _bounds() -> dict[tuple[int, int], tuple[int, int]]:
         (TABLE_DUMP, 2): (46, 46 + 65535),
         (TABLE_DUMP_V2, 1): (8, MAX_RECORD),
     }
+    for plus in BGP4PLUS:
+        bounds |= {
+            (plus, subtype): (least + 12 if subtype == 3 else least + 24, most + 12 if subtype == 3 else most + 24)
+            for (kind, subtype), (least, most) in tuple(bounds.items())
+            if kind == BGP
+        }
     for subtype in range(2, 13):
         bounds[TABLE_DUMP_V2, subtype] = (7, MAX_RECORD)
     for kind, more in ((BGP4MP, 0), (BGP4MP_ET, 4)):
@@ -175,7 +183,7 @@ def _is_rib(octets: bytes, pos: int, stop: int, address_bits: int, path_id: int)
     return length <= address_bits and pos == stop
 
 
-_LIKELY: Final = re.compile(rb"\0[\x05\x0c\x0d\x10\x11]\0[\0-\x0c]\0")
+_LIKELY: Final = re.compile(rb"\0[\x05\x09\x0a\x0c\x0d\x10\x11]\0[\0-\x0c]\0")
 """A type, a subtype and the first octet of a length that stay below MAX_RECORD."""
 
 

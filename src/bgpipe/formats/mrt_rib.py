@@ -16,6 +16,7 @@ from ..wire.cursor import Cursor
 from ..wire.errors import WireError
 from ..wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_MULTICAST, IPV6_UNICAST, Family
 from ..wire.item import Item
+from ..wire.nlri.measure import MEASURES, Measure
 from ..wire.peer import NOBODY, make_peer
 from ..wire.prefix import AFI_BITS
 from .mrt_bundle import Bundler, RouteAttributes, read_route
@@ -35,6 +36,10 @@ RIB_FAMILIES: Final[dict[int, tuple[Family, bool]]] = {
     11: (IPV6_MULTICAST, True),
 }
 """Family of the RIB subtypes of TABLE_DUMP_V2, and whether their entries have path identifiers."""
+RIB_GENERIC: Final = 6
+RIB_GENERIC_ADD_PATH: Final = 12
+RIB_SUBTYPES: Final = frozenset((PEER_INDEX_TABLE, *RIB_FAMILIES, RIB_GENERIC, RIB_GENERIC_ADD_PATH))
+"""Subtypes of TABLE_DUMP_V2 that are read."""
 _V1_FAMILIES: Final = {1: IPV4_UNICAST, 2: IPV6_UNICAST}
 
 
@@ -69,6 +74,8 @@ class RibDecoder:
             self._table_dump(record, _V1_FAMILIES[subtype], time)
         elif subtype == PEER_INDEX_TABLE:
             self._peer_index_table(record)
+        elif subtype in (RIB_GENERIC, RIB_GENERIC_ADD_PATH):
+            self._rib_generic(record, subtype == RIB_GENERIC_ADD_PATH, time)
         else:
             self._rib(record, *RIB_FAMILIES[subtype], time)
 
@@ -107,6 +114,17 @@ class RibDecoder:
         record.u32()  # the sequence number
         length = _prefix_length(record, family)
         prefix = bytes((length,)) + record.take((length + 7) >> 3)
+        self._entries(record, prefix, family, add_path, time)
+
+    def _rib_generic(self, record: Cursor, add_path: bool, time: int) -> None:
+        """RFC 6396 section 4.3.3, RFC 8050 section 4.2."""
+        record.u32()  # the sequence number
+        family = Family(record.u16(), record.u8())
+        prefix = _first_nlri(record, family)
+        self._entries(record, prefix, family, add_path, time)
+
+    def _entries(self, record: Cursor, prefix: bytes, family: Family, add_path: bool, time: int) -> None:
+        """RFC 6396 section 4.3.4, RFC 8050 section 4.1."""
         entries = []
         for _ in range(record.u16()):
             index = record.u16()
@@ -174,3 +192,30 @@ def _prefix_length(record: Cursor, family: Family) -> int:
 def _expect_end(record: Cursor) -> None:
     if record.left:
         raise WireError(f"{record.left} octets after the last entry", offset=record.pos)
+
+
+def is_readable(record: Cursor, subtype: int) -> bool:
+    """Whether a record of TABLE_DUMP_V2 holds routes, or peers, that can be read. Of RIB_GENERIC, the family tells."""
+    if subtype not in (RIB_GENERIC, RIB_GENERIC_ADD_PATH):
+        return subtype in RIB_SUBTYPES
+    family = record.octets[record.pos + 4 : record.pos + 7]
+    return len(family) == 3 and nlri_measure(Family(int.from_bytes(family[:2], "big"), family[2])) is not None
+
+
+def nlri_measure(family: Family) -> Measure | None:
+    """What tells the octets of the NLRI at a place; None if nobody knows."""
+    if family.address_bits:
+        return lambda octets, pos: 1 + (octets[pos] + 7 >> 3)
+    return MEASURES.get(family)
+
+
+def _first_nlri(record: Cursor, family: Family) -> bytes:
+    """The one NLRI of a RIB_GENERIC record. Raises WireError if nobody knows how long it is."""
+    measure = nlri_measure(family)
+    if measure is None:
+        raise WireError(f"RIB_GENERIC of {family}: nobody knows how long an NLRI is", offset=record.pos)
+    rest = record.octets[record.pos : record.end]
+    try:
+        return record.take(measure(rest, 0))
+    except IndexError:
+        raise WireError("RIB_GENERIC: the NLRI is cut short", offset=record.pos) from None

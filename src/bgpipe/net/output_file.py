@@ -111,6 +111,23 @@ class OutputFile:
         self.octets += len(octets)
         self._guard(lambda file: self._write(file, octets))
 
+    def begin(self) -> None:
+        """Opens the file of this interval, if it is not open."""
+        if self._file is None and self._error is None:
+            self._open()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the interval of the file that is open has passed."""
+        return self._file is not None and self._every > 0 and self._clock() >= self._slot + self._every
+
+    def add(self, octets: bytes) -> None:
+        """As `write`, into the file that is open, also if its interval has passed."""
+        if self._error is not None:
+            raise self._error
+        self.octets += len(octets)
+        self._guard(lambda file: self._write(file, octets))
+
     def _write(self, file: AtomicFile, octets: bytes) -> None:
         self._flowed |= file.write(octets)
         self._held = self._compression != "none"

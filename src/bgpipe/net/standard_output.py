@@ -31,6 +31,15 @@ class StandardOutput:
         self.octets += len(octets)
         self._put(self._compressor.compress(octets) if self._compressor else octets)
 
+    def begin(self) -> None:
+        """It is open."""
+
+    is_over = False
+    deadline: float | None = None
+
+    def add(self, octets: bytes) -> None:
+        self.write(octets)
+
     def rotate(self) -> None:
         """Nothing to do."""
 

@@ -6,13 +6,18 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from .collected_output import CollectedOutput
 from .errors import StreamError
 from .files_in_use import Identity
 from .output_file import OutputFile
+from .standard_output import StandardOutput
 
 MAX_OPEN: Final = 512
 """Files that are open at the same time. Above that, the one that was not written for the longest time is published, and
 what comes for it later is appended."""
+
+
+File = OutputFile | StandardOutput | CollectedOutput
 
 
 class TaggedFiles:
@@ -22,10 +27,10 @@ class TaggedFiles:
     append.
     """
 
-    def __init__(self, path: str, make: Callable[[str, bool], OutputFile]) -> None:
+    def __init__(self, path: str, make: Callable[[str, bool], File]) -> None:
         self.path = path
         self._make = make
-        self._files: OrderedDict[str, OutputFile] = OrderedDict()
+        self._files: OrderedDict[str, File] = OrderedDict()
         self._published: set[str] = set()
         """files that were closed because too many were open"""
 
@@ -40,7 +45,7 @@ class TaggedFiles:
     def kept(self) -> str:
         return ", ".join(file.kept for file in self._all() if file.kept)
 
-    def _all(self) -> list[OutputFile]:
+    def _all(self) -> list[File]:
         return list(self._files.values())
 
     def write(self, octets: bytes) -> None:
@@ -54,9 +59,11 @@ class TaggedFiles:
         self._files.move_to_end(path)
         file.write(octets)
 
-    def _open(self, path: str) -> OutputFile:
+    def _open(self, path: str) -> File:
         while len(self._files) >= MAX_OPEN:
             name, oldest = next(iter(self._files.items()))
+            if isinstance(oldest, CollectedOutput):
+                raise StreamError(path, f"{MAX_OPEN} tables are written already")
             self._published.add(name)
             oldest.close()
             del self._files[name]
@@ -70,24 +77,24 @@ class TaggedFiles:
                 del self._files[path]
 
     def flush(self) -> None:
-        self._each(OutputFile.flush)
+        self._each(lambda file: file.flush())
 
     def finish(self) -> None:
-        self._each(OutputFile.finish)
+        self._each(lambda file: file.finish())
 
     def close(self) -> None:
-        self._each(OutputFile.close)
+        self._each(lambda file: file.close())
 
     def abort(self) -> None:
-        self._each(OutputFile.abort)
+        self._each(lambda file: file.abort())
 
     def hurry(self) -> None:
-        self._each(OutputFile.hurry)
+        self._each(lambda file: file.hurry())
 
     def keep(self) -> None:
-        self._each(OutputFile.keep)
+        self._each(lambda file: file.keep())
 
-    def _each(self, action: Callable[[OutputFile], None]) -> None:
+    def _each(self, action: Callable[[File], None]) -> None:
         """Does it with all files, also if it fails with one. Raises the first StreamError."""
         errors = []
         for file in self._all():

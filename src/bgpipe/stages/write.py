@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from .. import formats
 from ..formats.base import Format
+from ..net.collected_output import collected
 from ..net.compression import NAMES
 from ..net.files import open_output
 from ..net.layout import fill_tags, has_tags
 from ..net.output_file import OutputFile, objection
 from ..net.output_writer import OutputStream
+from ..net.standard_output import StandardOutput
 from ..net.tagged_files import TaggedFiles
 from ..pipeline.errors import ConfigError
 from ..pipeline.options import DURATION, FLAG, TEXT, Option, choice
@@ -74,12 +75,14 @@ class Write(Sink):
         return found
 
     def open(self) -> OutputStream:
-        return TaggedFiles(self.path, self._open) if self.in_places else self._open(self.path)
+        if not self.in_places:
+            return self._open(self.path)
+        return TaggedFiles(self.path, lambda path, append: collected(self._open(path, append), self.output_format))
 
     def place_of(self, message: Message) -> str:
         return fill_tags(self.path, message.tags) if self.in_places else ""
 
-    def _open(self, path: str, append: bool = False) -> Any:
+    def _open(self, path: str, append: bool = False) -> OutputFile | StandardOutput:
         return open_output(
             path,
             self.compress,

@@ -118,6 +118,8 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
             self.directions = self.inward
             check_session_end(self.on_exit)
         self.format_ = find_format(self.format)
+        if self.format_.collect is not None:
+            raise ConfigError(f"{self.format_.name} is a format for files")
         self.passive = self.copy or self.only_write
         """whether the messages themselves go on"""
         self.taken_types = chosen_types(self.type, self.skip)

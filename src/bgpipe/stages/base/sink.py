@@ -7,9 +7,11 @@ from collections.abc import Awaitable
 from typing import Any, Final
 
 from ...formats.base import Format
+from ...net.collected_output import collected
 from ...net.errors import StreamError, explain_error
 from ...net.files import open_output
 from ...net.files_in_use import FilesInUse, Use
+from ...net.output_file import OutputFile
 from ...net.output_writer import Judge, OutputStream, OutputWriter
 from ...net.standard_output import StandardOutput
 from ...pipeline import events
@@ -123,6 +125,8 @@ class Sink(Writing):
 
     def _make_writer(self) -> OutputWriter:
         output = self.open()
+        if isinstance(output, OutputFile | StandardOutput):
+            output = collected(output, self.output_format)
         use = Use.WRITE if output.in_place else Use.REPLACE
         try:
             self.pipeline.shared.setdefault(FilesInUse, FilesInUse).add(output.path, output.identity, use)

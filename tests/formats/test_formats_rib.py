@@ -1,0 +1,201 @@
+"""Format rib: tables of routes as TABLE_DUMP_V2, and what MRT has besides."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+
+import pytest
+
+import bgpipe
+from bgpipe.formats import find
+from bgpipe.formats.base import DecoderOptions
+from bgpipe.formats.rib import RibTable
+from bgpipe.net import tagged_files
+from bgpipe.sample import write_sample
+from bgpipe.wire.block import Block
+from bgpipe.wire.body import body_from_json
+from bgpipe.wire.context import AS2, AS4, AS4_ADD_PATH, WireContext
+from bgpipe.wire.message import UPDATE, Message
+from bgpipe.wire.peer import make_peer
+from bgpipe.wire.state import StateChange
+
+ONE = make_peer(65001, bytes((192, 0, 2, 1)))
+TWO = make_peer(65002, bytes((192, 0, 2, 2)))
+SIX = make_peer(4200000001, bytes(15) + b"\1")
+TIME = 1_700_000_000_000_000
+ROUTE = {"rd": "4:100", "prefix": "10.1.0.0/24", "labels": [3]}
+VPN = {"af": "IPV4/MPLS_VPN", "nexthop": "192.0.2.9", "routes": [ROUTE]}
+V6 = {"af": "IPV6/UNICAST", "nexthop": "2001:db8::1", "prefixes": ["2001:db8::/32"]}
+
+
+def update(*, peer: bytes = ONE, context: WireContext = AS4, time: int = TIME, path=(65001,), **item) -> Message:
+    if "withdrawn" not in item and "mp_unreach" not in item:
+        item["attrs"] = {"ORIGIN": "IGP", "ASPATH": list(path), "NEXTHOP": "192.0.2.1", **item.pop("attrs", {})}
+    item = {"unreach" if key == "withdrawn" else key: value for key, value in item.items()}
+    return Message(UPDATE, body_from_json(UPDATE, item, context), context=context, peer=peer, time=time)
+
+
+def table(*messages: Message) -> bytes:
+    encoder, made = find("rib").open_encoder(), RibTable()
+    for message in messages:
+        made.feed(encoder.encode(message))
+    assert made.missing == ""
+    return b"".join(made.dump())
+
+
+def read(octets: bytes) -> list[Message]:
+    damage: list[str] = []
+    decoder = find("mrt").open_decoder(DecoderOptions(on_damage=lambda each: damage.append(str(each)), states=True))
+    items = [*decoder.feed(octets), *decoder.end()]
+    assert damage == []
+    return [message for item in items for message in (item if isinstance(item, Block) else [item])]
+
+
+def routes(octets: bytes) -> Counter:
+    """(peer's address, prefix or NLRI as JSON, AS path, time) of each entry."""
+    found: Counter = Counter()
+    for message in read(octets):
+        body = json.loads(message.update.format_json())
+        mp = body.get("attrs", {}).get("MP_REACH", {}).get("value", {})
+        told = [*body.get("reach", []), *mp.get("prefixes", []), *map(json.dumps, mp.get("routes", []))]
+        for each in told:
+            path = json.dumps(body["attrs"]["ASPATH"]["value"])
+            found[message.tags.get("PEER_IP", ""), each, path, message.time] += 1
+    return found
+
+
+def test_the_table_after_the_last_message():
+    made = table(
+        update(reach=["10.0.0.0/8", "10.1.0.0/16"]),
+        update(reach=["10.0.0.0/8"], peer=TWO, path=(65002, 65001)),
+        update(reach=["192.0.2.0/24"], time=TIME + 7_000_000),
+        update(withdrawn=["10.1.0.0/16"]),
+        update(reach=["10.0.0.0/8"], path=(65009,), time=TIME + 9_000_000),
+    )
+    assert routes(made) == {
+        ("192.0.2.1", "10.0.0.0/8", "[65009]", TIME + 9_000_000): 1,
+        ("192.0.2.2", "10.0.0.0/8", "[65002, 65001]", TIME + 9_000_000): 1,  # the time is that of the record
+        ("192.0.2.1", "192.0.2.0/24", "[65001]", TIME + 7_000_000): 1,
+    }
+
+
+def test_peers_whose_session_has_ended_have_no_routes():
+    down = StateChange(6, 1, peer=ONE, time=TIME)
+    first = update(reach=["10.0.0.0/8"])
+    assert routes(table(first, update(reach=["10.0.0.0/8"], peer=TWO), down)).keys() == {
+        ("192.0.2.2", "10.0.0.0/8", "[65001]", TIME)
+    }
+    assert len(routes(table(first, down, update(reach=["10.2.0.0/16"])))) == 1
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [update(reach=["0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/9", "10.0.0.1/32"])],
+        [update(peer=SIX, attrs={"MP_REACH": V6})],
+        [update(attrs={"MP_REACH": {"af": "IPV4/MULTICAST", "nexthop": "192.0.2.1", "prefixes": ["10.0.0.0/8"]}})],
+        [update(attrs={"MP_REACH": VPN})],
+        [update(context=AS4_ADD_PATH, reach=["#1#10.0.0.0/8", "#2#10.0.0.0/8"])],
+        [update(context=AS4_ADD_PATH, attrs={"MP_REACH": VPN | {"routes": [ROUTE | {"id": 9}]}})],
+        [update(peer=SIX, reach=["10.0.0.0/8"]), update(peer=TWO, reach=["10.0.0.0/8"]), update(reach=["10.0.0.0/8"])],
+        [update(context=AS2, reach=["10.0.0.0/8"], path=(65001, 65002))],
+    ],
+    ids=["ipv4", "ipv6", "multicast", "vpn", "add-path", "vpn add-path", "peers", "as2"],
+)
+def test_every_kind_of_record_comes_back(messages):
+    made = table(*messages)
+    expected: Counter = Counter()
+    for message in messages:
+        body = json.loads(message.update.format_json())
+        mp = body["attrs"].get("MP_REACH", {}).get("value", {})
+        for each in [*body.get("reach", []), *mp.get("prefixes", []), *map(json.dumps, mp.get("routes", []))]:
+            path = json.dumps(body["attrs"]["ASPATH"]["value"])
+            expected[message.tags["PEER_IP"], each, path, TIME] += 1
+    assert routes(made) == expected
+    assert table(*read(made)) == made
+
+
+def test_withdrawals_of_every_kind():
+    unreach = {"af": "IPV4/MPLS_VPN", "routes": [ROUTE]}
+    made = table(
+        update(attrs={"MP_REACH": VPN}),
+        update(context=AS4_ADD_PATH, reach=["#1#10.0.0.0/8", "#2#10.0.0.0/8"]),
+        update(context=AS4_ADD_PATH, withdrawn=["#1#10.0.0.0/8", "#7#10.9.0.0/16"]),
+        Message(UPDATE, body_from_json(UPDATE, {"attrs": {"MP_UNREACH": unreach}}, AS4), peer=ONE, time=TIME),
+    )
+    assert [key[1] for key in routes(made)] == ["#2#10.0.0.0/8"]
+
+
+def test_what_can_not_be_read_is_told():
+    made = RibTable()
+    bad = Message(UPDATE, b"\0\0\0\5" + bytes(3), peer=ONE, time=TIME)
+    made.feed(find("rib").open_encoder().encode(bad))
+    assert "1 UPDATE" in made.missing
+
+
+def test_files(tmp_path):
+    """A table of an archive, and the table of a table, which is the same octets."""
+    updates, rib = write_sample(tmp_path, messages=3000)[:2]
+    with bgpipe.read(rib) as reader:
+        bgpipe.write(tmp_path / "one.mrt.gz", reader, format="rib")
+    with bgpipe.read(tmp_path / "one.mrt.gz") as reader:
+        bgpipe.write(tmp_path / "two.mrt", reader, format="rib")
+    with bgpipe.read(tmp_path / "two.mrt") as reader:
+        bgpipe.write(tmp_path / "three.mrt", reader, format="rib")
+    assert (tmp_path / "two.mrt").read_bytes() == (tmp_path / "three.mrt").read_bytes()
+    assert routes((tmp_path / "two.mrt").read_bytes()) == routes(gzip.decompress(rib.read_bytes()))
+    with bgpipe.read(updates, states=True) as reader:
+        bgpipe.write(tmp_path / "after.rib", reader)
+    announced = {}
+    with bgpipe.read(updates, states=True) as reader:
+        for message in reader:
+            peer = message.tags["PEER_IP"]
+            if message.type == "STATE" and message.new != 6:
+                announced = {key: value for key, value in announced.items() if key[0] != peer}
+            elif message.type == "UPDATE":
+                for elem in message.elems():
+                    prefix = elem.prefix if elem.path_id is None else f"#{elem.path_id}#{elem.prefix}"
+                    if elem.elem_type == "W":
+                        announced.pop((peer, prefix), None)
+                    elif elem.elem_type == "A":
+                        announced[peer, prefix] = True
+    assert announced.keys() == {(peer, prefix) for peer, prefix, _, _ in routes((tmp_path / "after.rib").read_bytes())}
+
+
+def test_too_many_tables(tmp_path, monkeypatch):
+    """A table is not published and begun anew, as other files are where too many are open: it would miss routes."""
+    monkeypatch.setattr(tagged_files, "MAX_OPEN", 1)
+    from bgpipe.net.collected_output import CollectedOutput
+    from bgpipe.net.errors import StreamError
+    from bgpipe.net.output_file import OutputFile
+
+    files = tagged_files.TaggedFiles("x", lambda path, append: CollectedOutput(OutputFile(path), RibTable()))
+    record = find("rib").open_encoder().encode(update(reach=["10.0.0.0/8"]))
+    files.write_to(str(tmp_path / "a"), record)
+    with pytest.raises(StreamError, match="1 tables"):
+        files.write_to(str(tmp_path / "b"), record)
+    files.close()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_table_at_the_end_of_each_interval(tmp_path):
+    """Each file has all routes, also those of earlier intervals."""
+    from bgpipe.net.collected_output import CollectedOutput
+    from bgpipe.net.output_file import OutputFile
+
+    clock = [1000.0]
+    file = OutputFile(str(tmp_path / "t.$TIME"), every=60, time_format="15.04.05", clock=lambda: clock[0])
+    output = CollectedOutput(file, RibTable())
+    encoder = find("rib").open_encoder()
+    output.write(encoder.encode(update(reach=["10.0.0.0/8"])))
+    clock[0] += 61
+    output.rotate()
+    clock[0] += 60
+    output.write(encoder.encode(update(reach=["10.2.0.0/16"])))
+    clock[0] += 60
+    output.write(encoder.encode(update(reach=["10.3.0.0/16"])))
+    output.close()
+    found = {path.name: len(routes(path.read_bytes())) for path in tmp_path.iterdir()}
+    assert found == {"t.00.16.00": 1, "t.00.18.00": 2, "t.00.19.00": 3}
