@@ -71,8 +71,8 @@ test-slow: $(VENV)/.installed-dev
 	$(PYTEST) -m 'slow and not interop'
 
 test-all:
-	@$(MAKE) --no-print-directory test
-	@$(MAKE) --no-print-directory test-slow
+	@HYPOTHESIS_PROFILE=all $(MAKE) --no-print-directory test
+	@HYPOTHESIS_PROFILE=all $(MAKE) --no-print-directory test-slow
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check

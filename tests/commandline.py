@@ -17,7 +17,7 @@ import fork_server
 from bgpipe.cli.main import main
 from bgpipe.sample import grow, updates
 
-MESSAGES = 3000
+MESSAGES = 1500
 
 
 class Done(NamedTuple):

@@ -28,14 +28,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what 
 gc.disable()  # until all tests are collected, which makes many objects and no garbage
 
 
-settings.register_profile(
-    "check",
-    derandomize=True,
-    deadline=None,
-    max_examples=100,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
-)
+for profile, count in (("check", 40), ("all", 150)):  # make test, make test-all
+    settings.register_profile(
+        profile,
+        derandomize=True,
+        deadline=None,
+        max_examples=count,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+    )
 settings.register_profile(
     "hunt", deadline=None, max_examples=20_000, database=None, suppress_health_check=list(HealthCheck)
 )
@@ -49,6 +50,12 @@ TRIES = 2
 """How often a test that waits for real timers is tried again."""
 AGAIN = 10
 """Seconds after which what went on in spite of that is told again."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One server of each command for all workers (see fork_server)."""
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        fork_server.share()
 
 
 @pytest.fixture(scope="session")

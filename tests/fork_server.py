@@ -11,6 +11,7 @@ import asyncio
 import atexit
 import gc
 import importlib
+import json
 import os
 import pkgutil
 import resource
@@ -190,9 +191,24 @@ def _interpreter_settings(environment: Mapping[str, str]) -> tuple[tuple[str, st
     return tuple((name, environment[name]) for name in sorted(names))
 
 
+SHARED = "TEST_FORK_SERVERS"
+"""The environment variable that tells workers of pytest-xdist of the servers that their controller has started."""
+
+
 def address(command: str, environment: Mapping[str, str]) -> str:
     """Where a server of a command takes requests for such an environment: an abstract address of a Unix socket."""
-    return _server(command, _interpreter_settings(environment))
+    settings = _interpreter_settings(environment)
+    shared: dict[str, str] = json.loads(os.environ.get(SHARED, "{}"))
+    return shared.get(f"{command} {settings}") or _server(command, settings)
+
+
+def share() -> None:
+    """Starts a server of each command for all processes that this one starts, with accel and without."""
+    wanted = [(command, _interpreter_settings(os.environ)) for command in COMMANDS]
+    wanted.append(("bgpipe", _interpreter_settings(os.environ | {"BGPIPE_ACCEL": "0"})))
+    os.environ[SHARED] = json.dumps(
+        {f"{command} {settings}": _server(command, settings) for command, settings in wanted}
+    )
 
 
 @cache
@@ -258,7 +274,7 @@ def serve(listener: socket.socket) -> Request:
     while True:
         readable = select.select([listener, woken, sys.stdin], [], [])[0]
         if sys.stdin in readable:
-            sys.exit()
+            os._exit(0)
         if woken in readable:
             woken.recv(1000)
             _tell_ends(running)

