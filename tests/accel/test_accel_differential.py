@@ -39,8 +39,9 @@ def test_mutants():
     assert compare(["--mutants", "100", "--seed", "4"], dict(os.environ)) == 2
 
 
+@pytest.mark.slow  # test_mutants has some of each
 @needs_accel
-@pytest.mark.parametrize("records", [pytest.param(sample_records, marks=pytest.mark.slow), rare_records])
+@pytest.mark.parametrize("records", [sample_records, rare_records])
 def test_good_records(records, tmp_path):
     path = tmp_path / "archive.mrt"
     path.write_bytes(b"".join(records()))

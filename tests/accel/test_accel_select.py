@@ -70,7 +70,7 @@ def agree(filter: Filter, whole: Block, messages: Sequence[Message] = ()) -> Non
         assert selected.octets is whole.octets
 
 
-@pytest.mark.parametrize("kind", ["sample", "rare", "mutants 1"])
+@pytest.mark.parametrize("kind", ["sample", "rare", pytest.param("mutants 1", marks=pytest.mark.slow)])
 def test_every_condition(kind):
     whole = made_up(kind)
     some = joined([whole], len(whole) // 50)
@@ -79,7 +79,7 @@ def test_every_condition(kind):
         agree(compile_filter(text), some, messages)
 
 
-@pytest.mark.parametrize("kind", ["sample", "rare", "mutants 1", "mutants 2"])
+@pytest.mark.parametrize("kind", ["sample", "rare", "mutants 1", pytest.param("mutants 2", marks=pytest.mark.slow)])
 def test_random_filters(kind):
     rng = Random(kind)
     whole = made_up(kind).part(0, 200)
