@@ -11,7 +11,7 @@ from typing import Any
 
 _WRITERS = ("bmp_out", "json_out", "mrt_out", "raw_out")
 _TABLES = ("adj_rib_in", "aspa", "guard", "judge", "limit", "rib", "rov", "rpki_json", "vrps")
-_EDITS = ("edit", "otc")
+_EDITS = ("cut", "edit", "otc")
 MODULES = ("attributes", "frame", "index", "json_in", "look", "memory", "select", *_TABLES, *_EDITS, *_WRITERS)
 """Each is loaded when it is first asked for: most command lines need a few."""
 AVAILABLE = False

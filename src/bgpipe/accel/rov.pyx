@@ -2,7 +2,7 @@
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytearray cimport PyByteArray_AS_STRING
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
@@ -39,6 +39,7 @@ cdef struct Work:
     Update update
     Peer peers[PEERS]
     Slot slots[SLOTS]
+    uint8_t gone[MOST_PREFIXES]  # of each prefix of the message at hand, whether it is INVALID
     uint64_t message    # number of the message at hand, from 1
     unsigned prefixes   # of it
     Verdict worst       # of its prefixes
@@ -52,10 +53,10 @@ def judge_block(
     VrpTable table not None, bytes octets not None, bytearray index not None, bytes tags not None,
     uint32_t from_left, uint32_t from_right, bint strict, bint tag
 ):
-    """(index, tags, invalid, declined, messages, counts): what bgpipe.rpki.origin.judge_block finds.
+    """(index, tags, invalid, gone, declined, messages, counts): what bgpipe.rpki.origin.judge_block finds.
 
     index, tags: of the new block; None without `tag`. invalid, declined: positions of messages; those declined are not
-    counted and keep their tags. counts: prefixes that are VALID, NOT_FOUND, INVALID. from_left, from_right: the AS
+    counted and keep their tags. gone: of each one that is invalid, an octet for each route, 1 if it is INVALID. counts: prefixes that are VALID, NOT_FOUND, INVALID. from_left, from_right: the AS
     numbers of the peers on the left and on the right, 0 where nobody knows. Raises MemoryError.
     """
     cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
@@ -65,7 +66,7 @@ def judge_block(
     cdef bytearray new = bytearray(index)
     cdef Entry* entries = <Entry*> PyByteArray_AS_STRING(new)
     cdef size_t count = len(new) // sizeof(Entry), i, messages = 0
-    cdef list invalid = [], declined = []
+    cdef list invalid = [], gone = [], declined = []
     cdef Work* work = <Work*> calloc(1, sizeof(Work))
     cdef Outcome outcome
     cdef Writer w
@@ -85,9 +86,10 @@ def judge_block(
                 messages += 1
                 if work.worst == INVALID:
                     invalid.append(i)
+                    gone.append(PyBytes_FromStringAndSize(<const char*> work.gone, work.prefixes))
         counts = work.counts[0], work.counts[1], work.counts[2]
         text = close_writer(&w)
-        return new if tag else None, text if tag else None, invalid, declined, messages, counts
+        return new if tag else None, text if tag else None, invalid, gone, declined, messages, counts
     finally:
         free(work)
 
@@ -199,6 +201,7 @@ cdef inline bint judge_prefixes(
         if verdict == NOT_FOUND and work.strict:
             verdict = INVALID
         work.own[<unsigned> verdict] += 1
+        work.gone[work.prefixes - 1] = verdict == INVALID
         if verdict > work.worst:
             work.worst = verdict
         if work.tag:

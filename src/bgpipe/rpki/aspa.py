@@ -217,6 +217,7 @@ def _judge_compiled(
         snapshot.aspa_table, block.octets, block.index, block.tags, said, key, name == "PEER_AS", tag
     )
     judged = Judged(Block(block.octets, index, tags) if tag and any(counts) else block, invalid)
+    judged.cuttable = list(invalid)
     judged.counts = dict(zip((PathValidity.VALID, PathValidity.UNKNOWN, PathValidity.INVALID), counts, strict=True))
     return judged, declined
 

@@ -7,6 +7,7 @@ from bisect import insort
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from .. import accel
 from ..wire.block import Block
 from ..wire.message import Message
 from ..wire.tags import TagTable
@@ -18,11 +19,27 @@ JudgeMessage = Callable[[Message], tuple[bool, Mapping[str, str]] | None]
 @dataclass
 class JudgedBlock:
     """What is known of a block. invalid: positions of messages that are. unfit: those whose tags don't fit into a
-    block."""
+    block.
+
+    cuttable: positions of invalid messages that the compiled part can do without their invalid routes. gone: of each of
+    these, an octet for each route, 1 if it is invalid; None if all routes are.
+    """
 
     block: Block
     invalid: list[int] = field(default_factory=list)
     unfit: list[int] = field(default_factory=list)
+    cuttable: list[int] = field(default_factory=list)
+    gone: list[bytes] | None = None
+
+    def cut(self, withdraw: bool) -> tuple[list[int], list[int]]:
+        """Takes the invalid routes out of the messages that the compiled part can edit. withdraw: they are withdrawn.
+        Returns the positions of those with nothing left, which stay as they were, and of those that it has declined."""
+        block = self.block
+        octets, index, empty, declined = accel.cut.cut_routes(
+            block.octets, block.index, self.cuttable, self.gone, withdraw
+        )
+        self.block = Block(octets, index, block.tags)
+        return empty, declined
 
     def judge_each(self, positions: Sequence[int], judge: JudgeMessage, tag: bool) -> None:
         """Judges the messages at some positions. tag: whether the block gets their tags."""

@@ -123,10 +123,11 @@ def _judge_compiled(
     snapshot: Snapshot, block: Block, senders: Mapping[str, int], strict: bool, tag: bool
 ) -> tuple[Judged, list[int]]:
     """What the compiled part has judged, and the positions of the messages that it leaves to Python."""
-    index, tags, invalid, declined, messages, counts = accel.rov.judge_block(
+    index, tags, invalid, gone, declined, messages, counts = accel.rov.judge_block(
         snapshot.table, block.octets, block.index, block.tags, senders.get("R", 0), senders.get("L", 0), strict, tag
     )
-    judged = Judged(Block(block.octets, index, tags) if tag and messages else block, invalid, [], messages)
+    judged = Judged(Block(block.octets, index, tags) if tag and messages else block, invalid, messages=messages)
+    judged.cuttable, judged.gone = list(invalid), gone
     judged.counts = dict(zip(VERDICTS, counts, strict=True))
     return judged, declined
 

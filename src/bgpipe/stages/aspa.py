@@ -109,7 +109,7 @@ class Aspa(Judging):
         for validity, count in judged.counts.items():
             self.counts["messages"] += count
             self.counts[validity.value] += count
-        return self.handle_judged(judged.block, judged.invalid, judged.unfit)
+        return self.handle_judged(judged)
 
     # sessions
 

@@ -142,7 +142,7 @@ class Rov(Judging):
         self.counts["messages"] += judged.messages
         for validity, count in judged.counts.items():
             self.counts[validity.name.lower()] += count
-        return self.handle_judged(judged.block, judged.invalid, judged.unfit)
+        return self.handle_judged(judged)
 
     def _judge(self, direction: str) -> Any:
         """What accel has to know to judge routes as `judge` does."""

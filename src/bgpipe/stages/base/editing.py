@@ -96,14 +96,18 @@ def part_of(message: Message, body: bytes) -> Message:
 
 
 def handle_each(
-    block: Block, positions: Iterable[int], handle: Callable[[Message], bool | list[Message]]
+    block: Block,
+    positions: Iterable[int],
+    handle: Callable[[Message], bool | list[Message]],
+    gone: Collection[int] = (),
 ) -> Block | list[Item]:
     """What is left of a block when the messages at these positions, in ascending order, were handled one by one. A
     message that stays one message stays in the block.
 
-    handle: returns False for nothing, True for the message, which it may have changed, or others in its place.
+    handle: returns False for nothing, True for the message, which it may have changed, or others in its place. gone:
+    positions of other messages, which are left out.
     """
-    bodies: dict[int, bytes | None] = {}
+    bodies: dict[int, bytes | None] = dict.fromkeys(gone)
     entries: dict[int, tuple[int, bool]] = {}
     others: dict[int, list[Message]] = {}
     table = TagTable(block.tags)
@@ -126,6 +130,8 @@ def handle_each(
             entries[position] = entry
         if message.body is not before:
             bodies[position] = message.body
+    if gone:
+        bodies = dict(sorted(bodies.items()))
     return replace_messages(block.tagged(entries, table) if entries else block, bodies, others)
 
 

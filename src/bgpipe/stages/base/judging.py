@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ...pipeline.options import FLAG, TEXT, Option
 from ...routes.adj_rib_in import OUT, VERDICT_SHIFT, WANTED, read_routes
+from ...rpki.judged_block import JudgedBlock
 from ...rpki.snapshot import Snapshot
 from ...wire.block import Block
 from ...wire.errors import WireError
@@ -224,14 +225,31 @@ class Judging(Validating):
         for prefix in (*withdrawn, *(prefix for _, prefixes in announced for prefix in prefixes)):
             revalidation.table.rib.withdraw(prefix)
 
-    def handle_judged(self, block: Block, invalid: Sequence[int], unfit: Sequence[int]) -> Block | list[Item]:
-        """What is left of a block whose verdicts are counted and in its tags. unfit: messages without these tags."""
-        slow = set(unfit)
+    def handle_judged(self, judged: JudgedBlock) -> Block | list[Item]:
+        """What is left of a block whose verdicts are counted and in its tags."""
+        slow, empty = set(judged.unfit), set[int]()
         if self.invalid == "keep":
-            self._tell_all(block, [position for position in invalid if position not in slow])
+            self._tell_all(judged.block, [position for position in judged.invalid if position not in slow])
         else:
-            slow.update(invalid)
-        return self.handle_messages(block, sorted(slow), None, counted=True) if slow else block
+            slow.update(judged.invalid)
+            if judged.cuttable and not self.event_name:
+                quick, empty = self._take_out(judged)
+                slow -= quick
+        block = judged.block
+        if not slow:
+            return block.without(sorted(empty)) if empty else block
+        handle = partial(self._handle, revalidation=None, counted=True)
+        return handle_each(block, sorted(slow), handle, empty)
+
+    def _take_out(self, judged: JudgedBlock) -> tuple[set[int], set[int]]:
+        """Takes invalid routes out of messages in compiled code. Returns the positions of messages that are done with,
+        and of those among them of which nothing is left."""
+        if self.invalid == "drop":
+            return set(judged.cuttable), set(judged.cuttable)
+        if self.invalid not in ("withdraw", "filter"):
+            return set(), set()
+        empty, declined = judged.cut(self.invalid == "withdraw")
+        return set(judged.cuttable).difference(declined), set(empty)
 
     def _tell_all(self, block: Block, positions: Sequence[int]) -> None:
         """Emits the events of messages that stay as they are."""
