@@ -124,6 +124,20 @@ def test_events_of_peers_sessions_and_lists(server):
     again.close()
 
 
+def test_why_we_have_ended_a_session(server):
+    made = add(server, "127.91.1.5", 65005)
+    client = server.client(65005, source="127.91.1.5")
+    client.until_complete()
+    events = listen(server)
+    next(events)
+    server.call("POST", f"/api/peers/{made}/reset", {})
+    event = next(each for each in events if each["kind"] == "session.down")
+    why = "an operator has reset this session: it may begin anew"
+    assert (event["peerId"], event["data"]["why"]) == (made, why)
+    assert server.get(f"/api/peers/{made}/session")["lastEnd"]["why"] == why
+    events.close()
+
+
 @contextmanager
 def following(server: BgpLite, *words: str) -> Iterator[Process]:
     """`bgplite events`, which runs."""

@@ -58,6 +58,8 @@ def test_a_list_of_the_database_from_its_first_try_to_its_end(tmp_path, lists):
         assert server.get("/api/sources/web/diff") == {
             "more": 1, "fewer": 2, "morePrefixes": ["9.9.8.0/24"], "fewerPrefixes": ["9.9.9.0/24", "2620:fe::/48"],
         }  # fmt: skip
+        assert server.call("POST", "/api/sources/web/rollback", {"version": 9})[0] == 409
+        assert server.get("/api/audit?limit=1")[0]["action"] != "roll back list"  # nothing was
         assert server.call("POST", "/api/sources/web/rollback", {"version": 1})[1]["rolledBack"] == 1
         client.until("the old routes", lambda: client.routes.keys() == {"9.9.9.0/24", "2620:fe::/48"})
 
@@ -113,7 +115,7 @@ def test_lists_that_can_not_be_made_or_changed(tmp_path, lists):
             error = "this list stands in the configuration, and is changed there"
             assert server.call(method, path, {}) == (409, {"error": error})
         for path in ("/api/sources/x", "/api/sources/x/versions", "/api/sources/x/diff"):
-            assert server.call("GET", path) == (404, {"error": "List not found"})
+            assert server.call("GET", path) == (404, {"error": "there is no list 'x'"})
         assert server.call("GET", "/api/sources/a/diff?old=7&new=8")[0] == 409
         assert server.call("POST", "/api/sources/a/rollback", {"version": 9})[0] == 409
         assert server.call("POST", "/api/sources/try", {"kind": "set", "sources": ["a"]})[0] == 400

@@ -60,6 +60,26 @@ def test_without_the_extra_one_line_says_so(monkeypatch, capsys, words):
     assert capsys.readouterr() == ("", said)
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["none.yml"], 1, "none.yml: there is no such file; a configuration begins with Bgp:"),
+        (["check", "none.yml"], 1, "none.yml: there is no such file; a configuration begins with Bgp:"),
+        (["peer"], 1, "peer: there is no such file, and no such command; did you mean bgplite peers?"),
+        (["peers", "ad"], 2, "there is no bgplite peers ad; did you mean peers add?"),
+        (["groups", "x"], 2, "there is no bgplite groups x; there are show, add, change, delete"),
+    ],
+)
+def test_words_that_are_none(monkeypatch, capsys, tmp_path, words, code, said):
+    monkeypatch.chdir(tmp_path)
+    try:
+        found = cli.main(words)
+    except SystemExit as error:
+        found = error.code
+    out, err = capsys.readouterr()
+    assert (found, out, said in err) == (code, "", True), err
+
+
 def test_the_extra_is_what_is_installed():
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     names = {re.split(r"[\[<>=;]", each)[0].lower() for each in project["optional-dependencies"]["server"]}
@@ -178,6 +198,47 @@ def test_all_that_is_said_of_a_peer_survives_a_file(server, say, tmp_path):
     words = "192.0.2.1/32 community=65535:666 expires=2036-01-01T00:00:00Z 203.0.113.0/24"
     say("peers", "change", "127.92.9.1", "--prefixes", words)
     assert server.get(f"/api/peers/{again['id']}")["customPrefixes"] == made["customPrefixes"]
+
+
+def test_all_faults_of_a_file_are_told_at_once(server, say, tmp_path):
+    path = tmp_path / "peers.csv"
+    path.write_text("ip,asn,union\n127.92.3.5,x,\n127.92.3.6,65036,maybe\n127.92.3.7,65037,,more\n")
+    with pytest.raises(StageError) as raised:
+        say("import", str(path))
+    assert str(raised.value).replace(str(path), "peers.csv").splitlines() == [
+        "peers.csv:2: asn: 'x': numbers are expected",
+        "peers.csv:3: union: 'maybe': yes or no is expected",
+        "peers.csv:4: more cells than the first line has columns",
+        "nothing was changed",
+    ]
+
+
+def test_what_is_shown_for_people(server, say):
+    say("peers", "add", "127.92.3.8", "65038", "--lists", "cloud")
+    assert "none of the peer's lists has it" in say("why", "127.92.3.8", "77.7.7.7")
+    tried = dict(line.split(maxsplit=1) for line in say("try", "--lists", "cloud").splitlines())
+    assert (tried["lists"], tried["byDefault"]) == ("cloud=3", "no")
+    shown = dict(line.split(maxsplit=1) for line in say("sources", "show", "cloud").splitlines())
+    assert (shown["path"], shown["prefixes"]) == ("cloud.txt", "3")
+    assert "settings" not in shown
+    for words, said in (
+        (("peers", "change", "127.92.3.8"), "say what is to be changed"),
+        (("peers", "add", "127.92.3.9", "70000000000"), "70000000000: an AS number from 1 to 4294967294 is expected"),
+        (("sources", "refresh", "nosuch"), "there is no list 'nosuch'"),
+    ):
+        with pytest.raises(StageError, match=said):
+            say(*words)
+
+
+def test_a_group_says_what_a_router_has_to_be_told(server, say):
+    server.call("POST", "/api/groups", {"name": "as64999", "localAsn": 64999})
+    say("peers", "add", "127.92.3.10", "65040", "--group", "as64999")
+    text = say("setup", "bird", "127.92.3.10")
+    assert f"neighbor {server.address[0]} port {server.address[1]} as 64999" in text
+    say("peers", "add", "127.93.0.0/16", "any")
+    with pytest.raises(StageError, match="is a network: each router in it has a text of its own"):
+        say("setup", "bird", "127.93.0.0/16")
+    say("peers", "delete", "127.93.0.0/16")
 
 
 def test_peers_from_csv_and_back(server, say, tmp_path):

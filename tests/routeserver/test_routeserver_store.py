@@ -162,6 +162,8 @@ async def test_tables_are_those_that_the_migrations_make(tmp_path):
     [
         ("/no/such/folder/x.db", "No such file"),
         ("postgresql+asyncpg://user:sesame@127.0.0.1:1/db", "127.0.0.1:1"),
+        ("postgresql://user:sesame@127.0.0.1:1/db", "127.0.0.1:1"),
+        ("nosuch://user:sesame@127.0.0.1:1/db", "there is no such kind of database"),
         ("nosuch://user:sesame@host/db", "nosuch"),
         ("://", "Database"),
     ],

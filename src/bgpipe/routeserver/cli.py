@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -40,10 +41,21 @@ def main(words: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     except (ConfigError, StageError, OSError) as error:
-        log.error(str(error))
+        if isinstance(error, FileNotFoundError) and error.filename == str(options.config):
+            sys.stderr.write(f"bgplite: {no_file(options.config)}\n")
+        else:
+            log.error(str(error))
         return 1
     except KeyboardInterrupt:
         return 1
+
+
+def no_file(path: Path) -> str:
+    """What to do where there is no configuration."""
+    text = f"{path}: there is no such file"
+    if meant := difflib.get_close_matches(str(path), (*SHELL, "check"), 1, 0.7):
+        return f"{text}, and no such command; did you mean bgplite {meant[0]}?"
+    return f"{text}; a configuration begins with Bgp: {{Asn: 65000, RouterId: 192.0.2.1}}, see docs/routeserver.md"
 
 
 def shell(words: Sequence[str]) -> int:

@@ -53,7 +53,7 @@ class ListManagement:
     def list_named(self, name: str) -> List:
         """Raises Refused."""
         if name not in self.server.lists:
-            raise Refused("List not found", 404)
+            raise Refused(f"there is no list {name!r}", 404)
         return self.server.lists[name]
 
     async def add_list(self, name: str, fields: Mapping[str, Any]) -> List:
@@ -126,15 +126,20 @@ class ListManagement:
 
     async def versions(self, name: str) -> list[Version]:
         """The versions of a list, the newest first. Raises Refused."""
+        self.list_named(name)
         return await self._list_work(self.server.lists.versions(name))
 
     async def difference(self, name: str, old: int, new: int) -> Difference:
         """What one version of a list has more than another one, and what it has not. Raises Refused."""
+        self.list_named(name)
         return await self._list_work(self.server.lists.difference(name, old, new))
 
     async def rollback(self, name: str, number: int) -> None:
         """A list becomes one of its versions again, until what its source says is accepted. Raises Refused."""
-        entry = self.actor.entry("roll back list", name, {"version": (self.list_named(name).number, number)})
+        before = self.list_named(name).number
+        if number not in {each.number for each in await self.versions(name)}:
+            raise Refused(f"there is no version {number} of this list", 409)
+        entry = self.actor.entry("roll back list", name, {"version": (before, number)})
         await self._stored(self.server.store.note(entry))
         await self._list_work(self.server.lists.rollback(name, number))
 
@@ -143,7 +148,7 @@ class ListManagement:
         try:
             return await work
         except KeyError:
-            raise Refused("List not found", 404) from None
+            raise Refused("this list is no more", 404) from None
         except VersionError as error:
             raise Refused(str(error), 409) from None
         except OSError as error:

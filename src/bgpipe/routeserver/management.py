@@ -106,6 +106,10 @@ class Management(GroupManagement):
         ):
             if text:
                 each_of(name, (text,), check)
+        if peer.is_network:
+            raise Refused(f"{peer.ip} is a network: each router in it has a text of its own", 409)
+        tables = self.server.tables
+        peer = msgspec.structs.replace(tables.with_group(peer), next_hop_ipv6=tables.rules(peer).next_hop_ipv6)
         session = self.server.sessions.sessions.get(peer.id)
         own = session.local.partition("%")[0] if session is not None else ""
         return make(snippets.values_for(peer, self.server.config.bgp, server or own, gateway, gateway6))

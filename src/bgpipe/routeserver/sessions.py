@@ -72,7 +72,7 @@ class PeerSession:
     """A session with a peer.
 
     key: under which it is shown. theirs: the peer's OPEN, as soon as it is there. since: when it came up, in seconds
-    since 1970, 0 before. over: set when it has ended.
+    since 1970, 0 before. over: set when it has ended. told: what we have told the peer when we ended it.
     """
 
     peer: Peer
@@ -86,6 +86,7 @@ class PeerSession:
     since: float = 0.0
     key: str = ""
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    told: str = ""
 
     @property
     def called(self) -> bool:
@@ -113,6 +114,7 @@ class PeerSession:
 
     def end(self, notification: Notification) -> None:
         """Ends it with a NOTIFICATION."""
+        self.told = notification.text or str(notification)
         self.link.notify(notification)
         self.runner.interrupt()
 
@@ -431,7 +433,9 @@ class PeerSessions:
         log, reason = session.pipeline.log, "ended"
         try:
             await session.runner.run()
-            log.info("session ended", **session_fields(session.pipeline, session.uptime))
+            reason = session.told or reason
+            told = f": {session.told}" if session.told else ""
+            log.info(f"session ended{told}", **session_fields(session.pipeline, session.uptime))
         except StageError as error:
             reason = str(error)
             log.info(f"session ended: {error}", **session_fields(session.pipeline, session.uptime, error))

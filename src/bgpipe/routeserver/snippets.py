@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Final
 
 from .config import Bgp
@@ -274,19 +275,23 @@ KINDS: Final[dict[str, Callable[[Values], list[str]]]] = {
 
 
 def values_for(peer: Peer, bgp: Bgp, server: str, gateway: str, gateway6: str) -> Values:
-    """What a peer's own router is told. server: our address, "" if it is not known. The key is not
-    shown: who has it puts it in."""
+    """What a peer's own router is told. peer: with what its group says of it. server: our address, "" if it is not
+    known: then the one on which we listen, if that is one. The key is not shown: who has it puts it in."""
     ipv6 = ":" in peer.ip
     announced = bgp.next_hop_ipv6 or peer.next_hop_ipv6
+    places = {*bgp.listen, *(each.address for each in bgp.listeners)}
+    ours = [each for each in places if each and (":" in each) == ipv6 and not ip_address(each).is_unspecified]
+    usual = ours[0] if len(places) == len(ours) == 1 else SERVER_IPV6 if ipv6 else bgp.router_id
+    hold_time = bgp.hold_time if peer.session.hold_time is None else peer.session.hold_time
     return Values(
-        server=server or (SERVER_IPV6 if ipv6 else bgp.router_id),
-        server_asn=bgp.asn,
+        server=server or usual,
+        server_asn=peer.session.local_asn or bgp.asn,
         asn=str(peer.asn),
         gateway=gateway or GATEWAY,
         gateway_ipv6=gateway6 or GATEWAY_IPV6,
         port=bgp.port,
-        hold_time=bgp.hold_time,
-        keep_alive=keep_alive(bgp),
+        hold_time=hold_time,
+        keep_alive=min(bgp.keep_alive, hold_time // 3 or bgp.keep_alive),
         key=KEY if peer.md5_password else "",
         families=BOTH if announced else BOTH[:1],
     )

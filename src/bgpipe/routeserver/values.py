@@ -24,7 +24,9 @@ RESERVED_AS: Final = frozenset((0, 23456, 65535, 0xFFFFFFFF))
 
 def check_asn(asn: int) -> int:
     """An AS number that a peer can have."""
-    if not 0 <= asn <= 0xFFFFFFFF or asn in RESERVED_AS:
+    if not 0 <= asn <= 0xFFFFFFFF:
+        raise ValueError(f"{asn}: an AS number from 1 to {0xFFFFFFFE} is expected")
+    if asn in RESERVED_AS:
         raise ValueError(f"{asn} is reserved: it can be nobody's AS number")
     return asn
 

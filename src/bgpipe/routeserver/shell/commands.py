@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import os
 import sys
@@ -38,7 +39,13 @@ def run(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> in
     """Runs the command that the first words name. Raises StageError."""
     name = find(words)
     command = COMMANDS[name]
-    options = parser(name, environment).parse_args(words[len(name.split()) :])
+    made, rest = parser(name, environment), words[len(name.split()) :]
+    more = [each.partition(" ")[2] for each in COMMANDS if each.startswith(f"{name} ")]
+    if more and rest and not rest[0].startswith("-"):
+        meant = difflib.get_close_matches(rest[0], more, 1)
+        hint = f"did you mean {name} {meant[0]}?" if meant else f"there are {', '.join(more)}"
+        made.error(f"there is no bgplite {name} {rest[0]}; {hint}")
+    options = made.parse_args(rest)
     shown = command.run(Client(options.api, _token(options.token)), options)
     if isinstance(shown, str):
         sys.stdout.write(shown)
@@ -140,7 +147,14 @@ def _add_peer(client: Client, options: Options) -> Any:
 
 
 def _change_peer(client: Client, options: Options) -> Any:
-    return client.send("PUT", client.path(options.peer), said(options, IDENTITY | SUBSCRIPTION))
+    return client.send("PUT", client.path(options.peer), _something(said(options, IDENTITY | SUBSCRIPTION)))
+
+
+def _something(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Raises StageError if nothing is said."""
+    if not wanted:
+        raise StageError("say what is to be changed: -h shows the options")
+    return wanted
 
 
 def _delete_peer(client: Client, options: Options) -> Any:
@@ -313,7 +327,9 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "groups change": Command(
         "Change a group of the database.",
-        lambda client, options: client.send("PUT", f"/api/groups/{quoted(options.name)}", said(options, GROUP)),
+        lambda client, options: client.send(
+            "PUT", f"/api/groups/{quoted(options.name)}", _something(said(options, GROUP))
+        ),
         text.groups,
         _named_group,
     ),
@@ -332,7 +348,9 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "sources change": Command(
         "Change a list of the database.",
-        lambda client, options: client.send("PUT", f"/api/sources/{quoted(options.name)}", said(options, SOURCE)),
+        lambda client, options: client.send(
+            "PUT", f"/api/sources/{quoted(options.name)}", _something(said(options, SOURCE))
+        ),
         text.sources,
         _named_source,
     ),
@@ -344,7 +362,8 @@ COMMANDS: Final[dict[str, Command]] = {
     "sources show": Command(
         "Show a list and where it comes from.",
         lambda client, options: client.get(f"/api/sources/{quoted(options.name)}"),
-        declare=_list,
+        text.details,
+        _list,
     ),
     "sources try": Command(
         "Read a source once, and show what it says; nothing is kept.",

@@ -19,8 +19,12 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
+    if isinstance(value, dict):
+        value = [f"{name}={each}" for name, each in value.items()]
     if isinstance(value, list):
-        value = ",".join(map(str, value))
+        value = ",".join(each["prefix"] if isinstance(each, dict) and "prefix" in each else str(each) for each in value)
     return printable("-" if value in (None, "") else value)
 
 
@@ -110,6 +114,8 @@ def prefixes(shown: Any) -> Table:
 
 def why(shown: Any) -> Table:
     route = shown["route"] or f"no route for {shown['target']}"
+    if not shown["steps"]:
+        shown = shown | {"steps": [{"source": "-", "outcome": "none of the peer's lists has it"}]}
     show = columns((f"SOURCE ({route})", "source"), ("PREFIX", "prefix"), ("OUTCOME", "outcome"), ("BY", "by"))
     return show(shown["steps"])
 
@@ -122,6 +128,12 @@ def fields(shown: Any) -> Table:
 def group(shown: Any) -> Table:
     """A group, with its peers as ADDRESS#AS."""
     return fields(shown | {"members": [f"{each['ip']}#{each['asn']}" for each in shown["members"]]})
+
+
+def details(shown: Any) -> Table:
+    """A list, and where it comes from."""
+    said = {name: value for name, value in shown["settings"].items() if value not in ("", None, [])}
+    return fields({name: value for name, value in shown.items() if name != "settings"} | said)
 
 
 def tried(shown: Any) -> Table:

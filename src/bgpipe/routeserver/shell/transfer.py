@@ -58,18 +58,24 @@ def _from_json(text: str, path: Path) -> list[tuple[str, Row]]:
 
 def _from_csv(text: str, path: Path) -> list[tuple[str, Row]]:
     reader = csv.DictReader(io.StringIO(text), strict=True)
-    found = []
+    found: list[tuple[str, Row]] = []
+    faults: list[str] = []
     try:
         missing = {"ip", "asn"} - set(reader.fieldnames or ())
         if missing:
             raise StageError(f"{path}:1: the first line has no column {', '.join(sorted(missing))}")
         for cells in reader:
             place = f"{path}:{reader.line_num}"
-            if None in cells:
-                raise StageError(f"{place}: more cells than the first line has columns")
-            found.append((place, _row(cells, place)))
+            try:
+                if None in cells:
+                    raise StageError(f"{place}: more cells than the first line has columns")
+                found.append((place, _row(cells, place)))
+            except StageError as error:
+                faults.append(str(error))
     except csv.Error as error:
         raise StageError(f"{path}:{reader.line_num}: {error}") from None
+    if faults:
+        raise StageError("\n".join((*faults, "nothing was changed")))
     return found
 
 

@@ -14,7 +14,7 @@ import msgspec
 from alembic.util import CommandError
 from sqlalchemy import Connection, Executable, Row, bindparam, delete, event, func, select
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ..access import Token
@@ -34,6 +34,12 @@ LOOK_INTERVAL: Final = 2.0
 """Seconds between two looks at whether the database can be used."""
 _MAGIC: Final = {"": (b"SQLite format 3\0",), "-wal": (b"", b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")}
 """What a file of SQLite begins with, by the end of its name; an empty one is none but a log of writes."""
+_DRIVERS: Final = {
+    "postgresql": "postgresql+asyncpg",
+    "postgres": "postgresql+asyncpg",
+    "sqlite": "sqlite+aiosqlite",
+}
+"""What stands for a scheme that names no driver, or one that can't wait for a database."""
 _FAILURES: Final = (SQLAlchemyError, sqlite3.Error, OSError, msgspec.MsgspecError, SealError)
 """What a database that is locked, broken or gone raises, also while a connection is made; and rows not of ours."""
 _COLUMNS: Final = frozenset(peers.c.keys())
@@ -72,7 +78,8 @@ class Store:
     in it, None if they are as they are, in a file that only its owner can read."""
 
     def __init__(self, url: str) -> None:
-        self.url = url if "://" in url else f"sqlite+aiosqlite:///{url}"
+        scheme, sign, rest = url.partition("://")
+        self.url = f"{_DRIVERS.get(scheme, scheme)}{sign}{rest}" if sign else f"sqlite+aiosqlite:///{url}"
         self.seal: Seal | None = None
         self._engine: AsyncEngine | None = None
         self._writing = asyncio.Lock()
@@ -458,5 +465,7 @@ def _peer(fields: dict[str, Any]) -> Peer:
 
 
 def _explain(error: Exception) -> str:
+    if isinstance(error, NoSuchModuleError):
+        return "there is no such kind of database: a path, or a URL such as postgresql://user@host/name, is expected"
     origin = getattr(error, "orig", None) or error
     return str(origin).partition("\n")[0] or type(origin).__name__
