@@ -51,6 +51,8 @@ _WITH_PEER: Final = COMMON_HEADER.size + PEER_HEADER.size
 _TIME: Final = PEER_HEADER.size - 8
 """Where the time stands in a per-peer header: what is before it is the same for all messages of a peer's table."""
 _START: Final = re.compile(rb"[\x03\x04]\x00[\x00-\x0f](?s:..)[\x00-\x06]")
+LONGEST_FOUND: Final = 1 << 17
+"""Octets of the longest message that is believed where one is searched."""
 _BLOCK: Final = 1 << 20
 MAX_NAME: Final = 255
 """Characters of the tag ROUTER."""
@@ -280,9 +282,9 @@ class BmpDecoder(base.Decoder):
             if self._lost:
                 if not self._searches:
                     return
-                found = self._search(octets, pos, last=last)
-                pos = found if found is not None else max(pos, end if last else end - _WITH_PEER - HEADER)
-                if found is None:
+                found, sure = self._search(octets, pos, end, last=last)
+                pos = found
+                if not sure:
                     break
                 self._lost = False
             block, pos = self._run(octets, pos)
@@ -294,35 +296,43 @@ class BmpDecoder(base.Decoder):
                 break
             length = _length(octets, pos)
             if length is None:
-                self._lose("not a BMP message", pos)
-                pos += 1
+                pos = self._lose("not a BMP message", pos)
                 continue
             if not length or pos + length > end:
-                if not last:
+                if not last and _fits(octets, pos) is not False:
                     break
-                self._lose(f"cut short: {end - pos} octets are left at the end", pos)
-                pos += 1
+                pos = self._lose(f"cut short: {end - pos} octets are left at the end" if last else _WRONG_LENGTH, pos)
                 continue
+            behind = pos + length
+            if not self._leads_on(octets, behind):
+                inside, sure = self._search(octets, pos + 1, behind, last=last)
+                if sure:  # octets are missing in it
+                    self.damage(_WRONG_LENGTH, offset=self._offset + pos)
+                    pos = inside
+                    continue
             try:
                 messages = list(self._reader.read(octets, pos, self.router))
             except WireError as error:
                 name = TYPE_NAMES.get(octets[pos + 5], str(octets[pos + 5]))
                 text = f"{name}: {error.text}"
-                behind = pos + length
                 if (behind == end and last) or is_start(octets, behind):
                     self.damage(text, offset=self._offset + pos)  # the next one is where it should be
                     pos = behind
                 elif behind + COMMON_HEADER.size > end and not last:
                     break
                 else:
-                    self._lose(text, pos)
-                    pos += 1
+                    pos = self._lose(text, pos)
                 continue
             self.counts.records += 1
             yield from messages
-            pos += length
+            pos = behind
         self._waiting = octets[pos:]
         self._offset += pos
+
+    @staticmethod
+    def _leads_on(octets: bytes, behind: int) -> bool:
+        """Whether a message starts at this place, as far as the octets are there."""
+        return behind + COMMON_HEADER.size > len(octets) or is_start(octets, behind)
 
     def _run(self, octets: bytes, pos: int) -> tuple[Block | None, int]:
         """The Route Monitorings from `pos` on that each hold one UPDATE, as a block; and where the next starts."""
@@ -332,6 +342,7 @@ class BmpDecoder(base.Decoder):
         router, default = self.router, self.context
         flags_of: dict[bytes, tuple[int, int] | None] = {}
         unpack, pack = PEER_HEADER.unpack_from, ENTRY.pack
+        before = pos
         while pos + _WITH_PEER + HEADER <= end:
             version, length, kind = COMMON_HEADER.unpack_from(octets, pos)
             start, stop = pos + _WITH_PEER, pos + length
@@ -362,27 +373,60 @@ class BmpDecoder(base.Decoder):
                 break
             seconds, micros = unpack(octets, pos + 6)[6:]
             index += pack(0, seconds * 1_000_000 + micros, start, NO_PEER, stop - start, found[1], found[0])
-            pos = stop
+            before, pos = pos, stop
+        if index and not self._leads_on(octets, pos):
+            del index[-ENTRY.size :]  # it may reach into the next one
+            pos = before
         return (Block(octets, index, table.octets) if index else None), pos
 
-    def _search(self, octets: bytes, pos: int, *, last: bool) -> int | None:
-        """Where the next plausible message starts, with another one or the end behind it."""
+    def _search(self, octets: bytes, pos: int, stop: int, *, last: bool) -> tuple[int, bool]:
+        """Where from `pos` on, and before `stop`, a message starts: one that its UPDATEs fill, or that leads to another
+        one.
+
+        And whether that is sure. If not, the place from which on more octets are needed to know.
+        """
         end = len(octets)
-        while found := _START.search(octets, pos):
+        while (found := _START.search(octets, pos)) and found.start() < stop:
             pos = found.start()
             if is_start(octets, pos):
                 behind = pos + COMMON_HEADER.unpack_from(octets, pos)[1]
-                if behind == end or (behind + COMMON_HEADER.size <= end and is_start(octets, behind)):
-                    return pos
-                if behind + COMMON_HEADER.size > end and not last:
-                    return pos
+                fits = _fits(octets, pos)
+                if fits is None and octets[pos + 5] != ROUTE_MONITORING:
+                    known = behind + COMMON_HEADER.size <= end or last
+                    fits = (behind == end or is_start(octets, behind)) if known else None
+                    if fits is None and behind - pos > LONGEST_FOUND:
+                        fits = False
+                if fits:
+                    return pos, True
+                if fits is None and not last:
+                    return pos, False
             pos += 1
-        return None
+        return max(pos, end if last else end - COMMON_HEADER.size + 1), False
 
-    def _lose(self, text: str, pos: int) -> None:
+    def _lose(self, text: str, pos: int) -> int:
+        """Reports damage once. Returns where to search on."""
         if not self._lost:
             self._lost = True
             self.damage(text, offset=self._offset + pos)
+        return pos + 1
+
+
+_WRONG_LENGTH: Final = "the length is not that of the message"
+
+
+def _fits(octets: bytes, pos: int) -> bool | None:
+    """Whether the UPDATEs of a Route Monitoring fill it; None for other messages, and where more octets are needed."""
+    length = _length(octets, pos)
+    if not length or octets[pos] != VERSION or octets[pos + 5] != ROUTE_MONITORING:
+        return None
+    start = pos + _WITH_PEER
+    while start < pos + length:
+        if len(octets) < start + HEADER:
+            return None
+        if octets[start : start + len(MARKER)] != MARKER:
+            return False
+        start += max(HEADER, int.from_bytes(octets[start + 16 : start + 18], "big"))
+    return start == pos + length
 
 
 def _length(octets: bytes, pos: int) -> int | None:

@@ -78,6 +78,10 @@ class ObmpDecoder(base.Decoder):
                     break
                 pos = self._lose(f"cut short: {end - pos} of {stop - pos} octets", octets, pos, last=last)
                 continue
+            inside = _START.search(octets, pos + 1, stop + len(MAGIC))
+            if inside and octets[stop : stop + 4] != MAGIC[: end - stop]:
+                pos = self._lose("the length reaches into the next message", octets, pos, last=last)
+                continue
             try:
                 messages = list(self._messages(octets[pos + _HEADER.size : stop], header - _HEADER.size, flags, kind))
             except WireError as error:

@@ -64,7 +64,7 @@ class RawDecoder(base.Decoder):
             if flags is not None and not self._lost and octets.startswith(_UPDATE, pos + HEADER - 1):
                 index, stop = _frame(octets, pos, end, flags, 0, MAX_EXTENDED_MESSAGE, False)
                 block = Block(octets, index)
-                if octets.count(MARKER, pos, stop) > len(block):
+                if octets.count(MARKER, pos, stop) > len(block) or not _is_marker(octets, stop):
                     flags = None  # one of them may hold the next: let's look at each
                 elif len(block):
                     self.counts.records += len(block)
@@ -108,7 +108,7 @@ class RawDecoder(base.Decoder):
             if last:
                 raise WireError(f"cut short: {left} of {length} octets are left at the end")
             return 0, 0
-        if octets.find(MARKER, pos + 1, pos + length) >= 0:
+        if octets.find(MARKER, pos + 1, pos + length + len(MARKER) - 1) >= 0:
             after = octets[pos + length : pos + length + len(MARKER)]
             if not MARKER.startswith(after):
                 raise WireError(f"length {length} reaches into the next message")
@@ -120,6 +120,11 @@ class RawDecoder(base.Decoder):
         if not self._lost:
             self._lost = True
             self.damage(text, offset=offset)
+
+
+def _is_marker(octets: bytes, pos: int) -> bool:
+    """Whether a marker is at a place, as far as octets are there."""
+    return MARKER.startswith(octets[pos : pos + len(MARKER)])
 
 
 def _next_start(octets: bytes, pos: int, last: bool) -> int:

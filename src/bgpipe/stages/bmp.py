@@ -34,7 +34,7 @@ _MODES: Final = (
     ({"retry"}, ("--connect",)),
     ({"timeout", "insecure"}, ("--connect", "--send")),
     ({"allow", "open-timeout", "max-routers"}, ("ADDR",)),
-    ({"max-peers", "max-routes", "state", "type", "skip", "pardon"}, ("ADDR", "--connect")),
+    ({"max-peers", "max-routes", "state", "type", "skip", "pardon", "strict"}, ("ADDR", "--connect")),
     ({"sys-name", "stats", "stall-timeout"}, ("--send",)),
 )
 """Options, and with what they mean something."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...formats.base import Damage
 from ...formats.bmp import first_message
 from ...net.acceptor import Greeting
+from ...pipeline.errors import StageError
 from ...wire.bmp import (
     INITIATION,
     PEER_DOWN,
@@ -183,6 +184,8 @@ class Station:
         while not router.refused:
             try:
                 item = next(items, None)
+            except StageError:
+                raise  # --strict
             except Exception as error:  # whatever it is, it is this router's alone
                 text = f"unexpected {type(error).__name__}: {error}"
                 self._stage.pipeline.log.error(text, stage=str(self._stage), router=router.endpoint)

@@ -29,6 +29,7 @@ class Reading(Producing):
     """Reads messages of a format into the pipeline."""
 
     pardon = Option(FLAG, False, "exit with code 0 even if some of the input can't be read")
+    strict = Option(FLAG, False, "end with an error at the first piece of input that can't be read")
     no_seq = Option(FLAG, False, "ignore the numbers in the input, and number the messages anew")
     no_time = Option(FLAG, False, "ignore the times in the input, and use the time at which messages are read")
     no_tags = Option(FLAG, False, "ignore the tags in the input")
@@ -68,6 +69,8 @@ class Reading(Producing):
 
     def on_damage(self, damage: Damage | str) -> None:
         self.damages += 1
+        if self.strict:
+            raise StageError(f"{self}: damaged input: {damage} (--strict)")
         if self.damages <= MAX_LOGGED:
             self.pipeline.log.warning("damaged input", stage=str(self), error=str(damage))
         if self.damages == MAX_LOGGED:
