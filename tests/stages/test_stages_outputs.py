@@ -52,7 +52,7 @@ FAILURES = {
     ),
     "a program dies": Failure(after=("--", "exec", "-R", "--on-exit", "kill", "DIES")),
     "a program can't be started": Failure(after=("--", "exec", "-R", "/no/such/program")),
-    "a policy raises": Failure(after=("--", "py", "POLICY")),
+    "a policy raises": Failure(after=("--", "py", "--on-error", "kill", "POLICY")),
     "another input is missing": Failure(reads=("read", "SAMPLE", "--", "read", "-R", "/no/such/file.mrt")),
     "another output stands in a file": Failure(after=("--", "write", "SAMPLE/out.json")),
     "a signal": Failure(before=("-o",), stdout="head", signal=signal.SIGTERM),
@@ -72,7 +72,7 @@ def big(sample, tmp_path_factory) -> Path:
 @pytest.fixture
 def run(big, tmp_path) -> Callable[[Failure, str, Sequence[str]], int]:
     policy = tmp_path / "policy.py"
-    policy.write_text("def on_message(message):\n    if message.seq > 9:\n        raise ValueError('no')\n")
+    policy.write_text("def message(message):\n    if message.seq > 9:\n        raise ValueError('no')\n")
     dies = tmp_path / "dies.py"
     dies.write_text(f"#!{sys.executable}\n{DIES}\n")
     dies.chmod(0o700)
