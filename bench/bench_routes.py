@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from bgpipe.routes.attributes import PLAIN, Attributes, Form, head
+from bgpipe.routes.attributes import PLAIN, Attributes, UpdateGroup, head
 from bgpipe.routes.budget import widen
 from bgpipe.routes.exclusion import exclude
 from bgpipe.routes.lookup import Lookup
@@ -36,7 +36,7 @@ CHOSEN = 5
 """Lists that a peer has chosen."""
 OVERLAP = 15
 """One of so many prefixes of a list is in another one too."""
-FORM = Form(65000, "192.0.2.1", "2001:db8::1")
+FORM = UpdateGroup(65000, "192.0.2.1", "2001:db8::1")
 LOOKUPS = 100_000
 
 

@@ -38,7 +38,7 @@ from daemons import (  # type: ignore[import-not-found]  # noqa: E402
     fetch,
 )
 
-from bgpipe.routes.attributes import PLAIN, Form, head  # noqa: E402
+from bgpipe.routes.attributes import PLAIN, UpdateGroup, head  # noqa: E402
 from bgpipe.routes.packing import announce  # noqa: E402
 from bgpipe.routes.prefixes import PrefixSet  # noqa: E402
 from bgpipe.wire import caps  # noqa: E402
@@ -447,7 +447,7 @@ async def _feed(feeder: Client, daemon: Daemon, prefixes: Sequence[str]) -> None
     """Tells a daemon routes, and waits until it has them."""
     await connect([feeder], (daemon.address, PORT))
     await feeder.came_up.wait()
-    how = head(PLAIN, Form(CLIENT_ASN, "192.0.2.253"), 1)
+    how = head(PLAIN, UpdateGroup(CLIENT_ASN, "192.0.2.253"), 1)
     assert how is not None
     for block in announce(PrefixSet.parse(prefixes).ipv4, 1, how).blocks:
         feeder.transport.write(block.octets)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bgpipe.filters.errors import Fault, nearest
+from bgpipe.filters.errors import ConditionError, nearest
 from bgpipe.filters.values import integer_of, number_of, parse_address_or_prefix, parse_time, parse_unsigned
 
 
@@ -45,7 +45,7 @@ def test_numbers(text, number):
 def test_unsigned():
     assert parse_unsigned("4294967295", 32) == 4294967295
     for text, reason in (("4294967296", "out of range"), ("-1", "out of range"), ("x", "expected integer")):
-        with pytest.raises(Fault, match=reason):
+        with pytest.raises(ConditionError, match=reason):
             parse_unsigned(text, 32)
 
 
@@ -76,7 +76,7 @@ def test_times(text, time):
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2023-13", "2023-02-30", "0000", "25:00", "9" * 40, "Thu, 99 Mar"])
 def test_no_times(text):
-    with pytest.raises(Fault, match="invalid time"):
+    with pytest.raises(ConditionError, match="invalid time"):
         parse_time(text)
 
 
@@ -86,7 +86,7 @@ def test_prefixes_and_addresses():
     assert str(parse_address_or_prefix("::")) == "::/128"
     assert str(parse_address_or_prefix("::/0")) == "::/0"
     for text in ("10.0.0", "10.0.0.0/", "10.0.0.0/-1", "::/129", "x", "#1#10.0.0.0/8", "10.0.0.0/8/8"):
-        with pytest.raises(Fault):
+        with pytest.raises(ConditionError):
             parse_address_or_prefix(text)
 
 

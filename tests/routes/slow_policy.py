@@ -8,7 +8,7 @@ from typing import Any
 
 from networks import Network, collapse, exclude, networks
 
-from bgpipe.routes.attributes import Attributes, Form
+from bgpipe.routes.attributes import Attributes, UpdateGroup
 from bgpipe.routes.policy import Common, Guards, PrefixList, Subscription
 from bgpipe.wire.block import Block
 
@@ -107,7 +107,7 @@ class Peer:
                     }
 
 
-def told(routes: Mapping[str, Attributes], form: Form) -> dict[str, dict[str, Any]]:
+def told(routes: Mapping[str, Attributes], form: UpdateGroup) -> dict[str, dict[str, Any]]:
     """What a peer has to hold of these routes."""
     found = {}
     for text, attributes in routes.items():

@@ -11,7 +11,7 @@ from slow_policy import Peer, told
 from test_routes_explain import TARGETS
 from test_routes_tables import COMMONS, LISTS, SUBSCRIPTIONS
 
-from bgpipe.routes.attributes import PLAIN, Attributes, Form
+from bgpipe.routes.attributes import PLAIN, Attributes, UpdateGroup
 from bgpipe.routes.budget import Budgeted, fit, widen
 from bgpipe.routes.exclusion import exclude as without
 from bgpipe.routes.explain import Outcome, explain
@@ -182,7 +182,7 @@ def covers(prefixes, text):
 
 
 def test_a_table_with_max_routes():
-    form = Form(65000, "192.0.2.1")
+    form = UpdateGroup(65000, "192.0.2.1")
     tables = Tables({"a": PrefixList("a", HOSTS)})
     subscription = subscribe(widen=True, max_foreign=10_000)
     table = tables.of(subscription)

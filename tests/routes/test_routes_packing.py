@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from networks import SETS
 
 from bgpipe.routes import packing, partition
-from bgpipe.routes.attributes import PLAIN, Attributes, Form, head, why_not
+from bgpipe.routes.attributes import PLAIN, Attributes, UpdateGroup, head, why_not
 from bgpipe.routes.prefixes import PrefixSet
 from bgpipe.routes.steps import finish
 from bgpipe.wire.attrs import AS4_PATH, COMMUNITY, LOCAL_PREF, MP_REACH, NEXT_HOP, OTC
@@ -16,7 +16,7 @@ from bgpipe.wire.context import AS2, AS4, WireContext
 
 MANY = PrefixSet.parse(f"10.{high}.{low}.0/24" for high in range(20) for low in range(256))
 MANY_IPV6 = PrefixSet.parse(f"2001:db8:{number:x}::/48" for number in range(3000))
-FORM = Form(65000, "192.0.2.1", "2001:db8::1")
+FORM = UpdateGroup(65000, "192.0.2.1", "2001:db8::1")
 
 
 def messages(blocks):
@@ -93,9 +93,9 @@ def test_ipv4_with_an_ipv6_next_hop():
 
 
 def test_routes_without_a_next_hop_are_not_announced():
-    assert head(PLAIN, Form(65000, "192.0.2.1"), 2) is None
-    assert head(Attributes(next_hop_ipv6="self"), Form(65000, "192.0.2.1"), 2) is None
-    assert head(Attributes(next_hop_ipv6="2001:db8::9"), Form(65000), 2) is not None
+    assert head(PLAIN, UpdateGroup(65000, "192.0.2.1"), 2) is None
+    assert head(Attributes(next_hop_ipv6="self"), UpdateGroup(65000, "192.0.2.1"), 2) is None
+    assert head(Attributes(next_hop_ipv6="2001:db8::9"), UpdateGroup(65000), 2) is not None
 
 
 def test_attributes_that_leave_no_room():

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from bgpipe import accel
-from bgpipe.routes.prefix_lists import Entry, PrefixList, entry_of, parse_as_list, parse_prefix_list
+from bgpipe.routes.prefix_lists import PrefixList, PrefixRange, entry_of, parse_as_list, parse_prefix_list
 from bgpipe.wire.errors import TextError
 from bgpipe.wire.prefix import AFI_BITS, Prefix, parse_prefix
 
@@ -47,7 +47,7 @@ def test_spellings(spelling):
 )
 def test_lengths(text, shortest, longest):
     assert parse_prefix_list(text) == PrefixList(
-        [Entry(parse_prefix(text.split()[0].rstrip("+^-")), shortest, longest)]
+        [PrefixRange(parse_prefix(text.split()[0].rstrip("+^-")), shortest, longest)]
     )
 
 
@@ -98,7 +98,7 @@ def test_accel_and_python_find_the_same(monkeypatch):
     for _ in range(300):
         made = prefix(afi := random.choice((1, 2)), AFI_BITS[afi])
         low = random.randint(made.length, AFI_BITS[afi])
-        entries.append(Entry(made, low, random.randint(low, AFI_BITS[afi])))
+        entries.append(PrefixRange(made, low, random.randint(low, AFI_BITS[afi])))
     quick = PrefixList(entries)
     monkeypatch.setattr(accel, "AVAILABLE", False)
     plain = PrefixList(entries)

@@ -11,7 +11,7 @@ from networks import SETS, close, collapse
 from slow_policy import Peer, policy, told
 
 from bgpipe.routes import difference, packing, peer_routes
-from bgpipe.routes.attributes import Attributes, Form
+from bgpipe.routes.attributes import Attributes, UpdateGroup
 from bgpipe.routes.partition import finish
 from bgpipe.routes.peer_routes import PeerRoutes
 from bgpipe.routes.policy import Common, Custom, Guards, PrefixList, Subscription, announced
@@ -65,10 +65,10 @@ COMMONS = st.builds(
 )
 FORMS = st.sampled_from(
     [
-        Form(65000, "192.0.2.1", "2001:db8::1"),
-        Form(65000, "192.0.2.1"),
-        Form(4200000000, "192.0.2.1", "2001:db8::1", AS2),
-        Form(65000, "2001:db8::1", "2001:db8::1"),
+        UpdateGroup(65000, "192.0.2.1", "2001:db8::1"),
+        UpdateGroup(65000, "192.0.2.1"),
+        UpdateGroup(4200000000, "192.0.2.1", "2001:db8::1", AS2),
+        UpdateGroup(65000, "2001:db8::1", "2001:db8::1"),
     ]
 )
 BOTH = (IPV4_UNICAST, IPV6_UNICAST)
@@ -188,7 +188,7 @@ def test_what_changes_during_a_replay_is_not_told_as_it_was(taken):
     lists = {"a": PrefixList("a", PrefixSet.parse(HOSTS)), "b": PrefixList("b", PrefixSet(), other)}
     tables = Tables(lists)
     subscription = Subscription(("b", "a"), exclusions=PrefixSet.parse([HOSTS[7], HOSTS[-7]]))
-    provider = PeerRoutes(tables.of(subscription), Form(65000, "192.0.2.1"))
+    provider = PeerRoutes(tables.of(subscription), UpdateGroup(65000, "192.0.2.1"))
     peer = Peer()
     replay = provider.replay(IPV4_UNICAST)
     peer.take(islice(replay, taken))
@@ -208,7 +208,7 @@ def test_peers_with_the_same_routes_share_the_work_of_a_change_whoever_goes_on()
     lists = {"a": PrefixList("a", PrefixSet.parse(HOSTS))}
     tables = Tables(lists)
     subscription = Subscription(("a",))
-    form = Form(65000, "192.0.2.1")
+    form = UpdateGroup(65000, "192.0.2.1")
     providers = [PeerRoutes(tables.of(subscription), form, tables.encodings) for _ in range(4)]
     lists["a"] = PrefixList("a", PrefixSet.parse([*HOSTS[10:], "192.0.2.0/24"]))
     after = tables.changed(lists).of(subscription)
@@ -232,7 +232,7 @@ def test_a_large_change_is_found_in_steps():
     """Others have their turn after a few prefixes each, also where all of them change."""
     lists = {"a": PrefixList("a", PrefixSet.parse(HOSTS))}
     tables = Tables(lists)
-    provider = PeerRoutes(tables.of(Subscription(("a",))), Form(65000, "192.0.2.1"), tables.encodings)
+    provider = PeerRoutes(tables.of(Subscription(("a",))), UpdateGroup(65000, "192.0.2.1"), tables.encodings)
     for lists["a"] in (
         PrefixList("a", PrefixSet.parse(HOSTS), Attributes(frozenset({1}))),
         PrefixList("a", PrefixSet.parse(f"10.1.0.{low}/32" for low in range(0, 200, 2))),
@@ -247,7 +247,7 @@ def test_a_prefix_that_comes_and_is_excluded_is_not_told():
     lists = {"a": PrefixList("a", PrefixSet.parse(HOSTS)), "b": PrefixList("b", PrefixSet.parse(HOSTS[:9]))}
     tables = Tables(lists)
     before = Subscription(("a",))
-    provider = PeerRoutes(tables.of(before), Form(65000, "192.0.2.1"))
+    provider = PeerRoutes(tables.of(before), UpdateGroup(65000, "192.0.2.1"))
     after = before._replace(exclusions=PrefixSet.parse([HOSTS[3], "10.0.0.1/32"]))
     peer = Peer()
     peer.take(provider.replay(IPV4_UNICAST))
@@ -275,7 +275,7 @@ def test_a_peer_can_come_while_lists_change_in_steps():
 
 def test_other_families_have_no_routes():
     tables = Tables({"a": PrefixList("a", PrefixSet.parse(["192.0.2.0/24"]))})
-    provider = PeerRoutes(tables.of(Subscription(("a",))), Form(65000, "192.0.2.1"))
+    provider = PeerRoutes(tables.of(Subscription(("a",))), UpdateGroup(65000, "192.0.2.1"))
     assert provider
     assert list(provider.replay(Family(1, 2))) == []
     assert AS4.max_message == 160
@@ -287,7 +287,7 @@ def test_routes_whose_attributes_leave_no_room_are_left_out_and_counted():
     lists = {"a": PrefixList("a", PrefixSet.parse(HOSTS)), "b": PrefixList("b", PrefixSet.parse(["192.0.2.0/24"]))}
     tables = Tables(lists)
     subscription = Subscription(("a", "b"), union=False)
-    provider = PeerRoutes(tables.of(subscription), Form(65000, "192.0.2.1"), tables.encodings)
+    provider = PeerRoutes(tables.of(subscription), UpdateGroup(65000, "192.0.2.1"), tables.encodings)
     peer = Peer()
     peer.take(provider.replay(IPV4_UNICAST))
     lists["b"] = PrefixList("b", PrefixSet.parse(["192.0.2.0/24", "198.51.100.0/24"]), large)
@@ -305,6 +305,6 @@ def test_routes_whose_attributes_leave_no_room_are_left_out_and_counted():
 def test_attributes_that_no_message_can_have_are_left_out():
     huge = Attributes(large_communities=frozenset((65000, 1, number) for number in range(6000)))
     tables = Tables({"a": PrefixList("a", PrefixSet.parse(HOSTS), huge)})
-    provider = PeerRoutes(tables.of(Subscription(("a",))), Form(65000, "192.0.2.1"), tables.encodings)
+    provider = PeerRoutes(tables.of(Subscription(("a",))), UpdateGroup(65000, "192.0.2.1"), tables.encodings)
     assert not any(provider.replay(IPV4_UNICAST))
     assert peer_routes.survey(provider.table, provider.form, (1,)).told == 0

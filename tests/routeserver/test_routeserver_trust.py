@@ -10,7 +10,7 @@ from bgplite import BgpLite, Client, as4, bgplite
 from peers import ALIVE, IPV4, Peer, greeting, kind, notification, pour, sentinel, wait_until
 from soak import soak
 
-from bgpipe.routes.attributes import PLAIN, Form, head
+from bgpipe.routes.attributes import PLAIN, UpdateGroup, head
 from bgpipe.routes.packing import announce
 from bgpipe.wire import caps
 from bgpipe.wire.message import HEADER, NOTIFICATION, OPEN
@@ -74,7 +74,7 @@ def crowd(server: BgpLite, size: int) -> None:
 
 def routes(first: int, number: int) -> bytes:
     """UPDATEs that announce so many /32."""
-    how = head(PLAIN, Form(65200, "192.0.2.253"), 1)
+    how = head(PLAIN, UpdateGroup(65200, "192.0.2.253"), 1)
     assert how is not None
     numbers = [(first + each) << 8 | 32 for each in range(number)]
     return b"".join(bytes(block.octets) for block in announce(numbers, 1, how).blocks)

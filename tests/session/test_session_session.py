@@ -7,11 +7,11 @@ import pytest
 from bgpipe.session.damping import Damping
 from bgpipe.session.fsm import OTHERWISE, TABLE, FsmEvent, FsmState, step
 from bgpipe.session.session import (
-    Connect,
+    CloseConnection,
     Deliver,
-    Disconnect,
     Down,
     Established,
+    OpenConnection,
     Output,
     Send,
     Session,
@@ -64,7 +64,7 @@ def established(session: Session, now: float = 0.0, peer: Open = PEER) -> Sessio
 def test_active_session_comes_up() -> None:
     session = active()
     session.start(0)
-    assert told(session.outputs()) == ["Connect"]
+    assert told(session.outputs()) == ["OpenConnection"]
     session.connected(1)
     assert told(session.outputs()) == ["OPEN"]
     assert session.state is FsmState.OPEN_SENT
@@ -83,7 +83,7 @@ def test_open_carries_four_octet_as_number() -> None:
     session.start(0)
     session.connected(0)
     connect, sent = session.outputs()
-    assert isinstance(connect, Connect)
+    assert isinstance(connect, OpenConnection)
     assert isinstance(sent, Send)
     assert sent.message.open.my_as == AS_TRANS
     assert sent.message.open.asn == 4200000001
@@ -111,7 +111,7 @@ def test_passive_speaker_speaks_first_in_the_end() -> None:
     session.tick(10)
     assert told(session.outputs()) == ["OPEN"]
     session.tick(20)
-    assert told(session.outputs()) == ["NOTIFY 4/0", "Disconnect", "Down"]
+    assert told(session.outputs()) == ["NOTIFY 4/0", "CloseConnection", "Down"]
 
 
 def test_keepalives_go_out_at_a_third_of_the_hold_time() -> None:
@@ -148,7 +148,7 @@ def test_a_silent_peer_is_given_up() -> None:
     session.tick(49)
     session.outputs()
     session.tick(50)
-    assert told(session.outputs()) == ["NOTIFY 4/0", "Disconnect", "Down"]
+    assert told(session.outputs()) == ["NOTIFY 4/0", "CloseConnection", "Down"]
     assert session.state is FsmState.IDLE
 
 
@@ -167,7 +167,7 @@ def test_a_peer_that_takes_nothing_is_given_up() -> None:
     session.tick(14.9)
     assert session.state is FsmState.ESTABLISHED
     session.tick(15)
-    assert told(session.outputs())[-3:] == ["NOTIFY 8/0", "Disconnect", "Down"]
+    assert told(session.outputs())[-3:] == ["NOTIFY 8/0", "CloseConnection", "Down"]
 
 
 def test_send_hold_time_is_at_least_eight_minutes() -> None:
@@ -199,7 +199,7 @@ def test_unacceptable_open(settings: dict[str, object], peer: Open, numbers: str
     session.connected(0)
     session.outputs()
     session.received(opened(peer), 0)
-    assert told(session.outputs()) == [f"NOTIFY {numbers}", "Disconnect", "Down"]
+    assert told(session.outputs()) == [f"NOTIFY {numbers}", "CloseConnection", "Down"]
 
 
 def test_unknown_version_names_ours() -> None:
@@ -226,7 +226,7 @@ def test_faults_while_established(fault: WireError, numbers: str) -> None:
     session = established(active())
     session.fault(fault, 1)
     outputs = session.outputs()
-    assert told(outputs) == [f"NOTIFY {numbers}", "Disconnect", "Down"]
+    assert told(outputs) == [f"NOTIFY {numbers}", "CloseConnection", "Down"]
     assert isinstance(outputs[0], Send)
     assert outputs[0].message.body[2:] == fault.data
 
@@ -235,7 +235,7 @@ def test_unknown_type_names_it() -> None:
     session = established(active())
     session.received(Message(77), 1)
     outputs = session.outputs()
-    assert told(outputs) == ["NOTIFY 1/3", "Disconnect", "Down"]
+    assert told(outputs) == ["NOTIFY 1/3", "CloseConnection", "Down"]
     assert isinstance(outputs[0], Send)
     assert outputs[0].message.body[2:] == b"\x4d"
 
@@ -249,13 +249,13 @@ def test_messages_out_of_turn(received: list[Message], numbers: str) -> None:
     session.connected(0)
     for each in received:
         session.received(each, 0)
-    assert told(session.outputs())[-3:] == [f"NOTIFY {numbers}", "Disconnect", "Down"]
+    assert told(session.outputs())[-3:] == [f"NOTIFY {numbers}", "CloseConnection", "Down"]
 
 
 def test_open_while_established_is_out_of_turn() -> None:
     session = established(active())
     session.received(opened(), 1)
-    assert told(session.outputs()) == ["NOTIFY 5/3", "Disconnect", "Down"]
+    assert told(session.outputs()) == ["NOTIFY 5/3", "CloseConnection", "Down"]
 
 
 def test_stop_says_why() -> None:
@@ -273,7 +273,7 @@ def test_notification_is_not_answered() -> None:
     session = established(active())
     session.received(Message(NOTIFICATION, Notification.shutdown("maintenance").encode()), 1)
     disconnect, down = session.outputs()
-    assert isinstance(disconnect, Disconnect)
+    assert isinstance(disconnect, CloseConnection)
     assert isinstance(down, Down)
     assert down.received is not None
     assert "maintenance" in down.reason
@@ -295,7 +295,7 @@ def test_refresh_of_the_wrong_length_is_told_to_who_knows_marks() -> None:
     session = established(active(), peer=PEER.with_capabilities((Capability(caps.ENHANCED_ROUTE_REFRESH),)))
     session.received(mark, 1)
     outputs = session.outputs()
-    assert told(outputs) == ["NOTIFY 7/1", "Disconnect", "Down"]
+    assert told(outputs) == ["NOTIFY 7/1", "CloseConnection", "Down"]
     assert isinstance(outputs[0], Send)
     assert outputs[0].message.body[2:] == mark.octets
 
@@ -341,12 +341,12 @@ def test_a_connection_lost_before_the_peer_spoke() -> None:
     session.connected(0)
     session.outputs()
     session.disconnected(1)
-    assert told(session.outputs()) == ["Disconnect", "Down"]
+    assert told(session.outputs()) == ["CloseConnection", "Down"]
     assert session.state is FsmState.ACTIVE, "the peer may call"
     session.tick(120)
     assert session.state is FsmState.ACTIVE
     session.tick(121)
-    assert told(session.outputs()) == ["Connect"]
+    assert told(session.outputs()) == ["OpenConnection"]
 
 
 def test_a_connection_lost_while_open_is_delayed() -> None:
@@ -366,7 +366,7 @@ def test_collision_loser_says_so() -> None:
     session.connected(0)
     session.outputs()
     session.collided(1)
-    assert told(session.outputs()) == ["NOTIFY 6/7", "Disconnect", "Down"]
+    assert told(session.outputs()) == ["NOTIFY 6/7", "CloseConnection", "Down"]
 
 
 def test_every_state_answers_every_event_with_actions_that_exist() -> None:

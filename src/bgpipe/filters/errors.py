@@ -39,7 +39,7 @@ class FilterError(ValueError):
         return f"{shown}\n{' ' * self.position}^"
 
 
-class Fault(Exception):
+class ConditionError(Exception):
     """An error in a condition. The parser, which knows the text of the filter, turns it into a FilterError.
 
     part: which part of the condition is at fault, "name", "index", "operator" or "value"; offset: where in the value.

@@ -9,7 +9,7 @@ from ..wire.attrs.large_community import parse_large_community
 from ..wire.family import IPV4_UNICAST, IPV6_UNICAST
 from ..wire.message import KEEPALIVE, NOTIFICATION, OPEN, ROUTE_REFRESH, UPDATE
 from .conditions import BoundCondition, Look
-from .errors import Fault, nearest
+from .errors import ConditionError, nearest
 from .of_message import (
     Binder,
     bind_attribute,
@@ -46,7 +46,7 @@ MAX_HOPS: Final = 32768
 """No message has a path with more."""
 
 
-class Field(NamedTuple):
+class FilterField(NamedTuple):
     """One row of the table.
 
     names: its name, then its aliases.
@@ -106,29 +106,31 @@ _ROWS: Final[tuple[tuple[str, str, str, Binder], ...]] = (
     ("attr", f"? {_ORDER} ~", "PATH", bind_attribute),
 )
 FIELDS: Final = tuple(
-    Field(tuple(names.split()), operators.split(), index, bind) for names, operators, index, bind in _ROWS
+    FilterField(tuple(names.split()), operators.split(), index, bind) for names, operators, index, bind in _ROWS
 )
 _BY_NAME: Final = {name: field for field in FIELDS for name in field.names}
 
 
 def bind(condition: Condition) -> BoundCondition:
-    """Binds a condition to its field. Raises Fault."""
+    """Binds a condition to its field. Raises ConditionError."""
     name = condition.name.lower().replace("-", "_")
     field = _BY_NAME.get(name)
     if field is None:
         hint = f"; {HINTS[name]}" if name in HINTS else nearest(name, _BY_NAME)
-        raise Fault("name", f"invalid attribute: {condition.name}{hint}")
+        raise ConditionError("name", f"invalid attribute: {condition.name}{hint}")
     index, operator = condition.subscript, condition.operator
     if index is None:
         if field.subscript == "PATH":
-            raise Fault("index", f"invalid index: {name} needs one, as in {name}[PATH]")
+            raise ConditionError("index", f"invalid index: {name} needs one, as in {name}[PATH]")
     elif not field.subscript:
-        raise Fault("index", f"invalid index: {name} takes none")
+        raise ConditionError("index", f"invalid index: {name} takes none")
     elif not _takes(field.subscript, index):
-        raise Fault("index", f"invalid index: {name} takes [{'*' if field.subscript == '*' else 'N'}], not [{index}]")
+        raise ConditionError(
+            "index", f"invalid index: {name} takes [{'*' if field.subscript == '*' else 'N'}], not [{index}]"
+        )
     if (operator or "?") not in field.operators:
         known = " ".join(field.operators).replace("?", "(none)")
-        raise Fault("operator", f"invalid operator: {name} takes {known}")
+        raise ConditionError("operator", f"invalid operator: {name} takes {known}")
     return field.bind(condition)
 
 

@@ -1,8 +1,8 @@
 """Conditions on what every message has: type, direction, number, time, tags, and its body as JSON.
 
 A binder turns a parsed condition into a bound one. fields.py has checked before that the field takes the operator and
-the index. The binder parses the value, once, and raises Fault if it makes no sense. A closure does the rest for each
-message.
+the index. The binder parses the value, once, and raises ConditionError if it makes no sense. A closure does the rest
+for each message.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..wire.peer import peer_tags
 from ..wire.prefix import AFI_BITS, Prefix
 from ..wire.state import BMP, STATE
 from .conditions import BoundCondition, Look, Predicate, ProgramStep
-from .errors import Fault, nearest
+from .errors import ConditionError, nearest
 from .pattern import compile_pattern
 from .predicates import COMPARE, any_matches, compares, matches, prefix_match, present
 from .spelling import parse_asn
@@ -47,7 +47,7 @@ def bind_type(condition: Condition) -> BoundCondition:
         return _type_condition(parse_type(condition.value))
     except TextError:
         hint = nearest(condition.value.upper(), TYPE_NAMES.values())
-        raise Fault("value", f"invalid BGP message type: {condition.value}{hint}") from None
+        raise ConditionError("value", f"invalid BGP message type: {condition.value}{hint}") from None
 
 
 def type_is(code: int) -> Binder:
@@ -72,7 +72,7 @@ def bind_direction(condition: Condition) -> BoundCondition:
         return BoundCondition(present(get), updates_only=False, step=ProgramStep(Look.DIRECTION))
     direction = {"L": "L", "R": "R", "LR": "LR", "RL": "LR"}.get(condition.value.upper())
     if direction is None:
-        raise Fault("value", f"invalid direction: {condition.value} (expected L, R, or LR)")
+        raise ConditionError("value", f"invalid direction: {condition.value} (expected L, R, or LR)")
     step = ProgramStep(Look.DIRECTION, "==", DIRECTION_FLAGS[direction])
     return BoundCondition(compares(get, "==", direction), updates_only=False, step=step)
 
@@ -178,14 +178,14 @@ def bind_peer_ip(condition: Condition) -> BoundCondition:
         address = _tags(message).get("PEER_IP", "")
         try:
             return parse_address_or_prefix(address) if address and "/" not in address else None
-        except Fault:
+        except ConditionError:
             return None
 
     if not condition.operator:
         return BoundCondition(present(get), updates_only=False, step=ProgramStep(Look.PEER_IP))
     reference = parse_address_or_prefix(condition.value)
     if condition.operator == "==" and reference.length != AFI_BITS[reference.afi]:
-        raise Fault("value", f"invalid value {condition.value}: peer_ip ~ PREFIX asks for a prefix")
+        raise ConditionError("value", f"invalid value {condition.value}: peer_ip ~ PREFIX asks for a prefix")
     octets = reference.address.to_bytes(AFI_BITS[reference.afi] // 8, "big")
     step = ProgramStep(Look.PEER_IP, condition.operator, reference.afi, octets, reference.length)
     sign = "<=" if condition.operator == "~" else "=="
@@ -228,7 +228,7 @@ def bind_attribute(condition: Condition) -> BoundCondition:
         code = parse_name(name)
     except TextError:
         hint = nearest(name.upper(), [row.name for row in TABLE if not row.name.startswith("ATTR_")])
-        raise Fault("index", f"unknown attribute: {name}{hint}") from None
+        raise ConditionError("index", f"unknown attribute: {name}{hint}") from None
     return _json_condition(condition, ["attrs", TABLE[code].name, "value", *path], updates_only=True)
 
 
@@ -244,7 +244,7 @@ def _json_condition(condition: Condition, path: list[str], updates_only: bool) -
         exact = number is None or condition.quoted
         match = value.__eq__ if exact else lambda text: text == value or number_of(text) == number
     elif number is None:
-        raise Fault("value", "invalid value: numeric operator requires numeric value")
+        raise ConditionError("value", "invalid value: numeric operator requires numeric value")
     else:
         compare = COMPARE[sign]
 

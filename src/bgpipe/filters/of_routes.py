@@ -15,7 +15,7 @@ from ..wire.message import Message
 from ..wire.nlri.text import format_mac, format_rd, parse_mac, parse_rd
 from ..wire.route import Route
 from .conditions import BoundCondition
-from .errors import Fault
+from .errors import ConditionError
 from .of_message import Binder
 from .pattern import compile_pattern
 from .predicates import COMPARE, any_matches, of_update
@@ -69,7 +69,7 @@ def _texts(get: Callable[[Message], list[str]], canonical: Callable[[str], str])
             try:
                 match = canonical(condition.value).__eq__
             except TextError as error:
-                raise Fault("value", f"invalid value: {error}") from None
+                raise ConditionError("value", f"invalid value: {error}") from None
         return BoundCondition(of_update(any_matches(get, match)))
 
     return bind

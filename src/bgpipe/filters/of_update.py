@@ -24,7 +24,7 @@ from ..wire.family import Family, parse_afi, parse_family, parse_safi
 from ..wire.message import Message
 from ..wire.prefix import AFI_BITS, Prefix
 from .conditions import BoundCondition, Look, ProgramStep
-from .errors import Fault
+from .errors import ConditionError
 from .of_message import Binder
 from .pattern import compile_pattern
 from .predicates import COMPARE, any_matches, compares, matches, of_update, prefix_match, present
@@ -91,7 +91,9 @@ def _parse_family(text: str) -> Family:
             return reading(text)
         except TextError:
             continue
-    raise Fault("value", f"invalid AFI/SAFI value: {text} (expected AFI/SAFI, AFI or SAFI, as in IPV4/UNICAST)")
+    raise ConditionError(
+        "value", f"invalid AFI/SAFI value: {text} (expected AFI/SAFI, AFI or SAFI, as in IPV4/UNICAST)"
+    )
 
 
 def prefixes(look: Look) -> Binder:
@@ -125,7 +127,9 @@ def bind_next_hop(condition: Condition) -> BoundCondition:
     elif length == bits:
         shift, compare = 0, COMPARE[condition.operator]
     else:
-        raise Fault("value", f"invalid value {condition.value}: a single IP address is needed for this operator")
+        raise ConditionError(
+            "value", f"invalid value {condition.value}: a single IP address is needed for this operator"
+        )
 
     def match(next_hop: str) -> bool:
         octets = parse_address(next_hop)
@@ -142,7 +146,7 @@ def bind_path(condition: Condition) -> BoundCondition:
     if sign and sign != "~" and is_asn(value):
         return _hop_condition(sign, parse_asn(value), index)
     if index is not None:
-        raise Fault("index", f"invalid index: [{index}] needs one of == < <= > >= and an AS number")
+        raise ConditionError("index", f"invalid index: [{index}] needs one of == < <= > >= and an AS number")
     if not sign:
         return BoundCondition(of_update(lambda message: bool(_get_path(message))), step=ProgramStep(Look.PATH))
     from .dfa import text_table  # here, because few filters need it
@@ -154,7 +158,7 @@ def bind_path(condition: Condition) -> BoundCondition:
         match, table = text.__eq__, text_table(text)
     else:
         wanted = "an AS number, or a path such as 1,2,[3,4]" if sign == "==" else "integer"
-        raise Fault("value", f"invalid value: {value} (expected {wanted})")
+        raise ConditionError("value", f"invalid value: {value} (expected {wanted})")
 
     def predicate(message: Message) -> bool | None:
         path = _get_path(message)
@@ -169,7 +173,7 @@ def hop_at(index: int) -> Binder:
 
 
 def _compile(pattern: str, translate: Callable[[str], str]) -> tuple[Callable[[str], bool], bytes]:
-    """A match of a pattern in users' spelling, and its table for accel. Raises Fault."""
+    """A match of a pattern in users' spelling, and its table for accel. Raises ConditionError."""
     from .dfa import pattern_table  # here, because few filters need it
 
     compile_pattern(pattern)  # first the text as written, so that the place of an error is right
@@ -212,7 +216,7 @@ def _length_condition(condition: Condition, look: Look, count: Callable[[AsPath]
         return BoundCondition(of_update(lambda message: bool(_get_path(message))), step=ProgramStep(look))
     number = integer_of(condition.value)
     if number is None or not 0 <= number < 1 << 32:
-        raise Fault("value", f"invalid value: {condition.value} (expected non-negative integer)")
+        raise ConditionError("value", f"invalid value: {condition.value} (expected non-negative integer)")
 
     def get(message: Message) -> int | None:
         path = _get_path(message)
@@ -241,7 +245,7 @@ def bind_origin(condition: Condition) -> BoundCondition:
     code = _ORIGINS.get(condition.value.upper())
     if code is None:
         hint = "; as_origin is the AS" if is_asn(condition.value) else ""
-        raise Fault("value", f"invalid origin value: {condition.value} (use igp/egp/incomplete{hint})")
+        raise ConditionError("value", f"invalid origin value: {condition.value} (use igp/egp/incomplete{hint})")
     return BoundCondition(of_update(compares(get, "==", code)), step=ProgramStep(Look.ORIGIN, "==", code))
 
 
@@ -284,7 +288,7 @@ def communities(look: Look, parse: Callable[[str], Any]) -> Binder:
             known = WELL_KNOWN_COMMUNITIES.get(condition.value.lower()) if look is Look.COMMUNITY else None
             wanted = parse(known or condition.value)
         except (TextError, ValueError) as error:
-            raise Fault("value", f"invalid value: {error}") from None
+            raise ConditionError("value", f"invalid value: {error}") from None
         step = ProgramStep(look, "==", address=codec.encode((wanted,), AS4))
         return BoundCondition(of_update(any_matches(get, wanted.__eq__)), step=step)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from ..wire.communities import WELL_KNOWN_COMMUNITIES
-from .errors import Fault
+from .errors import ConditionError
 from .values import integer_of
 
 HINTS: Final = {
@@ -58,7 +58,7 @@ _GLOB: Final = re.compile(r"(\d+|\*)(:(\d+|\*)){1,2}", re.ASCII)
 
 
 def parse_asn(text: str) -> int:
-    """An AS number: `15169`, `AS15169`, or `1.10` (RFC 5396). Raises Fault."""
+    """An AS number: `15169`, `AS15169`, or `1.10` (RFC 5396). Raises ConditionError."""
     number = integer_of(text)
     if number is None and (found := _ASN.fullmatch(text)) and not (found[1] != "0" and found[1].startswith("0")):
         number = int(found[1][:11])
@@ -66,9 +66,9 @@ def parse_asn(text: str) -> int:
             high, low = number, int(found[2][:6])
             number = high << 16 | low if high < 1 << 16 and low < 1 << 16 else -1
     if number is None:
-        raise Fault("value", f"invalid value: {text} (expected integer)")
+        raise ConditionError("value", f"invalid value: {text} (expected integer)")
     if not 0 <= number < 1 << 32:
-        raise Fault("value", f"value out of range: {text} (0 to {(1 << 32) - 1})")
+        raise ConditionError("value", f"value out of range: {text} (0 to {(1 << 32) - 1})")
     return number
 
 
@@ -84,7 +84,7 @@ def path_text(text: str) -> str:
 
 
 def path_pattern(pattern: str) -> str:
-    """A regular expression over paths in our spelling. Raises Fault where a letter can never match."""
+    """A regular expression over paths in our spelling. Raises ConditionError where a letter can never match."""
     pattern = re.sub(r" *, *| +", lambda found: "," if "," in found[0] else " ", pattern)
     return _translate(pattern, _PATH_ESCAPES, _PATH_CHARACTERS, _path_part)
 
@@ -95,13 +95,15 @@ def _path_part(part: str, at: int) -> str:
     if part[0] == "[":
         return part[0] + part[1:-1].replace("_", r",()\[\]").replace(" ", ",") + part[-1]
     if len(part) == 1 and part.isalpha():
-        raise Fault("value", f"invalid pattern: {part} matches no AS path, which has digits, commas and brackets", at)
+        raise ConditionError(
+            "value", f"invalid pattern: {part} matches no AS path, which has digits, commas and brackets", at
+        )
     return part
 
 
 def community_pattern(pattern: str) -> str:
     """A regular expression over communities in our spelling: `65000:*` is any of AS 65000, and ^ and $ are the ends of
-    one community unless a quote is beside them. Raises Fault where a letter can never match."""
+    one community unless a quote is beside them. Raises ConditionError where a letter can never match."""
     if (glob := community_glob(pattern)) is not None:
         return glob
     if pattern.lower() in WELL_KNOWN_COMMUNITIES:
@@ -113,7 +115,7 @@ def community_pattern(pattern: str) -> str:
             return part if beside in ('"', "_", "") else '"'
         if len(part) == 1 and part.isalpha():
             reason = f"invalid pattern: {part} matches no community, which has digits and colons"
-            raise Fault("value", f"{reason} (a name such as no-export must stand alone)", at)
+            raise ConditionError("value", f"{reason} (a name such as no-export must stand alone)", at)
         return part
 
     return _translate(pattern, {}, _COMMUNITY_CHARACTERS, other)

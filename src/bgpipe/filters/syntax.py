@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from .conditions import BoundCondition
-from .errors import Fault, FilterError
+from .errors import ConditionError, FilterError
 
 MAX_DEPTH: Final = 100
 """The most levels of parentheses."""
@@ -190,7 +190,7 @@ class _FilterParser:
         """Binds a condition with `bind`. Raises FilterError, with the place in the filter."""
         try:
             found = self.bind(condition)
-        except Fault as fault:
+        except ConditionError as fault:
             start = condition.starts[fault.part]
             if fault.offset is not None:
                 start = min(start + condition.quoted + fault.offset, len(self.text))

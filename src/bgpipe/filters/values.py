@@ -1,4 +1,4 @@
-"""Values in filters: text to numbers, times, prefixes. Every function raises Fault."""
+"""Values in filters: text to numbers, times, prefixes. Every function raises ConditionError."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from ..wire.errors import TextError
 from ..wire.prefix import Prefix, parse_prefix
-from .errors import Fault
+from .errors import ConditionError
 
 _INTEGER: Final = re.compile(r"[+-]?(0|[1-9][0-9]*|0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+)", re.ASCII)
 _FLOAT: Final = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?"
@@ -36,9 +36,9 @@ def parse_unsigned(text: str, bits: int) -> int:
     """An integer from 0 to what `bits` bits hold."""
     value = integer_of(text)
     if value is None:
-        raise Fault("value", f"invalid value: {text} (expected integer)")
+        raise ConditionError("value", f"invalid value: {text} (expected integer)")
     if not 0 <= value < 1 << bits:
-        raise Fault("value", f"value out of range: {text} (0 to {(1 << bits) - 1})")
+        raise ConditionError("value", f"value out of range: {text} (0 to {(1 << bits) - 1})")
     return value
 
 
@@ -47,9 +47,9 @@ def parse_address_or_prefix(text: str) -> Prefix:
     try:
         prefix = parse_prefix(text if "/" in text else f"{text}/{128 if ':' in text else 32}")
     except TextError:
-        raise Fault("value", f"invalid value {text}: not an IP prefix or address") from None
+        raise ConditionError("value", f"invalid value {text}: not an IP prefix or address") from None
     if prefix.path_id is not None:
-        raise Fault("value", f"invalid value {text}: path identifiers can't be compared")
+        raise ConditionError("value", f"invalid value {text}: path identifiers can't be compared")
     return prefix
 
 
@@ -67,7 +67,7 @@ def parse_time(text: str) -> int:
         time = _parse_date(stripped)
         return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError, TypeError, IndexError):
-        raise Fault("value", f"invalid time: {text} (expected a time such as 2023-03-01T12:30:45)") from None
+        raise ConditionError("value", f"invalid time: {text} (expected a time such as 2023-03-01T12:30:45)") from None
 
 
 def _parse_date(text: str) -> datetime:

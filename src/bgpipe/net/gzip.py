@@ -52,7 +52,7 @@ def _starts(octets: bytes) -> bool | None:
 
 
 class _GzipMember:
-    """See members.Member."""
+    """See members.StreamMember."""
 
     def __init__(self) -> None:
         self.ended = False

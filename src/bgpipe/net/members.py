@@ -22,7 +22,7 @@ class DataError(Exception):
     """The rest of a member can't be decompressed. The octets that it gave before are good."""
 
 
-class Member(Protocol):
+class StreamMember(Protocol):
     """One member, whose octets come in pieces of any size.
 
     ended: the member is complete, and `rest` has the octets behind it. fault: what is wrong with a member that was
@@ -48,13 +48,13 @@ class Compression(NamedTuple):
     name: str
     start: Callable[[bytes], bool | None]
     header: re.Pattern[bytes]
-    new: Callable[[], Member]
+    new: Callable[[], StreamMember]
 
 
 def decompress_members(kind: Compression, chunks: Iterable[bytes], on_damage: OnDamage) -> Iterator[bytes]:
     """Decompresses all members. An empty chunk means that all input so far is decompressed, so that the reader need not
     wait to pass on what it has."""
-    member: Member | None = None
+    member: StreamMember | None = None
     searching = False
     octets = b""
     for chunk in chunks:

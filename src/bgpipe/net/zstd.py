@@ -55,7 +55,7 @@ def _is_skippable(octets: bytes) -> bool:
 
 
 class _Frame:
-    """See members.Member."""
+    """See members.StreamMember."""
 
     def __init__(self) -> None:
         library = zstd_library()

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .events import Event
     from .metrics import Metrics
     from .pipeline_base import PipelineBase
-    from .scope import Timer
+    from .scope import ScheduledCall
 
 AnyInput = TypeVar("AnyInput", bound=Input)
 
@@ -248,12 +248,12 @@ class Stage(StageBase):
         self.pipeline.log.debug("unexpected error", stage=str(self), exc_info=error)
         self.pipeline.fail(failure(self, error))
 
-    def call_later(self, seconds: float, function: Callable[[], object]) -> Timer:
+    def call_later(self, seconds: float, function: Callable[[], object]) -> ScheduledCall:
         """Calls the function after so many seconds, unless the session has ended. An exception in it is an error of
         this stage."""
         return self.pipeline.tasks.call_later(str(self), seconds, function, self.on_failure)
 
-    def call_soon(self, function: Callable[[], object]) -> Timer:
+    def call_soon(self, function: Callable[[], object]) -> ScheduledCall:
         """Calls the function in the next turn of the event loop; otherwise as `call_later`."""
         return self.pipeline.tasks.call_soon(str(self), function, self.on_failure)
 

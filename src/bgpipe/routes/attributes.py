@@ -59,8 +59,8 @@ PLAIN: Final = Attributes()
 """Nothing beside the prefix."""
 
 
-class Form(NamedTuple):
-    """How routes are written for a kind of peers: all with the same form share the same octets.
+class UpdateGroup(NamedTuple):
+    """Peers to which routes are written in the same octets, and how: the agreed capabilities, next hops and AS number.
 
     asn: our AS number. context: what is agreed (4-octet AS numbers, extended messages; ADD-PATH is not sent).
     next_hop_ipv4, next_hop_ipv6: of routes that say nothing of it: an address, or nothing if they are not to be
@@ -88,7 +88,7 @@ class Form(NamedTuple):
         return parse_address(text) if text else b""
 
 
-class Head(NamedTuple):
+class EncodedAttributes(NamedTuple):
     """What all UPDATEs have in common that announce routes of one family with the same attributes, in one form.
 
     section: the octets of all path attributes but MP_REACH_NLRI. reach: what stands before the NLRI in MP_REACH_NLRI;
@@ -115,7 +115,7 @@ class Head(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def head(attributes: Attributes, form: Form, afi: int) -> Head | None:
+def head(attributes: Attributes, form: UpdateGroup, afi: int) -> EncodedAttributes | None:
     """How routes of a family with these attributes are announced in a form; None if they can't be (see why_not)."""
     hop = form.next_hop(attributes, afi)
     if not hop:
@@ -127,7 +127,7 @@ def head(attributes: Attributes, form: Form, afi: int) -> Head | None:
     return found if found.room >= _LEAST_ROOM[afi] else None
 
 
-def why_not(attributes: Attributes, form: Form, afi: int) -> str:
+def why_not(attributes: Attributes, form: UpdateGroup, afi: int) -> str:
     """Why routes of a family with these attributes can't be announced in a form, "" if they can."""
     if head(attributes, form, afi) is not None:
         return ""
@@ -136,7 +136,7 @@ def why_not(attributes: Attributes, form: Form, afi: int) -> str:
     return "path attributes leave no room for a prefix in an UPDATE"
 
 
-def _head(attributes: Attributes, form: Form, afi: int, hop: bytes) -> Head:
+def _head(attributes: Attributes, form: UpdateGroup, afi: int, hop: bytes) -> EncodedAttributes:
     """Raises TextError, OverflowError."""
     path = (form.asn,) * ((attributes.prepends or 0) + (not form.internal))
     segments = AsPath([Segment(AS_SEQUENCE, path)] if path else ())
@@ -160,4 +160,4 @@ def _head(attributes: Attributes, form: Form, afi: int, hop: bytes) -> Head:
             octets = value if code == attrs.NEXT_HOP else row.codec.encode(value, form.context)
             encoded.append(Attribute(row.default, code, octets, form.context).encode())
     reach = b"" if classic else encode_family(FAMILIES[afi]) + bytes((len(hop),)) + hop + b"\0"
-    return Head(b"".join(encoded), reach, form.context)
+    return EncodedAttributes(b"".join(encoded), reach, form.context)

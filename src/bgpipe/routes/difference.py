@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from ..wire.block import Block
 from . import packing
-from .attributes import Form, Head, head
+from .attributes import EncodedAttributes, UpdateGroup, head
 from .partition import AFIS, Delta, Key, Part
 from .prefixes import PrefixSet, merged, without
 from .steps import Steps, finish
@@ -24,10 +24,10 @@ _Span = tuple[int, int]
 _ALL: Final[_Span] = (0, 1 << 136)
 
 
-class Difference(NamedTuple):
+class RouteChanges(NamedTuple):
     """announced: by AFI, sorted numbers of prefixes by how they are announced. withdrawn: by AFI, sorted numbers."""
 
-    announced: dict[int, dict[Head, list[int]]]
+    announced: dict[int, dict[EncodedAttributes, list[int]]]
     withdrawn: dict[int, list[int]]
 
     def __bool__(self) -> bool:
@@ -39,7 +39,7 @@ class Difference(NamedTuple):
             yield from numbers
         yield from self.withdrawn[afi]
 
-    def messages(self, form: Form, afis: Iterable[int] = AFIS) -> Iterator[Block]:
+    def messages(self, form: UpdateGroup, afis: Iterable[int] = AFIS) -> Iterator[Block]:
         """UPDATEs that tell a peer of it, for these families: announcements of all, then withdrawals."""
         afis = tuple(afis)
         for afi in afis:
@@ -51,20 +51,20 @@ class Difference(NamedTuple):
                 yield from packing.withdraw(self.withdrawn[afi], afi, form.context, multiprotocol)
 
 
-def difference(before: Table, after: Table, form: Form) -> Difference:
+def difference(before: Table, after: Table, form: UpdateGroup) -> RouteChanges:
     """What a peer that has `before` is to be told to have `after`."""
     return finish(differing(before, after, form))
 
 
-def differing(before: Table, after: Table, form: Form) -> Steps[Difference]:
+def differing(before: Table, after: Table, form: UpdateGroup) -> Steps[RouteChanges]:
     """The same in steps of some milliseconds.
 
     Where the tables are of the same lineage, only the parts that differ are looked at.
     """
-    announced: dict[int, dict[Head, list[int]]] = {1: {}, 2: {}}
+    announced: dict[int, dict[EncodedAttributes, list[int]]] = {1: {}, 2: {}}
     withdrawn: dict[int, list[int]] = {1: [], 2: []}
     if before is after:
-        return Difference(announced, withdrawn)
+        return RouteChanges(announced, withdrawn)
     for afi in AFIS:
         pair = _Pair(before, after, form, afi)
         yield from pair.prepare()
@@ -74,7 +74,7 @@ def differing(before: Table, after: Table, form: Form) -> Steps[Difference]:
                 announced[afi].setdefault(new[number], []).append(number)
             withdrawn[afi] += sorted(old.keys() - new.keys())
             yield
-    return Difference(announced, withdrawn)
+    return RouteChanges(announced, withdrawn)
 
 
 class Comparison(NamedTuple):
@@ -88,7 +88,7 @@ class Comparison(NamedTuple):
         return any(self)
 
 
-ANY_FORM: Final = Form(0, "0.0.0.0", "::")
+ANY_FORM: Final = UpdateGroup(0, "0.0.0.0", "::")
 """A form in which no route is left out for want of a next hop."""
 
 
@@ -115,14 +115,14 @@ def comparing(before: Table, after: Table) -> Steps[Comparison]:
     return Comparison(*(PrefixSet.of(*each) for each in numbers))
 
 
-_Said = dict[int, Head]
+_Said = dict[int, EncodedAttributes]
 """How prefixes are announced."""
 
 
 class _Pair:
     """Two tables, and what may differ between them in one AFI."""
 
-    def __init__(self, before: Table, after: Table, form: Form, afi: int) -> None:
+    def __init__(self, before: Table, after: Table, form: UpdateGroup, afi: int) -> None:
         self._afi = afi
         self._old, self._new = old, new = _Side(before, form, afi), _Side(after, form, afi)
         self._comparable = comparable = before.partition.lineage is after.partition.lineage
@@ -216,13 +216,13 @@ def _between(numbers: Sequence[int], span: _Span) -> Sequence[int]:
 class _Side:
     """One of two tables, and what it says of some prefixes of one AFI."""
 
-    def __init__(self, table: Table, form: Form, afi: int) -> None:
+    def __init__(self, table: Table, form: UpdateGroup, afi: int) -> None:
         self.table = table
         self.form = form
         self.afi = afi
         self.span = _ALL
         self.said: _Said = {}
-        self._heads: dict[int, Head | None] = {}
+        self._heads: dict[int, EncodedAttributes | None] = {}
 
     def begin(self, span: _Span) -> None:
         """Says nothing yet; what follows is only of prefixes in the span."""
@@ -234,7 +234,7 @@ class _Side:
     def omitted(self, key: Key) -> Sequence[int]:
         return self.table.omitted.get(key, ())
 
-    def head(self, key: Key) -> Head | None:
+    def head(self, key: Key) -> EncodedAttributes | None:
         """How a part is announced, None if it is not."""
         mask = key[1] & self.table.mask
         if mask not in self._heads:

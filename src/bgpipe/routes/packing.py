@@ -21,7 +21,7 @@ from ..wire.errors import TextError
 from ..wire.flags import FLAG_CHECKED, context_flags
 from ..wire.message import MARKER, UPDATE
 from ..wire.prefix import AFI_BITS
-from .attributes import FAMILIES, Head
+from .attributes import FAMILIES, EncodedAttributes
 from .prefixes import little_endian
 
 MAX_BLOCK: Final = 256 << 10
@@ -184,14 +184,16 @@ def pieces(runs: Iterable[tuple[int, bytes]], room: int) -> Iterator[tuple[int, 
         yield count, held
 
 
-def announce(numbers: Sequence[int], afi: int, head: Head) -> Packed:
+def announce(numbers: Sequence[int], afi: int, head: EncodedAttributes) -> Packed:
     """UPDATEs that announce prefixes (sorted numbers). Raises TextError if attributes leave no place for them."""
     *_, made = announcing(*packing_order(numbers, afi), afi, head)
     assert made is not None
     return made
 
 
-def announcing(order: Sequence[int], counts: Sequence[int], afi: int, head: Head) -> Iterator[Packed | None]:
+def announcing(
+    order: Sequence[int], counts: Sequence[int], afi: int, head: EncodedAttributes
+) -> Iterator[Packed | None]:
     """The same of numbers in the order of packing, in steps of some milliseconds: None after each, and then all."""
     firsts = array("I", [0])
     made = []
@@ -202,7 +204,11 @@ def announcing(order: Sequence[int], counts: Sequence[int], afi: int, head: Head
 
 
 def announcements(
-    order: Sequence[int], counts: Sequence[int], afi: int, head: Head, firsts: MutableSequence[int] | None = None
+    order: Sequence[int],
+    counts: Sequence[int],
+    afi: int,
+    head: EncodedAttributes,
+    firsts: MutableSequence[int] | None = None,
 ) -> Iterator[Block]:
     """The UPDATEs of numbers in the order of packing, in blocks, each of which takes some milliseconds.
 
@@ -220,7 +226,7 @@ def announcements(
     return blocks(bodies(), head.context)
 
 
-def joined(parts: Iterable[tuple[Head, Iterable[Runs]]]) -> Iterator[Block]:
+def joined(parts: Iterable[tuple[EncodedAttributes, Iterable[Runs]]]) -> Iterator[Block]:
     """The UPDATEs of sets of prefixes, none of which is in two, by what is said of them; in blocks. Raises TextError.
 
     All heads are of one form.

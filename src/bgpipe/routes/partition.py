@@ -12,10 +12,10 @@ from typing import Final, NamedTuple, TypeVar
 
 from ..wire.block import Block
 from . import packing
-from .attributes import Head
+from .attributes import EncodedAttributes
 from .packing import Packed
 from .prefixes import EMPTY, FEW, PrefixSet, common, merged, without
-from .steps import Shared, Steps, finish
+from .steps import SharedSteps, Steps, finish
 
 T = TypeVar("T")
 AFIS: Final = (1, 2)
@@ -87,7 +87,7 @@ class Part:
         return f"<Part of {len(self)} IPv{4 if self.afi == 1 else 6} prefixes>"
 
 
-def packed_in_steps(part: Part, head: Head) -> Steps[Packed]:
+def packed_in_steps(part: Part, head: EncodedAttributes) -> Steps[Packed]:
     """The messages of a part. Raises TextError if the path attributes leave no place for prefixes."""
     return (yield from _last(packing.announcing(part.order, part.counts, part.afi, head)))
 
@@ -109,11 +109,11 @@ class Encodings:
     def __init__(self, limit: int = MAX_ENCODED) -> None:
         self.limit = limit
         self.octets = 0
-        self._kept: OrderedDict[tuple[Part, Head], Packed] = OrderedDict()
-        self._making: dict[tuple[Part, Head], Shared[Packed]] = {}
-        self._changes: dict[Hashable, Shared[Block]] = {}
+        self._kept: OrderedDict[tuple[Part, EncodedAttributes], Packed] = OrderedDict()
+        self._making: dict[tuple[Part, EncodedAttributes], SharedSteps[Packed]] = {}
+        self._changes: dict[Hashable, SharedSteps[Block]] = {}
 
-    def of(self, part: Part, head: Head) -> Steps[Packed]:
+    def of(self, part: Part, head: EncodedAttributes) -> Steps[Packed]:
         """Raises TextError if the path attributes leave no place for prefixes."""
         key = part, head
         packed = self._kept.get(key)
@@ -121,7 +121,7 @@ class Encodings:
             self._kept.move_to_end(key)
             return packed
         if key not in self._making:
-            self._making[key] = Shared(packing.announcing(part.order, part.counts, part.afi, head))
+            self._making[key] = SharedSteps(packing.announcing(part.order, part.counts, part.afi, head))
         try:
             found = yield from _last(self._making[key])
         finally:
@@ -136,7 +136,7 @@ class Encodings:
     def change(self, key: Hashable, make: Callable[[], Iterator[Block | None]]) -> Iterator[Block | None]:
         """The messages of a change, made by the first of all peers with the same `key`. None after each other step."""
         if key not in self._changes:
-            self._changes[key] = Shared(make())
+            self._changes[key] = SharedSteps(make())
         return iter(self._changes[key])
 
     def forget_changes(self) -> None:

@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 from ..wire.block import Block
 from ..wire.family import Family
 from . import packing
-from .attributes import FAMILIES, Form, Head, head, why_not
-from .difference import Difference, difference, differing
+from .attributes import FAMILIES, EncodedAttributes, UpdateGroup, head, why_not
+from .difference import RouteChanges, difference, differing
 from .packing import Packed
 from .partition import Encodings, Part, packed_in_steps
 from .prefixes import merged, without
@@ -28,7 +28,7 @@ SMALL: Final = 900
 """Prefixes of a part below which it has no messages of its own: small parts are packed together for each peer."""
 PER_MESSAGE: Final = 1000
 """Prefixes of a message, about."""
-_Rest = list[tuple[Head, Sequence[int]]]
+_Rest = list[tuple[EncodedAttributes, Sequence[int]]]
 """Prefixes that are packed for one peer alone, in any order."""
 _AFIS: Final = {family: afi for afi, family in FAMILIES.items()}
 
@@ -40,7 +40,7 @@ class Survey(NamedTuple):
     left_out: dict[str, int]
 
 
-def survey(table: Table, form: Form, afis: Sequence[int]) -> Survey:
+def survey(table: Table, form: UpdateGroup, afis: Sequence[int]) -> Survey:
     """afis: of the families that are agreed."""
     counts: Counter[str] = Counter()
     for (afi, attributes), count in table.counts.items():
@@ -58,7 +58,7 @@ class PeerRoutes:
     table: what the peer has been told, or is being told. form: how it is told. encodings: shared by all peers.
     """
 
-    def __init__(self, table: Table, form: Form, encodings: Encodings | None = None) -> None:
+    def __init__(self, table: Table, form: UpdateGroup, encodings: Encodings | None = None) -> None:
         self.table = table
         self.form = form
         self.encodings = Encodings() if encodings is None else encodings
@@ -100,7 +100,7 @@ class PeerRoutes:
         return self.encodings.change(key, lambda: _changes(before, table, self.form, afis))
 
 
-def _changes(before: Table, after: Table, form: Form, afis: Sequence[int]) -> Iterator[Block | None]:
+def _changes(before: Table, after: Table, form: UpdateGroup, afis: Sequence[int]) -> Iterator[Block | None]:
     found = yield from differing(before, after, form)
     yield from found.messages(form, afis)
 
@@ -108,22 +108,22 @@ def _changes(before: Table, after: Table, form: Form, afis: Sequence[int]) -> It
 class _Replay:
     """All routes of a family of one table, but for those of which something newer has been said."""
 
-    def __init__(self, table: Table, form: Form, afi: int, encodings: Encodings) -> None:
+    def __init__(self, table: Table, form: UpdateGroup, afi: int, encodings: Encodings) -> None:
         self.table = table
         self.form = form
         self.afi = afi
         self.encodings = encodings
         self._newer: set[int] = set()
 
-    def leave_out(self, found: Difference) -> None:
+    def leave_out(self, found: RouteChanges) -> None:
         """Something newer has been said of these prefixes."""
         self._newer.update(found.numbers(self.afi))
 
     def run(self) -> Iterator[Block | None]:
         rest: _Rest = []
-        small: dict[Head, list[Part]] = {}
-        large: list[tuple[Part, Head, Sequence[int]]] = []
-        heads: dict[int, Head | None] = {}
+        small: dict[EncodedAttributes, list[Part]] = {}
+        large: list[tuple[Part, EncodedAttributes, Sequence[int]]] = []
+        heads: dict[int, EncodedAttributes | None] = {}
         for key, part, attributes in self.table.parts(self.afi):
             ours = key[1] & self.table.mask
             if ours not in heads:
@@ -148,7 +148,7 @@ class _Replay:
                 rest.append((how, prefixes.numbers(self.afi)))
         yield from self._pack(rest)
 
-    def _join(self, small: Mapping[Head, Sequence[Part]], rest: _Rest) -> Iterator[Block]:
+    def _join(self, small: Mapping[EncodedAttributes, Sequence[Part]], rest: _Rest) -> Iterator[Block]:
         """Small parts, packed together out of the octets that all peers share. If something newer is said of prefixes
         meanwhile, `rest` says all of them again without those."""
         blocks = packing.joined((how, [part.nlri for part in parts]) for how, parts in small.items())
@@ -161,7 +161,7 @@ class _Replay:
     def _pack(self, rest: _Rest) -> Iterator[Block | None]:
         """Prefixes that are packed for this peer alone."""
         while rest:
-            together: dict[Head, list[Sequence[int]]] = {}
+            together: dict[EncodedAttributes, list[Sequence[int]]] = {}
             for how, numbers in rest:
                 together.setdefault(how, []).append(numbers)
             rest = []
@@ -171,7 +171,9 @@ class _Replay:
                 packed = yield from packed_in_steps(part, how)
                 yield from self._pass(part, packed, how, (), rest)
 
-    def _pass(self, part: Part, packed: Packed, how: Head, omitted: Sequence[int], rest: _Rest) -> Iterator[Block]:
+    def _pass(
+        self, part: Part, packed: Packed, how: EncodedAttributes, omitted: Sequence[int], rest: _Rest
+    ) -> Iterator[Block]:
         """The blocks without the messages that say something wrong; what else these say is added to `rest`."""
         places = sorted(map(part.place, omitted))
         known = 0

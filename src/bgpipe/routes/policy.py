@@ -132,7 +132,7 @@ class Announced(NamedTuple):
     by_default: bool = False
 
 
-class Group(NamedTuple):
+class AttributeGroup(NamedTuple):
     """Lists and custom prefixes of a peer that have the same attributes, so that they are united."""
 
     attributes: Attributes
@@ -221,7 +221,7 @@ def _guarded(numbers: Sequence[int], guards: Guards, afi: int) -> Sequence[int]:
 
 def groups(
     subscription: Subscription, lists: Mapping[str, PrefixList], common: Common = UNRESTRICTED, clean: Clean = cleaned
-) -> tuple[list[Group], bool]:
+) -> tuple[list[AttributeGroup], bool]:
     """(the lists and custom prefixes of a peer by their attributes, whether they are by default): steps 5 and 6."""
     chosen = [name for name in dict.fromkeys(subscription.lists) if name in lists]
     sources_chosen = [lists[name] for name in chosen]
@@ -235,7 +235,7 @@ def groups(
     for custom in subscription.customs:
         customs.setdefault(custom.attributes.joined(subscription.attributes), []).append(custom.prefixes)
     found = [
-        Group(attributes, tuple(sources.get(attributes, ())), tuple(customs.get(attributes, ())))
+        AttributeGroup(attributes, tuple(sources.get(attributes, ())), tuple(customs.get(attributes, ())))
         for attributes in dict.fromkeys((*sources, *customs))
         if is_wanted(attributes, subscription)
     ]

@@ -49,7 +49,7 @@ _AS_GAP: Final = re.compile(r"[\s{}\[\](),;=]*")
 _AS_WORD: Final = re.compile(r"(?i:as)?[0-9]+(?:\.[0-9]+)?(?:-(?i:as)?[0-9]+)?")
 
 
-class Entry(NamedTuple):
+class PrefixRange(NamedTuple):
     """A prefix, and the lengths of routes inside it that are meant, both ends included."""
 
     prefix: Prefix
@@ -64,7 +64,7 @@ class PrefixList:
     an octet each.
     """
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
+    def __init__(self, entries: Iterable[PrefixRange] = ()) -> None:
         numbers: dict[int, set[int]] = {1: set(), 2: set()}
         for prefix, shortest, longest in entries:
             numbers[prefix.afi].add(prefix.address << 24 | prefix.length << 16 | shortest << 8 | longest)
@@ -128,7 +128,7 @@ class PrefixList:
                 yield found
 
 
-def entry_of(text: str, shortest: int | None = None, longest: int | None = None) -> Entry:
+def entry_of(text: str, shortest: int | None = None, longest: int | None = None) -> PrefixRange:
     """An entry for a prefix and the lengths of routes; None for its own length. Raises TextError."""
     prefix = parse_prefix(text)
     bits = AFI_BITS[prefix.afi]
@@ -136,7 +136,7 @@ def entry_of(text: str, shortest: int | None = None, longest: int | None = None)
     high = low if longest is None else longest
     if not prefix.length <= low <= high <= bits:
         raise TextError(f"lengths {low} to {high} are not possible for {text}")
-    return Entry(prefix, low, high)
+    return PrefixRange(prefix, low, high)
 
 
 def parse_prefix_list(text: str) -> PrefixList:
@@ -148,7 +148,7 @@ def parse_prefix_list(text: str) -> PrefixList:
     return PrefixList(_text_entries(text))
 
 
-def _text_entries(text: str) -> Iterator[Entry]:
+def _text_entries(text: str) -> Iterator[PrefixRange]:
     text = _COMMENT.sub(_blank, text)
     text = _REMOVED.sub(_blank, text)
     end = 0
@@ -189,7 +189,7 @@ def _line(text: str, position: int) -> int:
     return text.count("\n", 0, position) + 1
 
 
-def _entry(found: re.Match[str]) -> Entry:
+def _entry(found: re.Match[str]) -> PrefixRange:
     """Raises TextError."""
     text = found["prefix"]
     ge, le = found["ge"], found["le"]
@@ -202,7 +202,7 @@ def _entry(found: re.Match[str]) -> Entry:
     return _ranged(found, text)
 
 
-def _ranged(found: re.Match[str], text: str) -> Entry:
+def _ranged(found: re.Match[str], text: str) -> PrefixRange:
     length = int(text.rpartition("/")[2])
     most = 128 if ":" in text else 32
     if found["from"]:
@@ -227,7 +227,7 @@ def _ranged(found: re.Match[str], text: str) -> Entry:
     return entry_of(text, int(low), int(high) if dash else int(low))
 
 
-def _prefixlen(text: str, said: str, length: int, most: int) -> Entry:
+def _prefixlen(text: str, said: str, length: int, most: int) -> PrefixRange:
     """What OpenBGPD says of lengths."""
     if said.startswith(">="):
         return entry_of(text, int(said[2:]), most)
@@ -249,7 +249,7 @@ class _JsonEntry(msgspec.Struct, rename={"less": "less-equal", "greater": "great
 _JSON: Final = msgspec.json.Decoder(dict[str, list[_JsonEntry | str]] | list[_JsonEntry | str])
 
 
-def _json_entries(text: str) -> Iterator[Entry]:
+def _json_entries(text: str) -> Iterator[PrefixRange]:
     for each in _json(_JSON, text):
         if isinstance(each, str):
             yield entry_of(each)

@@ -50,7 +50,7 @@ _SPACES: Final = bytes.maketrans(b"./", b"  ")
 _DIGITS: Final = b"0123456789"
 
 
-class Parsed(NamedTuple):
+class ParsedPrefixes(NamedTuple):
     """What parse_lines has found. others: number (from 1) and text of each line that is no plain prefix."""
 
     prefixes: PrefixSet
@@ -240,7 +240,7 @@ def cut_out(numbers: Sequence[int], spans: Iterable[tuple[int, int]]) -> list[in
 # Text
 
 
-def parse_lines(text: str | bytes) -> Parsed:
+def parse_lines(text: str | bytes) -> ParsedPrefixes:
     """Parses lines that are prefixes, or single addresses, and nothing else: a million a second or two.
 
     Bits behind the mask are cleared. White space around a prefix does not count, nor do empty lines. What a line with
@@ -264,7 +264,7 @@ def parse_lines(text: str | bytes) -> Parsed:
             ipv4 += found
         start = end
         line += lines
-    return Parsed(PrefixSet.of(ipv4, ipv6), others)
+    return ParsedPrefixes(PrefixSet.of(ipv4, ipv6), others)
 
 
 def _parse_ipv4(piece: bytes, lines: int) -> Iterable[int] | None:

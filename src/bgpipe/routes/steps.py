@@ -20,7 +20,7 @@ def finish(steps: Steps[T]) -> T:
             return result
 
 
-class Shared(Generic[T]):
+class SharedSteps(Generic[T]):
     """What a generator yields, for several who want it: whoever is furthest does the next step, for all of them.
 
     The generator yields None after a step that has made nothing yet. What it has raised, it raises for everybody.

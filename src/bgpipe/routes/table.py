@@ -21,7 +21,7 @@ from .attributes import Attributes
 from .budget import Budgeted, fit
 from .exclusion import touching
 from .partition import AFIS, Encodings, Key, Part, Partition
-from .policy import ANY_LENGTH, UNRESTRICTED, Common, Group, Guards, PrefixList, Subscription
+from .policy import ANY_LENGTH, UNRESTRICTED, AttributeGroup, Common, Guards, PrefixList, Subscription
 from .prefixes import HOST, PrefixSet, common, contains, merged, without
 from .steps import Steps, finish
 from .union import united
@@ -298,7 +298,9 @@ class Tables:
             return None
         return table
 
-    def _change(self, group: Group, subscription: Subscription, way: _Way, partition: Partition, afi: int) -> _Change:
+    def _change(
+        self, group: AttributeGroup, subscription: Subscription, way: _Way, partition: Partition, afi: int
+    ) -> _Change:
         """How the prefixes of a group differ from those of its lists, each by itself."""
         if group.customs or not group.lists:
             return self._whole_change(group, subscription, way, partition, afi)
@@ -318,7 +320,7 @@ class Tables:
         return change.then(without(before, after), without(after, before), afi)
 
     def _whole_change(
-        self, group: Group, subscription: Subscription, way: _Way, partition: Partition, afi: int
+        self, group: AttributeGroup, subscription: Subscription, way: _Way, partition: Partition, afi: int
     ) -> _Change:
         """The same for a group with custom prefixes, with which anything may be united."""
         sources = [self._clean(self.lists[name], way.guards, self.common).numbers(afi) for name in group.lists]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from ..routes.attributes import PLAIN, Attributes, Form, why_not
+from ..routes.attributes import PLAIN, Attributes, UpdateGroup, why_not
 from ..wire.context import AS2
 from .config import Config, all_lists
 from .rules import Rules, attributes_of, resolve, rules_of
 from .tables import list_attributes
 
-_FORM: Final = Form(0xFFFFFFFF, "0.0.0.0", "::", AS2, otc=1)
+_FORM: Final = UpdateGroup(0xFFFFFFFF, "0.0.0.0", "::", AS2, otc=1)
 """The form that leaves the least room: AS numbers stand in two path attributes, messages have 4096 octets."""
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..formats import mrt
-from ..routes.attributes import FAMILIES, Attributes, Form
+from ..routes.attributes import FAMILIES, Attributes, UpdateGroup
 from ..routes.peer_routes import PeerRoutes
 from ..routes.prefixes import PrefixSet
 from ..routes.table import Table
@@ -50,7 +50,7 @@ class AdjRibOut:
 
     peer: Peer
     table: Table
-    form: Form
+    form: UpdateGroup
     afis: tuple[int, ...]
     local: str
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ..routes.attributes import PLAIN, Attributes, Form
+from ..routes.attributes import PLAIN, Attributes, UpdateGroup
 from ..routes.policy import Common, Custom, PrefixList, Subscription
 from ..routes.prefixes import EMPTY, PrefixSet
 from ..routes.steps import Steps, finish
@@ -242,7 +242,7 @@ class PeerTables:
         for attributes, prefixes in found.items():
             yield Custom(PrefixSet.parse(prefixes), attributes)
 
-    def form(self, asn: int, local: str, facts: Facts, own_asn: int = 0) -> Form:
+    def form(self, asn: int, local: str, facts: Facts, own_asn: int = 0) -> UpdateGroup:
         """How routes are written for a session. asn: of the peer. local: our address. facts: what was agreed.
         own_asn: our AS number there, 0 for Bgp.Asn.
 
@@ -254,7 +254,7 @@ class PeerTables:
         own_ipv4 = bgp.router_id if ipv6 and not facts.agreed(EXTENDED_NEXT_HOP) else local
         own_ipv6 = local if ipv6 else ""
         own_asn = own_asn or bgp.asn
-        return Form(
+        return UpdateGroup(
             asn=own_asn,
             next_hop_ipv4=_own(bgp.next_hop or bgp.router_id, own_ipv4),
             next_hop_ipv6=_own(bgp.next_hop_ipv6 or "", own_ipv6),

@@ -66,12 +66,12 @@ class Send:
 
 
 @dataclass(slots=True)
-class Connect:
+class OpenConnection:
     """Request: open a connection, then call `connected` or `disconnected`."""
 
 
 @dataclass(slots=True)
-class Disconnect:
+class CloseConnection:
     """Request: close the connection when everything has been sent."""
 
 
@@ -107,7 +107,7 @@ class Down:
         return "timeout" if self.sent.code in _TIMEOUTS else "refused"
 
 
-Output = Send | Connect | Disconnect | Established | Deliver | Down
+Output = Send | OpenConnection | CloseConnection | Established | Deliver | Down
 
 
 @dataclass(slots=True)
@@ -308,7 +308,7 @@ class Session:
 
     def connect(self) -> None:
         self.timers.start(FsmTimer.CONNECT_RETRY, self._now + self.settings.connect_retry * self.jitter())
-        self._outputs.append(Connect())
+        self._outputs.append(OpenConnection())
 
     def delay_open(self) -> None:
         self.timers.stop(FsmTimer.CONNECT_RETRY)
@@ -408,7 +408,7 @@ class Session:
     def _end(self) -> None:
         self.timers.stop_all()
         received = self._message.notification if self._cause is FsmEvent.NOTIFICATION and self._message else None
-        self._outputs += [Disconnect(), Down(self._reason(received), self._sent, received)]
+        self._outputs += [CloseConnection(), Down(self._reason(received), self._sent, received)]
         self.local = self._since = self._message = self._fault = None
 
     def _reason(self, received: Notification | None) -> str:

@@ -18,7 +18,7 @@ from ...pipeline import events
 from ...pipeline.errors import ConfigError, Incomplete, StageError
 from ...pipeline.lifecycle import Cause
 from ...pipeline.options import DURATION, LIST, TEXT, Option
-from ...pipeline.scope import Timer
+from ...pipeline.scope import ScheduledCall
 from ...wire.block import Block, runs
 from ...wire.flags import FLAG_CHECKED
 from ...wire.item import Item
@@ -85,7 +85,7 @@ class Sink(Writing):
             raise ConfigError("--stall-timeout can't be negative")
         self._kept: list[Item] = []
         self._kept_octets = 0
-        self._flushing: Timer | None = None
+        self._flushing: ScheduledCall | None = None
         self.output_format = self.choose_format()
         self.wants_states = self.output_format.states
         self.check_encoder(self.output_format)

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 from ...pipeline.line import Line
 from ...pipeline.pipeline_base import PipelineBase
-from ...pipeline.scope import Timer
+from ...pipeline.scope import ScheduledCall
 from ...pipeline.stage import Stage
 
 STEPS: Final = 6
@@ -47,7 +47,7 @@ class Watched(Protocol):
     def holding(self) -> bool:
         """Whether senders have to wait for the partner."""
 
-    def call_later(self, seconds: float, function: Callable[[], object]) -> Timer: ...
+    def call_later(self, seconds: float, function: Callable[[], object]) -> ScheduledCall: ...
 
     def on_stall(self) -> None: ...
 
@@ -72,7 +72,7 @@ class StallWatchdog:
         self._answered = 0.0
         """when the partner has last given something back"""
         self._owed = {direction: _Owed(stage.pipeline.lines[direction]) for direction in stage.watched}
-        self._timer: Timer | None = None
+        self._timer: ScheduledCall | None = None
 
     def begin(self) -> None:
         """Called when something waits for the partner."""
