@@ -10,7 +10,7 @@ import pytest
 
 from bgpipe.session.collision import COLLISION_WINDOW, losers, survivor
 from bgpipe.session.fsm import FsmState
-from bgpipe.session.session import Deliver, Disconnect, Down, Established, Send, Session, Settings
+from bgpipe.session.session import CloseConnection, Deliver, Down, Established, Send, Session, Settings
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message
 from bgpipe.wire.open import Open
 
@@ -83,7 +83,7 @@ class Speakers:
                     self._post(late, 1 - speaker, connection, route)
             elif isinstance(output, Deliver):
                 self.delivered[speaker, connection].append(output.message)
-            elif isinstance(output, Disconnect):
+            elif isinstance(output, CloseConnection):
                 self._post(late, 1 - speaker, connection, "disconnected")
 
     @property
@@ -150,4 +150,4 @@ def test_the_loser_goes_down() -> None:
     loser = session(called=False)
     loser.outputs()
     loser.collided(1)
-    assert [type(output) for output in loser.outputs()] == [Send, Disconnect, Down]
+    assert [type(output) for output in loser.outputs()] == [Send, CloseConnection, Down]
