@@ -16,7 +16,7 @@ from peers import CLOSE_TIMEOUT, Bgpipe, Router, announcement, bgpipe, place
 
 from bgpipe.session.collision import losers
 from bgpipe.session.fsm import FsmState
-from bgpipe.session.session import Deliver, Disconnect, Down, Established, Send, Session, Settings
+from bgpipe.session.session import CloseConnection, Deliver, Down, Established, Send, Session, Settings
 from bgpipe.wire.message import HEADER, OPEN, Message, check_header
 from bgpipe.wire.notification import Notification
 
@@ -101,7 +101,7 @@ class Link(asyncio.Protocol):
                 self.transport.write(b"".join(ROUTES))
             elif isinstance(output, Deliver):
                 self.routes.append(output.message.octets)
-            elif isinstance(output, Disconnect):
+            elif isinstance(output, CloseConnection):
                 self.transport.close()
             elif isinstance(output, Down):
                 self.ends |= {_code(each) for each in (output.sent, output.received) if each is not None}
