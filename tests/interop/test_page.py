@@ -70,6 +70,11 @@ def test_a_peer_subscribes(driver: str, server: BgpLite, scripts: bool) -> None:
             ["203.0.113.0/24"],
             ["11.2.0.0/24"],
         )
+        page.click("form details summary")
+        page.write("input[name=max_routes]", "20")
+        page.press("Save")
+        wait_until("the limit is stored", lambda: server.get("/api/me")["peers"][0]["maxRoutes"] == 20)
+        page.until("Stored")
         page.write("textarea[name=custom_prefixes]", "nonsense")
         page.press("Save")
         page.until("nonsense")

@@ -50,6 +50,25 @@ def test_keys_of_tcp_ao(tmp_path, monkeypatch):
     ]
 
 
+def test_what_is_missing_is_told_with_its_whole_key(tmp_path):
+    assert faults(tmp_path, "ApiPort: 5000\n") == [
+        "appsettings.yml:1: Bgp: is missing",
+        "appsettings.yml:1: Bgp.Asn: is missing",
+        "appsettings.yml:1: Bgp.RouterId: is missing",
+    ]
+
+
+def test_a_peer_that_is_there_twice(tmp_path):
+    text = GOOD + "Peers:\n"
+    for address, asn in (("2001:db8::1", 65003), ("2001:DB8:0::1", 65003), ("2001:db8::1", 65004)):
+        text += f"  - {{Address: '{address}', RemoteAsn: {asn}}}\n"
+    text += "  - {Address: 10.1.0.0/16}\n  - {Address: 10.1.2.3/16}\n"
+    assert faults(tmp_path, text) == [
+        "appsettings.yml:6: Peers[1].Address: Peers[0] has this address and AS number already",
+        "appsettings.yml:9: Peers[4].Address: Peers[3] has this address and AS number already",
+    ]
+
+
 def test_all_faults_are_told_with_their_lines(tmp_path):
     text = """\
 Bgp:

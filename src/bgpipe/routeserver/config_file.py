@@ -65,8 +65,12 @@ class ConfigChecks:
         self._sources()
         self._groups()
         self._rules(self.config.defaults, "Defaults")
+        seen: dict[tuple[str, int], int] = {}
         for number, peer in enumerate(self.config.peers):
             self._peer(peer, f"Peers[{number}]")
+            first = seen.setdefault((_spelled(peer.address), peer.remote_asn), number)
+            if first != number:
+                self.reader.fault(f"Peers[{number}].Address", f"Peers[{first}] has this address and AS number already")
         for key, text in (
             ("CustomPrefixCommunity", self.config.custom_prefix_community),
             ("CustomAsnCommunity", self.config.custom_asn_community),
@@ -265,6 +269,14 @@ class ConfigChecks:
         ):
             if text:
                 self.check(f"{key}.{name}", function, text)
+
+
+def _spelled(address: str) -> str:
+    """An address or network in its usual spelling, if it is one."""
+    try:
+        return check_template_address(address)
+    except ValueError:
+        return address
 
 
 def _check_written(said: Any) -> None:

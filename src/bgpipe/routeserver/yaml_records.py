@@ -113,9 +113,10 @@ class Reader:
                 values[fields[name].name] = value
         for each in kind.fields:
             if each.required and each.name not in values:
-                self.fault(f"{key}.{each.encode_name}" if key else each.encode_name, "is missing")
+                path = f"{key}.{each.encode_name}" if key else each.encode_name
+                self.fault(path, "is missing")
                 record = isinstance(each.type, inspect.StructType)
-                values[each.name] = self._value(Tree({}, tree.where), each.type, key) if record else _zero(each)
+                values[each.name] = self._value(Tree({}, tree.where), each.type, path) if record else _zero(each)
         return kind.cls(**values)
 
     def _items(self, tree: Tree, kind: inspect.Type, key: str) -> Any:
@@ -255,7 +256,9 @@ def overlay(tree: Tree, environment: Mapping[str, str], known: type[Any], reader
                 with open(value, encoding="utf-8") as file:
                     value = file.read().rstrip("\n")
             except (OSError, UnicodeDecodeError) as error:
-                reader.faults.append(Fault(where, path.replace("__", "."), f"{value}: {error}"))
+                reader.faults.append(
+                    Fault(where, path.replace("__", "."), f"{value}: {getattr(error, 'strerror', None) or error}")
+                )
                 continue
         _put(tree, inspect.type_info(known), words, value, where, reader)
 
