@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bgpipe import accel
 from bgpipe.rpki.changes import Changes
 from bgpipe.rpki.snapshot import EMPTY, Snapshot
 from bgpipe.rpki.vrps import WIDTHS, Vrp, find_impossible, pack_vrp, unpack_vrps
@@ -152,3 +155,9 @@ def test_a_snapshot_travels_between_processes(snapshot):
     assert pickle.loads(pickle.dumps(snapshot)) == snapshot
     assert snapshot != "another thing"
     assert bool(snapshot) == (snapshot != EMPTY)
+
+
+@pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
+def test_its_tables_are_made_where_nothing_else_was_imported():
+    code = "from bgpipe.rpki.snapshot import Snapshot; Snapshot(aspas={1: (2,)}).index()"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0

@@ -27,6 +27,7 @@ from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from .. import accel
+from ..wire import attrs as attrs  # accel gets the table of attributes before it makes a table of ASPAs
 from ..wire.prefix import AFI_BITS, Prefix
 from .vrps import WIDTHS, Validity, Vrp, merge_records, pack_vrp, subtract_records, unpack_vrps
 
