@@ -12,9 +12,11 @@ from test_routeserver_more import ListServer
 from test_routeserver_policy import BGP, tables_of
 from test_routeserver_policy import peer as any_peer
 
+from bgpipe.pipeline.log import NullLog
 from bgpipe.routes.attributes import Attributes
 from bgpipe.routes.explain import explain
 from bgpipe.routes.prefixes import PrefixSet
+from bgpipe.routeserver import rpki
 from bgpipe.routeserver.config import Config, Rov
 from bgpipe.rpki.snapshot import Snapshot
 from bgpipe.rpki.vrps import Vrp
@@ -174,3 +176,69 @@ def test_vrps_at_a_url_are_kept(tmp_path):
     finally:
         lists.shutdown()
         lists.server_close()
+
+
+def test_vrps_of_several_sources(tmp_path):
+    web = ListServer()
+    web.status = 500
+    (tmp_path / "vrps.json").write_text(json.dumps({"roas": ROAS}))
+    (tmp_path / "a.txt").write_text("9.9.9.0/24\n")
+    exceptions = {
+        "slurmVersion": 1,
+        "validationOutputFilters": {"prefixFilters": [], "bgpsecFilters": []},
+        "locallyAddedAssertions": {
+            "prefixAssertions": [{"asn": 64500, "prefix": "8.8.8.0/24"}],
+            "bgpsecAssertions": [],
+        },
+    }
+    (tmp_path / "local.json").write_text(json.dumps(exceptions))
+    more = (
+        "PrefixSources: [{Name: a, Path: a.txt}]\n"
+        f"Rov: {{Rpki: ['http://127.0.0.1:{web.server_port}/vrps.json', vrps.json], RpkiSlurm: local.json, "
+        "RpkiRetry: 1, RpkiRefresh: 1}\n"
+    )
+    try:
+        with bgplite(tmp_path, more) as server:
+            wait_until("VRPs of the file", lambda: "bgplite_vrps 3" in server.get("/metrics"))
+            assert server.get("/hc")["status"] == "ok"
+            web.content = json.dumps({"roas": [*ROAS, {"asn": 1, "prefix": "9.9.8.0/24"}]}).encode()
+            web.status = 200
+            wait_until("VRPs of the URL", lambda: "bgplite_vrps 4" in server.get("/metrics"))
+    finally:
+        web.shutdown()
+        web.server_close()
+
+
+def test_no_source_of_vrps_has_any(tmp_path, monkeypatch):
+    monkeypatch.setattr(rpki, "PATIENCE", 0.05)
+    told: list[Snapshot] = []
+
+    async def run() -> str:
+        validator = rpki.RpkiValidator(Rov(rpki=("missing.json", "127.0.0.1:1")), tmp_path, NullLog())
+        validator.on_change = told.append
+        work = asyncio.ensure_future(validator.run())
+        while not told or not validator.failed.count(";"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        work.cancel()
+        await asyncio.wait([work])
+        return validator.failed
+
+    assert "missing.json: no such file or directory; 127.0.0.1:1: " in asyncio.run(asyncio.wait_for(run(), 30))
+    assert told == [Snapshot()]
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({"rpki": ("tls://",)}, ("Rov.Rpki[0]", "tls://: HOST:PORT is expected")),
+        ({"rpki": ("a.json", "ftp://x/y")}, ("Rov.Rpki[1]", "ftp://x/y: tls://, http:// or https:// is expected")),
+        ({"rpki": ("a.json",), "rpki_bind": "x"}, ("Rov.RpkiBind", "")),
+        ({"rpki": ("a.json",), "rpki_md5": "x" * 99}, ("Rov.RpkiMd5", "")),
+    ],
+)
+def test_sources_that_cannot_be(settings, fault):
+    ((key, text),) = rpki.rpki_faults(Rov(**settings))
+    assert key == fault[0]
+    assert fault[1] in text
+    assert "--" not in text
+    assert not list(rpki.rpki_faults(Rov(rpki=("a.json", "192.0.2.8:8282"), rpki_md5="$KEY", rpki_bind="192.0.2.1")))

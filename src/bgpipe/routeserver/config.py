@@ -224,9 +224,26 @@ class Rov(Struct, rename="pascal", frozen=True, kw_only=True):
 
     vrps: path or URL of the JSON of a validator. mode: tag adds communities by the validity, drop leaves invalid
     prefixes out. valid, not_found, invalid: these communities. interval: seconds until a URL is asked again.
+
+    rpki: the sources of VRPs in place of `vrps`, the best one first; the rest is as the options --rpki-... of bgpipe
+    have it, with seconds for durations and 0 for their defaults.
     """
 
     vrps: str = ""
+    rpki: tuple[str, ...] = ()
+    rpki_refresh: Count = 0
+    rpki_retry: Count = 0
+    rpki_expire: Count = 0
+    rpki_stale: Literal["keep", "drop"] = "keep"
+    rpki_shrink: bool = False
+    rpki_slurm: str = ""
+    rpki_version: Annotated[int, Meta(ge=0, le=2)] = 2
+    rpki_bind: str = ""
+    rpki_md5: str = ""
+    rpki_ca: str = ""
+    rpki_cert: str = ""
+    rpki_key: str = ""
+    rpki_insecure: bool = False
     mode: Literal["tag", "drop", "off"] = "tag"
     valid: str = ""
     not_found: str = ""
@@ -235,7 +252,7 @@ class Rov(Struct, rename="pascal", frozen=True, kw_only=True):
 
     @property
     def on(self) -> bool:
-        return self.mode != "off" and bool(self.vrps)
+        return self.mode != "off" and bool(self.vrps or self.rpki)
 
 
 class RateLimit(Struct, rename="pascal", frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from .attribute_checks import length_faults
 from .config import AsnList, Bgp, Config, ConfiguredPeer, Defaults, Rov, all_lists
 from .events import Kind as EventKind
+from .rpki import rpki_faults
 from .rules import as_written
 from .settings import check_capability, check_hold_time, check_role
 from .source_checks import membership_faults, source_faults
@@ -228,8 +229,10 @@ class ConfigChecks:
                 self.check(f"Rov.{name}", check_community, text)
         if "://" in rov.vrps:
             self.check("Rov.Vrps", check_url, rov.vrps)
-        if not rov.vrps and rov.mode != "off" and "Rov" in self.reader.places:
-            self.reader.fault("Rov.Vrps", "is missing: the path or URL of VRPs in JSON")
+        if not rov.vrps and not rov.rpki and rov.mode != "off" and "Rov" in self.reader.places:
+            self.reader.fault("Rov.Rpki", "is missing: where VRPs come from, such as [192.0.2.8:8282, vrps.json]")
+        for key, text in rpki_faults(rov):
+            self.reader.fault(key, text)
 
     def _groups(self) -> None:
         seen: dict[str, str] = {}

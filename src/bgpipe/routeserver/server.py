@@ -37,6 +37,7 @@ from .lists import ListEvent, Lists
 from .peer_writer import PeerWriter
 from .peers import Peer, Peers, from_template, new_peer
 from .rov import Validator
+from .rpki import RpkiValidator
 from .rules import until
 from .sessions import PeerSession, PeerSessions
 from .sources import make_source
@@ -104,7 +105,7 @@ class RouteServer:
         self._changed: set[str] = set()
         """lists that have changed, and are not in the tables yet"""
         self._updating = False
-        self.validator: Validator | None = None
+        self.validator: Validator | RpkiValidator | None = None
         self._validating: asyncio.Task[None] | None = None
         """when the next entry is over, in seconds since 1970, or earlier"""
         self.ends_ahead = Ends(self._on_end)
@@ -348,8 +349,12 @@ class RouteServer:
         if self._validating is not None:
             self._validating.cancel()
             self._validating = self.validator = None
-        if self.config.rov.on:
-            self.validator = Validator(self.config.rov, self._folder, self.data, self.fetcher, self.log)
+        rov = self.config.rov
+        if rov.on:
+            if rov.rpki:
+                self.validator = RpkiValidator(rov, self._folder, self.log)
+            else:
+                self.validator = Validator(rov, self._folder, self.data, self.fetcher, self.log)
             self.validator.on_change = self._on_vrps
             self._validating = self._tasks.spawn("VRPs", self.validator.run())
 
