@@ -295,6 +295,16 @@ def rows(peers: dict[str, str]) -> Iterator[Row]:
     for work, policy in (("looks", "looks"), ("sets a tag", "tags")):
         words = ["-o", "read", path["mrt"], "--", "py", path[policy]]
         yield Row(f"MRT, a policy in Python that {work}, JSON", messages, "messages", [ours(*words)])
+    editors = {
+        "update": "update --prepend 65000*3 --med 50 --add-com 65000:666 --drop-com 65535:*",
+        "tag": "tag --add src=rv",
+        "otc": "otc --role provider --tag=false",
+        "otc, tags": "otc --role provider",
+    }
+    for work, text in editors.items():
+        form = "json" if "tag" in work else "mrt"
+        words = ["read", path["mrt"], "--", *text.split(), "--", "write", "--format", form, "-"]
+        yield Row(f"MRT, {work}, {form.upper()}", messages, "messages", [ours(*words)])
     judges = {
         "rov": ["rov", "--invalid", "keep"],
         "rov --tag=false": ["rov", "--invalid", "keep", "--tag=false"],

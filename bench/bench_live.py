@@ -45,11 +45,8 @@ HOST = "127.88.0.1"
 GO = os.environ.get("BGPIPE_GO") or shutil.which("bgpipe-go")
 IPV4, IPV6 = Capability(caps.MP, b"\0\1\0\1"), Capability(caps.MP, b"\0\2\0\1")
 ALIVE = Message(KEEPALIVE).octets
-SENTINEL = Message(
-    UPDATE,
-    Update.make(reach=["203.0.113.0/24"], attrs={"ORIGIN": "IGP", "ASPATH": [65551], "NEXTHOP": "192.0.2.1"}).body,
-).octets
-"""Comes last: stages may take out what they like before it."""
+SENTINEL = Message(UPDATE, Update.make(withdrawn=["203.0.113.0/24"]).body).octets
+"""Comes last: stages may take out and edit what they like before it."""
 POLICY = """
 def update(m):
     m.update.origin_as, m.update.reach
@@ -375,6 +372,8 @@ def rows(policy: str) -> list[tuple[str, list[str], tuple[str, ...]]]:
         ("-o to /dev/null", [], ("-o",)),
         ("drop 'as_origin == 4200000001'", ["drop as_origin==4200000001"], ()),
         ("limit -LR, both families", [limit4, limit6], ()),
+        ("update -R", ["update -R --prepend 65000*3 --med 50 --add-com 65000:666 --drop-com 65535:*"], ()),
+        ("otc -LR, from a provider", ["otc -LR --role provider"], ()),
         ("exec -LR cat", ["exec -LR cat"], ()),
         ("py policy that reads origin and prefixes", [f"py -LR {policy}"], ()),
     ]

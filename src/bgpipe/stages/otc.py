@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from .. import accel
@@ -12,7 +13,7 @@ from ..pipeline.stage import Consuming
 from ..session.facts import decode_open
 from ..wire import attrs, caps
 from ..wire.attribute_edits import AttributeEditor, Edits, edit_quickly
-from ..wire.block import FLAGS, Block
+from ..wire.block import Block
 from ..wire.errors import WireError
 from ..wire.family import IPV4_UNICAST, IPV6_UNICAST
 from ..wire.flags import FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT
@@ -35,9 +36,10 @@ SENDERS: Final = {"R": "L", "L": "R"}
 """The side of the peer that sends the messages of a direction."""
 SIDES: Final = {"L": "left", "R": "right"}
 PEER_AS: Final = "PEER_AS"
-OWN: Final = 1
-OTHER: Final = 2
-"""Stand for the AS number of the sender and any other one."""
+WAYS: Final = FLAG_LEFT | FLAG_RIGHT
+NOTHING, DECLINED, MISSING, OWN, OTHER = range(5)
+"""What accel.otc finds in a message."""
+ONLY_MISSING: Final = bytes(kind == MISSING for kind in range(256))
 MAX_EDITORS: Final = 1024
 """As many AS numbers of senders have an editor of their own."""
 
@@ -221,56 +223,54 @@ class Otc(Consuming):
 
     def _handle_quickly(self, block: Block, positions: Sequence[int]) -> tuple[Block, Sequence[int]]:
         """Handles what accel can tell. Returns the block, and the positions of the messages that are left."""
-        directions = {flags & (FLAG_LEFT | FLAG_RIGHT) for flags in FLAGS.of(block.index).tolist()}
-        link = self._link(FLAG_DIRECTIONS[directions.pop()])
-        if link is None:
+        every, some, _ = accel.frame.survey(block.octets, block.index)
+        mixed = every & WAYS != some & WAYS
+        link = self._link(FLAG_DIRECTIONS[some & WAYS])
+        if link is None and not mixed:
             return block, ()
-        if directions or self.peer_tag != PEER_AS:
+        if link is None or mixed or self.peer_tag != PEER_AS:
             return block, positions
-        found = accel.otc.find(block.octets, block.index, link.asn, link.role in ADDS)
-        verdicts = [None, None, *(judge(link.role, otc, OWN) for otc in (None, OWN, OTHER))]
-        by_kind: list[list[int]] = [[] for _ in verdicts]
-        for position in positions:
-            by_kind[found[position]].append(position)
-        left = set(by_kind[1])
-        entries: dict[int, tuple[int, bool]] = {}
-        table = TagTable(block.tags)
-        for kind, verdict in enumerate(verdicts):
-            if verdict is Verdict.INVALID or not by_kind[kind]:
-                left.update(by_kind[kind] if verdict is not None else ())
-            elif verdict is not None:
-                block, rest = self._pass(block, by_kind[kind], verdict, link, table, entries)
-                left.update(rest)
-        return block.tagged(entries, table) if entries else block, sorted(left)
-
-    def _pass(
-        self,
-        block: Block,
-        positions: Sequence[int],
-        verdict: Verdict,
-        link: Link,
-        table: TagTable,
-        entries: dict[int, tuple[int, bool]],
-    ) -> tuple[Block, Sequence[int]]:
-        """Lets messages with a verdict pass, and enters their tags. Returns the block, and the positions of the
-        messages that are left as they are."""
-        left: list[int] = []
+        block = block.compact()
+        found: bytes = accel.otc.find(block.octets, block.index, link.asn, link.role in ADDS)
+        if len(positions) != len(block):
+            chosen = set(positions)
+            found = bytes(kind if position in chosen else NOTHING for position, kind in enumerate(found))
+        verdicts = {MISSING: judge(link.role, None, 1), OWN: judge(link.role, 1, 1), OTHER: judge(link.role, 2, 1)}
+        passing = {kind: verdict for kind, verdict in verdicts.items() if verdict is not Verdict.INVALID}
+        table, entries = TagTable(block.tags), dict[int, tuple[int, bool]]()
         if self.tag:
-            tagged, left = change_tags(block, positions, table, lambda tags: tags_of(tags, verdict))
-            positions = list(tagged)
-        if verdict is Verdict.ADDED:
+            found = self._enter_tags(block, found, passing, table, entries)
+        if passing[MISSING] is Verdict.ADDED and MISSING in found:
             quick = self._quick.get(link.asn)
             if quick is None:
                 quick = self._quick[link.asn] = accel.edit.Editor(otc=link.asn)
-            block, declined, _ = edit_quickly(quick, block, positions)
-            left += declined
-        gone = set(left)
-        done = [position for position in positions if position not in gone] if gone else positions
-        self.counts["messages"] += len(done)
-        self.counts[verdict.name.lower()] += len(done)
-        if self.tag:
-            entries.update((position, tagged[position]) for position in done)
-        return block, left
+            block, declined, _ = edit_quickly(quick, block, found.translate(ONLY_MISSING))
+            found = without(found, declined)
+            for position in declined:
+                entries.pop(position, None)
+        for kind, verdict in passing.items():
+            self.counts["messages"] += found.count(kind)
+            self.counts[verdict.name.lower()] += found.count(kind)
+        rest = found.translate(None, bytes((NOTHING, *passing)))
+        left = [position for position, kind in enumerate(found) if kind and kind not in passing] if rest else []
+        return block.tagged(entries, table) if entries else block, left
+
+    def _enter_tags(
+        self,
+        block: Block,
+        found: bytes,
+        passing: Mapping[int, Verdict],
+        table: TagTable,
+        entries: dict[int, tuple[int, bool]],
+    ) -> bytes:
+        """Enters the tags of messages that pass. Returns `found` without those whose tags a block can't hold."""
+        for kind, verdict in passing.items():
+            if kind in found:
+                places = [position for position, each in enumerate(found) if each == kind]
+                tagged, unfit = change_tags(block, places, table, partial(tags_of, verdict=verdict))
+                entries.update(tagged)
+                found = without(found, unfit)
+        return found
 
     def _handle(self, message: Message) -> bool | list[Message]:
         """What goes on of an UPDATE: False for nothing, True for the message, which may have changed."""
@@ -357,6 +357,16 @@ class Otc(Consuming):
             message.update = Update(bodies[0], message.context)
             return True
         return [part_of(message, body) for body in bodies] if bodies else False
+
+
+def without(found: bytes, positions: Sequence[int]) -> bytes:
+    """What accel has found, with some messages that it has declined after all."""
+    if not positions:
+        return found
+    left = bytearray(found)
+    for position in positions:
+        left[position] = DECLINED
+    return bytes(left)
 
 
 def tags_of(tags: Mapping[str, str], verdict: Verdict) -> dict[str, str]:

@@ -315,18 +315,18 @@ class AttributeEditor:
             return block, positions, 0
         if self._quick is None:
             self._quick = _compile(self.edits, self._additions)
-        return edit_quickly(self._quick, block, positions)
+        wanted = None
+        if len(positions) != len(block):
+            marks = bytearray(len(block))
+            for position in positions:
+                marks[position] = 1
+            wanted = bytes(marks)
+        return edit_quickly(self._quick, block.compact(), wanted)
 
 
-def edit_quickly(quick: Any, block: Block, positions: Sequence[int]) -> tuple[Block, Sequence[int], int]:
-    """As `edit_block` of an AttributeEditor. quick: an Editor of accel.edit."""
-    block = block.compact()  # the octets are copied
-    wanted = None
-    if len(positions) != len(block):
-        marks = bytearray(len(block))
-        for position in positions:
-            marks[position] = 1
-        wanted = bytes(marks)
+def edit_quickly(quick: Any, block: Block, wanted: bytes | None) -> tuple[Block, Sequence[int], int]:
+    """As `edit_block` of an AttributeEditor. quick: an Editor of accel.edit. wanted: an octet for each message, 0 for
+    one that stays as it is; None for all. The octets of the block are copied: it should be compact."""
     octets, index, left, edited = quick.edit(block.octets, block.index, wanted)
     return Block(octets, index, block.tags) if edited else block, left, edited
 
