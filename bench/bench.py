@@ -28,6 +28,8 @@ from pathlib import Path
 from statistics import median
 from struct import Struct
 
+import families
+
 HERE = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("BGPIPE_SHARED", HERE.parent / "shared")) / "data"
 WORK = HERE / "build" / "bench"
@@ -50,6 +52,7 @@ FILES = {
         "rib": "rib.mrt",
         "vrps": "vrps.json",
         "million": "million.json",
+        **{name: f"{name.lower()}.mrt" for name in families.FAMILIES},
     }.items()
 }
 VRPS = {"vrps": 500_000, "million": 1_000_000}
@@ -190,6 +193,9 @@ def prepare() -> None:
 
         made = write_sample(WORK, messages=60_000, compress=False)
         updates, rib = (path.read_bytes() for path in made)
+    for name in families.FAMILIES:
+        print(f"preparing {FILES[name].name} ...", file=sys.stderr)
+        families.write_archive(name, FILES[name])
     few = 0
     for _ in range(500):
         few += 12 + MRT.unpack_from(updates, few)[3]
@@ -286,6 +292,8 @@ def rows(peers: dict[str, str]) -> Iterator[Row]:
         "entries",
         [ours("-o", "read", file), *beside(go=["-o", "read", file], bgpgrep=[file], bgpdump=["-m", file])],
     )
+    for name in families.FAMILIES:
+        yield Row(f"{name} to JSON", families.MESSAGES, "messages", [ours("-o", "read", path[name])])
     words = ["read", path["json"], "--", "write", "--format", "mrt", "-"]
     yield Row("JSON to MRT", messages, "messages", [ours(*words), *beside(go=words)])
     words = ["read", path["dumps"], "--", "write", "--format", "mrt", "-"]

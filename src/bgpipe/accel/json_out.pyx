@@ -3,7 +3,7 @@
 Text is written without looking at how much room is left, because `encode` has asked for enough before each message:
 no octet of a message becomes more than TEXT_PER_OCTET octets of text (a default route "0.0.0.0/0", is the worst), and
 what there is once in a message (envelope, the peer's tags, the heads of at most 17 attributes) stays below
-TEXT_PER_MESSAGE. Tags of its own come as they are in the block, and count in full.
+TEXT_PER_MESSAGE. FlowSpec rules may need more: those that do, by more than json_families.pxi has in reserve, are declined. Tags of its own come as they are in the block, and count in full.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -22,7 +22,7 @@ from .block cimport (
 from .octets cimport (
     Reader, Writer, close_writer, left, open_writer, reader, room, skip, sub, take, u8, u16, u32, wrote,
 )
-from .update cimport AS_SET, Attribute, Mp, Update, has, locate, plausible
+from .update cimport AS_SET, OBJECTS, Attribute, Mp, Update, has, locate, plausible
 
 from .attributes import NAMES
 
@@ -281,6 +281,19 @@ cdef inline uint8_t* put_large_communities(uint8_t* p, Reader r) noexcept nogil:
     return close_with(p, c"]")
 
 
+cdef inline uint8_t* put_next_hop(uint8_t* p, Reader* r, const char* name, size_t size) noexcept nogil:
+    """A next hop of 4 or 16 octets."""
+    cdef const uint8_t* address = take(r, size)
+    if address == NULL:
+        return NULL
+    p = put(p, name)
+    p = put_ipv4(p, address) if size == 4 else put_ipv6(p, address)
+    return NULL if p == NULL else put_char(p, c'"')
+
+
+include "json_families.pxi"
+
+
 cdef inline bint has_name(unsigned high, unsigned subtype) noexcept nogil:
     """Whether there may be a name for a type, by its high octet and subtype (bgpipe.wire.ext_community.NAMES)."""
     if high <= 2:
@@ -291,7 +304,7 @@ cdef inline bint has_name(unsigned high, unsigned subtype) noexcept nogil:
 
 
 cdef inline uint8_t* put_ext_communities(uint8_t* p, Reader r) noexcept nogil:
-    """Route targets, route origins (RFC 4360, RFC 5668), and types without a name; others with a name are declined."""
+    """Route targets, route origins (RFC 4360, RFC 5668), types without a name, and those of put_named_value."""
     cdef unsigned kind, high, subtype
     cdef const uint8_t* address
     p = put_char(p, c"[")
@@ -304,7 +317,11 @@ cdef inline uint8_t* put_ext_communities(uint8_t* p, Reader r) noexcept nogil:
             p = put(p, b"" if high == 0 else b"IP4_" if high == 1 else b"AS4_")
             p = put(p, b"TARGET" if subtype == 2 else b"ORIGIN")
         elif high == 8 or high & 0x80 or has_name(high, subtype):
-            return NULL
+            p = put_named_value(p, &r, kind & 0xBFFF)
+            if p == NULL or r.failed:
+                return NULL
+            p = put(p, b',"nontransitive":true},' if kind & 0x4000 else b"},")
+            continue
         else:
             p = put_hex(put(p, b"0x"), kind)
         p = put(p, b'","value":"')
@@ -334,16 +351,6 @@ cdef inline uint8_t* put_aggregator(uint8_t* p, Reader r, bint as4) noexcept nog
         return NULL
     p = put(put_u32(put(p, b'{"asn":'), asn), b', "addr":"')
     return put(put_ipv4(p, address), b'"}')
-
-
-cdef inline uint8_t* put_next_hop(uint8_t* p, Reader* r, const char* name, size_t size) noexcept nogil:
-    """A next hop of 4 or 16 octets."""
-    cdef const uint8_t* address = take(r, size)
-    if address == NULL:
-        return NULL
-    p = put(p, name)
-    p = put_ipv4(p, address) if size == 4 else put_ipv6(p, address)
-    return NULL if p == NULL else put_char(p, c'"')
 
 
 cdef inline uint8_t* put_mp(uint8_t* p, const Mp* mp) noexcept nogil:
@@ -381,9 +388,9 @@ cdef inline uint8_t* put_value(uint8_t* p, const Update* u, const Attribute* att
     if code == CLUSTER_LIST:
         return put_addresses(p, r)
     if code == MP_REACH:
-        return put_mp(p, &u.reach)
+        return put_objects(p, &u.reach) if u.reach.safi > 2 else put_mp(p, &u.reach)
     if code == MP_UNREACH:
-        return put_mp(p, &u.unreach)
+        return put_objects(p, &u.unreach) if u.unreach.safi > 2 else put_mp(p, &u.unreach)
     if code == EXT_COMMUNITY:
         return put_ext_communities(p, r)
     if code == AS4_PATH:
@@ -592,7 +599,7 @@ cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader m
     p = put(put_u64(p, <uint64_t> entry.seq), b',"')
     p = put_time(p, &state.clock, entry.time)
     if kind == UPDATE:
-        if not locate(&state.update, message, entry.flags):
+        if not locate(&state.update, message, entry.flags | OBJECTS):
             return NULL
         if state.checks and not entry.flags & CHECKED and not plausible(&state.update):
             return NULL

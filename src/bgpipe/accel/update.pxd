@@ -21,6 +21,10 @@ cdef enum:
     AS_SEQUENCE = 2
 
 
+cdef enum:
+    OBJECTS = 1 << 15  # beside the flags of an entry: MP_REACH and MP_UNREACH may be of families in locate_objects
+
+
 cdef struct Attribute:
     uint8_t code
     uint8_t flags
@@ -105,13 +109,40 @@ cdef inline void put_reader(Reader* to, const uint8_t* base, size_t pos, size_t 
     to.failed = False
 
 
+cdef inline bint locate_objects(Mp* mp, Reader r, bint is_reach) noexcept nogil:
+    """The rest of MP_REACH_NLRI or MP_UNREACH_NLRI with labels, of VPNs, FlowSpec or EVPN. Where the NLRI are is all that
+    is found: who reads them checks them."""
+    cdef size_t size = 0
+    cdef bint vpn = mp.safi == 128
+    cdef Reader distinguisher
+    if mp.afi == 25 and mp.safi != 70 or mp.afi != 25 and mp.safi == 70 or mp.afi != 1 and mp.afi != 2 and mp.afi != 25:
+        return False
+    if mp.safi != 4 and mp.safi != 70 and mp.safi != 128 and mp.safi != 133 and mp.safi != 134:
+        return False
+    if is_reach:
+        size = u8(&r)
+    if is_reach and vpn:
+        distinguisher = sub(&r, 8)
+        if u32(&distinguisher) != 0 or u32(&distinguisher) != 0 or distinguisher.failed or size != 12 and size != 24:
+            return False
+        size -= 8
+    elif is_reach and size != 4 and size != 16 and size != 32 and (size != 0 or mp.safi < 133):
+        return False
+    mp.next_hop = sub(&r, size)
+    if is_reach and u8(&r) != 0 or r.failed:
+        return False
+    put_reader(&mp.nlri, r.base, r.pos, r.end)
+    mp.add_path = False
+    return True
+
+
 cdef inline bint locate_mp(Mp* mp, Reader r, bint is_reach, unsigned flags) noexcept nogil:
     """MP_REACH_NLRI or MP_UNREACH_NLRI (RFC 4760 sections 3 and 4, next hops of RFC 2545 and RFC 8950)."""
     cdef size_t size = 0
     mp.afi = u16(&r)
     mp.safi = u8(&r)
     if mp.afi != 1 and mp.afi != 2 or mp.safi != 1 and mp.safi != 2:
-        return False
+        return flags & OBJECTS and not flags & ADD_PATH and locate_objects(mp, r, is_reach)
     if is_reach:
         size = u8(&r)
         if size != 16 and size != 32 and (size != 4 or mp.afi == 2):
