@@ -12,7 +12,7 @@ from bgpipe import accel
 from bgpipe.wire.context import AS4
 from bgpipe.wire.ext_community import NAMES, format_ext_community
 from bgpipe.wire.family import Family, parse_family
-from bgpipe.wire.flags import FLAG_ADD_PATH, FLAG_AS4, FLAG_RIGHT
+from bgpipe.wire.flags import FLAG_ADD_PATH_IPV4, FLAG_AS4, FLAG_RIGHT
 from bgpipe.wire.nlri import parse_routes
 from bgpipe.wire.update import Update
 from bgpipe.wire.validation import malformed
@@ -64,7 +64,7 @@ def test_families(name, octets, item):
     for hop in ("", V4, V6, V6 + LINK_LOCAL, f"{'00' * 8}{V4}", f"{'00' * 7}01{V4}", f"{'00' * 8}{V6}", "00" * 48):
         for routes in (nlri, nlri * 3, b"", nlri + b"\0", nlri[:-1]):
             check(reach(family, hop, routes))
-            check(reach(family, hop, routes), FLAGS | FLAG_ADD_PATH)
+            assert not check(reach(family, hop, routes), FLAGS | FLAG_ADD_PATH_IPV4)
             check(unreach(family, routes))
 
 

@@ -51,7 +51,7 @@ def value(attribute_octets: bytes, flags: int = FLAG_AS4 | FLAG_RIGHT) -> str:
 def test_a_community_in_hexadecimal_beside_path_identifiers_is_for_python():
     """WIRE then says that there are path identifiers, as for all octets in hexadecimal."""
     reach = bytes.fromhex("00000007 18c63364")
-    community = attribute(OT, 16, "4300000000000001")
+    community = attribute(OT, 16, "4301000000000001")
     for flags in (FLAG_ADD_PATH, FLAG_ADD_PATH_IPV4):
         assert declined(update(community, reach=reach), FLAG_AS4 | FLAG_RIGHT | flags)
         assert not declined(update(attribute(OT, 16, "0002fde900000001"), reach=reach), FLAG_AS4 | FLAG_RIGHT | flags)

@@ -590,6 +590,7 @@ cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader m
     cdef bint as4 = (entry.flags & AS4) != 0
     cdef bint tell_width = False  # see bgpipe.formats.json_meta on WIRE
     cdef bint rib = False
+    cdef bint path_ids
     cdef uint8_t* start
     skip(&r, MESSAGE_HEADER - 1)
     kind = u8(&r)
@@ -599,7 +600,9 @@ cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader m
     p = put(put_u64(p, <uint64_t> entry.seq), b',"')
     p = put_time(p, &state.clock, entry.time)
     if kind == UPDATE:
-        if not locate(&state.update, message, entry.flags | OBJECTS):
+        # beside path identifiers, WIRE would have to tell of the octets that objects may show
+        path_ids = (entry.flags & (ADD_PATH | ADD_PATH_IPV4 | ADD_PATH_IPV6)) != 0
+        if not locate(&state.update, message, entry.flags if path_ids else entry.flags | OBJECTS):
             return NULL
         if state.checks and not entry.flags & CHECKED and not plausible(&state.update):
             return NULL
@@ -607,9 +610,8 @@ cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader m
         p = put_update(start, &state.update)
         if p == NULL:
             return NULL
-        if has(&state.update, EXT_COMMUNITY) and entry.flags & (ADD_PATH | ADD_PATH_IPV4 | ADD_PATH_IPV6):
-            if says_octets(start, p):  # WIRE says more then
-                return NULL
+        if path_ids and has(&state.update, EXT_COMMUNITY) and says_octets(start, p):  # WIRE says more then
+            return NULL
         tell_width = not as4 or has(&state.update, AS4_PATH) or has(&state.update, AS4_AGGREGATOR)
         rib = (entry.flags & RIB) != 0 and not state.clock.short
     elif kind == KEEPALIVE and not left(&r):

@@ -142,7 +142,7 @@ cdef inline bint locate_mp(Mp* mp, Reader r, bint is_reach, unsigned flags) noex
     mp.afi = u16(&r)
     mp.safi = u8(&r)
     if mp.afi != 1 and mp.afi != 2 or mp.safi != 1 and mp.safi != 2:
-        return flags & OBJECTS and not flags & ADD_PATH and locate_objects(mp, r, is_reach)
+        return flags & OBJECTS and locate_objects(mp, r, is_reach)
     if is_reach:
         size = u8(&r)
         if size != 16 and size != 32 and (size != 4 or mp.afi == 2):
