@@ -22,7 +22,10 @@ from typing import Any
 PORT = 1790
 NEXT_HOP4 = "192.0.2.254"
 NEXT_HOP6 = "2001:db8::254"
-PACKAGES = ("bird2", "frr", "gobgpd", "openbgpd", "libyang2", "libssh-gcrypt-4", "libjson-c5", "libprotobuf-c1")
+PACKAGES = (
+    *("bird2", "frr", "gobgpd", "openbgpd", "libyang2", "libssh-gcrypt-4", "libjson-c5", "libprotobuf-c1"),
+    *("stayrtr", "rtr-tools", "frr-rpki-rtrlib", "librtr0", "libssh-4"),
+)
 EXABGP = "exabgp>=5,<6"
 
 
@@ -53,7 +56,8 @@ class Installed:
 def fetch(folder: Path) -> Installed:
     """Downloads and unpacks once; raises Unavailable where apt or the network can't give them."""
     root = folder / "root"
-    if not (root / ".complete").exists():
+    complete, wanted = root / ".complete", " ".join((*PACKAGES, EXABGP))
+    if not complete.exists() or complete.read_text() != wanted:
         debs = folder / "debs"
         debs.mkdir(parents=True, exist_ok=True)
         root.mkdir(exist_ok=True)
@@ -69,7 +73,7 @@ def fetch(folder: Path) -> Installed:
         got = subprocess.run([str(venv / "bin/pip"), "install", "-q", EXABGP], capture_output=True, text=True)
         if got.returncode:
             raise Unavailable(f"pip install {EXABGP}: {got.stderr.strip().splitlines()[-1:]}")
-        (root / ".complete").touch()
+        complete.write_text(wanted)
     return Installed(root)
 
 
@@ -127,6 +131,8 @@ class Daemon:
     """where it listens, and where its connections come from if it cares"""
     extra: str = ""
     """more lines of configuration"""
+    rtr: str = ""
+    """ADDRESS:PORT of an RTR cache"""
     namespace: str = ""
     """the network namespace to run in"""
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
@@ -203,8 +209,10 @@ class Daemon:
         ).stdout
 
 
+@dataclass
 class Bird(Daemon):
     name = "bird"
+    export: str = "export all;"
 
     def config(self) -> str:
         static = "".join(
@@ -216,9 +224,30 @@ class Bird(Daemon):
         return (
             f"log stderr all;\nrouter id {self.router_id};\nprotocol device {{ scan time 3600; }}\n"
             + static
+            + self._rpki()
             + self.extra
             + "".join(self._neighbor(number, each) for number, each in enumerate(self.neighbors))
         )
+
+    def _rpki(self) -> str:
+        if not self.rtr:
+            return ""
+        address, _, port = self.rtr.rpartition(":")
+        return (
+            "roa4 table r4; roa6 table r6;\nprotocol rpki cache { roa4 { table r4; }; roa6 { table r6; };\n"
+            f"  remote {address} port {port}; retry keep 1; refresh keep 3600; }}\n"
+        )
+
+    def vrps(self) -> set[tuple[str, int, int]]:
+        """(prefix, longest length, AS) of each."""
+        found = set()
+        for table in ("r4", "r6"):
+            for line in self.control("show", "route", "table", table).splitlines():
+                prefix, _, rest = line.partition("-")
+                if "/" in prefix and " AS" in rest:
+                    longest, asn = rest.split()[:2]
+                    found.add((prefix, int(longest), int(asn.removeprefix("AS"))))
+        return found
 
     def _neighbor(self, number: int, neighbor: Neighbor) -> str:
         path = "add paths on;" if neighbor.add_path else ""
@@ -232,8 +261,8 @@ class Bird(Daemon):
             "enable extended messages on;" if neighbor.extended_message else "",
             "graceful restart on;" if neighbor.graceful_restart else "",
             f"local role {neighbor.role};" if neighbor.role else "",
-            f"ipv4 {{ import all; export all; next hop address {NEXT_HOP4}; {path} }};",
-            f"ipv6 {{ import all; export all; next hop address {NEXT_HOP6}; {path} }};",
+            f"ipv4 {{ import all; {self.export} next hop address {NEXT_HOP4}; {path} }};",
+            f"ipv6 {{ import all; {self.export} next hop address {NEXT_HOP6}; {path} }};",
         ]
         return f"protocol bgp n{number} {{\n" + "\n".join(f"  {option}" for option in options if option) + "\n}\n"
 
@@ -280,6 +309,9 @@ class Frr(Daemon):
                 ]
                 lines += [f"  neighbor {each.address} addpath-tx-all-paths"] if each.add_path else []
             lines += [" exit-address-family"]
+        if self.rtr:
+            address, _, port = self.rtr.rpartition(":")
+            lines = ["rpki", " rpki polling_period 3600", f" rpki cache {address} {port} preference 1", "exit", *lines]
         lines += ["route-map NH permit 10", f" set ip next-hop {NEXT_HOP4}", f" set ipv6 next-hop global {NEXT_HOP6}"]
         return "\n".join([*lines, ""])
 
@@ -288,7 +320,19 @@ class Frr(Daemon):
         # openbgpd's daemon has the same name: FRR's is the one in usr/lib/frr
         program = str(self.installed.root / "usr/lib/frr/bgpd") if "frr" not in program else program
         options = ["-l", self.address, "-p", str(self.port), "-Z", "-S", "-P", "0", "-i", str(self.folder / "frr.pid")]
+        if self.rtr:
+            (modules,) = self.installed.root.glob("usr/lib/*-linux-gnu*/frr/modules")
+            options += ["--moduledir", str(modules), "-M", "rpki"]
         return [program, "-f", str(config), *options, "--vty_socket", str(self.folder), "--log", "stdout"]
+
+    def vrps(self) -> set[tuple[str, int, int]]:
+        """(prefix, longest length, AS) of each."""
+        found = set()
+        for line in self.control("show rpki prefix-table").splitlines():
+            words = line.split()  # 192.0.2.0 24 - 24 65001
+            if len(words) == 5 and words[2] == "-":
+                found.add((f"{words[0]}/{words[1]}", int(words[3]), int(words[4])))
+        return found
 
     def start(self) -> None:
         super().start()
@@ -332,6 +376,9 @@ class GoBgp(Daemon):
             f'[global.config]\nas = {self.asn}\nrouter-id = "{self.router_id}"\nport = {self.port}\n'
             f'local-address-list = ["{self.address}"]\n'
         )
+        if self.rtr:
+            address, _, port = self.rtr.rpartition(":")
+            text += f'[[rpki-servers]]\n[rpki-servers.config]\naddress = "{address}"\nport = {port}\n'
         for each in self.neighbors:
             text += (
                 f'[[neighbors]]\n[neighbors.config]\nneighbor-address = "{each.address}"\npeer-as = {each.asn}\n'
@@ -361,6 +408,16 @@ class GoBgp(Daemon):
 
     def control(self, *words: str) -> str:
         return self.ask(self.installed.program("gobgp"), "-u", self.address, "-p", "50051", *words)
+
+    def vrps(self) -> set[tuple[str, int, int]]:
+        """(prefix, longest length, AS) of each."""
+        found = set()
+        for family in ("ipv4", "ipv6"):
+            for line in self.control("rpki", "table", "-a", family).splitlines():
+                words = line.split()
+                if len(words) >= 3 and "/" in words[0]:
+                    found.add((words[0], int(words[1]), int(words[2])))
+        return found
 
     def established(self, neighbor: str) -> bool:
         return "BGP state = ESTABLISHED" in self.control("neighbor", neighbor)
@@ -472,6 +529,45 @@ class ExaBgp(Daemon):
             for routes in update.get("withdraw", {}).values():
                 found -= {(peer, route["nlri"]) for route in routes}
         return {prefix for _, prefix in found}
+
+
+@dataclass
+class StayRtr:
+    """An RTR cache that serves a file of JSON, which it looks at every second."""
+
+    installed: Installed
+    folder: Path
+    address: str
+    port: int
+    file: Path
+    options: tuple[str, ...] = ()
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def place(self) -> str:
+        return f"{self.address}:{self.port}"
+
+    def start(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [self.installed.program("stayrtr"), "-bind", self.place, "-cache", str(self.file), "-refresh", "1"]
+        command += ["-checktime=false", "-metrics.addr", f"{self.address}:{self.port + 1}", *self.options]
+        with open(self.folder / "stayrtr.log", "wb") as log:
+            self.process = subprocess.Popen(mortal(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until("StayRTR listens", self._listens)
+
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection((self.address, self.port), 1).close()
+        except OSError:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """Ends it as a crash would."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
 
 
 DAEMONS: dict[str, type[Daemon]] = {each.name: each for each in (Bird, Frr, GoBgp, OpenBgpd, ExaBgp)}

@@ -180,6 +180,11 @@ def hops_of(update: Update) -> list[bytes]:
 
 
 def _next_hop(update: Update, path: AsPath, rules: Rules, sender: Sender) -> str:
+    return next_hop_error(update, rules, sender)
+
+
+def next_hop_error(update: Update, rules: Rules, sender: Sender) -> str:
+    """What is wrong with the next hops of an UPDATE, "" if nothing is."""
     for hop in hops_of(update):
         address = hop[:16]
         text = f"next hop {address.hex(':') if len(address) > 4 else '.'.join(map(str, address))}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +23,7 @@ from ..routes.guard_checks import (
     bogon_list,
     hops_of,
     is_blackhole,
+    next_hop_error,
 )
 from ..routes.guard_filter import make_filter, make_judge
 from ..routes.guard_judge import (
@@ -337,11 +337,15 @@ class Guard(EditingStage):
         return edits
 
     def _learn(self, quick: Any, message: Message) -> None:
-        """Next hops of an UPDATE that has passed pass again."""
-        if message.type_code == UPDATE and self.actions["next-hop"] != "keep":
-            with suppress(WireError):  # --on malformed=keep lets pass what can't be read
-                for hop in hops_of(message.update):
-                    quick.learn(hop)
+        """Next hops that are all right pass again."""
+        if message.type_code != UPDATE:
+            return
+        try:
+            wrong = next_hop_error(message.update, self.judge.rules, self.senders.of_message(message))
+            for hop in hops_of(message.update) if not wrong else ():
+                quick.learn(hop)
+        except WireError:
+            return  # it is malformed, and passes because of --on malformed=keep
 
     def _filter(self, message: Message) -> Any:
         """Accel's filter for the sender of a message; None without accel."""
