@@ -531,43 +531,4 @@ class ExaBgp(Daemon):
         return {prefix for _, prefix in found}
 
 
-@dataclass
-class StayRtr:
-    """An RTR cache that serves a file of JSON, which it looks at every second."""
-
-    installed: Installed
-    folder: Path
-    address: str
-    port: int
-    file: Path
-    options: tuple[str, ...] = ()
-    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
-
-    @property
-    def place(self) -> str:
-        return f"{self.address}:{self.port}"
-
-    def start(self) -> None:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        command = [self.installed.program("stayrtr"), "-bind", self.place, "-cache", str(self.file), "-refresh", "1"]
-        command += ["-checktime=false", "-metrics.addr", f"{self.address}:{self.port + 1}", *self.options]
-        with open(self.folder / "stayrtr.log", "wb") as log:
-            self.process = subprocess.Popen(mortal(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_until("StayRTR listens", self._listens)
-
-    def _listens(self) -> bool:
-        try:
-            socket.create_connection((self.address, self.port), 1).close()
-        except OSError:
-            return False
-        return True
-
-    def kill(self) -> None:
-        """Ends it as a crash would."""
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-
 DAEMONS: dict[str, type[Daemon]] = {each.name: each for each in (Bird, Frr, GoBgp, OpenBgpd, ExaBgp)}

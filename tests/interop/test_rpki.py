@@ -18,9 +18,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from daemons import PORT, Bird, Daemon, Frr, GoBgp, Installed, Neighbor, StayRtr, wait_until
+from daemons import PORT, Bird, Daemon, Frr, GoBgp, Installed, Neighbor, wait_until
 from processes import Bgpipe, Run
-from rtr_thread import CacheThread, cache
+from rtr_caches import CacheThread, StayRtr, cache
 
 from bgpipe.rpki.snapshot import Snapshot
 from bgpipe.rpki.vrps import Vrp
