@@ -238,17 +238,6 @@ class Bird(Daemon):
             f"  remote {address} port {port}; retry keep 1; refresh keep 3600; }}\n"
         )
 
-    def vrps(self) -> set[tuple[str, int, int]]:
-        """(prefix, longest length, AS) of each."""
-        found = set()
-        for table in ("r4", "r6"):
-            for line in self.control("show", "route", "table", table).splitlines():
-                prefix, _, rest = line.partition("-")
-                if "/" in prefix and " AS" in rest:
-                    longest, asn = rest.split()[:2]
-                    found.add((prefix, int(longest), int(asn.removeprefix("AS"))))
-        return found
-
     def _neighbor(self, number: int, neighbor: Neighbor) -> str:
         path = "add paths on;" if neighbor.add_path else ""
         options = [
@@ -325,15 +314,6 @@ class Frr(Daemon):
             options += ["--moduledir", str(modules), "-M", "rpki"]
         return [program, "-f", str(config), *options, "--vty_socket", str(self.folder), "--log", "stdout"]
 
-    def vrps(self) -> set[tuple[str, int, int]]:
-        """(prefix, longest length, AS) of each."""
-        found = set()
-        for line in self.control("show rpki prefix-table").splitlines():
-            words = line.split()  # 192.0.2.0 24 - 24 65001
-            if len(words) == 5 and words[2] == "-":
-                found.add((f"{words[0]}/{words[1]}", int(words[3]), int(words[4])))
-        return found
-
     def start(self) -> None:
         super().start()
         wait_until("FRR answers", lambda: (self.folder / "bgpd.vty").exists())
@@ -408,16 +388,6 @@ class GoBgp(Daemon):
 
     def control(self, *words: str) -> str:
         return self.ask(self.installed.program("gobgp"), "-u", self.address, "-p", "50051", *words)
-
-    def vrps(self) -> set[tuple[str, int, int]]:
-        """(prefix, longest length, AS) of each."""
-        found = set()
-        for family in ("ipv4", "ipv6"):
-            for line in self.control("rpki", "table", "-a", family).splitlines():
-                words = line.split()
-                if len(words) >= 3 and "/" in words[0]:
-                    found.add((words[0], int(words[1]), int(words[2])))
-        return found
 
     def established(self, neighbor: str) -> bool:
         return "BGP state = ESTABLISHED" in self.control("neighbor", neighbor)

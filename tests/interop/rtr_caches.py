@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from daemons import Installed, mortal, wait_until
+from daemons import Bird, Frr, GoBgp, Installed, mortal, wait_until
 
 from bgpipe.rpki.snapshot import Snapshot
 from rtr_cache import Cache
@@ -97,3 +97,22 @@ class StayRtr:
             self.process.kill()
             self.process.wait()
             self.process = None
+
+
+def vrps_of(router: Bird | Frr | GoBgp) -> set[tuple[str, int, int]]:
+    """(prefix, longest length, AS) of each VRP that a router has."""
+    if isinstance(router, Bird):  # 192.0.2.0/24-28 AS65001  [cache ...
+        lines = [line.partition("-") for table in ("r4", "r6") for line in _table(router, table)]
+        return {(prefix, int(rest.split()[0]), int(rest.split()[1][2:])) for prefix, _, rest in lines}
+    if isinstance(router, Frr):  # 192.0.2.0 24 - 28 65001
+        rows = [line.split() for line in router.control("show rpki prefix-table").splitlines()]
+        return {(f"{row[0]}/{row[1]}", int(row[3]), int(row[4])) for row in rows if len(row) == 5 and row[2] == "-"}
+    shown = [router.control("rpki", "table", "-a", family) for family in ("ipv4", "ipv6")]
+    rows = [line.split() for text in shown for line in text.splitlines()]  # 192.0.2.0/24 28 65001 ...
+    return {(row[0], int(row[1]), int(row[2])) for row in rows if len(row) >= 3 and "/" in row[0]}
+
+
+def _table(bird: Bird, table: str) -> list[str]:
+    return [
+        line for line in bird.control("show", "route", "table", table).splitlines() if "/" in line and " AS" in line
+    ]

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from daemons import PORT, Bird, Daemon, Frr, GoBgp, Installed, Neighbor, wait_until
 from processes import Bgpipe, Run
-from rtr_caches import CacheThread, StayRtr, cache
+from rtr_caches import CacheThread, StayRtr, cache, vrps_of
 
 from bgpipe.rpki.snapshot import Snapshot
 from bgpipe.rpki.vrps import Vrp
@@ -111,7 +111,7 @@ def test_a_router_takes_what_the_cache_of_our_tests_says(
         router = lab.router(kind, "left", rtr=served.place)
         for data in (*DATA, []):
             served.replace(vrps(data))
-            wait_until(f"{router.name} has {data}", lambda: router.vrps() == set(data))  # noqa: B023
+            wait_until(f"{router.name} has {data}", lambda: vrps_of(router) == set(data))  # noqa: B023
         asked = served.server.connections[-1]
         assert asked.errors == []
         assert asked.version == (0 if kind is GoBgp else max(versions))
@@ -263,7 +263,7 @@ def all_of(prefixes: dict[int, list[str]]) -> list[str]:
 
 def compare(oracle: Oracle, right: Any, served: CacheThread, rows: list[tuple[str, int, int]], what: str) -> None:
     served.replace(vrps(rows))
-    wait_until(f"BIRD has the VRPs ({what})", lambda: oracle.bird.vrps() == set(rows))
+    wait_until(f"BIRD has the VRPs ({what})", lambda: vrps_of(oracle.bird) == set(rows))
     wanted = oracle.left()
     try:
         wait_until(f"the table of the router is that of BIRD's filter ({what})", lambda: right.routes() == wanted, 60)
