@@ -22,10 +22,8 @@ from typing import Any
 PORT = 1790
 NEXT_HOP4 = "192.0.2.254"
 NEXT_HOP6 = "2001:db8::254"
-PACKAGES = (
-    *("bird2", "frr", "gobgpd", "openbgpd", "libyang2", "libssh-gcrypt-4", "libjson-c5", "libprotobuf-c1"),
-    *("stayrtr", "rtr-tools", "frr-rpki-rtrlib", "librtr0", "libssh-4"),
-)
+PACKAGES = ["bird2", "frr", "gobgpd", "openbgpd", "libyang2", "libssh-gcrypt-4", "libjson-c5", "libprotobuf-c1"]
+PACKAGES += ["stayrtr", "rtr-tools", "frr-rpki-rtrlib", "librtr0", "libssh-4"]
 EXABGP = "exabgp>=5,<6"
 
 
@@ -230,13 +228,10 @@ class Bird(Daemon):
         )
 
     def _rpki(self) -> str:
-        if not self.rtr:
-            return ""
         address, _, port = self.rtr.rpartition(":")
-        return (
-            "roa4 table r4; roa6 table r6;\nprotocol rpki cache { roa4 { table r4; }; roa6 { table r6; };\n"
-            f"  remote {address} port {port}; retry keep 1; refresh keep 3600; }}\n"
-        )
+        tables = "roa4 { table r4; }; roa6 { table r6; };"
+        cache = f"protocol rpki cache {{ {tables} remote {address} port {port}; retry keep 1; refresh keep 3600; }}"
+        return f"roa4 table r4; roa6 table r6;\n{cache}\n" if self.rtr else ""
 
     def _neighbor(self, number: int, neighbor: Neighbor) -> str:
         path = "add paths on;" if neighbor.add_path else ""
@@ -299,8 +294,8 @@ class Frr(Daemon):
                 lines += [f"  neighbor {each.address} addpath-tx-all-paths"] if each.add_path else []
             lines += [" exit-address-family"]
         if self.rtr:
-            address, _, port = self.rtr.rpartition(":")
-            lines = ["rpki", " rpki polling_period 3600", f" rpki cache {address} {port} preference 1", "exit", *lines]
+            cache = self.rtr.replace(":", " ")
+            lines = ["rpki", " rpki polling_period 3600", f" rpki cache {cache} preference 1", "exit", *lines]
         lines += ["route-map NH permit 10", f" set ip next-hop {NEXT_HOP4}", f" set ipv6 next-hop global {NEXT_HOP6}"]
         return "\n".join([*lines, ""])
 

@@ -113,6 +113,5 @@ def vrps_of(router: Bird | Frr | GoBgp) -> set[tuple[str, int, int]]:
 
 
 def _table(bird: Bird, table: str) -> list[str]:
-    return [
-        line for line in bird.control("show", "route", "table", table).splitlines() if "/" in line and " AS" in line
-    ]
+    shown = bird.control("show", "route", "table", table)
+    return [line for line in shown.splitlines() if "/" in line and " AS" in line]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from .. import accel
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.options import FLAG, INTEGER, LIST, TEXT, Option, choice
-from ..routes.adj_rib_in import VERDICT_SHIFT, Attributes, read_routes
+from ..routes.adj_rib_in import VERDICT_SHIFT, Attributes
 from ..routes.guard_checks import (
     ACTIONS,
     CHECKS,
@@ -367,7 +367,8 @@ class Guard(EditingStage):
         if message.context.assumed:
             return message.body
         if self._conditions and not all(condition(message) for condition in self._conditions):
-            self._forget(message, revalidation)
+            if revalidation is not None:
+                revalidation.forget(message)
             return message.body
         sender, update = self.senders.of_message(message), message.update
         if errors := validate(update, sender.kind):
@@ -465,18 +466,6 @@ class Guard(EditingStage):
                 revalidation.table.rib.withdraw(prefix)
         taken = message if update is message.update else self._made(message, update.body)
         revalidation.take(taken, states)
-
-    @staticmethod
-    def _forget(message: Message, revalidation: Revalidation | None) -> None:
-        """The table takes an UPDATE whose routes are not judged: they pass, and stay."""
-        if revalidation is None:
-            return
-        try:
-            withdrawn, announced = read_routes(message.update)
-        except WireError:
-            return
-        for prefix in (*withdrawn, *(prefix for _, prefixes in announced for prefix in prefixes)):
-            revalidation.table.rib.withdraw(prefix)
 
     def _left(self, message: Message, bodies: Sequence[bytes]) -> Edit:
         if len(bodies) == 1:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ...pipeline.options import FLAG, TEXT, Option
-from ...routes.adj_rib_in import OUT, VERDICT_SHIFT, WANTED, read_routes
+from ...routes.adj_rib_in import OUT, VERDICT_SHIFT, WANTED
 from ...rpki.judged_block import JudgedBlock
 from ...rpki.snapshot import Snapshot
 from ...wire.block import Block
@@ -184,14 +184,16 @@ class Judging(Validating):
                 revalidation.take(message)
             return True
         if self._filters and not all(condition(message) for condition in self._filters):
-            self._forget(message, revalidation)
+            if revalidation is not None:
+                revalidation.forget(message)
             return True
         try:
             judged = self.judge(message)
         except WireError:
             return True  # nobody knows which routes it is about
         if judged is None:
-            self._forget(message, revalidation)
+            if revalidation is not None:
+                revalidation.forget(message)
             return True
         if not counted:
             self.count(judged.verdicts)
@@ -212,18 +214,6 @@ class Judging(Validating):
         if self.invalid == "drop" and INVALID in verdicts:
             return bytes(each << VERDICT_SHIFT for each in verdicts)
         return bytes((0 if each == INVALID else PASS) | each << VERDICT_SHIFT for each in verdicts)
-
-    @staticmethod
-    def _forget(message: Message, revalidation: Revalidation | None) -> None:
-        """Takes a message whose announced routes are not judged: they pass, and stay."""
-        if revalidation is None:
-            return
-        try:
-            withdrawn, announced = read_routes(message.update)
-        except WireError:
-            return
-        for prefix in (*withdrawn, *(prefix for _, prefixes in announced for prefix in prefixes)):
-            revalidation.table.rib.withdraw(prefix)
 
     def handle_judged(self, judged: JudgedBlock) -> Block | list[Item]:
         """What is left of a block whose verdicts are counted and in its tags."""

@@ -25,9 +25,10 @@ from typing import Final
 
 from ...pipeline.input import Input
 from ...pipeline.stage import Stage
-from ...routes.adj_rib_in import AdjRibIn
+from ...routes.adj_rib_in import AdjRibIn, read_routes
 from ...wire.block import Block
 from ...wire.context import MAX_MESSAGE
+from ...wire.errors import WireError
 from ...wire.message import ROUTE_REFRESH, Message
 from .bypass import Bypass
 from .session_facts import receiver_facts
@@ -66,6 +67,15 @@ class Revalidation:
         if isinstance(item, Message) and item.type_code == ROUTE_REFRESH and self.table.pending:
             self._telling = True  # routes that had to wait for the end of the refresh
             self._schedule()
+
+    def forget(self, message: Message) -> None:
+        """Takes an UPDATE whose announced routes are not judged: they pass, and stay."""
+        try:
+            withdrawn, announced = read_routes(message.update)
+        except WireError:
+            return
+        for prefix in (*withdrawn, *(prefix for _, prefixes in announced for prefix in prefixes)):
+            self.table.rib.withdraw(prefix)
 
     def start(self, work: Work) -> bool:
         """Judges routes again: `work` is called when those before it are done, and iterated. Then what has changed is
