@@ -32,6 +32,9 @@ class Numbers(Encoder):
             return item.octets
         return self.encode_message(item)
 
+    def encode_unchecked(self, block: Block) -> tuple[bytes, list[Message]]:
+        return block.octets, [message(0)]
+
     def encode_message(self, message: Message) -> bytes:
         return b"%d " % message.seq
 
@@ -115,9 +118,11 @@ def make(output: Memory, encoder: Callable[..., Encoder] = lambda tell: Numbers(
 
 
 @pytest.fixture(autouse=True)
-def gate():
+def gate(monkeypatch):
+    """All blocks are for threads, unless a test says something else."""
     Numbers.gate = threading.Event()
     Numbers.gate.set()
+    monkeypatch.setattr(module, "SMALL_BLOCK", -1)
 
 
 def message(seq: int) -> Message:
@@ -137,6 +142,21 @@ async def test_order_is_kept_between_messages_and_blocks():
     await writer.close()
     assert output.octets == b"".join(b"%d [%d] " % (number, number) for number in range(200))
     assert output.closed
+
+
+@pytest.mark.parametrize("judged", [False, True])
+async def test_small_blocks_go_to_the_thread_together_and_are_judged_at_once(monkeypatch, judged):
+    monkeypatch.setattr(module, "SMALL_BLOCK", 64)
+    output = Memory()
+    writer, _ = make(output)
+    found: list[Message] = []
+    for number in range(200):
+        writer.put_message(message(number))
+        writer.put_block(block(b"[%d] " % number), found.append if judged else None)
+    assert writer._count == 0, "the thread has nothing yet"
+    assert len(found) == (200 if judged else 0)
+    await writer.close()
+    assert output.octets == b"".join(b"%d [%d] " % (number, number) for number in range(200))
 
 
 async def test_finish_waits_for_all_that_was_put():

@@ -23,10 +23,10 @@ class SlowThread:
     def holds_messages(self) -> bool:
         return any(isinstance(each, Message) for each in self.given)
 
-    def put_message(self, message: Message) -> None:
+    def put_message(self, message: Message, path: str) -> None:
         self.given.append(message)
 
-    def put_block(self, block: Block) -> None:
+    def put_block(self, block: Block, judge: object, path: str) -> None:
         self.given.append(block)
 
     def flush(self) -> None:

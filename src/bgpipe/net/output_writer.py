@@ -27,7 +27,9 @@ MAX_JOBS: Final = 100
 MAX_OCTETS: Final = 4 << 20
 """Octets of these pieces before they are encoded. Above that, the input has to wait."""
 PIECE: Final = 1 << 18
-"""Octets of single messages that are written together."""
+"""Octets of single messages and small blocks that are written together."""
+SMALL_BLOCK: Final = 64
+"""Messages of a block that is encoded at once: that takes less time than to hand it to a thread."""
 CLOSE_TIMEOUT: Final = 0.5
 """Seconds to close an output when there is no time to write the rest."""
 
@@ -124,7 +126,7 @@ class OutputWriter:
         self._timer: tasks.Timer | None = None
         self._quiet_ticks = 0
         self._piece: list[bytes] = []
-        self._piece_size = 0
+        self._piece_size = self._piece_messages = 0
         self._path = ""
         """the file of the messages in the piece, where there are many"""
         self._queue: SimpleQueue[tuple[int, Item, Judge | None, str] | None] = SimpleQueue()
@@ -180,29 +182,44 @@ class OutputWriter:
         """
         octets = self._encoder.encode_message(message)
         if octets:
-            if path != self._path:
-                self.flush()
-                self._path = path
-            self._piece.append(octets)
-            self._piece_size += len(octets)
-            if self._piece_size >= PIECE:
-                self.flush()
+            self._add(octets, 1, path)
         return bool(octets)
 
     def put_block(self, block: Block, judge: Judge | None = None, path: str = "") -> None:
-        """Gives a block to a thread that encodes it. The block must not change any more.
+        """Encodes a small block at once, and gives a large one to a thread. It must not change any more.
 
         judge: for a block that was not validated; it needs a format that `checks`. path: as for put_message.
         """
-        self.flush()
-        self._put(block, block.weight, len(block), judge, path)
+        if len(block) > SMALL_BLOCK:
+            self.flush()
+            self._put(block, block.weight, len(block), judge, path)
+            return
+        unchecked: list[Message] = []
+        if judge is None:
+            octets = self._encoder.encode(block)
+        else:
+            octets, unchecked = self._encoder.encode_unchecked(block)
+        if octets:
+            self._add(octets, len(block), path)
+        if judge is not None and unchecked:
+            self._judge(judge, unchecked)
+
+    def _add(self, octets: bytes, messages: int, path: str) -> None:
+        if path != self._path:
+            self.flush()
+            self._path = path
+        self._piece.append(octets)
+        self._piece_size += len(octets)
+        self._piece_messages += messages
+        if self._piece_size >= PIECE:
+            self.flush()
 
     def flush(self) -> None:
         """Passes on all single messages that were put so far."""
         if self._piece:
-            octets, messages = b"".join(self._piece), len(self._piece)
+            octets, messages = b"".join(self._piece), self._piece_messages
             self._piece.clear()
-            self._piece_size = 0
+            self._piece_size = self._piece_messages = 0
             self._put(octets, len(octets), messages, path=self._path)
 
     def rotate(self) -> None:
