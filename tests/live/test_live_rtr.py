@@ -14,7 +14,7 @@ import pytest
 from bgpipe.net.rpki import rtr as rtr_module
 from bgpipe.net.rpki import sources as sources_module
 from bgpipe.net.rpki.settings import RpkiSettings, parse_source
-from bgpipe.net.rpki.sources import RpkiSources
+from bgpipe.net.rpki.sources import RpkiSources, load
 from bgpipe.net.tls import server_context
 from bgpipe.pipeline.log import NullLog
 from bgpipe.pipeline.metrics import Metrics
@@ -88,6 +88,27 @@ def run(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     runner.__name__, runner.__doc__ = test.__name__, test.__doc__
     runner.__signature__ = __import__("inspect").signature(test)  # type: ignore[attr-defined]
     return runner
+
+
+@run
+async def test_very_many_aspas_then_a_delta():
+    data = Snapshot.of(aspas={customer: [1, 2] for customer in range(3, 3000)})
+    async with CacheServer(Cache(data)) as server, client(server.place) as here:
+        await here.shows(data)
+        server.replace(vrps(3))
+        await here.shows(vrps(3))
+
+
+@run
+async def test_a_question_to_a_cache():
+    async with CacheServer(Cache(vrps(10))) as server:
+        places = tuple(map(parse_source, ("127.0.0.1:1", server.place)))
+        found = await load(RpkiSettings(places), NullLog(), PATIENCE)
+        assert (found.error, found.snapshot) == ("", vrps(10))
+        assert [(state.active, bool(state.error)) for state in found.sources()] == [(False, True), (True, False)]
+        server.swallows = True
+        found = await load(RpkiSettings(places), NullLog(), 0.3)
+        assert "none within 0.3 s" in found.error
 
 
 @run

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgpipe.rpki.rtr import RESPONSE_TIMEOUT, VERSION_MEMORY, RtrClient, State
+from bgpipe.rpki.rtr import AT_ONCE, RESPONSE_TIMEOUT, VERSION_MEMORY, RtrClient, State
 from bgpipe.rpki.rtr_pdu import (
     ErrorCode,
     PduType,
@@ -54,6 +54,22 @@ def test_all_data_and_then_a_delta(version: int):
     )
     assert (talk.client.session, talk.client.serial) == (SESSION, 2)
     assert (talk.closes, talk.notes, connection.errors) == ([], [], [])
+
+
+def test_very_many_aspas_are_taken_in_several_calls():
+    """An event loop has others to serve."""
+    data = Snapshot.of(aspas={customer: [1] for customer in range(2, AT_ONCE * 2 + 50)})
+    talk = Talk()
+    talk.open()
+    talk.client.received(cache_response(2, SESSION) + payload(2, data) + end_of_data(2, SESSION, 1), 0.0)
+    calls = 0
+    while talk.client.more:
+        assert talk.client.state is State.RECEIVING
+        talk.do(talk.client.go_on(0.0))
+        calls += 1
+    assert calls == 2
+    assert talk.client.snapshot == data
+    assert talk.client.go_on(0.0) == []
 
 
 @given(st.lists(st.integers(1, 60), max_size=60))

@@ -26,6 +26,8 @@ from .snapshot import EMPTY, Snapshot
 
 RESPONSE_TIMEOUT: Final = 60.0
 """Seconds without an octet after which a cache that owes an answer is silent."""
+AT_ONCE: Final = 400
+"""PDUs that are handled in one call, beside runs of prefixes: some milliseconds."""
 VERSION_MEMORY: Final = 3600.0
 """Seconds after which a cache that spoke only a lower version is asked for the highest again."""
 MAX_ECHO: Final = 4096
@@ -87,7 +89,7 @@ class RtrClient:
 
     snapshot: what the cache has said; None before the first End of Data. session, serial: of that. due: when `tick` is
     to be called, None for never. expire, retry: seconds that count now. negotiated: whether the version is agreed on in
-    this connection.
+    this connection. more: whether `go_on` is to be called for what has come: `received` takes only some PDUs at once.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class RtrClient:
         self.serial: int | None = None
         self.due: float | None = None
         self.timers = Timers()
+        self.more = False
         self.old_aspas = 0
         """ASPA PDUs in the form of draft -10, in this connection"""
         self._highest = version
@@ -161,6 +164,11 @@ class RtrClient:
             self.due = now + RESPONSE_TIMEOUT
         return self._consume(now)
 
+    def go_on(self, now: float) -> list[Action]:
+        """Handles more of what has come, where `more` says that there is."""
+        self.more = False
+        return [] if self.state in (State.CLOSED, State.APPLYING) else self._consume(now)
+
     def applied(self, applied: Applied, now: float) -> list[Action]:
         """The changes of Apply were applied."""
         if self.state is not State.APPLYING:
@@ -198,7 +206,7 @@ class RtrClient:
         """The cache has closed the connection, or it is lost."""
         unanswered = self.state is State.QUERIED and not self._heard
         before, self.state = self.state, State.CLOSED
-        self.due, self._changes = None, Changes()
+        self.due, self._changes, self.more = None, Changes(), False
         if before is State.CLOSED:
             return []
         if unanswered:
@@ -207,7 +215,7 @@ class RtrClient:
 
     def abandon(self) -> None:
         """We have closed the connection, of which the cache could say nothing."""
-        self.state, self.due, self._changes = State.CLOSED, None, Changes()
+        self.state, self.due, self._changes, self.more = State.CLOSED, None, Changes(), False
 
     def forget(self) -> None:
         """Drops all data of the cache."""
@@ -260,6 +268,7 @@ class RtrClient:
     def _consume(self, now: float) -> list[Action]:
         """Handles the PDUs in the buffer, as far as they are complete."""
         buffer, place, actions = self._buffer, 0, list[Action]()
+        self.more, left = False, AT_ONCE
         try:
             while self.state not in (State.CLOSED, State.APPLYING):
                 if self.state is State.RECEIVING:
@@ -270,6 +279,10 @@ class RtrClient:
                 length = rtr_pdu.pdu_length(head, self.version if self.negotiated else None)
                 if len(buffer) - place < length:
                     break
+                if not left:
+                    self.more = True
+                    break
+                left -= 1
                 pdu = rtr_pdu.decode(buffer[place : place + length])
                 place += length
                 actions += self._handle(pdu, now)

@@ -107,15 +107,21 @@ class RtrSource(Source):
     async def _talk(self, connection: Connection) -> Close:
         self._apply = self._end = None
         self._connection = connection
-        connection.on_octets = lambda octets: self._do(self.client.received(octets, self.now))
+        connection.on_octets = self._on_octets
         connection.on_closed = self._on_closed
         connection.on_error = self._on_unexpected
         self._do(self.client.opened(self.now))
         connection.resume()
         while self._end is None:
-            await self._next()
+            if self.client.more:
+                await asyncio.sleep(0)  # others have their turn
+                self._do(self.client.go_on(self.now))
+            else:
+                await self._next()
             if self._apply is not None:
                 await self._apply_changes(connection, self._apply)
+            elif not self.client.more:
+                connection.resume()
             if self._look:
                 self._look = False
                 self._do(self.client.ask(self.now))
@@ -131,6 +137,12 @@ class RtrSource(Source):
             self._wake.clear()
         except TimeoutError:
             self._do(self.client.tick(self.now))
+
+    def _on_octets(self, octets: bytes) -> None:
+        self._do(self.client.received(octets, self.now))
+        if self.client.more:
+            self._connection.pause()
+            self._wake.set()
 
     def _on_closed(self, error: Exception | None) -> None:
         self._do(self.client.closed(self.now))

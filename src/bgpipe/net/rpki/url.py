@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from hashlib import sha256
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from ...pipeline.log import Log
@@ -46,10 +47,11 @@ class UrlSource(PolledSource):
         self._hash = b""
 
     async def read(self) -> Parsed | None:
+        await in_thread("rpki url", partial(import_module, "aiohttp"))  # a tenth of a second, the first time
         async with (
             _telling(),
             self._session() as session,
-            session.get(self.spec.place, headers=self._validators, **self._how()) as response,
+            session.get(self.spec.place, headers=self._validators, **await self._how()) as response,
         ):
             if response.status == 304 and self._validators:
                 return None
@@ -78,9 +80,11 @@ class UrlSource(PolledSource):
             trust_env=True,
         )
 
-    def _how(self) -> dict[str, Any]:
+    async def _how(self) -> dict[str, Any]:
         """Raises ValueError."""
-        return {"ssl": self.settings.tls_context()} if self.spec.place.startswith("https:") else {}
+        if not self.spec.place.startswith("https:"):
+            return {}
+        return {"ssl": await in_thread("rpki tls", self.settings.tls_context)}
 
 
 @asynccontextmanager
