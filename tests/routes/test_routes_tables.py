@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from networks import SETS, close, collapse
 from slow_policy import Peer, policy, told
 
-from bgpipe.routes import difference, packing, peer_routes
+from bgpipe.routes import difference, packing, peer_routes, union
 from bgpipe.routes.attributes import Attributes, UpdateGroup
 from bgpipe.routes.partition import finish
 from bgpipe.routes.peer_routes import PeerRoutes
@@ -100,6 +100,33 @@ def test_the_policy_is_that_of_the_slow_implementation(subscription, lists, comm
     assert table.routes() == found.routes
     assert table.count == sum(map(len, found.routes.values()))
     assert (table.missing, table.by_default) == (found.missing, found.by_default)
+
+
+def test_a_custom_prefix_is_united_with_what_is_beside_it(monkeypatch):
+    """Only what lies around custom prefixes is worked out anew for a peer, however far that reaches."""
+    monkeypatch.delattr(Tables, "_whole_change")
+    lists = [
+        PrefixList("a", PrefixSet.parse(["8.0.0.0/8", "9.128.0.0/9", "20.0.0.0/8", "2001:db8::/32"])),
+        PrefixList("b", PrefixSet.parse(["10.0.0.0/8", "20.1.0.0/16"])),
+    ]
+    customs = PrefixSet.parse(["9.0.0.0/9", "11.0.0.0/8", "2001:db9::/32"])
+    subscription = Subscription(("a", "b"), (Custom(customs),), PrefixSet.parse(["20.1.0.0/16"]))
+    by_name = {each.name: each for each in lists}
+    found = Tables(by_name).of(subscription).routes()
+    assert found == announced(subscription, by_name).routes
+    assert {"8.0.0.0/6", "2001:db8::/31", "20.128.0.0/9"} < {text for each in found.values() for text in each}
+
+
+def test_tables_are_made_in_steps(monkeypatch):
+    monkeypatch.setattr(union, "STEP", 10)
+    prefixes = PrefixSet.of(number << 17 | 24 for number in range(1000))
+    lists = {name: PrefixList(name, prefixes) for name in ("a", "b")}
+    tables = Tables({"a": lists["a"]})
+    both = Subscription(("a", "b"))
+    tables.of(both)
+    steps = tables.changing({"b": lists["b"]})
+    assert sum(1 for _ in iter(lambda: next(steps, "end"), "end")) > 100
+    assert sum(1 for _ in tables.changed({"b": lists["b"]}).preparing(both)) > 100
 
 
 STEPS = st.lists(

@@ -25,8 +25,8 @@ def test_union_is_the_shortest_list_of_the_same_addresses(prefixes):
 def test_what_a_union_changes(prefixes, shortest):
     for afi in (1, 2):
         numbers = prefixes.numbers(afi)
-        out, gone, made = union_change(numbers, afi, shortest)
-        assert out == united(numbers, afi, shortest)
+        out = united(numbers, afi, shortest)
+        gone, made = union_change(numbers, afi, shortest)
         assert set(gone) == set(numbers) - set(out)
         assert len(gone) == len(set(gone))
         assert made == set(out) - set(numbers)

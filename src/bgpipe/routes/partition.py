@@ -5,9 +5,11 @@ A peer that has chosen some of the sets gets every part that is in one of them, 
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from itertools import filterfalse
 from typing import Final, NamedTuple, TypeVar
 
 from ..wire.block import Block
@@ -50,6 +52,16 @@ class Part:
         made.afi = self.afi
         made.order, made.counts = packing.edited(self.order, self.counts, delta.gone, delta.come)
         made._nlri = ()
+        return made
+
+    def without(self, omitted: Sequence[int]) -> Part:
+        """Without some of its prefixes, many maybe."""
+        made = Part.__new__(Part)
+        made.afi, made._nlri = self.afi, ()
+        left = filterfalse(frozenset(omitted).__contains__, self.order)
+        made.order = array("Q", left) if self.afi == 1 else tuple(left)
+        gone = Counter(packing.ADDRESS_OCTETS[number & 0xFF] for number in omitted)
+        made.counts = tuple(count - gone[size] for size, count in enumerate(self.counts))
         return made
 
     @property

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import filterfalse
 from typing import Final, NamedTuple
 
 from ..wire.block import Block
@@ -133,7 +132,9 @@ class _Replay:
                 continue
             omitted = self.table.omitted.get(key, ())
             if len(omitted) * PER_MESSAGE > len(part):  # most messages would be without one
-                rest.append((how, list(filterfalse(frozenset(omitted).__contains__, part.order))))
+                small.setdefault(how, []).append(left := part.without(omitted))
+                if len(left) > SMALL and left.nlri:
+                    yield None
             elif len(part) < SMALL:
                 small.setdefault(how, []).append(part)
             else:

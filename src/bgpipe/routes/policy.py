@@ -30,7 +30,8 @@ from ..wire.attrs.large_community import LargeCommunity
 from .attributes import PLAIN, Attributes
 from .exclusion import exclude
 from .prefixes import EMPTY, HOST, PrefixSet, cut_out
-from .union import unite
+from .steps import Steps, finish
+from .union import uniting
 
 DEFAULT_ROUTES: Final = PrefixSet((0,), (0,))
 
@@ -168,12 +169,22 @@ Clean = Callable[[PrefixList, Guards, Common], PrefixSet]
 
 def refine(prefixes: PrefixSet, customs: Sequence[PrefixSet], subscription: Subscription, common: Common) -> PrefixSet:
     """Steps 2 to 4 and 7 for prefixes of lists, cleaned, and custom prefixes with the same attributes."""
+    return finish(refining(prefixes, customs, subscription, common))
+
+
+def refining(
+    prefixes: PrefixSet, customs: Sequence[PrefixSet], subscription: Subscription, common: Common
+) -> Steps[PrefixSet]:
+    """The same in steps of some milliseconds."""
     prefixes = override(exclude(prefixes, subscription.exclusions), all_customs(subscription, common))
+    yield
     prefixes = PrefixSet.joined((prefixes, *(own_customs(each, common) for each in customs)))
+    yield
     prefixes = guarded(prefixes, subscription.guards)
     if not subscription.union:
         return prefixes
-    return unite(prefixes, subscription.guards.bounds(1)[0], subscription.guards.bounds(2)[0])
+    yield
+    return (yield from uniting(prefixes, subscription.guards.bounds(1)[0], subscription.guards.bounds(2)[0]))
 
 
 def own_customs(prefixes: PrefixSet, common: Common) -> PrefixSet:

@@ -25,7 +25,7 @@ from .policy import ANY_LENGTH, UNRESTRICTED, AttributeGroup, Common, Guards, Pr
 from .prefixes import HOST, PrefixSet, common, contains, merged, without
 from .steps import Steps, finish
 from .union import united
-from .united_lists import UnitedLists, compact
+from .united_lists import MANY, UnitedLists, compact
 
 MAX_TABLES: Final = 4096
 """Tables that are kept for the next peer with the same subscription."""
@@ -164,6 +164,8 @@ class Table:
         return {attributes: found for attributes, found in routes.items() if found}
 
 
+_STEP: Final = 8192
+"""Prefixes that are looked at in one step: some milliseconds."""
 MAX_UNITED: Final = 1024
 """Unions of lists with the same attributes that are kept, for the next peer that has chosen just these."""
 
@@ -212,7 +214,7 @@ class Tables:
         for way, partition in partitions.items() or [(_USUAL, Partition({}))]:
             sets: dict[str, PrefixSet | None] = {}
             for name in names if partitions else after.lists:
-                sets[name] = after._prepared(name, way) if name in after.lists else None
+                sets[name] = (yield from after._preparing(name, way)) if name in after.lists else None
                 yield
             after._partitions[way] = yield from partition.changing(sets)
             kept = set(after._partitions[way].parts.values())
@@ -237,7 +239,7 @@ class Tables:
         if table is None:
             if len(self._tables) >= MAX_TABLES:
                 self._tables.clear()
-            table = self._tables[subscription] = self._make(subscription)
+            table = self._tables[subscription] = finish(self._making(subscription))
         return table
 
     def within(self, exact: Table, found: Budgeted) -> Table:
@@ -246,7 +248,7 @@ class Tables:
 
     def partition(self, way: _Way) -> Partition:
         if way not in self._partitions:
-            self._partitions[way] = Partition({name: self._prepared(name, way) for name in self.lists})
+            self._partitions[way] = Partition({name: finish(self._preparing(name, way)) for name in self.lists})
         return self._partitions[way]
 
     def _clean(self, source: PrefixList, guards: Guards, common: Common) -> PrefixSet:
@@ -258,17 +260,30 @@ class Tables:
         self._cleaned[source.name, guards] = source, found
         return found
 
-    def _prepared(self, name: str, way: _Way) -> PrefixSet:
+    def _preparing(self, name: str, way: _Way) -> Steps[PrefixSet]:
         alone = Subscription(guards=way.guards, union=way.union)
-        return policy.refine(self._clean(self.lists[name], way.guards, self.common), (), alone, self.common)
+        cleaned = self._clean(self.lists[name], way.guards, self.common)
+        yield
+        return (yield from policy.refining(cleaned, (), alone, self.common))
 
-    def _make(self, subscription: Subscription) -> Table:
+    def preparing(self, subscription: Subscription) -> Steps[None]:
+        """Makes the table of a subscription in steps of some milliseconds, so that `exact` has it."""
+        if subscription not in self._tables:
+            made = yield from self._making(subscription)
+            self._tables.setdefault(subscription, made)
+
+    def _making(self, subscription: Subscription) -> Steps[Table]:
         found, by_default = policy.groups(subscription, self.lists, self.common, self._clean)
         missing = tuple(name for name in subscription.lists if name not in self.lists)
         way = _Way(subscription.guards, subscription.union)
         partition = self.partition(way)
         groups = tuple((group.attributes, partition.mask(group.lists)) for group in found)
-        changes = {afi: [self._change(group, subscription, way, partition, afi) for group in found] for afi in AFIS}
+        changes: dict[int, list[_Change]] = {}
+        for afi in AFIS:
+            changes[afi] = []
+            for group in found:
+                yield from self._uniting(group.lists, way, partition, afi)
+                changes[afi].append(self._change(group, subscription, way, partition, afi))
         before = self._table_before(subscription, partition, groups)
         omitted: dict[Key, Sequence[int]] = {}
         private: dict[Attributes, list[Sequence[int]]] = {}
@@ -280,7 +295,7 @@ class Tables:
             touched = merged(differ)
             if before is not None:
                 _keep(before, touched, afi, omitted, private)
-            for key, attributes, numbers in _differences(changes[afi], groups, partition, afi, touched):
+            for key, attributes, numbers in (yield from _differing(changes[afi], groups, partition, afi, touched)):
                 if key is not None:
                     omitted[key] = compact(merged((omitted.get(key, ()), numbers)), afi)
                 if attributes is not None:
@@ -302,22 +317,28 @@ class Tables:
         self, group: AttributeGroup, subscription: Subscription, way: _Way, partition: Partition, afi: int
     ) -> _Change:
         """How the prefixes of a group differ from those of its lists, each by itself."""
-        if group.customs or not group.lists:
-            return self._whole_change(group, subscription, way, partition, afi)
-        base = self._united_lists(group.lists, way, partition, afi)
         customs = policy.all_customs(subscription, self.common)
         keys = united(merged((subscription.exclusions.numbers(afi), customs.numbers(afi))), afi, 0)
+        if not group.lists or (group.customs and len(keys) > MANY):
+            return self._whole_change(group, subscription, way, partition, afi)
+        base = self._united_lists(group.lists, way, partition, afi)
         change = _Change(base.gone, base.come)
         if not keys:
             return change
-        before = base.touching(keys)
+        own = [_of_family(each.numbers(afi), afi) for each in group.customs]
         sources = [self._clean(self.lists[name], way.guards, self.common).numbers(afi) for name in group.lists]
-        if way.union:
-            raw = merged(part for source in sources for part in _inside(source, before, afi))
-        else:
-            raw = merged(touching(source, keys, afi) for source in sources)
-        after = policy.refine(_of_family(raw, afi), (), subscription, self.common).numbers(afi)
-        return change.then(without(before, after), without(after, before), afi)
+        while True:
+            before = base.touching(keys)
+            if way.union:
+                raw = merged(part for source in sources for part in _inside(source, before, afi))
+            else:
+                raw = merged(touching(source, keys, afi) for source in sources)
+            after = policy.refine(_of_family(raw, afi), own, subscription, self.common).numbers(afi)
+            come = without(after, before)
+            beside = [each for each in _siblings(come, way, afi) if base.has(each) and not contains(before, each)]
+            if not beside:
+                return change.then(without(before, after), come, afi)
+            keys = united(merged((keys, beside)), afi, 0)  # what is beside a custom prefix is united with it
 
     def _whole_change(
         self, group: AttributeGroup, subscription: Subscription, way: _Way, partition: Partition, afi: int
@@ -330,6 +351,9 @@ class Tables:
         return _Change(compact(without(base, after), afi), compact(without(after, base), afi))
 
     def _united_lists(self, names: tuple[str, ...], way: _Way, partition: Partition, afi: int) -> UnitedLists:
+        return finish(self._uniting(names, way, partition, afi))
+
+    def _uniting(self, names: tuple[str, ...], way: _Way, partition: Partition, afi: int) -> Steps[UnitedLists]:
         key = way, names, afi
         if key not in self._united:
             sets = tuple(partition.sets[name].numbers(afi) for name in names)
@@ -337,10 +361,11 @@ class Tables:
             earlier = self._earlier._partitions.get(way) if self._earlier is not None else None
             if before is not None and earlier is partition:
                 found = before
-            elif before is not None and earlier is partition.before:
+            elif before is not None and earlier is partition.before and not before.is_much(partition.touched[afi]):
                 found = before.changed(sets, partition.touched[afi])
             else:
-                found = UnitedLists.of(sets, afi, way.guards.bounds(afi)[0] if way.union else None)
+                shortest = way.guards.bounds(afi)[0] if way.union else None
+                found = yield from UnitedLists.making(sets, afi, shortest)
             self._united[key] = found
             if len(self._united) > MAX_UNITED:
                 self._united.popitem(last=False)
@@ -395,13 +420,13 @@ def _keep(
             private.setdefault(attributes, [(), ()])[AFIS.index(afi)] = left
 
 
-def _differences(
+def _differing(
     changes: Sequence[_Change],
     groups: Sequence[tuple[Attributes, int]],
     partition: Partition,
     afi: int,
     touched: Sequence[int],
-) -> Iterator[tuple[Key | None, Attributes | None, Sequence[int]]]:
+) -> Steps[list[tuple[Key | None, Attributes | None, Sequence[int]]]]:
     """(part that has them, what is said of them, sorted numbers) where the parts do not say the right thing."""
     chosen = 0
     for _, ours in groups:
@@ -410,7 +435,9 @@ def _differences(
     gone = [set(common(change.gone, touched)) for change in changes]
     come = [set(common(change.come, touched)) for change in changes]
     found: dict[tuple[Key | None, Attributes | None], list[int]] = {}
-    for number in touched:
+    for done, number in enumerate(touched, 1):
+        if done % _STEP == 0:
+            yield
         mask = masks[number]
         said: Attributes | None = None
         by_part: Attributes | None = None
@@ -421,8 +448,16 @@ def _differences(
                 said = attributes if said is None else said.joined(attributes)
         if said != by_part:
             found.setdefault(((afi, mask) if by_part is not None else None, said), []).append(number)
-    for (key, wanted), numbers in found.items():
-        yield key, wanted, numbers
+    return [(key, wanted, numbers) for (key, wanted), numbers in found.items()]
+
+
+def _siblings(numbers: Iterable[int], way: _Way, afi: int) -> Iterator[int]:
+    """The other halves of the prefixes that would be one with these."""
+    hosts, shortest = HOST[afi], way.guards.bounds(afi)[0]
+    for number in numbers:
+        length = number & 0xFF
+        if way.union and length > shortest:
+            yield number ^ hosts[length - 1] ^ hosts[length]
 
 
 def _inside(numbers: Sequence[int], blocks: Iterable[int], afi: int) -> Iterator[Sequence[int]]:

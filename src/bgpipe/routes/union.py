@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
 from ..wire.prefix import AFI_BITS
 from .prefixes import HOST, LENGTH_BITS, PrefixSet
+from .steps import Steps, finish
 
+STEP: Final = 1 << 15
+"""Prefixes that are united in one step: some milliseconds."""
 SHORTEST: Final = 1
 """A default route is never made of its halves."""
 
@@ -23,10 +26,28 @@ def unite(prefixes: PrefixSet, shortest_ipv4: int = SHORTEST, shortest_ipv6: int
 
 def united(numbers: Iterable[int], afi: int, shortest: int = SHORTEST) -> list[int]:
     """The same for sorted numbers of one AFI. A million of them take a fifth of a second."""
+    out: list[int] = []
+    _unite(numbers, afi, shortest, out, -1)
+    return out
+
+
+def uniting(prefixes: PrefixSet, shortest_ipv4: int = SHORTEST, shortest_ipv6: int = SHORTEST) -> Steps[PrefixSet]:
+    """The same as `unite`, in steps of some milliseconds."""
+    found: dict[int, list[int]] = {}
+    for afi, shortest in ((1, shortest_ipv4), (2, shortest_ipv6)):
+        numbers = prefixes.numbers(afi)
+        out = found[afi] = []
+        covered = -1
+        for start in range(0, len(numbers), STEP):
+            covered = _unite(numbers[start : start + STEP], afi, shortest, out, covered)
+            yield
+    return PrefixSet(found[1], found[2])
+
+
+def _unite(numbers: Iterable[int], afi: int, shortest: int, out: list[int], covered: int) -> int:
+    """Adds sorted numbers to a union of lower ones. covered, and the result: the last number that is covered."""
     hosts = HOST[afi]
     upper = _UPPER_HALVES[afi] if shortest == SHORTEST else _upper_halves(AFI_BITS[afi], shortest)
-    out: list[int] = []
-    covered = -1
     for number in numbers:
         if number <= covered:
             continue
@@ -36,18 +57,25 @@ def united(numbers: Iterable[int], afi: int, shortest: int = SHORTEST) -> list[i
             number = out.pop() - 1  # the lower half: with a length of one less it is both
             bit = upper[number & 0xFF]
         out.append(number)
-    return out
+    return covered
 
 
-def union_change(numbers: Iterable[int], afi: int, shortest: int = SHORTEST) -> tuple[list[int], list[int], set[int]]:
-    """(union, which of the sorted numbers are not in it, what is in it and not in them)."""
+def union_change(numbers: Sequence[int], afi: int, shortest: int = SHORTEST) -> tuple[list[int], set[int]]:
+    """(which of the sorted numbers are not in their union, what is in it and not in them)."""
+    return finish(union_changing(numbers, afi, shortest))
+
+
+def union_changing(numbers: Sequence[int], afi: int, shortest: int = SHORTEST) -> Steps[tuple[list[int], set[int]]]:
+    """The same in steps of some milliseconds."""
     hosts = HOST[afi]
     upper = _UPPER_HALVES[afi] if shortest == SHORTEST else _upper_halves(AFI_BITS[afi], shortest)
     out: list[int] = []
     gone: list[int] = []
     made: set[int] = set()
     covered = -1
-    for number in numbers:
+    for place, number in enumerate(numbers, 1):
+        if place % STEP == 0:
+            yield
         if number <= covered:
             gone.append(number)
             continue
@@ -63,7 +91,7 @@ def union_change(numbers: Iterable[int], afi: int, shortest: int = SHORTEST) -> 
             made.difference_update(halves)
             made.add(number)
         out.append(number)
-    return out, gone, made
+    return gone, made
 
 
 @lru_cache(maxsize=256)

@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 from . import exclusion
 from .prefixes import HOST, contains, cut_out, merged, without
-from .union import union_change, united
+from .steps import Steps, finish
+from .union import union_changing, united
 
 MANY: Final = 500
 """Changed prefixes, or exclusions, from which on it is quicker to look at all."""
@@ -32,9 +33,16 @@ class UnitedLists(NamedTuple):
 
     @classmethod
     def of(cls, sets: tuple[Sequence[int], ...], afi: int, shortest: int | None) -> UnitedLists:
+        return finish(cls.making(sets, afi, shortest))
+
+    @classmethod
+    def making(cls, sets: tuple[Sequence[int], ...], afi: int, shortest: int | None) -> Steps[UnitedLists]:
+        """The same in steps of some milliseconds."""
         if shortest is None or len(sets) < 2:
             return cls(afi, shortest, sets)
-        _, gone, come = union_change(merged(sets), afi, shortest)
+        numbers = merged(sets)
+        yield
+        gone, come = yield from union_changing(numbers, afi, shortest)
         return cls(afi, shortest, sets, compact(sorted(gone), afi), compact(sorted(come), afi))
 
     def numbers(self) -> Sequence[int]:
@@ -64,7 +72,7 @@ class UnitedLists(NamedTuple):
         """The union of sets that differ from these in some prefixes (sorted numbers)."""
         if self.shortest is None or len(sets) < 2:
             return self._replace(sets=sets)
-        if len(touched) > MANY:
+        if self.is_much(touched):
             return UnitedLists.of(sets, self.afi, self.shortest)
         regions = self._regions(sets, touched, self.shortest)
         gone, come = self.gone, self.come
@@ -77,6 +85,10 @@ class UnitedLists(NamedTuple):
         gone = merged((self._outside(gone, regions), without(own, made)))
         come = merged((self._outside(come, regions), without(made, own)))
         return UnitedLists(self.afi, self.shortest, sets, compact(gone, self.afi), compact(come, self.afi))
+
+    def is_much(self, touched: Sequence[int]) -> bool:
+        """Whether so many changed prefixes make it quicker to unite all anew."""
+        return self.shortest is not None and len(self.sets) > 1 and len(touched) > MANY
 
     def _regions(self, sets: tuple[Sequence[int], ...], touched: Iterable[int], shortest: int) -> list[int]:
         """Prefixes inside which the union may differ, and outside which it does not."""

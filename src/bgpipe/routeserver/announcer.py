@@ -7,7 +7,7 @@ was told and what it is to have now is all that is ever sent, however often the 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 from ..routes.peer_routes import PeerRoutes, Survey, survey
@@ -37,7 +37,7 @@ class Announcer(Speaker):
         self._settings = settings
         self._first_wait = first_wait
         self._retains = retains
-        self.begin: Callable[[], tuple[PeerRoutes, View]]
+        self.begin: Callable[[], Awaitable[tuple[PeerRoutes, View]]]
         """called when the session is up: the first routes, in the form that this session wants"""
         self._view: View | None = None
         """what the peer is to have"""
@@ -168,7 +168,7 @@ class Announcer(Speaker):
     async def _announce(self) -> None:
         """One after the other: what is asked for again, and what has changed. So a route that is announced again is
         never one that was withdrawn meanwhile."""
-        routes, view = self.begin()
+        routes, view = await self.begin()
         self._view = self._view or view
         view = await self._first()
         self._told, routes.table = view, view.table

@@ -303,7 +303,8 @@ class RouteServer:
             return f"AS{client.asn} at {address} is barred from this route server: ask its operator"
         return self.tables.with_group(peer)
 
-    def _begin(self, session: PeerSession) -> tuple[PeerRoutes, View]:
+    async def _begin(self, session: PeerSession) -> tuple[PeerRoutes, View]:
+        await self.tables.prepare(self.peers.get(session.peer.id) or session.peer, self.sessions.turns)
         view = self.tables.of(self.peers.get(session.peer.id) or session.peer)
         if not view.settled:
             self._widen(session.peer.id)
@@ -398,7 +399,8 @@ class RouteServer:
                 for session in tuple(self.sessions.sessions.values()):
                     peer = self.peers.get(session.peer.id) or session.peer
                     if session.up and names.intersection(self.tables.lists_of(peer)):
-                        self._announce(session, peer)
+                        await self.tables.prepare(peer, self.sessions.turns)
+                        self._announce(session, self.peers.get(session.peer.id) or session.peer)
                         await asyncio.sleep(0)
         finally:
             self._updating = False

@@ -12,7 +12,7 @@ import asyncio
 import ipaddress
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -154,7 +154,7 @@ class PeerSessions:
         log: Log,
         *,
         identify: Callable[[str, Open, str], Peer | str],
-        begin: Callable[[PeerSession], tuple[PeerRoutes, View]],
+        begin: Callable[[PeerSession], Awaitable[tuple[PeerRoutes, View]]],
     ) -> None:
         self.bgp = bgp
         self.sessions: dict[str, PeerSession] = {}
@@ -175,7 +175,7 @@ class PeerSessions:
         self._tasks: Tasks
         self._all: dict[str, list[PeerSession]] = {}
         """by the peer's id, all that have not ended"""
-        self._turns = asyncio.Lock()
+        self.turns = asyncio.Lock()
         self._runs: set[asyncio.Task[None]] = set()
         self.keys = Keys(self.acceptors, log)
 
@@ -412,7 +412,7 @@ class PeerSessions:
         pipeline.number = self._number
         pipeline.on_kill = lambda reason: pipeline.fail(StageError(f"{reason}", reason="limit"))
         bgp = self.bgp
-        announcer = Announcer(settings, first_wait=bgp.first_wait, retains=bgp.graceful_restart, turns=self._turns)
+        announcer = Announcer(settings, first_wait=bgp.first_wait, retains=bgp.graceful_restart, turns=self.turns)
         pipeline.add(announcer, index=1)
         most = self.bgp.max_prefixes_per_peer if peer.max_prefix is None else peer.max_prefix
         limit = Limit("limit")  # which counts also where there is no limit

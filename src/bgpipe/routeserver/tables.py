@@ -7,6 +7,7 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from hashlib import blake2b
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
@@ -118,6 +119,14 @@ class PeerTables:
             done = self.tables is before  # else somebody has changed them meanwhile: that must not be undone
             if done:
                 self.tables = after
+
+    async def prepare(self, peer: Peer, turns: asyncio.Lock) -> None:
+        """Works out what a peer is to have, in steps of some milliseconds, so that `of` has it at once. turns: of all
+        who do such work: of a thousand peers that come at once one at a time works."""
+        tables = None
+        while tables is not self.tables:
+            tables = self.tables
+            await in_turns(tables.preparing(self.subscription(peer)), turns)
 
     def of(self, peer: Peer) -> View:
         """What a peer is to have now."""
@@ -361,14 +370,15 @@ class PeerTables:
         return "its lists and custom prefixes are empty, or all of it is excluded"
 
 
-async def in_turns(steps: Steps[T]) -> T:
-    """Does work in steps, so that others have their turn in between."""
+async def in_turns(steps: Steps[T], turns: asyncio.Lock | None = None) -> T:
+    """Does work in steps, so that others have their turn in between. turns: held in each step."""
     while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            made: T = end.value
-            return made
+        async with turns or nullcontext():
+            try:
+                next(steps)
+            except StopIteration as end:
+                made: T = end.value
+                return made
         await asyncio.sleep(0)
 
 
