@@ -9,6 +9,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +17,7 @@ import msgspec
 from ..routes.difference import Comparison
 from ..routes.explain import Explanation, explain
 from ..routes.prefixes import EMPTY, PrefixSet
+from ..tasks import in_thread
 from ..wire.errors import TextError
 from ..wire.notification import ADMINISTRATIVE_RESET, CONNECTION_REJECTED, Notification
 from . import snippets
@@ -30,6 +32,7 @@ from .rule_checks import NUMBERS, camel, each_of, unique
 from .settings import DEFAULT, OPTION_CHECKS, SessionOptions
 from .sources.base import SourceError
 from .sources.content import ContentError
+from .sources.lines import line_in_file
 from .sources.worker import read_list
 from .trials import Trial, try_change, try_difference, try_subscription
 from .values import (
@@ -89,6 +92,20 @@ class Management(GroupManagement):
             return explain(target, tables.subscription(peer), tables.tables, tables.of(peer).table)
         except TextError as error:
             raise Refused(str(error)) from None
+
+    async def lines(self, found: Explanation) -> list[int | None]:
+        """For each step of an explanation the line of the file in which its prefix stands; None for other lists."""
+        folder = self.server.api_context().folder
+        lines = []
+        for step in found.steps:
+            known = self.server.lists.lists.get(step.source)
+            settings = known.settings if known is not None else None
+            if settings is not None and settings.kind == "file" and not (settings.json or settings.column):
+                place = partial(line_in_file, folder / settings.path, str(step.prefix))
+                lines.append(await in_thread("line", place))
+            else:
+                lines.append(None)
+        return lines
 
     def setup(self, peer: Peer, kind: str, server: str = "", gateway: str = "", gateway6: str = "") -> list[str]:
         """What to put into a router of this kind so that it has this peer's session.

@@ -303,12 +303,14 @@ class AsPrefixes(Struct, rename="camel", kw_only=True):
 
 
 class WhyStep(Struct, kw_only=True):
-    """What one list, or the custom prefixes, say of a target. by: the exclusion or custom prefix that decides."""
+    """What one list, or the custom prefixes, say of a target. by: the exclusion or custom prefix that decides. line: of
+    the file in which the prefix stands, null where the list is none of lines in a file."""
 
     source: str
     prefix: str
     outcome: str
     by: str | None
+    line: int | None
 
 
 class Why(Struct, rename="camel", kw_only=True):

@@ -237,6 +237,7 @@ def _checked(name: str, check: Callable[[str], str], text: str) -> str:
 async def why(call: Call, query: WhyQuery) -> Why:
     """Which list gives the peer an address or a prefix, or why it has none."""
     found = call.management.why(call.management.peer(call.id), query.target)
+    lines = await call.management.lines(found)
     return Why(
         target=str(found.target),
         route=str(found.route) if found.route is not None else None,
@@ -247,8 +248,9 @@ async def why(call: Call, query: WhyQuery) -> Why:
                 prefix=str(step.prefix),
                 outcome=str(step.outcome),
                 by=str(step.by) if step.by is not None else None,
+                line=line,
             )
-            for step in found.steps
+            for step, line in zip(found.steps, lines, strict=True)
         ],
     )
 

@@ -116,7 +116,9 @@ def why(shown: Any) -> Table:
     route = shown["route"] or f"no route for {shown['target']}"
     if not shown["steps"]:
         shown = shown | {"steps": [{"source": "-", "outcome": "none of the peer's lists has it"}]}
-    show = columns((f"SOURCE ({route})", "source"), ("PREFIX", "prefix"), ("OUTCOME", "outcome"), ("BY", "by"))
+    show = columns(
+        (f"SOURCE ({route})", "source"), ("LINE", "line"), ("PREFIX", "prefix"), ("OUTCOME", "outcome"), ("BY", "by")
+    )
     return show(shown["steps"])
 
 

@@ -131,7 +131,7 @@ def _read(octets: bytes, text: str, form: Form) -> Content:
         raise ContentError("it is a page of HTML, not a list")
     if _RPSL.search(text):
         return _read_rpsl(text)
-    return _read_text(text)
+    return read_text(text)
 
 
 def unpack(octets: bytes) -> bytes:
@@ -154,8 +154,9 @@ def unpack(octets: bytes) -> bytes:
 # text
 
 
-def _read_text(text: str) -> Content:
-    """Nearly all lines of nearly all lists are plain prefixes; the others are looked at one by one."""
+def read_text(text: str) -> Content:
+    """The prefixes of lines of text. Nearly all lines of nearly all lists are plain prefixes; the others are looked at
+    one by one."""
     plain = parse_lines(text)
     others = [item for number, other in plain.others if (item := _item(number, other)).text]
     lines = text.count("\n") + (not text.endswith("\n"))
