@@ -53,6 +53,7 @@ from .plain_rib import Route as Route
 SLOTS: Final = 1 << 16
 """Places that a scan looks at in one step: about a millisecond."""
 BLACKHOLE_COMMUNITY: Final = 0xFFFF029A
+"""RFC 7999."""
 _FAMILIES: Final = {1: IPV4_UNICAST, 2: IPV6_UNICAST}
 
 

@@ -16,7 +16,9 @@ from ..wire.errors import TextError
 from ..wire.family import IPV4_UNICAST, IPV6_UNICAST
 
 SELF: Final = "self"
+"""In the place of a next hop: our own address."""
 IGP: Final = 0
+"""The ORIGIN of routes of which nothing else is said (RFC 4271 section 5.1.1)."""
 _LEAST_ROOM: Final = {1: 5, 2: 17}
 """By AFI, octets of the longest prefix in NLRI."""
 FAMILIES: Final = {1: IPV4_UNICAST, 2: IPV6_UNICAST}

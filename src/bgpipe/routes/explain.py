@@ -21,6 +21,7 @@ from .table import Table, Tables
 
 CUSTOM = "custom prefixes"
 BUDGET = "MaxRoutes"
+"""Where a route may come from beside lists, in the answers."""
 
 
 class Outcome(StrEnum):

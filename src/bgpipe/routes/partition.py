@@ -21,6 +21,7 @@ from .steps import SharedSteps, Steps, finish
 
 T = TypeVar("T")
 AFIS: Final = (1, 2)
+"""IPv4 and IPv6."""
 MAX_ENCODED: Final = 64 << 20
 """Octets of messages that are kept for the next peer of the same form."""
 _STEP: Final = 20_000

@@ -27,6 +27,7 @@ OF_SENDER: Final = 2
 BLACKHOLE: Final = 1
 """A mark of attributes: the community BLACKHOLE is among them (RFC 7999)."""
 UNCHANGED: Final = 0xFF
+"""In the place of a verdict: the route keeps the one that it has."""
 
 
 class Route(NamedTuple):

@@ -34,6 +34,7 @@ from .steps import Steps, finish
 from .union import uniting
 
 DEFAULT_ROUTES: Final = PrefixSet((0,), (0,))
+"""0.0.0.0/0 and ::/0."""
 
 NO_EXPORT: Final = 0xFFFFFF01
 NO_ADVERTISE: Final = 0xFFFFFF02

@@ -28,6 +28,8 @@ BLOCK: Final = 8
 SESSION: Final = 16
 TOTAL: Final = 32
 REMOVED: Final = 63
+"""What may be said of a prefix, one bit each: it is too short or too long, or one more than its origin AS, its block of
+addresses, its session or all sessions together may have. A prefix with a bit of REMOVED is taken out."""
 NEAR: Final = 8
 """Bits to the left of a limit that has come near."""
 NAMES: Final = {SHORT: "short", LONG: "long", ORIGIN: "origin", BLOCK: "block", SESSION: "session", TOTAL: "total"}
@@ -72,7 +74,8 @@ class LimitRules:
 
 
 class Violation(NamedTuple):
-    """Something to say of the prefix at a place of a field."""
+    """Something to say of a prefix. field: WITHDRAWN to MP_NLRI. place: its number in this field, from 0. what: bits as
+    of RouteTable.announce."""
 
     field: int
     place: int
@@ -91,9 +94,14 @@ class RouteTable(Protocol):
         """Routes in the table."""
 
     def announce(self, prefix: Prefix, safi: int, origin: int, side: int) -> int:
-        """What is to be said of the prefix, 0 for nothing. It is counted, unless it is over a limit."""
+        """What is to be said of the prefix: ORIGIN, BLOCK, SESSION or TOTAL for a limit that it is over, and these bits
+        shifted by NEAR for limits that have come near; 0 for nothing. It is counted, unless it is over a limit.
 
-    def withdraw(self, prefix: Prefix, safi: int, side: int) -> None: ...
+        origin: AS number, 0 for none.
+        """
+
+    def withdraw(self, prefix: Prefix, safi: int, side: int) -> None:
+        """One side does not announce the route any more. Unknown routes are ignored."""
 
     def clear(self) -> None:
         """All routes are gone."""

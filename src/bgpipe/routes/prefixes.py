@@ -161,6 +161,7 @@ class PrefixSet:
 
 
 EMPTY: Final = PrefixSet()
+"""No prefixes."""
 
 
 def number_of(prefix: Prefix) -> int:
@@ -303,6 +304,7 @@ def _parse_each(piece: bytes, line: int, ipv4: list[int], ipv6: list[int], other
 
 
 def little_endian(numbers: array[int]) -> bytes:
+    """Numbers as 8 octets each, least significant first, whatever the order of this machine."""
     if sys.byteorder == "big":
         numbers = array("Q", numbers)
         numbers.byteswap()
@@ -310,6 +312,7 @@ def little_endian(numbers: array[int]) -> bytes:
 
 
 def from_little_endian(octets: bytes | bytearray) -> array[int]:
+    """The numbers that `little_endian` has written. Raises ValueError if there are not 8 octets for each."""
     numbers = array("Q")
     numbers.frombytes(octets)
     if sys.byteorder == "big":

@@ -247,6 +247,7 @@ class Tables:
         return Table(exact.partition, (), {}, found.routes, exact.missing, exact.by_default, found)
 
     def partition(self, way: _Way) -> Partition:
+        """The partition of all lists, prepared in this way; it is made once."""
         if way not in self._partitions:
             self._partitions[way] = Partition({name: finish(self._preparing(name, way)) for name in self.lists})
         return self._partitions[way]

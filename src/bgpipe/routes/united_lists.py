@@ -33,6 +33,8 @@ class UnitedLists(NamedTuple):
 
     @classmethod
     def of(cls, sets: tuple[Sequence[int], ...], afi: int, shortest: int | None) -> UnitedLists:
+        """sets: the sorted numbers of each list. shortest: bits of the shortest prefix that uniting may make; None:
+        nothing is united."""
         return finish(cls.making(sets, afi, shortest))
 
     @classmethod
