@@ -24,7 +24,7 @@ PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 help:
 	@echo "make demo     install, make a sample archive, turn it into JSON, filter it"
 	@echo "make demo-routeserver  a route server of prefix lists, with BIRD as its client where apt has it"
-	@echo "make test     install, run the tests that take no long time (three minutes on two cores)"
+	@echo "make test     install, run the tests that take no long time (two to three minutes on two cores)"
 	@echo "make test-all make test, then the slow tests: those that wait for timers, flood sessions and run every page"
 	@echo "make check    style, types, import ladder, tests without the compiled part, a short fuzz"
 	@echo "make bench    the speed table, beside the other tools found on this machine"
