@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sessions import between, make_open
 
 from bgpipe import accel
 from bgpipe.pipeline.errors import ConfigError
@@ -354,3 +355,30 @@ def test_tags_in_blocks(bgpipe, sample, monkeypatch):
 def test_tags_that_can_not_be(words):
     with pytest.raises(ConfigError):
         Bench(Tag, words, False)
+
+
+# Sessions
+
+
+async def test_self_is_who_the_receiver_speaks_with():
+    """In both directions, for messages that travel in blocks."""
+    words = ["update", "-LR", "--prepend", "self*2", "--nexthop-self", "--med", "7"]
+    async with between(*words) as session:
+        await session.establish(make_open(65001), make_open(65009))
+        values = session.pipeline.pipeline.values
+        last = Message(UPDATE, bytes(4))
+        for sender, receiver, asn, side in (
+            (session.left, session.right, 65001, "R"),
+            (session.right, session.left, 65009, "L"),
+        ):
+            sender.send(*(announce(f"10.{number}.0.0/16") for number in range(5)), last)
+            left = [each.update for each in await receiver.until(last)][:-1]
+            assert [str(each.reach[0]) for each in left] == [f"10.{number}.0.0/16" for number in range(5)]
+            for each in left:
+                assert str(each.as_path) == f"{asn},{asn},65001,65002"
+                assert (each.next_hop, each.med) == (values[f"{side}_LOCAL_ADDR"], 7)
+        assert session.pipeline.stage("update").status()["metrics"] == {"changed": 10, "withdrawn": 0}
+
+
+def test_a_community_that_is_named_twice_is_added_once(make):
+    assert make("--add-com 1:1 --add-com 1:1,2:2").one(announce()).communities == ["1:1", "2:2"]

@@ -155,9 +155,11 @@ class Update(EditingStage):
         ]
         found = {
             what: tuple(
-                value
-                for text in self.values.get(f"{what}-{name}", ())
-                for value in _named(f"{what}-{name}", lambda each: parse_communities(each, kind), text)
+                dict.fromkeys(
+                    value
+                    for text in self.values.get(f"{what}-{name}", ())
+                    for value in _named(f"{what}-{name}", lambda each: parse_communities(each, kind), text)
+                )
             )
             for what in ("set", "add")
         }

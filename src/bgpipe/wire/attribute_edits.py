@@ -24,6 +24,8 @@ from .update_body import UpdateBody, join
 
 REMEMBERED: Final = 16384
 """As many attributes are remembered with what has come of them."""
+MAX_REMEMBERED: Final = 512
+"""Octets of all path attributes of an UPDATE, at most, for them to be remembered."""
 _DISTINGUISHER: Final = 8
 """Octets of the route distinguisher before a next hop of a VPN (RFC 4364 section 4.3.2)."""
 
@@ -137,6 +139,9 @@ class AttributeEditor:
         self._known: tuple[dict[bytes, bytes], dict[bytes, bytes]] = ({}, {})
         """edited octets by octets of attributes, headers included; with AS numbers of two octets and of four"""
 
+        self._sections: dict[tuple[bytes, bool, bool], bytes | None] = {}
+        """what has come of all path attributes of an UPDATE, by these, as4, and whether it has NLRI"""
+
     def _find_additions(self) -> list[tuple[int, bytes]]:
         """Type code and octets of the attributes that an UPDATE gets if it has none of that type."""
         values: dict[int, bytes] = {}
@@ -175,6 +180,9 @@ class AttributeEditor:
         if end > len(body):
             return None
         as4, others = context.as4, _NOTHING
+        key = body[start + 2 : end], as4, end < len(body)
+        if (known := self._sections.get(key, _UNKNOWN)) is not _UNKNOWN:
+            return (start, end, known) if known is not None else None
         try:
             if context.guess_as or (not as4 and self.edits.edits_path):
                 update = UpdateBody(body, context)
@@ -184,6 +192,10 @@ class AttributeEditor:
             section = self._edit_section(body, start + 2, end, as4, others)
         except WireError:
             return None
+        if others is _NOTHING and not context.guess_as and len(key[0]) <= MAX_REMEMBERED:
+            if len(self._sections) >= REMEMBERED:
+                self._sections.clear()
+            self._sections[key] = section
         return (start, end, section) if section is not None else None
 
     def _edit_section(self, body: bytes, pos: int, end: int, as4: bool, others: Mapping[int, bytes]) -> bytes | None:
@@ -333,6 +345,7 @@ def edit_quickly(quick: Any, block: Block, wanted: bytes | None) -> tuple[Block,
 
 _WIDTHS: Final = {STANDARD: 4, EXTENDED: 8, LARGE: 12}
 _NOTHING: Final[Mapping[int, bytes]] = {}
+_UNKNOWN: Final = b"?"
 
 
 def _compile(edits: Edits, additions: Sequence[tuple[int, bytes]]) -> Any:
