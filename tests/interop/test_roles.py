@@ -115,6 +115,16 @@ def test_roles_that_only_the_option_says(installed: Installed, tmp_path: Path, r
         assert [otc_of(pair.left, prefix) for prefix in RIGHT] == [str(RIGHT_AS)] * 2
 
 
+def test_a_router_that_insists_on_roles(installed: Installed, tmp_path: Path, run: Run) -> None:
+    """The router behind says no role; the proxy says it for it, and does what goes with it."""
+    ends = (Bird, "provider; require roles yes", ""), (Bird, "", LEAKING)
+    with routers(installed, tmp_path, run, "otc -LR --add-role", *ends, 64) as pair:
+        pair.is_up()
+        pair.has(pair.right, LEFT)
+        pair.has(pair.left, RIGHT)
+        wait_until("the leak is withdrawn", lambda: LEAK in pair.withdrawn("L"), CLOSE_TIMEOUT)
+
+
 def test_two_routers_with_roles_need_no_stage(installed: Installed, tmp_path: Path, run: Run) -> None:
     ends = (Bird, "customer", ""), (Frr, "provider", "")
     with routers(installed, tmp_path, run, "otc -LR", *ends, 62) as pair:

@@ -16,7 +16,7 @@ from bgpipe.wire.caps import Capability
 from bgpipe.wire.context import AS4, HEADER, WireContext
 from bgpipe.wire.family import IPV4_UNICAST
 from bgpipe.wire.flags import DIRECTION_FLAGS, FLAG_PEER_AS4, context_flags
-from bgpipe.wire.message import NOTIFICATION, UPDATE, Message
+from bgpipe.wire.message import NOTIFICATION, OPEN, UPDATE, Message
 from bgpipe.wire.peer import make_peer
 from bgpipe.wire.roles import COUNTERPARTS, ROLES
 from bgpipe.wire.update import Update
@@ -345,3 +345,24 @@ async def test_strict_lets_a_peer_with_the_role_pass():
     async with routers("otc -R --role customer --strict", "customer", None) as session:
         (update,) = await seen(session, "R", announce(OTHER))
         assert update.reach == []
+
+
+@pytest.mark.parametrize(
+    ("words", "left", "right", "told_left", "told_right"),
+    [
+        ("otc -LR --role customer --add-role", None, None, "provider", "customer"),
+        ("otc -LR --add-role", "rs", None, "rs-client", "rs"),
+        ("otc -L --role peer --add-role", None, "peer", "peer", None),
+        ("otc -LR --add-role", None, None, None, None),
+        ("otc -LR --role customer", None, None, None, None),
+    ],
+)
+async def test_a_role_is_added_to_the_open_of_a_router_that_says_none(words, left, right, told_left, told_right):
+    """The routes are judged all the same: the router itself does nothing with its role."""
+    async with routers(words, left, right) as session:
+        for peer, told, asn in ((session.left, told_left, RIGHT), (session.right, told_right, LEFT)):
+            (got,) = [message.open for message in peer.got if message.type_code == OPEN]
+            assert (got.asn, got.role) == (asn, ROLES.index(told) if told else None)
+        if told_left == "provider":
+            (update,) = await seen(session, "R", announce(OTHER))
+            assert update.reach == []

@@ -14,6 +14,7 @@ from ..session.facts import decode_open
 from ..wire import attrs, caps
 from ..wire.attribute_edits import AttributeEditor, Edits, edit_quickly
 from ..wire.block import Block
+from ..wire.caps import Capability
 from ..wire.errors import WireError
 from ..wire.family import IPV4_UNICAST, IPV6_UNICAST
 from ..wire.flags import FLAG_DIRECTIONS, FLAG_LEFT, FLAG_RIGHT
@@ -70,6 +71,7 @@ class Otc(Consuming):
         "what the neighbor is to us: the peer on the left, with -L alone the one on the right; auto: as the OPENs say",
     )
     strict = Option(FLAG, False, "refuse a neighbor that says no role in its OPEN")
+    add_role = Option(FLAG, False, "add its role to the OPEN of a router that says none")
     force = Option(FLAG, False, "do it also where both routers say a role")
     invalid = Option(
         choice("withdraw", "drop", "keep"),
@@ -181,18 +183,28 @@ class Otc(Consuming):
             return True
         expected = self._configured(message.direction)
         values = found.values(caps.ROLE)
-        role = role_of(values)
         if not values:
-            if not self.strict or (expected is not None and side != self._neighbour):
-                return True
-            return self._refuse(side, expected or "any", "none")
+            if self.strict and (expected is None or side == self._neighbour):
+                return self._refuse(side, expected or "any", "none")
+            self._add_role(message, found, expected or self._role_beside(side))
+            return True
         if expected is None and self.force:
-            other = self._open("L" if side == "R" else "R")
-            ours = role_of(other.values(caps.ROLE)) if other is not None else None
-            expected = COUNTERPARTS[ours] if ours else None
+            expected = self._role_beside(side)
+        role = role_of(values)
         if expected is None or role == expected:
             return True
         return self._refuse(side, expected, role or "unknown")
+
+    def _role_beside(self, side: str) -> str | None:
+        """The role of the peer at a side, as the OPEN of the other one says."""
+        other = self._open("L" if side == "R" else "R")
+        return COUNTERPARTS.get(role_of(other.values(caps.ROLE)) or "") if other is not None else None
+
+    def _add_role(self, message: Message, found: Open, role: str | None) -> None:
+        """Lets a router say a role that it does not know of: `otc` does for it what goes with it."""
+        if self.add_role and role is not None:
+            added = Capability(caps.ROLE, bytes((ROLES.index(role),)))
+            message.body = found.with_capabilities([*found.capabilities, added]).encode()
 
     def _refuse(self, side: str, expected: str, found: str) -> bool:
         text = f"role mismatch: the peer on the {SIDES[side]} has the role {found} in its OPEN, {expected} expected"
