@@ -45,6 +45,7 @@ INSTALLED = Path(sys.executable).parent
 """Where the commands are as users have them: for the first page, and where a page installs something beside them."""
 TIMEOUT = 120
 SLOW = {
+    "docs/attributes.md",
     "docs/command-line.md",
     "docs/families.md",
     "docs/formats.md",
