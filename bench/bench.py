@@ -44,6 +44,7 @@ FILES = {
         "gz": "updates.mrt.gz",
         "bz2": "updates.mrt.bz2",
         "json": "updates.json",
+        "bmp": "updates.bmp",
         "dumps": "dumps.json",
         "looks": "looks.py",
         "tags": "tags.py",
@@ -210,6 +211,8 @@ def prepare() -> None:
         subprocess.run(
             [*command_of(SOURCES), "-o", "read", str(FILES["mrt"])], stdout=out, stderr=subprocess.DEVNULL, check=True
         )
+    words = ["read", str(FILES["mrt"]), "--", "write", str(FILES["bmp"])]
+    subprocess.run([*command_of(SOURCES), *words], stderr=subprocess.DEVNULL, check=True)
     with FILES["json"].open() as lines, FILES["dumps"].open("w") as out:
         out.writelines(json.dumps(json.loads(line)) + "\n" for line in lines)
     for name, count in VRPS.items():
@@ -294,6 +297,12 @@ def rows(peers: dict[str, str]) -> Iterator[Row]:
     )
     for name in families.FAMILIES:
         yield Row(f"{name} to JSON", families.MESSAGES, "messages", [ours("-o", "read", path[name])])
+    words = ["read", file, "--", "write", "--format", "rib", "-"]
+    yield Row("RIB to a table of routes", entries, "entries", [ours(*words)])
+    words = ["read", path["mrt"], "--", "stdout", "--format", "bgpdump"]
+    lines = beside(bgpgrep=[path["mrt"]], bgpdump=["-m", path["mrt"]])
+    yield Row("MRT to lines of bgpdump", messages, "messages", [ours(*words), *lines])
+    yield Row("BMP to JSON", messages, "messages", [ours("-o", "read", path["bmp"])])
     words = ["read", path["json"], "--", "write", "--format", "mrt", "-"]
     yield Row("JSON to MRT", messages, "messages", [ours(*words), *beside(go=words)])
     words = ["read", path["dumps"], "--", "write", "--format", "mrt", "-"]

@@ -16,15 +16,17 @@ from typing import Any, Final
 
 from .. import accel
 from ..wire.address import format_address, parse_address
+from ..wire.block import Block
 from ..wire.context import AS2, AS4, AS4_ADD_PATH
 from ..wire.errors import TextError
 from ..wire.flags import FLAG_RIB
+from ..wire.item import Item
 from ..wire.message import UPDATE, Message
 from ..wire.prefix import parse_prefix
 from ..wire.state import StateChange
 from ..wire.update import Update
 from . import base
-from .base import DecoderOptions, Format
+from .base import DecoderOptions, Format, encode_block
 from .lines import LineDecoder
 
 KINDS: Final = ("BGP4MP", "BGP4MP_ET", "TABLE_DUMP", "TABLE_DUMP2")
@@ -46,6 +48,11 @@ def sniff(octets: bytes) -> bool:
 
 class BgpdumpEncoder(base.Encoder):
     """Messages to lines. A message without plain IP prefixes has none, such as one of VPNs or EVPN."""
+
+    def encode(self, item: Item) -> bytes:
+        if isinstance(item, Block) and _bgpdump_out is not None:
+            return encode_block(item, _bgpdump_out.encode, self.encode_message)
+        return super().encode(item)
 
     def encode_one(self, message: Message) -> bytes:
         """Raises WireError if the prefixes of an UPDATE can't be decoded."""
