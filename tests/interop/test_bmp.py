@@ -168,11 +168,11 @@ def started(*daemons: Daemon | Pmbmpd) -> Iterator[None]:
 
 
 def told(station: Bgpipe, router: str, rib: str) -> set[str]:
-    """Prefixes that a router has reported, and that it has not withdrawn."""
+    """Prefixes that a router has reported of its peer, and not withdrawn. (FRR reports its own without a peer.)"""
     found: set[str] = set()
     for message in station.messages():
         tags = message[-1]
-        if message[3] != "UPDATE" or tags.get("ROUTER") != router or tags.get("RIB") != rib:
+        if message[3] != "UPDATE" or tags.get("ROUTER") != router or tags.get("RIB") != rib or "PEER_IP" not in tags:
             continue
         body = message[4]
         mp = body.get("attrs", {})
@@ -183,7 +183,7 @@ def told(station: Bgpipe, router: str, rib: str) -> set[str]:
 
 def test_frr_and_gobgp_report(installed, pmacct, run: Run, tmp_path):
     """Routes, peers up and down, and statistics are those that the daemons show."""
-    station = run("-o", "-e", "bmp", "--", "bmp", "--state", f"{HERE}:{PORT}")
+    station = run("-o", "-e", "bmp/PEER_DOWN", "--", "bmp", "--state", f"{HERE}:{PORT}")
     station.listens()
     where = f"{HERE}:{PORT}"
     frr = BmpFrr(
