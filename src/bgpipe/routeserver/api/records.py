@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, inspect
 
 from ...net.tcp import ao_ids
 from ..peers import Peer, UrlSource
@@ -340,4 +341,37 @@ def _record(value: Mapping[str, Any], kind: type[T], *, strict: bool) -> T:
     try:
         return msgspec.convert(known, kind, strict=strict)
     except msgspec.ValidationError as error:
-        raise ValueError(str(error).replace("`$.", "`").replace(" - at `$`", "")) from None
+        raise ValueError(_explain(str(error), kind)) from None
+
+
+def _explain(text: str, kind: type[Struct]) -> str:
+    """What msgspec says of a value: the field first, as in all other errors; and words of JSON for types of Python."""
+    reason, _, place = text.partition(" - at `$")
+    key = place.rstrip("`").removeprefix(".")
+    if found := _MISSING.fullmatch(reason):
+        return f"{key}.{found[1]}: is missing" if key else f"{found[1]}: is missing"
+    if reason.startswith("Invalid enum value") and (values := _choices(kind, key)):
+        return f"{key}: one of {', '.join(values)} is expected"
+    reason = _TYPE.sub(lambda found: " or ".join(_WORDS.get(each, each) for each in found[1].split(" | ")), reason)
+    return f"{key}: {reason[:1].lower()}{reason[1:]}" if key else reason
+
+
+def _choices(kind: type[Struct], key: str) -> list[str]:
+    """The values of which a field has one; none if it has others."""
+    info = inspect.type_info(kind)
+    assert isinstance(info, inspect.StructType)
+    of_field = next((each.type for each in info.fields if each.encode_name == key), None)
+    kinds = of_field.types if isinstance(of_field, inspect.UnionType) else (of_field,)
+    return [str(value) for each in kinds if isinstance(each, inspect.LiteralType) for value in each.values]
+
+
+_MISSING: Final = re.compile("Object missing required field `(.*)`")
+_TYPE: Final = re.compile("`([a-z| ]+)`")
+_WORDS: Final = {
+    "int": "a whole number",
+    "str": "a text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "float": "a number",
+}

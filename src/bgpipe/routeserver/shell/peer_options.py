@@ -94,6 +94,13 @@ def _yes(text: str) -> bool:
     return text == "yes"
 
 
+def _action(text: str) -> str:
+    """Raises ArgumentTypeError."""
+    if text not in ("hold", "widen"):
+        raise argparse.ArgumentTypeError(f"{text!r}: hold, widen or {INHERIT} is expected")
+    return text
+
+
 _number = _or_inherited(_whole)
 
 
@@ -105,7 +112,7 @@ RULES: Final = {
     "--prepends": Field("prepends", "N", "how often our AS number is prepended", _number),
     "--max-routes": Field("maxRoutes", "N", "routes that it takes at most, 0 for any number", _number),
     "--max-routes-action": Field(
-        "maxRoutesAction", "ACTION", "what happens with more: hold or widen", _or_inherited(str)
+        "maxRoutesAction", "ACTION", "what happens with more: hold or widen", _or_inherited(_action)
     ),
     "--max-foreign": Field("maxForeign", "N", "IPv4 addresses that widening may add", _number),
     "--max-foreign6": Field("maxForeignIpv6", "N", "IPv6 networks of 64 bits that widening may add", _number),
