@@ -12,6 +12,7 @@ from bgpipe.wire.context import AS2, AS4, AS4_ADD_PATH, WireContext
 from bgpipe.wire.errors import Reaction, WireError
 from bgpipe.wire.family import IPV6_UNICAST
 from bgpipe.wire.update import Update
+from vectors import load
 
 ATTRS = {"ORIGIN": "IGP", "ASPATH": [64500, 64501], "NEXTHOP": "192.0.2.1"}
 
@@ -150,3 +151,27 @@ def test_an_update_whose_json_was_made_is_judged_as_before(
             assert first.format_json() == text
         kinds.add((bool(errors), again.sound))
     assert kinds >= {(False, True), (True, False)}
+
+
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize("peer", [None, "ebgp", "ibgp"])
+def test_what_is_well_formed_has_no_error(monkeypatch, peer, quick):
+    """The quick answer, for UPDATEs of other implementations' tests and with some octets changed."""
+    monkeypatch.setattr(accel, "AVAILABLE", accel.AVAILABLE and quick)
+    random = Random(5)
+    well = 0
+    for name in ("frr_rfc7606", "routecore_messages", "gobgp_messages", "openbgpd_attr_errors", "scapy_messages"):
+        for row in load(name):
+            octets = bytes.fromhex(row["hex"]) if isinstance(row.get("hex"), str) else b""
+            if octets[18:19] != b"\2":
+                continue
+            for _ in range(10):
+                body = bytearray(octets[19:])
+                for _ in range(random.randrange(3)):
+                    if body:
+                        body[random.randrange(len(body))] = random.choice((0, 1, 4, 64, 255, random.randrange(256)))
+                update = Update(bytes(body), AS4)
+                if validation.is_well_formed(update, peer):
+                    well += 1
+                    assert validation.validate(Update(bytes(body), AS4), peer) == []
+    assert well > 20

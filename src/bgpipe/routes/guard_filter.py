@@ -9,11 +9,10 @@ from ..wire import attrs
 from ..wire.asn_ranges import BOGON, PRIVATE, AsnRanges
 from ..wire.attribute_edits import Edits
 from ..wire.communities import EXTENDED, LARGE, STANDARD, CommunityPattern
+from ..wire.validation import INTERNAL
 from .guard_checks import LENGTHS, Rules, Sender
 
 MOST: Final = (1 << 32) - 1
-_INTERNAL: Final = frozenset((attrs.LOCAL_PREF, attrs.ORIGINATOR_ID, attrs.CLUSTER_LIST))
-"""Attributes that an external peer must not send (RFC 7606 sections 7.5, 7.9, 7.10)."""
 
 
 def make_filter(rules: Rules, sender: Sender, edits: Edits, live: bool) -> Any:
@@ -53,7 +52,7 @@ def _allowed(rules: Rules, sender: Sender, edits: Edits) -> int:
     """The attributes that an UPDATE may have, as bits."""
     codes = set(attrs.KNOWN) - rules.withdrawn_attributes - edits.remove
     if sender.kind == "ebgp":
-        codes -= _INTERNAL
+        codes -= INTERNAL
     return sum(1 << code for code in codes if code < 64)
 
 

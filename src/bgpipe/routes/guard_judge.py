@@ -163,7 +163,8 @@ def _editor(edits: Edits, blackhole: bool, marked: bool) -> AttributeEditor | No
         edits = replace(edits, communities=tuple(communities.items()))
     if marked:
         edits = replace(edits, numbers=((attrs.LOCAL_PREF, 0),))
-    return AttributeEditor(edits) if edits != Edits() else None
+    edited = edits.strip_as or edits.communities or edits.remove or edits.strip_unknown or edits.numbers
+    return AttributeEditor(edits) if edited else None
 
 
 def _removers(codes: frozenset[int]) -> dict[str, AttributeEditor]:

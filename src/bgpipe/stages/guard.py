@@ -49,7 +49,7 @@ from ..wire.prefix import Prefix
 from ..wire.routes_apart import RoutesApart
 from ..wire.treatment import discard, withdraw
 from ..wire.update import Update
-from ..wire.validation import strongest, validate
+from ..wire.validation import is_well_formed, strongest, validate
 from .base.editing import Edit, EditingStage, assemble, matching
 from .base.lists import Lists
 from .base.revalidation import Revalidation
@@ -371,7 +371,7 @@ class Guard(EditingStage):
                 revalidation.forget(message)
             return message.body
         sender, update = self.senders.of_message(message), message.update
-        if errors := validate(update, sender.kind):
+        if not is_well_formed(update, sender.kind) and (errors := validate(update, sender.kind)):
             action = self._found(message, CHECKS[0], str(errors[0]), 1)
             if action in ("drop", "kill"):
                 return None
@@ -442,7 +442,7 @@ class Guard(EditingStage):
 
     def _withdrawn_all(self, message: Message, update: Update, revalidation: Revalidation | None) -> Edit:
         try:
-            bodies = [body for body in withdraw(update) if not validate(Update(body, update.context))]
+            bodies = [body for body in withdraw(update) if _is_right(Update(body, update.context))]
         except WireError:
             return None
         for body in bodies if revalidation is not None else ():
@@ -490,3 +490,7 @@ class Guard(EditingStage):
             error = StageError(f"{self}: {name}: {text}", reason="guard", side=side)
             self.pipeline.end_session(side, Notification(CEASE, ADMINISTRATIVE_SHUTDOWN), error)
         return action
+
+
+def _is_right(update: Update) -> bool:
+    return is_well_formed(update) or not validate(update)

@@ -26,6 +26,10 @@ MISSING_ATTRIBUTE: Final = 3
 """Subcode of an UPDATE error: a mandatory attribute is missing (RFC 4271 section 6.3)."""
 
 
+INTERNAL: Final = frozenset(code for code, row in table.KNOWN.items() if row.internal)
+"""Attributes that an external peer must not send (RFC 7606 sections 7.5, 7.9, 7.10)."""
+
+
 def validate(update: UpdateBody, peer: str | None = None) -> list[WireError]:
     """All errors of an UPDATE in the order found, each with its reaction (RFC 7606); empty if it is well-formed.
 
@@ -42,6 +46,17 @@ def validate(update: UpdateBody, peer: str | None = None) -> list[WireError]:
     if strongest(errors) == Reaction.TREAT_AS_WITHDRAW and not announces(update, end):
         errors.append(_nothing_to_withdraw())
     return errors
+
+
+def is_well_formed(update: UpdateBody, peer: str | None = None) -> bool:
+    """Whether `validate` finds no error, in less time. False says nothing."""
+    flags = context_flags(update.context) if accel.AVAILABLE else None
+    if not (_is_sound(update) if flags is None else accel.frame.is_sound(update.body, flags)):
+        return False
+    attributes = update.attrs
+    if peer == "ebgp" and not INTERNAL.isdisjoint(attributes):
+        return False
+    return all(code in attributes for code in _mandatory(update, update.sections()[1], peer))
 
 
 def malformed(update: UpdateBody) -> list[WireError]:
