@@ -137,7 +137,7 @@ def handle_each(
 
 def change_tags(
     block: Block,
-    positions: Iterable[int],
+    positions: Sequence[int],
     table: TagTable,
     change: Callable[[dict[str, str]], Mapping[str, str]],
 ) -> tuple[dict[int, tuple[int, bool]], list[int]]:
@@ -146,18 +146,24 @@ def change_tags(
     entries: dict[int, tuple[int, bool]] = {}
     unfit: list[int] = []
     known: dict[tuple[bytes | None, int], tuple[int, bool] | None] = {}
+    headers: dict[int, bytes | None] = {NO_PEER: None}
     places, peers = TAGS.of(block.index).tolist(), PEER.of(block.index).tolist()
     flags = FLAGS.of(block.index).tolist()
-    headers: dict[tuple[int, int], bytes] = {}
-    for position in positions:
-        peer, as4 = peers[position], flags[position] & FLAG_PEER_AS4
-        header = None
-        if peer != NO_PEER and (header := headers.get((peer, as4))) is None:
-            header = headers[peer, as4] = read_peer(block.octets, peer, bool(as4))
-        key = header, places[position]
+
+    def find(position: int) -> tuple[int, bool] | None:
+        peer, place = peers[position], places[position]
+        if peer not in headers:
+            headers[peer] = read_peer(block.octets, peer, bool(flags[position] & FLAG_PEER_AS4))
+        key = headers[peer], place
         if key not in known:
-            known[key] = table.enter(change(_tags_of(block, *key)), header)
-        entry = known[key]
+            known[key] = table.enter(change(_tags_of(block, *key)), headers[peer])
+        return known[key]
+
+    if positions and len(set(peers)) == 1 and len(set(places)) == 1:  # as in a session, where one peer sends them all
+        entry = find(positions[0])
+        return (dict.fromkeys(positions, entry), []) if entry is not None else ({}, list(positions))
+    for position in positions:
+        entry = find(position)
         if entry is None:
             unfit.append(position)
         else:
