@@ -156,7 +156,8 @@ def test_why(server):
     path = f"/api/peers/{made['id']}/why?target="
     shown = server.get(f"{path}1.0.0.9")
     assert shown["route"] == "1.0.0.0/24"
-    assert shown["steps"][0] == {"source": "cloud", "prefix": "1.0.0.0/24", "outcome": "announced", "by": None}
+    step = {"source": "cloud", "prefix": "1.0.0.0/24", "outcome": "announced", "by": None, "line": 1}
+    assert shown["steps"][0] == step
     shown = server.get(f"{path}1.1.1.1")
     assert shown["route"] is None
     assert shown["steps"][0]["outcome"] == "excluded for this peer"
