@@ -323,17 +323,21 @@ class Partition:
                 yield
         return masks
 
-    def masks_within(self, numbers: Sequence[int], afi: int, mask: int) -> dict[int, int]:
-        """The masks of some sorted numbers, 0 for those that are in none of the sets of a mask."""
+    def masks_within(self, numbers: Sequence[int], afi: int, mask: int) -> Steps[dict[int, int]]:
+        """The masks of some sorted numbers, 0 for those that are in none of the sets of a mask; in steps of some
+        milliseconds."""
         if not numbers:
             return {}
         parts = [(key[1], part) for key, part in self.within(mask) if key[0] == afi]
         if len(numbers) * FEW < sum(len(part) for _, part in parts):
-            return {number: found if found & mask else 0 for number, found in self.masks(numbers, afi).items()}
+            every = yield from self._masks(numbers, afi)
+            return {number: found if found & mask else 0 for number, found in every.items()}
         masks = dict.fromkeys(numbers, 0)
         for found, part in parts:
             for number in filter(masks.__contains__, part.order):
                 masks[number] = found
+            if len(part) * _PARTS > _STEP:
+                yield
         return masks
 
     def within(self, mask: int) -> Iterator[tuple[Key, Part]]:

@@ -285,6 +285,7 @@ class Tables:
             for group in found:
                 yield from self._uniting(group.lists, way, partition, afi)
                 changes[afi].append(self._change(group, subscription, way, partition, afi))
+                yield
         before = self._table_before(subscription, partition, groups)
         omitted: dict[Key, Sequence[int]] = {}
         private: dict[Attributes, list[Sequence[int]]] = {}
@@ -296,6 +297,7 @@ class Tables:
             touched = merged(differ)
             if before is not None:
                 _keep(before, touched, afi, omitted, private)
+            yield
             for key, attributes, numbers in (yield from _differing(changes[afi], groups, partition, afi, touched)):
                 if key is not None:
                     omitted[key] = compact(merged((omitted.get(key, ()), numbers)), afi)
@@ -432,7 +434,7 @@ def _differing(
     chosen = 0
     for _, ours in groups:
         chosen |= ours
-    masks = partition.masks_within(touched, afi, chosen)
+    masks = yield from partition.masks_within(touched, afi, chosen)
     gone = [set(common(change.gone, touched)) for change in changes]
     come = [set(common(change.come, touched)) for change in changes]
     found: dict[tuple[Key | None, Attributes | None], list[int]] = {}
