@@ -342,7 +342,7 @@ class BmpDecoder(base.Decoder):
         router, default = self.router, self.context
         flags_of: dict[bytes, tuple[int, int] | None] = {}
         unpack, pack = PEER_HEADER.unpack_from, ENTRY.pack
-        before = pos
+        before, last = pos, 0
         while pos + _WITH_PEER + HEADER <= end:
             version, length, kind = COMMON_HEADER.unpack_from(octets, pos)
             start, stop = pos + _WITH_PEER, pos + length
@@ -372,10 +372,10 @@ class BmpDecoder(base.Decoder):
             if found is None:
                 break
             seconds, micros = unpack(octets, pos + 6)[6:]
+            before, pos, last = pos, stop, len(index)
             index += pack(0, seconds * 1_000_000 + micros, start, NO_PEER, stop - start, found[1], found[0])
-            before, pos = pos, stop
         if index and not self._leads_on(octets, pos):
-            del index[-ENTRY.size :]  # it may reach into the next one
+            del index[last:]  # it may reach into the next one
             pos = before
         return (Block(octets, index, table.octets) if index else None), pos
 

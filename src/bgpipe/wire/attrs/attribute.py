@@ -67,15 +67,16 @@ class Attribute:
 
     def format_json(self) -> str:
         """`"NAME":{"flags":...,"value":...}`; the value in hexadecimal if there is no other way to keep its octets."""
-        codec = TABLE[self.code].codec
+        row = TABLE[self.code]
+        codec, more = row.codec, ""
         try:
-            text = codec.format_json(self.value)
-            members = codec.format_members(self.value) if codec.format_members is not None else ""
+            value = self.value
+            text = codec.format_json(value)
+            if codec.format_members is not None and (members := codec.format_members(value)):
+                more = "," + members
         except WireError:
-            text, members = None, ""
-        value = text or format_hex(self.octets)
-        more = "," + members if members else ""
-        return f'"{self.name}":{{"flags":"{format_flags(self.flags)}","value":{value}{more}}}'
+            text = None
+        return f'"{row.name}":{{"flags":"{format_flags(self.flags)}","value":{text or format_hex(self.octets)}{more}}}'
 
     def error(self, external: bool = False) -> WireError | None:
         """The error in this attribute, with the reaction of RFC 7606; None if it is well-formed. external: the peer is
