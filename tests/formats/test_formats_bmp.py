@@ -15,7 +15,7 @@ from bgpipe.wire.block import Block
 from bgpipe.wire.bmp import PeerHeader, encode_tlv, peer_from_tags
 from bgpipe.wire.body import body_from_json
 from bgpipe.wire.context import AS4, AS4_ADD_PATH
-from bgpipe.wire.errors import TextError, WireError
+from bgpipe.wire.errors import WireError
 from bgpipe.wire.family import IPV4_UNICAST
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message
 from bgpipe.wire.update import Update
@@ -257,13 +257,40 @@ def test_vectors_of_peer_headers(row):
     assert peer.encode() == octets
 
 
-def test_path_identifiers_that_no_peer_up_has_told_are_not_written():
+def with_path_ids(*prefixes: str, asn: int = 65001, context=AS4_ADD_PATH, **tags: str) -> Message:
+    body = Update.make(
+        reach=prefixes, next_hop="192.0.2.1", attrs={"ORIGIN": "IGP", "ASPATH": [1]}, context=context
+    ).body
+    tags = {"PEER_AS": str(asn), "PEER_IP": f"192.0.2.{asn % 256}"} | tags
+    return Message(UPDATE, body, context=context, time=TIME, tags=tags)
+
+
+@pytest.mark.parametrize("name", ["bmp", "obmp"])
+def test_a_peer_up_tells_of_path_identifiers(name):
+    """Of messages from elsewhere, such as MRT: once for each peer, and again where it is otherwise."""
+    said = [
+        with_path_ids("#7#198.51.100.0/24"),
+        with_path_ids("#8#198.51.100.0/24"),
+        with_path_ids("#9#203.0.113.0/24", asn=65002),
+        with_path_ids("198.51.101.0/24", context=AS4),
+        with_path_ids("198.51.102.0/24", asn=65003, context=AS4),
+        with_path_ids("#1#198.51.103.0/24"),
+    ]
+    messages, damage = decode(encode(said, name), name)
+    assert damage == []
+    assert [str(p) for m in messages if m.type == "UPDATE" for p in m.update.reach] == [
+        str(p) for m in said for p in m.update.reach
+    ]
+    ups = [message.tags["PEER_AS"] for message in messages if message.type == "BMP"]
+    assert ups == ["65001", "65002", "65001", "65001"]
+
+
+def test_a_peer_up_that_has_passed_is_enough():
+    """What was read from BMP is written as it was."""
+    both = framed(bmp.PEER_UP, bytes(20) + open_of(65000, ADD_PATH) + open_of(65001, ADD_PATH))
     body = Update.make(reach=["#7#198.51.100.0/24"], next_hop="192.0.2.1", context=AS4_ADD_PATH).body
-    message = Message(UPDATE, body, context=AS4_ADD_PATH, tags={"PEER_AS": "65001"})
-    with pytest.raises(TextError, match="by a Peer Up"):
-        encode([message])
-    message.tags = message.tags | {"RIB": "in-pre"}
-    assert encode([message])
+    whole = both + framed(bmp.ROUTE_MONITORING, Message(UPDATE, body).octets)
+    assert encode(decode(whole)[0]) == whole
 
 
 @pytest.mark.parametrize("name", ["mrt", "raw", "bgpdump", "exa"])

@@ -194,6 +194,7 @@ class Format(NamedTuple):
     compat: dialects that the encoder can write.
     collect: makes what is fed with the octets of the encoder, and gives out what is written when all is there; None if
     the octets of the encoder are written as they come.
+    in_order: what the encoder writes depends on what it has written before, so that one has to get all messages.
     """
 
     name: str
@@ -209,6 +210,7 @@ class Format(NamedTuple):
     checks: bool = False
     compat: tuple[str, ...] = ()
     collect: Callable[[], Collecting] | None = None
+    in_order: bool = False
 
     def open_decoder(self, options: DecoderOptions | None = None) -> Decoder:
         """Raises TextError if the format can't be read."""

@@ -34,7 +34,7 @@ from ..wire.bmp import (
     tlvs,
 )
 from ..wire.context import AS4, WireContext
-from ..wire.errors import TextError, WireError
+from ..wire.errors import WireError
 from ..wire.flags import FLAG_OWN_PEER, context_flags
 from ..wire.item import Item
 from ..wire.message import HEADER, MARKER, NOTIFICATION, OPEN, UPDATE, Message, check_header
@@ -43,6 +43,7 @@ from ..wire.open import Open
 from ..wire.tags import TagTable
 from . import base
 from .base import Damage, Format, ignore_damage
+from .bmp_peers import PeerUps
 
 MAX_LENGTH: Final = 1 << 20
 """Octets of the longest BMP message that is read."""
@@ -449,11 +450,7 @@ def first_message(octets: bytes) -> BmpMessage | None:
 
 
 def encode_message(message: Message) -> bytes:
-    """The BMP message for a message: Route Monitoring for an UPDATE, or what a tag says; b"" for others.
-
-    Raises TextError for an UPDATE with path identifiers that was not read from BMP: only a Peer Up says that there are
-    some.
-    """
+    """The BMP message for a message: Route Monitoring for an UPDATE, or what a tag says; b"" for others."""
     if isinstance(message, BmpMessage):
         return message.body
     tags = message.tags
@@ -461,8 +458,6 @@ def encode_message(message: Message) -> bytes:
     mirrored = held == TYPE_NAMES[ROUTE_MIRRORING]
     if (message.type_code != UPDATE and held is None) or not message.octets:
         return b""
-    if message.context.add_path and "RIB" not in tags:
-        raise TextError("BMP says by a Peer Up that prefixes have path identifiers, and this message has none")
     header = peer_from_tags(tags, message.time, as4=message.context.as4).encode()
     octets = encode_tlv(0, message.octets) if mirrored else message.octets
     kind = ROUTE_MIRRORING if mirrored else ROUTE_MONITORING
@@ -470,10 +465,18 @@ def encode_message(message: Message) -> bytes:
 
 
 class BmpEncoder(base.Encoder):
-    """UPDATEs as Route Monitoring, with the per-peer header that their tags say; and BmpMessages as they came."""
+    """UPDATEs as Route Monitoring, with the per-peer header that their tags say; and BmpMessages as they came.
+
+    Before UPDATEs with path identifiers that have none, there is a Peer Up.
+    """
+
+    def __init__(self, *, on_report: base.OnReport | None = None) -> None:
+        super().__init__(on_report=on_report)
+        self._peers = PeerUps()
 
     def encode_one(self, message: Message) -> bytes:
-        return encode_message(message)
+        octets = encode_message(message)
+        return self._peers.before(message) + octets if octets else b""
 
 
 FORMAT: Final = Format(
@@ -484,4 +487,5 @@ FORMAT: Final = Format(
     encoder=lambda options: BmpEncoder(on_report=options.on_report),
     states=True,
     routes_only=True,
+    in_order=True,
 )

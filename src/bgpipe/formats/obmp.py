@@ -22,6 +22,7 @@ from ..wire.message import Message
 from . import base
 from .base import Damage, Format, ignore_damage
 from .bmp import MAX_LENGTH, BmpReader, Router, _length, encode_message
+from .bmp_peers import PeerUps
 
 MAGIC: Final = b"OBMP"
 _HEADER: Final = Struct(">4sBBHIBB")
@@ -143,10 +144,17 @@ def _text(octets: bytes) -> str:
 class ObmpEncoder(base.Encoder):
     """BMP messages (see bmp.py) with the tags COLLECTOR and ROUTER before them."""
 
+    def __init__(self, *, on_report: base.OnReport | None = None) -> None:
+        super().__init__(on_report=on_report)
+        self._peers = PeerUps()
+
     def encode_one(self, message: Message) -> bytes:
         octets = encode_message(message)
         if not octets:
             return b""
+        return b"".join(self._wrap(message, each) for each in (self._peers.before(message), octets) if each)
+
+    def _wrap(self, message: Message, octets: bytes) -> bytes:
         tags = message.tags
         try:
             address, name = parse_address(tags.get("ROUTER", "0.0.0.0")), b""
@@ -180,4 +188,5 @@ FORMAT: Final = Format(
     encoder=lambda options: ObmpEncoder(on_report=options.on_report),
     states=True,
     routes_only=True,
+    in_order=True,
 )

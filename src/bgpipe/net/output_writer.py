@@ -110,8 +110,14 @@ class OutputWriter:
         output: OutputStream,
         make_encoder: Callable[[OnReport], Encoder],
         flush_every: float = 0,
+        *,
+        in_order: bool = False,
     ) -> None:
-        """flush_every: seconds that octets may wait in a compressor at most; 0 for any time."""
+        """flush_every: seconds that octets may wait in a compressor at most; 0 for any time. in_order: one encoder gets
+        all messages of a file."""
+        self._in_order = in_order
+        self._encoders: dict[str, Encoder] = {}
+        """with in_order: by the path of the file"""
         self.failed = False
         self.error: Exception | None = None
         """the error of the output; None if there is none, or the output can be written again"""

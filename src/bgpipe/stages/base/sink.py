@@ -133,7 +133,12 @@ class Sink(Writing):
         except StreamError:
             output.abort()
             raise
-        return OutputWriter(output, lambda tell: self.make_encoder(self.output_format, tell), self.flush_every)
+        return OutputWriter(
+            output,
+            lambda tell: self.make_encoder(self.output_format, tell),
+            self.flush_every,
+            in_order=self.output_format.in_order,
+        )
 
     def status(self) -> dict[str, Any]:
         waiting = self.writer.waiting if self.writer else 0
