@@ -19,7 +19,7 @@ ABOVE_ACCEL := $(addprefix tests/live/test_live_, collisions.py damping.py endin
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
-.PHONY: help install demo demo-routeserver test test-slow test-all check fuzz bench bench-live bench-routes bench-routeserver interop docs api wheel clean
+.PHONY: help install demo demo-routeserver test test-slow test-all check fuzz bench bench-live bench-bmp bench-routes bench-routeserver interop docs api wheel clean
 
 help:
 	@echo "make demo     install, make a sample archive, turn it into JSON, filter it"
@@ -29,6 +29,7 @@ help:
 	@echo "make check    style, types, import ladder, tests without the compiled part, a short fuzz"
 	@echo "make bench    the speed table, beside the other tools found on this machine"
 	@echo "make bench-live  the same for live sessions, between two peers on loopback"
+	@echo "make bench-bmp  a BMP station with 50 and with 1,000 routers: speed, memory, delays"
 	@echo "make bench-routes  tables of prefixes of a route server: CPU time and memory"
 	@echo "make bench-routeserver  a route server with many clients, beside BIRD, GoBGP and ExaBGP"
 	@echo "make fuzz     $(MUTANTS) mutants against a compiled part built with sanitizers"
@@ -91,6 +92,9 @@ bench: $(VENV)/.installed-dev
 
 bench-live: $(VENV)/.installed
 	@$(BIN)/python bench/bench_live.py
+
+bench-bmp: $(VENV)/.installed
+	@$(BIN)/python bench/bench_bmp.py
 
 bench-routes: $(VENV)/.installed
 	@$(BIN)/python bench/bench_routes.py

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ...pipeline.metrics import Metrics
     from ...pipeline.stage import Stage
 
-TURN: Final = 0.02
+TURN: Final = 0.01
 """Seconds for which messages are taken in before timers and others have their turn."""
 EVENTS: Final = {
     INITIATION: "INITIATION",
