@@ -139,10 +139,13 @@ class RtrSource(Source):
             self._do(self.client.tick(self.now))
 
     def _on_octets(self, octets: bytes) -> None:
+        before = self.client.due
         self._do(self.client.received(octets, self.now))
         if self.client.more:
             self._connection.pause()
             self._wake.set()
+        elif self.client.due is not None and (before is None or self.client.due < before):
+            self._wake.set()  # `_next` waits for the old time
 
     def _on_closed(self, error: Exception | None) -> None:
         self._do(self.client.closed(self.now))
