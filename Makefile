@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := pyproject.toml setup.py $(wildcard src/bgpipe/accel/*.pyx src/bgpipe/accel/*.pxd)
 MUTANTS ?= 100000
+SOAK ?= 1200
 # Without the compiled part there are no blocks, and the codec in Python reads, filters and writes every message. `make check`
 # runs the tests of messages again that way, not those of what knows no message (files, connections, tasks, the run loop), nor
 # those that wait for timers, programs and strangers. What passes between two peers stays in: octets, vectors, mutants, limits.
@@ -19,7 +20,7 @@ ABOVE_ACCEL := $(addprefix tests/live/test_live_, collisions.py damping.py endin
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
-.PHONY: help install demo demo-routeserver test test-slow test-all check fuzz bench bench-live bench-bmp bench-routes bench-routeserver interop docs api wheel clean
+.PHONY: help install demo demo-routeserver test test-slow test-all check fuzz bench bench-live bench-bmp bench-routes bench-routeserver interop soak kills docs api wheel clean
 
 help:
 	@echo "make demo     install, make a sample archive, turn it into JSON, filter it"
@@ -34,6 +35,8 @@ help:
 	@echo "make bench-routeserver  a route server with many clients, beside BIRD, GoBGP and ExaBGP"
 	@echo "make fuzz     $(MUTANTS) mutants against a compiled part built with sanitizers"
 	@echo "make interop  beside real routers (BIRD, FRR, GoBGP, OpenBGPD, ExaBGP: fetched, not installed) and bgpdump"
+	@echo "make soak     bgplite for $(SOAK) seconds while peers come and go and lists change: nothing may grow (SOAK=28800: 8 hours)"
+	@echo "make kills    bgplite killed 200 times while four write to its API: nothing acknowledged may be lost"
 	@echo "make api      write docs/api.md from the docstrings, docs/routeserver-api.md from the operations"
 	@echo "make docs     run every example in README.md and docs/, build the site if zensical is there"
 	@echo "make wheel    build a wheel, install it into an empty environment, try it there"
@@ -104,6 +107,12 @@ bench-routeserver: $(VENV)/.installed
 
 interop: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m interop tests/interop -rs
+
+soak: $(VENV)/.installed-dev
+	BGPLITE_SOAK=$(SOAK) $(BIN)/python -m pytest -n 0 -m slow -k nothing_grows tests/routeserver/test_routeserver_trust.py
+
+kills: $(VENV)/.installed-dev
+	BGPLITE_KILLS=200 $(BIN)/python -m pytest -n 0 -m slow -k after_a_kill tests/routeserver/test_routeserver_store.py
 
 api: $(VENV)/.installed
 	$(BIN)/python .ci/api.py

@@ -15,6 +15,7 @@ import json
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -39,8 +40,9 @@ from daemons import (  # type: ignore[import-not-found]  # noqa: E402
 )
 
 from bgpipe.routes.attributes import PLAIN, UpdateGroup, head  # noqa: E402
+from bgpipe.routes.lookup import Lookup  # noqa: E402
 from bgpipe.routes.packing import announce  # noqa: E402
-from bgpipe.routes.prefixes import PrefixSet  # noqa: E402
+from bgpipe.routes.prefixes import PrefixSet, prefix_of  # noqa: E402
 from bgpipe.wire import caps  # noqa: E402
 from bgpipe.wire.caps import Capability, mp  # noqa: E402
 from bgpipe.wire.family import IPV4_UNICAST  # noqa: E402
@@ -166,8 +168,12 @@ class Server:
 
     address = ("127.90.255.1", PORT)
 
-    def __init__(self, folder: Path, lists: dict[str, list[str]], chosen: Sequence[Sequence[str]], hold: int) -> None:
+    def __init__(
+        self, folder: Path, lists: dict[str, list[str]], chosen: Sequence[Sequence[str]], hold: int, probed: bool
+    ) -> None:
         self.folder = folder
+        self.probed = probed
+        """whether it tells how late its event loop is"""
         for name, prefixes in lists.items():
             (folder / f"{name}.txt").write_text("\n".join(prefixes))
         sources = "".join(
@@ -182,18 +188,35 @@ class Server:
             f"  Port: {PORT}\n  MaxAcceptsPerIpPerMinute: 0\n  HoldTime: {hold}\n  SendHoldTime: 10\n"
             f"ApiListen: 127.0.0.1\nApiPort: {API_PORT}\nPrefixSources:\n{sources}Peers:\n{peers}"
         )
-        with (folder / "log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "bgpipe.routeserver", "appsettings.yml"], cwd=folder, stderr=log
-            )
+        self.start()
         self._await(lambda: all(each["version"] for each in self.call("GET", "/api/sources")))
+        self.rest()
+
+    def start(self) -> None:
+        with (self.folder / "log").open("wb") as log:
+            words = [sys.executable, str(ROOT / "bench/late_loop.py"), "late", "appsettings.yml"]
+            if not self.probed:
+                words = [sys.executable, "-m", "bgpipe.routeserver", "appsettings.yml"]
+            self.process = subprocess.Popen(words, cwd=self.folder, stderr=log)
+
+    def late(self) -> tuple[list[float], list[float]]:
+        """Seconds that the event loop was late each time since this was asked last, and processor seconds between."""
+        path = self.folder / "late"
+        path.unlink(missing_ok=True)
+        self.process.send_signal(signal.SIGUSR1)
+        self._await(path.exists)
+        late, busy = json.loads(path.read_text())
+        return late, busy
+
+    def rest(self) -> None:
+        """Waits until it has worked all of it out."""
         self._await(self._rests)
 
     def _rests(self) -> bool:
         """Whether it has worked all of it out."""
         before = cpu(self.process.pid)
         time.sleep(1)
-        return cpu(self.process.pid) - before < 0.03
+        return cpu(self.process.pid) - before < (0.15 if self.probed else 0.03)
 
     def _await(self, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -259,10 +282,10 @@ class Bench:
 
     @contextmanager
     def bgplite(
-        self, lists: dict[str, list[str]], chosen: Sequence[Sequence[str]], hold: int = 180
+        self, lists: dict[str, list[str]], chosen: Sequence[Sequence[str]], hold: int = 180, probed: bool = False
     ) -> Iterator[tuple[Server, list[Client]]]:
         with tempfile.TemporaryDirectory() as folder:
-            server = Server(Path(folder), lists, chosen, hold)
+            server = Server(Path(folder), lists, chosen, hold, probed)
             clients = [Client(number, hold) for number in range(len(chosen))]
             try:
                 yield server, clients
@@ -380,6 +403,75 @@ class Bench:
                 expired=sum(each.gone.is_set() for each in clients),
             )
 
+    async def late_loop(self) -> None:
+        """All lists change while all peers get their tables."""
+        lists = self.many_lists()
+        chosen = [random.sample(sorted(lists), CHOSEN) for _ in range(self.peers)]
+        with self.bgplite(lists, chosen, probed=True) as (server, clients):
+            server.late()
+            getting = asyncio.ensure_future(first_to_last(clients, server.address))
+            for name, prefixes in lists.items():
+                (server.folder / f"{name}.txt").write_text("\n".join(prefixes[len(prefixes) // 100 :]))
+            for name in lists:
+                await asyncio.to_thread(server.call, "POST", f"/api/sources/{name}/refresh", {})
+            await getting
+            await asyncio.to_thread(server.rest)
+            late, busy = map(sorted, server.late())
+            self.add(
+                f"{LISTS} lists refreshed at once, {self.peers} peers",
+                "bgplite",
+                late_99_in_100=late[len(late) * 99 // 100],
+                late_most=late[-1],
+                CPU_99_in_100=busy[len(busy) * 99 // 100],
+                CPU_most=busy[-1],
+            )
+
+    async def restart(self) -> None:
+        """From its start to the first End-of-RIB, with lists that were kept and without their sources."""
+        lists = self.many_lists()
+        with self.bgplite(lists, [sorted(lists)]) as (server, clients):
+            server.stop()
+            for name in lists:
+                (server.folder / f"{name}.txt").unlink()
+            start = time.monotonic()
+            server.start()
+            while not clients[0].ended and time.monotonic() - start < PATIENCE:
+                try:
+                    await connect(clients, server.address)
+                    await until_all(clients)
+                except OSError:
+                    await asyncio.sleep(0.02)
+            self.add(
+                f"{LISTS} kept lists of {self.prefixes // CHOSEN:,}: start to End-of-RIB",
+                "bgplite",
+                seconds=clients[0].ended - start,
+                CPU=cpu(server.process.pid),
+            )
+
+    async def shell(self) -> None:
+        with self.bgplite({"list": random_prefixes(1000)}, [["list"]] * self.peers):
+            for words in (("peers",), ("sources",), ("why", Client(0).address, "192.0.2.1")):
+                seconds = []
+                for _ in range(3):
+                    start = time.monotonic()
+                    environment = os.environ | {"BGPLITE_API": f"http://127.0.0.1:{API_PORT}"}
+                    command = [sys.executable, "-m", "bgpipe.routeserver", *words]
+                    await asyncio.to_thread(subprocess.check_output, command, env=environment, timeout=60)
+                    seconds.append(time.monotonic() - start)
+                self.add(f"bgplite {' '.join(words)}", "bgplite", seconds=min(seconds))
+
+    async def lookups(self) -> None:
+        prefixes = PrefixSet.parse(random_prefixes(5 * self.prefixes))
+        lookup = Lookup(prefixes)
+        targets = [prefix_of(random.getrandbits(32) << 8 | 32, 1) for _ in range(100_000)]
+        start = time.process_time()
+        for each in targets:
+            lookup.longest(each)
+        seconds = time.process_time() - start
+        self.add(
+            f"an address among {5 * self.prefixes:,} prefixes", "bgplite", microseconds=seconds / len(targets) * 1e6
+        )
+
 
 async def beat(clients: Sequence[Client]) -> None:
     while True:
@@ -468,6 +560,10 @@ CASES: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "refresh": Bench.refreshes,
     "slow": Bench.slow_reader,
     "keepalives": Bench.keepalives,
+    "late": Bench.late_loop,
+    "restart": Bench.restart,
+    "shell": Bench.shell,
+    "lookups": Bench.lookups,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import shutil
 import signal
@@ -341,12 +342,15 @@ def test_sessions_go_on_while_postgresql_is_away(tmp_path, server_of_postgresql)
 
 @pytest.mark.slow
 def test_what_was_acknowledged_is_there_after_a_kill(tmp_path):
-    """Killed at random moments under four writers: no acknowledged write is lost, and the database is whole."""
+    """Killed at random moments under four writers: no acknowledged write is lost, and the database is whole.
+
+    `make kills` kills it 200 times.
+    """
     generator = random.Random(7)
     acknowledged: dict[int, str] = {}
     asked: dict[int, list[str]] = {65001 + number: [] for number in range(4)}
     """since the last that was acknowledged"""
-    for life in range(6):
+    for life in range(int(os.environ.get("BGPLITE_KILLS", "6"))):
         with bgplite(tmp_path) as server:
             shown = {each["asn"]: each["description"] for each in server.get("/api/peers")}
             for asn, description in acknowledged.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from contextlib import suppress
 
@@ -136,4 +137,4 @@ def test_silent_connections_of_one_address_leave_room_for_others(tmp_path):
 
 @pytest.mark.slow
 def test_nothing_grows_while_peers_come_and_go(tmp_path):
-    soak(tmp_path, 20)
+    soak(tmp_path, float(os.environ.get("BGPLITE_SOAK", "20")))  # seconds; `make soak` takes longer
