@@ -116,6 +116,7 @@ def test_planted_secrets_appear_nowhere(tmp_path: Path) -> None:
     found = {(name, where) for name, secret in PLANTED.items() for where, text in seen.items() if secret in text}
     assert found == set()
     environment = {"Database": f"postgresql://user:{PLANTED['password of a database']}@127.0.0.1:1/x"}
+    environment["BGPLITE_DATA"] = str(tmp_path / "data")
     ran = command(tmp_path / "appsettings.yml", **environment, **{NAMES[name]: text for name, text in PLANTED.items()})
     assert "127.0.0.1:1/x" in ran.stderr
     assert PLANTED["password of a database"] not in ran.stdout + ran.stderr
