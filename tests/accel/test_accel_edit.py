@@ -8,12 +8,14 @@ from struct import pack
 
 import pytest
 from accel_records import attribute, block, join, update
+from differential import make_stage, pass_stage
 from mutants import make_stream, rare_records, sample_records
 
 from bgpipe import accel
 from bgpipe.formats import mrt
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.wiring import attach
+from bgpipe.stages import find
 from bgpipe.stages.update import Update as UpdateStage
 from bgpipe.wire.attribute_edits import AttributeEditor
 from bgpipe.wire.block import Block
@@ -164,3 +166,23 @@ def test_what_gets_longer_than_a_message_is_left():
     assert len(long) == 4096
     piece = block(long, FLAG_AS4)
     assert make_editor(["--med", "1"]).edit_block(piece, [0]) == (piece, [0], 0)
+
+
+@all_cases("role", ["provider", "peer", "customer"])
+def test_only_to_customer_makes_nothing_malformed(role):
+    """What had no error has none behind the stage otc, and each announced prefix is announced or withdrawn."""
+    stage = make_stage(find("otc")("otc"), ["--role", role])
+    for piece in blocks("mutants"):
+        for position, message in enumerate(piece):
+            if message.type_code != UPDATE or validate(message.update):
+                continue
+            left = [
+                each for item in pass_stage(stage, piece.part(position, position + 1)) for each in messages_of(item)
+            ]
+            assert not any(validate(each.update) for each in left), message.body.hex()
+            seen = {prefix for each in left for prefix in (*each.update.reach, *each.update.withdrawn)}
+            assert seen == {*message.update.reach, *message.update.withdrawn}
+
+
+def messages_of(item: Block | Message) -> list[Message]:
+    return [item] if isinstance(item, Message) else list(item)

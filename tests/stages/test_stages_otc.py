@@ -13,7 +13,7 @@ from bgpipe.stages.otc import Otc
 from bgpipe.wire import attrs, caps
 from bgpipe.wire.block import ENTRY, NO_PEER, Block
 from bgpipe.wire.caps import Capability
-from bgpipe.wire.context import AS4, HEADER, WireContext
+from bgpipe.wire.context import AS2, AS4, HEADER, WireContext
 from bgpipe.wire.family import IPV4_UNICAST
 from bgpipe.wire.flags import DIRECTION_FLAGS, FLAG_PEER_AS4, context_flags
 from bgpipe.wire.message import NOTIFICATION, OPEN, UPDATE, Message
@@ -207,6 +207,13 @@ def test_add_path(make):
     assert [*map(str, left.update.withdrawn)] == ["#7#10.0.0.0/8"]
     left = make("-R --role provider").one(announce(None, "#7#10.0.0.0/8", context=context))
     assert ([*map(str, left.update.reach)], left.update.otc) == (["#7#10.0.0.0/8"], LEFT)
+
+
+def test_as_numbers_of_two_octets(make):
+    sent = announce(None, context=AS2)
+    left = make("-R --role provider").one(sent)
+    assert left.body == sent.update.replace(attrs={"OTC": LEFT}).body
+    assert make("-R --role customer").one(announce(70000, context=AS2)).tags["otc/invalid-as"] == "70000"
 
 
 def test_what_gets_too_long_is_split(make):
