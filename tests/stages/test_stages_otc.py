@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sessions import between, make_open
 
+from bgpipe.stages.base.session_facts import header_asn
 from bgpipe.stages.otc import Otc
 from bgpipe.wire import attrs, caps
 from bgpipe.wire.block import ENTRY, NO_PEER, Block
@@ -248,6 +249,14 @@ def test_the_as_of_the_sender_in_another_tag():
     message.tags = {"FROM": "65007"}
     feed(bench.source.inlet, message)
     assert bench.left[-1].update.otc == 65007
+
+
+def test_tags_of_a_block_say_who_the_sender_is():
+    """A stage before may have given a message another PEER_AS than that of its record."""
+    header = make_peer(LEFT, bytes((192, 0, 2, 1)))
+    assert header_asn(Message(UPDATE, peer=header)) == LEFT
+    assert header_asn(Message(UPDATE, peer=header, fragment=b'"PEER_AS":"65007"')) == 65007
+    assert header_asn(Message(UPDATE, peer=header, fragment=b'"A":"1"')) == 0
 
 
 def test_conditions(make):

@@ -34,8 +34,8 @@ def receiver_facts(pipeline: PipelineBase[Stage], direction: str) -> Facts | Non
 def header_asn(message: Message) -> int:
     """The AS number of the peer that a message came from, as its tag PEER_AS or its per-peer header says; 0 if neither
     does."""
-    header = message.header
-    if header is not None and message.asked_tags is None:
+    header = message.peer
+    if header is not None:
         return int.from_bytes(header[:4], "big")
     text: Any = message.tags.get("PEER_AS", "")
     return int(text) if isinstance(text, str) and text.isdecimal() and len(text) <= 10 else 0
