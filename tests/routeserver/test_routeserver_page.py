@@ -167,6 +167,25 @@ def test_limits_and_what_is_said_of_a_prefix_stay_in_the_form(server):
     assert "a number is expected" in visitor.text
 
 
+def test_a_network_and_a_peer_in_it(server):
+    token = {"Authorization": f"Bearer {OPERATOR}"}
+    made = server.call("POST", "/api/peers", {"ip": "127.98.0.0/16", "asn": 0, "lists": ["cloud"]}, **token)[1]
+    client = server.client(65003, source="127.98.1.1")
+    client.until_complete()
+    visitor = operator(server)
+    assert "127.98.0.0/16</a></td><td>any</td>" in visitor.text
+    visitor.get(f"/peers/{made['id']}")
+    assert "This network stands for all other peers in it" in visitor.text
+    assert "Configuration for your router" not in visitor.text
+    assert visitor.post(visitor.place, action="save", lists=["base"]) == 200
+    client.until("the other list", lambda: client.routes.keys() == {"10.64.0.0/16"})
+    (peer,) = server.call("GET", "/api/peers?ip=127.98.1.1", **token)[1]
+    visitor.get(f"/peers/{peer['id']}")
+    assert f'is changed there: <a href="/peers/{made["id"]}">127.98.0.0/16</a>' in visitor.text
+    assert "<fieldset disabled>" in visitor.text
+    assert visitor.post(f"/peers/{made['id']}/delete") == 200
+
+
 def test_an_operator_sees_all_and_a_reader_changes_nothing(server):
     visitor = operator(server)
     assert "127.99.8.1" in visitor.text

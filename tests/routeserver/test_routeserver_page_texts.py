@@ -16,7 +16,7 @@ from bgpipe.routeserver.page.texts import TEXTS, choose, say_in
 
 FOLDER = Path(page.__file__).parent
 TEMPLATES = "\n".join(path.read_text() for path in FOLDER.glob("templates/*.html"))
-STATES = {"active", "inactive", "pending"}
+STATES = {"active", "barred", "inactive", "pending"}
 """Texts that are values of a peer."""
 
 

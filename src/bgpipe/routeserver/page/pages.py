@@ -187,7 +187,7 @@ def refusal(call: Call, error: Refused) -> web.StreamResponse:
 def _home(call: Call, error: str = "", code: int = 200) -> web.StreamResponse:
     server, identity = call.server, call.identity
     reads = identity.may("reader")
-    peers = list(server.peers) if reads else []
+    peers = [*server.peers, *server.peers.templates] if reads else []
     own = [each for each in server.peers if identity.owns(each) or (reads and each.ip == call.client)]
     return _page(
         call,
@@ -220,6 +220,7 @@ async def _peer(
     session = server.sessions.sessions.get(peer.id)
     names = ("lists", "custom_prefixes", "exclude", "custom_asns", "communities", "description", *NUMBERS, *CHOICES)
     form = {name: getattr(peer, name) for name in names} | dict(fields)
+    changeable = peer.owner != "config" and not peer.template
     held = call.server.tables.rules(msgspec.structs.replace(peer, **dict.fromkeys((*NUMBERS, *CHOICES))))
     router = query.get("router", "")
     setup: list[str] = []
@@ -245,7 +246,8 @@ async def _peer(
         choices=CHOICES,
         held=held,
         change=await _change(call, peer, fields) if preview else None,
-        changeable=peer.owner != "config" and (call.identity.may("operator") or call.identity.owns(peer)),
+        network=server.peers.get(peer.template) if peer.template else None,
+        changeable=changeable and (call.identity.may("operator") or call.identity.owns(peer)),
         kinds=sorted(snippets.KINDS),
         router=router,
         gateway=query.get("gateway", ""),
