@@ -15,7 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bgpipe.net.process import Output
 from bgpipe.routes.prefixes import PrefixSet
+from bgpipe.routeserver.sources import worker
 from bgpipe.routeserver.sources.content import ANYWHERE, ContentError, Form, read
 from bgpipe.routeserver.sources.worker import Lane, pack_prefixes, read_list, unpack_prefixes
 
@@ -251,7 +253,8 @@ def test_a_line_whose_end_is_no_time_is_told_and_does_not_count(end):
     assert read(json.dumps(value).encode()).bad == 1
 
 
-async def test_ends_come_back_from_the_process_that_reads():
+async def test_ends_come_back_from_the_process_that_reads(monkeypatch):
+    monkeypatch.setattr(worker, "SMALL", -1)
     text = f"192.0.2.0/24 expires={END}\n198.51.100.0/24\n2001:db8::/32 # expires=2028-01-01\n"
     content = await read_list(text.encode(), ANYWHERE, Lane())
     assert content == read(text.encode())
@@ -296,12 +299,34 @@ def test_any_octets_are_read_or_refused(octets):
         assert read(octets).prefixes
 
 
-async def test_a_list_is_read_in_a_process_of_its_own():
+async def test_a_list_is_read_in_a_process_of_its_own(monkeypatch):
+    monkeypatch.setattr(worker, "SMALL", -1)
     content = await read_list(b"192.0.2.0/24\nx\n2001:db8::/32\n10.0.0.0/8\n", ANYWHERE, Lane())
     assert list(content.prefixes) == ["10.0.0.0/8", "192.0.2.0/24", "2001:db8::/32"]
     assert content.samples == [(2, "x")]
     with pytest.raises(ContentError, match="it is empty"):
         await read_list(b"", ANYWHERE, Lane())
+
+
+async def test_a_small_list_needs_no_process(monkeypatch):
+    started: list[int] = []
+
+    async def output_of(words: object, octets: bytes, timeout: float) -> Output:
+        started.append(len(octets))
+        return Output(0, b"", b"")
+
+    monkeypatch.setattr(worker, "output_of", output_of)
+    line = b"192.0.2.0/24\n"
+    for count in (1, worker.SMALL // len(line)):
+        assert list((await read_list(line * count, ANYWHERE, Lane())).prefixes) == ["192.0.2.0/24"]
+    for octets in (b"", b"[" * worker.SMALL, b"<html>"):
+        with pytest.raises(ContentError):
+            await read_list(octets, ANYWHERE, Lane())
+    assert started == []
+    for octets in (line * (worker.SMALL // len(line) + 1), gzip.compress(line)):
+        with pytest.raises(ContentError, match="too much memory or time"):
+            await read_list(octets, ANYWHERE, Lane())
+    assert len(started) == 2
 
 
 @pytest.mark.slow
