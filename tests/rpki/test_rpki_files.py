@@ -291,6 +291,8 @@ def test_a_line_that_cannot_be_read_costs_itself(line, error):
         (b"ASN,IP Prefix\n", None),
         (b"# x\n", "there is no line of them"),
         (b"1" * 70000, "line 1 is too long"),
+        (b"1" * 70000 + b"\n", "line 1 is too long"),
+        (b"1,192.0.2.0/24,24\n1,192.0.2.0/24,24," + b"x" * 70000 + b"\n", "line 2 is too long"),
     ],
 )
 def test_what_is_no_csv(octets, error):
@@ -298,6 +300,32 @@ def test_what_is_no_csv(octets, error):
         assert not parsed(octets).snapshot
     else:
         assert error in error_of(octets)
+
+
+LINES = [
+    "AS1,192.0.2.0/24,24,ripe,5000",
+    "as1,192.0.2.0/24,24,ripe,5000",
+    "1,192.0.2.0/24,,,",
+    " 1 , 192.0.2.0/24 , 25 , x , 3000 ",
+    '1,192.0.2.0/24,24,"a,b",2020-01-01 00:00:00',
+    '1,192.0.2.0/24,24,"a\rb",',
+    "01,192.0.2.0/24,024,x,05000",
+    "1,192.0.2.1/24,33,x,",
+    "1,2001:DB8::/32,48,\x01,99999999999",
+    "1,2001:db8::/32,48,é,4294967295,more",
+    "1,192.0.2.0/24,24",
+    "# 1,192.0.2.0/24,24,x,",
+    "",
+    "x",
+]
+
+
+@given(st.lists(st.sampled_from(LINES)), st.sampled_from(["\n", "\r\n"]), st.integers(1, 99), st.booleans())
+def test_lines_in_any_order(lines, end, size, header):
+    """In compiled code and without."""
+    first = "ASN,IP Prefix,Max Length,Trust Anchor,Expires" if header else "AS1,192.0.2.0/24,24,ripe,5000"
+    found = parsed(end.join([first, LINES[0], *lines]).encode(), size)
+    assert len(found.snapshot) <= 12
 
 
 def test_limits(monkeypatch):

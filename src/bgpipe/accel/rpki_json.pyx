@@ -1,8 +1,9 @@
-"""Entries of `roas` in the JSON of validators, as far as they are written as usual: see bgpipe.rpki.json_file.
+"""Entries of `roas` in the JSON of validators, and lines of their CSV, as far as they are written as usual: see
+bgpipe.rpki.json_file and csv_file.
 
 An entry is an object with `asn`, `prefix`, `maxLength`, perhaps `expires`, and other members, in any order and with
 blanks anywhere. Anything else is declined: escapes, text that is not ASCII, members that come twice, numbers with a
-point, values that can't be.
+point, values that can't be. A line has no quotes and no blanks around its fields.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -16,6 +17,7 @@ from .text cimport get_ipv4, get_ipv6, match, put_u32, read_number
 cdef enum:
     MAX_DEPTH = 16
     MAX_TIME = 0xFFFFFFFF
+    MAX_LINE = 1 << 16
     FIRST_ROOM = 1 << 16
 
 
@@ -117,8 +119,6 @@ cdef inline bint read_prefix(Reader* r, Roa* roa) noexcept nogil:
     """A prefix as text, without bits behind its length."""
     cdef Reader ahead
     cdef unsigned i, size
-    if not next_is(r, c'"'):
-        return False
     memset(roa.address, 0, 16)
     ahead = r[0]
     roa.ipv6 = get_ipv4(roa.address, &ahead) == NULL
@@ -129,7 +129,7 @@ cdef inline bint read_prefix(Reader* r, Roa* roa) noexcept nogil:
             return False
     r.pos = ahead.pos
     size = 16 if roa.ipv6 else 4
-    if not match(r, b"/") or not read_number(r, size * 8, &roa.length) or not match(r, b'"'):
+    if not match(r, b"/") or not read_number(r, size * 8, &roa.length):
         return False
     if roa.length & 7 and roa.address[roa.length >> 3] << (roa.length & 7) & 0xFF:
         return False
@@ -172,7 +172,7 @@ cdef bint read_roa(Reader* r, Roa* roa) noexcept nogil:
             if not read_asn(r, &roa.asn):
                 return False
         elif member == PREFIX:
-            if not read_prefix(r, roa):
+            if not (next_is(r, c'"') and read_prefix(r, roa) and match(r, b'"')):
                 return False
         elif member == MAX_LENGTH:
             if not read_number(r, 128, &roa.max_length):
@@ -190,6 +190,62 @@ cdef bint read_roa(Reader* r, Roa* roa) noexcept nogil:
     if not next_is(r, c"}") or roa.seen & (ASN | PREFIX | MAX_LENGTH) != ASN | PREFIX | MAX_LENGTH:
         return False
     return roa.length <= roa.max_length <= <uint64_t> (128 if roa.ipv6 else 32)
+
+
+cdef struct Columns:
+    int asn  # their places in a line; -1 for one that is not there
+    int prefix
+    int max_length
+    int expires
+    int least  # columns that a line must have
+
+
+cdef inline bint is_field_end(const Reader* r) noexcept nogil:
+    return r.pos < r.end and (r.base[r.pos] == c"," or r.base[r.pos] == c"\n" or r.base[r.pos] == c"\r")
+
+
+cdef inline bint read_field(Reader* r, const Columns* columns, int column, Roa* roa) noexcept nogil:
+    """One field of a line of CSV; False declines."""
+    if column == columns.asn:
+        match(r, b"AS")
+        roa.seen |= ASN
+        return read_number(r, 0xFFFFFFFF, &roa.asn)
+    if column == columns.prefix:
+        roa.seen |= PREFIX
+        return read_prefix(r, roa)
+    if column == columns.max_length and not is_field_end(r):
+        roa.seen |= MAX_LENGTH
+        return read_number(r, 128, &roa.max_length)
+    if column == columns.expires and not is_field_end(r):
+        roa.seen |= EXPIRES
+        return read_number(r, MAX_TIME, &roa.expires)
+    while r.pos < r.end and not is_field_end(r):
+        if r.base[r.pos] < 32 or r.base[r.pos] > 126 or r.base[r.pos] == c'"':
+            return False
+        r.pos += 1
+    return True
+
+
+cdef bint read_line(Reader* r, const Columns* columns, Roa* roa) noexcept nogil:
+    """A line of CSV and its end; False declines, or it isn't whole."""
+    cdef int column = 0
+    cdef size_t start = r.pos
+    roa.seen = 0
+    if r.pos < r.end and (r.base[r.pos] <= 32 or r.base[r.pos] == c"#"):
+        return False
+    while read_field(r, columns, column, roa):
+        column += 1
+        if match(r, b","):
+            continue
+        match(r, b"\r")
+        if not match(r, b"\n") or column < columns.least or roa.seen & (ASN | PREFIX) != ASN | PREFIX:
+            return False
+        if r.pos - start > MAX_LINE:
+            return False
+        if not roa.seen & MAX_LENGTH:
+            roa.max_length = roa.length
+        return roa.length <= roa.max_length <= <uint64_t> (128 if roa.ipv6 else 32)
+    return False
 
 
 cdef class Scanner:
@@ -239,6 +295,35 @@ cdef class Scanner:
                     end = r.pos
                     if not next_is(&r, c","):
                         break
+        finally:
+            PyBuffer_Release(&view)
+        if not enough:
+            raise MemoryError
+        return end, count
+
+    def scan_lines(self, octets not None, Py_ssize_t start, int asn, int prefix, int max_length, int expires, int least):
+        """(end, count): reads lines of CSV from `start` on. `end` is behind the last one that was read. asn, prefix,
+        max_length, expires: the places of the columns, -1 for one that is not there. least: columns that a line must
+        have. Raises MemoryError."""
+        cdef Py_buffer view
+        cdef Reader r
+        cdef Roa roa
+        cdef Columns columns = Columns(asn, prefix, max_length, expires, least)
+        cdef size_t end, count = 0
+        cdef bint enough = True
+        if start < 0 or self.taken:
+            raise ValueError("start is before the first octet, or the scanner is empty")
+        PyObject_GetBuffer(octets, &view, PyBUF_SIMPLE)
+        try:
+            end = start
+            with nogil:
+                r = reader(<const uint8_t*> view.buf, start, view.len)
+                while read_line(&r, &columns, &roa):
+                    enough = self.keep(&roa)
+                    if not enough:
+                        break
+                    count += 1
+                    end = r.pos
         finally:
             PyBuffer_Release(&view)
         if not enough:

@@ -1,12 +1,16 @@
-"""CSV of validators: a VRP in each line, its columns named by a header or known by where the prefix stands."""
+"""CSV of validators: a VRP in each line, its columns named by a header or known by where the prefix stands.
+
+Lines that are written as usual are read by the compiled part, the others here.
+"""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
+from .. import accel
 from ..wire.errors import TextError
 from .entries import Entries, make_vrp
 
@@ -41,27 +45,50 @@ class CsvFile:
 
     def __init__(self, entries: Entries, lines: int = 0) -> None:
         self._entries = entries
+        self._scanner: Any = accel.rpki_json.Scanner(entries.now) if accel.AVAILABLE else None
         self._rest = b""
         self._line = lines
         self._columns: Mapping[str, int] = {}
         self._least = 0  # fields that a line must have: the last line of a file that is cut short has fewer
 
     def feed(self, octets: bytes) -> None:
-        *lines, self._rest = (self._rest + octets).split(b"\n")
-        if len(self._rest) > MAX_LINE:
-            raise TextError(f"no VRPs in CSV: line {self._line + len(lines) + 1} is too long")
-        for line in lines:
-            self._read(line)
+        rest, place = self._rest + octets, 0
+        while True:
+            place = self._scan(rest, place)
+            end = rest.find(b"\n", place)
+            if end < 0:
+                break
+            self._read(rest[place:end])
+            place = end + 1
+        self._rest = rest[place:]
+        self._check(self._rest, self._line + 1)
+
+    def _check(self, line: bytes, number: int) -> None:
+        if len(line) > MAX_LINE:
+            raise TextError(f"no VRPs in CSV: line {number} is too long")
+
+    def _scan(self, octets: bytes, place: int) -> int:
+        """Reads as many lines as the compiled part can. Returns where the next one begins."""
+        if self._scanner is None or not self._columns:
+            return place
+        columns = (self._columns.get(name, -1) for name in ("asn", "prefix", "max_length", "expires"))
+        end, count = self._scanner.scan_lines(octets, place, *columns, self._least)
+        self._line += count
+        self._entries.limit(self._line)
+        return int(end)
 
     def finish(self) -> None:
         if self._rest:
             self._read(self._rest)
         if not self._columns:
             raise TextError("no VRPs in CSV: there is no line of them")
+        if self._scanner is not None:
+            self._entries.take(self._scanner)
 
     def _read(self, octets: bytes) -> None:
         self._line += 1
         self._entries.limit(self._line)
+        self._check(octets, self._line)
         line = octets.strip()
         if not line or line.startswith(b"#"):
             return
@@ -80,7 +107,7 @@ class CsvFile:
             text = line.decode()
         except UnicodeDecodeError:
             raise TextError(f"no VRPs in CSV: line {self._line} is no text") from None
-        fields = next(csv.reader([text])) if '"' in text else text.split(",")
+        fields = next(csv.reader([text.replace("\r", " ")])) if '"' in text else text.split(",")
         return [field.strip() for field in fields]
 
     def _enter(self, fields: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from ..wire.errors import TextError
 from ..wire.prefix import AFI_BITS, parse_prefix
@@ -77,6 +77,16 @@ class Entries:
         """Several ASPAs of one customer are taken together."""
         self.count += 1
         self._aspas.setdefault(customer, set()).update(providers)
+
+    def take(self, scanner: Any) -> None:
+        """What the compiled part has read. scanner: accel.rpki_json.Scanner."""
+        ipv4, ipv6, expired, until = scanner.take()
+        self.add_records(1, ipv4)
+        self.add_records(2, ipv6)
+        self.count += expired
+        self.expired += expired
+        if until is not None:
+            self.is_over(until)
 
     def finish(self) -> Parsed:
         """Raises TextError if there were entries, and none could be read."""

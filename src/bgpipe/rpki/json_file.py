@@ -110,7 +110,8 @@ class JsonFile:
             raise TextError(f"no VRPs in JSON: it ends too early, at octet {self._passed + len(self._rest)}")
         if not self._known:
             raise TextError('no VRPs in JSON: neither "roas" nor "aspas" is there')
-        self._take_records()
+        if self._scanner is not None:
+            self._entries.take(self._scanner)
 
     # Octets
 
@@ -277,18 +278,6 @@ class JsonFile:
         for family in ("ipv4", "ipv6"):
             for number, entry in enumerate(getattr(found, family)):
                 self._enter(bytes(entry), self._read_aspa, f"{_AUTHORIZATIONS}.{family}[{number}]")
-
-    def _take_records(self) -> None:
-        """What the compiled part has read."""
-        if self._scanner is None:
-            return
-        ipv4, ipv6, expired, until = self._scanner.take()
-        self._entries.add_records(1, ipv4)
-        self._entries.add_records(2, ipv6)
-        self._entries.count += expired
-        self._entries.expired += expired
-        if until is not None:
-            self._entries.is_over(until)
 
 
 def _attestation(aspa: Aspa) -> tuple[int, list[int]]:
