@@ -50,6 +50,8 @@ FILES = {
         "tags": "tags.py",
         "once": "once.mrt",
         "few": "few.mrt",
+        "prefixes": "prefixes.txt",
+        "asns": "asns.txt",
         "rib": "rib.mrt",
         "vrps": "vrps.json",
         "million": "million.json",
@@ -309,6 +311,10 @@ def rows(peers: dict[str, str]) -> Iterator[Row]:
     yield Row("JSON as json.dumps spells it, to MRT", messages, "messages", [ours(*words), *beside(go=words)])
     words = ["read", path["mrt"], "--", "grep", "ipv6", "--", "write", "--format", "mrt", "-"]
     yield Row("MRT, ipv6, MRT", messages, "messages", [ours(*words), *beside(go=words)])
+    lists = ["--prefixes", path["prefixes"], "--origins", path["asns"]]
+    for work, more in (("guard", []), ("guard, its lists of 500,000 prefixes and 50,000 AS numbers read", lists)):
+        words = ["-o", "read", path["mrt"], "--", "guard", *more]
+        yield Row(f"MRT, {work}, JSON", messages, "messages", [ours(*words)])
     for work, policy in (("looks", "looks"), ("sets a tag", "tags")):
         words = ["-o", "read", path["mrt"], "--", "py", path[policy]]
         yield Row(f"MRT, a policy in Python that {work}, JSON", messages, "messages", [ours(*words)])

@@ -7,6 +7,7 @@ from random import Random
 import pytest
 
 from bgpipe import accel
+from bgpipe.routes import prefix_lists
 from bgpipe.routes.prefix_lists import PrefixList, PrefixRange, entry_of, parse_as_list, parse_prefix_list
 from bgpipe.wire.errors import TextError
 from bgpipe.wire.prefix import AFI_BITS, Prefix, parse_prefix
@@ -58,6 +59,34 @@ def test_lengths(text, shortest, longest):
 def test_what_is_no_list(text):
     with pytest.raises(TextError):
         parse_prefix_list(text)
+
+
+LINES = [
+    *("10.0.0.0/8", "10.1.2.3/16", "  10.0.0.0/8 le 24 ", "10.0.0.0/8 ge 9", "10.0.0.0/8 ge 9 le 10"),
+    *("0.0.0.0/0 le 24", "10.0.0.0/8{8,24},", "10.0.0.0/8,", "10.0.0.0/8 le 24,", "10.0.0.0/8{8,24} le 9"),
+    *("10.0.0.0/8 le 7", "10.0.0.0/8{9,8}", "10.0.0.0/33", "256.0.0.0/8", "010.0.0.0/8", "2001:db8::/32"),
+    *("10.0.0.0/8+", "permit 10.0.0.0/8", "10.0.0.0/8 11.0.0.0/8", "10.0.0.0/8 le", "# 10.0.0.0/8", ""),
+    *("10.0.0.0/8 ge 9{8,9}", "10.0.0.0/8 # ours", "x 10.0.0.0/8 <", "deny 10.0.0.0/8", "deny"),
+]
+
+
+def test_simple_lines_are_read_as_any_other():
+    """Those that are read quickly give what they give where none is."""
+
+    def read(text: str) -> object:
+        try:
+            found = parse_prefix_list(text)
+        except TextError as error:
+            return str(error)
+        return found.ipv4, found.ipv6
+
+    random = Random(3)
+    texts = [*LINES, *("\n".join(random.choices(LINES, k=random.randrange(1, 6))) for _ in range(500))]
+    quick = [read(text) for text in texts]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(prefix_lists, "_quick_lines", lambda text: ([], text))
+        assert quick == [read(text) for text in texts]
+    assert sum(isinstance(each, tuple) for each in quick) > 50
 
 
 def test_an_empty_list_of_a_router_is_empty():

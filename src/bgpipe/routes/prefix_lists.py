@@ -38,6 +38,14 @@ _ENTRY: Final = re.compile(
     r"|\s+(?P<word>exact|orlonger|or-longer|longer)\b"
     r"|(?:[ \t]+ge[ \t]+(?P<ge>[0-9]{1,3}))?(?:[ \t]+le[ \t]+(?P<le>[0-9]{1,3}))?)"
 )
+_OCTET: Final = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_LINE: Final = re.compile(
+    rf"^[ \t]*{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}/(3[0-2]|[12]?[0-9])"
+    r"(?:[ \t]*\{([0-9]{1,2}),([0-9]{1,2})\}|(?:[ \t]+ge[ \t]+([0-9]{1,2}))?(?:[ \t]+le[ \t]+([0-9]{1,2}))?)"
+    r"[ \t]*,?[ \t]*$",
+    re.MULTILINE | re.ASCII,
+)
+"""A line with nothing but an IPv4 prefix, and the lengths of routes as lines and BIRD have them."""
 _GAP: Final = re.compile(r"(?>[\s{}\[\](),;=]|seq\s+[0-9]+|[A-Za-z_][\w.:-]*)*+")
 """What may stand between prefixes: names, words of routers, brackets."""
 _DENIED: Final = re.compile(r"\bdeny\s*\Z")
@@ -141,16 +149,54 @@ def entry_of(text: str, shortest: int | None = None, longest: int | None = None)
 
 def parse_prefix_list(text: str) -> PrefixList:
     """The prefixes of a file. Raises TextError, which names the line."""
-    if text.lstrip()[:1] == "{" and '"' in text[:1000]:
-        return PrefixList(_json_entries(text))
-    if text.lstrip()[:1] == "[" and '"' in text[:1000]:
-        return PrefixList(_json_entries(text))
-    return PrefixList(_text_entries(text))
+    if text.lstrip()[:1] in ("{", "[") and '"' in text[:1000]:
+        quick, others = _quick_items(list(_json(_JSON, text)))
+        return _list_of(quick, _json_entries(others))
+    text = _COMMENT.sub(_blank, text)
+    text = _REMOVED.sub(_blank, text)
+    quick, text = _quick_lines(text) if "deny" not in text else ([], text)
+    return _list_of(quick, _text_entries(text))
+
+
+def _list_of(quick: Iterable[int], entries: Iterable[PrefixRange]) -> PrefixList:
+    """quick: numbers of IPv4 entries, as PrefixList has them."""
+    others = PrefixList(entries)
+    return PrefixList.of(array("Q", sorted({*quick, *others.ipv4})), others.ipv6)
+
+
+def _quick_lines(text: str) -> tuple[list[int], str]:
+    """The numbers of the lines that hold one IPv4 prefix and its lengths, and the text without them; it has as many
+    lines. This takes much less time than other lines do."""
+    numbers: list[int] = []
+    for a, b, c, d, length, low, high, ge, le in _LINE.findall(text):
+        size = int(length)
+        shortest = int(ge or low or size)
+        longest = int(le or high or (32 if ge else size))
+        if not size <= shortest <= longest <= 32:
+            return [], text  # it is an error, which others tell
+        address = int(a) << 24 | int(b) << 16 | int(c) << 8 | int(d)
+        numbers.append((address >> 32 - size << 32 - size) << 24 | size << 16 | shortest << 8 | longest)
+    return numbers, _LINE.sub("", text) if numbers else text
+
+
+def _quick_items(items: list[_JsonEntry | str]) -> tuple[list[int], list[_JsonEntry | str]]:
+    """The same for the items of JSON: the numbers of those of IPv4, and the others."""
+    four: list[str] = []
+    others: list[_JsonEntry | str] = []
+    for each in items:
+        text = each if isinstance(each, str) else each.prefix
+        if ":" in text:
+            others.append(each)
+        elif isinstance(each, str) or each.exact or each.less is each.greater is None:
+            four.append(text)
+        else:
+            ge, le = each.greater, each.less
+            four.append(f"{text}{'' if ge is None else f' ge {ge}'}{'' if le is None else f' le {le}'}")
+    numbers, rest = _quick_lines("\n".join(four))
+    return (numbers, others) if not rest.strip() else ([], items)
 
 
 def _text_entries(text: str) -> Iterator[PrefixRange]:
-    text = _COMMENT.sub(_blank, text)
-    text = _REMOVED.sub(_blank, text)
     end = 0
     known = {""}
     for found in _ENTRY.finditer(text):
@@ -249,8 +295,8 @@ class _JsonEntry(msgspec.Struct, rename={"less": "less-equal", "greater": "great
 _JSON: Final = msgspec.json.Decoder(dict[str, list[_JsonEntry | str]] | list[_JsonEntry | str])
 
 
-def _json_entries(text: str) -> Iterator[PrefixRange]:
-    for each in _json(_JSON, text):
+def _json_entries(items: Iterable[_JsonEntry | str]) -> Iterator[PrefixRange]:
+    for each in items:
         if isinstance(each, str):
             yield entry_of(each)
             continue
