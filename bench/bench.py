@@ -220,10 +220,21 @@ def prepare() -> None:
     for name, count in VRPS.items():
         words = [str(HERE / "bench" / "rpki_data.py"), str(FILES["once"]), str(count), str(FILES[name])]
         subprocess.run([*python_of(SOURCES), *words], check=True)
+    FILES["prefixes"].write_text(prefix_list(500_000))
+    FILES["asns"].write_text("1-399999\n" + "".join(f"AS{400_000 + 7 * number}\n" for number in range(50_000)))
     for name, policy in POLICIES.items():
         FILES[name].write_text(policy)
     counts = {"messages": scan(updates)[0] * COPIES, "entries": scan(rib)[1], "real": real.exists()}
     COUNTS.write_text(json.dumps(counts))
+
+
+def prefix_list(count: int) -> str:
+    """Lines for so many prefixes, a tenth of them IPv6, and for all others."""
+    lines = ["0.0.0.0/0 le 24", "::/0 le 48"]
+    for number in range(count):
+        four = f"{1 + (number >> 16)}.{number >> 8 & 0xFF}.{number & 0xFF}.0/24"
+        lines.append(f"2a00:{1 + (number >> 12):x}:{1 + (number & 0xFFF):x}::/48" if number % 10 == 9 else four)
+    return "\n".join(lines) + "\n"
 
 
 def prepared() -> dict[str, int]:

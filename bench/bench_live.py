@@ -33,7 +33,9 @@ from statistics import median, quantiles
 
 import bgpipe
 from bgpipe.wire import caps
+from bgpipe.wire.attribute_edits import AttributeEditor, Edits, Prepend
 from bgpipe.wire.caps import Capability
+from bgpipe.wire.context import AS4
 from bgpipe.wire.message import KEEPALIVE, OPEN, UPDATE, Message
 from bgpipe.wire.open import Open
 from bgpipe.wire.update import Update
@@ -95,16 +97,23 @@ def greeting(asn: int, hold_time: int = 90, number: int = 1) -> bytes:
 LEFT_OPEN = greeting(65001)
 
 
+def archive() -> Path:
+    """The archive that the UPDATEs come from: a real one, or a sample."""
+    if ARCHIVE.exists():
+        return ARCHIVE
+    folder = HERE / "build" / "bench" / "sample"
+    subprocess.run([sys.executable, "-m", "bgpipe.sample", str(folder), "--messages", "60000"], check=True)
+    return folder / "updates.mrt.gz"
+
+
 def real_updates() -> list[bytes]:
-    """UPDATEs with 4-octet AS numbers, as octets."""
-    path = ARCHIVE
-    if not path.exists():
-        folder = HERE / "build" / "bench" / "sample"
-        subprocess.run([sys.executable, "-m", "bgpipe.sample", str(folder), "--messages", "60000"], check=True)
-        path = folder / "updates.mrt.gz"
+    """UPDATEs with 4-octet AS numbers, as octets. Their paths begin with the AS of the peer that sends them."""
+    path = archive()
     found = [
         m.octets for m in bgpipe.read(str(path)) if m.type == "UPDATE" and m.context.as4 and not m.context.add_path
     ]
+    editor = AttributeEditor(Edits(prepend=(Prepend(65001, 1),)))
+    found = [Message(UPDATE, editor.edit(octets[19:], AS4)).octets for octets in found]
     return (found * (COUNT // len(found) + 1))[:COUNT]
 
 
@@ -363,8 +372,13 @@ def table_memory(name: str, tool: list[str], octets: bytes) -> Figure:
     return Figure("a full table on its way, above idle", name, (most - before) / (1 << 20), "MiB")
 
 
-def rows(policy: str) -> list[tuple[str, list[str], tuple[str, ...]]]:
-    """(work, stages between, options)."""
+def rows(policy: str, folder: Path) -> list[tuple[str, list[str], tuple[str, ...]]]:
+    """(work, stages between, options). folder: for lists and VRPs."""
+    prefixes, vrps = folder / "prefixes.txt", folder / "vrps.json"
+    prefixes.write_text("0.0.0.0/0 le 32\n::/0 le 128\n")
+    subprocess.run(
+        [sys.executable, str(HERE / "bench" / "rpki_data.py"), str(archive()), "500000", str(vrps)], check=True
+    )
     limit4 = "limit -LR --ipv4 --min-length 8 --max-length 24 --session 1000000"
     limit6 = "limit -LR --ipv6 --min-length 16 --max-length 48 --session 250000"
     return [
@@ -374,6 +388,10 @@ def rows(policy: str) -> list[tuple[str, list[str], tuple[str, ...]]]:
         ("limit -LR, both families", [limit4, limit6], ()),
         ("update -R", ["update -R --prepend 65000*3 --med 50 --add-com 65000:666 --drop-com 65535:*"], ()),
         ("otc -LR, from a provider", ["otc -LR --role provider"], ()),
+        ("rov -R, 500,000 VRPs", ["rov -R"], ("--rpki", str(vrps))),
+        ("rov -R --revalidate=false", ["rov -R --revalidate=false"], ("--rpki", str(vrps))),
+        ("guard -R", ["guard -R"], ()),
+        ("guard -R, which keeps routes for a list", [f"guard -R --prefixes {prefixes}"], ()),
         ("exec -LR cat", ["exec -LR cat"], ()),
         ("py policy that reads origin and prefixes", [f"py -LR {policy}"], ()),
     ]
@@ -442,10 +460,10 @@ def measure(runs: int, only: str, tools: Tools) -> Iterator[Figure]:
         if only in "plain TCP relay":
             limit = "plain TCP relay"
             yield from compare_throughput(limit, lambda _, port, out: relay(port, out), ["limit"], runs, octets)
-        for work, stages, options in rows(str(policy)):
+        for work, stages, options in rows(str(policy), Path(folder)):
             if only not in work:
                 continue
-            takes = ours if "py policy" in work else tools
+            takes = ours if work.startswith(("py policy", "guard")) else tools
 
             def commands(
                 name: str, port: int, out: int, stages: list[str] = stages, options: tuple[str, ...] = options
