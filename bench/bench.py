@@ -323,8 +323,8 @@ def rows(peers: dict[str, str]) -> Iterator[Row]:
     words = ["read", path["mrt"], "--", "grep", "ipv6", "--", "write", "--format", "mrt", "-"]
     yield Row("MRT, ipv6, MRT", messages, "messages", [ours(*words), *beside(go=words)])
     lists = ["--prefixes", path["prefixes"], "--origins", path["asns"]]
-    for work, more in (("guard", []), ("guard, its lists of 500,000 prefixes and 50,000 AS numbers read", lists)):
-        words = ["-o", "read", path["mrt"], "--", "guard", *more]
+    for work, given in (("guard", []), ("guard, its lists of 500,000 prefixes and 50,000 AS numbers read", lists)):
+        words = ["-o", "read", path["mrt"], "--", "guard", *given]
         yield Row(f"MRT, {work}, JSON", messages, "messages", [ours(*words)])
     for work, policy in (("looks", "looks"), ("sets a tag", "tags")):
         words = ["-o", "read", path["mrt"], "--", "py", path[policy]]
