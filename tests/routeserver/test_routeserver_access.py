@@ -121,6 +121,10 @@ def test_what_a_peer_may_not_say_of_itself(server):
     own = new(server, OWN, 65001)
     assert call(server, "peer", "PUT", f"/api/peers/{own}", {"description": "mine"})[0] == 200
     assert call(server, "peer", "PUT", f"/api/peers/{own}", {"maxPrefix": 0})[0] == 403
+    call(server, "operator", "PUT", f"/api/peers/{own}", {"maxPrefix": 7, "maxRoutes": 7})
+    nulls = {"maxPrefix": None, "maxRoutes": None, "connect": None, "group": None}
+    shown = call(server, "peer", "PUT", f"/api/peers/{own}", nulls)
+    assert (shown[0], shown[1]["maxPrefix"], shown[1]["maxRoutes"]) == (200, 7, None)
     assert call(server, "peer", "PUT", f"/api/peers/{own}", {"connect": True})[0] == 403
     assert call(server, "peer", "POST", "/api/peers", {"ip": "127.99.1.9", "asn": 65009})[0] == 403
     assert call(server, "address", "POST", "/api/peers", {"ip": OWN, "asn": 65033})[0] == 200

@@ -31,8 +31,11 @@ _UNSAID: Final = {
 
 
 def allowed_fields(call: Call, wanted: PeerChange) -> dict[str, Any]:
-    """Raises Refused if only an operator may say it."""
+    """Raises Refused if only an operator may say it; null of a peer says nothing then."""
     fields = fields_of(wanted)
+    if not call.all:
+        nulls = {name for name, value in msgspec.structs.asdict(wanted).items() if value is None}
+        fields = {name: value for name, value in fields.items() if name in _OWN or name not in nulls}
     if not call.all and (more := fields.keys() - _OWN):
         names = {each.name: each.encode_name for each in msgspec.structs.fields(type(wanted))}
         raise Refused(f"only an operator may say this: {', '.join(sorted(names[each] for each in more))}", 403)
