@@ -370,14 +370,21 @@ class Bench:
             )
 
     async def slow_reader(self) -> None:
-        for slow in (False, True):
-            with self.bgplite(self.one_list(), [["list"]] * 20) as (server, clients):
+        """The best of ten times, with and without it in turns."""
+        best = {False: PATIENCE, True: PATIENCE}
+        with self.bgplite(self.one_list(), [["list"]] * 20) as (server, _):
+            for slow in (False, True) * 10:
+                clients = [Client(number) for number in range(20)]
+                await connect(clients[:1], server.address)
                 if slow:
-                    await connect(clients[:1], server.address)
+                    await clients[0].came_up.wait()
                     clients[0].transport.pause_reading()
-                others = clients[1:]
-                seconds = await first_to_last(others, server.address)
-                self.add(f"20 peers, {'one reads nothing' if slow else 'all of them read'}", "bgplite", seconds=seconds)
+                best[slow] = min(best[slow], await first_to_last(clients[1:], server.address))
+                for each in clients:
+                    each.transport.abort()
+                await asyncio.to_thread(server.rest)
+        for slow, seconds in best.items():
+            self.add(f"20 peers, {'one reads nothing' if slow else 'all of them read'}", "bgplite", seconds=seconds)
 
     async def keepalives(self) -> None:
         """20 sessions with a hold time of 3 s, while lists change and the API is written to."""
