@@ -372,8 +372,8 @@ def table_memory(name: str, tool: list[str], octets: bytes) -> Figure:
     return Figure("a full table on its way, above idle", name, (most - before) / (1 << 20), "MiB")
 
 
-def rows(policy: str, folder: Path) -> list[tuple[str, list[str], tuple[str, ...]]]:
-    """(work, stages between, options). folder: for lists and VRPs."""
+def rows(policy: str, folder: Path, station: int) -> list[tuple[str, list[str], tuple[str, ...]]]:
+    """(work, stages between, options). folder: for lists and VRPs. station: the port of a BMP station."""
     prefixes, vrps = folder / "prefixes.txt", folder / "vrps.json"
     prefixes.write_text("0.0.0.0/0 le 32\n::/0 le 128\n")
     subprocess.run(
@@ -393,6 +393,7 @@ def rows(policy: str, folder: Path) -> list[tuple[str, list[str], tuple[str, ...
         ("guard -R", ["guard -R"], ()),
         ("guard -R, which keeps routes for a list", [f"guard -R --prefixes {prefixes}"], ()),
         ("exec -LR cat", ["exec -LR cat"], ()),
+        ("bmp --send, to a station that reads", [f"bmp -LR --send {HOST}:{station}"], ()),
         ("py policy that reads origin and prefixes", [f"py -LR {policy}"], ()),
     ]
 
@@ -450,6 +451,23 @@ def relay(port: int, out: int) -> list[str]:
     return [sys.executable, "-c", RELAY, HOST, str(port), str(out)]
 
 
+def reading_station() -> int:
+    """The port of a BMP station that reads and forgets, in a thread."""
+    listening = socket.create_server((HOST, 0))
+
+    def read(connection: socket.socket) -> None:
+        with connection:
+            while connection.recv(1 << 20):
+                pass
+
+    def serve() -> None:
+        while True:
+            threading.Thread(target=read, args=(listening.accept()[0],), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return int(listening.getsockname()[1])
+
+
 def measure(runs: int, only: str, tools: Tools) -> Iterator[Figure]:
     updates = real_updates()
     octets = b"".join(updates)
@@ -460,10 +478,10 @@ def measure(runs: int, only: str, tools: Tools) -> Iterator[Figure]:
         if only in "plain TCP relay":
             limit = "plain TCP relay"
             yield from compare_throughput(limit, lambda _, port, out: relay(port, out), ["limit"], runs, octets)
-        for work, stages, options in rows(str(policy), Path(folder)):
+        for work, stages, options in rows(str(policy), Path(folder), reading_station()):
             if only not in work:
                 continue
-            takes = ours if work.startswith(("py policy", "guard")) else tools
+            takes = ours if work.startswith(("py policy", "guard", "bmp")) else tools
 
             def commands(
                 name: str, port: int, out: int, stages: list[str] = stages, options: tuple[str, ...] = options
