@@ -9,7 +9,7 @@ import os
 from importlib import import_module
 from typing import Any
 
-_WRITERS = ("bgpdump_out", "bmp_out", "json_out", "mrt_out", "raw_out")
+_WRITERS = ("bgpdump_out", "bmp_out", "json_out", "mrt_out", "raw_out", "rib_out")
 _TABLES = ("adj_rib_in", "aspa", "guard", "judge", "limit", "rib", "rov", "rpki_json", "vrps")
 _EDITS = ("cut", "edit", "otc")
 MODULES = ("attributes", "frame", "index", "json_in", "look", "memory", "select", *_TABLES, *_EDITS, *_WRITERS)

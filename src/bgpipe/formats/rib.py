@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from .. import accel
 from ..wire.attrs import MP_REACH, MP_UNREACH, OPTIONAL
 from ..wire.attrs.attribute import encode_header
 from ..wire.block import ENTRY, NO_PEER, Block
@@ -40,9 +41,12 @@ ESTABLISHED: Final = 6
 PIECE: Final = 1 << 20
 """About so many octets are given out at once."""
 MAX_PEERS: Final = 0xFFFF
+RECORDS: Final = 4096
+"""Records that accel makes at once."""
 MAX_SECTIONS: Final = 1 << 16
 """Path attributes that are remembered."""
 _NEXT_HOP: Final = 3
+_accel: Any = accel.rib_out if accel.AVAILABLE else None
 _TIME: Final = Struct(">I")
 _NUMBER: Final = _TIME
 _COUNT: Final = Struct(">H")
@@ -73,6 +77,8 @@ class RibTable:
         self._tables: dict[tuple[Family, bool], Prefixes] = {}
         self._sections: dict[bytes, bytes] = {}
         """path attributes as they came, and as they are in an entry"""
+        self._shared: dict[bytes, bytes] = {}
+        """attributes of entries, so that equal ones are the same object"""
         self._latest = bytes(4)
         """the time of the latest message that announces something, as octets"""
 
@@ -92,6 +98,20 @@ class RibTable:
                 self._take(item.peer or NOBODY, item.body, item.context, item.time)
 
     def _take_block(self, block: Block) -> None:
+        position, count = 0, len(block)
+        while _accel is not None and position < count:
+            tables = self._table(IPV4_UNICAST, False), self._table(IPV6_UNICAST, False)
+            if len(self._shared) >= MAX_SECTIONS:
+                self._shared.clear()
+            known = self._numbers, self._peers, *tables, self._shared, self._latest
+            position, self._latest = _accel.take_block(block.octets, block.index, position, *known)
+            if position < count:
+                self._take_messages(block.part(position, position + 1))
+                position += 1
+        if _accel is None:
+            self._take_messages(block)
+
+    def _take_messages(self, block: Block) -> None:
         octets = block.octets
         peer, before = NOBODY, b""
         for _, time, offset, place, length, flags, _ in ENTRY.iter_unpack(block.index):
@@ -195,11 +215,22 @@ class RibTable:
         if len(ranked) > MAX_PEERS:
             raise TextError(f"a PEER_INDEX_TABLE has at most {MAX_PEERS} peers, not {len(ranked)}")
         indexes = {number: index.to_bytes(2, "big") for index, (_, number) in enumerate(ranked)}
+        ranks = [-1] * len(self._peers)
+        for index, (_, number) in enumerate(ranked):
+            ranks[number] = index
         pieces = [*_record(self._latest, PEER_INDEX_TABLE, _index_table([peer for peer, _ in ranked]))]
         size = sequence = 0
         for (family, add_path), table in sorted(self._tables.items()):
             subtype, head = _subtype(family, add_path)
-            for prefix in sorted(table, key=_by_address):
+            prefixes = sorted(table, key=_by_address)
+            if _accel is not None and family in SUBTYPES and not add_path:
+                for start in range(0, len(prefixes), RECORDS):
+                    stop = min(start + RECORDS, len(prefixes))
+                    octets, sequence = _accel.records(prefixes, start, stop, table, ranks, subtype, sequence)
+                    yield b"".join((*pieces, octets))
+                    pieces, size = [], 0
+                continue
+            for prefix in prefixes:
                 count, time, entries = _entries(table[prefix], indexes)
                 if not count:
                     continue
@@ -210,7 +241,8 @@ class RibTable:
                 if size > PIECE:
                     yield b"".join(pieces)
                     pieces, size = [], 0
-        yield b"".join(pieces)
+        if pieces:
+            yield b"".join(pieces)
 
 
 def _by_address(prefix: bytes) -> tuple[bytes, bytes]:
