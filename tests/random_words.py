@@ -42,8 +42,12 @@ _GUARD = (
     ("--max-path", ("3", "6")),
     ("--max-communities", ("2",)),
     ("--peerlock", ("174,3356",)),
-    ("--on", ("bogon=keep", "malformed=keep", "length=discard", "first-as=drop")),
+    ("--on", ("bogon=keep", "malformed=keep", "length=discard", "first-as=drop", "next-hop=keep,bogon-as=keep")),
+    ("--on", ("attributes=discard", "communities=discard", "as-set=keep,path-length=discard", "own=keep")),
     ("--own", ("192.0.0.0/6",)),
+    ("--gshut", ("mark", "withdraw")),
+    ("--next-hop", ("0.0.0.0/1,2001::/16", "peer")),
+    ("--default", ("deny",)),
 )
 _ROLES = ("provider", "customer", "peer", "rs", "rs-client")
 

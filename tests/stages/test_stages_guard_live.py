@@ -426,4 +426,4 @@ async def test_a_race(words, tmp_path, both):
 @pytest.mark.parametrize("seed", range(4))
 async def test_longer_races(seed, tmp_path):
     words = ["guard -R", "guard -R -- limit -46R --session 100000 -- guard -R"][seed % 2]
-    await race(words, seed, 3000, tmp_path)
+    await race(words, seed, 4000, tmp_path)  # a thousand changes of lists

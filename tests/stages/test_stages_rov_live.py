@@ -230,7 +230,7 @@ async def test_a_race(words):
 @pytest.mark.parametrize("seed", range(6))
 async def test_longer_races(seed):
     words = ["rov -R", "rov -R --invalid split", "rov -R -- limit -46R --session 100000 -- rov -R"][seed % 3]
-    await race(words, seed, 3000)
+    await race(words, seed, 4000)  # a thousand changes of VRPs
 
 
 def test_the_model_of_the_race_is_rfc_6811():
