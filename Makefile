@@ -34,7 +34,7 @@ help:
 	@echo "make bench-routes  tables of prefixes of a route server: CPU time and memory"
 	@echo "make bench-routeserver  a route server with many clients, beside BIRD, GoBGP and ExaBGP"
 	@echo "make fuzz     $(MUTANTS) mutants against a compiled part built with sanitizers"
-	@echo "make interop  beside real routers (BIRD, FRR, GoBGP, OpenBGPD, ExaBGP: fetched, not installed) and bgpdump"
+	@echo "make interop  beside real routers (BIRD, FRR, GoBGP, OpenBGPD, ExaBGP, StayRTR: fetched, not installed) and bgpdump"
 	@echo "make soak     bgplite for $(SOAK) seconds while peers come and go and lists change: nothing may grow (SOAK=28800: 8 hours)"
 	@echo "make kills    bgplite killed 200 times while four write to its API: nothing acknowledged may be lost"
 	@echo "make api      write docs/api.md from the docstrings, docs/routeserver-api.md from the operations"

@@ -275,6 +275,24 @@ async def test_a_next_hop_of_ours(both):
         assert session.pipeline.stage("guard").found["next-hop"] == 2
 
 
+async def test_both_directions(both, tmp_path):
+    """Each has a sender, and routes, of its own."""
+    file = tmp_path / "list"
+    file.write_text("8.8.8.0/24\n8.8.4.0/24\n")
+    async with between("guard", "-LR", "--prefixes", str(file)) as session:
+        await session.establish(make_open(3333, MP6), make_open(1299, MP6))
+        peers = {"R": (session.left, session.right, 3333), "L": (session.right, session.left, 1299)}
+        for sender, receiver, asn in peers.values():
+            sender.send(*(announce("8.8.8.0/24", path=(first, 7)) for first in (4608 - asn, asn)))
+            assert [len(each.update.reach) for each in await _updates(receiver, 2)] == [0, 1]
+        file.write_text("8.8.4.0/24\n")
+        await session.pipeline.stage("guard").lists.look(again=True)
+        for _, receiver, _ in peers.values():
+            (gone,) = await _updates(receiver, 1)
+            assert [*map(str, gone.update.withdrawn)] == ["8.8.8.0/24"]
+        assert session.pipeline.stage("guard").status()["routes"] == 2
+
+
 def updates_of_others() -> list[bytes]:
     """The bodies of UPDATEs in other implementations' tests, most of them malformed."""
     bodies = []
