@@ -30,6 +30,8 @@ BUSY_TIMEOUT: Final = 5.0
 """Seconds that a write waits for another process that has locked the database."""
 WRITE_TIMEOUT: Final = 10.0
 """Seconds that a write may take, with those before it."""
+CLOSE_TIMEOUT: Final = 0.5
+"""Seconds for which the end waits for a write."""
 LOOK_INTERVAL: Final = 2.0
 """Seconds between two looks at whether the database can be used."""
 _MAGIC: Final = {"": (b"SQLite format 3\0",), "-wal": (b"", b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")}
@@ -205,9 +207,13 @@ class Store:
         return url.database or "" if url.drivername.startswith("sqlite") else url.render_as_string(hide_password=True)
 
     async def close(self) -> None:
-        if self._engine is not None:
-            await self._engine.dispose()
-            self._engine = None
+        """Waits a moment for who writes, or looks: a connection that is being made can't be closed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT), self._writing:
+                pass
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.dispose()
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
