@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,3 +76,30 @@ async def test_a_callback_that_raises(acceptor, where):
         assert acceptor.log.lines == ["unexpected error of a listener IndexError: pop from empty list"]
     assert (await say(b"good\n"))[:5] in (b"hello", b"reset")  # the next one
     assert len(acceptor._oldest) == 0
+
+
+MOST = Path("/proc/sys/net/core/somaxconn")
+
+
+@pytest.mark.skipif(not MOST.exists() or int(MOST.read_text()) < 500, reason="the kernel keeps fewer connections")
+async def test_clients_that_come_at_once_wait_in_the_queue_of_the_kernel(acceptor):
+    """None is reset, nor has to try again, however busy this process is: here it accepts nothing meanwhile."""
+    arrived: list[str] = []
+    everybody = asyncio.Event()
+
+    def take(arrival: Arrival) -> None:
+        arrived.append(arrival.host)
+        arrival.abort()
+        if len(arrived) == 400:
+            everybody.set()
+
+    acceptor.on_arrival = take
+    with ExitStack() as stack:
+        for number in range(400):
+            client = stack.enter_context(socket.socket())
+            client.bind((f"127.87.{number // 250}.{number % 250 + 1}", 0))
+            client.settimeout(0.9)  # the kernel tries again after a second
+            client.connect((HOST, 18431))
+            client.sendall(b"hello\n")
+        async with asyncio.timeout(30):
+            await everybody.wait()
