@@ -90,6 +90,11 @@ def yes_and_no(yes: str, no: str) -> list[tuple[str, bool]]:
             prefix >= 10.1.0.0/16
             prefix !~ 8.8.0.0/16
             prefix[*] ~ 0.0.0.0/0
+            prefix_len == 16
+            prefix_len > 16
+            prefix_length < 16
+            !(prefix_len > 24)
+            prefix_len[*] <= 24
             prefix[*] < 0.0.0.0/0
             reach
             reach[*]

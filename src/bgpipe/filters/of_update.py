@@ -111,6 +111,14 @@ def prefixes(look: Look) -> Binder:
     return bind
 
 
+def bind_prefix_length(condition: Condition) -> BoundCondition:
+    """`prefix_len`: bits of the length of a prefix, announced or withdrawn."""
+    reference, compare = parse_unsigned(condition.value, 8), COMPARE[condition.operator]
+    every = condition.subscript == "*"
+    get = _PREFIXES[Look.PREFIX]
+    return BoundCondition(of_update(any_matches(get, lambda prefix: compare(prefix.length, reference), every)))
+
+
 def _prefix_step(look: Look, operator: str, reference: Prefix, every: bool = False) -> ProgramStep:
     address = reference.address.to_bytes(AFI_BITS[reference.afi] // 8, "big")
     return ProgramStep(look, operator, reference.afi, address, reference.length, every=every)
