@@ -74,6 +74,7 @@ async def station() -> AsyncIterator[Station]:
     made = Station()
     host, _, port = made.where.rpartition(":")
     listening = socket.socket()
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ports come again after some tests
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)  # so that one that does not read is soon full
     listening.bind((host, int(port)))
     server = await asyncio.start_server(made.on_connection, sock=listening)
