@@ -45,7 +45,7 @@ COUNTS = {
     "daemon.openbgpd_bgp": (87, 71, 16, 0, 0),
     "daemon.openbgpd_rib_table": (31, 23, 0, 0, 0),
     "daemon.openbgpd_rib_table-mp": (31, 0, 0, 31, 0),
-    "daemon.openbgpd_rib_table-v2": (24, 23, 0, 2, 0),
+    "daemon.openbgpd_rib_table-v2": (24, 25, 0, 0, 0),
     "daemon.quagga_bgp": (67, 47, 20, 0, 0),
     "daemon.quagga_rib": (7, 3, 0, 0, 0),
     "rib.20140530.2200": (497408, 258546, 0, 0, 0),

@@ -6,8 +6,8 @@ import asyncio
 import gzip
 import json
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,9 +35,11 @@ class Server:
 
     def __init__(self) -> None:
         self.requests: list[dict[str, str]] = []
+        self.writers: list[asyncio.StreamWriter] = []
         self.answer: Callable[[dict[str, str]], tuple[int, dict[str, str], bytes]] = lambda _: (200, {}, body(4))
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writers.append(writer)
         lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:] if line)}
         self.requests.append(fields)
@@ -53,6 +55,14 @@ class Server:
             yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/vrps.json"
         finally:
             server.close()
+            await close(self.writers)
+
+
+async def close(writers: Iterable[asyncio.StreamWriter]) -> None:
+    for writer in writers:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 class Here:
@@ -228,7 +238,7 @@ def test_a_server_that_is_not_there_or_says_nothing(monkeypatch):
     async def talk() -> None:
         async with Server().serve() as gone:
             pass
-        silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+        silent = await asyncio.start_server(lambda reader, writer: writers.append(writer), "127.0.0.1", 0)
         address = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/"
         async with running(gone, address) as here:
             await until(lambda: bool(here[0].error and here[1].error))
@@ -236,7 +246,9 @@ def test_a_server_that_is_not_there_or_says_nothing(monkeypatch):
             assert "no answer within 0.05 s" in here[1].error
             assert not here.rpki.ready
         silent.close()
+        await close(writers)
 
+    writers: list[asyncio.StreamWriter] = []
     asyncio.run(talk())
 
 

@@ -204,7 +204,7 @@ def test_it_ends_at_once_and_all_pass(bgpipe, sample, tmp_path, sample_json):
     assert len(passed) > len(sample_json) // 2, "all that it had not taken"
 
 
-@pytest.mark.parametrize(("on_exit", "most"), [("drop", 0), ("pass", 3000)])
+@pytest.mark.parametrize(("on_exit", "most"), [("drop", 0), ("pass", 1500)])
 def test_it_ends_when_all_waits_for_it(bgpipe, sample, tmp_path, on_exit, most):
     """The input is through, and most of it has not fitted into the program's pipe."""
     out = tmp_path / "out.json"
