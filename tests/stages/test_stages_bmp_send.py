@@ -62,6 +62,12 @@ class Station:
         told = [each for each in self.about(asn) if each.type_code == UPDATE and each.tags["RIB"] == rib]
         return [str(prefix) for each in told for prefix in each.update.nlri]
 
+    @property
+    def ends(self) -> list[tuple[str, str]]:
+        """AS number of the peer and RIB of each End-of-RIB."""
+        updates = [each for each in self.messages if each.type_code == UPDATE]
+        return sorted((each.tags["PEER_AS"], each.tags["RIB"]) for each in updates if each.update.is_eor)
+
 
 async def eventually(what: Callable[[], object]) -> None:
     async with asyncio.timeout(CLOSE_TIMEOUT):
@@ -165,6 +171,8 @@ async def test_the_table_again_after_a_reconnect(monkeypatch):
         await eventually(lambda: len(there.routes(65002, "out-post")) == len(expected))
         assert sorted(there.routes(65001, "in-pre")) == expected == sorted(there.routes(65002, "out-post"))
         assert len(there.about(65001, bmp.PEER_UP)) == len(there.about(65002, bmp.PEER_UP)) == 1
+        await eventually(lambda: len(there.ends) == 4)
+        assert there.ends == [(asn, rib) for asn in ("65001", "65002") for rib in ("in-pre", "out-post")]
         session.left.send(make_update(500))
         await eventually(lambda: "10.1.244.0/24" in there.routes(65002, "out-post"))
         assert session.pipeline.stage("bmp").status()["metrics"] == {"connects": 2, "cut_off": 0}

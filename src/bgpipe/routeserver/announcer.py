@@ -14,12 +14,13 @@ from ..routes.peer_routes import PeerRoutes, Survey, survey
 from ..routes.table import Table
 from ..runtime.runner import feed
 from ..session.session import Settings
-from ..stages.speaker import Speaker, end_of_rib_message
+from ..stages.speaker import Speaker
 from ..wire import caps
 from ..wire.block import Block
 from ..wire.family import Family
-from ..wire.message import ROUTE_REFRESH, Message
+from ..wire.message import ROUTE_REFRESH, UPDATE, Message
 from ..wire.refresh import BORR, EORR, RouteRefresh
+from ..wire.update_body import encode_end_of_rib
 from .tables import View
 
 MAX_WAITING: Final = 64 << 10
@@ -151,7 +152,7 @@ class Announcer(Speaker):
         if self.whole or self._complete:
             for family in self._families:
                 if family not in self._ended:
-                    self.say(self.replay, end_of_rib_message(family))
+                    self.say(self.replay, Message(UPDATE, encode_end_of_rib(family)))
 
     def before_stop(self) -> None:
         peer = self.peer

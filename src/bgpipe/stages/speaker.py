@@ -22,9 +22,6 @@ from ..session.fsm import FsmState
 from ..session.session import LEAST_HOLD_TIME, Deliver, Down, Established, Send, Session, Settings
 from ..wire import caps
 from ..wire.address import parse_address
-from ..wire.attrs import MP_UNREACH, OPTIONAL
-from ..wire.attrs.attribute import encode_header
-from ..wire.attrs.mp_reach import encode_family
 from ..wire.block import Block
 from ..wire.caps import Capability, mp
 from ..wire.errors import TextError, WireError
@@ -32,7 +29,7 @@ from ..wire.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from ..wire.message import KEEPALIVE, ROUTE_REFRESH, UPDATE, Message
 from ..wire.notification import Notification
 from ..wire.refresh import BORR, EORR, RouteRefresh
-from ..wire.update_body import join
+from ..wire.update_body import encode_end_of_rib
 from .base.peer import PeerStage
 from .base.source import ReadStage
 
@@ -341,7 +338,7 @@ class Speaker(Producing):
         if not any(inlet.open or inlet.busy for inlet in ours) and not self.pipeline.stopping and self._down is None:
             for family in self._families:
                 if family not in self._ended:
-                    self.say(self.replay, end_of_rib_message(family))
+                    self.say(self.replay, Message(UPDATE, encode_end_of_rib(family)))
 
     # ROUTE-REFRESH (RFC 2918, RFC 7313)
 
@@ -402,11 +399,3 @@ def end_of_rib(message: Message) -> Family | None:
         return message.update.end_of_rib
     except WireError:
         return None
-
-
-def end_of_rib_message(family: Family) -> Message:
-    """RFC 4724 section 2."""
-    if family == IPV4_UNICAST:
-        return Message(UPDATE, bytes(4))
-    value = encode_family(family)
-    return Message(UPDATE, join(b"", encode_header(OPTIONAL, MP_UNREACH, len(value)) + value, b""))

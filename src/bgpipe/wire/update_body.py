@@ -15,10 +15,10 @@ from . import attrs as table
 from .attrs import as_path as paths
 from .attrs.aggregator import Aggregator
 from .attrs.as_path import AS_TRANS, AsPath
-from .attrs.attribute import Attribute
+from .attrs.attribute import Attribute, encode_header
 from .attrs.community import format_community
 from .attrs.large_community import format_large_community
-from .attrs.mp_reach import MpReach
+from .attrs.mp_reach import MpReach, encode_family
 from .context import AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, HEADER, MAX_EXTENDED_MESSAGE, WireContext
 from .errors import Reaction, TextError, WireError
 from .ext_community import format_ext_community
@@ -343,6 +343,14 @@ def join(withdrawn: bytes, attributes: bytes, nlri: bytes) -> bytes:
         raise TextError(f"{size} octets are too many for one UPDATE")
     lengths = [len(part).to_bytes(2, "big") for part in (withdrawn, attributes)]
     return lengths[0] + withdrawn + lengths[1] + attributes + nlri
+
+
+def encode_end_of_rib(family: Family) -> bytes:
+    """The body of the End-of-RIB marker of a family (RFC 4724 section 2)."""
+    if family == IPV4_UNICAST:
+        return bytes(4)
+    value = encode_family(family)
+    return join(b"", encode_header(table.OPTIONAL, table.MP_UNREACH, len(value)) + value, b"")
 
 
 def _list_error(text: str, code: int | None, pos: int) -> WireError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from ... import accel
@@ -31,6 +32,7 @@ from ...wire.context import WireContext
 from ...wire.flags import context_flags
 from ...wire.item import Item
 from ...wire.message import HEADER, NOTIFICATION, OPEN, UPDATE, Message, split_messages
+from ...wire.update_body import encode_end_of_rib
 from .bmp_collector import Collector
 
 if TYPE_CHECKING:
@@ -162,12 +164,16 @@ class ReportedPeer:
     # all of it again
 
     def replay(self) -> Iterator[bytes]:
-        """The octets that tell a station all routes of this peer, some at each step."""
+        """The octets that tell a station all routes of this peer, some at each step, and then that these are all (RFC
+        7854 section 3.3)."""
         base = self._base
         if base is None or self._in is None or self._out is None:
             return
-        for table, out in ((self._in, False), (self._out, True)):
-            for messages in table.replay():
+        ends = [Message(UPDATE, encode_end_of_rib(family)) for family in sorted(self.facts.families)]
+        tables = [(self._in, False)] if self._incoming else []
+        tables += [(self._out, True)] if self._outgoing else []
+        for table, out in tables:
+            for messages in chain(table.replay(), (ends,)):
                 if self._base is not base:
                     return  # it has ended meanwhile, which the station has heard
                 yield monitor(b"".join(each.octets for each in messages), self._header(out=out))
