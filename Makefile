@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
-SOURCES := pyproject.toml setup.py $(wildcard src/bgpipe/accel/*.pyx src/bgpipe/accel/*.pxd)
+SOURCES := pyproject.toml setup.py $(wildcard src/bgpipe/accel/*.px?)
 MUTANTS ?= 100000
 SOAK ?= 1200
 # Without the compiled part there are no blocks, and the codec in Python reads, filters and writes every message. `make check`
