@@ -50,7 +50,7 @@ from ..wire.routes_apart import RoutesApart
 from ..wire.treatment import discard, withdraw
 from ..wire.update import Update
 from ..wire.validation import is_well_formed, strongest, validate
-from .base.editing import Edit, EditingStage, assemble, matching
+from .base.editing import Edit, EditingStage, assemble, matching, replace
 from .base.lists import Lists
 from .base.revalidation import Revalidation
 from .base.senders import Senders
@@ -274,14 +274,7 @@ class Guard(EditingStage):
             if revalidation is not None:
                 revalidation.take(message)
             return True
-        left = self._handle(message, revalidation)
-        if left is None:
-            return False
-        if isinstance(left, list):
-            return left
-        if left is not message.body:
-            message.update = Update(left, message.context)
-        return True
+        return replace(message, self._handle(message, revalidation))
 
     def on_block(self, block: Block) -> Block | list[Item]:
         if not len(block):

@@ -49,18 +49,23 @@ class EditingStage(Consuming):
         return edits
 
     def on_message(self, message: Message) -> bool | list[Message]:
-        left = self.edit(message)
-        if left is None:
-            return False
-        if isinstance(left, list):
-            return left
-        if left is not message.body:
-            message.update = Update(left, message.context)
-        return True
+        return replace(message, self.edit(message))
 
     def on_block(self, block: Block) -> Block | list[Item]:
         edits = self.edit_block(block, matching(block, self.callbacks[-1].conditions))
         return assemble(block, edits) if edits else block
+
+
+def replace(message: Message, left: Edit) -> bool | list[Message]:
+    """What a callback returns for an UPDATE in whose place `left` goes on, which is the body itself if nothing has
+    changed."""
+    if left is None:
+        return False
+    if isinstance(left, list):
+        return left
+    if left is not message.body:
+        message.update = Update(left, message.context)
+    return True
 
 
 def matching(block: Block, conditions: Collection[Filter]) -> Sequence[int]:
