@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from random import Random
+
 from sessions import Session
 
 from bgpipe.wire import caps
@@ -95,3 +99,63 @@ class Routers:
         await self.session.pipeline.until(self.is_idle)
         await self._synchronize()  # behind what followed from the last messages
         return {prefix: path for prefix, path in self.table.routes.items() if self.sentinel not in prefix}
+
+
+async def race(
+    pair: Routers,
+    rng: Random,
+    turns: int,
+    *,
+    neighbor: int,
+    origins: list[int],
+    random_prefix: Callable[[Random], str],
+    change: Callable[[], object],
+    allowed: Callable[[dict[str, int]], set[str]],
+) -> None:
+    """Announcements, withdrawals, refreshes and changes in any order: the right router ends with what is allowed.
+
+    neighbor: the first AS number of all paths. change: makes other routes valid. allowed: what the right router should
+    have, of these prefixes with their origins.
+    """
+    sent: dict[str, int] = {}
+    for _ in range(turns):
+        what = rng.random()
+        if what < 0.5:
+            prefixes = {random_prefix(rng) for _ in range(rng.randrange(1, 9))}
+            origin = rng.choice(origins)
+            for six in (False, True):
+                if reach := [each for each in prefixes if (":" in each) is six]:
+                    pair.send(announce(*reach, path=(neighbor, origin), MED=rng.randrange(4)))
+                    sent |= dict.fromkeys(reach, origin)
+        elif what < 0.65 and sent:
+            gone = rng.sample(sorted(sent), min(len(sent), 5))
+            pair.send(withdraw(*gone))
+            for each in gone:
+                del sent[each]
+        elif what < 0.7:
+            await refresh(pair, rng, sent, neighbor, change)
+        else:
+            change()
+        if rng.random() < 0.3:
+            await asyncio.sleep(0)
+        if rng.random() < 0.02:
+            assert set(await pair.settled()) == allowed(sent)
+    assert set(await pair.settled()) == allowed(sent)
+
+
+async def refresh(
+    pair: Routers, rng: Random, sent: dict[str, int], neighbor: int, change: Callable[[], object]
+) -> None:
+    """An enhanced refresh of one family (RFC 7313), in which some routes have gone."""
+    afi = rng.choice([1, 2])
+    pair.send(Message(ROUTE_REFRESH, bytes((0, afi, 1, 1))))
+    mine = [each for each in sent if (":" in each) == (afi == 2)]
+    for each in mine:
+        if rng.random() < 0.8:
+            pair.send(announce(each, path=(neighbor, sent[each])))
+        else:
+            del sent[each]
+        if rng.random() < 0.1:
+            await asyncio.sleep(0)
+            change()
+    pair.send(Message(ROUTE_REFRESH, bytes((0, afi, 2, 1))))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 from routers import ENHANCED, MP6, REFRESH, Routers, withdraw
 from routers import announce as announce_any
+from routers import race as race_of_routers
 from sessions import between, make_open
 
 from bgpipe import accel
@@ -24,7 +24,7 @@ from bgpipe.wire.caps import Capability
 from bgpipe.wire.context import AS4, WireContext
 from bgpipe.wire.errors import Reaction, WireError
 from bgpipe.wire.family import IPV4_UNICAST
-from bgpipe.wire.message import HEADER, ROUTE_REFRESH, UPDATE, Message
+from bgpipe.wire.message import HEADER, UPDATE, Message
 from bgpipe.wire.prefix import Prefix, parse_prefix
 from bgpipe.wire.update import Update
 from bgpipe.wire.validation import strongest, validate
@@ -398,41 +398,16 @@ async def race(words: str, seed: int, turns: int, tmp_path: Path) -> None:
     (tmp_path / "origins").write_text("1103 7\n")
     words = words.replace("guard", f"guard --prefixes {tmp_path}/prefixes --origins {tmp_path}/origins", 1)
     async with guarded(words) as pair:
-        sent: dict[str, int] = {}
-        for _ in range(turns):
-            what = rng.random()
-            if what < 0.5:
-                prefixes = {random_prefix(rng) for _ in range(rng.randrange(1, 9))}
-                origin = rng.choice([1103, 7, 8])
-                for six in (False, True):
-                    if reach := [each for each in prefixes if (":" in each) is six]:
-                        pair.send(announce(*reach, path=(3333, origin), MED=rng.randrange(4)))
-                        sent |= dict.fromkeys(reach, origin)
-            elif what < 0.65 and sent:
-                gone = rng.sample(sorted(sent), min(len(sent), 5))
-                pair.send(withdraw(*gone))
-                for each in gone:
-                    del sent[each]
-            elif what < 0.7:
-                afi = rng.choice([1, 2])
-                pair.send(Message(ROUTE_REFRESH, bytes((0, afi, 1, 1))))
-                mine = [each for each in sent if (":" in each) == (afi == 2)]
-                for each in mine:
-                    if rng.random() < 0.8:
-                        pair.send(announce(each, path=(3333, sent[each])))
-                    else:
-                        del sent[each]
-                    if rng.random() < 0.1:
-                        await asyncio.sleep(0)
-                        model.change(pair)
-                pair.send(Message(ROUTE_REFRESH, bytes((0, afi, 2, 1))))
-            else:
-                model.change(pair)
-            if rng.random() < 0.3:
-                await asyncio.sleep(0)
-            if rng.random() < 0.02:
-                assert set(await pair.settled()) == model.allowed(sent)
-        assert set(await pair.settled()) == model.allowed(sent)
+        await race_of_routers(
+            pair,
+            rng,
+            turns,
+            neighbor=3333,
+            origins=[1103, 7, 8],
+            random_prefix=random_prefix,
+            change=lambda: model.change(pair),
+            allowed=model.allowed,
+        )
 
 
 @pytest.mark.parametrize("words", ["guard -R", "guard -R -- limit -46R --session 100000"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +9,7 @@ from random import Random
 
 import pytest
 from routers import ENHANCED, MP6, REFRESH, Routers, announce, withdraw
+from routers import race as race_of_routers
 from sessions import between, make_open
 
 from bgpipe.rpki.snapshot import EMPTY, Snapshot
@@ -180,45 +180,24 @@ async def race(words: str, seed: int, turns: int) -> None:
     """Announcements, withdrawals, refreshes and table changes in any order: the router on the right ends with the
     routes that the last table allows."""
     rng = Random(seed)
+    snapshot = EMPTY
     async with routers(words) as pair:
-        sent: dict[str, int] = {}
-        snapshot = EMPTY
-        for _ in range(turns):
-            what = rng.random()
-            if what < 0.5:
-                prefixes = {random_prefix(rng) for _ in range(rng.randrange(1, 9))}
-                origin = rng.choice([65001, 65002])
-                for six in (False, True):
-                    if reach := [each for each in prefixes if (":" in each) is six]:
-                        pair.send(announce(*reach, path=(65001, origin), MED=rng.randrange(4)))
-                        sent |= dict.fromkeys(reach, origin)
-            elif what < 0.65 and sent:
-                gone = rng.sample(sorted(sent), min(len(sent), 5))
-                pair.send(withdraw(*gone))
-                for each in gone:
-                    del sent[each]
-            elif what < 0.7:
-                afi = rng.choice([1, 2])
-                pair.send(Message(ROUTE_REFRESH, bytes((0, afi, 1, 1))))
-                mine = [each for each in sent if (":" in each) == (afi == 2)]
-                for each in mine:
-                    if rng.random() < 0.8:
-                        pair.send(announce(each, path=(65001, sent[each])))
-                    else:
-                        del sent[each]
-                    if rng.random() < 0.1:
-                        await asyncio.sleep(0)
-                        snapshot = random_snapshot(rng)
-                        pair.rpki.replace(snapshot)
-                pair.send(Message(ROUTE_REFRESH, bytes((0, afi, 2, 1))))
-            else:
-                snapshot = random_snapshot(rng)
-                pair.rpki.replace(snapshot)
-            if rng.random() < 0.3:
-                await asyncio.sleep(0)
-            if rng.random() < 0.02:
-                assert set(await pair.settled()) == slow_table(sent, snapshot)
-        assert set(await pair.settled()) == slow_table(sent, snapshot)
+
+        def change() -> None:
+            nonlocal snapshot
+            snapshot = random_snapshot(rng)
+            pair.rpki.replace(snapshot)
+
+        await race_of_routers(
+            pair,
+            rng,
+            turns,
+            neighbor=65001,
+            origins=[65001, 65002],
+            random_prefix=random_prefix,
+            change=change,
+            allowed=lambda sent: slow_table(sent, snapshot),
+        )
 
 
 @pytest.mark.parametrize("words", ["rov -R", "rov -R -- limit -46R --session 100000", "rov -R --if update"])
