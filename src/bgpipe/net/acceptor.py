@@ -175,9 +175,11 @@ class Acceptor:
     def sign(self, network: Network, key: str) -> None:
         """Clients in this network sign their segments with a key (RFC 2385), from their next connection on; "" for no
         key any more. Where several networks hold an address, the longest counts. Raises OSError.
+
+        The key that the acceptor was made with is for all addresses: it counts again when another one for these goes.
         """
         for each in self._of(network):
-            set_md5(each, key, network)
+            set_md5(each, key or (self.options.md5 if not network.prefixlen else ""), network)
 
     def authenticate(self, network: Network, key: str, before: str = "") -> None:
         """The same by TCP-AO (RFC 5925). key: `ID:KEY`, several in a line each, "" for no key any more. before: those

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, cast
 
 from .. import accel
-from .tcp import Network, TcpOptions, format_endpoint, set_ao, set_min_ttl
+from .tcp import Network, TcpOptions, ao_id_of, format_endpoint, set_ao, set_min_ttl
 from .tls import AlertTap, explain_tls
 
 if TYPE_CHECKING:
@@ -130,6 +130,12 @@ class Connection(asyncio.Protocol):
         if self._transport is not None and (made := self._transport.get_extra_info("socket")) is not None:
             for each in keys:
                 set_ao(made, each, network)
+
+    @property
+    def ao_id(self) -> int | None:
+        """The id of the key of TCP-AO by which the peer authenticates its segments; None for no key."""
+        made = self._transport.get_extra_info("socket") if self._transport is not None else None
+        return ao_id_of(made) if made is not None else None
 
     def pause(self) -> None:
         """Stops reading until `resume`."""

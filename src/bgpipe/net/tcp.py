@@ -7,6 +7,7 @@ names it and says what it needs. An error that may be gone at the next attempt i
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import errno
 import ipaddress
 import os
@@ -26,6 +27,7 @@ BGP_PORT: Final = 179
 _TCP_MD5SIG_EXT: Final = 32
 _TCP_AO_ADD_KEY: Final = 38
 _TCP_AO_DEL_KEY: Final = 39
+_TCP_AO_INFO: Final = 40
 _IP_TRANSPARENT: Final = 19
 _IPV6_TRANSPARENT: Final = 75
 _IP_MINTTL: Final = 21
@@ -334,6 +336,19 @@ def remove_ao(made: socket.socket, text: str, network: Network | None = None) ->
     address, length = _ao_address(made, network)
     head = struct.pack("=iIHBBBBBB", 0, 0, 0, length, number, number, 0, 0, 0)
     made.setsockopt(socket.IPPROTO_TCP, _TCP_AO_DEL_KEY, address + head)
+
+
+def ao_id_of(made: socket.socket) -> int | None:
+    """The id of the key of TCP-AO by which a peer that has called authenticates its segments; None for no key.
+
+    In `struct tcp_ao_info_opt` of Linux this is the key that the peer is asked to use next (RNextKeyID): at first it is
+    the one of its first segment. The kernel wants zeros there, and Python's getsockopt hands over octets of chance.
+    """
+    info = ctypes.create_string_buffer(64)
+    length = ctypes.c_uint32(48)
+    libc = ctypes.CDLL(None, use_errno=True)
+    failed = libc.getsockopt(made.fileno(), socket.IPPROTO_TCP, _TCP_AO_INFO, info, ctypes.byref(length))
+    return None if failed else info.raw[7]
 
 
 def _ao_address(made: socket.socket, network: Network | None) -> tuple[bytes, int]:

@@ -20,12 +20,14 @@ Prepends = Annotated[int, Meta(ge=0, le=MAX_PREPENDS)]
 
 
 class Listener(Struct, rename="pascal", frozen=True, kw_only=True):
-    """Where peers come in. md5_key: of RFC 2385, for whoever comes in here and has no key of its own. group: of
-    peers that were not known before and come in here."""
+    """Where peers come in. md5_key: of RFC 2385, for whoever comes in here and has no key of its own; ao_key: the same
+    of TCP-AO, as `ID:KEY`; each itself, $VARIABLE or /file. group: of peers that were not known before and come in
+    here: with a key they are known by that, whatever unknown_peers says."""
 
     address: str = ""
     port: Port = 179
     md5_key: str = ""
+    ao_key: str = ""
     group: str = ""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
+from ..net.tcp import ao_ids
 from .attribute_checks import length_faults
 from .config import AsnList, Bgp, Config, ConfiguredPeer, Defaults, Rov, all_lists
 from .events import Kind as EventKind
@@ -66,12 +67,7 @@ class ConfigChecks:
         self._sources()
         self._groups()
         self._rules(self.config.defaults, "Defaults")
-        seen: dict[tuple[str, int], int] = {}
-        for number, peer in enumerate(self.config.peers):
-            self._peer(peer, f"Peers[{number}]")
-            first = seen.setdefault((_spelled(peer.address), peer.remote_asn), number)
-            if first != number:
-                self.reader.fault(f"Peers[{number}].Address", f"Peers[{first}] has this address and AS number already")
+        self._peers()
         for key, text in (
             ("CustomPrefixCommunity", self.config.custom_prefix_community),
             ("CustomAsnCommunity", self.config.custom_asn_community),
@@ -126,6 +122,8 @@ class ConfigChecks:
                 self.check(f"{key}.Address", check_address, listener.address)
             if listener.md5_key:
                 self.check(f"{key}.Md5Key", check_md5, listener.md5_key)
+            if listener.ao_key:
+                self.check(f"{key}.AoKey", check_ao, listener.ao_key)
 
     def _sources(self) -> None:
         config = self.config
@@ -186,6 +184,18 @@ class ConfigChecks:
             self.reader.fault(key, f"{name!r} is the name of {seen[name]} already")
         else:
             seen[name] = key.rpartition(".")[0]
+
+    def _peers(self) -> None:
+        seen: dict[tuple[str, int, int | None], int] = {}
+        for number, peer in enumerate(self.config.peers):
+            self._peer(peer, f"Peers[{number}]")
+            ids = _ao_ids(peer) if "/" in peer.address else []  # keys tell networks apart, and nothing else
+            for each in ids or (None,):
+                first = seen.setdefault((_spelled(peer.address), peer.remote_asn, each), number)
+                if first != number:
+                    and_key = "" if each is None else f", and a key with the id {each}"
+                    text = f"Peers[{first}] has this address and AS number already{and_key}"
+                    self.reader.fault(f"Peers[{number}].Address", text)
 
     def _peer(self, peer: ConfiguredPeer, key: str) -> None:
         self.check(f"{key}.Address", check_template_address, peer.address)
@@ -280,6 +290,14 @@ def _spelled(address: str) -> str:
         return check_template_address(address)
     except ValueError:
         return address
+
+
+def _ao_ids(peer: ConfiguredPeer) -> list[int]:
+    """The ids of the keys of TCP-AO of a peer; none where one of them can't be read."""
+    try:
+        return [number for each in (peer.ao_key, *peer.ao_keys) if each for number in ao_ids(check_ao(each))]
+    except ValueError:
+        return []
 
 
 def _check_written(said: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ..net.secret import read_secret
+from ..net.tcp import ao_ids
 from .config import Config, ConfiguredPeer
 from .peers import Peer, Peers, from_template, new_peer
 from .rules import as_written, fields_of
@@ -21,11 +22,14 @@ class PeerRegistry:
     def __init__(self, peers: Peers) -> None:
         self._peers = peers
         self._stored: dict[Key, Peer] = {}
-        self._configured: dict[Key, Peer] = {}
+        self._configured: list[Peer] = []
+        """its networks: several with one AS number have different keys of TCP-AO"""
 
     def configure(self, config: Config) -> list[Peer]:
         """Takes the peers of a configuration. What the database says of the same ones does not count."""
-        wanted = [self._of_config(each) for each in config.peers]
+        wanted: list[Peer] = []
+        for each in config.peers:
+            wanted.append(self._of_config(each, {peer.id for peer in wanted}))
         hosts = [each for each in wanted if not each.is_network]
         ids = {each.id for each in hosts}
         for peer in self._peers:
@@ -33,7 +37,7 @@ class PeerRegistry:
                 self._peers.put(msgspec.structs.replace(peer, owner="database"))
         for peer in hosts:
             self._peers.put(peer)
-        self._configured = {(each.ip, each.asn): each for each in wanted if each.is_network}
+        self._configured = [each for each in wanted if each.is_network]
         return self._take_networks()
 
     def put(self, peer: Peer) -> list[Peer]:
@@ -52,11 +56,13 @@ class PeerRegistry:
         return self._take_networks()
 
     def _take_networks(self) -> list[Peer]:
-        self._peers.set_templates((self._stored | self._configured).values())
+        configured = {(each.ip, each.asn) for each in self._configured}
+        stored = [each for key, each in self._stored.items() if key not in configured]
+        self._peers.set_templates((*stored, *self._configured))
         gone = []
         for peer in self._peers:
-            if peer.template:
-                template = self._peers.template_for(peer.ip, peer.asn)
+            if peer.template and peer.template not in self._peers.listeners:
+                template = self._peers.template_for(peer.ip, peer.asn, before=peer.template)
                 if template is None:
                     self._peers.remove(peer)
                     gone.append(peer)
@@ -64,10 +70,15 @@ class PeerRegistry:
                     self._peers.put(from_template(template, peer.ip, peer.asn, peer))
         return gone
 
-    def _of_config(self, found: ConfiguredPeer) -> Peer:
-        address = check_template_address(found.address)
-        known = self._peers.find(address, found.remote_asn)
-        return configured_peer(found, known or new_peer(address, found.remote_asn))
+    def _of_config(self, found: ConfiguredPeer, taken: set[str]) -> Peer:
+        """taken: the ids of those before it."""
+        address, made = check_template_address(found.address), configured_options(found)
+        known = self._peers.find(address, found.remote_asn, made.ao)
+        if known is not None and known.is_network and known.session.ao and made.ao:
+            another = set(ao_ids(known.session.ao)).isdisjoint(ao_ids(made.ao))  # it stands for others
+            known = None if another else known
+        base = known if known is not None and known.id not in taken else new_peer(address, found.remote_asn)
+        return configured_peer(found, base)
 
 
 def configured_peer(found: ConfiguredPeer, base: Peer) -> Peer:

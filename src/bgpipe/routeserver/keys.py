@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..net.acceptor import Acceptor
-from ..net.tcp import Network, parse_networks
+from ..net.tcp import Network, ao_ids, parse_networks, split_ao
 from ..pipeline.log import Log
 
 _MEMORY: Final = Path("/proc/sys/net/core/optmem_max")
@@ -24,6 +24,22 @@ class Key(NamedTuple):
 
 
 NO_KEY: Final = Key()
+
+
+def joined(keys: Collection[Key]) -> tuple[Key, bool]:
+    """The key of an address or network at which there are peers with these keys, and whether that leaves one out.
+
+    Of MD5 one can be set; TCP-AO tells peers apart by the ids of their keys, so that each id is set once. The kernel
+    does not take both.
+    """
+    found: dict[int, str] = {}
+    md5 = sorted({each.md5 for each in keys if each.md5})
+    every = {each for key in keys for each in split_ao(key.ao)}
+    for each in sorted(every):
+        found.setdefault(ao_ids(each)[0], each)
+    if found:
+        return Key(ao="\n".join(found.values())), bool(md5) or len(found) < len(every)
+    return Key(md5[0] if md5 else ""), len(md5) > 1
 
 
 class Keys:

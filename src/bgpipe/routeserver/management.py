@@ -357,7 +357,8 @@ class Management(GroupManagement):
     def _changeable(self, peer: Peer) -> Peer:
         if peer.template:
             network = self.server.peers.get(peer.template)
-            what = f"the network {network.ip}" if network is not None else "a network"
+            kind = "network" if network is None or network.is_network else "listener"
+            what = f"the {kind} {network.ip}" if network is not None else "a network"
             raise Refused(f"this peer is known by {what} only: change that, or add this peer by itself", 409)
         if peer.owner == "config":
             raise Refused("this peer stands in the configuration, and is changed there", 409)

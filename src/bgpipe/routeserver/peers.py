@@ -13,7 +13,8 @@ from typing import Literal
 
 import msgspec
 
-from ..net.tcp import Network
+from ..net.tcp import Network, ao_ids, format_endpoint
+from .config import Listener
 from .rules import Rules, Written
 from .settings import DEFAULT, SessionOptions
 
@@ -35,7 +36,8 @@ class Peer(Rules, frozen=True, kw_only=True):
 
     custom_prefixes: prefixes in their usual spelling. group: of the configuration, whose rules hold where the peer has
     none of its own. session: what is fixed for its session. owner: who may change it. template: the id of the peer
-    that stands for a network, to which this one belongs: it is known as long as it has a session.
+    that stands for a network, or for a listener with a key, to which this one belongs: it is known as long as it has a
+    session.
     """
 
     id: str
@@ -89,15 +91,27 @@ def from_template(template: Peer, ip: str, asn: int, before: Peer | None = None)
     )
 
 
+def _of_listener(listener: Listener) -> Peer:
+    place = format_endpoint((listener.address or "*", listener.port))
+    id = uuid.uuid5(uuid.NAMESPACE_URL, f"listener {place}").hex
+    return Peer(id=id, ip=place, asn=0, group=listener.group, owner="config")
+
+
+def _rank(template: Peer) -> tuple[int, bool]:
+    return ipaddress.ip_network(template.ip).prefixlen, bool(template.asn)
+
+
 class Peers:
     """All peers, by id and by address and AS number. templates: those that stand for all peers in a network, and for
-    those with their AS number alone, if they have one."""
+    those with their AS number alone, if they have one. listeners: by id, those that stand for all peers that come in by
+    the key of a listener."""
 
     def __init__(self, peers: Iterable[Peer] = ()) -> None:
         self._by_id: dict[str, Peer] = {}
         self._by_key: dict[tuple[str, int], str] = {}
         self.templates: tuple[Peer, ...] = ()
         self._networks: list[tuple[Network, Peer]] = []
+        self.listeners: dict[str, Peer] = {}
         for peer in peers:
             self.put(peer)
 
@@ -108,11 +122,17 @@ class Peers:
         return len(self._by_id)
 
     def get(self, id: str) -> Peer | None:
-        return self._by_id.get(id) or next((each for each in self.templates if each.id == id), None)
+        found = self._by_id.get(id) or self.listeners.get(id)
+        return found or next((each for each in self.templates if each.id == id), None)
 
-    def find(self, ip: str, asn: int) -> Peer | None:
+    def find(self, ip: str, asn: int, ao: str = "") -> Peer | None:
+        """ao: keys of TCP-AO, of which networks with the same AS number must have one, if there are several of them."""
         if "/" in ip:
-            return next((each for each in self.templates if (each.ip, each.asn) == (ip, asn)), None)
+            same = [each for each in self.templates if (each.ip, each.asn) == (ip, asn)]
+            wanted = set(ao_ids(ao))
+            return next(
+                (each for each in same if wanted.intersection(ao_ids(each.session.ao))), same[0] if same else None
+            )
         return self._by_id.get(self._by_key.get((ip, asn), ""))
 
     def set_templates(self, templates: Iterable[Peer]) -> None:
@@ -121,10 +141,27 @@ class Peers:
         found = [(ipaddress.ip_network(each.ip), each) for each in self.templates]
         self._networks = sorted(found, key=lambda each: (-each[0].prefixlen, not each[1].asn))
 
-    def template_for(self, ip: str, asn: int) -> Peer | None:
-        """The one that stands for an address: with the longest network, then with this AS number."""
+    def template_for(self, ip: str, asn: int, *, ao: int | None = None, before: str = "") -> Peer | None:
+        """The one that stands for an address: with the longest network, then with this AS number.
+
+        ao: the id of the key of TCP-AO of the connection: a network that has such keys stands for those with one of
+        them. before: the id of the one of a peer that is there already: of several it stays that, whatever its key.
+        """
         address = ipaddress.ip_address(ip)
-        return next((each for network, each in self._networks if address in network and each.asn in (0, asn)), None)
+        found = [each for network, each in self._networks if address in network and each.asn in (0, asn)]
+        if before and found:
+            same = (each for each in found if each.id == before and _rank(each) == _rank(found[0]))
+            return next(same, found[0])
+        return next((each for each in found if not each.session.ao or ao in ao_ids(each.session.ao)), None)
+
+    def listen(self, listeners: Iterable[Listener]) -> None:
+        """These are where peers come in: a key and a group make those known that have it."""
+        keyed = [each for each in listeners if each.group and (each.md5_key or each.ao_key)]
+        self.listeners = {each.id: each for each in map(_of_listener, keyed)}
+
+    def listener(self, listener: Listener) -> Peer | None:
+        """The one that stands for those that come in by the key of a listener."""
+        return self.listeners.get(_of_listener(listener).id)
 
     def at(self, ip: str) -> list[Peer]:
         """Those behind one address."""

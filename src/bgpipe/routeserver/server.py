@@ -25,17 +25,18 @@ from ..tasks import Tasks, Timer
 from ..wire.notification import ADMINISTRATIVE_RESET, Notification
 from ..wire.open import Open
 from .access import Access, configured
+from .admission import Admission, Entrance
 from .config import Config, PrefixSource, all_lists
 from .configured_peers import PeerRegistry
 from .ends import Ends
 from .events import Events
 from .groups import PeerGroup
 from .kept_routes import KeptRoutes, RouteKeeper
-from .keys import Key
+from .keys import Key, joined
 from .list import List, Owner
 from .lists import ListEvent, Lists
 from .peer_writer import PeerWriter
-from .peers import Peer, Peers, from_template, new_peer
+from .peers import Peer, Peers
 from .rov import Validator
 from .rpki import RpkiValidator
 from .rules import until
@@ -49,7 +50,6 @@ from .sources.worker import Lane
 from .store.sealing import KEY_FILE, Seal, SealError, kept_key
 from .store.store import Store, StoreError, Turn
 from .tables import PeerTables, View
-from .values import check_peer_address
 from .webhooks import Webhooks
 
 DATABASE: Final = "bgplite.db"
@@ -89,6 +89,7 @@ class RouteServer:
         self.keeper = RouteKeeper(KeptRoutes(data / "routes"), log)
         self.tables.limited.load = self.keeper.kept.load
         self.tables.limited.on_change = self.keeper.keep
+        self.admission = Admission(self.peers, lambda: self.config.bgp.unknown_peers, self._on_new)
         self.sessions = PeerSessions(config.bgp, log, identify=self._identify, begin=self._begin)
         self.sessions.on_up = self._on_up
         self.sessions.on_down = self._on_down
@@ -128,6 +129,7 @@ class RouteServer:
         self.database_groups = {each.name: each for each in await self.store.load_groups()}
         self.tables.take_groups(self.database_groups)
         self._warn_of_groups()
+        self.peers.listen(self.config.bgp.listeners)
         self._end_strangers(self.registry.configure(self.config))
         self.lists.want("config", _by_name(all_lists(self.config)))
         self.database_lists = _by_name(await self.store.load_lists())
@@ -218,16 +220,15 @@ class RouteServer:
     def set_keys(self) -> None:
         """Tells the sessions whose segments are signed, and who is to be called.
 
-        Peers behind one address share its key, since the kernel knows no more of a peer than that."""
-        keys: dict[str, set[Key]] = {}
+        Peers behind one address share its MD5 key, since the kernel knows no more of a peer than that."""
+        keys: dict[str, list[Key]] = {}
         for peer in (*self.peers, *self.peers.templates):
             if peer.md5_password or peer.session.ao:
-                key = Key(peer.md5_password, peer.session.ao)
-                keys.setdefault(peer.ip, set()).add(key)
-        for address, different in keys.items():
-            if len(different) > 1:
-                self.log.warning("peers with one address have different keys: the first one counts", peer=address)
-        self.sessions.keys.change({address: min(different) for address, different in keys.items()})
+                keys.setdefault(peer.ip, []).append(Key(peer.md5_password, peer.session.ao))
+        found = {address: joined(each) for address, each in keys.items()}
+        for address in (address for address, (_, odd) in found.items() if odd):
+            self.log.warning("peers with one address have different keys: the first one counts", peer=address)
+        self.sessions.keys.change({address: key for address, (key, _) in found.items()})
         self.sessions.call(self.tables.with_group(peer) for peer in self.peers if peer.session.connect)
 
     def put_peer(self, peer: Peer) -> None:
@@ -283,25 +284,14 @@ class RouteServer:
 
     # sessions
 
-    def _identify(self, host: str, client: Open, group: str) -> Peer | str:
-        """The peer that has called, or why it may not come in; one that nobody knows is taken in, if the configuration
-        wants that."""
-        address = check_peer_address(host.partition("%")[0])
-        peer = self.peers.find(address, client.asn)
-        if peer is None and (template := self.peers.template_for(address, client.asn)) is not None:
-            peer = from_template(template, address, client.asn)
-            self.peers.put(peer)
-        if peer is None:
-            if self.config.bgp.unknown_peers == "reject":
-                return f"AS{client.asn} at {address} is no peer of this route server: register it first"
-            status = "pending" if self.config.bgp.unknown_peers == "pending" else "inactive"
-            peer = new_peer(address, client.asn, status=status, group=group)
-            self.peers.put(peer)
-            self.writer.save(peer)
-            self.events.tell("peer.added", peer.id, ip=peer.ip, asn=peer.asn, status=peer.status)
-        if peer.status == "barred":
-            return f"AS{client.asn} at {address} is barred from this route server: ask its operator"
-        return self.tables.with_group(peer)
+    def _identify(self, host: str, client: Open, entrance: Entrance) -> Peer | str:
+        """The peer that has called, or why it may not come in."""
+        peer = self.admission.admit(host, client, entrance)
+        return peer if isinstance(peer, str) else self.tables.with_group(peer)
+
+    def _on_new(self, peer: Peer) -> None:
+        self.writer.save(peer)
+        self.events.tell("peer.added", peer.id, ip=peer.ip, asn=peer.asn, status=peer.status)
 
     async def _begin(self, session: PeerSession) -> tuple[PeerRoutes, View]:
         await self.tables.prepare(self.peers.get(session.peer.id) or session.peer, self.sessions.turns)

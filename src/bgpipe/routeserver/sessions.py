@@ -23,6 +23,7 @@ import msgspec
 from ..net.acceptor import Acceptor, Arrival
 from ..net.connection import Connection, adopt
 from ..net.errors import explain_error
+from ..net.secret import read_secret
 from ..net.tcp import TcpOptions, dial, parse_endpoint, parse_networks, split_ao
 from ..pipeline import events
 from ..pipeline.errors import StageError
@@ -48,9 +49,10 @@ from ..wire.notification import (
     Notification,
 )
 from ..wire.open import Open
+from .admission import Entrance
 from .announcer import Announcer
 from .caller import Caller
-from .config import Bgp
+from .config import Bgp, Listener
 from .keys import Keys
 from .link import Link
 from .peers import Peer
@@ -144,8 +146,7 @@ class Throttle:
 
 
 class PeerSessions:
-    """identify: the peer that a peer is, from its address, its OPEN and the group of the listener; or why it may not
-    come in.
+    """identify: the peer that a peer is, from its address, its OPEN and how it has come in; or why it may not come in.
     begin: the first routes for a session. on_up, on_down: called when a session comes up, and when it is over."""
 
     def __init__(
@@ -153,7 +154,7 @@ class PeerSessions:
         bgp: Bgp,
         log: Log,
         *,
-        identify: Callable[[str, Open, str], Peer | str],
+        identify: Callable[[str, Open, Entrance], Peer | str],
         begin: Callable[[PeerSession], Awaitable[tuple[PeerRoutes, View]]],
     ) -> None:
         self.bgp = bgp
@@ -188,15 +189,15 @@ class PeerSessions:
 
     async def listen(self) -> None:
         """Opens the listening sockets. Raises OSError, ValueError."""
-        places = [(address, self.bgp.port, "", "") for address in self.bgp.listen]
-        places += [(each.address, each.port, each.md5_key, each.group) for each in self.bgp.listeners]
-        for host, port, key, group in places or [("", self.bgp.port, "", "")]:
-            options = TcpOptions(md5=key, min_ttl=self.bgp.min_ttl, ttl=255 if self.bgp.min_ttl else 0)
-            acceptor = Acceptor(
-                host, port, options, (), self._log, GREETING, timeout=float(self.bgp.open_timeout_seconds)
-            )
+        listeners = [Listener(address=address, port=self.bgp.port) for address in self.bgp.listen]
+        listeners += map(with_keys, self.bgp.listeners)
+        for each in listeners or [Listener(port=self.bgp.port)]:
+            ttl = 255 if self.bgp.min_ttl else 0
+            options = TcpOptions(md5=each.md5_key, ao=each.ao_key, min_ttl=self.bgp.min_ttl, ttl=ttl)
+            timeout = float(self.bgp.open_timeout_seconds)
+            acceptor = Acceptor(each.address, each.port, options, (), self._log, GREETING, timeout=timeout)
             acceptor.objection = self._objection
-            acceptor.on_arrival = partial(self._on_arrival, group)
+            acceptor.on_arrival = partial(self._on_arrival, each)
             await acceptor.open()
             self.acceptors.append(acceptor)
 
@@ -285,7 +286,7 @@ class PeerSessions:
         min_ttl, key = self._min_ttl(peer), self.keys.of(peer.ip)
         return TcpOptions(
             md5=key.md5,
-            ao=key.ao,
+            ao=options.ao or key.ao,
             min_ttl=min_ttl,
             ttl=255 if min_ttl else 0,
             bind=_endpoint(options.local_address or (ours[0] if len(ours) == 1 else "")),
@@ -305,14 +306,16 @@ class PeerSessions:
     def _objection(self, host: str) -> str:
         return "" if self._throttle.admits(host) else f"more than {self.bgp.max_accepts_per_ip_per_minute} a minute"
 
-    def _on_arrival(self, group: str, arrival: Arrival) -> None:
+    def _on_arrival(self, listener: Listener, arrival: Arrival) -> None:
         if self._stopping:
             arrival.refuse("stopping", "we are stopping", say(Notification.shutdown("the route server is stopping")))
             return
         if trouble := self.keys.trouble(arrival.host):
             arrival.refuse("key", f"its key is not set: {trouble}", say(Notification(CEASE, CONNECTION_REJECTED)))
             return
-        peer = self._identify(arrival.host, arrival.first, group)
+        own = self.keys.of(arrival.host)
+        ao = arrival.connection.ao_id if own.ao or listener.ao_key else None
+        peer = self._identify(arrival.host, arrival.first, Entrance(listener, ao, own))
         if isinstance(peer, str):
             arrival.refuse("unknown", peer, say(Notification.shutdown(peer, CONNECTION_REJECTED)))
         elif not self._collide(peer, arrival.first, None):
@@ -448,6 +451,12 @@ class PeerSessions:
             self._forget(session)
             session.over.set()
             self.on_down(session, reason)
+
+
+def with_keys(listener: Listener) -> Listener:
+    """A listener with its keys themselves. Raises ValueError where one can't be read."""
+    md5, ao = (read_secret(each)[0] if each else "" for each in (listener.md5_key, listener.ao_key))
+    return msgspec.structs.replace(listener, md5_key=md5, ao_key=ao)
 
 
 def _endpoint(address: str) -> str:
