@@ -61,6 +61,52 @@ def test_merging_and_comparing(seed, afi, count):
         assert compiled == plain_rest
 
 
+@given(SEEDS, st.sampled_from([1, 2]), st.sampled_from([255, 257, 3000]))
+@settings(deadline=None, max_examples=20)
+def test_sorting_many(seed, afi, count):
+    """Many have the same address and length, and some come twice."""
+    source = random.Random(seed)
+    width, size = WIDTHS[afi], WIDTHS[afi] - 4
+    pool = random_records(source, afi, count // 4)
+    heads = [pool[place : place + size] for place in range(0, len(pool), width)]
+    records = [source.choice(heads) + source.randrange(1 << 18).to_bytes(4, "big") for _ in range(count)]
+    records += source.choices(records, k=9)
+    announced = bytes(source.choices((0, 1), weights=(1, 9), k=len(records)))
+    base = b"".join(sorted(set(source.choices(records, k=30))))
+    compiled, plain = both(merge_records, afi, base, b"".join(records), announced)
+    assert compiled == plain
+
+
+def test_usual_aspas_are_read_in_compiled_code():
+    """And the others are left, from the first of them on."""
+    usual = (
+        b'{"customer": "AS64500", "providers": ["AS64502", "AS64501", 0, 64502], "ta": "x"}',
+        b'{ "providers" : [ 0 ] , "customer" : 64500 }',
+        b'{"customer_asid":64500,"expires":2000,"providers":[1]}',
+        b'{"customer_asid":"64500","provider_asids":["1"],"source":[{"type":"aspa"}]}',
+    )
+    unusual = (
+        b'{"customer":64500,"providers":[]}',
+        b'{"customer":0,"providers":[1]}',
+        b'{"customer":64500,"providers":[1],"customer_asid":64500}',
+        b'{"customer":64500,"providers":[1.0]}',
+        b'{"customer":64500,"providers":[4294967296]}',
+        b'{"customer":64500,"providers":[1]',
+        b'{"customer":64500}',
+        b'{"customer":"as64500","providers":[1]}',
+    )
+    octets = b",".join(usual)
+    scanner = accel.rpki_json.Scanner(1000.0)
+    found = [(64500, (64501, 64502)), (64500, (0,)), (64500, (1,)), (64500, (1,))]
+    assert scanner.scan_aspas(octets, 0) == (len(octets), 4, found)
+    for each in unusual:
+        assert scanner.scan_aspas(usual[0] + b"," + each, 0) == (len(usual[0]), 1, found[:1])
+    assert scanner.scan_aspas(usual[2].replace(b"2000", b"1000"), 0) == (54, 1, [])
+    assert scanner.take() == (b"", b"", 1, 2000)
+    with pytest.raises(ValueError, match="the scanner is empty"):
+        scanner.scan_aspas(octets, 0)
+
+
 @given(SEEDS, st.sampled_from([1, 2]), st.integers(0, 5))
 def test_impossible_records(seed, afi, errors):
     source = random.Random(seed)

@@ -377,6 +377,39 @@ def test_damaged_files(seed, errors, size):
     assert outcomes.count(outcomes[0]) == len(outcomes)
 
 
+def random_aspa(source: random.Random) -> dict[str, object]:
+    """An entry of `aspas`, in some of the forms that it has; a few of them can't be read."""
+    forms = (int, str, "AS{}".format)
+    asns = [source.choice((0, 1, 2, 3, 64500, 2**32 - 1)) for _ in range(source.randrange(1, 9))]
+    entry: dict[str, object] = {
+        source.choice(("customer", "customer_asid")): source.choice(forms)(source.choice((1, 2, 3, 64500))),
+        source.choice(("providers", "provider_asids")): [source.choice(forms)(asn) for asn in asns],
+    }
+    more = {
+        "expires": source.choice((999, 1000, 1001, 5000, 1000.5)),
+        "ta": "ripe",
+        "source": [{"uri": "x", "n": [1, {}]}],
+        "customer_asid": None,
+        "provider_asids": ["AS9"],
+        "customer": 0,
+        "providers": source.choice(([], None, ["AS-1"], [1.0], [["AS1"]], "AS1")),
+        "note": "a \\ b",
+    }
+    for name in source.sample(sorted(more), source.choice((0, 0, 1, 2))):
+        entry[name] = more[name]
+    return dict(source.sample(sorted(entry.items(), key=str), len(entry)))
+
+
+@given(st.integers(0, 2**32), st.sampled_from([0, 1, 50, 300]), st.sampled_from([None, 1]))
+def test_aspas_of_any_form(seed, size, indent):
+    """In compiled code and without."""
+    source = random.Random(seed)
+    aspas = [{"customer": "AS7", "providers": ["AS8"]}, *(random_aspa(source) for _ in range(source.randrange(20)))]
+    found = parsed(json.dumps({"roas": [GOOD], "aspas": aspas}, indent=indent).encode(), size)
+    assert found.snapshot.aspas[7] == (8,)
+    assert len(aspas) >= found.bad + found.expired + len(found.snapshot.aspas)
+
+
 @pytest.mark.parametrize("size", [0, 1, 100])
 def test_files_compressed_by_gzip(size):
     plain = json.dumps(JSON["rpki-client"]).encode()

@@ -8,7 +8,7 @@ from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, qsort
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
 
 from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, take, wrote
 
@@ -73,6 +73,41 @@ cdef inline bint ascending(const Item* items, size_t count, unsigned width) noex
     return True
 
 
+cdef void sort_items(Item* items, Item* spare, size_t count, unsigned width) noexcept nogil:
+    """Sorts by the octets of keys, the last ones first, then those that have the same key. spare: room for as many."""
+    cdef size_t counts[8][256]
+    cdef size_t i, start, place, size
+    cdef unsigned digit, octet
+    cdef Item* source = items
+    cdef Item* target = spare
+    memset(counts, 0, sizeof(counts))
+    for i in range(count):
+        for digit in range(8):
+            counts[digit][(items[i].key >> (8 * digit)) & 255] += 1
+    for digit in range(8):
+        if counts[digit][(source[0].key >> (8 * digit)) & 255] == count:
+            continue  # all have the same
+        start = 0
+        for octet in range(256):
+            size = counts[digit][octet]
+            counts[digit][octet] = start
+            start += size
+        for i in range(count):
+            octet = (source[i].key >> (8 * digit)) & 255
+            place = counts[digit][octet]
+            target[place] = source[i]
+            counts[digit][octet] = place + 1
+        source, target = target, source
+    if source != items:
+        memcpy(items, source, count * sizeof(Item))
+    start = 0
+    for i in range(1, count + 1):
+        if i == count or items[i].key != items[start].key:
+            if i - start > 1:
+                qsort(items + start, i - start, sizeof(Item), by_record_4 if width == WIDTH_4 else by_record_6)
+            start = i
+
+
 def merge(unsigned width, bytes base not None, bytes records not None, bytes announced not None, size_t most):
     """(records, duplicates, unknown, duplicate_count, unknown_count): what bgpipe.rpki.vrps.merge_records gives."""
     cdef size_t count = count_of(records, width), base_count = count_of(base, width), i
@@ -81,8 +116,10 @@ def merge(unsigned width, bytes base not None, bytes records not None, bytes ann
     cdef const uint8_t* old = <const uint8_t*> PyBytes_AS_STRING(base)
     cdef const uint8_t* old_end = old + base_count * width
     cdef Item* items = NULL
+    cdef Item* spare = NULL
     cdef uint8_t* faults = NULL
     cdef uint8_t* p
+    cdef bint in_order
     cdef Writer w
     if <size_t> PyBytes_GET_SIZE(announced) != count:
         raise ValueError("an octet for each record is expected")
@@ -91,14 +128,22 @@ def merge(unsigned width, bytes base not None, bytes records not None, bytes ann
         faults = <uint8_t*> calloc(count + 1, 1)
         if items == NULL or faults == NULL:
             raise MemoryError
-        open_writer(&w, (count + base_count) * width)
-        p = room(&w, (count + base_count) * width)
         with nogil:
             for i in range(count):
                 items[i].record = start + i * width
                 items[i].key = read_u64(items[i].record)
-            if not ascending(items, count, width):
-                qsort(items, count, sizeof(Item), by_record_4 if width == WIDTH_4 else by_record_6)
+            in_order = ascending(items, count, width)
+        if not in_order:
+            spare = <Item*> malloc(count * sizeof(Item))
+            if spare == NULL:
+                raise MemoryError
+            with nogil:
+                sort_items(items, spare, count, width)
+            free(spare)
+            spare = NULL
+        open_writer(&w, (count + base_count) * width)
+        p = room(&w, (count + base_count) * width)
+        with nogil:
             p = merge_sorted(p, old, old_end, items, count, start, operations, faults, width)
         wrote(&w, p)
         merged = close_writer(&w)
@@ -107,6 +152,7 @@ def merge(unsigned width, bytes base not None, bytes records not None, bytes ann
         return merged, duplicates, unknown, duplicate_count, unknown_count
     finally:
         free(items)
+        free(spare)
         free(faults)
 
 

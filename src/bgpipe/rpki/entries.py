@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from ..wire.errors import TextError
@@ -40,7 +41,7 @@ class Entries:
         self.until: float | None = None
         self._faults: list[str] = []
         self._records = {afi: bytearray() for afi in AFI_BITS}
-        self._aspas: dict[int, set[int]] = {}
+        self._aspas: dict[int, tuple[int, ...]] = {}
 
     def tell(self, place: str, error: str) -> None:
         """An entry can't be read. place: where it is in the file."""
@@ -73,10 +74,12 @@ class Entries:
     def add_vrp(self, vrp: Vrp) -> None:
         self.add_records(vrp.prefix.afi, pack_vrp(vrp))
 
-    def add_aspa(self, customer: int, providers: list[int]) -> None:
-        """Several ASPAs of one customer are taken together."""
-        self.count += 1
-        self._aspas.setdefault(customer, set()).update(providers)
+    def add_aspas(self, found: Sequence[tuple[int, tuple[int, ...]]]) -> None:
+        """Customers and their providers, ascending. Several ASPAs of one customer are taken together."""
+        self.count += len(found)
+        for customer, providers in found:
+            known = self._aspas.get(customer)
+            self._aspas[customer] = providers if known is None else sort_providers((*known, *providers))
 
     def take(self, scanner: Any) -> None:
         """What the compiled part has read. scanner: accel.rpki_json.Scanner."""
@@ -96,7 +99,7 @@ class Entries:
             merge_records(afi, b"", bytes(each), b"\1" * (len(each) // WIDTHS[afi])).records
             for afi, each in self._records.items()
         )
-        aspas = {customer: sort_providers(providers) for customer, providers in sorted(self._aspas.items())}
+        aspas = dict(sorted(self._aspas.items()))
         return Parsed(Snapshot(ipv4, ipv6, aspas).index(), self.bad, tuple(self._faults), self.expired, self.until)
 
 

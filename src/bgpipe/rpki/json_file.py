@@ -1,7 +1,7 @@
 """JSON of validators, read while it comes: `{"roas":[{"asn","prefix","maxLength"},...],"aspas":[...], ...}`.
 
-Entries of `roas` are read by the compiled part, as far as they are written as usual; all else, and what it declines, is
-decoded here, entry by entry. What stands under other names is skipped, but it must be JSON.
+Entries of `roas` and `aspas` are read by the compiled part, as far as they are written as usual; all else, and what it
+declines, is decoded here, entry by entry. What stands under other names is skipped, but it must be JSON.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from msgspec import Struct
 from .. import accel
 from ..wire.errors import TextError
 from .entries import Entries, make_vrp, parse_asn
+from .snapshot import sort_providers
 
 MAX_VALUE: Final = 16 << 20
 """Octets of the longest entry, and of the longest other value."""
@@ -220,9 +221,9 @@ class JsonFile:
             self._step = self._entry
 
     def _entry(self) -> None:
-        """One entry; of `roas` as many as the compiled part can read."""
-        if self._key == "roas" and self._scanner is not None:
-            end, count = self._scanner.scan(self._rest, self._pos)
+        """One entry; of `roas` and `aspas` as many as the compiled part can read."""
+        if self._read is not None and self._scanner is not None:
+            end, count = self._scan()
             if count:
                 self._pos = end
                 self._number += count
@@ -237,6 +238,15 @@ class JsonFile:
             self._enter(value, self._read, f"{self._key}[{number}]")
         else:
             self._decode(value, msgspec.Raw)
+
+    def _scan(self) -> tuple[int, int]:
+        """Reads entries in the compiled part. Returns where they end, and how many they are."""
+        if self._key == "roas":
+            end, count = self._scanner.scan(self._rest, self._pos)
+        else:
+            end, count, found = self._scanner.scan_aspas(self._rest, self._pos)
+            self._entries.add_aspas(found)
+        return end, count
 
     def _count(self, values: int) -> None:
         """Raises TextError if they are too many."""
@@ -271,7 +281,7 @@ class JsonFile:
         aspa = msgspec.json.decode(octets, type=Aspa)
         customer, providers = _attestation(aspa)
         if not self._entries.is_over(aspa.expires):
-            self._entries.add_aspa(customer, providers)
+            self._entries.add_aspas([(customer, sort_providers(providers))])
 
     def _read_authorizations(self, octets: bytes) -> None:
         found = self._decode(octets, Authorizations)
