@@ -124,12 +124,17 @@ CEASE_AT_LIMIT = bytes((6, 1, 0, 1, 1, 0, 0, 0, 3))
 @pytest.mark.parametrize("words", ["kill", "restart=15m"])
 def test_a_session_ends_at_its_limit(words: str) -> None:
     """The peer that has announced too much gets Cease/1, the other one Cease/2, and other sessions go on. With
-    restart the peer is refused then; others are not."""
+    restart the peer is refused from that moment on, even if it leaves its connection open; others are not."""
     with proxy("limit", "-46R", "--session", "3", "--on-limit", words) as (running, router):
         mine = greeting(65001, 90, another_id())
         (left, right), (one, other) = running.session(router, mine), running.session(router)
         left.say(announcement("11.0.0.0/8", "12.0.0.0/8", "13.0.0.0/8"), announcement("14.0.0.0/8"))
-        assert left.hear_end()[-1][19:] == CEASE_AT_LIMIT
+        assert left.hear()[19:] == CEASE_AT_LIMIT
+        if words != "kill":
+            early = running.dial()
+            early.say(mine)
+            assert notification(early.hear()) == (6, 5)
+        assert left.hear_end() == []
         assert notification(right.hear_end()[-1]) == (6, 2)
         running.waits_for_log(r"more than 3 prefixes \(session\)")
         one.say(sentinel())

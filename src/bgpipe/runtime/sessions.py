@@ -226,7 +226,7 @@ class Sessions:
         if arrival.first is not None and any(inside.same_peer(arrival) for inside in here):
             text = f"AS{arrival.first.asn} {arrival.first.bgp_id} has a session already (RFC 4271 section 6.8)"
             arrival.refuse("collision", text, say(Notification(CEASE, COLLISION)))
-        elif (wait := self._refused.wait(arrival)) > 0:
+        elif (wait := self._refused_for(arrival)) > 0:
             arrival.refuse("limit", f"its last session has exceeded a limit, so it is refused for {wait:.0f} s")
         elif spec.most and sum(inside.known for inside in here) >= spec.most:
             arrival.refuse("full", f"{spec.most} sessions are up already")
@@ -239,6 +239,12 @@ class Sessions:
             self._running[task] = inside
             task.add_done_callback(self._running.pop)
 
+    def _refused_for(self, arrival: Arrival) -> float:
+        """Seconds for which a peer is still refused. Its last session may not have ended yet."""
+        ending = (each for each in self._running.values() if _speaker(each.arrival) == _speaker(arrival))
+        seconds = (_refusal(each.pipeline) for each in ending if each.pipeline is not None)
+        return max(self._refused.wait(arrival), *seconds, 0.0)
+
     async def _session(self, acceptor: Acceptor, inside: _Inside, before: set[asyncio.Task[None]]) -> None:
         """Runs one session; its end does not affect others. before: sessions that must have ended."""
         arrival = inside.arrival
@@ -247,7 +253,7 @@ class Sessions:
             lost = [error for error in pipeline.errors if isinstance(error, SessionLost)]
             if established and lost:
                 acceptor.lost(arrival.host, _since(established))
-            if seconds := max((error.refuse_for for error in lost), default=0.0):
+            if seconds := _refusal(pipeline):
                 self._refused.add(arrival, seconds)
 
         log: Log = self._log
@@ -308,6 +314,11 @@ class Sessions:
                     self._incomplete = Incomplete(f"session {pipeline.number}: {error}")
             self._runners.discard(runner)
             del self.active[pipeline.number]
+
+
+def _refusal(pipeline: Pipeline) -> float:
+    """Seconds for which the peer of a session is refused because of what it has done, 0 if it is not."""
+    return max((error.refuse_for for error in pipeline.errors if isinstance(error, SessionLost)), default=0.0)
 
 
 def session_fields(pipeline: Pipeline, seconds: float, error: StageError | None = None) -> dict[str, Any]:
