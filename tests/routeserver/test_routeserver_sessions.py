@@ -10,6 +10,8 @@ from bgplite import as4, bgplite
 from peers import ALIVE, CEASE, IPV4, Peer, announcement, greeting, kind, wait_until
 
 from bgpipe.net.tcp import set_md5
+from bgpipe.wire import caps
+from bgpipe.wire.caps import Capability
 from bgpipe.wire.message import HEADER, NOTIFICATION, OPEN, ROUTE_REFRESH, Message
 from bgpipe.wire.notification import Notification
 
@@ -46,6 +48,14 @@ def test_a_session_that_gets_nothing_says_why(tmp_path):
         server.waits_for_log("routes are not announced: the peer takes no IPv6 routes")
         shown = session(server)
         assert (shown["routes"], shown["leftOut"], shown["why"]) == (1, {"the peer takes no IPv6 routes": 2}, "")
+        client.peer.close()
+        # RFC 4760 section 8: who names other families alone has no IPv4 unicast
+        multicast = server.client(65003, Capability(caps.MP, bytes((0, 1, 0, 2))), as4(65003), source="127.77.0.9")
+        wait_until("it is up", lambda: server.get("/api/sessions")["active"] == 1)
+        wait_until("it says why", lambda: session(server)["complete"])
+        assert session(server)["why"] == "the peer takes no IPv4 routes; the peer takes no IPv6 routes"
+        multicast.hear_so_far()
+        assert (multicast.updates, multicast.ended) == (0, set())
 
 
 def test_routes_of_a_peer_are_counted_and_bounded(tmp_path):

@@ -279,7 +279,25 @@ def test_negotiation_of_nothing() -> None:
     agreement = negotiate(opened(AS4=1, MP=["IPV4/UNICAST"]), opened(MP=["IPV6/UNICAST"]))
     assert agreement.capabilities == ()
     assert agreement.contexts.left == agreement.contexts.right == WireContext(as4=False, add_path=NO_FAMILIES)
+    assert agreement.families == []
     assert negotiate(opened(), opened(AS4=1)).json == {}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "both"),
+    [
+        ([], [], ["IPV4/UNICAST"]),
+        ([], ["IPV4/UNICAST", "IPV6/UNICAST"], ["IPV4/UNICAST"]),
+        ([], ["IPV6/UNICAST"], []),
+        (["IPV4/MULTICAST"], [], []),
+        (["IPV6/UNICAST", "IPV4/UNICAST"], ["IPV4/UNICAST", "IPV6/UNICAST"], ["IPV4/UNICAST", "IPV6/UNICAST"]),
+    ],
+)
+def test_a_speaker_that_names_no_family_has_ipv4_unicast(one: list[str], other: list[str], both: list[str]) -> None:
+    """RFC 4760 section 8: and one that names others alone has not."""
+    opens = [opened(MP=each) if each else opened(AS4=1) for each in (one, other)]
+    for left, right in (opens, opens[::-1]):
+        assert list(map(str, negotiate(left, right).families)) == both
 
 
 @pytest.mark.parametrize(

@@ -224,16 +224,17 @@ _MIXED: Final = -1
 
 def _flags(context: WireContext, facts: Facts) -> int:
     """The flags of blocks for a context, _MIXED where they can't say it: ADD-PATH holds for a part of the families
-    that is not IPv4 unicast, IPv6 unicast or both, or the context is only assumed."""
+    that is not IPv4 unicast, IPv6 unicast or both, or for none that was agreed, or the context is only assumed."""
     if context.assumed:
         return _MIXED
     flags = FLAG_AS4 if context.as4 else 0
     if context.add_path == NO_FAMILIES:
         return flags
-    families = [family for family in facts.families or [IPV4_UNICAST] if family.address_bits or family in nlri.TABLE]
+    agreed = facts.families if facts.agreement is not None else [IPV4_UNICAST]
+    families = [family for family in agreed if family.address_bits or family in nlri.TABLE]
     covered = {family for family in families if family in context.add_path}
-    if len(covered) == len(families):
+    if families and len(covered) == len(families):
         return flags | FLAG_ADD_PATH
-    if not covered <= set(ADD_PATH_FLAGS.values()):
+    if not families or not covered <= set(ADD_PATH_FLAGS.values()):
         return _MIXED
     return flags | sum(flag for flag, family in ADD_PATH_FLAGS.items() if family in covered)

@@ -24,7 +24,7 @@ class FamilyFilter:
     def select(self, item: Item) -> Iterator[Item]:
         """The parts of `item` that may be sent, in order; before both OPENs are known, all of it."""
         families = self.facts.families
-        if not families:
+        if self.facts.agreement is None:
             yield item
         elif isinstance(item, Message):
             if (kept := self._select(item)) is not None:

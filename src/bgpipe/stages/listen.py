@@ -14,7 +14,7 @@ from ..net.tls import server_context
 from ..pipeline.errors import ArgumentError, ConfigError, StageError
 from ..pipeline.options import DURATION, FLAG, LIST, TEXT, Option, OptionKind
 from ..pipeline.stage import ListenSpec
-from ..session.greeting import read_open, say
+from ..session.greeting import explain, read_open, say
 from ..wire.errors import WireError
 from ..wire.notification import CEASE, CONNECTION_REJECTED, HOLD_TIMER_EXPIRED, Notification
 from .base.peer import PeerStage
@@ -29,7 +29,7 @@ GREETING: Final = Greeting(
     name="OPEN",
     read=read_open,
     errors=WireError,
-    explain=lambda error: say(Notification.of(error)),
+    explain=explain,
     refused=say(Notification(CEASE, CONNECTION_REJECTED)),
     late=say(Notification(HOLD_TIMER_EXPIRED)),
 )

@@ -9,7 +9,7 @@ from . import caps
 from .caps import Capability, add_path, extended_next_hop, mp
 from .context import WireContext
 from .errors import WireError
-from .family import IPV4_UNICAST, Family
+from .family import Family
 from .open import Open
 
 
@@ -21,25 +21,22 @@ class Contexts(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """capabilities: common to both. contexts: by direction. json: the capabilities as in an OPEN's `caps`."""
+    """capabilities: common to both. contexts: by direction. json: the capabilities as in an OPEN's `caps`. families: of
+    which both may send routes; none if one speaker names IPv6 alone, say, and the other one none or IPv4."""
 
     capabilities: tuple[Capability, ...]
     contexts: Contexts
     json: dict[str, object]
-
-    @property
-    def families(self) -> list[Family]:
-        """The agreed families; IPv4 unicast if none was named (RFC 4760)."""
-        found = [mp.decode(value) for value in caps.values(self.capabilities, caps.MP)]
-        return found or [IPV4_UNICAST]
+    families: list[Family]
 
 
 def negotiate(left: Open, right: Open) -> Agreement:
     """What `left` and `right`, the OPENs that the two speakers sent, have in common, in ascending order of codes.
 
-    Families: those that both name. ADD-PATH: from the point of view of the left speaker, SEND where it sends and the
-    right one receives, RECEIVE the other way round. AS4, ROLE and FQDN: the value of the left speaker, which need not
-    be that of the right one. Others: the values that are equal, one empty value if none is.
+    Families: those that both name; who names none has IPv4 unicast (RFC 4760 section 8). ADD-PATH: from the point of
+    view of the left speaker, SEND where it sends and the right one receives, RECEIVE the other way round. AS4, ROLE and
+    FQDN: the value of the left speaker, which need not be that of the right one. Others: the values that are equal, one
+    empty value if none is.
 
     A value that can't be read counts as if it were not there (RFC 5492 section 3, RFC 7911 section 4): if the speakers
     let it pass, they go on without it.
@@ -63,7 +60,8 @@ def negotiate(left: Open, right: Open) -> Agreement:
         else:
             found = [value for value in dict.fromkeys(ours) if value in theirs] or [b""]
         agreed += [Capability(code, value) for value in found]
-    return Agreement(tuple(agreed), contexts(agreed), caps.to_json(agreed))
+    common = sorted(set(left.families).intersection(right.families))
+    return Agreement(tuple(agreed), contexts(agreed), caps.to_json(agreed), common)
 
 
 def contexts(agreed: Sequence[Capability]) -> Contexts:
