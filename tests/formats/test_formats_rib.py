@@ -90,6 +90,36 @@ def test_peers_whose_session_has_ended_have_no_routes():
     assert len(routes(table(first, down, update(reach=["10.2.0.0/16"])))) == 1
 
 
+def test_routes_of_ended_sessions_do_not_stay():
+    """Where sessions flap, what they had is taken out of the table, not only left out of what is written."""
+    encoder, made = find("rib").open_encoder(), RibTable()
+    down = encoder.encode(StateChange(6, 1, peer=ONE, time=TIME))
+    for number in range(200):
+        made.feed(encoder.encode(update(reach=[f"10.0.{number}.0/24"])) + down)
+    made.feed(encoder.encode(update(reach=["10.1.0.0/16"])))
+    assert made.prefixes < 100
+    assert len(routes(b"".join(made.dump()))) == made.prefixes == 1
+
+
+def test_more_entries_than_a_record_can_count():
+    """The count has two octets: there is another record of the same prefix."""
+    encoder, made = find("rib").open_encoder(), RibTable()
+    for start in range(0, 66_000, 600):
+        paths = [f"#{start + number}#10.0.0.0/8" for number in range(600)]
+        made.feed(encoder.encode(update(context=AS4_ADD_PATH, reach=paths)))
+    octets = b"".join(made.dump())
+    peers = 21
+    assert _record_lengths(octets) == [peers, 8 + 65535 * 32, 8 + 465 * 32]
+
+
+def _record_lengths(octets: bytes) -> list[int]:
+    pos, lengths = 0, []
+    while pos < len(octets):
+        lengths.append(int.from_bytes(octets[pos + 8 : pos + 12], "big"))
+        pos += 12 + lengths[-1]
+    return lengths
+
+
 @pytest.mark.parametrize(
     "messages",
     [

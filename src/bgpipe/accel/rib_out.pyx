@@ -1,29 +1,480 @@
-"""Routes of blocks into the table of bgpipe.formats.rib, and its records out: the same as RibTable does in Python.
+"""Tables of routes of bgpipe.formats.rib: filled from blocks, and written as records. The same as PlainTable does in Python.
 
-The table is that of Python: a dict of prefixes, each with a dict of routes by the number of the peer; a route is
-(time, attributes), both octets as they stand in an entry.
+A prefix is found in a hash table, with a seed of its own, so that nobody outside can choose prefixes that collide. Its
+routes stand side by side, in the order of the numbers of their peers and of their path identifiers. Attributes of an
+entry are objects of Python, which routes share.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.dict cimport PyDict_GetItem, PyDict_Next, PyDict_SetItem
 from cpython.object cimport PyObject
-from libc.stdint cimport int64_t, uint8_t, uint32_t
-from libc.string cimport memcmp, memcpy
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, qsort, realloc
+from libc.string cimport memcmp, memcpy, memmove
 
 from .attributes cimport MP_REACH, MP_UNREACH, NEXT_HOP
-from .block cimport ADD_PATH, ADD_PATH_IPV4, ADD_PATH_IPV6, AS4, GUESS_AS, NO_PEER, PEER_AS4, Entry
-from .block cimport message_of, next_entry, peer_of
-from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, take, u8, wrote
-from .update cimport Attribute, Update, has, locate
+from .block cimport AS4, GUESS_AS, NO_PEER, PEER_AS4, Entry, message_of, next_entry, peer_of
+from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, take, u8, u32, wrote
+from .prefix cimport mix
+from .update cimport Attribute, Mp, Update, has, locate
+
+from os import urandom
 
 cdef enum:
     UPDATE = 2
     MICRO = 1000000
-    MAX_ENTRY = 65535
+    MAX_ENTRIES = 65535  # of a record
     RECORD = 12
+    RECORDS = 4096       # given out at once
     TABLE_DUMP_V2 = 13
+    SMALLEST = 64        # slots of a new table
+    FEW = 16             # entries that are sorted by insertion
 
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The table of one family
+
+cdef struct Route:
+    PyObject* attributes  # with their length before them; the route owns a reference
+    uint32_t number       # of the peer
+    uint32_t path_id
+    uint32_t time         # seconds
+
+
+cdef struct Prefix:
+    uint64_t high         # the first eight octets of the address as they came, zeros behind them
+    uint64_t low
+    Route* routes
+    uint32_t count
+    uint32_t capacity
+    uint32_t next         # the number of the next one in its chain, or of the next free one; 0: there is none
+    uint8_t length
+
+
+cdef struct Place:
+    uint32_t rank         # of the peer
+    uint32_t path_id
+    const Route* route
+
+
+cdef struct Ordered:
+    uint64_t high
+    uint64_t low
+    uint32_t number       # of the prefix
+    uint8_t length
+
+
+cdef int by_address(const void* a, const void* b) noexcept nogil:
+    cdef const Ordered* x = <const Ordered*> a
+    cdef const Ordered* y = <const Ordered*> b
+    if x.high != y.high:
+        return 1 if x.high > y.high else -1
+    if x.low != y.low:
+        return 1 if x.low > y.low else -1
+    return <int> x.length - <int> y.length
+
+
+cdef inline bint is_before(const Place* a, const Place* b) noexcept nogil:
+    return a.rank < b.rank or a.rank == b.rank and a.path_id < b.path_id
+
+
+cdef int by_rank(const void* a, const void* b) noexcept nogil:
+    return -1 if is_before(<const Place*> a, <const Place*> b) else 1
+
+
+cdef inline void sort_places(Place* places, size_t count) noexcept nogil:
+    cdef size_t i, j
+    cdef Place here
+    if count > FEW:
+        for i in range(1, count):
+            if is_before(&places[i], &places[i - 1]):
+                qsort(places, count, sizeof(Place), by_rank)
+                return
+        return
+    for i in range(1, count):
+        here = places[i]
+        j = i
+        while j and is_before(&here, &places[j - 1]):
+            places[j] = places[j - 1]
+            j -= 1
+        places[j] = here
+
+
+cdef inline bint read_prefix(Reader* r, unsigned bits, Prefix* prefix) noexcept nogil:
+    """Fills length and address from the next prefix; False if it is too long or cut short."""
+    cdef const uint8_t* octets
+    cdef unsigned size, i
+    prefix.length = u8(r)
+    size = (prefix.length + 7) >> 3
+    octets = take(r, size)
+    if octets == NULL or r.failed or prefix.length > bits:
+        return False
+    prefix.high = prefix.low = 0
+    for i in range(min(size, <unsigned> 8)):
+        prefix.high |= <uint64_t> octets[i] << (56 - 8 * i)
+    for i in range(8, size):
+        prefix.low |= <uint64_t> octets[i] << (120 - 8 * i)
+    return True
+
+
+cdef inline uint8_t* put_prefix(uint8_t* p, const Prefix* prefix) noexcept nogil:
+    """At most 17 octets."""
+    cdef unsigned size = (prefix.length + 7) >> 3, i
+    p[0] = prefix.length
+    for i in range(size):
+        p[1 + i] = <uint8_t> (prefix.high >> (56 - 8 * i) if i < 8 else prefix.low >> (120 - 8 * i))
+    return p + 1 + size
+
+
+cdef inline uint8_t* put_u16(uint8_t* p, unsigned number) noexcept nogil:
+    p[0], p[1] = <uint8_t> (number >> 8), <uint8_t> number
+    return p + 2
+
+
+cdef inline uint8_t* put_u32(uint8_t* p, uint32_t number) noexcept nogil:
+    return put_u16(put_u16(p, number >> 16), number & 0xFFFF)
+
+
+cdef inline size_t attributes_size(const Route* route) noexcept:
+    return PyBytes_GET_SIZE(<object> route.attributes)
+
+
+cdef class Table:
+    """See bgpipe.formats.rib.PlainTable. bits: of an address."""
+
+    cdef Prefix* prefixes  # from 1 on
+    cdef uint32_t* slots   # of the hash table: the first prefix of each chain
+    cdef size_t mask       # slots less one
+    cdef size_t size       # prefixes that there is memory for
+    cdef size_t used       # prefixes that were in use once, and 1
+    cdef size_t live
+    cdef uint32_t unused   # the first of those that are not in use any more
+    cdef uint64_t seed
+    cdef unsigned bits
+    cdef bint add_path
+    cdef Place* places     # of one record
+    cdef size_t places_size
+
+    def __cinit__(self, unsigned bits, bint add_path):
+        self.bits = bits
+        self.add_path = add_path
+        self.seed = int.from_bytes(urandom(8), "big")
+        self.mask, self.size, self.used = SMALLEST - 1, SMALLEST, 1
+        self.slots = <uint32_t*> calloc(SMALLEST, sizeof(uint32_t))
+        self.prefixes = <Prefix*> calloc(SMALLEST, sizeof(Prefix))
+        if self.slots == NULL or self.prefixes == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        cdef size_t i, j
+        if self.prefixes != NULL:
+            for i in range(1, self.used):
+                for j in range(self.prefixes[i].count):
+                    Py_DECREF(<object> self.prefixes[i].routes[j].attributes)
+                free(self.prefixes[i].routes)
+        free(self.prefixes)
+        free(self.slots)
+        free(self.places)
+
+    def __len__(self):
+        """Prefixes that have routes."""
+        return self.live
+
+    cdef inline uint32_t* slot_of(self, const Prefix* key) noexcept:
+        return self.slots + (mix(mix(self.seed ^ key.length, key.high), key.low) & self.mask)
+
+    cdef inline Prefix* find(self, const Prefix* key) noexcept:
+        cdef uint32_t number = self.slot_of(key)[0]
+        cdef Prefix* prefix
+        while number:
+            prefix = self.prefixes + number
+            if prefix.high == key.high and prefix.low == key.low and prefix.length == key.length:
+                return prefix
+            number = prefix.next
+        return NULL
+
+    cdef Prefix* add(self, const Prefix* key) except NULL:
+        """A new prefix, without routes."""
+        cdef uint32_t number = self.unused
+        cdef uint32_t* slot
+        cdef Prefix* prefix
+        if self.live > self.mask:
+            self.widen()
+        if number:
+            self.unused = self.prefixes[number].next
+        else:
+            if self.used == self.size:
+                prefix = <Prefix*> realloc(self.prefixes, 2 * self.size * sizeof(Prefix))
+                if prefix == NULL:
+                    raise MemoryError
+                self.prefixes = prefix
+                self.size *= 2
+            number = <uint32_t> self.used
+            self.used += 1
+        slot = self.slot_of(key)
+        prefix = self.prefixes + number
+        prefix[0] = key[0]
+        prefix.routes = NULL
+        prefix.count = prefix.capacity = 0
+        prefix.next = slot[0]
+        slot[0] = number
+        self.live += 1
+        return prefix
+
+    cdef int widen(self) except -1:
+        """Twice as many slots."""
+        cdef size_t i
+        cdef uint32_t* slot
+        cdef uint32_t* slots = <uint32_t*> calloc(2 * self.mask + 2, sizeof(uint32_t))
+        if slots == NULL:
+            raise MemoryError
+        free(self.slots)
+        self.slots = slots
+        self.mask = 2 * self.mask + 1
+        for i in range(1, self.used):
+            if self.prefixes[i].count:
+                slot = self.slot_of(self.prefixes + i)
+                self.prefixes[i].next = slot[0]
+                slot[0] = <uint32_t> i
+        return 0
+
+    cdef int remove(self, Prefix* prefix) except -1:
+        """Takes away a prefix that has no routes."""
+        cdef uint32_t number = <uint32_t> (prefix - self.prefixes)
+        cdef uint32_t* at = self.slot_of(prefix)
+        while at[0] != number:
+            at = &self.prefixes[at[0]].next
+        at[0] = prefix.next
+        free(prefix.routes)
+        prefix.routes = NULL
+        prefix.count = prefix.capacity = 0
+        prefix.next = self.unused
+        self.unused = number
+        self.live -= 1
+        return 0
+
+    cdef inline size_t place_of(self, const Prefix* prefix, uint32_t number, uint32_t path_id) noexcept:
+        """Where the route is, or would be."""
+        cdef size_t low = 0, high = prefix.count, middle
+        cdef const Route* route
+        while low < high:
+            middle = (low + high) >> 1
+            route = prefix.routes + middle
+            if route.number < number or route.number == number and route.path_id < path_id:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+    cdef int put(self, const Prefix* key, uint32_t number, uint32_t path_id, uint32_t time, bytes attributes) except -1:
+        cdef Prefix* prefix = self.find(key)
+        cdef size_t at, capacity
+        cdef Route* route
+        if prefix == NULL:
+            prefix = self.add(key)
+        at = self.place_of(prefix, number, path_id)
+        route = prefix.routes + at
+        Py_INCREF(attributes)
+        if at < prefix.count and route.number == number and route.path_id == path_id:
+            Py_DECREF(<object> route.attributes)
+        else:
+            if prefix.count == prefix.capacity:
+                capacity = 2 * prefix.capacity if prefix.capacity else 1
+                route = <Route*> realloc(prefix.routes, capacity * sizeof(Route))
+                if route == NULL:
+                    Py_DECREF(attributes)
+                    if not prefix.count:
+                        self.remove(prefix)
+                    raise MemoryError
+                prefix.routes = route
+                prefix.capacity = <uint32_t> capacity
+            route = prefix.routes + at
+            memmove(route + 1, route, (prefix.count - at) * sizeof(Route))
+            prefix.count += 1
+            route.number, route.path_id = number, path_id
+        route.attributes, route.time = <PyObject*> attributes, time
+        return 0
+
+    cdef int take_away(self, const Prefix* key, uint32_t number, uint32_t path_id) except -1:
+        cdef Prefix* prefix = self.find(key)
+        cdef size_t at
+        cdef Route* route
+        if prefix == NULL:
+            return 0
+        at = self.place_of(prefix, number, path_id)
+        route = prefix.routes + at
+        if at == prefix.count or route.number != number or route.path_id != path_id:
+            return 0
+        Py_DECREF(<object> route.attributes)
+        prefix.count -= 1
+        memmove(route, route + 1, (prefix.count - at) * sizeof(Route))
+        if not prefix.count:
+            self.remove(prefix)
+        return 0
+
+    cdef bint announce_field(self, Reader r, uint32_t number, uint32_t time, bytes attributes) except -1:
+        cdef Prefix key
+        cdef uint32_t path_id = 0
+        while left(&r):
+            if self.add_path:
+                path_id = u32(&r)
+            if not read_prefix(&r, self.bits, &key):
+                return False
+            self.put(&key, number, path_id, time, attributes)
+        return True
+
+    cdef bint withdraw_field(self, Reader r, uint32_t number) except -1:
+        cdef Prefix key
+        cdef uint32_t path_id = 0
+        while left(&r):
+            if self.add_path:
+                path_id = u32(&r)
+            if not read_prefix(&r, self.bits, &key):
+                return False
+            self.take_away(&key, number, path_id)
+        return True
+
+    def announce(self, bytes nlri not None, uint32_t number, bytes time not None, bytes attributes not None):
+        """Takes the routes of a field; False if a prefix is too long or cut short, behind those that it has taken."""
+        return self.announce_field(field_of(nlri), number, seconds_of(time), attributes)
+
+    def withdraw(self, bytes nlri not None, uint32_t number):
+        """Takes away the routes of a field; False as `announce`."""
+        return self.withdraw_field(field_of(nlri), number)
+
+    def purge(self, bytes gone not None):
+        """Takes away the routes of peers; gone: by their numbers, 1 for one whose routes go."""
+        cdef size_t i, j, kept
+        cdef Prefix* prefix
+        cdef const uint8_t* flags = <const uint8_t*> PyBytes_AS_STRING(gone)
+        cdef size_t size = PyBytes_GET_SIZE(gone)
+        for i in range(1, self.used):
+            prefix = self.prefixes + i
+            if not prefix.count:
+                continue
+            kept = 0
+            for j in range(prefix.count):
+                if prefix.routes[j].number < size and flags[prefix.routes[j].number]:
+                    Py_DECREF(<object> prefix.routes[j].attributes)
+                else:
+                    prefix.routes[kept] = prefix.routes[j]
+                    kept += 1
+            prefix.count = <uint32_t> kept
+            if not kept:
+                self.remove(prefix)
+
+    def records(self, list ranks not None, unsigned subtype, bytes head not None, uint32_t sequence):
+        """(octets, sequence), some records at each step, and the number of the next one.
+
+        ranks: the index of each peer by its number. head: what stands before a prefix.
+        """
+        cdef size_t start, stop, count = self.live
+        order = self.order()
+        for start in range(0, count, RECORDS):
+            stop = min(start + RECORDS, count)
+            octets, sequence = self.piece(order, start, stop, ranks, subtype, sequence)
+            yield octets, sequence
+
+    cdef bytes order(self):
+        """The numbers of all prefixes by address and length."""
+        cdef Ordered* ordered = <Ordered*> malloc((self.live + 1) * sizeof(Ordered))
+        cdef bytes numbers
+        cdef uint32_t* number
+        cdef const Prefix* prefix
+        cdef size_t i, count = 0
+        if ordered == NULL:
+            raise MemoryError
+        try:
+            for i in range(1, self.used):
+                prefix = self.prefixes + i
+                if prefix.count:
+                    ordered[count] = Ordered(prefix.high, prefix.low, <uint32_t> i, prefix.length)
+                    count += 1
+            qsort(ordered, count, sizeof(Ordered), by_address)
+            numbers = PyBytes_FromStringAndSize(NULL, count * sizeof(uint32_t))
+            number = <uint32_t*> PyBytes_AS_STRING(numbers)
+            for i in range(count):
+                number[i] = ordered[i].number
+        finally:
+            free(ordered)
+        return numbers
+
+    cdef tuple piece(
+        self, bytes order, size_t start, size_t stop, list ranks, unsigned subtype, uint32_t sequence
+    ):
+        cdef const uint32_t* numbers = <const uint32_t*> PyBytes_AS_STRING(order)
+        cdef const Prefix* prefix
+        cdef Writer w
+        cdef size_t i, first
+        open_writer(&w, 256 * (stop - start) + 64)
+        for i in range(start, stop):
+            prefix = self.prefixes + numbers[i]
+            self.rank_routes(prefix, ranks)
+            for first in range(0, prefix.count, MAX_ENTRIES):
+                if not self.put_record(&w, prefix, first, min(prefix.count - first, <size_t> MAX_ENTRIES), subtype, sequence):
+                    break
+                sequence += 1
+        return close_writer(&w), sequence
+
+    cdef int rank_routes(self, const Prefix* prefix, list ranks) except -1:
+        """Fills `places` with the routes of a prefix, in the order of their peers."""
+        cdef Place* places = self.places
+        cdef size_t i
+        if prefix.count > self.places_size:
+            places = <Place*> realloc(places, 2 * prefix.count * sizeof(Place))
+            if places == NULL:
+                raise MemoryError
+            self.places = places
+            self.places_size = 2 * prefix.count
+        for i in range(prefix.count):
+            places[i].route = prefix.routes + i
+            places[i].rank = ranks[prefix.routes[i].number]
+            places[i].path_id = prefix.routes[i].path_id
+        sort_places(places, prefix.count)
+        return 0
+
+    cdef bint put_record(
+        self, Writer* w, const Prefix* prefix, size_t first, size_t count, unsigned subtype, uint32_t sequence
+    ) noexcept:
+        """A record of some of the routes in `places`; False if memory ran out."""
+        cdef size_t before = 6 + (4 if self.add_path else 0), size = 4 + 17 + 2, i
+        cdef uint32_t latest = 0
+        cdef uint8_t* start
+        cdef uint8_t* p
+        cdef const Route* route
+        for i in range(first, first + count):
+            route = self.places[i].route
+            size += before + attributes_size(route)
+            latest = max(latest, route.time)
+        start = room(w, RECORD + size)
+        if start == NULL:
+            return False
+        p = put_prefix(put_u32(start + RECORD, sequence), prefix)
+        p = put_u16(p, <unsigned> count)
+        for i in range(first, first + count):
+            route = self.places[i].route
+            p = put_u32(put_u16(p, self.places[i].rank), route.time)
+            if self.add_path:
+                p = put_u32(p, route.path_id)
+            memcpy(p, PyBytes_AS_STRING(<object> route.attributes), attributes_size(route))
+            p += attributes_size(route)
+        put_u32(put_u16(put_u16(put_u32(start, latest), TABLE_DUMP_V2), subtype), <uint32_t> (p - start - RECORD))
+        wrote(w, p)
+        return True
+
+
+cdef inline Reader field_of(bytes nlri) noexcept:
+    return reader(<const uint8_t*> PyBytes_AS_STRING(nlri), 0, PyBytes_GET_SIZE(nlri))
+
+
+cdef inline uint32_t seconds_of(bytes time) noexcept:
+    cdef Reader r = field_of(time)
+    return u32(&r)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Blocks
 
 cdef bytes big4(uint32_t number):
     cdef uint8_t octets[4]
@@ -62,51 +513,41 @@ cdef bytes attributes_of(const Update* u, bint reach, bint drop_next_hop, uint8_
     return PyBytes_FromStringAndSize(<char*> scratch, size + 2)
 
 
-cdef int announce(dict table, Reader r, object number, tuple route) except -1:
-    cdef const uint8_t* start
-    cdef size_t size
-    cdef bytes prefix
-    cdef PyObject* found
-    while left(&r):
-        start = r.base + r.pos
-        size = 1 + ((u8(&r) + 7) >> 3)
-        take(&r, size - 1)
-        prefix = PyBytes_FromStringAndSize(<char*> start, size)
-        found = PyDict_GetItem(table, prefix)
-        if found == NULL:
-            PyDict_SetItem(table, prefix, {number: route})
-        else:
-            PyDict_SetItem(<object> found, number, route)
+cdef Table table_of(list tables, unsigned afi, unsigned safi, bint add_path):
+    """tables: of IPv4 unicast, IPv4 multicast, IPv6 unicast, IPv6 multicast, then of these with path identifiers."""
+    return <Table?> tables[2 * (afi - 1) + safi - 1 + (4 if add_path else 0)]
+
+
+cdef int withdraw(list tables, const Update* u, uint32_t number) except -1:
+    if left(&u.withdrawn):
+        table_of(tables, 1, 1, u.add_path).withdraw_field(u.withdrawn, number)
+    if has(u, MP_UNREACH):
+        table_of(tables, u.unreach.afi, u.unreach.safi, u.unreach.add_path).withdraw_field(u.unreach.nlri, number)
     return 0
 
 
-cdef int withdraw(dict table, Reader r, object number) except -1:
-    cdef const uint8_t* start
-    cdef size_t size
-    cdef bytes prefix
-    cdef dict entries
-    while left(&r):
-        start = r.base + r.pos
-        size = 1 + ((u8(&r) + 7) >> 3)
-        take(&r, size - 1)
-        prefix = PyBytes_FromStringAndSize(<char*> start, size)
-        found = table.get(prefix)
-        if found is not None:
-            entries = found
-            entries.pop(number, None)
-            if not entries:
-                del table[prefix]
+cdef int announce(list tables, const Update* u, uint32_t number, uint32_t time, dict shared, uint8_t* scratch) except -1:
+    cdef bytes attributes
+    if has(u, MP_REACH):
+        attributes = attributes_of(u, True, left(&u.nlri) > 0, scratch)
+        table_of(tables, u.reach.afi, u.reach.safi, u.reach.add_path).announce_field(
+            u.reach.nlri, number, time, shared.setdefault(attributes, attributes)
+        )
+    if left(&u.nlri):
+        attributes = attributes_of(u, False, False, scratch)
+        table_of(tables, 1, 1, u.add_path).announce_field(
+            u.nlri, number, time, shared.setdefault(attributes, attributes)
+        )
     return 0
 
 
 def take_block(
     bytes octets not None, index not None, Py_ssize_t position, dict numbers not None, list peers not None,
-    dict table4 not None, dict table6 not None, dict shared not None, bytes latest not None,
+    list tables not None, dict shared not None, bytes latest not None,
 ):
     """(position, latest): takes the messages of a block from `position` to before the first one declined, or the end.
 
-    numbers, peers, shared, latest: as RibTable has them. table4, table6: of IPv4 and IPv6 unicast without path
-    identifiers.
+    numbers, peers, shared, latest: as RibTable has them. tables: see table_of.
     """
     cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
     cdef size_t size = PyBytes_GET_SIZE(octets), header
@@ -115,21 +556,21 @@ def take_block(
     cdef Entry entry
     cdef Update u
     cdef uint8_t scratch[70000]
-    cdef bytes key = b"", attributes, seconds = b""
-    cdef int64_t before = -1
-    cdef object number = None
-    cdef tuple route
+    cdef bytes key = b""
+    cdef int64_t seconds
+    cdef uint32_t last = seconds_of(latest), number = 0
     PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)
     try:
         entries = reader(<const uint8_t*> view.buf, <size_t> position * sizeof(Entry), view.len)
         while next_entry(&entries, &entry):
             message = message_of(base, size, &entry)
-            if message.failed or entry.peer == NO_PEER or not entry.flags & PEER_AS4 or entry.time < 0:
+            seconds = entry.time // MICRO
+            if message.failed or entry.peer == NO_PEER or not entry.flags & PEER_AS4 or entry.time < 0 or seconds >> 32:
                 break
             if message.base[message.pos + 18] != UPDATE:
                 position += 1
                 continue
-            if not entry.flags & AS4 or entry.flags & (ADD_PATH | ADD_PATH_IPV4 | ADD_PATH_IPV6 | GUESS_AS):
+            if not entry.flags & AS4 or entry.flags & GUESS_AS:
                 break
             peer = peer_of(base, size, &entry)
             if left(&peer) < 20:
@@ -137,107 +578,18 @@ def take_block(
             header = 44 if peer.base[peer.pos + 11] == 2 else 20
             if left(&peer) < header or not locate(&u, message, entry.flags):
                 break
-            if has(&u, MP_REACH) and u.reach.safi != 1 or has(&u, MP_UNREACH) and u.unreach.safi != 1:
-                break
             if <size_t> PyBytes_GET_SIZE(key) != header or memcmp(PyBytes_AS_STRING(key), peer.base + peer.pos, header):
                 key = PyBytes_FromStringAndSize(<char*> (peer.base + peer.pos), header)
-                number = numbers.get(key)
-                if number is None:
-                    number = numbers[key] = len(peers)
+                known = numbers.get(key)
+                if known is None:
+                    known = numbers[key] = len(peers)
                     peers.append(key)
-            if entry.time // MICRO != before:
-                before = entry.time // MICRO
-                seconds = big4(<uint32_t> before)
-            withdraw(table4, u.withdrawn, number)
-            if has(&u, MP_UNREACH):
-                withdraw(table4 if u.unreach.afi == 1 else table6, u.unreach.nlri, number)
-            if has(&u, MP_REACH):
-                attributes = attributes_of(&u, True, left(&u.nlri) > 0, scratch)
-                announce(table4 if u.reach.afi == 1 else table6, u.reach.nlri, number, (seconds, attributes))
-                latest = max(latest, seconds)
-            if left(&u.nlri):
-                attributes = attributes_of(&u, False, False, scratch)
-                route = (seconds, shared.setdefault(attributes, attributes))
-                announce(table4, u.nlri, number, route)
-                latest = max(latest, seconds)
+                number = known
+            withdraw(tables, &u, number)
+            announce(tables, &u, number, <uint32_t> seconds, shared, scratch)
+            if left(&u.nlri) or has(&u, MP_REACH):
+                last = max(last, <uint32_t> seconds)
             position += 1
     finally:
         PyBuffer_Release(&view)
-    return position, latest
-
-
-cdef struct Place:
-    uint32_t index
-    PyObject* route
-
-
-cdef Place PLACES[MAX_ENTRY]  # of one record; the GIL is held while it is in use
-
-
-def records(
-    list prefixes not None, Py_ssize_t start, Py_ssize_t stop, dict table not None, list ranks not None,
-    unsigned subtype, uint32_t sequence,
-):
-    """(octets, sequence): the records of prefixes[start:stop], and the number of the next one.
-
-    ranks: by the number of a peer its index, -1 for one that has none. Tables with path identifiers are not for this.
-    """
-    cdef Writer w
-    cdef Place* places = PLACES
-    cdef Place here
-    cdef Py_ssize_t at, pos, rank
-    cdef size_t count, size, i, j
-    cdef PyObject* key
-    cdef PyObject* route
-    cdef bytes prefix, time, attributes
-    cdef dict found
-    cdef uint32_t latest, seconds
-    cdef uint8_t* p
-    cdef const uint8_t* t
-    open_writer(&w, 256 * (stop - start) + 64)
-    for at in range(start, stop):
-        prefix = prefixes[at]
-        found = table[prefix]
-        count = 0
-        size = 4 + PyBytes_GET_SIZE(prefix) + 2
-        latest = 0
-        pos = 0
-        while PyDict_Next(found, &pos, &key, &route):
-            rank = ranks[<object> key]
-            if rank < 0 or count == MAX_ENTRY:
-                continue
-            here.index, here.route = <uint32_t> rank, route
-            j = count
-            while j and places[j - 1].index > here.index:
-                places[j] = places[j - 1]
-                j -= 1
-            places[j] = here
-            count += 1
-            time, attributes = <tuple> route
-            size += 6 + PyBytes_GET_SIZE(attributes)
-            t = <const uint8_t*> PyBytes_AS_STRING(time)
-            seconds = (<uint32_t> t[0] << 24) | (<uint32_t> t[1] << 16) | (<uint32_t> t[2] << 8) | t[3]
-            latest = seconds if seconds > latest else latest
-        if not count:
-            continue
-        p = room(&w, RECORD + size)
-        if p == NULL:
-            break
-        p[0], p[1], p[2], p[3] = latest >> 24, latest >> 16 & 255, latest >> 8 & 255, latest & 255
-        p[4], p[5], p[6], p[7] = 0, TABLE_DUMP_V2, 0, <uint8_t> subtype
-        p[8], p[9], p[10], p[11] = size >> 24, size >> 16 & 255, size >> 8 & 255, size & 255
-        p += RECORD
-        p[0], p[1], p[2], p[3] = sequence >> 24, sequence >> 16 & 255, sequence >> 8 & 255, sequence & 255
-        memcpy(p + 4, PyBytes_AS_STRING(prefix), PyBytes_GET_SIZE(prefix))
-        p += 4 + PyBytes_GET_SIZE(prefix)
-        p[0], p[1] = count >> 8, count & 255
-        p += 2
-        for i in range(count):
-            time, attributes = <tuple> places[i].route
-            p[0], p[1] = places[i].index >> 8, places[i].index & 255
-            memcpy(p + 2, PyBytes_AS_STRING(time), 4)
-            memcpy(p + 6, PyBytes_AS_STRING(attributes), PyBytes_GET_SIZE(attributes))
-            p += 6 + PyBytes_GET_SIZE(attributes)
-        wrote(&w, p)
-        sequence += 1
-    return close_writer(&w), sequence
+    return position, big4(last)

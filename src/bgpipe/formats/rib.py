@@ -41,8 +41,10 @@ ESTABLISHED: Final = 6
 PIECE: Final = 1 << 20
 """About so many octets are given out at once."""
 MAX_PEERS: Final = 0xFFFF
-RECORDS: Final = 4096
-"""Records that accel makes at once."""
+MAX_ENTRIES: Final = 0xFFFF
+"""Entries of a record, whose count has two octets: more are in records of the same prefix behind it."""
+MAX_GONE: Final = 64
+"""So many peers whose sessions have ended are kept with their routes, which are then looked for all at once."""
 MAX_SECTIONS: Final = 1 << 16
 """Path attributes that are remembered."""
 _NEXT_HOP: Final = 3
@@ -64,6 +66,79 @@ Key = int | tuple[int, bytes]
 Prefixes = dict[bytes, dict[Key, Route]]
 
 
+class PlainTable:
+    """The routes of a family, with path identifiers or without. accel.rib_out.Table is the same for IP prefixes."""
+
+    def __init__(self, family: Family, add_path: bool) -> None:
+        self._family = family
+        self._add_path = add_path
+        self._prefixes: Prefixes = {}
+
+    def __len__(self) -> int:
+        """Prefixes that have routes."""
+        return len(self._prefixes)
+
+    def announce(self, nlri: bytes, number: int, time: bytes, attributes: bytes) -> bool:
+        """Takes the routes of a field; False if a prefix is too long or cut short, behind those that it has taken.
+
+        number: of the peer. time: seconds. attributes: with their length before them.
+        """
+        prefixes, route = self._prefixes, Route(time, attributes)
+        first = nlri[0] if nlri and self._family == IPV4_UNICAST and not self._add_path else 255
+        if first <= 32 and len(nlri) == 1 + (first + 7 >> 3):
+            prefixes.setdefault(nlri, {})[number] = route  # most UPDATEs have one prefix
+            return True
+        try:
+            for key, prefix in _keys(number, self._family, nlri, self._add_path):
+                entries = prefixes.get(prefix)
+                if entries is None:
+                    prefixes[prefix] = {key: route}
+                else:
+                    entries[key] = route
+        except WireError:
+            return False
+        return True
+
+    def withdraw(self, nlri: bytes, number: int) -> bool:
+        """Takes away the routes of a field; False as `announce`."""
+        try:
+            for key, prefix in _keys(number, self._family, nlri, self._add_path):
+                if (entries := self._prefixes.get(prefix)) is not None:
+                    entries.pop(key, None)
+                    if not entries:
+                        del self._prefixes[prefix]
+        except WireError:
+            return False
+        return True
+
+    def purge(self, gone: bytes) -> None:
+        """Takes away the routes of peers; gone: by their numbers, 1 for one whose routes go."""
+        for prefix, entries in list(self._prefixes.items()):
+            for key in [key for key in entries if gone[key if isinstance(key, int) else key[0]]]:
+                del entries[key]
+            if not entries:
+                del self._prefixes[prefix]
+
+    def records(self, ranks: list[int], subtype: int, head: bytes, sequence: int) -> Iterator[tuple[bytes, int]]:
+        """(octets, sequence), some records at each step, and the number of the next one.
+
+        ranks: the index of each peer by its number. head: what stands before a prefix.
+        """
+        pieces: list[bytes] = []
+        size = 0
+        indexes = [index.to_bytes(2, "big") if index >= 0 else b"" for index in ranks]
+        for prefix in sorted(self._prefixes, key=_by_address):
+            for count, time, entries in _entries(self._prefixes[prefix], indexes):
+                record = b"".join((_NUMBER.pack(sequence), head, prefix, _COUNT.pack(count), entries))
+                size += len(record)
+                pieces += RECORD_HEADER.pack(time, TABLE_DUMP_V2, subtype, len(record)), record
+                sequence += 1
+            if size > PIECE:
+                yield b"".join(pieces), sequence
+                pieces, size = [], 0
+        yield b"".join(pieces), sequence
+
+
 class RibTable:
     """The routes of all peers."""
 
@@ -74,7 +149,10 @@ class RibTable:
         """of peers, by their per-peer headers"""
         self._peers: list[bytes | None] = []
         """their per-peer headers; None for one whose session has ended"""
-        self._tables: dict[tuple[Family, bool], Prefixes] = {}
+        self._gone: list[int] = []
+        """the numbers of peers whose session has ended, but whose routes are still there"""
+        self._tables: dict[tuple[Family, bool], Any] = {}
+        """PlainTable, or accel.rib_out.Table"""
         self._sections: dict[bytes, bytes] = {}
         """path attributes as they came, and as they are in an entry"""
         self._shared: dict[bytes, bytes] = {}
@@ -86,6 +164,11 @@ class RibTable:
         """Whether there is a peer."""
         return bool(self._numbers)
 
+    @property
+    def prefixes(self) -> int:
+        """Prefixes in the table, of all families."""
+        return sum(map(len, self._tables.values()))
+
     def feed(self, octets: bytes) -> None:
         """Takes whole MRT records."""
         for item in self._decoder.feed(octets):
@@ -93,17 +176,29 @@ class RibTable:
                 self._take_block(item)
             elif isinstance(item, StateChange):
                 if item.new != ESTABLISHED and (number := self._numbers.pop(item.peer or NOBODY, None)) is not None:
-                    self._peers[number] = None  # its routes are not found any more
+                    self._peers[number] = None
+                    self._gone.append(number)
+                    if len(self._gone) >= MAX_GONE:
+                        self._purge()
             elif item.type_code == UPDATE:
                 self._take(item.peer or NOBODY, item.body, item.context, item.time)
+
+    def _purge(self) -> None:
+        """Takes away the routes of peers whose session has ended."""
+        gone = bytearray(len(self._peers))
+        for number in self._gone:
+            gone[number] = 1
+        for table in self._tables.values() if self._gone else ():
+            table.purge(bytes(gone))
+        self._gone.clear()
 
     def _take_block(self, block: Block) -> None:
         position, count = 0, len(block)
         while _accel is not None and position < count:
-            tables = self._table(IPV4_UNICAST, False), self._table(IPV6_UNICAST, False)
+            tables = [self._table(family, add_path) for add_path in (False, True) for family in SUBTYPES]
             if len(self._shared) >= MAX_SECTIONS:
                 self._shared.clear()
-            known = self._numbers, self._peers, *tables, self._shared, self._latest
+            known = self._numbers, self._peers, tables, self._shared, self._latest
             position, self._latest = _accel.take_block(block.octets, block.index, position, *known)
             if position < count:
                 self._take_messages(block.part(position, position + 1))
@@ -152,7 +247,7 @@ class RibTable:
         if attributes is None:
             attributes = self._read_section(number, section, context, time, has_nlri=stop < len(body))
         if stop < len(body):
-            self._announce(number, IPV4_UNICAST, body[stop:], context, Route(self._seconds(time), attributes))
+            self._announce(number, IPV4_UNICAST, body[stop:], context, self._seconds(time), attributes)
 
     def _read_section(self, number: int, section: bytes, context: WireContext, time: int, *, has_nlri: bool) -> bytes:
         """Takes the multiprotocol attributes. Returns the others, with their length. Raises WireError."""
@@ -167,7 +262,7 @@ class RibTable:
         if reach:
             cut = _with_length(_cut_next_hop(found, reach, drop_next_hop=has_nlri))
             nlri = reach[5 + reach[3] :]
-            self._announce(number, _family(reach), nlri, context, Route(self._seconds(time), cut))
+            self._announce(number, _family(reach), nlri, context, self._seconds(time), cut)
         return attributes
 
     def _seconds(self, time: int) -> bytes:
@@ -176,30 +271,24 @@ class RibTable:
             self._latest = seconds
         return seconds
 
-    def _announce(self, number: int, family: Family, nlri: bytes, context: WireContext, route: Route) -> None:
-        add_path = bool(context.add_path) and family in context.add_path
-        table = self._table(family, add_path)
-        if len(nlri) == 1 + (nlri[0] + 7 >> 3) <= 5 and family == IPV4_UNICAST and not add_path and nlri[0] <= 32:
-            table.setdefault(nlri, {})[number] = route  # most UPDATEs have one prefix
-            return
-        for key, prefix in _keys(number, family, nlri, add_path):
-            entries = table.get(prefix)
-            if entries is None:
-                table[prefix] = {key: route}
-            else:
-                entries[key] = route
+    def _announce(
+        self, number: int, family: Family, nlri: bytes, context: WireContext, time: bytes, attributes: bytes
+    ) -> None:
+        table = self._table(family, bool(context.add_path) and family in context.add_path)
+        if not table.announce(nlri, number, time, attributes):
+            raise WireError(f"an NLRI of {family} can't be told from the next")
 
     def _withdraw(self, number: int, family: Family, nlri: bytes, context: WireContext) -> None:
-        add_path = family in context.add_path
-        table = self._table(family, add_path)
-        for key, prefix in _keys(number, family, nlri, add_path):
-            if (entries := table.get(prefix)) is not None:
-                entries.pop(key, None)
-                if not entries:
-                    del table[prefix]
+        if not self._table(family, family in context.add_path).withdraw(nlri, number):
+            raise WireError(f"an NLRI of {family} can't be told from the next")
 
-    def _table(self, family: Family, add_path: bool) -> Prefixes:
-        return self._tables.setdefault((family, add_path), {})
+    def _table(self, family: Family, add_path: bool) -> Any:
+        table = self._tables.get((family, add_path))
+        if table is None:
+            fast = _accel is not None and family in SUBTYPES
+            table = _accel.Table(family.address_bits, add_path) if fast else PlainTable(family, add_path)
+            self._tables[family, add_path] = table
+        return table
 
     # out
 
@@ -210,65 +299,43 @@ class RibTable:
 
     def dump(self) -> Iterator[bytes]:
         """The octets of the table, some at each step. Raises TextError if it has more than 65535 peers."""
+        self._purge()
         ranked = sorted((peer, number) for number, peer in enumerate(self._peers) if peer is not None)
         ranked.sort(key=lambda each: (len(each[0]), each[0][12:], each[0]))
         if len(ranked) > MAX_PEERS:
             raise TextError(f"a PEER_INDEX_TABLE has at most {MAX_PEERS} peers, not {len(ranked)}")
-        indexes = {number: index.to_bytes(2, "big") for index, (_, number) in enumerate(ranked)}
         ranks = [-1] * len(self._peers)
         for index, (_, number) in enumerate(ranked):
             ranks[number] = index
-        pieces = [*_record(self._latest, PEER_INDEX_TABLE, _index_table([peer for peer, _ in ranked]))]
-        size = sequence = 0
+        yield b"".join(_record(self._latest, PEER_INDEX_TABLE, _index_table([peer for peer, _ in ranked])))
+        sequence = 0
         for (family, add_path), table in sorted(self._tables.items()):
-            subtype, head = _subtype(family, add_path)
-            prefixes = sorted(table, key=_by_address)
-            if _accel is not None and family in SUBTYPES and not add_path:
-                for start in range(0, len(prefixes), RECORDS):
-                    stop = min(start + RECORDS, len(prefixes))
-                    octets, sequence = _accel.records(prefixes, start, stop, table, ranks, subtype, sequence)
-                    yield b"".join((*pieces, octets))
-                    pieces, size = [], 0
-                continue
-            for prefix in prefixes:
-                count, time, entries = _entries(table[prefix], indexes)
-                if not count:
-                    continue
-                record = b"".join((_NUMBER.pack(sequence), head, prefix, _COUNT.pack(count), entries))
-                size += len(record)
-                pieces += RECORD_HEADER.pack(time, TABLE_DUMP_V2, subtype, len(record)), record
-                sequence += 1
-                if size > PIECE:
-                    yield b"".join(pieces)
-                    pieces, size = [], 0
-        if pieces:
-            yield b"".join(pieces)
+            for octets, after in table.records(ranks, *_subtype(family, add_path), sequence):
+                yield octets
+                sequence = after
 
 
 def _by_address(prefix: bytes) -> tuple[bytes, bytes]:
     return prefix[1:], prefix[:1]
 
 
-def _entries(found: dict[Key, Route], indexes: dict[int, bytes]) -> tuple[int, int, bytes]:
-    """The number of entries, the time of the latest one, and their octets in the order of the peers."""
+def _entries(found: dict[Key, Route], indexes: list[bytes]) -> Iterator[tuple[int, int, bytes]]:
+    """For each record: the number of entries, the time of the latest one, and their octets, in the order of peers."""
     if len(found) == 1:
         ((key, (time, attributes)),) = found.items()
         number, path_id = (key, b"") if isinstance(key, int) else key
-        if number not in indexes:
-            return 0, 0, b""
-        return 1, int.from_bytes(time, "big"), b"".join((indexes[number], time, path_id, attributes))
+        yield 1, int.from_bytes(time, "big"), b"".join((indexes[number], time, path_id, attributes))
+        return
     ranked: list[tuple[bytes, bytes, Route]] = []
     for key, route in found.items():
         number, path_id = (key, b"") if isinstance(key, int) else key
-        if number in indexes:
-            ranked.append((indexes[number], path_id, route))
+        ranked.append((indexes[number], path_id, route))
     ranked.sort()
-    latest, made = bytes(4), list[bytes]()
-    for index, path_id, (time, attributes) in ranked:
-        made += index, time, path_id, attributes
-        if time > latest:
-            latest = time
-    return len(ranked), int.from_bytes(latest, "big"), b"".join(made)
+    for start in range(0, len(ranked), MAX_ENTRIES):
+        entries = ranked[start : start + MAX_ENTRIES]
+        latest = max(route.time for _, _, route in entries)
+        made = [part for index, path_id, route in entries for part in (index, route.time, path_id, route.attributes)]
+        yield len(entries), int.from_bytes(latest, "big"), b"".join(made)
 
 
 def _record(time: bytes, subtype: int, content: bytes) -> tuple[bytes, bytes]:
