@@ -6,19 +6,25 @@ import contextlib
 import csv
 import io
 import json
+import os
 import re
 import sqlite3
+import subprocess
 import sys
 import tomllib
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from typing import IO
 
 import pytest
-from bgplite import BgpLite, bgplite
+from bgplite import BgpLite, bgplite, command
+from listserver import serving
 from peers import wait_until
 
 from bgpipe.pipeline.errors import StageError
 from bgpipe.routeserver import cli, extra
 from bgpipe.routeserver.shell import commands, original, transfer
+from fork_server import Process
 
 CONFIG = """\
 PrefixSources:
@@ -38,13 +44,13 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture
-def say(server, capsys):
+def say(server, capfd):
     """Runs a command, and gives what it has printed."""
 
     def run(*words: str) -> str:
         environment = {"BGPLITE_API": f"http://{server.address[0]}:{server.api_port}"}
         assert commands.run(words, environment) == 0
-        return capsys.readouterr().out
+        return capfd.readouterr().out
 
     return run
 
@@ -68,6 +74,10 @@ def test_without_the_extra_one_line_says_so(monkeypatch, capsys, words):
         (["peer"], 1, "peer: there is no such file, and no such command; did you mean bgplite peers?"),
         (["peers", "ad"], 2, "there is no bgplite peers ad; did you mean peers add?"),
         (["groups", "x"], 2, "there is no bgplite groups x; there are show, add, change, delete"),
+        (["--json", "peers", "ad"], 2, "there is no bgplite peers ad; did you mean peers add?"),
+        (["--api", "http://127.0.0.1:9", "peer"], 2, "--api is an option of commands, and there is none; did you mean"),
+        (["--json"], 2, "--json is an option of commands, and there is none; there are peers, groups,"),
+        (["-l", "debug", "check", "none.yml"], 1, "none.yml: there is no such file"),
     ],
 )
 def test_words_that_are_none(monkeypatch, capsys, tmp_path, words, code, said):
@@ -84,6 +94,66 @@ def test_the_extra_is_what_is_installed():
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
     names = {re.split(r"[\[<>=;]", each)[0].lower() for each in project["optional-dependencies"]["server"]}
     assert {"pyyaml" if each == "yaml" else each for each in extra.MODULES} == names
+
+
+def test_options_before_between_and_behind_the_words_of_a_command(server):
+    place = f"http://{server.address[0]}:{server.api_port}"
+    shown = []
+    for words in (
+        ["--api", place, "--json", "sources", "show", "cloud"],
+        [f"--api={place}", "sources", "--json", "show", "cloud"],
+        ["sources", "show", "cloud", "--json", "--api", place],
+    ):
+        done = command(*words, BGPLITE_API="http://127.0.0.1:9")
+        assert (done.returncode, done.stderr) == (0, "")
+        shown.append(json.loads(done.stdout))
+    assert shown[0] == shown[1] == shown[2]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["peers"],
+        ["peers", "--json"],
+        ["routes", "127.99.7.1", "--format", "csv"],
+        ["setup", "bird", "127.99.7.1"],
+        ["export"],
+        ["events", "--after", "0", "--count", "1"],
+        ["check", "appsettings.yml"],
+        ["-v"],
+        ["peers", "-h"],
+    ],
+    ids=" ".join,
+)
+def test_a_standard_output_that_takes_nothing(server, say, words):
+    if words[0] != "check":
+        say("peers", "add", "127.99.7.1", "65071")
+    with open("/dev/full", "wb") as full:
+        code, err = printed(server, full, *words)
+    assert (code, err.count(b"\n")) == (1, 1), err
+    assert err.startswith(b"bgplite: standard output: no space left on the device")
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as pipe:
+        assert printed(server, pipe, *words) == (0, b"")
+
+
+def printed(server: BgpLite, out: IO[bytes], *words: str) -> tuple[int, bytes]:
+    """The exit code of a command that prints to a file, and what it says of that."""
+    environment = os.environ | {"BGPLITE_API": f"http://{server.address[0]}:{server.api_port}"}
+    streams = {"stdout": out, "stderr": subprocess.PIPE}
+    with Process(words, command="bgplite", cwd=server.folder, env=environment, **streams) as process:
+        said: bytes = process.stderr.read()
+        return process.wait(20), said
+
+
+def test_a_standard_output_that_is_closed(server):
+    program = f"import sys; sys.path[:] = {sys.path}; from bgpipe.routeserver.cli import main; sys.exit(main())"
+    for words in (["peers"], ["events", "--after", "0", "--count", "1"]):
+        shell = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-c", program, *words]
+        environment = os.environ | {"BGPLITE_API": f"http://{server.address[0]}:{server.api_port}"}
+        done = subprocess.run(shell, check=False, env=environment, stderr=subprocess.PIPE, timeout=60)
+        assert (done.returncode, done.stderr) == (1, b"bgplite: standard output: is closed\n")
 
 
 def test_peers_are_added_changed_and_deleted(server, say):
@@ -278,6 +348,16 @@ def test_peers_from_csv_and_back(server, say, tmp_path):
         ("a.json", "[{]", "no JSON"),
         ("a.csv", b"ip,asn\n\xff", "UTF-8"),
         ("a.db", b"SQLite format 3\0 torn", "no database of BGPLite"),
+        (
+            "s.json",
+            '[{"ip": "127.92.2.9", "asn": 65029, "sources": "x"}]',
+            "s.json: peer 1: sources: a list of objects",
+        ),
+        (
+            "s.json",
+            '[{"ip": "127.92.2.9", "asn": 65029, "sources": [{"name": "x"}]}]',
+            "peer 1: sources: each has a name",
+        ),
     ],
 )
 def test_an_import_with_a_fault_changes_nothing(server, say, tmp_path, name, text, error):
@@ -337,6 +417,53 @@ def test_an_older_database_of_the_original(tmp_path):
         ("192.0.2.1", 65001, ["ru"], [])
     ]
     assert transfer.read(path)[0][1] == found[0]
+
+
+class Nonsense(BaseHTTPRequestHandler):
+    """A server that is something else: it answers anything with a page, events that are none of ours, or other JSON."""
+
+    def do_GET(self) -> None:
+        kind, _, said = NONSENSE[self.path.split("/")[1]].partition(" ")
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.end_headers()
+        self.wfile.write(said.encode())
+
+    do_POST = do_PUT = do_DELETE = do_GET
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+
+NONSENSE = {
+    "api": "text/html <html>welcome</html>",
+    "odd": "text/event-stream data: [1, 2]\n\n",
+    "list": "application/json [1, 2]",
+    "object": 'application/json {"a": 1}',
+    "null": "application/json null",
+}
+
+
+@pytest.mark.parametrize("path", ["", "/odd", "/list", "/object", "/null"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["peers"],
+        ["sessions"],
+        ["groups", "show", "x"],
+        ["peers", "add", "192.0.2.1", "1"],
+        ["events"],
+        ["setup", "bird", "x"],
+    ],
+    ids=" ".join,
+)
+def test_a_server_that_is_something_else(words, path):
+    with serving(Nonsense) as url:
+        done = command(*words, BGPLITE_API=f"{url}{path}")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done
+    assert (
+        f"{url}{path}: this is not the API of bgplite, or not of this version; --api says where that is" in done.stderr
+    )
 
 
 def test_an_answer_of_something_else(monkeypatch):

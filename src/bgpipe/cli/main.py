@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from ..pipeline.errors import ConfigError, StageError, UsageError
 from ..runtime.log import StderrLog, printable
+from ..runtime.standard_streams import leave_standard_output, open_standard_streams, show
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -39,7 +40,7 @@ def run_words(words: Sequence[str]) -> int:
             log.debug("because of", exc_info=error.__cause__)
         return error.exit_code
     except BrokenPipeError:  # of help or an explanation: who reads has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        leave_standard_output()
         return 0
     except KeyboardInterrupt:
         fail(log, "interrupted")
@@ -58,23 +59,6 @@ def format_of_log(words: Sequence[str], environment: Mapping[str, str]) -> str:
         elif word.startswith("--log-format="):
             text = word.partition("=")[2]
     return "json" if text == "json" else "text"
-
-
-def open_standard_streams() -> None:
-    """Opens a stand-in for each standard stream that was closed (`2>&-`). Otherwise the next file that is opened would
-    become that stream. Writing to the stand-in for standard output fails; what goes to standard error is dropped."""
-    for number, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
-        try:
-            os.fstat(number)
-        except OSError:
-            opened = os.open(os.devnull, flags)
-            if opened != number:
-                os.dup2(opened, number)
-                os.close(opened)
-    if sys.stdout is None:
-        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
-    if sys.stderr is None:
-        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def run(words: Sequence[str], log: StderrLog) -> int:
@@ -137,17 +121,6 @@ def help_text(name: str) -> str:
     if stage is None:
         raise ConfigError(f"unknown stage {name!r}{nearest(name, known())}")
     return stage_help(name, stage)
-
-
-def show(text: str) -> None:
-    """Prints to standard output. Raises StageError, or BrokenPipeError if the reader has closed it."""
-    from ..net.errors import StreamError
-    from ..net.standard_output import StandardOutput
-
-    try:
-        StandardOutput().write(text.encode(errors="backslashreplace"))
-    except StreamError as error:
-        raise StageError(str(error)) from None
 
 
 def say(text: str) -> None:

@@ -2,52 +2,116 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from .. import __version__
+from ..net.errors import explain
 from ..pipeline.errors import ConfigError, StageError
 from ..runtime.log import StderrLog
+from ..runtime.standard_streams import leave_standard_output, open_standard_streams, show
 from .extra import missing
+from .shell.parser import Parser
+
+if TYPE_CHECKING:
+    from .config import Config
 
 SHELL = (
     *("peers", "groups", "sessions", "sources", "routes", "why", "try", "setup", "import", "export"),
     *("tokens", "audit", "events"),
 )
 """First words of the commands that ask a running bgplite; see shell.commands."""
+_OF_SHELL: Final = {"--api": 2, "--token": 2, "--json": 1}
+_OPTIONS: Final = _OF_SHELL | {"-l": 2, "--log": 2, "--log-format": 2}
+"""Options that may stand before the command, and how many words each is."""
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Exit codes: 0 all is well, 1 something failed, 2 the command line or the configuration has faults."""
-    words = sys.argv[1:] if words is None else list(words)
-    if words and words[0] in SHELL:
-        return shell(words)
-    command = words.pop(0) if words[:1] == ["check"] else "run"
-    options = parser(command).parse_args(words)
-    if why := missing():
-        sys.stderr.write(f"bgplite: {why}\n")
+    open_standard_streams()
+    words = command_first(sys.argv[1:] if words is None else list(words))
+    try:
+        return run_words(words)
+    except StageError as error:
+        sys.stderr.write(f"bgplite: {error}\n")
         return 1
+    except BrokenPipeError:  # who reads has seen enough
+        leave_standard_output()
+        return 0
+    except KeyboardInterrupt:
+        if words[:1] == ["events"]:
+            return 0  # they have no other end
+        return 130 if words and words[0] in SHELL else 1
+
+
+def run_words(words: list[str]) -> int:
+    """Raises StageError, BrokenPipeError, KeyboardInterrupt."""
+    if words and words[0] in SHELL:
+        from .shell.commands import run as ask
+
+        return ask(words)
+    command = words.pop(0) if words[:1] == ["check"] else "run"
+    if command == "run" and words and words[0].partition("=")[0] in _OF_SHELL:
+        sys.stderr.write(f"bgplite: {no_command(words)}\n")
+        return 2
+    options = parser(command).parse_args(words)
+    if options.version:
+        show(f"bgplite {__version__}\n")
+        return 0
+    if why := missing():
+        raise StageError(why)
+    from .config_file import load
     from .yaml_records import ConfigFaults
 
     log = StderrLog(options.log)
     log.format = options.log_format
     try:
-        return check(options.config) if command == "check" else run(options.config, log)
+        config = load(options.config)
     except ConfigFaults as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except FileNotFoundError as error:
+        raise StageError(no_file(options.config) if error.filename == str(options.config) else str(error)) from None
+    except OSError as error:
+        raise StageError(f"{options.config}: {explain(error)}") from None
+    if command == "check":
+        show(no_faults(options.config, config))
+        return 0
+    try:
+        run(options.config, config, log)
     except (ConfigError, StageError, OSError) as error:
-        if isinstance(error, FileNotFoundError) and error.filename == str(options.config):
-            sys.stderr.write(f"bgplite: {no_file(options.config)}\n")
-        else:
-            log.error(str(error))
+        log.error(str(error))
         return 1
-    except KeyboardInterrupt:
-        return 1
+    return 0
+
+
+def command_first(words: list[str]) -> list[str]:
+    """The same words, but options that stand before a command, or between its two words, stand behind it."""
+    before, rest = _options(words)
+    if not rest or rest[0] not in (*SHELL, "check"):
+        return words
+    between, more = _options(rest[1:])
+    second = 0 if not more or more[0].startswith("-") else 1
+    return [rest[0], *more[:second], *before, *between, *more[second:]]
+
+
+def _options(words: list[str]) -> tuple[list[str], list[str]]:
+    """The options of all commands at the beginning, and the words behind them."""
+    number = 0
+    while number < len(words) and (length := _OPTIONS.get(words[number].partition("=")[0])):
+        number += 1 if "=" in words[number] else length
+    return words[:number], words[number:]
+
+
+def no_command(words: list[str]) -> str:
+    """What to say of options of a command without the command."""
+    found = next((word for word in words if difflib.get_close_matches(word, SHELL, 1, 0.7)), "")
+    meant = difflib.get_close_matches(found, SHELL, 1, 0.7)
+    hint = f"did you mean bgplite {meant[0]}?" if meant else f"there are {', '.join(SHELL)}"
+    return f"{words[0].partition('=')[0]} is an option of commands, and there is none; {hint}"
 
 
 def no_file(path: Path) -> str:
@@ -58,24 +122,8 @@ def no_file(path: Path) -> str:
     return f"{text}; a configuration begins with Bgp: {{Asn: 65000, RouterId: 192.0.2.1}}, see docs/routeserver.md"
 
 
-def shell(words: Sequence[str]) -> int:
-    """One of the commands that ask a running bgplite."""
-    from .shell.commands import run
-
-    try:
-        return run(words)
-    except StageError as error:
-        sys.stderr.write(f"bgplite: {error}\n")
-        return 1
-    except BrokenPipeError:  # who reads has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
-    except KeyboardInterrupt:
-        return 0 if words[0] == "events" else 130  # it has no other end
-
-
-def parser(command: str) -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+def parser(command: str) -> Parser:
+    made = Parser(
         prog="bgplite" if command == "run" else f"bgplite {command}",
         usage=None if command != "run" else "bgplite [check] [-h] [-v] [-l LEVEL] [--log-format FORMAT] [CONFIG]",
         description="A BGP route server that announces curated prefix sets to peers that subscribe over HTTP. "
@@ -88,25 +136,19 @@ def parser(command: str) -> argparse.ArgumentParser:
     )
     made.add_argument("-l", "--log", choices=("debug", "info", "warn", "error"), default="info", help="log level")
     made.add_argument("--log-format", choices=("text", "json"), default="text", help="form of the log")
-    made.add_argument("-v", "--version", action="version", version=f"bgplite {__version__}")
+    made.add_argument("-v", "--version", action="store_true", help="show the version, and end")
     return made
 
 
-def check(path: Path) -> int:
-    """Whether the configuration can be used. Raises ConfigFaults, OSError."""
-    from .config_file import load
-
-    config = load(path)
-    peers, lists = len(config.peers), len(config.prefix_sources)
-    sys.stdout.write(f"{path}: AS{config.bgp.asn}, {lists} lists, {peers} peers: no faults\n")
-    return 0
+def no_faults(path: Path, config: Config) -> str:
+    """What to say of a configuration that can be used."""
+    lists, peers = len(config.prefix_sources), len(config.peers)
+    return f"{path}: AS{config.bgp.asn}, {lists} lists, {peers} peers: no faults\n"
 
 
-def run(path: Path, log: StderrLog) -> int:
-    """Raises ConfigFaults, OSError, StageError."""
+def run(path: Path, config: Config, log: StderrLog) -> None:
+    """Raises OSError, StageError."""
     from ..runtime.process import serve
-    from .config_file import load
     from .service import RouteServerService
 
-    serve(RouteServerService(path, load(path), log), log)
-    return 0
+    serve(RouteServerService(path, config, log), log)

@@ -47,7 +47,7 @@ class Client:
         try:
             return json.loads(octets)
         except ValueError:
-            raise StageError(f"{self.url}: this is not the API of bgplite; --api says where that is") from None
+            raise self.no_api() from None
 
     def text(self, method: str, path: str, body: object = None, **query: object) -> bytes:
         """An answer. Raises StageError."""
@@ -68,9 +68,11 @@ class Client:
                 raise self._no_answer(error) from None
 
     def lines(self, path: str, **query: object) -> Iterator[str]:
-        """The lines of an answer without an end, as they come. Raises StageError."""
+        """The lines of server-sent events, as they come. Raises StageError."""
         try:
             with urllib.request.urlopen(self._request("GET", path, None, query), timeout=TIMEOUT) as answer:
+                if answer.headers.get_content_type() != "text/event-stream":
+                    raise self.no_api()
                 for octets in answer:
                     yield octets.decode().rstrip("\n")
         except urllib.error.HTTPError as error:
@@ -78,6 +80,12 @@ class Client:
             raise Refusal(f"{self.url}: {reason}", reason, error.code) from None
         except (OSError, ValueError, HTTPException) as error:
             raise self._no_answer(error) from None
+
+    def no_api(self) -> StageError:
+        """What is raised where something else answers."""
+        return StageError(
+            f"{self.url}: this is not the API of bgplite, or not of this version; --api says where that is"
+        )
 
     def _no_answer(self, error: Exception) -> StageError:
         why = error.reason if isinstance(error, urllib.error.URLError) else error

@@ -6,7 +6,6 @@ import argparse
 import difflib
 import json
 import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,20 +13,22 @@ from typing import Any, Final, get_args
 
 from ...net.secret import read_secret
 from ...pipeline.errors import StageError
+from ...runtime.standard_streams import show
 from ..extra import missing
 from . import text, transfer
 from .client import DEFAULT_API, Client, quoted
 from .follow import follow
-from .peer_options import GROUP, IDENTITY, SOURCE, SUBSCRIPTION, any_or_as_number, declare, kind_of, said, words
+from .parser import Parser
+from .peer_options import GROUP, IDENTITY, SOURCE, SUBSCRIPTION, Field, any_or_as_number, declare, kind_of, said, words
 from .text import Table
 
 Options = argparse.Namespace
-Parser = argparse.ArgumentParser
 
 
 @dataclass(frozen=True)
 class Command:
-    """run: what it asks; its answer is JSON, or a text as it is. show: JSON as a table. declare: adds its arguments."""
+    """run: what it asks; its answer is JSON, or a text or octets as they are. show: JSON as a table. declare: adds its
+    arguments."""
 
     summary: str
     run: Callable[[Client, Options], Any]
@@ -46,14 +47,15 @@ def run(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> in
         hint = f"did you mean {name} {meant[0]}?" if meant else f"there are {', '.join(more)}"
         made.error(f"there is no bgplite {name} {rest[0]}; {hint}")
     options = made.parse_args(rest)
-    shown = command.run(Client(options.api, _token(options.token)), options)
-    if isinstance(shown, str):
-        sys.stdout.write(shown)
-    elif options.json:
-        json.dump(shown, sys.stdout, indent=2)
-        sys.stdout.write("\n")
-    else:
-        sys.stdout.write(text.table(*command.show(shown)))
+    client = Client(options.api, _token(options.token))
+    try:
+        shown = command.run(client, options)
+        if options.json and not isinstance(shown, str | bytes):
+            shown = json.dumps(shown, indent=2) + "\n"
+        printed = shown if isinstance(shown, str | bytes) else text.table(*command.show(shown))
+    except (AttributeError, KeyError, TypeError) as error:  # JSON of something else
+        raise client.no_api() from error
+    show(printed)
     return 0
 
 
@@ -183,6 +185,19 @@ def _named_source(parser: Parser) -> None:
     declare(parser, SOURCE)
 
 
+def _change_named(path: str, fields: dict[str, Field]) -> Callable[[Client, Options], Any]:
+    """What changes the group or list whose name is said."""
+    return lambda client, options: client.send("PUT", _named(path, options), _something(said(options, fields)))
+
+
+def _delete_named(path: str) -> Callable[[Client, Options], Any]:
+    return lambda client, options: client.send("DELETE", _named(path, options))
+
+
+def _named(path: str, options: Options) -> str:
+    return f"{path}/{quoted(options.name)}"
+
+
 def _said_source(options: Options) -> dict[str, Any]:
     found = said(options, SOURCE)
     kind = found.get("kind") or kind_of(found)
@@ -208,9 +223,10 @@ def _setup(parser: Parser) -> None:
     parser.add_argument("--server", metavar="ADDRESS", help="our address, as the router sees it")
 
 
-def _show_setup(client: Client, options: Options) -> str:
+def _show_setup(client: Client, options: Options) -> Any:
     query = {"gateway": options.gateway, "gateway6": options.gateway6, "server": options.server}
-    return client.text("GET", client.path(options.peer, f"/setup/{quoted(options.kind)}"), **query).decode()
+    shown = client.text("GET", client.path(options.peer, f"/setup/{quoted(options.kind)}"), **query).decode()
+    return shown.splitlines() if options.json else shown
 
 
 def _import(parser: Parser) -> None:
@@ -239,8 +255,9 @@ def _show_routes(client: Client, options: Options) -> Any:
     path = client.path(options.peer, "/prefixes")
     if options.format is None:
         return client.get(path, format="json")
-    sys.stdout.buffer.write(client.text("GET", path, format=options.format))
-    return ""
+    if options.json and options.format != "json":
+        raise StageError(f"--json and --format {options.format}: say one of them")
+    return client.text("GET", path, format=options.format)
 
 
 def _why(parser: Parser) -> None:
@@ -327,15 +344,13 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "groups change": Command(
         "Change a group of the database.",
-        lambda client, options: client.send(
-            "PUT", f"/api/groups/{quoted(options.name)}", _something(said(options, GROUP))
-        ),
+        _change_named("/api/groups", GROUP),
         text.groups,
         _named_group,
     ),
     "groups delete": Command(
         "Remove a group of the database that has no peers.",
-        lambda client, options: client.send("DELETE", f"/api/groups/{quoted(options.name)}"),
+        _delete_named("/api/groups"),
         declare=_group,
     ),
     "sessions": Command("Show the sessions.", lambda client, options: client.get("/api/sessions"), text.sessions),
@@ -348,15 +363,13 @@ COMMANDS: Final[dict[str, Command]] = {
     ),
     "sources change": Command(
         "Change a list of the database.",
-        lambda client, options: client.send(
-            "PUT", f"/api/sources/{quoted(options.name)}", _something(said(options, SOURCE))
-        ),
+        _change_named("/api/sources", SOURCE),
         text.sources,
         _named_source,
     ),
     "sources delete": Command(
         "Remove a list of the database that nobody uses.",
-        lambda client, options: client.send("DELETE", f"/api/sources/{quoted(options.name)}"),
+        _delete_named("/api/sources"),
         declare=_list,
     ),
     "sources show": Command(
@@ -429,7 +442,7 @@ COMMANDS: Final[dict[str, Command]] = {
     "tokens add": Command("Make a token. It is shown this once.", _add_token, declare=_new_token),
     "tokens delete": Command(
         "Make a token worthless.",
-        lambda client, options: client.send("DELETE", f"/api/tokens/{quoted(options.name)}"),
+        _delete_named("/api/tokens"),
         declare=_token_name,
     ),
     "events": Command("Show what happens, as it happens, until you end it.", _follow, declare=_events),

@@ -4,44 +4,85 @@ from __future__ import annotations
 
 import json
 import select
-import signal
-import sys
+import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
-from types import FrameType
+from functools import partial
 from typing import Any, Final
 
 from ...pipeline.errors import StageError
+from ...runtime.standard_streams import show
+from ...tasks import thread
 from .client import Client, Refusal
 from .text import printable
 
 RETRY: Final = 60.0
 """Seconds in which a server that has ended may be there again."""
 LOOK: Final = 0.5
-"""Seconds between two looks at whether somebody still reads what we show."""
-
-
-class _ReaderGone(BaseException):
-    """Nobody reads stdout any more. No OSError, which is taken for one of a connection."""
+"""Seconds between two attempts to reach it."""
 
 
 def follow(client: Client, *, after: int | None, kinds: frozenset[str], most: int, as_json: bool) -> str:
     """Shows events until the reader has gone, or `most` of them if that is not 0. after: number of the last event that
     is known. kinds: all if none is named. Raises StageError, BrokenPipeError, KeyboardInterrupt."""
-    show = json.dumps if as_json else line
+    form = json.dumps if as_json else line
     shown = 0
-    with _watching_reader():
-        for event in _events(client, after):
+    with Source(client, after) as source:
+        for event in source:
             if kinds and event.get("kind") not in kinds:
                 continue
-            sys.stdout.write(f"{show(event)}\n")
-            sys.stdout.flush()
+            show(f"{form(event)}\n")
             shown += 1
             if shown == most:
                 break
     return ""
+
+
+class Source:
+    """Events, as they happen. A thread reads them, since nothing else can be waited for together with an answer over
+    HTTP; it hands them on over a socket, and who takes them waits for that and for the end of the reader of stdout."""
+
+    def __init__(self, client: Client, after: int | None) -> None:
+        self._ours, self._theirs = socket.socketpair()
+        self._error: Exception = StageError(f"{client.url}: there are no more events")
+        self._thread = thread("events", partial(self._read, client, after), self._on_error)
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ours.close()  # the thread ends with the next event, or with the process
+
+    def _read(self, client: Client, after: int | None) -> None:
+        with self._theirs:
+            for event in _events(client, after):
+                try:
+                    self._theirs.sendall(json.dumps(event).encode() + b"\n")
+                except OSError:  # nobody takes them any more
+                    return
+
+    def _on_error(self, error: Exception) -> None:
+        self._error = error
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Raises StageError when there are no more, BrokenPipeError when the reader of stdout has gone, also while
+        nothing happens that could be written."""
+        poll = select.poll()
+        poll.register(self._ours, select.POLLIN)
+        poll.register(1, 0)
+        waiting = b""
+        while True:
+            found = dict(poll.poll())
+            if found.keys() - {self._ours.fileno()}:
+                raise BrokenPipeError
+            octets = self._ours.recv(1 << 16)
+            if not octets:
+                self._thread.join()
+                raise self._error
+            *lines, waiting = (waiting + octets).split(b"\n")
+            yield from map(json.loads, lines)
 
 
 def line(event: dict[str, Any]) -> str:
@@ -70,40 +111,23 @@ def _events(client: Client, after: int | None) -> Iterator[dict[str, Any]]:
         try:
             for text in client.lines("/api/events", after=after):
                 if text.startswith("data: "):
-                    event = json.loads(text.removeprefix("data: "))
+                    event = _event(client, text.removeprefix("data: "))
                     after = event["id"]
                     yield event
                 elif text.startswith(":"):
                     until = time.monotonic() + RETRY
         except Refusal:
             raise
-        except (StageError, ValueError):
+        except StageError:
             if time.monotonic() > until:
                 raise
         time.sleep(LOOK)
 
 
-@contextmanager
-def _watching_reader() -> Iterator[None]:
-    """Raises BrokenPipeError soon after the reader of stdout has gone, also while nothing happens that could be
-    written."""
-    poll = select.poll()
-    try:
-        poll.register(sys.stdout.fileno(), 0)
-    except (OSError, ValueError):  # no stream of the system: nobody can go
-        yield
-        return
-
-    def look(number: int, frame: FrameType | None) -> None:
-        if any(found & (select.POLLERR | select.POLLNVAL) for _, found in poll.poll(0)):
-            raise _ReaderGone
-
-    before: Callable[[int, FrameType | None], Any] | int | None = signal.signal(signal.SIGALRM, look)
-    signal.setitimer(signal.ITIMER_REAL, LOOK, LOOK)
-    try:
-        yield
-    except _ReaderGone:
-        raise BrokenPipeError from None
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+def _event(client: Client, text: str) -> dict[str, Any]:
+    """Raises StageError."""
+    with suppress(ValueError):
+        event = json.loads(text)
+        if isinstance(event, dict) and event.keys() >= {"id", "at", "kind"}:
+            return event
+    raise client.no_api()

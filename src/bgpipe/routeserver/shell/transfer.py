@@ -53,7 +53,23 @@ def _from_json(text: str, path: Path) -> list[tuple[str, Row]]:
     rows = found if isinstance(found, list) else [found]
     if not all(isinstance(row, dict) for row in rows):
         raise StageError(f"{path}: a list of objects is expected, one for each peer")
-    return [(f"{path}: peer {number}", row) for number, row in enumerate(rows, 1)]
+    found = [(f"{path}: peer {number}", row) for number, row in enumerate(rows, 1)]
+    faults = [f"{place}: {fault}" for place, row in found if (fault := _fault_of_sources(row.get("sources")))]
+    if faults:
+        raise StageError("\n".join((*faults, "nothing was changed")))
+    return found
+
+
+def _fault_of_sources(sources: Any) -> str:
+    """What is wrong with the lists at URLs of a peer, which the API takes one by one; "" if nothing."""
+    if sources is None:
+        return ""
+    if not isinstance(sources, list) or not all(isinstance(each, dict) for each in sources):
+        return "sources: a list of objects is expected"
+    texts = [(each.get("name"), each.get("url"), each.get("community") or "-") for each in sources]
+    if not all(isinstance(text, str) and text.strip() for each in texts for text in each):
+        return "sources: each has a name and a url, and perhaps a community and active"
+    return ""
 
 
 def _from_csv(text: str, path: Path) -> list[tuple[str, Row]]:
