@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 from types import SimpleNamespace
 
 import msgspec
@@ -22,7 +23,7 @@ from bgpipe.routeserver.tables import PeerTables
 from bgpipe.routeserver.trials import show_comparison, try_change, try_difference, try_subscription
 from bgpipe.session.facts import Facts
 from bgpipe.tasks import Tasks
-from bgpipe.wire.communities import parse_any_community
+from bgpipe.wire.communities import parse_any_community, write_ext_community
 from bgpipe.wire.errors import TextError
 
 HOSTS = [f"10.{net}.0.{host}/32" for net in range(10) for host in range(0, 256, 8)]
@@ -254,6 +255,18 @@ def test_the_nearest_word_counts():
 )
 def test_communities_as_people_write_them(text, kind, value):
     assert parse_any_community(text) == (kind, value)
+    if kind == "extended":
+        assert write_ext_community(value) == text.lower()
+
+
+def test_any_extended_community_is_written_so_that_it_can_be_read():
+    numbers = random.Random(1)
+    types = [0x0002, 0x0003, 0x0102, 0x0202, 0x0203, 0x4002, 0x4003, 0x8006, 0x0B02, 0x4300, 0xFFFF]
+    for kind in types * 20:
+        value = kind << 48 | numbers.getrandbits(48)
+        assert parse_any_community(write_ext_community(value)) == ("extended", value)
+    small = 0x0202_0000_0001_0001  # an AS number of 4 octets where 2 would do: `rt:1:1` is another community
+    assert write_ext_community(small) == "0x0202000000010001"
 
 
 @pytest.mark.parametrize(

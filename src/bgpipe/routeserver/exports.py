@@ -24,7 +24,7 @@ from ..wire.address import format_address
 from ..wire.attrs.community import format_community
 from ..wire.attrs.large_community import format_large_community
 from ..wire.block import Block
-from ..wire.ext_community import format_ext_community
+from ..wire.communities import write_ext_community
 from .peers import Peer
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def communities(attributes: Attributes) -> list[str]:
     return [
         *map(format_community, sorted(attributes.communities)),
         *map(format_large_community, sorted(attributes.large_communities)),
-        *map(format_ext_community, sorted(attributes.ext_communities)),
+        *map(write_ext_community, sorted(attributes.ext_communities)),
     ]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
@@ -119,6 +120,10 @@ class PeerSession:
         self.told = notification.text or str(notification)
         self.link.notify(notification)
         self.runner.interrupt()
+
+
+_STAGE: Final = re.compile(r"^\[\d+\] [\w-]+: ")
+"""The stage that names itself at the beginning of an error: who reads of a session knows nothing of its stages."""
 
 
 class Throttle:
@@ -440,8 +445,8 @@ class PeerSessions:
             told = f": {session.told}" if session.told else ""
             log.info(f"session ended{told}", **session_fields(session.pipeline, session.uptime))
         except StageError as error:
-            reason = str(error)
-            log.info(f"session ended: {error}", **session_fields(session.pipeline, session.uptime, error))
+            reason = _STAGE.sub("", str(error))
+            log.info(f"session ended: {reason}", **session_fields(session.pipeline, session.uptime, error))
         except Exception as error:
             reason = explain_error(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
             log.error(f"session ended: unexpected {reason}")

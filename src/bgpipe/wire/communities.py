@@ -14,7 +14,7 @@ from .address import parse_address
 from .attrs.community import parse_community
 from .attrs.large_community import parse_large_community
 from .errors import TextError
-from .ext_community import NONTRANSITIVE, TYPE_SHIFT, parse_ext_community
+from .ext_community import NONTRANSITIVE, TYPE_SHIFT, ext_community_members, parse_ext_community
 
 STANDARD: Final = "standard"
 EXTENDED: Final = "extended"
@@ -60,6 +60,18 @@ def parse_any_community(text: str) -> tuple[str, Any]:
     if text.count(":") == 2:
         return LARGE, parse_large_community(text)
     return STANDARD, parse_community(text)
+
+
+def write_ext_community(community: int) -> str:
+    """An extended community as parse_any_community reads it, such as rt:65000:9; in hexadecimal if it has no name."""
+    name = {2: "rt", 3: "soo"}.get(community >> TYPE_SHIFT & 0xFF)
+    text = f"{name}:{ext_community_members(community)['value']}"
+    try:
+        if name is not None and parse_any_community(text) == (EXTENDED, community):
+            return text
+    except TextError:  # its type has no such form
+        pass
+    return f"{community:#018x}"
 
 
 def parse_communities(text: str, kind: str) -> tuple[Any, ...]:

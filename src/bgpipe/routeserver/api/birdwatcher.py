@@ -1,7 +1,8 @@
 """The API of birdwatcher, so that the looking glass Alice-LG shows our peers and what they are announced.
 
 In Alice-LG a route server's neighbors announce routes to it. Ours get routes; so what a neighbor "has" there is what we
-announce to it. Times are UTC, as `YYYY-MM-DD hh:mm:ss`.
+announce to it. Times are UTC, as `YYYY-MM-DD hh:mm:ss`; that of the answer itself, `ttl`, is as in RFC 3339: Alice-LG
+drops an answer where it is not as its setting `servertime` says.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ...routes.lookup import parse_target
 from ...tasks import in_thread
 from ...wire.address import format_address
 from ...wire.attrs.large_community import LargeCommunity
+from ...wire.communities import write_ext_community
 from ...wire.errors import TextError
 from ...wire.prefix import Prefix
 from ..exports import AdjRibOut
@@ -31,6 +33,8 @@ from .call import Call
 
 MAX_FOUND: Final = 1000
 """Routes that a search answers."""
+MAX_TABLE: Final = 1_000_000
+"""Routes of all peers together that are answered; each is some 500 octets."""
 _ORIGIN: Final = "IGP"
 
 
@@ -65,22 +69,22 @@ class BirdProtocols(Struct, kw_only=True):
 
 
 async def bird_status(call: Call) -> BirdStatus:
-    now = _time(datetime.now(UTC).timestamp())
+    api = _api()
     shown = {
-        "current_server": now,
+        "current_server": _time(datetime.now(UTC).timestamp()),
         "last_reboot": _time(call.server.started_at),
         "last_reconfig": _time(call.server.configured_at),
         "message": "Daemon is up and running",
         "router_id": call.server.config.bgp.router_id,
         "version": f"bgplite {__version__}",
     }
-    return BirdStatus(api=_api(), ttl=now, status=shown)
+    return BirdStatus(api=api, ttl=_now_of(api), status=shown)
 
 
 async def bird_protocols(call: Call) -> BirdProtocols:
     found = {each.id: _protocol(call, each) for each in call.visible(call.server.peers)}
     api = _api()
-    return BirdProtocols(api=api, ttl=api["cache_status"]["cached_at"]["date"], protocols=found)
+    return BirdProtocols(api=api, ttl=_now_of(api), protocols=found)
 
 
 async def bird_neighbors(call: Call) -> BirdProtocols:
@@ -93,6 +97,7 @@ def _protocol(call: Call, peer: Peer) -> dict[str, Any]:
     up = session is not None and session.up
     since = session.since if session is not None and session.since else peer.last_session_at or peer.created_at
     routes = session.announcer.count if session is not None and up else 0
+    ended = call.server.ends.get(peer.id)
     return {
         "protocol": peer.id,
         "bird_protocol": "BGP",
@@ -102,7 +107,7 @@ def _protocol(call: Call, peer: Peer) -> dict[str, Any]:
         "state": "up" if up else "down",
         "since": _time(since),
         "state_changed": _time(since),
-        "last_error": "",
+        "last_error": ended.why if ended is not None and not up else "",
         "routes": {"imported": routes, "filtered": 0, "exported": routes, "preferred": routes},
     }
 
@@ -110,7 +115,8 @@ def _protocol(call: Call, peer: Peer) -> dict[str, Any]:
 async def bird_routes(call: Call) -> BirdRoutes | web.StreamResponse:
     """What a peer is announced."""
     found = AdjRibOut.of(call.server, call.management.peer(call.id))
-    return _answer(await in_thread("birdwatcher", partial(_encoded, found)))
+    routes = await in_thread("birdwatcher", partial(_encoded, found))
+    return _answer(_around(routes))
 
 
 async def bird_filtered(call: Call) -> BirdRoutes | web.StreamResponse:
@@ -122,6 +128,24 @@ async def bird_filtered(call: Call) -> BirdRoutes | web.StreamResponse:
 async def bird_not_exported(call: Call) -> BirdRoutes | web.StreamResponse:
     """None, for the same reason."""
     return await bird_filtered(call)
+
+
+async def bird_table(call: Call) -> BirdRoutes | web.StreamResponse:
+    """What all peers are announced, whatever the name of the table is: in Alice-LG one searches in that."""
+    shown: list[bytes] = []
+    count = 0
+    for peer in call.visible(call.server.peers):
+        found = AdjRibOut.of(call.server, peer)
+        count += found.count
+        if count > MAX_TABLE:
+            raise Refused(f"there are more than {MAX_TABLE} routes: ask for those of one peer", 503)
+        shown.append(await in_thread("birdwatcher", partial(_encoded, found)))
+    return _answer(_around(b",".join(filter(None, shown))))
+
+
+async def bird_table_filtered(call: Call) -> BirdRoutes | web.StreamResponse:
+    """None, as for one peer."""
+    return _answer(_envelope([]))
 
 
 async def bird_search(call: Call, query: BirdQuery) -> BirdRoutes | web.StreamResponse:
@@ -147,15 +171,16 @@ def _covering(found: AdjRibOut, target: Prefix) -> Iterator[dict[str, Any]]:
 
 
 def _encoded(found: AdjRibOut) -> bytes:
+    """The items of a list."""
     shown: list[dict[str, Any]] = []
     for attributes, _, hop, prefixes in found.groups():
         bgp = _bgp(found, attributes, hop)
         shown += [_route(found.peer, prefix, hop, bgp) for prefix in prefixes]
-    return _envelope(shown)
+    return msgspec.json.encode(shown)[1:-1]
 
 
 def _bgp(found: AdjRibOut, attributes: Any, hop: str) -> dict[str, Any]:
-    own = found.form.asn
+    own, ext = found.form.asn, map(write_ext_community, sorted(attributes.ext_communities))
     return {
         "origin": _ORIGIN,
         "as_path": [str(own)] * (0 if found.form.internal else 1 + (attributes.prepends or 0)),
@@ -164,7 +189,7 @@ def _bgp(found: AdjRibOut, attributes: Any, hop: str) -> dict[str, Any]:
         "med": str(attributes.med or 0),
         "communities": [[value >> 16, value & 0xFFFF] for value in sorted(attributes.communities)],
         "large_communities": [_large(each) for each in sorted(attributes.large_communities)],
-        "ext_communities": [],
+        "ext_communities": [text.split(":") for text in ext if text.count(":") == 2],
     }
 
 
@@ -188,7 +213,13 @@ def _route(peer: Peer, prefix: str, hop: str, bgp: dict[str, Any]) -> dict[str, 
 
 def _envelope(routes: list[dict[str, Any]]) -> bytes:
     api = _api()
-    return msgspec.json.encode(BirdRoutes(api=api, ttl=api["cache_status"]["cached_at"]["date"], routes=routes))
+    return msgspec.json.encode(BirdRoutes(api=api, ttl=_now_of(api), routes=routes))
+
+
+def _around(items: bytes) -> bytes:
+    """The answer with routes that are encoded already."""
+    before, sign, after = _envelope([]).rpartition(b"]")
+    return b"".join((before, items, sign, after))
 
 
 def _answer(body: bytes) -> web.Response:
@@ -197,9 +228,15 @@ def _answer(body: bytes) -> web.Response:
 
 def _api() -> dict[str, Any]:
     """What every answer of birdwatcher says of itself."""
-    now = _time(datetime.now(UTC).timestamp())
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     cache = {"cached_at": {"date": now, "timezone": "UTC", "timezone_type": "UTC"}, "orig_ttl": 0}
     return {"Version": __version__, "result_from_cache": False, "cache_status": cache}
+
+
+def _now_of(api: dict[str, Any]) -> str:
+    """When the answer was made, which is as long as it counts."""
+    made: str = api["cache_status"]["cached_at"]["date"]
+    return made
 
 
 def _time(seconds: float) -> str:

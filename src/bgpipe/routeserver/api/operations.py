@@ -163,5 +163,7 @@ OPERATIONS: Final = (
     Operation("GET", f"{_BIRD}/routes/protocol/{{id}}", birds.bird_routes, "What a peer is announced", own=True),
     Operation("GET", f"{_BIRD}/routes/filtered/{{id}}", birds.bird_filtered, "None", own=True),
     Operation("GET", f"{_BIRD}/routes/noexport/{{id}}", birds.bird_not_exported, "None", own=True),
+    Operation("GET", f"{_BIRD}/routes/table/{{table}}", birds.bird_table, "What all peers are announced", own=True),
+    Operation("GET", f"{_BIRD}/routes/table/{{table}}/filtered", birds.bird_table_filtered, "None", own=True),
     Operation("GET", f"{_BIRD}/routes/prefix", birds.bird_search, "Who has a route for an address", own=True),
 )
