@@ -179,6 +179,7 @@ def test_metrics_are_for_readers_and_health_for_anyone(server):
 
 def test_what_was_changed_is_in_the_audit_log(server):
     own = new(server, OWN, 65001)
+    call(server, "operator", "PUT", f"/api/peers/{own}", {"description": "before"})
     call(server, "peer", "PUT", f"/api/peers/{own}", {"description": "audited", "md5Password": "a planted key"})
     newest = call(server, "operator", "GET", "/api/audit?limit=1")[1][0]
     assert (newest["who"], newest["client"], newest["action"]) == ("token peer", "127.99.9.9", "change peer")
