@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bgpipe import accel
-from bgpipe.wire.block import ENTRY, FLAGS, NO_PEER, Block
+from bgpipe.wire.block import ENTRY, FLAGS, NO_PEER, TAGS, Block
 from bgpipe.wire.errors import WireError
 from bgpipe.wire.flags import CONTEXTS
 from bgpipe.wire.message import UPDATE, Message
@@ -83,9 +83,9 @@ def plainly(message: Message, gone: bytes | None, withdraw: bool) -> list[bytes]
         apart = RoutesApart(message.update)
     except WireError:
         return None
-    marks = gone if gone is not None else b"\1" * len(apart.prefixes)
-    left = [place for place, mark in enumerate(marks) if not mark]
-    out = [place for place, mark in enumerate(marks) if mark]
+    marks = gone if gone is not None else b"\2" * len(apart.prefixes)
+    left = [place for place, mark in enumerate(marks) if mark != 2]
+    out = [place for place, mark in enumerate(marks) if mark == 2]
     return apart.announce(left, out if withdraw else ())
 
 
@@ -101,7 +101,7 @@ def test_messages(seed, withdraw, all_go):
             count = len(RoutesApart(block.message(position).update).prefixes)
         except WireError:
             count = 3
-        marks.append(bytes(source.choices((0, 1), k=count)))
+        marks.append(bytes(source.choices((0, 1, 2), k=count)))
     octets, index, empty, declined = accel.cut.cut_routes(block.octets, block.index, positions, marks, withdraw)
     cut = Block(octets, index)
     for position in range(6):
@@ -113,6 +113,91 @@ def test_messages(seed, withdraw, all_go):
         bodies = plainly(before, None if marks is None else marks[positions.index(position)], withdraw)
         assert bodies == ([] if position in empty else [after.body])
         assert not FLAGS.of(cut.index)[position] & 64 or position in empty
+
+
+LABELS = "VALID", "NOT_FOUND", "INVALID", "WITHDRAWS", "REST", "AS_IT_WAS"
+
+
+def plain_parts(message: Message, said: bytes, marked: bool, keep: bool, withdraw: bool, apart: bool):
+    """(label, whether the part announces something, body) of each part."""
+    found = RoutesApart(message.update)
+    groups = {verdict: [place for place, each in enumerate(said) if each == verdict] for verdict in range(3)}
+    invalid = [] if keep else groups[2]
+    if not marked:
+        left = [place for place, each in enumerate(said) if each != 2]
+        made = [(4, bool(left), body) for body in found.announce(left)]
+    else:
+        wanted = [verdict for verdict in range(3 if keep else 2) if groups[verdict]]
+        first = wanted[0] if wanted else 0
+        places = groups[first] if wanted else []
+        gone = invalid if withdraw and not apart else ()
+        made = [(first, bool(places), body) for body in found.announce(places, gone)]
+        made += [(verdict, True, found.announce_alone(groups[verdict])) for verdict in wanted[1:]]
+    if not marked or apart:
+        made += [(3, False, body) for body in found.withdraw(invalid)]
+    return made
+
+
+@given(SEEDS, st.sampled_from(["split", "marks withdraw", "marks split", "marks keep", "marks filter"]))
+@settings(deadline=None)
+def test_parts(seed, words):
+    source = random.Random(seed)
+    marked, keep = "marks" in words, "keep" in words
+    plan = (marked, keep, "withdraw" in words, "split" in words)
+    block = random_block(source, 6)
+    tagged = bytearray(block.index)
+    TAGS.fill(tagged, 7)
+    positions, verdicts = sorted(source.sample(range(6), source.randint(1, 6))), []
+    for position in positions:
+        try:
+            count = len(RoutesApart(block.message(position).update).prefixes)
+        except WireError:
+            count = 3
+        verdicts.append(bytes(source.choices(source.choice(((0,), (2,), (0, 2), (0, 1, 2))), k=count)))
+    octets, index, labels, starts, declined = accel.cut.part_routes(
+        block.octets, block.index, tagged, positions, verdicts, *plan
+    )
+    new, ends = Block(octets, index), [*memoryview(starts).cast("I"), len(labels)]
+    assert len(new) == len(labels)
+    for position in range(6):
+        before, parts = block.message(position), range(ends[position], ends[position + 1])
+        tags = [TAGS.of(index)[part] for part in parts]
+        if position not in positions or position in declined:
+            assert [(labels[part], new.message(part).octets) for part in parts] == [(5, before.octets)]
+            assert tags == [0 if position in declined else 7]
+            continue
+        expected = plain_parts(before, verdicts[positions.index(position)], *plan)
+        assert [new.message(part).body for part in parts] == [body for *_, body in expected]
+        for part, place, (label, announces, body) in zip(parts, tags, expected, strict=True):
+            assert LABELS[labels[part] & 7] == LABELS[label]
+            if body == before.body and marked and len(expected) == 1 and not labels[part] & 8:
+                assert place == 7  # it is whole
+            else:
+                assert bool(labels[part] & 8) == announces
+                assert place == (7 if marked and not announces and label != 3 else 0)
+
+
+def test_usual_parts_are_not_declined():
+    source = random.Random(4)
+    block = random_block(source, 400, damage=0)
+    good = [
+        position
+        for position, message in enumerate(block)
+        if len(message.body) < 3900
+        and "MP_UNREACH" not in repr(message.update.attrs)
+        and "MULTICAST" not in str(message.update.attrs)
+        and plainly(message, None, True)
+        and RoutesApart(message.update).prefixes
+    ]
+    verdicts = [
+        bytes(source.randrange(3) for _ in RoutesApart(block.message(position).update).prefixes) for position in good
+    ]
+    assert len(good) > 150
+    args = block.octets, block.index, block.index, good, verdicts
+    families = [block.message(position).update.attrs.get(14) for position in good]
+    multicast = [place for place, each in zip(good, families, strict=True) if each and each.value.family.safi != 1]
+    assert accel.cut.part_routes(*args, True, False, True, False)[4] == multicast
+    assert accel.cut.part_routes(*args, False, False, True, True)[4] == multicast
 
 
 def test_what_is_usual_is_not_declined():
@@ -135,11 +220,17 @@ def test_what_cannot_be_asked(positions, gone, error):
     block = random_block(random.Random(1), 2)
     with pytest.raises(error):
         accel.cut.cut_routes(block.octets, block.index, positions, gone, True)
+    if gone is None:
+        gone = [b""] * len(positions)
+    with pytest.raises(error):
+        accel.cut.part_routes(block.octets, block.index, block.index, positions, gone, True, True, False, False)
 
 
 def test_marks_that_do_not_fit_the_message():
     update = Update.make(reach=["192.0.2.0/24", "198.51.100.0/24"], attrs={"ORIGIN": "IGP"}, next_hop="192.0.2.1")
     message = Message(UPDATE, update.body)
     block = Block(message.octets, bytearray(ENTRY.pack(1, 1, 0, NO_PEER, len(message.octets), 9, 0)))
-    for marks in (b"", b"\1", b"\1\0\0"):
+    for marks in (b"", b"\2", b"\2\0\0"):
         assert accel.cut.cut_routes(block.octets, block.index, [0], [marks], True)[3] == [0]
+        plan = (True, True, False, False)
+        assert accel.cut.part_routes(block.octets, block.index, block.index, [0], [marks], *plan)[4] == [0]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bgpipe import accel
-from bgpipe.rpki.origin import judge_block
+from bgpipe.rpki.origin import Rules, judge_block
 from bgpipe.rpki.pdu_runs import read_prefixes
 from bgpipe.rpki.snapshot import Snapshot
 from bgpipe.rpki.vrps import WIDTHS, Validity, find_impossible, merge_records, subtract_records
@@ -267,7 +267,7 @@ def mp_reach(prefixes, safi: str) -> dict:
 
 
 def outcome(snapshot: Snapshot, block: Block, strict: bool, tag: bool, senders) -> tuple:
-    judged = judge_block(snapshot, block, senders=senders, strict=strict, tag=tag)
+    judged = judge_block(snapshot, block, senders=senders, rules=Rules(strict), tag=tag)
     said = [list(message.tags.items()) for message in judged.block]
     octets = [message.octets for message in judged.block]
     return judged.invalid, judged.unfit, judged.messages, judged.counts, said, octets, judged.block is block

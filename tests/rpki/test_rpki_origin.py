@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bgpipe.rpki.origin import judge, judge_block, origin_as, sender_of, tags_of
+from bgpipe.rpki.origin import Rules, judge, judge_block, origin_as, sender_of, tags_of
 from bgpipe.rpki.snapshot import Snapshot
 from bgpipe.rpki.vrps import Validity, Vrp
 from bgpipe.wire.attrs import as_path
@@ -79,7 +79,7 @@ def test_verdicts():
         "rov/status": "INVALID",
     }
     assert tags_of(judge(SNAPSHOT, update("198.51.100.0/24", "192.0.2.0/24"), None))["rov/status"] == "NOT_FOUND"
-    assert tags_of(judge(SNAPSHOT, update("192.0.2.0/24"), None, strict=True))["rov/status"] == "INVALID"
+    assert tags_of(judge(SNAPSHOT, update("192.0.2.0/24"), None, Rules(strict=True)))["rov/status"] == "INVALID"
     assert tags_of(judge(SNAPSHOT, update(), None)) == {}
     # AS 0 validates nothing, whoever says it
     assert tags_of(judge(SNAPSHOT, update("203.0.113.0/24", path=[0]), None))["rov/status"] == "INVALID"

@@ -3,10 +3,10 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from .attributes cimport AS_PATH
+from .attributes cimport AS_PATH, COMMUNITY
 from .octets cimport Reader, left, skip, u8, u16, u32
 from .prefix cimport mix, read_address
-from .update cimport AS_SEQUENCE, Update, value_of
+from .update cimport AS_SEQUENCE, Update, has, value_of
 
 
 cdef enum:
@@ -104,6 +104,11 @@ cdef inline bint has_blackhole(Reader r) noexcept nogil:
         if u32(&r) == <uint32_t> BLACKHOLE_COMMUNITY:
             return True
     return False
+
+
+cdef inline unsigned marks_of(Update* u) noexcept nogil:
+    """The marks of the attributes of an UPDATE."""
+    return BLACKHOLE if has(u, COMMUNITY) and has_blackhole(value_of(u, COMMUNITY)) else 0
 
 
 cdef inline void read_key(Reader* r, Route* key, bint add_path) noexcept nogil:

@@ -282,7 +282,7 @@ cdef class Rib:
         """The number of the attributes of an UPDATE, for its NLRI field or for its MP_REACH_NLRI."""
         cdef uint8_t* p = self.scratch
         cdef uint32_t head = 0, origin = 0
-        cdef unsigned i, marks = 0, kind
+        cdef unsigned i, kind
         cdef size_t start
         cdef const Attribute* attribute
         cdef const Reader* value
@@ -299,12 +299,10 @@ cdef class Rib:
             start = value.pos - (4 if attribute.flags & EXTENDED else 3)
             memcpy(p, value.base + start, value.end - start)
             p += value.end - start
-        if has(u, COMMUNITY) and has_blackhole(value_of(u, COMMUNITY)):
-            marks |= BLACKHOLE
         kind = origin_of(u, &origin)
         return self.intern(
             self.scratch, head, <uint32_t> (p - self.scratch), (AS4 if u.as4 else 0) | (ADD_PATH if add_path else 0),
-            kind, origin, marks,
+            kind, origin, marks_of(u),
         )
 
     def announce(
@@ -499,7 +497,7 @@ cdef class Rib:
             if route.family == 0 or route.attributes == 0 or not ranges.has(route):
                 continue
             entry = self.entries + route.attributes
-            verdict = judge.verdict(route, entry.origin_kind, entry.origin)
+            verdict = judge.verdict(route, entry.origin_kind, entry.origin, entry.marks)
             self.set_state(route, not judge.unwanted >> verdict & 1, verdict, again)
         return end if end <= self.mask else -1
 

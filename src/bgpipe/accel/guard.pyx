@@ -594,7 +594,7 @@ cdef class PrefixJudge(Judge):
         self.no_default = no_default
         self.unwanted = 0b110
 
-    cdef unsigned verdict(self, const Route* route, unsigned kind, uint32_t origin) noexcept nogil:
+    cdef unsigned verdict(self, const Route* route, unsigned kind, uint32_t origin, unsigned marks) noexcept nogil:
         cdef unsigned before = route.state >> VERDICT_SHIFT
         if before == 1:
             return before

@@ -18,7 +18,7 @@ cdef class Judge:
     cdef unsigned unwanted  # bit n: routes with the verdict n are not let through
     cdef bint together
     cdef uint8_t* found
-    cdef unsigned verdict(self, const Route* route, unsigned kind, uint32_t origin) noexcept nogil
+    cdef unsigned verdict(self, const Route* route, unsigned kind, uint32_t origin, unsigned marks) noexcept nogil
     cdef States states(self, Update* u) noexcept nogil
     cdef void judge_field(self, Update* u, Reader r, unsigned afi, bint add_path, States* found) noexcept nogil
 
@@ -27,3 +27,4 @@ cdef class OriginJudge(Judge):
     cdef VrpTable table
     cdef uint32_t sender
     cdef bint strict
+    cdef bint blackhole

@@ -3,7 +3,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
-from .adj_rib_in cimport OF_SENDER, OUT, VERDICT_SHIFT, WANTED, Route, origin_of, read_key
+from .adj_rib_in cimport BLACKHOLE, OF_SENDER, OUT, VERDICT_SHIFT, WANTED, Route, marks_of, origin_of, read_key
 from .attributes cimport MP_REACH
 from .octets cimport Reader, left
 from .update cimport Update, has
@@ -25,8 +25,8 @@ cdef class Judge:
     def __dealloc__(self):
         free(self.found)
 
-    cdef unsigned verdict(self, const Route* route, unsigned kind, uint32_t origin) noexcept nogil:
-        """kind, origin: of its path."""
+    cdef unsigned verdict(self, const Route* route, unsigned kind, uint32_t origin, unsigned marks) noexcept nogil:
+        """kind, origin: of its path. marks: of its attributes."""
         return 0
 
     cdef States states(self, Update* u) noexcept nogil:
@@ -50,11 +50,11 @@ cdef class Judge:
     cdef void judge_field(self, Update* u, Reader r, unsigned afi, bint add_path, States* found) noexcept nogil:
         cdef Route key
         cdef uint32_t origin = 0
-        cdef unsigned kind = origin_of(u, &origin), verdict
+        cdef unsigned kind = origin_of(u, &origin), marks = marks_of(u), verdict
         key.family = <uint8_t> afi
         while left(&r):
             read_key(&r, &key, add_path)
-            verdict = self.verdict(&key, kind, origin)
+            verdict = self.verdict(&key, kind, origin, marks)
             self.found[found.size] = <uint8_t> (
                 verdict << VERDICT_SHIFT | (0 if self.unwanted >> verdict & 1 else OUT | WANTED)
             )
@@ -64,19 +64,25 @@ cdef class Judge:
 cdef class OriginJudge(Judge):
     """By the origin of routes (RFC 6811), as the stage rov has it."""
 
-    def __init__(self, VrpTable table not None, uint32_t sender, bint strict, bint keep, bint together):
+    def __init__(
+        self, VrpTable table not None, uint32_t sender, bint strict, bint keep, bint together, bint blackhole=False
+    ):
         """sender: AS number of the peer, 0 if nobody knows. strict: NOT_FOUND is INVALID. keep: INVALID routes are let
-        through too. together: with one INVALID route none of its message is."""
+        through too. together: with one INVALID route none of its message is. blackhole: routes with the community
+        BLACKHOLE may be longer than maxLength."""
         self.table = table
         self.sender = sender
         self.strict = strict
         self.unwanted = 0 if keep else 1 << INVALID
         self.together = together
+        self.blackhole = blackhole
 
-    cdef unsigned verdict(self, const Route* route, unsigned kind, uint32_t origin) noexcept nogil:
+    cdef unsigned verdict(self, const Route* route, unsigned kind, uint32_t origin, unsigned marks) noexcept nogil:
         cdef uint64_t high = route.high << 32 if route.family == 1 else route.high
         cdef unsigned verdict
         if kind == OF_SENDER:
             origin = self.sender
-        verdict = self.table.judge(route.family, high, route.low, route.length, origin)
+        verdict = self.table.judge(
+            route.family, high, route.low, route.length, origin, self.blackhole and marks & BLACKHOLE
+        )
         return INVALID if verdict == NOT_FOUND and self.strict else verdict

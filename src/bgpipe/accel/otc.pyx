@@ -23,10 +23,12 @@ cdef enum Found:
     OTHER
 
 
-cdef Found look(const uint8_t* base, size_t size, const Entry* entry, uint32_t asn, bint needs_as) noexcept nogil:
+cdef Found look(
+    const uint8_t* base, size_t size, const Entry* entry, uint32_t asn, bint needs_as, uint32_t* otc
+) noexcept nogil:
+    """otc: gets the value of ONLY_TO_CUSTOMER."""
     cdef Reader message = message_of(base, size, entry), value, header
     cdef Update update
-    cdef uint32_t otc
     if message.failed:
         return DECLINED
     if message.base[message.pos + MESSAGE_HEADER - 1] != UPDATE:
@@ -48,15 +50,16 @@ cdef Found look(const uint8_t* base, size_t size, const Entry* entry, uint32_t a
     if not has(&update, OTC):
         return MISSING
     value = value_of(&update, OTC)
-    otc = u32(&value)
-    if otc == 0:
+    otc[0] = u32(&value)
+    if otc[0] == 0:
         return DECLINED
-    return OWN if otc == asn else OTHER
+    return OWN if otc[0] == asn else OTHER
 
 
 def find(bytes octets not None, index not None, uint32_t asn, bint needs_as):
-    """An octet for each message of a block: 0 if it announces no route of IPv4 or IPv6 unicast, 1 where that is for
-    Python to say, 2 without ONLY_TO_CUSTOMER, 3 with the AS number of the sender in it, 4 with another.
+    """(found, values) of a block. found: an octet for each message: 0 if it announces no route of IPv4 or IPv6 unicast,
+    1 where that is for Python to say, 2 without ONLY_TO_CUSTOMER, 3 with the AS number of the sender in it, 4 with
+    another. values: 4 octets for each message, in the order of this machine: that AS number, 0 without.
 
     asn: that of the sender; 0: as the per-peer header of each message says, if needs_as. Raises MemoryError.
     """
@@ -65,17 +68,21 @@ def find(bytes octets not None, index not None, uint32_t asn, bint needs_as):
     cdef Py_buffer view
     cdef Reader entries
     cdef Entry entry
-    cdef bytearray found
+    cdef bytearray found, values
     cdef uint8_t* p
+    cdef uint32_t* value
     PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)
     try:
         found = bytearray(view.len // sizeof(Entry))
+        values = bytearray(len(found) * sizeof(uint32_t))
         p = <uint8_t*> PyByteArray_AS_STRING(found)
+        value = <uint32_t*> PyByteArray_AS_STRING(values)
         entries = reader(<const uint8_t*> view.buf, 0, view.len)
         with nogil:
             while next_entry(&entries, &entry):
-                p[0] = look(base, size, &entry, asn, needs_as)
+                p[0] = look(base, size, &entry, asn, needs_as, value)
                 p += 1
+                value += 1
     finally:
         PyBuffer_Release(&view)
-    return bytes(found)
+    return bytes(found), bytes(values)

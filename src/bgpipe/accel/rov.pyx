@@ -6,6 +6,7 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
+from .adj_rib_in cimport BLACKHOLE, marks_of
 from .attributes cimport AS4_PATH, AS_PATH, MP_REACH
 from .block cimport LEFT, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIGHT, Entry, message_of, next_entry, peer_of, tags_of
 from .json_out cimport PEERS, Peer, put_prefix
@@ -39,25 +40,29 @@ cdef struct Work:
     Update update
     Peer peers[PEERS]
     Slot slots[SLOTS]
-    uint8_t gone[MOST_PREFIXES]  # of each prefix of the message at hand, whether it is INVALID
+    uint8_t said[MOST_PREFIXES]  # of each prefix of the message at hand: its verdict
     uint64_t message    # number of the message at hand, from 1
     unsigned prefixes   # of it
     Verdict worst       # of its prefixes
     size_t counts[3]    # prefixes of judged messages, by verdict
     size_t own[3]       # prefixes of the message at hand
     bint strict
+    bint blackhole  # routes with the community BLACKHOLE may be longer than maxLength
     bint tag
 
 
 def judge_block(
     VrpTable table not None, bytes octets not None, bytearray index not None, bytes tags not None,
-    uint32_t from_left, uint32_t from_right, bint strict, bint tag
+    uint32_t from_left, uint32_t from_right, bint strict, bint tag, bint blackhole=False, bint every=False,
+    bytes wanted=None
 ):
-    """(index, tags, invalid, gone, declined, messages, counts): what bgpipe.rpki.origin.judge_block finds.
+    """(index, tags, found, verdicts, declined, messages, counts): what bgpipe.rpki.origin.judge_block finds.
 
-    index, tags: of the new block; None without `tag`. invalid, declined: positions of messages; those declined are not
-    counted and keep their tags. gone: of each one that is invalid, an octet for each route, 1 if it is INVALID. counts: prefixes that are VALID, NOT_FOUND, INVALID. from_left, from_right: the AS
-    numbers of the peers on the left and on the right, 0 where nobody knows. Raises MemoryError.
+    index, tags: of the new block; None without `tag`. found, declined: positions of messages: those that are invalid,
+    or with `every` all that were judged; those declined are not counted and keep their tags. verdicts: of each one that
+    was found, an octet for each route: 0 VALID, 1 NOT_FOUND, 2 INVALID. counts: prefixes that are VALID, NOT_FOUND,
+    INVALID. from_left, from_right: the AS numbers of the peers on the left and on the right, 0 where nobody knows.
+    wanted: an octet for each message, 0 for one that is not judged. Raises MemoryError.
     """
     cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
     cdef size_t size = PyBytes_GET_SIZE(octets)
@@ -66,30 +71,38 @@ def judge_block(
     cdef bytearray new = bytearray(index)
     cdef Entry* entries = <Entry*> PyByteArray_AS_STRING(new)
     cdef size_t count = len(new) // sizeof(Entry), i, messages = 0
-    cdef list invalid = [], gone = [], declined = []
+    cdef list found = [], verdicts = [], declined = []
+    cdef const uint8_t* chosen = NULL
     cdef Work* work = <Work*> calloc(1, sizeof(Work))
     cdef Outcome outcome
     cdef Writer w
     if work == NULL:
         raise MemoryError
     try:
+        if wanted is not None:
+            if <size_t> PyBytes_GET_SIZE(wanted) != count:
+                raise ValueError("an octet for each message is expected")
+            chosen = <const uint8_t*> PyBytes_AS_STRING(wanted)
         work.strict = strict
+        work.blackhole = blackhole
         work.tag = tag
         open_writer(&w, (old_size + count * USUAL_TEXT_PER_MESSAGE) if tag else 0)
         if tag:
             copy_tags(&w, old, old_size)
         for i in range(count):
+            if chosen != NULL and chosen[i] == 0:
+                continue
             outcome = judge_message(work, table, base, size, old, old_size, &entries[i], from_left, from_right, &w)
             if outcome == DECLINED:
                 declined.append(i)
             elif outcome == JUDGED:
                 messages += 1
-                if work.worst == INVALID:
-                    invalid.append(i)
-                    gone.append(PyBytes_FromStringAndSize(<const char*> work.gone, work.prefixes))
+                if every or work.worst == INVALID:
+                    found.append(i)
+                    verdicts.append(PyBytes_FromStringAndSize(<const char*> work.said, work.prefixes))
         counts = work.counts[0], work.counts[1], work.counts[2]
         text = close_writer(&w)
-        return new if tag else None, text if tag else None, invalid, gone, declined, messages, counts
+        return new if tag else None, text if tag else None, found, verdicts, declined, messages, counts
     finally:
         free(work)
 
@@ -105,6 +118,7 @@ cdef Outcome judge_message(
     cdef uint8_t* p = NULL
     cdef uint8_t* start = NULL
     cdef size_t octets, i
+    cdef bint longer
     if message.failed:
         return DECLINED
     if message.base[message.pos + MESSAGE_HEADER - 1] != UPDATE:
@@ -117,6 +131,7 @@ cdef Outcome judge_message(
         return PASSED
     if not find_origin(u, base, size, entry, from_left, from_right, &origin):
         return DECLINED
+    longer = work.blackhole and marks_of(u) & BLACKHOLE
     work.message += 1
     work.prefixes = 0
     work.worst = VALID
@@ -131,9 +146,9 @@ cdef Outcome judge_message(
         p = put_old_tags(start + 4, work.peers, base, size, entry, text)
         if p == NULL:
             return DECLINED
-    if not judge_prefixes(&p, work, table, u.nlri, 1, u.add_path, origin):
+    if not judge_prefixes(&p, work, table, u.nlri, 1, u.add_path, origin, longer):
         return DECLINED
-    if left(&nlri) and not judge_prefixes(&p, work, table, nlri, u.reach.afi, u.reach.add_path, origin):
+    if left(&nlri) and not judge_prefixes(&p, work, table, nlri, u.reach.afi, u.reach.add_path, origin, longer):
         return DECLINED
     if work.tag:
         p = put_verdict(put_text(p, b'"rov/status":"'), work.worst)
@@ -178,7 +193,7 @@ cdef inline bint find_origin(
 
 
 cdef inline bint judge_prefixes(
-    uint8_t** p, Work* work, VrpTable table, Reader r, unsigned afi, bint add_path, uint32_t origin
+    uint8_t** p, Work* work, VrpTable table, Reader r, unsigned afi, bint add_path, uint32_t origin, bint longer
 ) noexcept nogil:
     """Judges the prefixes of one field, and writes their tags; False declines."""
     cdef Reader text
@@ -197,11 +212,11 @@ cdef inline bint judge_prefixes(
             high <<= 32
         if r.failed or not is_new(work, high ^ <uint64_t> afi << 40, low, <uint64_t> path_id << 8 | length):
             return False
-        verdict = table.judge(afi, high, low, length, origin)
+        verdict = table.judge(afi, high, low, length, origin, longer)
         if verdict == NOT_FOUND and work.strict:
             verdict = INVALID
         work.own[<unsigned> verdict] += 1
-        work.gone[work.prefixes - 1] = verdict == INVALID
+        work.said[work.prefixes - 1] = <uint8_t> verdict
         if verdict > work.worst:
             work.worst = verdict
         if work.tag:

@@ -28,4 +28,6 @@ cdef class VrpTable:
     cdef object owners  # the octets of both families
     cdef Family families[2]
     cdef int fill(self, Family* family, bytes records, unsigned width) except -1
-    cdef Verdict judge(self, unsigned afi, uint64_t high, uint64_t low, unsigned length, uint32_t origin) noexcept nogil
+    cdef Verdict judge(
+        self, unsigned afi, uint64_t high, uint64_t low, unsigned length, uint32_t origin, bint longer
+    ) noexcept nogil

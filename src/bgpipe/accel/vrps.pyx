@@ -427,9 +427,12 @@ cdef class VrpTable:
         origin: 0 for none."""
         if afi != 1 and afi != 2 or length > (32 if afi == 1 else 128):
             raise ValueError("not a prefix")
-        return <int> self.judge(afi, high, low, length, origin)
+        return <int> self.judge(afi, high, low, length, origin, False)
 
-    cdef Verdict judge(self, unsigned afi, uint64_t high, uint64_t low, unsigned length, uint32_t origin) noexcept nogil:
+    cdef Verdict judge(
+        self, unsigned afi, uint64_t high, uint64_t low, unsigned length, uint32_t origin, bint longer
+    ) noexcept nogil:
+        """longer: the route may be longer than maxLength."""
         cdef const Family* family = &self.families[afi - 1]
         cdef size_t place = find_end(family, high, low, length)
         cdef const uint8_t* record
@@ -444,8 +447,9 @@ cdef class VrpTable:
         while place != NO_PARENT:  # what is around a covering prefix covers
             found = INVALID
             record = family.records + place * family.width
-            if record[family.width - 5] >= length and read_u32(record + family.width - 4) == origin and origin != NO_ORIGIN:
-                return VALID
+            if longer or record[family.width - 5] >= length:
+                if origin != NO_ORIGIN and read_u32(record + family.width - 4) == origin:
+                    return VALID
             if place and memcmp(record - family.width, record, family.width - 5) == 0:
                 place -= 1
             else:

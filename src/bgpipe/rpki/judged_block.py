@@ -22,7 +22,7 @@ class JudgedBlock:
     block.
 
     cuttable: positions of invalid messages that the compiled part can do without their invalid routes. gone: of each of
-    these, an octet for each route, 1 if it is invalid; None if all routes are.
+    these, an octet for each route: 0 valid, 1 not found, 2 invalid; None if all routes are invalid.
     """
 
     block: Block

@@ -26,7 +26,7 @@ from ..wire.routes_apart import RoutesApart
 from ..wire.tags import TagTable
 from ..wire.treatment import withdraw
 from ..wire.update import Update
-from .base.editing import change_tags, handle_each, matching, part_of
+from .base.editing import InOrder, change_tags, handle_each, matching, part_of
 from .base.session_facts import facts_of, header_asn
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ WAYS: Final = FLAG_LEFT | FLAG_RIGHT
 NOTHING, DECLINED, MISSING, OWN, OTHER = range(5)
 """What accel.otc finds in a message."""
 ONLY_MISSING: Final = bytes(kind == MISSING for kind in range(256))
+NOTHING_TOLD: Final = InOrder((), lambda number: None)
 MAX_EDITORS: Final = 1024
 """As many AS numbers of senders have an editor of their own."""
 
@@ -229,29 +230,38 @@ class Otc(Consuming):
 
     def on_block(self, block: Block) -> Block | list[Item]:
         positions = matching(block, self._filters)
-        if accel.AVAILABLE and len(block):
-            block, positions = self._handle_quickly(block, positions)
-        return handle_each(block, positions, self._handle) if len(positions) else block
+        if not accel.AVAILABLE or not len(block):
+            return handle_each(block, positions, self._handle) if len(positions) else block
+        block, positions, gone, told = self._handle_quickly(block, positions)
+        if len(positions):
+            return handle_each(block, positions, self._handle, gone, told.before)
+        told.before(len(block))
+        return block.without(gone) if gone else block
 
-    def _handle_quickly(self, block: Block, positions: Sequence[int]) -> tuple[Block, Sequence[int]]:
-        """Handles what accel can tell. Returns the block, and the positions of the messages that are left."""
+    def _handle_quickly(
+        self, block: Block, positions: Sequence[int]
+    ) -> tuple[Block, Sequence[int], Sequence[int], InOrder]:
+        """Handles what accel can tell. Returns the block, the positions of the messages that are left and of those that
+        go, and what is to be told of others."""
         every, some, _ = accel.frame.survey(block.octets, block.index)
         mixed = every & WAYS != some & WAYS
         link = self._link(FLAG_DIRECTIONS[some & WAYS])
         if link is None and not mixed:
-            return block, ()
+            return block, (), (), NOTHING_TOLD
         if link is None or mixed or self.peer_tag != PEER_AS:
-            return block, positions
+            return block, positions, (), NOTHING_TOLD
         block = block.compact()
-        found: bytes = accel.otc.find(block.octets, block.index, link.asn, link.role in ADDS)
+        found, values = accel.otc.find(block.octets, block.index, link.asn, link.role in ADDS)
         if len(positions) != len(block):
             chosen = set(positions)
             found = bytes(kind if position in chosen else NOTHING for position, kind in enumerate(found))
         verdicts = {MISSING: judge(link.role, None, 1), OWN: judge(link.role, 1, 1), OTHER: judge(link.role, 2, 1)}
         passing = {kind: verdict for kind, verdict in verdicts.items() if verdict is not Verdict.INVALID}
+        leaking = [kind for kind in verdicts if kind not in passing] if self.counts["invalid"] else []
         table, entries = TagTable(block.tags), dict[int, tuple[int, bool]]()
         if self.tag:
             found = self._enter_tags(block, found, passing, table, entries)
+            found = self._enter_leaks(block, found, leaking, memoryview(values).cast("I"), table, entries)
         if passing[MISSING] is Verdict.ADDED and MISSING in found:
             quick = self._quick.get(link.asn)
             if quick is None:
@@ -263,9 +273,33 @@ class Otc(Consuming):
         for kind, verdict in passing.items():
             self.counts["messages"] += found.count(kind)
             self.counts[verdict.name.lower()] += found.count(kind)
-        rest = found.translate(None, bytes((NOTHING, *passing)))
-        left = [position for position, kind in enumerate(found) if kind and kind not in passing] if rest else []
-        return block.tagged(entries, table) if entries else block, left
+        block = block.tagged(entries, table) if entries else block
+        leaks = [place for place, kind in enumerate(found) if kind in leaking] if leaking else []
+        told, cut, declined = block, block, list[int]()
+        if leaks and self.invalid == "withdraw":
+            octets, index, _, declined = accel.cut.cut_routes(block.octets, block.index, leaks, None, True)
+            cut = Block(octets, index, block.tags)
+            found = without(found, declined)
+            leaks = [place for place in leaks if found[place] != DECLINED]
+        self.counts["messages"] += len(leaks)
+        self.counts["invalid"] += len(leaks)
+        rest = found.translate(None, bytes((NOTHING, *passing, *leaking)))
+        left = (
+            [place for place, kind in enumerate(found) if kind and kind not in passing and kind not in leaking]
+            if rest
+            else []
+        )
+        return cut, left, leaks if self.invalid == "drop" else (), self._tell_leaks(told, leaks)
+
+    def _tell_leaks(self, block: Block, places: list[int]) -> InOrder:
+        """Emits the events of leaks that are not handled one by one. Those that nobody hears are only counted."""
+        name = f"{self.name}/{self.event_name}"
+        if not self.event_name or not places:
+            return NOTHING_TOLD
+        if not self.pipeline.bus.wanted(name):
+            self.pipeline.events[name] += len(places)
+            return NOTHING_TOLD
+        return InOrder(places, lambda number: self.event(self.event_name, block.message(places[number])))
 
     def _enter_tags(
         self,
@@ -282,6 +316,26 @@ class Otc(Consuming):
                 tagged, unfit = change_tags(block, places, table, partial(tags_of, verdict=verdict))
                 entries.update(tagged)
                 found = without(found, unfit)
+        return found
+
+    def _enter_leaks(
+        self,
+        block: Block,
+        found: bytes,
+        leaking: Sequence[int],
+        values: Sequence[int],
+        table: TagTable,
+        entries: dict[int, tuple[int, bool]],
+    ) -> bytes:
+        """The same for leaks. values: of ONLY_TO_CUSTOMER, by position."""
+        places: dict[int, list[int]] = {}
+        for position, kind in enumerate(found) if leaking else ():
+            if kind in leaking:
+                places.setdefault(values[position], []).append(position)
+        for value, positions in places.items():
+            tagged, unfit = change_tags(block, positions, table, partial(leak_tags, otc=value))
+            entries.update(tagged)
+            found = without(found, unfit)
         return found
 
     def _handle(self, message: Message) -> bool | list[Message]:
@@ -322,9 +376,7 @@ class Otc(Consuming):
         return int(text) if text.isascii() and text.isdecimal() and 0 < int(text[:11]) <= 0xFFFFFFFF else 0
 
     def _set_tags(self, message: Message, verdict: Verdict, otc: object) -> None:
-        message.tags = tags_of(message.tags, verdict)
-        if verdict is Verdict.INVALID:
-            message.tags["otc/invalid-as"] = str(otc)
+        message.tags = leak_tags(message.tags, otc) if verdict is Verdict.INVALID else tags_of(message.tags, verdict)
 
     # what becomes of a judged message
 
@@ -384,6 +436,11 @@ def without(found: bytes, positions: Sequence[int]) -> bytes:
 def tags_of(tags: Mapping[str, str], verdict: Verdict) -> dict[str, str]:
     """The tags of a message with those of a verdict in place of older ones."""
     return {key: value for key, value in tags.items() if not key.startswith("otc/")} | {"otc/status": verdict.name}
+
+
+def leak_tags(tags: Mapping[str, str], otc: object) -> dict[str, str]:
+    """The same for a leak. otc: the AS number of the attribute, or why there is none."""
+    return tags_of(tags, Verdict.INVALID) | {"otc/invalid-as": str(otc)}
 
 
 def _announces_unicast(update: Update) -> bool:

@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any, Final
 
 from .. import accel
 from ..pipeline.options import FLAG, Option, OptionKind, choice
 from ..routes.adj_rib_in import BLACKHOLE, OF_SENDER, ORIGIN_AS, Attributes
-from ..rpki.origin import judge_block, origin_as, sender_of, tags_of
+from ..rpki.origin import (
+    NEW,
+    NEW_ONLY,
+    WITHDRAWS,
+    Parts,
+    Rules,
+    judge_block,
+    judge_compiled,
+    may_be_longer,
+    origin_as,
+    part_block,
+    sender_of,
+    tags_of,
+    validity,
+)
+from ..rpki.origin import Judged as JudgedRoutes
 from ..rpki.snapshot import Snapshot
 from ..rpki.vrps import Validity
-from ..wire import attrs
 from ..wire.attribute_edits import AttributeEditor, CommunityEdit, Edits
-from ..wire.block import Block
-from ..wire.communities import BLACKHOLE as BLACKHOLE_COMMUNITY
+from ..wire.block import SEQ, Block
 from ..wire.communities import CODES, EXTENDED, CommunityPattern, parse_any_community, parse_pattern
 from ..wire.errors import TextError, WireError
 from ..wire.item import Item
 from ..wire.message import UPDATE, Message
 from ..wire.prefix import AFI_BITS, Prefix
 from ..wire.routes_apart import RoutesApart
+from ..wire.tags import TagTable
+from .base.editing import InOrder, change_tags, handle_each
 from .base.judging import INVALID, UNKNOWN, VALID, Judged, Judging
 from .base.revalidation import Revalidation
 
@@ -30,7 +46,6 @@ VALIDITIES: Final = {verdict: validity for validity, verdict in VERDICTS.items()
 NAMES: Final = {validity.name: verdict for validity, verdict in VERDICTS.items()}
 RFC_8097: Final = 0x4300 << 48
 """The extended community for VALID (RFC 8097); the last octet of the others is 1 (NOT_FOUND) and 2 (INVALID)."""
-BLACKHOLE_OCTETS: Final = BLACKHOLE_COMMUNITY.to_bytes(4, "big")
 Marks = dict[int, dict[str, list[Any]]]
 """The communities of each verdict, by kind."""
 
@@ -107,13 +122,9 @@ class Rov(Judging):
 
     # verdicts
 
-    def validity(self, prefix: Prefix, origin: int | None, blackhole: bool) -> int:
-        """The verdict about a route. blackhole: whether it has the community."""
-        snapshot = self.rpki.snapshot
-        verdict = VERDICTS[snapshot.validate(prefix, origin)]
-        if verdict == INVALID and blackhole and any(vrp.asn == origin != 0 for vrp in snapshot.covering(prefix)):
-            return VALID
-        return INVALID if verdict == UNKNOWN and self.strict else verdict
+    def validity(self, prefix: Prefix, origin: int | None, longer: bool) -> int:
+        """The verdict about a route. longer: whether it may be longer than maxLength."""
+        return VERDICTS[validity(self.rpki.snapshot, prefix, origin, self.rules, longer)]
 
     def judge(self, message: Message) -> Judged | None:
         update = message.update
@@ -121,8 +132,8 @@ class Rov(Judging):
         if not apart.prefixes:
             return None
         origin = origin_as(update.as_path, sender_of(message, self.senders))
-        blackhole = self.blackhole and BLACKHOLE_COMMUNITY in (update.value(attrs.COMMUNITY) or ())
-        verdicts = [self.validity(prefix, origin, blackhole) for prefix in apart.prefixes]
+        longer = may_be_longer(update, self.rules)
+        verdicts = [self.validity(prefix, origin, longer) for prefix in apart.prefixes]
         found = {prefix: VALIDITIES[verdict] for prefix, verdict in zip(apart.prefixes, verdicts, strict=True)}
         return Judged(apart, verdicts, tags_of(found) if self.tag else {})
 
@@ -132,23 +143,135 @@ class Rov(Judging):
         return {direction: asn for direction in self.watched if (asn := self.sender(direction))}
 
     def handle_block(self, block: Block, revalidation: Revalidation | None) -> Block | list[Item]:
-        if self.marks or self._filters or (self.blackhole and BLACKHOLE_OCTETS in block.octets):
-            return self.handle_messages(block, range(len(block)), revalidation)
-        if revalidation is not None and not accel.AVAILABLE:
+        parts = self.marks or self.invalid == "split"
+        if self._filters or ((revalidation is not None or parts) and not accel.AVAILABLE):
             return self.handle_messages(block, range(len(block)), revalidation)
         if revalidation is not None:
             revalidation.table.take_judged(block, self._judge(revalidation.direction), self._states_of)
-        judged = judge_block(self.rpki.snapshot, block, senders=self.senders, strict=self.strict, tag=self.tag)
-        self.counts["messages"] += judged.messages
-        for validity, count in judged.counts.items():
-            self.counts[validity.name.lower()] += count
+        if parts:
+            return self._handle_in_parts(block)
+        judged = judge_block(self.rpki.snapshot, block, senders=self.senders, rules=self.rules, tag=self.tag)
+        self._count_judged(judged)
         return self.handle_judged(judged)
+
+    def _count_judged(self, judged: JudgedRoutes) -> None:
+        self.counts["messages"] += judged.messages
+        for found, count in judged.counts.items():
+            self.counts[found.name.lower()] += count
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(self.strict, self.blackhole)
+
+    # blocks whose messages are parted by the verdicts of their routes
+
+    def _handle_in_parts(self, block: Block) -> Block | list[Item]:
+        """What is left of a block if verdicts are marked, or invalid routes are withdrawn in messages of their own.
+
+        Compiled code judges the messages, parts and marks them, and gives the parts their tags; what it declines is
+        handled one by one.
+        """
+        snapshot, senders = self.rpki.snapshot, self.senders
+        judged, declined = judge_compiled(snapshot, block, senders, self.rules, self.tag, every=self.marks)
+        invalid = [place for place, said in zip(judged.invalid, judged.gone or (), strict=True) if INVALID in said]
+        dropped = set(invalid) if self.invalid == "drop" else set()
+        parts = part_block(
+            block,
+            judged,
+            [place for place in judged.cuttable if place not in dropped],
+            marked=self.marks,
+            keep=self.invalid == "keep",
+            withdraw=self.invalid == "withdraw",
+            apart=self.invalid == "split",
+        )
+        tagged = self._tag_parts(parts)
+        if tagged is None:
+            return self.handle_messages(block, range(len(block)), None)
+        self._count_judged(judged)
+        new, starts, slow = tagged, parts.starts, dict.fromkeys((parts.starts[place] for place in declined), False)
+        slow |= dict.fromkeys((starts[place] for place in parts.declined), True)
+        unmarked: dict[int, int] = {}
+        if self.marks:
+            new, unmarked = self._mark_parts(tagged, parts.labels)
+        told = self._tell_parts(judged.block, new, parts, set(parts.declined), invalid)
+        gone = {starts[place] for place in dropped}
+        place = 0
+
+        def handle(message: Message) -> bool | list[Message]:
+            if place in unmarked:
+                return self._marked_alone(message, unmarked[place])
+            return self._handle(message, None, slow[place])
+
+        def before(position: int) -> None:
+            nonlocal place
+            place = position
+            told.before(position)
+
+        if slow or unmarked:
+            return handle_each(new, sorted({*slow, *unmarked}), handle, gone, before)
+        told.before(len(new))
+        return new.without(sorted(gone)) if gone else new
+
+    def _tag_parts(self, parts: Parts) -> Block | None:
+        """The block with the tags of parts; None if it can't hold them."""
+        block = parts.block
+        if self.tag and NEW in parts.labels.translate(NEW_ONLY):
+            wanted = parts.labels.translate(NEW_ONLY)
+            judged, declined = judge_compiled(self.rpki.snapshot, block, self.senders, self.rules, True, wanted=wanted)
+            if declined:
+                return None
+            block = judged.block
+        places = [place for place, label in enumerate(parts.labels) if label == WITHDRAWS]
+        table = TagTable(block.tags)
+        entries, unfit = change_tags(block, places, table, partial(self.renew_tags, tags=self.invalid_tags))
+        if unfit:
+            return None
+        return block.tagged(entries, table) if entries else block
+
+    def _mark_parts(self, block: Block, labels: bytes) -> tuple[Block, dict[int, int]]:
+        """The block with marks in the messages that announce routes. Returns the verdicts of those that compiled code
+        has left as they are, too."""
+        unmarked: dict[int, int] = {}
+        for verdict, editor in self._editors.items():
+            places = [place for place, label in enumerate(labels) if label & ~NEW == verdict]
+            if places:
+                block, left, _ = editor.edit_block(block, places)
+                unmarked |= dict.fromkeys(left, verdict)
+        return block, unmarked
+
+    def _marked_alone(self, message: Message, verdict: int) -> bool | list[Message]:
+        """A part with its mark, which is in several messages if it has no place in one."""
+        made = self.marked(message, verdict)
+        if self.tag:
+            own = {key: value for key, value in message.tags.items() if key.startswith(f"{self.prefix}/")}
+            for each in made:
+                self.set_tags(each, self.tags_within(each, own) or own)
+        return made
+
+    def _tell_parts(self, whole: Block, new: Block, parts: Parts, slow: set[int], invalid: list[int]) -> InOrder:
+        """Numbers the messages that withdraw what is invalid, and emits the events. whole: the block before it was
+        parted. slow, invalid: positions there."""
+        if self.invalid != "split":
+            old = [place for place in invalid if place not in slow]
+            places = [parts.starts[place] for place in old] if self.hears_events(len(old)) else []
+            return InOrder(places, lambda number: self._tell(whole.message(old[number])))
+        places = [place for place, label in enumerate(parts.labels) if label == WITHDRAWS]
+        heard, seqs = self.hears_events(len(places)), SEQ.of(new.index)
+
+        def act(number: int) -> None:
+            place = places[number]
+            seqs[place] = self.new_seq(direction)
+            if heard:
+                self._tell(new.message(place))
+
+        direction = new.message(places[0]).direction if places else ""
+        return InOrder(places, act)
 
     def _judge(self, direction: str) -> Any:
         """What accel has to know to judge routes as `judge` does."""
         keep, together = self.invalid == "keep", self.invalid == "drop"
         table = self.rpki.snapshot.table
-        return accel.judge.OriginJudge(table, self.sender(direction), self.strict, keep, together)
+        return accel.judge.OriginJudge(table, self.sender(direction), self.strict, keep, together, self.blackhole)
 
     def _states_of(self, message: Message) -> bytes | None:
         """What becomes of the routes of a message."""
@@ -163,7 +286,7 @@ class Rov(Judging):
     def judge_again(self, direction: str, snapshots: Sequence[Snapshot]) -> Iterator[object]:
         table = self.revalidations[direction].table
         scan, again = table.scan(changed_prefixes(snapshots)), self.announces_again
-        if accel.AVAILABLE and not self.blackhole:
+        if accel.AVAILABLE:
             while (cursor := scan.cursor) != -1:
                 judge = self._judge(direction)
                 scan.cursor = table.rib.judge_routes(judge, scan.ranges, cursor, QUICK_SLOTS, again)
@@ -178,8 +301,8 @@ class Rov(Judging):
                 found = known[route.attributes]
                 if found is None:
                     continue
-                blackhole = self.blackhole and bool(found.marks & BLACKHOLE)
-                verdict = self.validity(route.prefix, self._origin(found, direction), blackhole)
+                longer = self.blackhole and bool(found.marks & BLACKHOLE)
+                verdict = self.validity(route.prefix, self._origin(found, direction), longer)
                 table.judge(route.prefix, verdict != INVALID or self.invalid == "keep", verdict, again)
             yield None
 

@@ -105,12 +105,14 @@ def handle_each(
     positions: Iterable[int],
     handle: Callable[[Message], bool | list[Message]],
     gone: Collection[int] = (),
+    before: Callable[[int], object] | None = None,
 ) -> Block | list[Item]:
     """What is left of a block when the messages at these positions, in ascending order, were handled one by one. A
     message that stays one message stays in the block.
 
     handle: returns False for nothing, True for the message, which it may have changed, or others in its place. gone:
-    positions of other messages, which are left out.
+    positions of other messages, which are left out. before: called with each position before its message is handled,
+    and with the one behind all messages when the last one was.
     """
     bodies: dict[int, bytes | None] = dict.fromkeys(gone)
     entries: dict[int, tuple[int, bool]] = {}
@@ -118,7 +120,9 @@ def handle_each(
     table = TagTable(block.tags)
     for position in positions:
         message = block.message(position)
-        before = message.body
+        body = message.body
+        if before is not None:
+            before(position)
         left = handle(message)
         if left is False:
             bodies[position] = None
@@ -133,11 +137,28 @@ def handle_each(
             continue
         if entry is not None:
             entries[position] = entry
-        if message.body is not before:
+        if message.body is not body:
             bodies[position] = message.body
+    if before is not None:
+        before(len(block))
     if gone:
         bodies = dict(sorted(bodies.items()))
     return replace_messages(block.tagged(entries, table) if entries else block, bodies, others)
+
+
+class InOrder:
+    """Does something about the messages at some positions of a block, which ascend, while others are handled one by
+    one: `before(position)` does it for all up to there. act: gets the number of the position, from 0."""
+
+    def __init__(self, positions: Sequence[int], act: Callable[[int], object]) -> None:
+        self._positions = positions
+        self._act = act
+        self._next = 0
+
+    def before(self, position: int) -> None:
+        while self._next < len(self._positions) and self._positions[self._next] <= position:
+            self._next += 1
+            self._act(self._next - 1)
 
 
 def change_tags(

@@ -3,7 +3,7 @@ judge again what they have let through or held back."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -17,7 +17,7 @@ from ...wire.item import Item
 from ...wire.message import UPDATE, Message
 from ...wire.routes_apart import RoutesApart
 from ...wire.update import Update
-from .editing import handle_each, part_of
+from .editing import InOrder, handle_each, part_of
 from .revalidation import Revalidation
 from .session_facts import sender_facts
 from .validating import Validating
@@ -218,18 +218,19 @@ class Judging(Validating):
     def handle_judged(self, judged: JudgedBlock) -> Block | list[Item]:
         """What is left of a block whose verdicts are counted and in its tags."""
         slow, empty = set(judged.unfit), set[int]()
-        if self.invalid == "keep":
-            self._tell_all(judged.block, [position for position in judged.invalid if position not in slow])
-        else:
+        before = judged.block
+        if self.invalid != "keep":
             slow.update(judged.invalid)
-            if judged.cuttable and not self.event_name:
+            if judged.cuttable:
                 quick, empty = self._take_out(judged)
                 slow -= quick
+        told = self.tell_in_order(before, [position for position in judged.invalid if position not in slow])
         block = judged.block
-        if not slow:
-            return block.without(sorted(empty)) if empty else block
-        handle = partial(self._handle, revalidation=None, counted=True)
-        return handle_each(block, sorted(slow), handle, empty)
+        if slow:
+            handle = partial(self._handle, revalidation=None, counted=True)
+            return handle_each(block, sorted(slow), handle, empty, told.before)
+        told.before(len(block))
+        return block.without(sorted(empty)) if empty else block
 
     def _take_out(self, judged: JudgedBlock) -> tuple[set[int], set[int]]:
         """Takes invalid routes out of messages in compiled code. Returns the positions of messages that are done with,
@@ -241,16 +242,19 @@ class Judging(Validating):
         empty, declined = judged.cut(self.invalid == "withdraw")
         return set(judged.cuttable).difference(declined), set(empty)
 
-    def _tell_all(self, block: Block, positions: Sequence[int]) -> None:
-        """Emits the events of messages that stay as they are."""
-        if not self.event_name or not positions:
-            return
+    def tell_in_order(self, block: Block, positions: Sequence[int]) -> InOrder:
+        """Emits the events of messages that are not handled one by one. Those that nobody hears are only counted."""
+        if not self.hears_events(len(positions)):
+            positions = ()
+        return InOrder(positions, lambda number: self._tell(block.message(positions[number])))
+
+    def hears_events(self, count: int) -> bool:
+        """Whether somebody hears of invalid messages. If not, so many events are counted here."""
         name = f"{self.name}/{self.event_name}"
-        if not self.pipeline.bus.wanted(name):
-            self.pipeline.events[name] += len(positions)
-            return
-        for position in positions:
-            self.event(self.event_name, block.message(position))
+        if self.event_name and not self.pipeline.bus.wanted(name):
+            self.pipeline.events[name] += count
+            return False
+        return bool(self.event_name)
 
     # what becomes of a judged message
 
@@ -289,7 +293,7 @@ class Judging(Validating):
             for verdict in wanted
             if (places := [place for place, each in enumerate(judged.verdicts) if each == verdict])
         }
-        gone = invalid if self.invalid in ("withdraw", "split") else []
+        gone = invalid if self.invalid == "withdraw" else []
         made: list[Message] = []
         first = next(iter(groups), VALID)
         for body in apart.announce(groups.pop(first, ()), gone):
@@ -299,6 +303,8 @@ class Judging(Validating):
         if self.tag:
             for each in made:
                 self.set_tags(each, self.tags_within(each, judged.tags) or judged.tags)
+        if self.invalid == "split" and invalid:
+            made += self._withdrawn(message, judged, invalid)
         return made or False
 
     def marked(self, message: Message, verdict: int) -> list[Message]:
@@ -311,14 +317,27 @@ class Judging(Validating):
         if self.tag:
             for each in rest:
                 self.set_tags(each, self.tags_within(each, judged.tags))
+        return [*rest, *self._withdrawn(message, judged, invalid)]
+
+    def _withdrawn(self, message: Message, judged: Judged, invalid: list[int]) -> list[Message]:
+        """A message that withdraws the invalid routes of another one, with a number of its own."""
         gone = [self.made(message, body) for body in judged.apart.withdraw(invalid)]
-        line = self.pipeline.lines[message.direction]
         for each in gone:
-            each.seq = line.next_seq
-            line.next_seq += 1
-            self.set_tags(each, {f"{self.prefix}/status": "INVALID"} if self.tag else {})
+            each.seq = self.new_seq(message.direction)
+            self.set_tags(each, self.invalid_tags)
             self._tell(each)
-        return [*rest, *gone]
+        return gone
+
+    @property
+    def invalid_tags(self) -> dict[str, str]:
+        """The tags of a message that only withdraws invalid routes."""
+        return {f"{self.prefix}/status": "INVALID"} if self.tag else {}
+
+    def new_seq(self, direction: str) -> int:
+        """The next number of a direction, which is taken with that."""
+        line = self.pipeline.lines[direction]
+        line.next_seq += 1
+        return line.next_seq - 1
 
     def tags_within(self, message: Message, tags: dict[str, str]) -> dict[str, str]:
         """Those of the tags that are about routes which a part of a message announces."""
@@ -326,8 +345,11 @@ class Judging(Validating):
 
     def set_tags(self, message: Message, tags: dict[str, str]) -> None:
         """Gives a message these tags of the stage, and no older ones."""
+        message.tags = self.renew_tags(message.tags, tags)
+
+    def renew_tags(self, old: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, str]:
         own = f"{self.prefix}/"
-        message.tags = {key: value for key, value in message.tags.items() if not key.startswith(own)} | tags
+        return {key: value for key, value in old.items() if not key.startswith(own)} | dict(tags)
 
     def _tell(self, message: Message) -> None:
         if self.event_name:
