@@ -26,7 +26,8 @@ def keys(kind: type[Struct]) -> Iterator[str]:
 
 def test_as_it_is():
     config = load(EXAMPLE, {})
-    assert config.default_prefix_source == "local"
+    assert config.default_prefix_source == "cloudflare"
+    assert {each.name for each in config.prefix_sources} == {"cloudflare", "ru"}  # README and pages name them
 
 
 def test_with_all_that_is_commented_out(tmp_path, monkeypatch):

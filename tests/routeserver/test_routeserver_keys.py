@@ -16,8 +16,9 @@ from bgpipe.net.tcp import TcpOptions, parse_networks
 from bgpipe.routeserver.config import Bgp
 from bgpipe.routeserver.keys import Key, Keys
 from bgpipe.routeserver.peers import new_peer
-from bgpipe.routeserver.sessions import GREETING, PeerSessions
+from bgpipe.routeserver.sessions import PeerSessions
 from bgpipe.routeserver.settings import SessionOptions
+from bgpipe.stages.listen import GREETING
 
 
 class Sockets:

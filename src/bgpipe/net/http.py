@@ -126,6 +126,7 @@ class HttpServer:
         self._max_request = max_request
         self._failure = failure
         self._servers: list[asyncio.Server] = []
+        self._place = "", 0
         self._tasks: Tasks | None = None
         application = web.Application(middlewares=[self._guard], client_max_size=max_request)
         for place, answer in answers.items():
@@ -148,15 +149,34 @@ class HttpServer:
         """tasks: the scope that ends after it. Raises OSError."""
         self._tasks = Tasks(lambda error: self._on_error("", error), tasks)
         await self._runner.setup()
+        await self._listen(host, port)
+
+    async def _listen(self, host: str, port: int) -> None:
+        """Raises OSError."""
         loop = asyncio.get_running_loop()
         self._servers = [
             await loop.create_server(self._accept, sock=each)
             for each in await listen(host, port, TcpOptions(keepalive=0))
         ]
+        self._place = host, port
 
-    async def close(self) -> None:
+    async def move(self, host: str, port: int) -> None:
+        """Listens there from now on; connections that are open go on. Raises OSError: then it listens where it did."""
+        before = self._place
+        self._close_servers()
+        try:
+            await self._listen(host, port)
+        except OSError:
+            await self._listen(*before)
+            raise
+
+    def _close_servers(self) -> None:
         for server in self._servers:
             server.close()
+        self._servers = []
+
+    async def close(self) -> None:
+        self._close_servers()
         await self._runner.cleanup()
         if self._tasks is not None:
             await self._tasks.close()

@@ -70,6 +70,17 @@ class Keys:
         networks = [(parse_networks([place])[0], place) for place in wanted if "/" in place]
         self._networks = sorted(networks, key=lambda each: -each[0].prefixlen)
 
+    def set_at(self, acceptor: Acceptor) -> None:
+        """Sets all keys at one that was opened later."""
+        for place, key in self._set.items():
+            try:
+                if key.md5:
+                    acceptor.sign(parse_networks([place])[0], key.md5)
+                if key.ao:
+                    acceptor.authenticate(parse_networks([place])[0], key.ao)
+            except OSError as error:
+                self._fail(place, error)
+
     def of(self, address: str) -> Key:
         """The key of a peer at an address."""
         return self._wanted.get(self._place(address), NO_KEY)
@@ -93,14 +104,17 @@ class Keys:
                 if key.ao != before.ao:
                     acceptor.authenticate(network, key.ao, before.ao)
         except OSError as error:
-            self._failed[place] = why = self._explain(error)
-            self._log.error(f"the key of a peer can't be set, so it is not let in: {why}", peer=place)
+            self._fail(place, error)
             return
         self._failed.pop(place, None)
         if key == NO_KEY:
             self._set.pop(place, None)
         else:
             self._set[place] = key
+
+    def _fail(self, place: str, error: OSError) -> None:
+        self._failed[place] = why = self._explain(error)
+        self._log.error(f"the key of a peer can't be set, so it is not let in: {why}", peer=place)
 
     def _explain(self, error: OSError) -> str:
         if error.errno == errno.ENOMEM:

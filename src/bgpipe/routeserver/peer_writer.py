@@ -34,8 +34,8 @@ class PeerWriter:
 
     async def _touch(self) -> None:
         """Those that come while others are written are written together: a thousand sessions that come up at once
-        are some transactions."""
-        async with self._touching:
+        are some transactions. Nobody changes a peer meanwhile: what was approved would be pending again."""
+        async with self._touching, self._changing:
             touched, self._touched = self._touched, {}
             found = [peer for peer in map(self._peers.get, touched) if peer is not None]
             if found:

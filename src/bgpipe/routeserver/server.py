@@ -268,10 +268,7 @@ class RouteServer:
             peer = self.peers.get(session.peer.id) or session.peer
             self.refresh(peer)
             self.sessions.options_changed(self.tables.with_group(peer))
-        kept = [name for name in ("asn", "router_id", "port", "listen", "listeners") if _differ(old, config, name)]
-        kept = [_pascal(name) for name in kept]
-        kept += [name for name, field in _AT_START.items() if getattr(old, field) != getattr(config, field)]
-        if kept:
+        if kept := [name for name, field in _AT_START.items() if getattr(old, field) != getattr(config, field)]:
             self.log.warning("what has changed here counts after a restart", keys=",".join(kept))
         if config.rov != old.rov:
             self.tables.vrps = self.tables.vrps or Snapshot()  # what is announced stays until VRPs are read
@@ -466,18 +463,5 @@ def _by_name(sources: Iterable[PrefixSource]) -> dict[str, PrefixSource]:
     return {each.name: each for each in sources}
 
 
-_AT_START: Final = {
-    "ApiListen": "api_listen",
-    "ApiPort": "api_port",
-    "Database": "database",
-    "DatabaseKey": "database_key",
-}
-"""Keys outside of Bgp that count when we start."""
-
-
-def _differ(old: Config, new: Config, name: str) -> bool:
-    return bool(getattr(old.bgp, name) != getattr(new.bgp, name))
-
-
-def _pascal(name: str) -> str:
-    return "Bgp." + "".join(map(str.capitalize, name.split("_")))
+_AT_START: Final = {"Database": "database", "DatabaseKey": "database_key"}
+"""Keys that count when we start."""

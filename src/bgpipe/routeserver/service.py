@@ -13,8 +13,7 @@ from ..pipeline.errors import StageError
 from ..pipeline.log import Log
 from ..runtime.process import Process
 from ..tasks import Tasks, in_thread
-from .access import LOOPBACK
-from .api.http import Api
+from .api.http import Api, place
 from .config import Config
 from .config_file import load
 from .page.pages import PAGES, refusal
@@ -46,7 +45,7 @@ class RouteServerService:
         """Raises StageError."""
         self._tasks = process.tasks
         config = self.server.config
-        host = config.api_listen or LOOPBACK
+        host, port = place(config)
         try:
             await self.server.start(process.tasks)
         except (OSError, ValueError) as error:
@@ -58,9 +57,9 @@ class RouteServerService:
         try:
             await self.api.start()
         except OSError as error:
-            raise StageError(f"the API can't listen on {host}:{config.api_port}: {explain_error(error)}") from error
+            raise StageError(f"the API can't listen on {host}:{port}: {explain_error(error)}") from error
         self._tasks.spawn("configuration", self._look())
-        self.log.info(f"API on http://{host}:{config.api_port}/api/server")
+        self.log.info(f"API on http://{host}:{port}/api/server")
         if not is_loopback(host) and self.server.access.anonymous_role in ("operator", "admin"):
             self.log.warning("everybody who reaches the API may change peers: AnonymousRole says so")
 
@@ -90,8 +89,20 @@ class RouteServerService:
         if why_not := self.server.access.objection(config):
             self.log.error("the configuration is not taken", faults=why_not)
             return
+        before = place(self.server.config)
         self.api.configure(config)
         self.server.reload(config)
+        if place(config) != before:
+            self._tasks.spawn("API", self._move(config))
+
+    async def _move(self, config: Config) -> None:
+        host, port = place(config)
+        try:
+            await self.api.move()
+        except OSError as error:
+            self.log.error(f"the API can't listen on {host}:{port}, and stays where it was: {explain_error(error)}")
+        else:
+            self.log.info(f"API on http://{host}:{port}/api/server")
 
     async def _look(self) -> None:
         """Reads the configuration anew when its file is another one, and is not being written any more."""

@@ -21,10 +21,9 @@ from typing import Final
 
 import msgspec
 
-from ..net.acceptor import Acceptor, Arrival
+from ..net.acceptor import Arrival
 from ..net.connection import Connection, adopt
 from ..net.errors import explain_error
-from ..net.secret import read_secret
 from ..net.tcp import TcpOptions, dial, parse_endpoint, parse_networks, split_ao
 from ..pipeline import events
 from ..pipeline.errors import StageError
@@ -39,7 +38,6 @@ from ..session.collision import COLLISION_WINDOW, survivor
 from ..session.greeting import say
 from ..session.session import Settings
 from ..stages.limit import MOST, Limit
-from ..stages.listen import GREETING
 from ..tasks import Tasks
 from ..wire.notification import (
     ADMINISTRATIVE_RESET,
@@ -54,8 +52,8 @@ from .admission import Entrance
 from .announcer import Announcer
 from .caller import Caller
 from .config import Bgp, Listener
-from .keys import Keys
 from .link import Link
+from .listening import Listening
 from .peers import Peer
 from .settings import session_settings
 from .tables import View
@@ -127,22 +125,22 @@ _STAGE: Final = re.compile(r"^\[\d+\] [\w-]+: ")
 
 
 class Throttle:
-    """Connections of each address in the last minute."""
+    """Connections of each address in the last minute. most: so many are admitted, 0 for any number."""
 
     def __init__(self, most: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most = most
+        self.most = most
         self._clock = clock
         self._times: dict[str, deque[float]] = {}
 
     def admits(self, host: str) -> bool:
         """Counts a connection; whether it may come in."""
-        if not self._most:
+        if not self.most:
             return True
         now = self._clock()
         times = self._times.setdefault(host, deque())
         while times and times[0] <= now - MINUTE:
             times.popleft()
-        if len(times) >= self._most:
+        if len(times) >= self.most:
             return False
         times.append(now)
         if len(self._times) > 4096:
@@ -170,7 +168,6 @@ class PeerSessions:
         """by the peer's id, who calls those that are to be called"""
         self.on_up: Callable[[PeerSession], object] = lambda session: None
         self.on_down: Callable[[PeerSession, str], object] = lambda session, reason: None
-        self.acceptors: list[Acceptor] = []
         self._log = log
         self._identify = identify
         self._begin_routes = begin
@@ -183,34 +180,33 @@ class PeerSessions:
         """by the peer's id, all that have not ended"""
         self.turns = asyncio.Lock()
         self._runs: set[asyncio.Task[None]] = set()
-        self.keys = Keys(self.acceptors, log)
-
-    def configure(self, bgp: Bgp) -> None:
-        """Sessions that begin from now on are like this; our AS number and identifier, and where we listen, stay."""
-        ours = self.bgp
-        self.bgp = msgspec.structs.replace(
-            bgp, asn=ours.asn, router_id=ours.router_id, port=ours.port, listen=ours.listen, listeners=ours.listeners
-        )
+        self.listening = Listening(log, self._objection, self._on_arrival)
+        self.keys = self.listening.keys
 
     async def listen(self) -> None:
         """Opens the listening sockets. Raises OSError, ValueError."""
-        listeners = [Listener(address=address, port=self.bgp.port) for address in self.bgp.listen]
-        listeners += map(with_keys, self.bgp.listeners)
-        for each in listeners or [Listener(port=self.bgp.port)]:
-            ttl = 255 if self.bgp.min_ttl else 0
-            options = TcpOptions(md5=each.md5_key, ao=each.ao_key, min_ttl=self.bgp.min_ttl, ttl=ttl)
-            timeout = float(self.bgp.open_timeout_seconds)
-            acceptor = Acceptor(each.address, each.port, options, (), self._log, GREETING, timeout=timeout)
-            acceptor.objection = self._objection
-            acceptor.on_arrival = partial(self._on_arrival, each)
-            await acceptor.open()
-            self.acceptors.append(acceptor)
+        await self.listening.open(self.bgp)
 
     def start(self, tasks: Tasks) -> None:
         """Lets peers in."""
         self._tasks = tasks
-        for acceptor in self.acceptors:
-            acceptor.start(tasks)
+        self.listening.start(tasks)
+
+    def configure(self, bgp: Bgp) -> None:
+        """Sessions that begin from now on are like this. Those that there are stay, unless we are another one now."""
+        before, self.bgp = self.bgp, bgp
+        self._throttle.most = bgp.max_accepts_per_ip_per_minute
+        if (before.asn, before.router_id) != (bgp.asn, bgp.router_id):
+            for session in [each for sessions in self._all.values() for each in sessions]:
+                session.end(Notification.shutdown(OPTIONS_CHANGED, ADMINISTRATIVE_RESET))
+        self._tasks.spawn("listen", self._listen_anew(bgp))
+
+    async def _listen_anew(self, bgp: Bgp) -> None:
+        try:
+            await self.listening.change(bgp)
+        except (OSError, ValueError) as error:
+            text = explain_error(error) if isinstance(error, OSError) else str(error)
+            self._log.error(f"we listen where we did before: {text}")
 
     async def stop(self) -> None:
         """Ends all sessions: silently where the peer keeps our routes, else with Cease."""
@@ -225,8 +221,7 @@ class PeerSessions:
 
     async def close(self) -> None:
         """Stops listening."""
-        for acceptor in self.acceptors:
-            await acceptor.close()
+        await self.listening.close()
 
     def end(self, peer: Peer, notification: Notification) -> None:
         """Ends the sessions of a peer, if there are any, with a NOTIFICATION."""
@@ -456,12 +451,6 @@ class PeerSessions:
             self._forget(session)
             session.over.set()
             self.on_down(session, reason)
-
-
-def with_keys(listener: Listener) -> Listener:
-    """A listener with its keys themselves. Raises ValueError where one can't be read."""
-    md5, ao = (read_secret(each)[0] if each else "" for each in (listener.md5_key, listener.ao_key))
-    return msgspec.structs.replace(listener, md5_key=md5, ao_key=ao)
 
 
 def _endpoint(address: str) -> str:

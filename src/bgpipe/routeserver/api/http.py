@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from ...net.http import Answer, HttpServer
-from ...net.tcp import allowed, parse_networks
+from ...net.http import Answer, HttpServer, is_loopback
+from ...net.tcp import allowed, parse_networks, plain_address
 from ...pipeline.metrics import CONTENT_TYPE, Metrics
 from ...pipeline.rate import TokenBucket
 from ..access import COOKIE, LOOPBACK, Identity
@@ -62,6 +62,7 @@ class Api:
         self.server = server
         self._refuse = refuse
         self._busy = 0
+        self._moving = asyncio.Lock()
         self._buckets: Buckets | None = None
         self.configure(server.config)
         answers: dict[str, Answer] = {}
@@ -97,8 +98,12 @@ class Api:
 
     async def start(self) -> None:
         """Raises OSError."""
-        config = self.server.config
-        await self._http.start(config.api_listen or LOOPBACK, config.api_port)
+        await self._http.start(*place(self.server.config))
+
+    async def move(self) -> None:
+        """Listens where the configuration says now. Raises OSError: then it listens where it did."""
+        async with self._moving:
+            await self._http.move(*place(self.server.config))
 
     async def close(self) -> None:
         await self._http.close()
@@ -162,6 +167,8 @@ class Api:
         if field is not None and kind.lower() != "bearer":
             raise Refused("Authorization: Bearer TOKEN is expected", 401)
         identity = self.server.access.identify(secret.strip() if field is not None else None, client)
+        if field is None and self.server.access.open_on_loopback and not is_loopback(_own_address(request)):
+            return Identity()  # it has come in where we listened before the configuration was changed
         if field is None and self.server.access.open_on_loopback and not self._means_us(request):
             text = (
                 f"Host: {request.host}: an address or localhost is expected, unless the configuration has AnonymousRole"
@@ -282,6 +289,17 @@ def _failure(status: int, reason: str, headers: Mapping[str, str]) -> web.Stream
     made = failure(status, reason.capitalize())
     made.headers.update(headers if status != 404 else {})
     return made
+
+
+def place(config: Config) -> tuple[str, int]:
+    """Where the API listens."""
+    return config.api_listen or LOOPBACK, config.api_port
+
+
+def _own_address(request: web.Request) -> str:
+    """Our address of its connection."""
+    found = request.transport.get_extra_info("sockname") if request.transport is not None else None
+    return plain_address(found) if found else ""
 
 
 def _is_address(text: str) -> bool:

@@ -246,5 +246,5 @@ def measure(server: RouteServer, metrics: Metrics) -> None:
             metrics.add("bgplite_list_checked_timestamp_seconds", found.checked_at, list=found.name)
     metrics.add("bgplite_webhook_events_sent_total", server.webhooks.sent)
     metrics.add("bgplite_webhook_events_dropped_total", server.webhooks.dropped)
-    for acceptor in server.sessions.acceptors:
+    for acceptor in server.sessions.listening.acceptors:
         acceptor.measure(metrics)
