@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from networks import SETS, close, collapse
 from slow_policy import Peer, policy, told
 
-from bgpipe.routes import difference, packing, peer_routes, union
+from bgpipe.routes import difference, packing, partition, peer_routes, union
 from bgpipe.routes.attributes import Attributes, UpdateGroup
 from bgpipe.routes.partition import finish
 from bgpipe.routes.peer_routes import PeerRoutes
@@ -79,7 +79,7 @@ def _small(monkeypatch):
     """Parts, messages and blocks are so small that a few prefixes fill several."""
     monkeypatch.setattr(peer_routes, "SMALL", 2)
     monkeypatch.setattr(difference, "STEP", 3)
-    monkeypatch.setattr(difference, "_SAMPLE", 1)
+    monkeypatch.setattr(partition, "_SAMPLE", 1)
     monkeypatch.setattr(packing, "RUN", 5)
     monkeypatch.setattr(packing, "MAX_BLOCK", 200)
     monkeypatch.setattr(wire_context, "MAX_MESSAGE", 160)

@@ -143,6 +143,49 @@ async def test_tokens_and_the_audit_log(store):
     assert await store.load_tokens() == []
 
 
+def tables_of(path):
+    """What SQLite says of all tables in a file, without the white space, in the order of their names."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT name, sql FROM sqlite_master").fetchall()
+        number = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    return sorted((name, "".join((sql or "").replace('"', "").split())) for name, sql in rows), number
+
+
+async def test_a_new_database_has_the_tables_that_migrations_make(tmp_path, monkeypatch):
+    new, migrated = Store(str(tmp_path / "new.db")), Store(str(tmp_path / "migrated.db"))
+    await new.open()
+    await new.close()
+    monkeypatch.setattr("bgpipe.routeserver.store.store._migrate", store_module._upgrade)
+    await migrated.open()
+    await migrated.close()
+    assert tables_of(tmp_path / "new.db") == tables_of(tmp_path / "migrated.db")
+
+
+async def test_tables_of_an_earlier_version_are_migrated(tmp_path):
+    path = tmp_path / "x.db"
+    store = Store(str(path))
+    await store.open()
+    await store.close()
+    made = tables_of(path)
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DROP TABLE groups")
+        connection.execute("UPDATE alembic_version SET version_num = '0003'")
+    await store.open()
+    await store.close()
+    assert tables_of(path) == made
+
+
+async def test_tables_of_a_later_version_are_told(tmp_path):
+    path = tmp_path / "x.db"
+    store = Store(str(path))
+    await store.open()
+    await store.close()
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StoreError, match=r"x\.db: .*9999"):
+        await store.open()
+
+
 async def test_tables_are_those_that_the_migrations_make(tmp_path):
     store = Store(str(tmp_path / "x.db"))
     await store.open()
@@ -284,7 +327,7 @@ def test_sessions_go_on_while_the_database_is_locked_gone_and_broken(tmp_path):
         client.until("routes", lambda: len(client.routes) == 2)
         database = tmp_path / "data/bgplite.db"
         unavailable = (503, {"error": "the database can't be used now"})
-        with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as other:
+        with contextlib.contextlib.closing(sqlite3.connect(database, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
             assert server.call("POST", "/api/peers", add | {"description": "locked"}) == unavailable
             goes_on(server, client, 3)
@@ -303,7 +346,7 @@ def test_sessions_go_on_while_the_database_is_locked_gone_and_broken(tmp_path):
             path.rename(database.parent / path.name)
         wait_until("it is back", lambda: server.call("POST", "/api/peers", add | {"description": "b"})[0] == 200)
         assert server.get("/api/peers?ip=127.93.1.1")[0]["description"] == "b"
-        with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as other:
+        with contextlib.contextlib.closing(sqlite3.connect(database, isolation_level=None)) as other:
             other.execute("ALTER TABLE peers RENAME TO broken")
         assert server.call("POST", "/api/peers", add | {"description": "broken"}) == unavailable
         goes_on(server, client, 5)
@@ -381,6 +424,6 @@ def test_what_was_acknowledged_is_there_after_a_kill(tmp_path):
             stopped.set()
             for writer in writers:
                 writer.join(30)
-        with contextlib.closing(sqlite3.connect(tmp_path / "data/bgplite.db")) as database:
+        with contextlib.contextlib.closing(sqlite3.connect(tmp_path / "data/bgplite.db")) as database:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert len(acknowledged) == 4

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
 from typing import Final, NamedTuple
 
 from ..wire.block import Block
 from . import packing
 from .attributes import EncodedAttributes, UpdateGroup, head
-from .partition import AFIS, Delta, Key, Part
+from .partition import AFIS, ALL, Delta, Key, Part, spans
 from .prefixes import PrefixSet, merged, without
 from .steps import Steps, finish
 from .table import Table
 
 STEP: Final = 8192
 """Prefixes that are compared in one step, about: some milliseconds."""
-_SAMPLE: Final = 512
-"""Of so many prefixes one is looked at to divide all of them into steps."""
 _Span = tuple[int, int]
 """The numbers from the first one to below the second one."""
-_ALL: Final[_Span] = (0, 1 << 136)
 
 
 class RouteChanges(NamedTuple):
@@ -157,7 +153,7 @@ class _Pair:
             return Delta((), ())
         gone: list[int] = []
         come: list[int] = []
-        for first, last in _spans([part.order for part in (old, new) if part is not None]):
+        for first, last in spans([part.order for part in (old, new) if part is not None], STEP):
             mine, theirs = (part.between(first, last) if part is not None else [] for part in (old, new))
             gone += without(mine, theirs)
             come += without(theirs, mine)
@@ -175,7 +171,7 @@ class _Pair:
         if self._private:
             for side in (self._old, self._new):
                 runs += [prefixes.numbers(self._afi) for prefixes in side.table.private.values()]
-        return _spans(runs)
+        return spans(runs, STEP)
 
     def said(self, span: _Span) -> tuple[_Said, _Said]:
         """What the tables say of the prefixes in a span that may differ."""
@@ -197,17 +193,8 @@ class _Pair:
         return old.said, new.said
 
 
-def _spans(runs: Sequence[Sequence[int]]) -> list[_Span]:
-    """All numbers, in spans that have about STEP numbers of these sequences each."""
-    if sum(map(len, runs)) <= STEP:
-        return [_ALL]
-    sample = sorted(number for run in runs for number in run[_SAMPLE // 2 :: _SAMPLE])
-    bounds = [_ALL[0], *dict.fromkeys(sample[STEP // _SAMPLE :: STEP // _SAMPLE]), _ALL[1]]
-    return list(pairwise(bounds))
-
-
 def _between(numbers: Sequence[int], span: _Span) -> Sequence[int]:
-    if not numbers or span is _ALL:
+    if not numbers or span is ALL:
         return numbers
     first = bisect_left(numbers, span[0])
     return numbers[first : bisect_left(numbers, span[1], first)]
@@ -220,7 +207,7 @@ class _Side:
         self.table = table
         self.form = form
         self.afi = afi
-        self.span = _ALL
+        self.span = ALL
         self.said: _Said = {}
         self._heads: dict[int, EncodedAttributes | None] = {}
 

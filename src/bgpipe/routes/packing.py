@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, MutableSequence, Sequence
 from itertools import chain, compress
 from typing import Final, NamedTuple
 
+from .. import accel
 from ..wire import attrs
 from ..wire.attrs.attribute import encode_header
 from ..wire.attrs.mp_reach import encode_family
@@ -22,7 +23,7 @@ from ..wire.flags import FLAG_CHECKED, context_flags
 from ..wire.message import MARKER, UPDATE
 from ..wire.prefix import AFI_BITS
 from .attributes import FAMILIES, EncodedAttributes
-from .prefixes import little_endian
+from .prefixes import compact, little_endian
 
 MAX_BLOCK: Final = 256 << 10
 """Octets of a block: a connection takes about so many ahead."""
@@ -73,18 +74,21 @@ def packing_order(numbers: Sequence[int], afi: int) -> tuple[Sequence[int], tupl
     """(sorted numbers in the order of packing, how many have addresses of 0, 1, 2 ... octets)."""
     if afi == 1:
         numbers = numbers if isinstance(numbers, array) else array("Q", numbers)
+        if accel.AVAILABLE:
+            ordered, counts = accel.prefix_sets.packing_order(numbers)
+            return ordered, counts
         lengths = little_endian(numbers)[0::8]
     else:
         lengths = bytes([number & 0xFF for number in numbers])
     sizes = lengths.translate(ADDRESS_OCTETS)
     counts = tuple(map(sizes.count, range(AFI_BITS[afi] // 8 + 1)))
-    ordered: list[int] = []
+    found: list[int] = []
     for size, count in enumerate(counts):
         if count == len(numbers):
             return numbers, counts
         if count:
-            ordered += compress(numbers, sizes.translate(_ONLY[size]))
-    return (array("Q", ordered) if afi == 1 else tuple(ordered)), counts
+            found += compress(numbers, sizes.translate(_ONLY[size]))
+    return compact(found, afi), counts
 
 
 _ONLY: Final = tuple(bytes(octet == size for octet in range(256)) for size in range(17))

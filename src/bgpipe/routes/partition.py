@@ -9,14 +9,15 @@ from array import array
 from bisect import bisect_left
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from itertools import filterfalse
+from itertools import filterfalse, pairwise
 from typing import Final, NamedTuple, TypeVar
 
+from .. import accel
 from ..wire.block import Block
 from . import packing
 from .attributes import EncodedAttributes
 from .packing import Packed
-from .prefixes import EMPTY, FEW, PrefixSet, common, merged, without
+from .prefixes import EMPTY, FEW, PrefixSet, common, compact, merged, without
 from .steps import SharedSteps, Steps, finish
 
 T = TypeVar("T")
@@ -28,6 +29,10 @@ _STEP: Final = 20_000
 """Prefixes that are parted in one step: some milliseconds."""
 _PARTS: Final = 20
 """Parts that are so many times smaller make no step of their own."""
+_SAMPLE: Final = 512
+"""Of so many prefixes one is looked at to divide all of them into steps."""
+_ACCEL_STEP: Final = 1 << 17
+"""Prefixes that accel parts in one step."""
 _ANEW: Final = 4
 """If more than one of so many prefixes changes, all are parted anew."""
 
@@ -163,8 +168,25 @@ class Encodings:
             self.octets -= self._kept.pop(key).weight
 
 
-def _different(old: Sequence[int], new: Sequence[int]) -> Steps[list[int]]:
+def spans(runs: Sequence[Sequence[int]], step: int) -> list[tuple[int, int]]:
+    """All numbers, in spans (from the first one to below the second one) that have about `step` numbers of some sorted
+    sequences each."""
+    if sum(map(len, runs)) <= step:
+        return [ALL]
+    sample = sorted(number for run in runs for number in run[_SAMPLE // 2 :: _SAMPLE])
+    bounds = [ALL[0], *dict.fromkeys(sample[step // _SAMPLE :: step // _SAMPLE]), ALL[1]]
+    return list(pairwise(bounds))
+
+
+ALL: Final = (0, 1 << 136)
+"""The span of all numbers."""
+
+
+def _different(old: Sequence[int], new: Sequence[int]) -> Steps[Sequence[int]]:
     """The numbers that are in only one of two sorted sequences, sorted."""
+    if accel.AVAILABLE and isinstance(old, array) and isinstance(new, array):
+        made: Sequence[int] = accel.prefix_sets.different(old, new)
+        return made
     found: list[int] = []
     first = start = 0
     while first < len(old) or start < len(new):
@@ -190,6 +212,8 @@ class Delta(NamedTuple):
     come: Sequence[int]
 
 
+_MOST_IPV4: Final = 1 << 41
+"""Above all numbers of IPv4 prefixes."""
 Key = tuple[int, int]
 """AFI, and mask: the sum of the bits of the sets."""
 
@@ -239,34 +263,64 @@ class Partition:
             yield from after._part_again(self)
         return after
 
-    def _touched(self, after: Partition, names: Iterable[str], afi: int) -> Steps[list[int]]:
+    def _touched(self, after: Partition, names: Iterable[str], afi: int) -> Steps[Sequence[int]]:
         """Sorted numbers that are in other sets than before."""
         differ = []
         for name in names:
             old, new = (each.sets.get(name, EMPTY).numbers(afi) for each in (self, after))
             differ.append((yield from _different(old, new)))
-        return merged(differ)
+            yield
+        found: Sequence[int] | None = None
+        if accel.AVAILABLE and afi == 1:
+            found = accel.prefix_sets.merged(differ)
+        return compact(merged(differ), afi) if found is None else found
 
     def _part_anew(self, before: Partition | None) -> Steps[None]:
         for afi in AFIS:
-            masks: dict[int, int] = {}
-            for name, found in self.sets.items():
-                bit = self.bits[name]
-                for number in found.numbers(afi):
-                    masks[number] = masks.get(number, 0) | bit
-                yield
-            numbers: dict[int, list[int]] = {}
-            for place, (number, mask) in enumerate(masks.items()):
-                numbers.setdefault(mask, []).append(number)
-                if place % _STEP == 0:
-                    yield
-            for mask, found_numbers in numbers.items():
-                found_numbers.sort()
+            for mask, numbers in (yield from self._parting(afi)).items():
                 old = before.parts.get((afi, mask)) if before is not None else None
-                same = old is not None and len(old) == len(found_numbers) and old.numbers == found_numbers
-                self.parts[afi, mask] = old if old is not None and same else Part(found_numbers, afi)
-                if len(found_numbers) * _PARTS > _STEP:
+                made = Part(numbers, afi)
+                self.parts[afi, mask] = old if old is not None and old.order == made.order else made
+                if len(numbers) * _PARTS > _STEP:
                     yield
+
+    def _parting(self, afi: int) -> Steps[Mapping[int, Sequence[int]]]:
+        """The sorted numbers that are in the same sets, by mask."""
+        if accel.AVAILABLE and afi == 1:
+            found = yield from self._parting_by_accel()
+            if found is not None:
+                return found
+        masks: dict[int, int] = {}
+        for name, prefixes in self.sets.items():
+            bit = self.bits[name]
+            for number in prefixes.numbers(afi):
+                masks[number] = masks.get(number, 0) | bit
+            yield
+        numbers: dict[int, list[int]] = {}
+        for place, (number, mask) in enumerate(masks.items()):
+            numbers.setdefault(mask, []).append(number)
+            if place % _STEP == 0:
+                yield
+        for found_numbers in numbers.values():
+            found_numbers.sort()
+            if len(found_numbers) * _PARTS > _STEP:
+                yield
+        return numbers
+
+    def _parting_by_accel(self) -> Steps[dict[int, Sequence[int]] | None]:
+        """The same of IPv4; None if there are too many sets."""
+        sets = [prefixes.ipv4 for prefixes in self.sets.values()]
+        places = [1 << place for place in range(len(sets))]
+        found: dict[int, Sequence[int]] = {}
+        for first, last in spans(sets, _ACCEL_STEP):
+            if not accel.prefix_sets.part(found, sets, places, first, min(last, _MOST_IPV4)):
+                return None
+            yield
+        names = tuple(self.sets)
+        return {
+            self.mask(name for place, name in enumerate(names) if places[place] & mask): numbers
+            for mask, numbers in found.items()
+        }
 
     def _part_again(self, before: Partition) -> Steps[None]:
         """Takes over the parts that stay as they are."""

@@ -198,6 +198,11 @@ def _repeats(numbers: Sequence[int]) -> Iterator[bool]:
     return map(eq, numbers, islice(numbers, 1, None))
 
 
+def compact(numbers: Sequence[int], afi: int) -> Sequence[int]:
+    """The same in the least memory."""
+    return array("Q", numbers) if afi == 1 else tuple(numbers)
+
+
 def contains(numbers: Sequence[int], number: int) -> bool:
     """Whether a number is in a sorted sequence."""
     place = bisect_left(numbers, number)

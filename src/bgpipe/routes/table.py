@@ -17,15 +17,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from . import policy
-from .attributes import Attributes
+from .attributes import Attributes, shared
 from .budget import Budgeted, fit
 from .exclusion import touching
 from .partition import AFIS, Encodings, Key, Part, Partition
 from .policy import ANY_LENGTH, UNRESTRICTED, AttributeGroup, Common, Guards, PrefixList, Subscription
-from .prefixes import HOST, PrefixSet, common, contains, merged, without
+from .prefixes import HOST, PrefixSet, common, compact, contains, merged, without
 from .steps import Steps, finish
 from .union import united
-from .united_lists import MANY, UnitedLists, compact
+from .united_lists import MANY, UnitedLists
 
 MAX_TABLES: Final = 4096
 """Tables that are kept for the next peer with the same subscription."""
@@ -101,7 +101,7 @@ class Table:
         for attributes, ours in self.groups:
             if ours & mask:
                 found = attributes if found is None else found.joined(attributes)
-        return found
+        return shared(found) if found is not None else None
 
     def parts(self, afi: int) -> Iterator[tuple[Key, Part, Attributes]]:
         """The parts of a family that are announced, but for what is omitted."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
+from .. import accel
 from ..wire.prefix import AFI_BITS
 from .prefixes import HOST, LENGTH_BITS, PrefixSet
 from .steps import Steps, finish
@@ -21,7 +22,7 @@ def unite(prefixes: PrefixSet, shortest_ipv4: int = SHORTEST, shortest_ipv6: int
 
     shortest_ipv4, shortest_ipv6: no prefix shorter than this is made; those that are shorter already stay.
     """
-    return PrefixSet(united(prefixes.ipv4, 1, shortest_ipv4), united(prefixes.ipv6, 2, shortest_ipv6))
+    return finish(uniting(prefixes, shortest_ipv4, shortest_ipv6))
 
 
 def united(numbers: Iterable[int], afi: int, shortest: int = SHORTEST) -> list[int]:
@@ -33,10 +34,15 @@ def united(numbers: Iterable[int], afi: int, shortest: int = SHORTEST) -> list[i
 
 def uniting(prefixes: PrefixSet, shortest_ipv4: int = SHORTEST, shortest_ipv6: int = SHORTEST) -> Steps[PrefixSet]:
     """The same as `unite`, in steps of some milliseconds."""
-    found: dict[int, list[int]] = {}
+    found: dict[int, Sequence[int]] = {}
     for afi, shortest in ((1, shortest_ipv4), (2, shortest_ipv6)):
         numbers = prefixes.numbers(afi)
-        out = found[afi] = []
+        if accel.AVAILABLE and afi == 1:
+            found[afi] = accel.prefix_sets.united(numbers, shortest)
+            yield
+            continue
+        out: list[int] = []
+        found[afi] = out
         covered = -1
         for start in range(0, len(numbers), STEP):
             covered = _unite(numbers[start : start + STEP], afi, shortest, out, covered)

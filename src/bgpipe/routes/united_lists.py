@@ -5,13 +5,12 @@ When a few prefixes of a list change, only what lies around them is united again
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from . import exclusion
-from .prefixes import HOST, contains, cut_out, merged, without
+from .prefixes import HOST, compact, contains, cut_out, merged, without
 from .steps import Steps, finish
 from .union import union_changing, united
 
@@ -123,8 +122,3 @@ class UnitedLists(NamedTuple):
         hosts = HOST[self.afi]
         spans = ((bisect_left(numbers, each), bisect_right(numbers, each | hosts[each & 0xFF])) for each in regions)
         return cut_out(numbers, spans)
-
-
-def compact(numbers: Sequence[int], afi: int) -> Sequence[int]:
-    """The same in the least memory."""
-    return array("Q", numbers) if afi == 1 else tuple(numbers)

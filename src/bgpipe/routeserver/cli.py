@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import gc
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +32,11 @@ _OPTIONS: Final = _OF_SHELL | {"-l": 2, "--log": 2, "--log-format": 2}
 def main(words: Sequence[str] | None = None) -> int:
     """Exit codes: 0 all is well, 1 something failed, 2 the command line or the configuration has faults."""
     open_standard_streams()
+    own = words is None
+    """whether the whole process is for this"""
     words = command_first(sys.argv[1:] if words is None else list(words))
+    if own and not (words and words[0] in SHELL):
+        gc.disable()  # while modules and lists are loaded there is nothing to collect; the service switches it on
     try:
         return run_words(words)
     except StageError as error:
@@ -108,6 +112,8 @@ def _options(words: list[str]) -> tuple[list[str], list[str]]:
 
 def no_command(words: list[str]) -> str:
     """What to say of options of a command without the command."""
+    import difflib
+
     found = next((word for word in words if difflib.get_close_matches(word, SHELL, 1, 0.7)), "")
     meant = difflib.get_close_matches(found, SHELL, 1, 0.7)
     hint = f"did you mean bgplite {meant[0]}?" if meant else f"there are {', '.join(SHELL)}"
@@ -116,6 +122,8 @@ def no_command(words: list[str]) -> str:
 
 def no_file(path: Path) -> str:
     """What to do where there is no configuration."""
+    import difflib
+
     text = f"{path}: there is no such file"
     if meant := difflib.get_close_matches(str(path), (*SHELL, "check"), 1, 0.7):
         return f"{text}, and no such command; did you mean bgplite {meant[0]}?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from functools import partial
 from pathlib import Path
@@ -60,6 +61,9 @@ class RouteServerService:
             raise StageError(f"the API can't listen on {host}:{port}: {explain_error(error)}") from error
         self._tasks.spawn("configuration", self._look())
         self.log.info(f"API on http://{host}:{port}/api/server")
+        if not gc.isenabled():
+            gc.freeze()  # modules, lists and tables stay: a collection that looks at all of them makes sessions wait
+            gc.enable()
         if not is_loopback(host) and self.server.access.anonymous_role in ("operator", "admin"):
             self.log.warning("everybody who reaches the API may change peers: AnonymousRole says so")
 

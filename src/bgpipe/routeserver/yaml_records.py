@@ -7,7 +7,6 @@ in the file; `..._FILE` names a file that holds the value.
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -192,6 +191,8 @@ def _scalar(text: str, kind: inspect.Type) -> Any:
 
 
 def _meant(name: str, known: Mapping[str, object]) -> str:
+    import difflib
+
     by_case = {each.lower(): each for each in known}
     near = difflib.get_close_matches(name.lower(), by_case, n=1, cutoff=0.6)
     return f"; did you mean {by_case[near[0]]}?" if near else ""

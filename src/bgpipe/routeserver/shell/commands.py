@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -43,6 +42,8 @@ def run(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> in
     made, rest = parser(name, environment), words[len(name.split()) :]
     more = [each.partition(" ")[2] for each in COMMANDS if each.startswith(f"{name} ")]
     if more and rest and not rest[0].startswith("-"):
+        import difflib
+
         meant = difflib.get_close_matches(rest[0], more, 1)
         hint = f"did you mean {name} {meant[0]}?" if meant else f"there are {', '.join(more)}"
         made.error(f"there is no bgplite {name} {rest[0]}; {hint}")
