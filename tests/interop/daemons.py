@@ -372,7 +372,8 @@ class GoBgp(Daemon):
 
     def command(self, config: Path) -> list[str]:
         program = self.installed.program("gobgpd")
-        return [program, "-f", str(config), "--api-hosts", f"{self.address}:50051", "--pprof-disable", "--log-plain"]
+        api = f"[{self.address}]:50051" if ":" in self.address else f"{self.address}:50051"
+        return [program, "-f", str(config), "--api-hosts", api, "--pprof-disable", "--log-plain"]
 
     def start(self) -> None:
         super().start()

@@ -1,8 +1,8 @@
-"""The clients of these tests are peers of the live tests."""
+"""The clients of these tests are peers of the live tests, and the slow policy is that of the tests of routes."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "live"))
+sys.path[:0] = [str(Path(__file__).parent.parent / folder) for folder in ("live", "routes")]

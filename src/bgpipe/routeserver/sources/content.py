@@ -43,9 +43,15 @@ _DELIMITERS: Final = ",;\t|"
 _COMMENT: Final = re.compile(r"(?:#|;|//|<!--).*")
 _EXPIRES: Final = re.compile(r"\bexpires=([^\s,;|#\"']*)", re.IGNORECASE)
 _RANGE: Final = re.compile(r"([0-9a-fA-F.:]+)\s*(?:-|\s)\s*([0-9a-fA-F.:]+)\Z")
+_SPAN: Final = re.compile(r"(?<![\w.:/])([0-9a-fA-F.:]{2,45})\s*-\s*([0-9a-fA-F.:]{2,45})(?![\w.:/])")
+"""A range of addresses anywhere in a line."""
+_MASK: Final = re.compile(r"(?:net)?mask|wildcard", re.IGNORECASE)
+"""What may stand between an address and its netmask."""
 _WORDS: Final = re.compile(r"[\s,;|\"'=\[\](){}]+")
 _SURE_KEYS: Final = ("ip_prefix", "ipv6_prefix", "ipv4Prefix", "ipv6Prefix")
 """Names under which JSON of clouds has a prefix and nothing else."""
+_BRACES: Final = re.compile(r"\{([^{}]*)\}\s*\Z")
+"""A set at the end of a line, as nftables and BIRD have it."""
 _KEYS: Final = (*_SURE_KEYS, "prefix", "cidr", "route", "route6", "network", "subnet")
 """Names under which JSON may have a prefix."""
 
@@ -272,10 +278,14 @@ def _is_unroutable(number: int) -> bool:
 
 
 def networks(line: str) -> Iterable[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    """What one line names: the first word that is a prefix or an address, or a range. Raises ValueError."""
-    if (found := _RANGE.match(line)) and (ends := _addresses(*found.groups())):
+    """What one line names: a range; all of its words, if each is a prefix, or each an address; else the first word that
+    is one of these. Raises ValueError."""
+    if (found := _RANGE.match(line) or _SPAN.search(line)) and (ends := _addresses(*found.groups())):
         return ipaddress.summarize_address_range(*ends)
-    words = [word for word in _WORDS.split(line) if word]
+    inner = _BRACES.search(line)
+    words = [word for word in _WORDS.split(inner[1] if inner else line) if word]
+    if all_of_them := _several(words):
+        return all_of_them
     for position, word in enumerate(words):
         if not (word[0].isdigit() or ":" in word):
             continue
@@ -283,25 +293,41 @@ def networks(line: str) -> Iterable[ipaddress.IPv4Network | ipaddress.IPv6Networ
             network = ipaddress.ip_network(word, strict=False)
         except ValueError:
             continue
-        behind = words[position + 1 :]
+        behind = [each for each in words[position + 1 : position + 3] if not _MASK.fullmatch(each)]
         if network.version == 4 and "/" not in word and behind and _is_mask(behind[0]):
             return (ipaddress.ip_network(f"{word}/{behind[0]}", strict=False),)
         return (network,)
     raise ValueError("no prefix")
 
 
+def _several(words: list[str]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """The prefixes of a line that has nothing but prefixes, or nothing but addresses; none for any other line."""
+    if len(words) < 2 or len({"/" in word for word in words}) > 1 or _is_mask(words[1]):
+        return []
+    try:
+        return [ipaddress.ip_network(word, strict=False) for word in words]
+    except ValueError:
+        return []
+
+
 def _addresses(first: str, last: str) -> tuple[Any, Any] | None:
-    """The ends of a range, if both are addresses of one kind, and the second is no netmask."""
+    """The ends of a range, if both are addresses of one kind, and the second is no netmask. Raises ValueError for a
+    range that ends before it begins."""
     try:
         low, high = ipaddress.ip_address(first), ipaddress.ip_address(last)
     except ValueError:
         return None
-    return (low, high) if low.version == high.version and int(low) <= int(high) and not _is_mask(last) else None
+    if low.version != high.version or _is_mask(last):
+        return None
+    if int(low) > int(high):
+        raise ValueError("a range that ends before it begins")
+    return low, high
 
 
 def _is_mask(text: str) -> bool:
+    """Whether it is a netmask, or the wildcard bits of access lists: nobody's address looks like that."""
     try:
-        return ipaddress.ip_network(f"0.0.0.0/{text}").prefixlen > 0 and text.startswith("2")
+        return text.count(".") == 3 and ipaddress.ip_network(f"0.0.0.0/{text}").prefixlen > 0 and text[0] in "02"
     except ValueError:
         return False
 
