@@ -9,6 +9,12 @@ from bgplite import as4, bgplite
 from peers import IPV4, IPV6, place, wait_until
 from test_routeserver_policy import HOSTS
 
+from bgpipe.routeserver.admission import Entrance
+from bgpipe.routeserver.config import Bgp, Config, ConfiguredPeer, Defaults, Listener, WrittenEntry
+from bgpipe.routeserver.server import RouteServer
+from bgpipe.routeserver.times import parse_time
+from bgpipe.wire.open import Open
+
 LISTS = "PrefixSources:\n  - {Name: a, Path: a.txt}\n  - {Name: b, Path: b.txt, Community: '65000:2'}\n"
 
 
@@ -107,6 +113,34 @@ def test_entries_go_when_they_are_over(tmp_path):
         bad = {"customPrefixes": [{"prefix": "203.0.113.1/32", "expires": "tomorrow"}]}
         status, shown = server.call("PUT", f"/api/peers/{peer['id']}", bad)
         assert (status, "2026-12-31T23:59:00Z" in shown["error"]) == (400, True)
+
+
+def test_ends_that_hold_for_whoever_comes_later_are_waited_for(tmp_path):
+    """Nobody is in the network when we start, and no stranger."""
+    network, defaults = "2098-01-01T00:00:00Z", "2099-01-01T00:00:00Z"
+    config = Config(
+        bgp=Bgp(asn=65000, router_id="192.0.2.1"),
+        defaults=Defaults(exclude=(WrittenEntry(prefix="192.0.2.0/25", expires=defaults),)),
+        peers=(
+            ConfiguredPeer(
+                address="127.91.5.0/24", custom_prefixes=(WrittenEntry(prefix="203.0.113.1/32", expires=network),)
+            ),
+        ),
+    )
+    server = RouteServer(config, tmp_path, tmp_path, Quiet())
+    server.registry.configure(config)
+    server.writer.save = lambda peer: None
+    watched: list[float] = []
+    server.ends_ahead.watch = watched.extend
+    for host, ends in (("127.91.5.7", {network, defaults}), ("127.91.6.7", {defaults})):
+        watched.clear()
+        server._identify(host, Open(65003, 90, "192.0.2.7"), Entrance(Listener()))
+        assert set(watched) == {parse_time(end) for end in ends}
+
+
+class Quiet:
+    def error(self, text, **fields):
+        raise AssertionError(text)
 
 
 def test_lines_of_lists_go_when_they_are_over(tmp_path):

@@ -284,7 +284,10 @@ class RouteServer:
     def _identify(self, host: str, client: Open, entrance: Entrance) -> Peer | str:
         """The peer that has called, or why it may not come in."""
         peer = self.admission.admit(host, client, entrance)
-        return peer if isinstance(peer, str) else self.tables.with_group(peer)
+        if isinstance(peer, str):
+            return peer
+        self.ends_ahead.watch(self.tables.ends(peer))  # that of a network, a group or the defaults is new with it
+        return self.tables.with_group(peer)
 
     def _on_new(self, peer: Peer) -> None:
         self.writer.save(peer)
