@@ -6,6 +6,8 @@ import json
 import signal
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 
 import pytest
 from bgplite import BgpLite, bgplite
@@ -67,7 +69,21 @@ def test_a_list_of_the_database_from_its_first_try_to_its_end(tmp_path, lists):
         assert (status, changed["settings"]["url"], changed["rolledBack"]) == (200, lists.url, 1)
         server.call("PUT", "/api/sources/web", {"community": "65000:303"})
         client.until("the other community", lambda: "303" in json.dumps(client.routes["9.9.9.0/24"]["COMMUNITY"]))
+        said = {"addCommunities": ["65000:0:7"], "med": 5, "prepends": 1, "nextHop": "192.0.2.66"}
+        status, changed = server.call("PUT", "/api/sources/web", said)
+        assert (status, {name: changed["settings"][name] for name in said}) == (200, said)
+        client.until("the other next hop", lambda: client.routes["9.9.9.0/24"]["NEXTHOP"]["value"] == "192.0.2.66")
+        found = client.routes["9.9.9.0/24"]
+        assert (found["MED"]["value"], found["ASPATH"]["value"]) == (5, [65000, 65000])
+        assert found["LARGE_COMMUNITY"]["value"] == ["65000:0:7"]
+        for wrong in ({"med": -1}, {"prepends": 51}, {"expires": "tomorrow"}, {"nextHop": "::1"}):
+            assert server.call("PUT", "/api/sources/web", wrong)[0] == 400, wrong
         assert "sesame" not in json.dumps([server.get("/api/sources"), source(server, "web"), server.get("/api/audit")])
+        end = datetime.fromtimestamp(time.time() + 0.5, UTC).isoformat()
+        assert server.call("PUT", "/api/sources/web", {"expires": end})[0] == 200
+        client.until("the end of the list", lambda: not client.routes)
+        assert server.call("PUT", "/api/sources/web", {"expires": ""})[1]["settings"]["expires"] == ""
+        client.until("it has none any more", lambda: len(client.routes) == 2)
         port = server.address, server.api_port
         server.stop()
 
@@ -165,8 +181,9 @@ def test_lists_from_the_shell(tmp_path, lists):
 
         where = ("--url", lists.url, "--path", "a.x")
         assert json.loads(shell("sources", "try", *where, "--json"))["first"] == ["9.9.9.0/24"]
-        assert "web" in shell("sources", "add", "web", *where, "--max-growth", "3")
-        assert json.loads(shell("sources", "show", "web", "--json"))["settings"]["maxGrowth"] == 3
+        assert "web" in shell("sources", "add", "web", *where, "--max-growth", "3", "--med", "7", "--next-hop", "self")
+        settings = json.loads(shell("sources", "show", "web", "--json"))["settings"]
+        assert (settings["maxGrowth"], settings["med"], settings["nextHop"]) == (3, 7, "self")
         wait_until("it is read", lambda: source(server, "web")["version"] == 1)
         shell("sources", "change", "web", "--path", "a.y", "--description", "other")
         wait_until("it is read again", lambda: source(server, "web")["version"] == 2)

@@ -199,6 +199,7 @@ class RouteServer:
         """Lists of the database have come, gone or changed."""
         changed = self.lists.want("database", self.database_lists)
         self.tables.update(changed)
+        self.ends_ahead.watch(self.tables.list_ends(changed).values())
         for session in tuple(self.sessions.sessions.values()):
             peer = self.peers.get(session.peer.id) or session.peer
             if changed.intersection(self.tables.lists_of(peer)):

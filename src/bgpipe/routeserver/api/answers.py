@@ -161,6 +161,12 @@ class ListSettings(Struct, rename="camel", kw_only=True):
     max: int
     max_shrink: float | None
     max_growth: float | None
+    add_communities: Sequence[str]
+    med: int | None
+    prepends: int | None
+    next_hop: str
+    next_hop_ipv6: str = field(name="nextHopIpv6")
+    expires: str
 
 
 class ListDetails(ShownList, rename="camel", kw_only=True):

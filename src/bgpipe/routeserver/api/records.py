@@ -137,6 +137,12 @@ class ListFields(Struct, rename="camel", kw_only=True):
     max: int | None = None
     max_shrink: float | None = None
     max_growth: float | None = None
+    add_communities: list[str] | None = None
+    med: int | None = None
+    prepends: int | None = None
+    next_hop: str | None = None
+    next_hop_ipv6: str | None = msgspec.field(default=None, name="nextHopIpv6")
+    expires: str | None = None
 
 
 class NewList(ListFields, rename="camel", kw_only=True):
