@@ -6,13 +6,17 @@ import gzip
 import json
 import os
 import re
+from collections.abc import Iterable
 from random import Random
 
 import pytest
 
-from bgpipe import accel
+from bgpipe import accel, read, write
 from bgpipe.pipeline import verdict
 from bgpipe.sample import grow, updates
+from bgpipe.wire.context import AS4, AS4_ADD_PATH
+from bgpipe.wire.message import UPDATE, Message
+from bgpipe.wire.update import Update
 from commandline import spawn
 
 
@@ -325,3 +329,37 @@ def test_only_the_last_stage_validates_late(bgpipe, malformed, tmp_path, before,
     behind = [str(other) if word == "OTHER" else word for word in after]
     bgpipe(*options, malformed, *first, "--", "write", out, *(["--", *behind] if behind else []))
     assert bool(calls) is (accel.AVAILABLE and checked)
+
+
+@pytest.fixture(scope="module")
+def now_and_then(tmp_path_factory) -> tuple[str, list[Message]]:
+    """An archive of two peers, whose UPDATEs have path identifiers now and then; and its messages."""
+    attrs = {"ORIGIN": "IGP", "ASPATH": [1], "COMMUNITY": [f"1:{number}" for number in range(800)]}
+    bodies = {
+        context: Update.make(reach=[prefix], next_hop="192.0.2.1", attrs=attrs, context=context).body[:-2]
+        for context, prefix in ((AS4, "10.0.0.0/24"), (AS4_ADD_PATH, "#3#10.0.0.0/24"))
+    }
+    made = []
+    for number in range(1200):
+        context = AS4_ADD_PATH if number // 80 % 2 else AS4
+        tags = {"PEER_AS": str(65001 + number % 2), "PEER_IP": f"192.0.2.{1 + number % 2}"}
+        body = bodies[context] + number.to_bytes(2, "big")
+        made.append(Message(UPDATE, body, context=context, time=1 + number, tags=tags))
+    path = str(tmp_path_factory.mktemp("archive") / "in.mrt")
+    write(path, made)
+    return path, made
+
+
+def announced(messages: Iterable[Message]) -> list[tuple[str, str]]:
+    return [(m.tags["PEER_AS"], str(prefix)) for m in messages if m.type == "UPDATE" for prefix in m.update.reach]
+
+
+@pytest.mark.parametrize("stage", [(), ("--", "head", "-n", "1000")], ids=["in blocks", "one by one"])
+@pytest.mark.parametrize("name", ["out.bmp", "out.obmp", "${PEER_AS}.bmp"])
+def test_a_format_that_goes_by_what_it_has_written_gets_all_in_order(bgpipe, tmp_path, now_and_then, name, stage):
+    """In BMP only a Peer Up says whether UPDATEs have path identifiers."""
+    path, made = now_and_then
+    assert bgpipe("read", path, *stage, "--", "write", tmp_path / name).code == 0
+    found = announced(message for path in sorted(tmp_path.glob("*bmp")) for message in read(path))
+    said = announced(made[:1000] if stage else made)
+    assert sorted(found) == sorted(said) if "$" in name else found == said

@@ -114,10 +114,10 @@ class OutputWriter:
         in_order: bool = False,
     ) -> None:
         """flush_every: seconds that octets may wait in a compressor at most; 0 for any time. in_order: one encoder gets
-        all messages of a file."""
+        all messages of a file, in the event loop, because it goes by what it has encoded before."""
         self._in_order = in_order
         self._encoders: dict[str, Encoder] = {}
-        """with in_order: by the path of the file"""
+        """with in_order: by the path of the file. A new file gets a new encoder"""
         self.failed = False
         self.error: Exception | None = None
         """the error of the output; None if there is none, or the output can be written again"""
@@ -186,23 +186,31 @@ class OutputWriter:
 
         path: that of its file, where there are many.
         """
-        octets = self._encoder.encode_message(message)
+        octets = self._encoder_for(path).encode_message(message)
         if octets:
             self._add(octets, 1, path)
         return bool(octets)
 
+    def _encoder_for(self, path: str) -> Encoder:
+        if not self._in_order:
+            return self._encoder
+        if path not in self._encoders:
+            self._encoders[path] = self._make_encoder(self._on_report)
+        return self._encoders[path]
+
     def put_block(self, block: Block, judge: Judge | None = None, path: str = "") -> None:
-        """Encodes a small block at once, and gives a large one to a thread. It must not change any more.
+        """Encodes a small block at once, and gives a large one to a thread, except with `in_order`. It must not change
+        any more.
 
         judge: for a block that was not validated; it needs a format that `checks`. path: as for put_message.
         """
-        if len(block) > SMALL_BLOCK:
+        if len(block) > SMALL_BLOCK and not self._in_order:
             self.flush()
             self._put(block, block.weight, len(block), judge, path)
             return
         unchecked: list[Message] = []
         if judge is None:
-            octets = self._encoder.encode(block)
+            octets = self._encoder_for(path).encode(block)
         else:
             octets, unchecked = self._encoder.encode_unchecked(block)
         if octets:
@@ -230,6 +238,7 @@ class OutputWriter:
 
     def rotate(self) -> None:
         """Makes the output begin its next file, if its time has come, after all that was put."""
+        self._encoders.clear()
         self._put(OutputRequest.ROTATE, 0)
 
     async def finish(self) -> None:
@@ -396,6 +405,7 @@ class OutputWriter:
             self._fail(error)
         elif again:
             self.error = None
+            self._encoders.clear()  # what they have told since then was not written
             for user in tuple(self._users):
                 user.on_again()
         if self._full and self._waiting <= MAX_JOBS // 2 and self._waiting_octets <= MAX_OCTETS // 2:
