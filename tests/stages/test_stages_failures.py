@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from sessions import Session, between, make_open, make_update
+from sessions import Session, address, between, make_open, make_update
 
 from bgpipe.pipeline.errors import StageError
+from bgpipe.rpki.snapshot import Snapshot
+from bgpipe.rpki.vrps import Vrp
 from bgpipe.stages.grep import Grep
 from bgpipe.wire.message import NOTIFICATION, UPDATE
+from bgpipe.wire.prefix import parse_prefix
 
 
 def fail(*_: object) -> None:
@@ -95,6 +98,82 @@ async def test_behind_a_limit(unheard):
     limited = ("grep", "-R", "--rate-limit", "1", "--if", "update", "update")
     async with between(*limited, "--", "drop", "as_origin == 1") as session:
         await ends_with(behind_a_limit, session, r"^\[3\] drop: ZeroDivisionError: a bug$")
+    assert unheard == []
+
+
+STAGES = [
+    "aspa --no-wait --role peer",
+    "guard",
+    "limit --session 100",
+    "metrics",
+    "otc --role peer",
+    "rov --no-wait",
+    "tag --add a=1",
+    "update --med 5",
+    "write --format rib FILE",
+]
+
+
+@pytest.mark.parametrize("words", STAGES)
+async def test_every_stage_that_fails_with_a_message(words, unheard, tmp_path):
+    words = words.replace("FILE", str(tmp_path / "table.mrt"))
+    name = words.split()[0]
+
+    def hook(session: Session) -> None:
+        for callback in session.pipeline.stage(name).callbacks:
+            callback.on_message = callback.on_block = fail
+        session.left.send(make_update(1))
+
+    options = ("--rpki", str(tmp_path / "vrps.json"))
+    (tmp_path / "vrps.json").write_text('{"roas": []}')
+    async with between(*words.split(), options=options) as session:
+        await ends_with(hook, session, rf"^\[2\] {name}: ZeroDivisionError: a bug$")
+    assert unheard == []
+
+
+@pytest.mark.parametrize("member", ["received", "sent"])
+@pytest.mark.parametrize("side", [0, 1])
+async def test_a_stage_that_fails_when_it_hears_what_crosses_a_connection(member, side, unheard):
+    def hook(session: Session) -> None:
+        setattr(session.pipeline.stage("bmp").reported[side], member, fail)
+        session.left.send(make_update(1))
+        session.right.send(make_update(1))
+
+    async with between("bmp", "--send", address()) as session:
+        await ends_with(hook, session, r"^\[2\] bmp: ZeroDivisionError: a bug$")
+    assert unheard == []
+
+
+def by_new_vrps(session: Session) -> None:
+    vrp = Vrp(parse_prefix("10.0.0.0/8"), 24, 65001)
+    session.pipeline.pipeline.shared.rpki.replace(Snapshot.of([vrp]))
+
+
+def by_new_list(session: Session) -> None:
+    session.pipeline.stage("guard").lists._take()
+
+
+@pytest.mark.parametrize(
+    ("words", "member", "hook"),
+    [
+        ("rov -R --no-wait", "on_snapshot", by_new_vrps),
+        ("rov -R --no-wait", "judge_again", by_new_vrps),
+        ("aspa -R --no-wait --role peer", "judge_again", by_new_vrps),
+        ("guard -R --prefixes FILE", "_judge_again", by_new_list),
+    ],
+)
+async def test_a_stage_that_fails_when_it_judges_again(words, member, hook, unheard, tmp_path):
+    (tmp_path / "list").write_text("10.0.0.0/8 le 24\n")
+    words = words.replace("FILE", str(tmp_path / "list"))
+    name = words.split()[0]
+
+    def begin(session: Session) -> None:
+        setattr(session.pipeline.stage(name), member, fail)
+        hook(session)
+
+    (tmp_path / "vrps.json").write_text('{"roas": []}')
+    async with between(*words.split(), options=("--rpki", str(tmp_path / "vrps.json"))) as session:
+        await ends_with(begin, session, rf"^\[2\] {name}: ZeroDivisionError: a bug$")
     assert unheard == []
 
 

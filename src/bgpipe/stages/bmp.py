@@ -28,6 +28,7 @@ from .base.bmp_station import EVENTS, GREETING, Limits, Station
 from .base.coding import Reading
 from .base.peer import PeerStage
 from .base.peer_options import TcpStage
+from .base.tap import GuardedTap
 from .base.types import chosen_types
 
 _MODES: Final = (
@@ -283,7 +284,7 @@ class Bmp(Reading, TcpStage):
                     now=self.pipeline.now,
                     write=report.write,
                 )
-                stage.taps.append(peer)
+                stage.taps.append(GuardedTap(self, peer))
                 self.reported.append(peer)
                 report.peers[peer] = None
         if self.stats > 0:

@@ -456,11 +456,11 @@ class PeerStage(PeerOptions):
             self._tell_unsent()
         if not octets:
             return
-        for tap in self.taps:
-            tap.sent(item, octets)
         if not self._out and not (self.pipeline.feeding and self.running):
             self.call_soon(self.flush)
         self._out.append(octets)
+        for tap in self.taps:
+            tap.sent(item, octets)
 
     def _tell_left_out(self, filtered: FamilyFilter) -> None:
         """Logs, once for each family, that its routes are not sent."""
