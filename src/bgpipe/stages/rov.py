@@ -29,7 +29,7 @@ from ..rpki.origin import Judged as JudgedRoutes
 from ..rpki.snapshot import Snapshot
 from ..rpki.vrps import Validity
 from ..wire.attribute_edits import AttributeEditor, CommunityEdit, Edits
-from ..wire.block import SEQ, Block
+from ..wire.block import Block
 from ..wire.communities import CODES, EXTENDED, CommunityPattern, parse_any_community, parse_pattern
 from ..wire.errors import TextError, WireError
 from ..wire.item import Item
@@ -249,23 +249,16 @@ class Rov(Judging):
         return made
 
     def _tell_parts(self, whole: Block, new: Block, parts: Parts, slow: set[int], invalid: list[int]) -> InOrder:
-        """Numbers the messages that withdraw what is invalid, and emits the events. whole: the block before it was
+        """Emits the events of what is invalid. whole: the block before it was
         parted. slow, invalid: positions there."""
         if self.invalid != "split":
             old = [place for place in invalid if place not in slow]
             places = [parts.starts[place] for place in old] if self.hears_events(len(old)) else []
             return InOrder(places, lambda number: self._tell(whole.message(old[number])))
         places = [place for place, label in enumerate(parts.labels) if label == WITHDRAWS]
-        heard, seqs = self.hears_events(len(places)), SEQ.of(new.index)
-
-        def act(number: int) -> None:
-            place = places[number]
-            seqs[place] = self.new_seq(direction)
-            if heard:
-                self._tell(new.message(place))
-
-        direction = new.message(places[0]).direction if places else ""
-        return InOrder(places, act)
+        if not self.hears_events(len(places)):
+            places = []
+        return InOrder(places, lambda number: self._tell(new.message(places[number])))
 
     def _judge(self, direction: str) -> Any:
         """What accel has to know to judge routes as `judge` does."""

@@ -320,10 +320,9 @@ class Judging(Validating):
         return [*rest, *self._withdrawn(message, judged, invalid)]
 
     def _withdrawn(self, message: Message, judged: Judged, invalid: list[int]) -> list[Message]:
-        """A message that withdraws the invalid routes of another one, with a number of its own."""
+        """A message that withdraws the invalid routes of another one, with its number."""
         gone = [self.made(message, body) for body in judged.apart.withdraw(invalid)]
         for each in gone:
-            each.seq = self.new_seq(message.direction)
             self.set_tags(each, self.invalid_tags)
             self._tell(each)
         return gone
@@ -332,12 +331,6 @@ class Judging(Validating):
     def invalid_tags(self) -> dict[str, str]:
         """The tags of a message that only withdraws invalid routes."""
         return {f"{self.prefix}/status": "INVALID"} if self.tag else {}
-
-    def new_seq(self, direction: str) -> int:
-        """The next number of a direction, which is taken with that."""
-        line = self.pipeline.lines[direction]
-        line.next_seq += 1
-        return line.next_seq - 1
 
     def tags_within(self, message: Message, tags: dict[str, str]) -> dict[str, str]:
         """Those of the tags that are about routes which a part of a message announces."""
