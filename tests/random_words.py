@@ -1,7 +1,11 @@
-"""Random words for the stages that edit messages."""
+"""Random words for the stages that judge, edit, mark and count messages, and VRPs and ASPAs for an archive."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
 from random import Random
 
 _UPDATES = (
@@ -49,6 +53,21 @@ _GUARD = (
     ("--next-hop", ("0.0.0.0/1,2001::/16", "peer")),
     ("--default", ("deny",)),
 )
+_ROV = (
+    ("--invalid", ("withdraw", "filter", "drop", "split", "keep")),
+    ("--strict", ("",)),
+    ("--blackhole", ("",)),
+    ("--add-com", ("rfc8097", "invalid=65000:1", "valid=65000:2", "not_found=rt:65000:3")),
+    ("--tag=false", ("",)),
+    ("--event", ("BAD",)),
+)
+_ASPA = (
+    ("--invalid", ("withdraw", "drop", "keep")),
+    ("--first-hop=false", ("",)),
+    ("--tag=false", ("",)),
+    ("--event", ("LEAK",)),
+)
+_RULES = ("ipv6", "long: aspath_len > 5", "rov: tag[rov/status] == INVALID", "reach && med", "as_path ~ 174")
 _ROLES = ("provider", "customer", "peer", "rs", "rs-client")
 
 
@@ -79,4 +98,46 @@ def guard_words(random: Random) -> list[str]:
     return ["guard", *_some(random, _GUARD, 0)]
 
 
-WORDS = {"update": update_words, "tag": tag_words, "otc": otc_words, "guard": guard_words}
+def rov_words(random: Random) -> list[str]:
+    return ["rov", *_some(random, _ROV, 0)]
+
+
+def aspa_words(random: Random) -> list[str]:
+    return ["aspa", "--role", random.choice(_ROLES), "--peer-tag", "PEER_AS", *_some(random, _ASPA, 0)]
+
+
+WORDS = {
+    "update": update_words,
+    "tag": tag_words,
+    "otc": otc_words,
+    "guard": guard_words,
+    "rov": rov_words,
+    "aspa": aspa_words,
+}
+
+
+def metrics_rules(random: Random) -> list[str]:
+    return ["-A", *random.sample(_RULES, random.randint(1, 3))]
+
+
+def validator_data(archive: Path, random: Random) -> bytes:
+    """JSON of a validator, by which the routes of an archive are valid, invalid and unknown."""
+    from bgpipe import read
+
+    roas: list[dict[str, object]] = []
+    aspas: dict[int, set[int]] = {}
+    for element in (element for message in read(archive) for element in message.elems()):
+        path = [int(each) for each in (element.as_path or "").split() if each.isdigit()]
+        if element.prefix and path and random.random() < 0.5:
+            length = int(element.prefix.split("/")[1])
+            asn = path[-1] if random.random() < 0.6 else 64999
+            roas.append({"prefix": element.prefix, "asn": asn, "maxLength": random.choice((length, length + 1))})
+        for provider, customer in _hops(path):
+            if random.random() < 0.4:
+                aspas.setdefault(customer, set()).add(provider)
+    listed = [{"customer": customer, "providers": sorted(providers)} for customer, providers in aspas.items()]
+    return json.dumps({"roas": roas, "aspas": listed}).encode()
+
+
+def _hops(path: list[int]) -> Iterable[tuple[int, int]]:
+    return ((one, other) for one, other in pairwise(path) if one != other)

@@ -15,6 +15,7 @@ import pytest
 
 from bgpipe import accel
 from random_command_lines import make_case
+from random_words import validator_data
 
 HERE = Path(__file__).resolve().parent
 
@@ -34,6 +35,7 @@ def archive(tmp_path_factory) -> Path:
             records[place] = bytes(record)
     path = tmp_path_factory.mktemp("archive") / "updates.mrt"
     path.write_bytes(b"".join(records))
+    path.with_suffix(".mrt.rpki").write_bytes(validator_data(path, random))
     return path
 
 

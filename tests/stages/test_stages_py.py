@@ -152,6 +152,7 @@ def test_several_in_the_place_of_one(make, mode):
     left = bench.send(*seven()[:5])
     assert prefixes(left) == ["1.0.0.0/8", "20.0.0.0/8", "2.0.0.0/8", "21.0.0.0/8", "3.0.0.0/8", "5.0.0.0/8"]
     assert [each.seq for each in left] == [1, 2, 2, 2, 3, 5]
+    assert bench.py.drops == {"dropped": 1}  # the messages that were added do not make up for it
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..wire.block import Block
 from ..wire.flags import FLAG_CHECKED, FLAG_TOLD
-from ..wire.item import Item, count
+from ..wire.item import Item, Replacement, count
 from ..wire.message import NOTIFICATION, Message
 from .callback import Callback
 from .errors import StageError, failure
@@ -149,8 +149,8 @@ class Passage:
             except Exception as error:
                 self._behind += len(block) - 1
                 raise failure(callback.stage, error) from error
-            if gone := len(block) - _count(left):
-                callback.stage.drops[callback.stage.drop_reason] += max(0, gone)
+            if (gone := left.dropped if isinstance(left, Replacement) else len(block) - _count(left)) > 0:
+                callback.stage.drops[callback.stage.drop_reason] += gone
             if left is None:
                 return
             if isinstance(left, list):

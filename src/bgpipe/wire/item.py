@@ -24,6 +24,17 @@ def compact(item: Item) -> Item:
     return item.compact() if isinstance(item, Block) else item
 
 
+class Replacement(list[Item]):
+    """What goes on in place of a block.
+
+    dropped: of so many of its messages nothing is left.
+    """
+
+    def __init__(self, items: Iterable[Item], dropped: int) -> None:
+        super().__init__(items)
+        self.dropped = dropped
+
+
 def count(items: Iterable[Item]) -> int:
     """How many messages these are, those in blocks included."""
     return sum(1 if isinstance(item, Message) else len(item) for item in items)

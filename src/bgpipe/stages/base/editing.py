@@ -13,7 +13,7 @@ from ...pipeline.passage import inherit
 from ...pipeline.stage import Consuming
 from ...wire.block import FLAGS, NO_PEER, PEER, TAGS, Block
 from ...wire.flags import FLAG_PEER_AS4
-from ...wire.item import Item
+from ...wire.item import Item, Replacement
 from ...wire.message import HEADER, UPDATE, Message
 from ...wire.peer import read_peer
 from ...wire.tags import TagTable, read_fragment
@@ -218,4 +218,4 @@ def replace_messages(
         items.append(part.without([each - start for each in gone[first:last]]) if first < last else part)
         items += messages
         start = position + 1
-    return items
+    return Replacement(items, len(gone) + sum(not messages for messages in others.values()))
