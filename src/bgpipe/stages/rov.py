@@ -249,8 +249,7 @@ class Rov(Judging):
         return made
 
     def _tell_parts(self, whole: Block, new: Block, parts: Parts, slow: set[int], invalid: list[int]) -> InOrder:
-        """Emits the events of what is invalid. whole: the block before it was
-        parted. slow, invalid: positions there."""
+        """Emits the events of invalid routes. whole: the block before it was parted. slow, invalid: positions there."""
         if self.invalid != "split":
             old = [place for place in invalid if place not in slow]
             places = [parts.starts[place] for place in old] if self.hears_events(len(old)) else []
