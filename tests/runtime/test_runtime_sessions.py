@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bgpipe.app.build import build
 from bgpipe.app.grammar import parse
-from bgpipe.pipeline.errors import StageError
+from bgpipe.pipeline.errors import SessionLost, StageError
 from bgpipe.runtime.sessions import Sessions
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message
 from bgpipe.wire.notification import Notification
@@ -76,6 +76,20 @@ async def join(left: Peer, peers: asyncio.Queue[Peer], asn: int) -> Peer:
 def route(prefix: str) -> Message:
     attrs = {"ORIGIN": "IGP", "ASPATH": [65000]}
     return Message(UPDATE, Update.make(reach=[prefix], attrs=attrs, next_hop="192.0.2.1").body)
+
+
+async def test_a_peer_is_refused_before_its_session_has_ended() -> None:
+    """Messages on their way may take seconds until then."""
+    async with router() as (address, peers):
+        async with many(f"-- listen --many {place()} -- connect --wait listen {address}") as run:
+            left = await run.dial()
+            await join(left, peers, 65001)
+            (inside,) = run.sessions._running.values()
+            assert run.sessions._refused_for(inside.arrival) <= 0
+            error = SessionLost("too many prefixes", refuse_for=900.0)
+            run.sessions.active[1].end_session("L", Notification.shutdown(), error)
+            assert run.sessions._refused_for(inside.arrival) > 0
+            assert (await left.fault())[:2] == (6, 2)
 
 
 async def test_side_by_side(tmp_path: Path) -> None:
