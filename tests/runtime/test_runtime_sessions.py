@@ -80,16 +80,18 @@ def route(prefix: str) -> Message:
 
 async def test_a_peer_is_refused_before_its_session_has_ended() -> None:
     """Messages on their way may take seconds until then."""
-    async with router() as (address, peers):
-        async with many(f"-- listen --many {place()} -- connect --wait listen {address}") as run:
-            left = await run.dial()
-            await join(left, peers, 65001)
-            (inside,) = run.sessions._running.values()
-            assert run.sessions._refused_for(inside.arrival) <= 0
-            error = SessionLost("too many prefixes", refuse_for=900.0)
-            run.sessions.active[1].end_session("L", Notification.shutdown(), error)
-            assert run.sessions._refused_for(inside.arrival) > 0
-            assert (await left.fault())[:2] == (6, 2)
+    async with (
+        router() as (address, peers),
+        many(f"-- listen --many {place()} -- connect --wait listen {address}") as run,
+    ):
+        left = await run.dial()
+        await join(left, peers, 65001)
+        (inside,) = run.sessions._running.values()
+        assert run.sessions._refused_for(inside.arrival) <= 0
+        error = SessionLost("too many prefixes", refuse_for=900.0)
+        run.sessions.active[1].end_session("L", Notification.shutdown(), error)
+        assert run.sessions._refused_for(inside.arrival) > 0
+        assert (await left.fault())[:2] == (6, 2)
 
 
 async def test_side_by_side(tmp_path: Path) -> None:

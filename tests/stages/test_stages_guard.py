@@ -339,12 +339,55 @@ def test_actions(make, action, reach):
 
 
 @pytest.mark.parametrize(
-    "words",
-    ["--on x=drop", "--on bogon=x", "--attr-discard 2", "--attr-withdraw x", "--blackhole", "--scrub x", "--own x"],
+    ("words", "error"),
+    [
+        ("--on x=drop", "--on x=drop: CHECK=ACTION"),
+        ("--on bogon=x", "--on bogon=x: CHECK=ACTION"),
+        ("--attr-discard 2", "--attr-discard: ASPATH is needed"),
+        ("--attr-discard AS_PATH", "--attr-discard: ASPATH is needed"),
+        ("--attr-withdraw x", "--attr-withdraw: 'x' is no attribute"),
+        ("--attr-withdraw 256", "--attr-withdraw: '256' is no attribute"),
+        ("--blackhole", "--blackhole needs --prefixes"),
+        ("--scrub x", "--scrub: "),
+        ("--own x", "--own: x: no such file"),
+        ("--own 8.0.0.0/8,x", "--own: 'x' is not what may be in the list"),
+        ("--peerlock 174,x", "--peerlock: .*'x' is no AS number"),
+        ("--next-hop x", "--next-hop: 'x': any, peer, an address or a network"),
+        ("--next-hop peer,8.0.0.0/33", "--next-hop: '8.0.0.0/33': any"),
+        ("--max-path -1", "--max-path: 0 or more"),
+        ("--max-communities -1", "--max-communities: 0 or more"),
+    ],
 )
-def test_words_that_can_not_be(words):
-    with pytest.raises(ConfigError):
+def test_words_that_can_not_be(words, error):
+    with pytest.raises(ConfigError, match=error):
         Bench(words, "messages")
+
+
+def test_a_list_in_a_file_of_this_folder(make, tmp_path, monkeypatch):
+    """Its name might be a word of a list."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "own").write_text("8.8.8.0/24\n")
+    (tmp_path / "tier1.txt").write_text("174\n")
+    bench = make("--own own --peerlock tier1.txt")
+    assert bench.one(announce("8.8.8.0/24")).reach == []
+    assert bench.one(announce("8.8.4.0/24", ASPATH=[3333, 174])).reach == []
+    assert bench.told() == ["own", "peerlock"]
+
+
+def test_a_next_hop_without_a_length(make):
+    bench = make("--next-hop 193.0.4.28,2a00::/16")
+    for reach, hop, passes in (
+        ("8.8.8.0/24", "193.0.4.28", True),
+        ("8.8.8.0/24", "193.0.4.29", False),
+        ("2a00:1::/32", "2a00::7", True),
+    ):
+        assert bool(bench.one(announce(reach, hop)).reach) is passes
+
+
+@pytest.mark.parametrize("name", ["LOCAL_PREF", "localpref", "local-pref", "5"])
+def test_names_of_attributes(make, name):
+    body = announce(LOCALPREF=7)
+    assert 5 not in make(f"--attr-discard {name}").one(body).attrs
 
 
 def test_what_can_not_be_read_passes_where_malformed_updates_are_kept(make):

@@ -17,6 +17,7 @@ from sessions import between, make_open
 
 from bgpipe import accel
 from bgpipe.routes.guard_checks import NAMES
+from bgpipe.routes.list_changes import changed_prefixes
 from bgpipe.routes.prefix_lists import PrefixList, parse_as_list, parse_prefix_list
 from bgpipe.stages.base import list_file
 from bgpipe.wire import caps
@@ -346,8 +347,8 @@ class Model:
                 prefix = parse_prefix(random_prefix(self.rng))
                 most = 24 if prefix.afi == 1 else 48
                 rows.append(f"{prefix} le {self.rng.randint(prefix.length, most)}")
-            self.prefixes = parse_prefix_list("\n".join(rows))
-            files["prefixes"]._take(self.prefixes)
+            before, self.prefixes = self.prefixes, parse_prefix_list("\n".join(rows))
+            files["prefixes"]._take(self.prefixes, changed_prefixes(before, self.prefixes))
         else:
             self.origins = parse_as_list(self.rng.choice(["1103", "1103 7", "1103 8", "1103 7 8"]))
             files["origins"]._take(self.origins)

@@ -4,18 +4,28 @@ accident."""
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sessions import address, running
 
+from bgpipe.pipeline.errors import StageError
 from bgpipe.routes.prefix_lists import AsList, PrefixList
 from bgpipe.stages.base import list_file
 from bgpipe.stages.base.list_file import LOOK_EVERY, ListFile
 from bgpipe.stages.base.list_reader import LARGE, parse_apart
 from bgpipe.wire.errors import TextError
 from bgpipe.wire.prefix import parse_prefix
+
+ATTRIBUTES = json.dumps(
+    {
+        name: {"flags": "T", "value": value}
+        for name, value in (("ORIGIN", "IGP"), ("ASPATH", [3333]), ("NEXTHOP", "193.0.4.28"))
+    }
+)
 
 
 class Clock:
@@ -44,12 +54,12 @@ async def test_a_file_that_changes(tmp_path, clock):
     path = tmp_path / "list"
     made = a_list(path, clock)
     heard: list[int] = []
-    made.on_change(lambda: heard.append(len(made.current)))
+    made.on_change(lambda changes: heard.append(len(changes or ())))
     path.write_text(lines(8))
     assert not await made.look()  # it was looked at a moment ago
     clock.now += LOOK_EVERY
     assert await made.look()
-    assert (len(made.current), made.version, heard) == (8, 2, [8])
+    assert (len(made.current), made.version, heard) == (8, 2, [2])
     clock.now += LOOK_EVERY
     assert not await made.look()
     os.utime(path)
@@ -153,6 +163,56 @@ async def test_a_large_list_is_read_by_another_process(tmp_path, clock, monkeypa
 
 def _refuse(text: str) -> Any:
     raise AssertionError("it is read in the event loop")
+
+
+async def test_a_large_list_is_read_by_another_process_the_first_time_too(tmp_path, clock, monkeypatch):
+    path = tmp_path / "list"
+    text = lines(30000)
+    path.write_text(text)
+    monkeypatch.setitem(list_file.KINDS, "prefixes", _refuse)
+    made: ListFile[PrefixList] = ListFile(str(path), "prefixes", clock)
+    assert not made.is_loaded
+    await asyncio.gather(made.load(), made.load())
+    monkeypatch.undo()
+    assert made.current == list_file.KINDS["prefixes"](text)
+    monkeypatch.setattr(list_file, "QUIET", 0)
+    clock.now += LOOK_EVERY
+    assert not await made.look()
+
+
+@pytest.mark.parametrize(("text", "error"), [("x\n" * LARGE, "nothing in the list"), ("<\n" * LARGE, "line 1: ")])
+async def test_a_large_file_that_is_no_list(tmp_path, clock, text, error):
+    path = tmp_path / "list"
+    path.write_text(text)
+    made: ListFile[PrefixList] = ListFile(str(path), "prefixes", clock)
+    with pytest.raises(TextError, match=error):
+        await made.load()
+
+
+async def test_a_large_list_that_can_not_be_read_ends_a_session(tmp_path):
+    """It names the option and the file."""
+    path = tmp_path / "list"
+    path.write_text("<\n" * LARGE)
+    async with running(
+        "--", "listen", address(), "--", "guard", "--origins", path, "--", "connect", "-W", "listen", address()
+    ) as it:
+        with pytest.raises(StageError, match=r"--origins: .*list: line 1: '<' is no AS number"):
+            await it.ended()
+
+
+async def test_a_large_list_counts_from_the_first_message_on(tmp_path):
+    path, out = tmp_path / "list", tmp_path / "out.json"
+    path.write_text(lines(30000) + "8.8.8.0/24\n")
+    rows = [
+        f'["R",0,"","UPDATE",{{"reach":["{prefix}"],"attrs":{ATTRIBUTES}}}]' for prefix in ("8.8.8.0/24", "8.8.4.0/24")
+    ]
+    (tmp_path / "in.json").write_text("\n".join(rows) + "\n")
+    async with running(tmp_path / "in.json", "--", "guard", "--prefixes", path, "--", "write", out) as it:
+        await it.ended()
+    assert [('"reach"' in line, '"unreach"' in line) for line in out.read_text().splitlines()] == [
+        (True, False),
+        (False, True),
+    ]
 
 
 async def test_a_large_list_of_as_numbers():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Final
 
@@ -12,11 +13,12 @@ from ..wire.attrs.as_path import AsPath
 from ..wire.communities import EXTENDED, GRACEFUL_SHUTDOWN, LARGE, NO_EXPORT, STANDARD, parse_pattern
 from ..wire.errors import TextError
 from ..wire.flags import FLAG_ADD_PATH
-from ..wire.prefix import Prefix
+from ..wire.prefix import Prefix, parse_prefix
 from ..wire.update import Update
 from ..wire.update_body import join
 from .guard_checks import ACTIONS, CHECKS, NAMES, Check, Rules, Sender, is_blackhole
 from .plain_rib import BLACKHOLE, OUT, VERDICT_SHIFT, WANTED, Attributes, Route, announcement
+from .prefix_lists import PrefixList, PrefixRange
 
 NEEDED: Final = frozenset((attrs.ORIGIN, attrs.AS_PATH, attrs.NEXT_HOP, attrs.MP_REACH, attrs.MP_UNREACH))
 PASS: Final = OUT | WANTED
@@ -130,13 +132,42 @@ def parse_codes(option: str, words: Sequence[str]) -> frozenset[int]:
     for word in words:
         if word == "unknown":
             found |= set(range(256)) - set(attrs.KNOWN)
-        elif word.isascii() and word.isdigit() and int(word[:4]) < 256:
-            found.add(int(word))
         else:
-            found.add(attrs.parse_name(word))
+            found.add(_code(option, word))
     if wrong := found & NEEDED:
         raise TextError(f"--{option}: {attrs.TABLE[min(wrong)].name} is needed by every route")
     return frozenset(found)
+
+
+def _code(option: str, word: str) -> int:
+    """The type code that a number or a name means: that of the JSON, with or without the underscores of the RFCs."""
+    if word.isascii() and word.isdigit() and len(word) <= 3 and int(word) < 256:
+        return int(word)
+    with suppress(TextError):
+        return attrs.parse_name(word)
+    plain = word.upper().replace("_", "").replace("-", "")
+    for name, code in attrs.CODES.items():
+        if name.replace("_", "") == plain:
+            return code
+    text = "a type code to 255, a name as in the JSON of UPDATEs, or unknown is expected"
+    raise TextError(f"--{option}: {word!r} is no attribute: {text}")
+
+
+def parse_hops(words: Sequence[str]) -> tuple[bool, PrefixList | None]:
+    """Whether the address of the peer may be a next hop, and the networks whose addresses may; (False, None) for all
+    addresses. Raises TextError."""
+    networks = []
+    for word in words:
+        if word in ("any", "peer"):
+            continue
+        try:
+            prefix = parse_prefix(word if "/" in word else f"{word}/{128 if ':' in word else 32}")
+        except TextError:
+            raise TextError(f"--next-hop: {word!r}: any, peer, an address or a network is expected") from None
+        networks.append(PrefixRange(prefix, prefix.length, prefix.length))
+    if "any" in words:
+        return False, None
+    return "peer" in words, PrefixList(networks) if networks else None
 
 
 def parse_scrubbing(texts: Sequence[str]) -> list[tuple[str, CommunityEdit]]:

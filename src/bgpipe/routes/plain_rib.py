@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
@@ -72,16 +73,18 @@ class PlainRanges:
 
     def __init__(self, prefixes: Iterable[Prefix]) -> None:
         """prefixes: ascending in each AFI, none inside another."""
-        self._ranges: dict[int, list[tuple[int, int]]] = {1: [], 2: []}
+        self._first: dict[int, list[int]] = {1: [], 2: []}
+        self._last: dict[int, list[int]] = {1: [], 2: []}
         for afi, address, length, *_ in prefixes:
             shift = 0 if afi == 1 else 64
-            last = address | (1 << AFI_BITS[afi] - length) - 1
-            self._ranges[afi].append((address >> shift, last >> shift))
+            self._first[afi].append(address >> shift)
+            self._last[afi].append((address | (1 << AFI_BITS[afi] - length) - 1) >> shift)
 
     def has(self, prefix: Prefix) -> bool:
         """Whether the address of a route is in a range."""
         address = prefix.address if prefix.afi == 1 else prefix.address >> 64
-        return any(first <= address <= last for first, last in self._ranges[prefix.afi])
+        place = bisect_left(self._last[prefix.afi], address)
+        return place < len(self._last[prefix.afi]) and self._first[prefix.afi][place] <= address
 
 
 class PlainRib:

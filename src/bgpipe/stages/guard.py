@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from .. import accel
 from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.options import FLAG, INTEGER, LIST, TEXT, Option, choice
-from ..routes.adj_rib_in import VERDICT_SHIFT, Attributes
+from ..routes.guard_again import Change, judge_again
 from ..routes.guard_checks import (
     ACTIONS,
     CHECKS,
@@ -25,7 +25,7 @@ from ..routes.guard_checks import (
     is_blackhole,
     next_hop_error,
 )
-from ..routes.guard_filter import make_filter, make_judge
+from ..routes.guard_filter import make_filter
 from ..routes.guard_judge import (
     HELD,
     OUTSIDE,
@@ -33,10 +33,10 @@ from ..routes.guard_judge import (
     GuardJudge,
     parse_action,
     parse_codes,
+    parse_hops,
     parse_scrubbing,
     without_routes,
 )
-from ..routes.prefix_lists import parse_prefix_list
 from ..wire import attrs
 from ..wire.asn_ranges import PRIVATE, AsnRanges
 from ..wire.attribute_edits import Edits
@@ -58,12 +58,6 @@ from .base.session_facts import sender_facts
 
 if TYPE_CHECKING:
     from ..filters import Filter
-
-ALL: Final = (Prefix(1, 0, 0), Prefix(2, 0, 0))
-SLOTS: Final = 1 << 13
-"""Places of the table that accel looks at in one step: at most some milliseconds."""
-PLAIN_SLOTS: Final = 256
-"""Those that Python looks at."""
 
 
 class Guard(EditingStage):
@@ -111,8 +105,8 @@ class Guard(EditingStage):
         self._conditions: list[Filter] = []
         self.senders = Senders(self, "" if self.role == "auto" else self.role)
         self._filters: dict[Sender | None, Any] = {}
-        self._changed: dict[str, bool] = {}
-        """by direction: whether a list of AS numbers has changed by which routes are to be judged again"""
+        self._changed: dict[str, list[Change]] = {}
+        """by direction: changes after which routes are to be judged again"""
         self.lists = Lists(self, self._on_list)
         try:
             self._attach()
@@ -126,15 +120,16 @@ class Guard(EditingStage):
             raise ConfigError("--blackhole needs --prefixes")
         if self.role != "auto" and len(self.directions) > 1:
             raise ConfigError("--role is that of one neighbor: say -L or -R, not both")
+        for name in ("max-path", "max-communities"):
+            if getattr(self, name.replace("-", "_")) < 0:
+                raise ConfigError(f"--{name}: 0 or more is expected")
         self.actions = {check.name: check.action for check in CHECKS} | dict(map(parse_action, self.on))
         self.lists.add_file("bogons", self.bogons, "prefixes")
         self.lists.add_file("prefixes", self.prefixes, "prefixes")
         self.lists.add_file("origins", self.origins, "asns")
         self.lists.add("own", self.own, "prefixes")
         self.lists.add("peerlock", self.peerlock, "asns")
-        self._hops = frozenset(word for word in self.next_hop if word in ("any", "peer"))
-        networks = [word for word in self.next_hop if word not in self._hops]
-        self._hop_networks = parse_prefix_list("\n".join(networks)) if networks and "any" not in self._hops else None
+        self._peer_hop, self._hop_networks = parse_hops(self.next_hop)
         self._withdrawn = parse_codes("attr-withdraw", self.attr_withdraw)
         edits = Edits(
             strip_as=AsnRanges(PRIVATE if self.strip_private else ()),
@@ -143,7 +138,7 @@ class Guard(EditingStage):
             strip_unknown="unknown" in self.attr_discard,
         )
         self.judge = GuardJudge(self._rules(), self.actions, edits)
-        if self.judge.rules.denies and self.lists["prefixes"] is None and self.lists["origins"] is None:
+        if self.judge.rules.denies and "prefixes" not in self.lists and "origins" not in self.lists:
             text = "nothing passes: neither --prefixes nor --origins says what may (or: --default accept)"
             self.pipeline.log.warning(text, stage=str(self))
 
@@ -163,7 +158,7 @@ class Guard(EditingStage):
             withdrawn_attributes=self._withdrawn,
             blackhole=self.blackhole,
             gshut=self.gshut,
-            peer_hop=self._hops == {"peer"},
+            peer_hop=self._peer_hop,
             hop_networks=self._hop_networks,
         )
 
@@ -189,7 +184,8 @@ class Guard(EditingStage):
                 direction: Revalidation(self, direction, finish=self.finish, sticky=self._sticky)
                 for direction in self.watched
             }
-        self.lists.start()
+        await self.lists.start()
+        self.judge.rules = self._rules()
 
     async def stop(self) -> None:
         self.lists.stop()
@@ -217,43 +213,20 @@ class Guard(EditingStage):
             }
         return status
 
-    def _on_list(self) -> None:
+    def _on_list(self, name: str, prefixes: Sequence[Prefix] | None) -> None:
         """Another list counts, for what comes, and for what has come."""
-        old, new = self.judge.rules, self._rules()
-        self.judge.rules = new
+        self.judge.rules = self._rules()
         self._filters.clear()
-        paths = old.origins is not new.origins or old.locked is not new.locked
+        change = Change(name in ("origins", "peerlock"), prefixes)
         for direction, revalidation in self.revalidations.items():
             if direction in self._changed:
-                self._changed[direction] |= paths
+                self._changed[direction].append(change)
             elif revalidation.start(partial(self._judge_again, direction)):
-                self._changed[direction] = paths
+                self._changed[direction] = [change]
 
     def _judge_again(self, direction: str) -> Iterator[object]:
-        paths = self._changed.pop(direction)
-        table, judge = self.revalidations[direction].table, self.judge
-        scan = table.scan(ALL)
-        if accel.AVAILABLE and not self.blackhole and not paths:  # what is said of whole UPDATEs stays
-            while (cursor := scan.cursor) != -1:
-                quick = make_judge(judge.rules, judge.held_back)
-                scan.cursor = table.rib.judge_routes(quick, scan.ranges, cursor, SLOTS, False)
-                yield None
-            return
-        known: dict[Attributes, int] = {}
-        rules, sender = judge.rules, self.senders.of_direction(direction) or Sender(0)
-        while (routes := scan.step(PLAIN_SLOTS)) is not None:
-            if rules is not judge.rules:
-                known.clear()
-                rules = judge.rules
-            attributes: dict[int, Attributes | None] = {}  # numbers may be given anew after this step
-            for route in routes:
-                if route.attributes not in attributes:
-                    attributes[route.attributes] = table.attributes(route.attributes)
-                found = attributes[route.attributes]
-                if found is not None:
-                    state = judge.state(route, found, sender, known)
-                    table.judge(route.prefix, state == PASS, 0 if state == PASS else state >> VERDICT_SHIFT)
-            yield None
+        sender = self.senders.of_direction(direction) or Sender(0)
+        return judge_again(self.revalidations[direction].table, self.judge, self._changed.pop(direction), sender)
 
     def finish(self, message: Message, verdict: int) -> Iterable[Message]:
         try:

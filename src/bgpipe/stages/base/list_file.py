@@ -6,16 +6,20 @@ The files that sessions share are read once for all of them. A large one is read
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from typing import BinaryIO, Final, Generic, Protocol, TypeVar, cast
 
 from ...net.errors import explain
-from ...routes.prefix_lists import is_accident, parse_as_list, parse_prefix_list
+from ...routes.list_changes import changed_prefixes
+from ...routes.prefix_lists import PrefixList, is_accident, parse_as_list, parse_prefix_list
 from ...tasks import in_thread
 from ...wire.errors import TextError
+from ...wire.prefix import Prefix
 from .list_reader import LARGE, parse_apart
 
 
@@ -37,39 +41,69 @@ LOOK_EVERY: Final = 10.0
 CONFIRMED: Final = 5.0
 """Seconds after which a file that has shrunk by more than half, and is still the same, is taken at its word."""
 Stamp = tuple[int, ...]
-KINDS: Final = {"prefixes": parse_prefix_list, "asns": parse_as_list}
+OnChange = Callable[[Sequence[Prefix] | None], None]
+"""Called when another list counts, with the prefixes of the entries that have changed: ascending, none inside another;
+None if these are too many, or it is a list of AS numbers."""
+KINDS: Final[dict[str, Callable[[str], Sized]]] = {"prefixes": parse_prefix_list, "asns": parse_as_list}
 
 
 class ListFile(Generic[T]):
     """A file that all sessions of a process share.
 
-    current: the list. version: grows with each other list. error: why the file as it is now was not taken, "" if it
-    was.
+    version: grows with each other list. error: why the file as it is now was not taken, "" if it was.
     """
 
     def __init__(self, path: str, kind: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """Reads the file. kind: one of KINDS. Raises OSError; TextError for what is no list, or has nothing in it."""
+        """Reads the file, unless it is large: then `load` does. kind: one of KINDS. Raises OSError; TextError for what
+        is no list, or has nothing in it."""
         self.path = path
         self.kind = kind
         self.error = ""
         self.version = 1
         self._clock = clock
-        self._users: list[Callable[[], None]] = []
+        self._users: list[OnChange] = []
         self._looking = self._again = False
         self._looked_at = clock()
         self._refused: tuple[Stamp, float] | None = None
+        self._loading = asyncio.Lock()
+        self._current: T | None = None
+        self._stamp: Stamp = ()
         with open_list(path) as file:
-            text, stamp = read_text(file)
-        self._stamp: Stamp = stamp
-        self.current: T = cast("T", KINDS[kind](text))
-        if not len(self.current):
-            raise TextError("there is nothing in the list")
+            if os.fstat(file.fileno()).st_size < LARGE:
+                text, self._stamp = read_text(file)
+                self._current = self._checked(KINDS[kind](text))
 
-    def on_change(self, function: Callable[[], None]) -> None:
+    @staticmethod
+    def _checked(found: object) -> T:
+        made = cast("T", found)
+        if not len(made):
+            raise TextError("there is nothing in the list")
+        return made
+
+    async def load(self) -> None:
+        """Reads a large file the first time. Raises OSError, TextError."""
+        async with self._loading:  # sessions that begin meanwhile wait
+            if self._current is None:
+                found = await in_thread("list", lambda: read_settled(self.path, None))
+                assert found is not None
+                current = self._checked(await self._parse(found[0]))
+                self._current, self._stamp = current, found[1]
+
+    @property
+    def is_loaded(self) -> bool:
+        return self._current is not None
+
+    @property
+    def current(self) -> T:
+        """The list, which was loaded."""
+        assert self._current is not None
+        return self._current
+
+    def on_change(self, function: OnChange) -> None:
         """Calls the function with each other list that counts."""
         self._users.append(function)
 
-    def off_change(self, function: Callable[[], None]) -> None:
+    def off_change(self, function: OnChange) -> None:
         if function in self._users:
             self._users.remove(function)
 
@@ -102,23 +136,21 @@ class ListFile(Generic[T]):
             if found is None:
                 return False
             text, self._stamp = found
-            new: T = cast("T", await self._parse(text))
-            if not len(new):
-                raise TextError("there is nothing in the list")
+            new = self._checked(await self._parse(text))
         except (OSError, TextError) as error:
             if isinstance(error, OSError):
                 self._stamp = ()  # the same file may come back
             reason = explain(error) if isinstance(error, OSError) else str(error)
             changed, self.error = self.error != reason, reason
             return changed
-        return self._take(new)
+        return self._take(new, await in_thread("list", partial(_changes, self.current, new)))
 
     async def _parse(self, text: str) -> object:
         if len(text) >= LARGE:
             return await parse_apart(self.kind, text)
         return await in_thread("list", lambda: KINDS[self.kind](text))
 
-    def _take(self, new: T) -> bool:
+    def _take(self, new: T, changes: Sequence[Prefix] | None = None) -> bool:
         if is_accident(len(self.current), len(new)) and not self._is_confirmed():
             reason = f"it has {len(new)} entries instead of {len(self.current)}; it counts if it stays so"
             changed, self.error = self.error != reason, reason
@@ -126,10 +158,10 @@ class ListFile(Generic[T]):
         had_error, self.error, self._refused = bool(self.error), "", None
         if new == self.current:
             return had_error
-        self.current = new
+        self._current = new
         self.version += 1
         for function in tuple(self._users):
-            function()
+            function(changes)
         return True
 
     def _is_confirmed(self) -> bool:
@@ -138,6 +170,11 @@ class ListFile(Generic[T]):
         if self._refused is None or self._refused[0] != self._stamp:
             self._refused = self._stamp, now
         return now - self._refused[1] >= CONFIRMED
+
+
+def _changes(old: object, new: object) -> Sequence[Prefix] | None:
+    """See OnChange."""
+    return changed_prefixes(old, new) if isinstance(old, PrefixList) and isinstance(new, PrefixList) else None
 
 
 def read_settled(path: str, known: Stamp | None) -> tuple[str, Stamp] | None:
