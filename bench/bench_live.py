@@ -31,6 +31,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median, quantiles
 
+import revalidation
+
 import bgpipe
 from bgpipe.wire import caps
 from bgpipe.wire.attribute_edits import AttributeEditor, Edits, Prepend
@@ -468,6 +470,48 @@ def reading_station() -> int:
     return int(listening.getsockname()[1])
 
 
+def while_vrps_change(runs: int, ours: Tools) -> Iterator[Figure]:
+    """See revalidation.py."""
+    octets = revalidation.routes()
+    found: dict[tuple[str, str, str], list[float]] = {}
+    tools = [*ours, *(["BIRD"] if revalidation.BIRD else [])]
+    for _ in range(runs):
+        for name in tools:
+            cache = revalidation.Cache(HOST)
+            try:
+                with between_routers(ours.get(name), cache) as (process, left, right):
+                    cache.told.wait(30)
+                    time.sleep(1.0)
+                    rows = revalidation.measure(process, left, revalidation.Router(right), cache, octets)
+                    for work, value, unit in rows:
+                        found.setdefault((work, name, unit), []).append(value)
+            except OSError as error:
+                print(f"VRPs change: {name}: {error}", file=sys.stderr)
+            finally:
+                cache.close()
+    for (work, name, unit), values in found.items():
+        yield Figure(work, name, median(values), unit)
+
+
+@contextmanager
+def between_routers(
+    tool: list[str] | None, cache: revalidation.Cache
+) -> Iterator[tuple[int, socket.socket, socket.socket]]:
+    """The number of a process with `rov`, and both its peers; tool: None for BIRD."""
+    if tool is None:
+        hosts = (HOST, "127.88.0.3", "127.88.0.4")
+        with revalidation.beside_bird(cache, hosts, (LEFT_OPEN, greeting(65002, number=2))) as (process, left, right):
+            yield process.pid, left, right
+        return
+    host, rtr = cache.place
+    port = free_port()
+    with socket.create_server((HOST, 0)) as outgoing:
+        argv = command(tool, port, outgoing.getsockname()[1], "rov -R", options=("--rpki", f"{host}:{rtr}"))
+        with between(argv, outgoing, port) as peers:
+            peers.greet()
+            yield peers.process.pid, peers.left, peers.right
+
+
 def measure(runs: int, only: str, tools: Tools) -> Iterator[Figure]:
     updates = real_updates()
     octets = b"".join(updates)
@@ -492,6 +536,8 @@ def measure(runs: int, only: str, tools: Tools) -> Iterator[Figure]:
         if only in "added latency":
             for flags in (), ("-o",):
                 yield from compare_latency(tools, runs, updates, flags)
+    if only in "VRPs change":
+        yield from while_vrps_change(runs, ours)
     for name, tool in ours.items():
         if only in "sessions":
             yield from many_sessions(name, tool)
