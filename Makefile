@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 SOURCES := pyproject.toml setup.py $(wildcard src/bgpipe/accel/*.px?)
 MUTANTS ?= 100000
+FUZZ ?= 1800
 SOAK ?= 1200
 # Without the compiled part there are no blocks, and the codec in Python reads, filters and writes every message. `make check`
 # runs the tests of messages again that way, not those of what knows no message (files, connections, tasks, the run loop), nor
@@ -20,7 +21,7 @@ ABOVE_ACCEL := $(addprefix tests/live/test_live_, collisions.py damping.py endin
 export PYTHONDONTWRITEBYTECODE :=
 PYTEST := $(BIN)/python -m pytest -n 4 --dist worksteal
 
-.PHONY: help install demo demo-routeserver test test-slow test-all check fuzz bench bench-live bench-bmp bench-routes bench-routeserver interop soak kills docs api wheel clean
+.PHONY: help install demo demo-routeserver test test-slow test-all check fuzz fuzz-guided bench bench-live bench-bmp bench-routes bench-routeserver interop soak kills docs api wheel clean
 
 help:
 	@echo "make demo     install, make a sample archive, turn it into JSON, filter it"
@@ -34,6 +35,7 @@ help:
 	@echo "make bench-routes  tables of prefixes of a route server: CPU time and memory"
 	@echo "make bench-routeserver  a route server with many clients, beside BIRD, GoBGP and ExaBGP"
 	@echo "make fuzz     $(MUTANTS) mutants against a compiled part built with sanitizers"
+	@echo "make fuzz-guided  $(FUZZ) seconds of octets that coverage chooses (atheris, which pip fetches) through every codec"
 	@echo "make interop  beside real routers (BIRD, FRR, GoBGP, OpenBGPD, ExaBGP, StayRTR: fetched, not installed) and bgpdump"
 	@echo "make soak     bgplite for $(SOAK) seconds while peers come and go and lists change: nothing may grow (SOAK=28800: 8 hours)"
 	@echo "make kills    bgplite killed 200 times while four write to its API: nothing acknowledged may be lost"
@@ -89,6 +91,11 @@ check: $(VENV)/.installed-dev
 
 fuzz: $(VENV)/.installed-dev
 	$(BIN)/python tests/accel/differential.py --sanitize --mutants $(MUTANTS)
+
+fuzz-guided: $(VENV)/.installed-dev
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(PIP) install atheris
+	@mkdir -p build/fuzz
+	cd build/fuzz && $(abspath $(BIN))/python ../../tests/guided_fuzz.py corpus -max_total_time=$(FUZZ)
 
 bench: $(VENV)/.installed-dev
 	@$(BIN)/python bench/bench.py

@@ -178,3 +178,16 @@ def test_mutants() -> None:
     assert outcomes["shown"] > MUTANTS / 4
     assert slowest[0] < TIME, slowest[1].hex()
     assert grown < GROWTH
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="no vectors")
+def test_seeds_of_the_guided_fuzz() -> None:
+    """What `make fuzz-guided` begins with passes, and reaches every format."""
+    import guided_fuzz
+
+    found = list(guided_fuzz.seeds())
+    kinds = Counter(octets[0] for octets in found)
+    assert len(found) > 1000
+    assert len(kinds) >= 4 + len(guided_fuzz.FORMATS)
+    for octets in found:
+        guided_fuzz.run(octets)

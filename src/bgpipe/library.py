@@ -51,6 +51,10 @@ class Reader:
         """Messages and blocks of messages, without opening the blocks. `write` and encoders take both."""
         return self._items
 
+    def _serve(self, found: Format) -> list[list[bytes]]:
+        """As FilteredDecoder.serve."""
+        return self._decoder.serve(found)
+
     @property
     def identity(self) -> Identity | None:
         """Device and inode number of the file that is read; None for anything else."""
@@ -177,6 +181,14 @@ class FilteredDecoder:
     def take_name(self, path: str) -> None:
         """Takes the name of the input, which decides about the format if the content does not."""
         self._named = formats.detect_by_name(path)
+
+    def serve(self, found: Format) -> list[list[bytes]]:
+        """Reads as a format wants it that all is written in, unless reading has begun. Returns the tables that are read
+        (see Format.collect), to which more is added."""
+        records: list[bytes] = []
+        on_table = records.append if found.collect is not None else None
+        self._options = self._options._replace(entries=found.entries, on_table=on_table)
+        return [records]
 
     def on_damage(self, error: Exception) -> None:
         """Reports damage of the compressed data, before decoding."""
@@ -369,9 +381,11 @@ def write(
     name = os.fspath(path)
     found = _format(name, format)
     encoder = found.open_encoder(EncoderOptions(compat=compat))
+    tables = None
     if isinstance(messages, Reader):
+        tables = messages._serve(found)
         messages = messages.items()
-    output = collected(open_output(name, compress, append=append), found)
+    output = collected(open_output(name, compress, append=append), found, tables)
     if append and output.identity and any(reader.identity == output.identity for reader in list(_readers)):
         output.abort()
         raise StreamError(name, "is being read; the same file can't be appended to")

@@ -91,6 +91,25 @@ def test_a_bad_line_of_bgpdump_costs_itself(line, error):
     assert error in why
 
 
+def test_lines_of_the_old_type_bgp_have_no_communities():
+    lines = [
+        "BGP|936348099|STATE|193.0.0.56|3333|1|2",
+        "BGP|936348099|A|193.0.0.56|3333|62.0.0.0/16|3333 1103|IGP|193.0.0.56|0|0|AG|1680 199.203.0.141|",
+        "BGP|936348099|W|193.0.0.56|3333|24.0.0.0/8",
+    ]
+    text = "".join(f"{line}\n" for line in lines)
+    found = sniff(text.encode())
+    assert found is not None
+    assert found.name == "bgpdump"
+    messages, damage, _ = decode("bgpdump", text)
+    assert damage == []
+    assert encode("bgpdump", *messages).splitlines() == [
+        lines[0].replace("BGP", "BGP4MP"),
+        "BGP4MP|936348099|A|193.0.0.56|3333|62.0.0.0/16|3333 1103|IGP|193.0.0.56|0|0||AG|1680 199.203.0.141|",
+        lines[2].replace("BGP", "BGP4MP"),
+    ]
+
+
 def test_what_bgpdump_has_no_line_for():
     vpn = {
         "af": "IPV4/MPLS_VPN",

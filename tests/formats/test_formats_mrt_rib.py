@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from test_formats_mrt_damage import decode, record
+from test_formats_mrt_damage import decode, messages, record
 
+from bgpipe.formats import mrt, mrt_rib
 from bgpipe.formats.mrt_bundle import Bundler, RouteAttributes, read_route
 from bgpipe.wire.attrs.mp_reach import MpReach
 from bgpipe.wire.body import body_from_json
@@ -272,3 +273,40 @@ def test_read_route_and_the_bundler_by_themselves() -> None:
     bundler.flush()
     assert [(message.peer, message.time) for message in bundler.take()] == [(peers[1], 6), (peers[2], 5)]
     assert bundler.take() == []
+
+
+@pytest.fixture(params=["accel", "python"])
+def either(request, monkeypatch):
+    """With the compiled part, where there is one, and without it."""
+    if request.param == "python":
+        monkeypatch.setattr(mrt, "_accel", None)
+        monkeypatch.setattr(mrt_rib, "_accel", None)
+
+
+def test_routes_come_before_the_messages_behind_them(either) -> None:
+    """A table and then updates in one file, cut anywhere; also where what is behind the table can't be read."""
+    routes = table() + rib(2, b"\x08\x0a", *((n, ORIGIN + PATH + HOP) for n in range(3)))
+    updates = messages(3)
+    times = [message.time for message in read(b"".join(updates))]
+    for size in (1, 40, 1 << 16):
+        found = decode(routes + b"".join(updates) + routes, size)[0]
+        assert [message.time for message in found[3:6]] == times
+        assert (
+            [reach(message) for message in found[:3]]
+            == [reach(message) for message in found[6:]]
+            == 3 * [["10.0.0.0/8"]]
+        )
+    bad = record(16, 4, bytes(8) + b"\0\0\0\7" + bytes(60))  # addresses of an unknown family
+    found, damage, _ = decode(routes + bad + b"".join(updates))
+    assert len(damage) == 1
+    assert [message.time for message in found[3:]] == times
+
+
+def test_each_entry_by_itself(either) -> None:
+    """As bgpdump shows them: in their order, no two in one UPDATE."""
+    same = ORIGIN + PATH + HOP
+    octets = table() + b"".join(rib(2, bytes((8, n)), (1, same), (0, same)) for n in range(10, 13))
+    found = decode(octets, entries=True)[0]
+    peers = [(message.tags["PEER_AS"], reach(message)) for message in found]
+    assert peers == [(asn, [f"{n}.0.0.0/8"]) for n in range(10, 13) for asn in ("65002", "65001")]
+    assert [message.body for message in decode(octets)[0]] != [message.body for message in found]

@@ -11,6 +11,7 @@ import pytest
 import bgpipe
 from bgpipe.formats import find
 from bgpipe.formats.base import DecoderOptions
+from bgpipe.formats.mrt import MrtEncoder
 from bgpipe.formats.rib import RibTable
 from bgpipe.net import tagged_files
 from bgpipe.sample import write_sample
@@ -229,3 +230,160 @@ def test_a_table_at_the_end_of_each_interval(tmp_path):
     output.close()
     found = {path.name: len(routes(path.read_bytes())) for path in tmp_path.iterdir()}
     assert found == {"t.00.16.00": 1, "t.00.18.00": 2, "t.00.19.00": 3}
+
+
+# what a table that was read says beyond its messages
+
+
+def v2(subtype: int, content: bytes, time: int = 1_700_000_000) -> bytes:
+    return time.to_bytes(4, "big") + bytes((0, 13, 0, subtype)) + len(content).to_bytes(4, "big") + content
+
+
+def entry(peer: int, attributes: str, originated: int, path_id: int | None = None) -> bytes:
+    octets = bytes.fromhex(attributes)
+    identifier = path_id.to_bytes(4, "big") if path_id is not None else b""
+    return (
+        peer.to_bytes(2, "big") + originated.to_bytes(4, "big") + identifier + len(octets).to_bytes(2, "big") + octets
+    )
+
+
+def rib(subtype: int, sequence: int, nlri: str, *entries: bytes) -> bytes:
+    return v2(
+        subtype,
+        sequence.to_bytes(4, "big") + bytes.fromhex(nlri) + len(entries).to_bytes(2, "big") + b"".join(entries),
+    )
+
+
+PLAIN = "4001010040020602010000fde9400304c0000201"
+LONG = "500200060201" + "0000fdea" + "40010100" + "400304c0000202"  # extended length of a short value, in no order
+FULL = "40010100" + "800e15000201" + "1020010db8" + "00" * 11 + "01" + "00" + "4002060201" + "0000fdea"
+SHORT = "40010100" + "4002060201" + "0000fde9" + "800e1110" + "20010db8" + "00" * 11 + "02"
+INDEX = v2(
+    1,
+    bytes.fromhex("0a00000a")  # the collector's identifier
+    + b"\0\4main"
+    + bytes.fromhex("0004")
+    + bytes.fromhex("02 0a000002 c0000202 0000fdea")
+    + bytes.fromhex("00 0a000001 c0000201 fde9")  # an AS number of 2 octets
+    + bytes.fromhex("03 0a000003 20010db8000000000000000000000009 0000fdeb")  # without a route
+    + bytes.fromhex("03 0a000004 20010db8000000000000000000000001 0000fdec"),
+    time=1_699_999_990,
+)
+FOREIGN = [
+    INDEX,
+    rib(2, 7, "18c63364", entry(1, PLAIN, 1_600_000_001), entry(0, LONG, 1_600_000_002)),
+    rib(2, 8, "180a0100", entry(0, LONG, 1_600_000_003)),  # no order of prefixes
+    rib(8, 9, "180a0200", entry(1, PLAIN, 1_600_000_004, 5), entry(1, LONG, 1_600_000_005, 4)),
+    rib(4, 11, "2020010db8", entry(3, FULL, 1_600_000_006), entry(0, SHORT, 1_600_000_007)),  # a number is left out
+    rib(6, 12, "000180" + "70000031" + "0000000400000064" + "0a0100", entry(3, SHORT, 1_600_000_008)),
+]
+
+
+@pytest.fixture(params=["accel", "python"])
+def either(request, monkeypatch):
+    """With the compiled part, where there is one, and without it."""
+    if request.param == "python":
+        for module in ("rib", "mrt", "mrt_rib"):
+            monkeypatch.setattr(f"bgpipe.formats.{module}._accel", None)
+
+
+@pytest.fixture
+def command(bgpipe):
+    return bgpipe
+
+
+@pytest.fixture
+def rewritten(command, tmp_path):
+    """The records after the PEER_INDEX_TABLE, which stays as it is, of a table that stages have passed on."""
+
+    def rewrite(octets: bytes, *words: str) -> list[bytes]:
+        path, made = tmp_path / "foreign.mrt", tmp_path / "made.mrt"
+        path.write_bytes(octets)
+        done = command("-l", "error", "read", str(path), "--", *words, "write", "--format", "rib", str(made))
+        assert (done.code, done.err) == (0, "")
+        found = made.read_bytes()
+        assert found.startswith(INDEX)
+        records, pos = [], len(INDEX)
+        while pos < len(found):
+            stop = pos + 12 + int.from_bytes(found[pos + 8 : pos + 12], "big")
+            records.append(found[pos:stop])
+            pos = stop
+        return records
+
+    return rewrite
+
+
+def test_a_table_comes_back_octet_by_octet(either, rewritten):
+    assert rewritten(b"".join(FOREIGN)) == FOREIGN[1:]
+
+
+def test_a_record_loses_the_routes_that_a_filter_drops(either, rewritten):
+    left = rewritten(b"".join(FOREIGN), "drop", "--narrow", "peer_as == 65002", "--")
+    assert left == [
+        rib(2, 7, "18c63364", entry(1, PLAIN, 1_600_000_001)),
+        FOREIGN[3],
+        rib(4, 11, "2020010db8", entry(3, FULL, 1_600_000_006)),
+        FOREIGN[5],
+    ]
+
+
+def test_an_edited_route_keeps_its_place_and_the_time_when_it_came(either, rewritten):
+    edited = rewritten(b"".join(FOREIGN[:3]), "update", "--if", "peer_as == 65002", "--med", "5", "--")
+    med = LONG + "80040400000005"
+    assert edited == [
+        rib(2, 7, "18c63364", entry(1, PLAIN, 1_600_000_001), entry(0, med, 1_600_000_002)),
+        rib(2, 8, "180a0100", entry(0, med, 1_600_000_003)),
+    ]
+
+
+def test_updates_after_the_table_change_it(either, command, tmp_path):
+    """Who announces a route again, or withdraws it, or is a new peer."""
+    later = MrtEncoder()
+    wide = {"path": (65002,), "time": TIME + 5_000_000, "peer": TWO}
+    updates = [
+        update(reach=["10.1.0.0/24"], **wide),
+        update(withdrawn=["198.51.100.0/24"], **wide),
+        update(reach=["198.51.100.0/24", "203.0.113.0/24"], peer=make_peer(65009, bytes((192, 0, 2, 9))), time=TIME),
+    ]
+    path, made = tmp_path / "all.mrt", tmp_path / "made.mrt"
+    path.write_bytes(b"".join((*FOREIGN[:3], *map(later.encode, updates))))
+    assert command("-l", "error", "read", str(path), "--", "write", "--format", "rib", str(made)).code == 0
+    now, new = "4001010040020602010000fdea400304c0000201", "4001010040020602010000fde9400304c0000201"
+    table_of_five = bytearray(
+        INDEX[:12] + INDEX[12:22] + b"\0\5" + INDEX[24:] + bytes.fromhex("0200000000c00002090000fdf1")
+    )
+    table_of_five[8:12] = (len(table_of_five) - 12).to_bytes(4, "big")
+    assert made.read_bytes() == b"".join(
+        (
+            table_of_five,
+            rib(2, 7, "18c63364", entry(1, PLAIN, 1_600_000_001), entry(4, new, TIME // 1_000_000)),
+            rib(2, 8, "180a0100", entry(0, now, TIME // 1_000_000 + 5)),
+            rib(2, 9, "18cb0071", entry(4, new, TIME // 1_000_000)),
+        )
+    )
+
+
+def test_a_prefix_that_comes_twice_is_written_once(either, rewritten):
+    again = rib(2, 13, "180a0100", entry(0, LONG, 1_600_000_003))
+    assert rewritten(b"".join((*FOREIGN, again))) == FOREIGN[1:]
+
+
+def test_the_last_of_several_tables_tells_the_peers(either, rewritten):
+    other = v2(1, bytes.fromhex("0a00000b 0000 0001 00 0a000001 c0000201 fde9"))
+    assert rewritten(other + rib(2, 0, "180a0300", entry(0, PLAIN, 5)) + b"".join(FOREIGN)) == [
+        *FOREIGN[1:],
+        rib(2, 13, "180a0300", entry(1, PLAIN, 1_700_000_000)),
+    ]
+
+
+def test_the_library_writes_a_table_as_it_was(either, tmp_path):
+    path, made = tmp_path / "foreign.mrt", tmp_path / "made.rib"
+    path.write_bytes(b"".join(FOREIGN))
+    bgpipe.write(made, bgpipe.read(path))
+    assert made.read_bytes() == path.read_bytes()
+
+
+def test_a_route_without_prefixes_changes_nothing(either):
+    """MP_REACH_NLRI with a next hop and no NLRI."""
+    empty = update(attrs={"MP_REACH": {"af": "IPV4/UNICAST", "nexthop": "192.0.2.9", "prefixes": []}})
+    assert routes(table(empty, update(reach=["192.0.2.0/24"]))) == routes(table(update(reach=["192.0.2.0/24"])))

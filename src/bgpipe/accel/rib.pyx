@@ -173,8 +173,10 @@ cdef class Bundler:
     cdef Writer octets
     cdef Writer entries
     cdef uint64_t block
+    cdef bint entries_alone  # each entry is a message of its own
 
-    def __cinit__(self):
+    def __cinit__(self, bint entries=False):
+        self.entries_alone = entries
         self.numbers = {}
         self.block = 1
         open_writer(&self.headers, 64 * PEER_HEADER)
@@ -435,7 +437,7 @@ cdef class Bundler:
         bundle.before = left(&route.before)
         bundle.mp = left(&route.mp)
         bundle.after = left(&route.after)
-        return True
+        return not self.entries_alone or self.send(number)
 
     cdef bint send(self, size_t number) noexcept nogil:
         """Makes a message of a pending bundle; False if memory ran out."""

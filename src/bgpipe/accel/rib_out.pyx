@@ -15,7 +15,7 @@ from libc.string cimport memcmp, memcpy, memmove
 
 from .attributes cimport MP_REACH, MP_UNREACH, NEXT_HOP
 from .block cimport AS4, GUESS_AS, NO_PEER, PEER_AS4, Entry, message_of, next_entry, peer_of
-from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, take, u8, u32, wrote
+from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, skip, sub, take, u8, u16, u32, wrote
 from .prefix cimport mix
 from .update cimport Attribute, Mp, Update, has, locate
 
@@ -50,6 +50,7 @@ cdef struct Prefix:
     uint32_t capacity
     uint32_t next         # the number of the next one in its chain, or of the next free one; 0: there is none
     uint8_t length
+    uint8_t written       # whether `records` leaves it out
 
 
 cdef struct Place:
@@ -217,6 +218,7 @@ cdef class Table:
         prefix[0] = key[0]
         prefix.routes = NULL
         prefix.count = prefix.capacity = 0
+        prefix.written = False
         prefix.next = slot[0]
         slot[0] = number
         self.live += 1
@@ -364,13 +366,128 @@ cdef class Table:
             if not kept:
                 self.remove(prefix)
 
+    def routes(self, bytes prefix not None):
+        """The routes of a prefix, (time, attributes), by peer; empty if it is marked as written."""
+        cdef Prefix key
+        cdef const Prefix* found
+        cdef Reader r = field_of(prefix)
+        cdef size_t i
+        cdef const Route* route
+        cdef dict made = {}
+        found = self.find(&key) if read_prefix(&r, self.bits, &key) else NULL
+        if found != NULL and not found.written:
+            for i in range(found.count):
+                route = found.routes + i
+                at = (route.number, big4(route.path_id)) if self.add_path else route.number
+                made[at] = big4(route.time), <object> route.attributes
+        return made
+
+    def mark(self, bytes prefix not None):
+        """Marks a prefix as written."""
+        cdef Prefix key
+        cdef Prefix* found
+        cdef Reader r = field_of(prefix)
+        found = self.find(&key) if read_prefix(&r, self.bits, &key) else NULL
+        if found != NULL:
+            found.written = True
+
+    def unmark(self):
+        """Marks no prefix as written."""
+        cdef size_t i
+        for i in range(1, self.used):
+            self.prefixes[i].written = False
+
+    def restore(
+        self, bytes octets not None, size_t pos, unsigned subtype, list numbers not None, object is_same,
+        uint32_t sequence,
+    ):
+        """(records, position, sequence): records of a table that was read, with what is left of them, from `pos` on to
+        before the first one declined, or the end. The same as bgpipe.formats.rib_source does in Python.
+
+        numbers: of the peers by their indexes. is_same: whether attributes of a record are still those of a route.
+        Declined is a record of another subtype, or with other routes than those that it has had.
+        """
+        cdef Reader all = field_of(octets)
+        cdef Reader r, record, attributes
+        cdef Writer w
+        cdef Prefix key
+        cdef Prefix* found
+        cdef uint8_t* start
+        cdef uint8_t* p
+        cdef uint32_t time, number
+        cdef size_t place, size
+        cdef unsigned count, made, i
+        open_writer(&w, left(&all) - pos + 64)
+        all.pos = pos
+        while left(&all):
+            r = all
+            time = u32(&r)
+            if u16(&r) != TABLE_DUMP_V2 or u16(&r) != subtype:
+                break
+            record = sub(&r, u32(&r))
+            place = record.pos
+            number = u32(&record)
+            if record.failed or not read_prefix(&record, self.bits, &key):
+                break
+            found = self.find(&key)
+            if found != NULL and found.count > MAX_ENTRIES:
+                break
+            if found != NULL and not found.written:
+                start = p = room(&w, r.pos - all.pos)
+                if p == NULL:
+                    break
+                size = record.pos + 2 - all.pos
+                memcpy(p, all.base + all.pos, size)
+                p += size
+                count = u16(&record)
+                made = 0
+                for i in range(count):
+                    place = record.pos
+                    number = u16(&record)
+                    skip(&record, 4)  # when the route came to the peer
+                    number = self.route_of(found, numbers, number, u32(&record) if self.add_path else 0)
+                    attributes = record
+                    skip(&record, u16(&record))
+                    attributes.end = record.pos
+                    if record.failed:
+                        break
+                    if number == found.count:
+                        continue
+                    if found.routes[number].time != time or not is_same_route(&found.routes[number], attributes, is_same):
+                        break
+                    memcpy(p, all.base + place, record.pos - place)
+                    p += record.pos - place
+                    made += 1
+                if record.failed or made != found.count or left(&record):
+                    break
+                found.written = True
+                put_u32(start + 8, <uint32_t> (p - start - RECORD))
+                put_u16(start + size - 2, made)
+                wrote(&w, p)
+            sequence = max(sequence, sequence_of(all) + 1)
+            all.pos = r.pos
+        return close_writer(&w), all.pos, sequence
+
+    cdef uint32_t route_of(self, const Prefix* prefix, list numbers, uint32_t index, uint32_t path_id) except? 0xFFFFFFFF:
+        """The place of the route of a peer among those of a prefix; their count if there is none."""
+        cdef object known = numbers[index] if index < <uint32_t> len(numbers) else -1
+        cdef int64_t number = known
+        cdef size_t at
+        if number < 0:
+            return prefix.count
+        at = self.place_of(prefix, <uint32_t> number, path_id)
+        if at < prefix.count and prefix.routes[at].number == number and prefix.routes[at].path_id == path_id:
+            return <uint32_t> at
+        return prefix.count
+
     def records(self, list ranks not None, unsigned subtype, bytes head not None, uint32_t sequence):
-        """(octets, sequence), some records at each step, and the number of the next one.
+        """(octets, sequence), some records at each step, and the number of the next one. What is marked is left out.
 
         ranks: the index of each peer by its number. head: what stands before a prefix.
         """
-        cdef size_t start, stop, count = self.live
+        cdef size_t start, stop, count
         order = self.order()
+        count = len(order) // sizeof(uint32_t)
         for start in range(0, count, RECORDS):
             stop = min(start + RECORDS, count)
             octets, sequence = self.piece(order, start, stop, ranks, subtype, sequence)
@@ -388,7 +505,7 @@ cdef class Table:
         try:
             for i in range(1, self.used):
                 prefix = self.prefixes + i
-                if prefix.count:
+                if prefix.count and not prefix.written:
                     ordered[count] = Ordered(prefix.high, prefix.low, <uint32_t> i, prefix.length)
                     count += 1
             qsort(ordered, count, sizeof(Ordered), by_address)
@@ -462,6 +579,22 @@ cdef class Table:
         put_u32(put_u16(put_u16(put_u32(start, latest), TABLE_DUMP_V2), subtype), <uint32_t> (p - start - RECORD))
         wrote(w, p)
         return True
+
+
+cdef bint is_same_route(const Route* route, Reader attributes, object is_same) except -1:
+    """Whether a route has the attributes of an entry, which are read with their length before them."""
+    cdef size_t size = left(&attributes)
+    cdef const uint8_t* start = take(&attributes, size)
+    if start == NULL:
+        return False
+    if attributes_size(route) == size and memcmp(PyBytes_AS_STRING(<object> route.attributes), start, size) == 0:
+        return True
+    return is_same(PyBytes_FromStringAndSize(<char*> start, size), <object> route.attributes)
+
+
+cdef inline uint32_t sequence_of(Reader record) noexcept:
+    skip(&record, RECORD)
+    return u32(&record)
 
 
 cdef inline Reader field_of(bytes nlri) noexcept:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -138,12 +138,17 @@ class DecoderOptions(NamedTuple):
     on_damage: called once for each bad record. on_note: called with a text about something unusual that is no damage.
     context: for messages whose context the input does not say.
     states: give the state changes of the input too, as wire.state.StateChange.
+    entries: give each entry of a RIB as an UPDATE of its own, in their order, and not several prefixes in one.
+    on_table: called with the records of a table of routes (TABLE_DUMP_V2) as they came, before their messages are
+    given: the PEER_INDEX_TABLE alone, and pieces of whole records.
     """
 
     on_damage: Callable[[Damage], None] = ignore_damage
     context: WireContext = AS4
     states: bool = False
     on_note: Callable[[str], None] = ignore_note
+    entries: bool = False
+    on_table: Callable[[bytes], None] | None = None
 
 
 class EncoderOptions(NamedTuple):
@@ -193,7 +198,9 @@ class Format(NamedTuple):
     says_context: the format keeps the width of AS numbers and ADD-PATH of a message.
     compat: dialects that the encoder can write.
     collect: makes what is fed with the octets of the encoder, and gives out what is written when all is there; None if
-    the octets of the encoder are written as they come.
+    the octets of the encoder are written as they come. It is called with the tables that were read, of
+    each input what DecoderOptions.on_table got, to which more may be added.
+    entries: it is written entry by entry, so that an input gives each entry of a RIB by itself.
     in_order: what the encoder writes depends on what it has written before, so that one has to get all messages.
     """
 
@@ -209,8 +216,9 @@ class Format(NamedTuple):
     says_context: bool = False
     checks: bool = False
     compat: tuple[str, ...] = ()
-    collect: Callable[[], Collecting] | None = None
+    collect: Callable[[Sequence[Sequence[bytes]]], Collecting] | None = None
     in_order: bool = False
+    entries: bool = False
 
     def open_decoder(self, options: DecoderOptions | None = None) -> Decoder:
         """Raises TextError if the format can't be read."""

@@ -5,7 +5,8 @@
     BGP4MP|time|STATE|peer|AS|old|new
 
 BGP4MP_ET has microseconds, TABLE_DUMP2 and TABLE_DUMP are entries (B) of RIB dumps, and with `_AP` a path identifier
-stands behind the prefix. Lines have no place for other attributes, nor for messages other than UPDATEs.
+stands behind the prefix. Lines have no place for other attributes, nor for messages other than UPDATEs. BGP, for what
+comes from the old MRT type BGP, is read, where the field of communities is missing, and written as BGP4MP.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from . import base
 from .base import DecoderOptions, Format, encode_block
 from .lines import LineDecoder
 
-KINDS: Final = ("BGP4MP", "BGP4MP_ET", "TABLE_DUMP", "TABLE_DUMP2")
-_START: Final = re.compile(rb"(?:BGP4MP|BGP4MP_ET|TABLE_DUMP|TABLE_DUMP2)(?:_AP)?\|[0-9.]+\|(?:[ABW]|STATE)\|")
+KINDS: Final = ("BGP4MP", "BGP4MP_ET", "BGP", "TABLE_DUMP", "TABLE_DUMP2")
+_START: Final = re.compile(rb"(?:BGP4MP|BGP4MP_ET|BGP|TABLE_DUMP|TABLE_DUMP2)(?:_AP)?\|[0-9.]+\|(?:[ABW]|STATE)\|")
 _TIME: Final = re.compile(r"(\d{1,10})(?:\.(\d{1,6}))?", re.ASCII)
 _PATH: Final = re.compile(r"\{[\d,]*\}|\([\d ]*\)|\[[\d,]*\]|\d+", re.ASCII)
 _NO_NEXT_HOP: Final = "255.255.255.255"
@@ -74,6 +75,8 @@ class BgpdumpDecoder(LineDecoder):
         if kind not in KINDS:
             raise TextError(f"not a line of bgpdump -m: it starts with {kind[:20]!r}, and not with {', '.join(KINDS)}")
         letter = fields[1] if len(fields) > 1 else ""
+        if kind == "BGP" and letter == "A":
+            fields.insert(10, "")  # no communities
         wanted = _FIELDS.get(letter)
         if wanted is None:
             raise TextError(f"{letter[:20]!r} in the third field: A, B, W or STATE is expected")
@@ -84,7 +87,7 @@ class BgpdumpDecoder(LineDecoder):
             self.counts.states += 1
             change = StateChange(_number(fields[4], 65535), _number(fields[5], 65535), time=time, tags=tags)
             return change if self._states else None
-        context = AS4_ADD_PATH if path_id else AS2 if kind == "TABLE_DUMP" else AS4
+        context = AS4_ADD_PATH if path_id else AS2 if kind in ("TABLE_DUMP", "BGP") else AS4
         prefix = parse_prefix(fields[4])
         if path_id:
             prefix = prefix._replace(path_id=_number(fields[5], 0xFFFFFFFF))
@@ -181,4 +184,5 @@ FORMAT: Final = Format(
     text=True,
     states=True,
     routes_only=True,
+    entries=True,
 )

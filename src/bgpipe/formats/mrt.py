@@ -92,6 +92,8 @@ class MrtDecoder(base.Decoder):
     context: its `guess_as` and `add_path` hold for all messages of BGP4MP and BGP. The width of AS numbers is what the
     record says.
     states: give state changes too (as StateChange), rather than only count them.
+    entries: give each entry of a RIB as a message of its own, in their order.
+    on_table: called with the records of TABLE_DUMP_V2 before their messages are given, see base.DecoderOptions.
     """
 
     def __init__(
@@ -100,8 +102,11 @@ class MrtDecoder(base.Decoder):
         on_damage: Callable[[base.Damage], None] = ignore_damage,
         context: WireContext = AS4,
         states: bool = False,
+        entries: bool = False,
+        on_table: Callable[[bytes], None] | None = None,
     ) -> None:
         super().__init__(on_damage=on_damage, context=context)
+        self._on_table = on_table
         guess_as = context.guess_as
         self._states = states
         self._guess_as = guess_as
@@ -112,7 +117,8 @@ class MrtDecoder(base.Decoder):
             for subtype, each in _CONTEXTS.items()
         }
         self._as2 = self._contexts[1]
-        self._rib = RibDecoder(self._bad_entries, guess_as)
+        self._rib = RibDecoder(self._bad_entries, guess_as, entries=entries)
+        self._in_rib = False  # whether routes of a RIB may wait for more that go into the same message
         # Octets wait in pieces until a record is complete: then they are joined once.
         self._pieces: list[bytes] = []
         self._size = 0
@@ -122,6 +128,11 @@ class MrtDecoder(base.Decoder):
         self._pos = 0  # where the next record starts, or while lost, where to search on
         self._lost: tuple[int, str] | None = None  # where damage was met, and what it is
         self._floor = 0  # where no search goes back beyond, so that no place is judged twice
+
+    @classmethod
+    def of(cls, options: base.DecoderOptions) -> MrtDecoder:
+        damage, context, states, _, entries, on_table = options
+        return cls(on_damage=damage, context=context, states=states, entries=entries, on_table=on_table)
 
     def feed(self, octets: bytes) -> Iterator[Item]:
         for start in range(0, len(octets), _BLOCK):
@@ -174,6 +185,8 @@ class MrtDecoder(base.Decoder):
                         break
                     self._lose(f"record is cut short: {end - pos} of {stop - pos} octets")
                     continue
+                if self._in_rib and kind not in (TABLE_DUMP, TABLE_DUMP_V2):
+                    yield from self._leave_rib()
                 try:
                     yield from self._record(octets, pos, stop, seconds, kind, subtype)
                 except WireError as error:
@@ -196,18 +209,30 @@ class MrtDecoder(base.Decoder):
         self._wanted = wanted - keep
         self._base += keep
 
+    def _leave_rib(self) -> list[Item]:
+        """The routes that wait, because what comes behind them is not of a RIB."""
+        if not self._in_rib:
+            return []
+        self._in_rib = False
+        self._rib.flush()
+        return self._rib.take()
+
     def _run(self, octets: bytes) -> Iterator[Item]:
         """The records from here on that accel reads, up to the first that it declines."""
         while True:
             pos = self._pos - self._base
             kind = octets[pos + 4 : pos + 6]
             if kind in (b"\0\x10", b"\0\x11") and self._plain:
+                yield from self._leave_rib()
                 index, end, records, states = _accel.index.mrt(octets, pos, self._states)
                 self.counts.states += states
                 items = [self._block(octets, index)] if index else []
             elif kind in (b"\0\x0c", b"\0\x0d"):
                 end, records = self._rib.run(octets, pos)
                 items = self._rib.take()
+                self._in_rib = True
+                if self._on_table is not None and end > pos and kind == b"\0\x0d":
+                    self._on_table(octets[pos:end])
             else:
                 return
             self.counts.records += records
@@ -224,6 +249,7 @@ class MrtDecoder(base.Decoder):
 
     def _record(self, octets: bytes, pos: int, stop: int, seconds: int, kind: int, subtype: int) -> Sequence[Item]:
         """The items of one record whose length is possible. Raises WireError."""
+        start = pos
         pos += RECORD_HEADER.size
         time = seconds * 1_000_000
         if kind in (BGP4MP, BGP4MP_ET) and (subtype in MESSAGES or subtype in STATES):
@@ -233,7 +259,10 @@ class MrtDecoder(base.Decoder):
             return self._bgp4mp(octets, pos, stop, subtype, time)
         record = Cursor(octets, pos, stop)
         if kind == TABLE_DUMP or (kind == TABLE_DUMP_V2 and is_readable(record, subtype)):
+            self._in_rib = True
             self._rib.feed(record, kind, subtype, time)
+            if self._on_table is not None and kind == TABLE_DUMP_V2:
+                self._on_table(octets[start:stop])
             return self._rib.take()
         if kind == BGP or kind in BGP4PLUS:
             return self._bgp(record, kind, subtype, time)
@@ -402,7 +431,7 @@ FORMAT: Final = Format(
     name="mrt",
     suffixes=(".mrt",),
     sniff=sniff,
-    decoder=lambda options: MrtDecoder(on_damage=options.on_damage, context=options.context, states=options.states),
+    decoder=MrtDecoder.of,
     encoder=lambda options: MrtEncoder(on_report=options.on_report),
     says_context=True,
 )

@@ -117,9 +117,10 @@ class _Bundle(NamedTuple):
 
 
 class Bundler:
-    """Entries in, by `add`; messages out, by `take`."""
+    """Entries in, by `add`; messages out, by `take`. entries: each entry is a message of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, entries: bool = False) -> None:
+        self._entries = entries
         self._numbers: dict[bytes, int] = {}
         self._peers: list[bytes] = []
         self._bundles: dict[int, _Bundle] = {}
@@ -156,6 +157,8 @@ class Bundler:
         if bundle is not None:
             self._send(number)
         self._bundles[number] = _Bundle(route, time, bytearray(nlri))
+        if self._entries:
+            self._send(number)
 
     def flush(self) -> None:
         """Makes messages of all that is pending."""

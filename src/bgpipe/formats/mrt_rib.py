@@ -46,16 +46,17 @@ _V1_FAMILIES: Final = {1: IPV4_UNICAST, 2: IPV6_UNICAST}
 class RibDecoder:
     """RIB records in, by `run` and `feed`; UPDATEs out, by `take`.
 
-    on_bad: called with what was wrong in a record of which the rest was read.
+    on_bad: called with what was wrong in a record of which the rest was read. entries: no two entries go into one
+    UPDATE.
     """
 
-    def __init__(self, on_bad: Callable[[str], None], guess_as: bool = False) -> None:
+    def __init__(self, on_bad: Callable[[str], None], guess_as: bool = False, *, entries: bool = False) -> None:
         self._on_bad = on_bad
         self._guess_as = guess_as
         self._as2, self._as4, self._as4_add_path = (
             replace(context, guess_as=guess_as) for context in (AS2, AS4, AS4_ADD_PATH)
         )
-        self._bundler: Any = _accel.Bundler() if _accel else Bundler()
+        self._bundler: Any = _accel.Bundler(entries) if _accel else Bundler(entries)
         self._routes: dict[tuple[bytes, Family, bool], RouteAttributes] = {}
         self._has_table = False
         self._unknown = 0
@@ -97,15 +98,7 @@ class RibDecoder:
 
     def _peer_index_table(self, record: Cursor) -> None:
         """RFC 6396 section 4.3.1."""
-        record.u32()  # the collector's BGP identifier
-        record.take(record.u16())  # the view's name
-        peers = []
-        for _ in range(record.u16()):
-            kind = record.u8()
-            record.u32()  # the peer's BGP identifier
-            address = record.take(16 if kind & 1 else 4)
-            peers.append(make_peer(record.u32() if kind & 2 else record.u16(), address))
-        _expect_end(record)
+        _, _, peers = read_peers(record)
         self._bundler.set_peers(peers)
         self._has_table = True
 
@@ -180,6 +173,23 @@ class RibDecoder:
         if count > self._unknown:
             self._unknown = max(count, 64)
             self._bundler.set_peers([NOBODY] * self._unknown)
+
+
+def read_peers(record: Cursor) -> tuple[bytes, bytes, list[bytes]]:
+    """The content of a PEER_INDEX_TABLE: what is before the number of peers, their entries, and the per-peer header of
+    each. Raises WireError."""
+    start = record.pos
+    record.u32()  # the collector's BGP identifier
+    record.take(record.u16())  # the view's name
+    stop = record.pos
+    headers = []
+    for _ in range(record.u16()):
+        kind = record.u8()
+        record.u32()  # the peer's BGP identifier
+        address = record.take(16 if kind & 1 else 4)
+        headers.append(make_peer(record.u32() if kind & 2 else record.u16(), address))
+    _expect_end(record)
+    return record.octets[start:stop], record.octets[stop + 2 : record.pos], headers
 
 
 def _prefix_length(record: Cursor, family: Family) -> int:

@@ -7,12 +7,13 @@ updates. `RibTable` is fed with these, in the order of the messages, and gives o
     RIB_IPV4_UNICAST ...  a record for each prefix, by address and length, with an entry for each peer that has a route
     RIB_GENERIC           for families that have no subtype of their own
 
-The time of an entry is that of its message, that of a record the time of its latest entry.
+The time of an entry is that of its message, that of a record the time of its latest entry. Where a table was read, what
+its messages don't say comes from its records: see rib_source.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
@@ -20,7 +21,7 @@ from .. import accel
 from ..wire.attrs import MP_REACH, MP_UNREACH, OPTIONAL
 from ..wire.attrs.attribute import encode_header
 from ..wire.block import ENTRY, NO_PEER, Block
-from ..wire.context import WireContext
+from ..wire.context import AS4, WireContext
 from ..wire.errors import TextError, WireError
 from ..wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_MULTICAST, IPV6_UNICAST, Family
 from ..wire.flags import CONTEXT_FLAGS, CONTEXTS, FLAG_PEER_AS4
@@ -32,8 +33,10 @@ from ..wire.update import Update
 from ..wire.update_body import split_attributes
 from .base import Format, sniff_nothing
 from .mrt import MrtDecoder, MrtEncoder
+from .mrt_bundle import read_route
 from .mrt_record import RECORD_HEADER, TABLE_DUMP_V2
 from .mrt_rib import PEER_INDEX_TABLE, RIB_GENERIC, RIB_GENERIC_ADD_PATH, nlri_measure
+from .rib_source import MAX_ENTRIES, Source, last_source
 
 SUBTYPES: Final = {IPV4_UNICAST: 2, IPV4_MULTICAST: 3, IPV6_UNICAST: 4, IPV6_MULTICAST: 5}
 ADD_PATH_SUBTYPES: Final = {IPV4_UNICAST: 8, IPV4_MULTICAST: 9, IPV6_UNICAST: 10, IPV6_MULTICAST: 11}
@@ -41,8 +44,6 @@ ESTABLISHED: Final = 6
 PIECE: Final = 1 << 20
 """About so many octets are given out at once."""
 MAX_PEERS: Final = 0xFFFF
-MAX_ENTRIES: Final = 0xFFFF
-"""Entries of a record, whose count has two octets: more are in records of the same prefix behind it."""
 MAX_GONE: Final = 64
 """So many peers whose sessions have ended are kept with their routes, which are then looked for all at once."""
 MAX_SECTIONS: Final = 1 << 16
@@ -73,6 +74,8 @@ class PlainTable:
         self._family = family
         self._add_path = add_path
         self._prefixes: Prefixes = {}
+        self._written: set[bytes] = set()
+        """prefixes that `records` leaves out"""
 
     def __len__(self) -> int:
         """Prefixes that have routes."""
@@ -119,15 +122,27 @@ class PlainTable:
             if not entries:
                 del self._prefixes[prefix]
 
+    def routes(self, prefix: bytes) -> dict[Key, tuple[bytes, bytes]]:
+        """The routes of a prefix, (time, attributes), by peer; empty if it is marked as written."""
+        return {} if prefix in self._written else dict(self._prefixes.get(prefix, {}))
+
+    def mark(self, prefix: bytes) -> None:
+        """Marks a prefix as written."""
+        self._written.add(prefix)
+
+    def unmark(self) -> None:
+        """Marks no prefix as written."""
+        self._written.clear()
+
     def records(self, ranks: list[int], subtype: int, head: bytes, sequence: int) -> Iterator[tuple[bytes, int]]:
-        """(octets, sequence), some records at each step, and the number of the next one.
+        """(octets, sequence), some records at each step, and the number of the next one. What is marked is left out.
 
         ranks: the index of each peer by its number. head: what stands before a prefix.
         """
         pieces: list[bytes] = []
         size = 0
         indexes = [index.to_bytes(2, "big") if index >= 0 else b"" for index in ranks]
-        for prefix in sorted(self._prefixes, key=_by_address):
+        for prefix in sorted(self._prefixes.keys() - self._written, key=_by_address):
             for count, time, entries in _entries(self._prefixes[prefix], indexes):
                 record = b"".join((_NUMBER.pack(sequence), head, prefix, _COUNT.pack(count), entries))
                 size += len(record)
@@ -140,9 +155,10 @@ class PlainTable:
 
 
 class RibTable:
-    """The routes of all peers."""
+    """The routes of all peers. read: the tables that were read, see base.Format.collect."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Sequence[Sequence[bytes]] = ()) -> None:
+        self._read = read
         self._unreadable = 0
         self._decoder = MrtDecoder(states=True)
         self._numbers: dict[bytes, int] = {}
@@ -300,19 +316,36 @@ class RibTable:
     def dump(self) -> Iterator[bytes]:
         """The octets of the table, some at each step. Raises TextError if it has more than 65535 peers."""
         self._purge()
-        ranked = sorted((peer, number) for number, peer in enumerate(self._peers) if peer is not None)
-        ranked.sort(key=lambda each: (len(each[0]), each[0][12:], each[0]))
-        if len(ranked) > MAX_PEERS:
-            raise TextError(f"a PEER_INDEX_TABLE has at most {MAX_PEERS} peers, not {len(ranked)}")
+        source = last_source(self._read)
+        known = source.peers.headers if source is not None else []
+        among = set(known)
+        others = [peer for peer in self._numbers if peer not in among]
+        others.sort(key=lambda peer: (len(peer), peer[12:], peer))
+        if len(known) + len(others) > MAX_PEERS:
+            raise TextError(f"a PEER_INDEX_TABLE has at most {MAX_PEERS} peers, not {len(known) + len(others)}")
+        numbers = [self._numbers.get(peer, -1) for peer in (*known, *others)]
         ranks = [-1] * len(self._peers)
-        for index, (_, number) in enumerate(ranked):
-            ranks[number] = index
-        yield b"".join(_record(self._latest, PEER_INDEX_TABLE, _index_table([peer for peer, _ in ranked])))
+        for index in reversed(range(len(numbers))):
+            if numbers[index] >= 0:
+                ranks[numbers[index]] = index
+        yield b"".join(self._index_record(source, others))
         sequence = 0
+        if source is not None:
+            yield from source.restore(self._table, numbers, ranks, _cut_route)
+            sequence = source.sequence
         for (family, add_path), table in sorted(self._tables.items()):
             for octets, after in table.records(ranks, *_subtype(family, add_path), sequence):
                 yield octets
                 sequence = after
+            table.unmark()
+
+    def _index_record(self, source: Source | None, others: list[bytes]) -> tuple[bytes, bytes]:
+        """The PEER_INDEX_TABLE: that of a table that was read, or a new one, and other peers (RFC 6396 section
+        4.3.1)."""
+        if source is None:
+            return _record(self._latest, PEER_INDEX_TABLE, _index_table(bytes(6), b"", 0, others))
+        time, head, entries, headers = source.peers
+        return _record(time, PEER_INDEX_TABLE, _index_table(head, entries, len(headers), others))
 
 
 def _by_address(prefix: bytes) -> tuple[bytes, bytes]:
@@ -342,10 +375,11 @@ def _record(time: bytes, subtype: int, content: bytes) -> tuple[bytes, bytes]:
     return RECORD_HEADER.pack(int.from_bytes(time, "big"), TABLE_DUMP_V2, subtype, len(content)), content
 
 
-def _index_table(peers: list[bytes]) -> bytes:
-    """The content of PEER_INDEX_TABLE (RFC 6396 section 4.3.1). Of collector and peers, no BGP identifier is known."""
-    made = [bytes(4), b"\0\0", len(peers).to_bytes(2, "big")]
-    for peer in peers:
+def _index_table(head: bytes, entries: bytes, count: int, others: list[bytes]) -> bytes:
+    """The content of PEER_INDEX_TABLE: of the `count` peers in `entries`, and others, whose BGP identifiers nobody
+    knows. head: the collector's BGP identifier, and the view's name with its length."""
+    made = [head, (count + len(others)).to_bytes(2, "big"), entries]
+    for peer in others:
         size = (len(peer) - 12) // 2
         made += bytes((3 if size == 16 else 2,)), bytes(4), peer[12 : 12 + size], peer[:4]
     return b"".join(made)
@@ -394,6 +428,15 @@ def _family(value: bytes) -> Family:
     return Family(int.from_bytes(value[:2], "big"), value[2])
 
 
+def _cut_route(attributes: bytes, family: Family) -> bytes:
+    """The attributes, with their length, that an entry has when it was an UPDATE in between. Raises WireError."""
+    _, head, hop, tail, _ = read_route(attributes, family, AS4)
+    short = bytes((len(hop),)) + hop if hop else b""
+    octets = head + (encode_header(OPTIONAL, MP_REACH, len(short)) + short if short else b"") + tail
+    walked = split_attributes(octets, 0, len(octets))
+    return _with_length(b"".join(encode_header(flags, code, len(each)) + each for flags, code, each in walked))
+
+
 def _keys(number: int, family: Family, nlri: bytes, add_path: bool) -> Iterator[tuple[Key, bytes]]:
     """(key, octets of the NLRI) of each. Raises WireError."""
     if family not in SUBTYPES:
@@ -418,7 +461,7 @@ FORMAT: Final = Format(
     name="rib",
     suffixes=(".rib",),
     sniff=sniff_nothing,
-    decoder=lambda options: MrtDecoder(on_damage=options.on_damage, context=options.context, states=options.states),
+    decoder=MrtDecoder.of,
     encoder=lambda options: MrtEncoder(on_report=options.on_report),
     states=True,
     routes_only=True,

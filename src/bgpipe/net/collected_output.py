@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..formats.base import Collecting, Format
 from ..wire.errors import TextError
 from .errors import StreamError
@@ -91,6 +93,12 @@ class CollectedOutput:
             raise StreamError(self.path, str(error)) from error
 
 
-def collected(output: OutputFile | StandardOutput, format: Format) -> OutputFile | StandardOutput | CollectedOutput:
-    """The output for octets of a format's encoder."""
-    return CollectedOutput(output, format.collect()) if format.collect is not None else output
+def collected(
+    output: OutputFile | StandardOutput, format: Format, tables: Sequence[Sequence[bytes]] | None = None
+) -> OutputFile | StandardOutput | CollectedOutput:
+    """The output for octets of a format's encoder. tables: those that were read, see Format.collect."""
+    return (
+        CollectedOutput(output, format.collect(() if tables is None else tables))
+        if format.collect is not None
+        else output
+    )

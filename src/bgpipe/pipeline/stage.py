@@ -100,6 +100,10 @@ class Stage(StageBase):
     """whether the stage is a destination of messages: it writes them, or sends them to a peer or a program"""
     wants_states: bool = False
     """whether an input gives state changes (wire.state.StateChange) too because this stage writes them"""
+    wants_entries: bool = False
+    """whether an input gives each entry of a RIB as an UPDATE of its own because this stage writes them so"""
+    tables: list[list[bytes]] | None = None
+    """where each input puts a list with the records of tables of routes that it reads, if this stage writes such"""
     own_events: tuple[str, ...] = ()
     """its own events, besides those that every stage has"""
 

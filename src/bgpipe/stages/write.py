@@ -77,7 +77,9 @@ class Write(Sink):
     def open(self) -> OutputStream:
         if not self.in_places:
             return self._open(self.path)
-        return TaggedFiles(self.path, lambda path, append: collected(self._open(path, append), self.output_format))
+        return TaggedFiles(
+            self.path, lambda path, append: collected(self._open(path, append), self.output_format, self.tables)
+        )
 
     def place_of(self, message: Message) -> str:
         return fill_tags(self.path, message.tags) if self.in_places else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from ... import formats
@@ -43,16 +43,28 @@ class Reading(Producing):
         self.select = type_filter(types) if types is not None else None
         self.plain = not (types is not None or self.no_seq or self.no_time or self.no_tags)
 
-    def make_decoder(self, found: Format, context: WireContext | None = None, *, states: bool = False) -> Decoder:
+    def make_decoder(
+        self,
+        found: Format,
+        context: WireContext | None = None,
+        *,
+        states: bool = False,
+        entries: bool = False,
+        tables: Sequence[list[list[bytes]]] = (),
+    ) -> Decoder:
         """A decoder of the format. context: for messages whose context the format does not say; None is that of the
-        pipeline.
+        pipeline. tables: each gets a list with the records of tables of routes that it reads.
 
         Raises StageError if the format can't be read.
         """
+
+        records: list[bytes] = []
+        for each in tables:
+            each.append(records)
+        context = context or self.pipeline.context
+        on_table = records.append if tables else None
         try:
-            return found.open_decoder(
-                DecoderOptions(self.on_damage, context or self.pipeline.context, states, self.on_note)
-            )
+            return found.open_decoder(DecoderOptions(self.on_damage, context, states, self.on_note, entries, on_table))
         except TextError as error:
             raise StageError(f"{self}: {error}") from None
 

@@ -88,6 +88,8 @@ class Sink(Writing):
         self._flushing: ScheduledCall | None = None
         self.output_format = self.choose_format()
         self.wants_states = self.output_format.states
+        self.wants_entries = self.output_format.entries
+        self.tables = [] if self.output_format.collect is not None else None
         self.check_encoder(self.output_format)
         self.watch(
             self.on_message,
@@ -126,7 +128,7 @@ class Sink(Writing):
     def _make_writer(self) -> OutputWriter:
         output = self.open()
         if isinstance(output, OutputFile | StandardOutput):
-            output = collected(output, self.output_format)
+            output = collected(output, self.output_format, self.tables)
         use = Use.WRITE if output.in_place else Use.REPLACE
         try:
             self.pipeline.shared.setdefault(FilesInUse, FilesInUse).add(output.path, output.identity, use)

@@ -234,6 +234,11 @@ class ReadStage(Reading):
                 raise StageError(f"{self}: {error}: use --format") from None
         if found is None:
             return False
-        states = self.state or any(stage.wants_states for stage in self.pipeline.stages)
-        self.decoder = self.make_decoder(found, states=states)
+        stages = self.pipeline.stages
+        self.decoder = self.make_decoder(
+            found,
+            states=self.state or any(stage.wants_states for stage in stages),
+            entries=any(stage.wants_entries for stage in stages),
+            tables=[stage.tables for stage in stages if stage.tables is not None],
+        )
         return True
