@@ -375,6 +375,8 @@ async def test_when_a_source_is_asked_again(tmp_path, settings, refresh, seconds
         assert here.lists._wait(found) == seconds
         found.failures = 1
         assert here.lists._wait(found) == min(seconds, 30)
+        found.failures = 5000  # a file that has been missing for hours is still asked for
+        assert here.lists._wait(found) == seconds
         found.failures = 3
         assert here.lists._wait(found) == min(seconds, 120)
 

@@ -59,14 +59,31 @@ def test_a_stranger_waits_for_approval(tmp_path):
     (tmp_path / "a.txt").write_text("192.0.2.0/24\n")
     more = "DefaultPrefixSource: a\nPrefixSources: [{Name: a, Path: a.txt}]\n"
     with bgplite(tmp_path, more, bgp="  UnknownPeers: pending\n") as server:
+        wait_until("the list is read", lambda: server.call("GET", "/readyz")[0] == 200)
         client = server.client(source="127.90.0.1")
         client.until_complete()
         assert not client.routes
         peer = server.get("/api/peers")[0]
         assert peer["status"] == "pending"
         assert server.get("/api/sessions")["sessions"][0]["why"] == "the peer waits for approval"
-        server.call("POST", f"/api/peers/{peer['id']}/approve", {})
+        why = server.get(f"/api/peers/{peer['id']}/why?target=192.0.2.1")
+        assert (why["route"], why["why"]) == (None, "the peer waits for approval")
+        assert why["steps"][0]["outcome"] == "not announced: the peer waits for approval"
+        assert "the peer waits for approval" in server.shell("why", "127.90.0.1", "10.0.0.1").stdout
+        status, approved = server.call("POST", f"/api/peers/{peer['id']}/approve", {})
+        assert (status, approved["status"]) == (200, "active")
         client.until("routes", lambda: client.routes)
+        assert server.get(f"/api/peers/{peer['id']}/why?target=192.0.2.1")["why"] == ""
+
+
+def test_why_tells_of_lists_that_were_never_read(tmp_path):
+    with bgplite(tmp_path, "PrefixSources: [{Name: a, Path: a.txt}]\n") as server:
+        _, peer = server.call("POST", "/api/peers", {"ip": "127.90.0.7", "asn": 65007, "lists": ["a"]})
+        path = f"/api/peers/{peer['id']}/why?target=192.0.2.1"
+        assert server.get(path)["why"] == "lists were never read: a"
+        (tmp_path / "a.txt").write_text("198.51.100.0/24\n")
+        wait_until("the list is read", lambda: server.get(path)["why"] == "none of the peer's lists has it")
+        assert "none of the peer's lists has it" in server.shell("why", "127.90.0.7", "192.0.2.1").stdout
 
 
 def test_a_stranger_is_refused(tmp_path):

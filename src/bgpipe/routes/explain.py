@@ -36,6 +36,8 @@ class Outcome(StrEnum):
     COMMUNITIES = "its communities are not wanted"
     BUDGET = "not announced for MaxRoutes"
     WIDENED = "added by widening for MaxRoutes"
+    NOT_APPROVED = "not announced: the peer waits for approval"
+    BARRED = "not announced: the peer is barred"
     ANNOUNCED = "announced"
 
 
@@ -112,6 +114,12 @@ def _of_customs(wanted: Prefix, subscription: Subscription, tables: Tables) -> I
 def _decisive(steps: list[Step]) -> list[Step]:
     """Of the steps of one source the first that is announced, else the first."""
     return ([step for step in steps if step.outcome is Outcome.ANNOUNCED] or steps)[:1]
+
+
+def withheld(found: Explanation, outcome: Outcome) -> Explanation:
+    """The same for a peer that gets nothing at all, for another reason than its lists and rules."""
+    steps = [_unless_announced(step, outcome) for step in found.steps]
+    return found._replace(route=None, attributes=None, steps=steps)
 
 
 def _unless_announced(step: Step, outcome: Outcome) -> Step:

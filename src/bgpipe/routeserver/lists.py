@@ -255,7 +255,7 @@ class Lists:
         if each.settings.interval is not None:
             interval = max(_LEAST.get(kind, LEAST_INTERVAL), float(each.settings.interval))
         if each.failures:
-            interval = min(interval, FIRST_RETRY * 2 ** (each.failures - 1))
+            interval = min(interval, FIRST_RETRY * 2.0 ** min(each.failures - 1, 32))
         if kind not in ("file", "set"):
             interval += random.uniform(0, min(refresh.max_jitter_ms / 1000, 60))
         return interval

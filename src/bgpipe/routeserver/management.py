@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from ..routes.difference import Comparison
-from ..routes.explain import Explanation, explain
+from ..routes.explain import Explanation, Outcome, explain, withheld
 from ..routes.prefixes import EMPTY, PrefixSet
 from ..tasks import in_thread
 from ..wire.errors import TextError
@@ -61,6 +61,10 @@ MAX_SOURCES: Final = 64
 """Lists at URLs that one peer may have."""
 
 
+_WITHHELD: Final = {"pending": Outcome.NOT_APPROVED, "barred": Outcome.BARRED}
+"""What becomes of all routes of a peer, by its status."""
+
+
 def _any(peer: Peer) -> bool:
     return True
 
@@ -89,9 +93,21 @@ class Management(GroupManagement):
         """Which list gives a peer an address or a prefix, or why it has none. Raises Refused."""
         try:
             tables = self.server.tables
+            if (outcome := _WITHHELD.get(peer.status)) is not None:
+                return withheld(explain(target, tables.subscription(peer), tables.tables), outcome)
             return explain(target, tables.subscription(peer), tables.tables, tables.of(peer).table)
         except TextError as error:
             raise Refused(str(error)) from None
+
+    def why_not(self, peer: Peer, found: Explanation) -> str:
+        """Why there is no route, where no step says that; "" where one does, or there is a route."""
+        if found.route is not None:
+            return ""
+        if peer.status in _WITHHELD:
+            return self.server.tables.of(peer).why
+        if unread := self.server.tables.unread(peer):
+            return f"lists were never read: {', '.join(unread)}"
+        return "" if found.steps else "none of the peer's lists has it"
 
     async def lines(self, found: Explanation) -> list[int | None]:
         """For each step of an explanation the line of the file in which its prefix stands; None for other lists."""

@@ -136,8 +136,7 @@ class PeerTables:
         subscription = self.subscription(peer)
         exact = self.tables.exact(subscription)
         table: Table | None = exact
-        names = dict.fromkeys((*subscription.lists, self.tables.common.default))
-        unknown = [name for name in names if name in self.lists and not self.has_read(name)]
+        unknown = self.unread(peer)
         reading = tuple(name for name in unknown if self.lists[name].known or self.lists.awaits(name))
         if unknown and exact.count <= subscription.max_routes:
             pass  # what is kept of the peer stays until all is there
@@ -175,6 +174,11 @@ class PeerTables:
         """What holds for a peer: its own word, then that of its group, then the defaults."""
         group = self.groups.get(peer.group)
         return resolve(rules_of(peer), *((group,) if group is not None else ()), self.defaults)
+
+    def unread(self, peer: Peer) -> list[str]:
+        """Lists that a peer gets, or would get if it had no others, and that were never read."""
+        names = dict.fromkeys((*self.subscription(peer).lists, self.tables.common.default))
+        return [name for name in names if name in self.lists and not self.has_read(name)]
 
     def has_read(self, name: str) -> bool:
         """Whether the tables have what was read of a list: it may have come, and be in them a moment later only."""

@@ -320,10 +320,12 @@ class WhyStep(Struct, kw_only=True):
 
 
 class Why(Struct, rename="camel", kw_only=True):
-    """Why a peer has a route or not. route: what is announced to it and covers the target."""
+    """Why a peer has a route or not. route: what is announced to it and covers the target. why: why there is none,
+    where that is not said by a step; "" otherwise."""
 
     target: str
     route: str | None
+    why: str
     by_default: bool
     steps: list[WhyStep]
 

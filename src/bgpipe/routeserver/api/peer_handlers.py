@@ -236,11 +236,13 @@ def _checked(name: str, check: Callable[[str], str], text: str) -> str:
 
 async def why(call: Call, query: WhyQuery) -> Why:
     """Which list gives the peer an address or a prefix, or why it has none."""
-    found = call.management.why(call.management.peer(call.id), query.target)
+    peer = call.management.peer(call.id)
+    found = call.management.why(peer, query.target)
     lines = await call.management.lines(found)
     return Why(
         target=str(found.target),
         route=str(found.route) if found.route is not None else None,
+        why=call.management.why_not(peer, found),
         by_default=found.by_default,
         steps=[
             WhyStep(

@@ -114,8 +114,8 @@ def prefixes(shown: Any) -> Table:
 
 def why(shown: Any) -> Table:
     route = shown["route"] or f"no route for {shown['target']}"
-    if not shown["steps"]:
-        shown = shown | {"steps": [{"source": "-", "outcome": "none of the peer's lists has it"}]}
+    if shown["why"]:
+        shown = shown | {"steps": [*shown["steps"], {"source": "-", "outcome": shown["why"]}]}
     show = columns(
         (f"SOURCE ({route})", "source"), ("LINE", "line"), ("PREFIX", "prefix"), ("OUTCOME", "outcome"), ("BY", "by")
     )
