@@ -242,6 +242,11 @@ class Tables:
             table = self._tables[subscription] = finish(self._making(subscription))
         return table
 
+    def nothing(self, subscription: Subscription) -> Table:
+        """A table without routes, also without those of the default list. From it to that of the subscription only what
+        that has is announced."""
+        return Table(self.partition(_Way(subscription.guards, subscription.union)))
+
     def within(self, exact: Table, found: Budgeted) -> Table:
         """The table with what budget.fit has found for the routes of the exact one."""
         return Table(exact.partition, (), {}, found.routes, exact.missing, exact.by_default, found)

@@ -132,7 +132,7 @@ class PeerTables:
         """What a peer is to have now."""
         if peer.status in ("pending", "barred"):
             why = "the peer waits for approval" if peer.status == "pending" else "the peer is barred"
-            return View(self.tables.of(Subscription(lists=(_NONE,))), True, why)
+            return View(self.tables.nothing(self.subscription(peer)), True, why)
         subscription = self.subscription(peer)
         exact = self.tables.exact(subscription)
         table: Table | None = exact
@@ -384,10 +384,6 @@ async def in_turns(steps: Steps[T], turns: asyncio.Lock | None = None) -> T:
                 made: T = end.value
                 return made
         await asyncio.sleep(0)
-
-
-_NONE = "\0"
-"""The name of no list."""
 
 
 def private_name(url: str, community: str) -> str:
