@@ -27,7 +27,7 @@ from .prefixes import compact, little_endian
 
 MAX_BLOCK: Final = 256 << 10
 """Octets of a block: a connection takes about so many ahead."""
-MAX_JOINED: Final = 32 << 10
+MAX_JOINED: Final = 8 << 10
 """Octets of a block that one peer has for itself: many such blocks may wait for peers that read slowly."""
 RUN: Final = 1 << 14
 """Prefixes whose octets are made at once."""

@@ -23,7 +23,7 @@ from ..wire.refresh import BORR, EORR, RouteRefresh
 from ..wire.update_body import encode_end_of_rib
 from .tables import View
 
-MAX_WAITING: Final = 64 << 10
+MAX_WAITING: Final = 16 << 10
 """Octets that may wait for a peer to read them: a thousand peers that read slowly must not take all memory."""
 
 
