@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bgpipe import accel
 from bgpipe.routes import partition
 from bgpipe.routes.packing import packing_order
-from bgpipe.routes.partition import Partition
+from bgpipe.routes.partition import Part, Partition, delta_of
 from bgpipe.routes.prefixes import PrefixSet
 from bgpipe.routes.steps import finish
 from bgpipe.routes.union import unite
@@ -57,6 +57,13 @@ def test_sets_are_parted_alike(before, after):
         return parts(first), parts(second), touched
 
     assert made() == without_accel(made)
+
+
+@given(numbers, numbers)
+def test_what_differs_between_parts_is_found_alike(old, new):
+    old, new = (Part(PrefixSet.of(each).ipv4, 1) for each in (old, new))
+    found = delta_of(old, new)
+    assert (found.gone, found.come) == (sorted({*old.order} - {*new.order}), sorted({*new.order} - {*old.order}))
 
 
 @given(numbers, st.integers(0, 33))

@@ -81,6 +81,7 @@ def _small(monkeypatch):
     monkeypatch.setattr(peer_routes, "SMALL", 2)
     monkeypatch.setattr(difference, "STEP", 3)
     monkeypatch.setattr(partition, "_SAMPLE", 1)
+    monkeypatch.setattr(partition, "_ANEW_BY_ACCEL", 4)  # so both ways are gone
     monkeypatch.setattr(packing, "RUN", 5)
     monkeypatch.setattr(packing, "MAX_BLOCK", 200)
     monkeypatch.setattr(wire_context, "MAX_MESSAGE", 160)

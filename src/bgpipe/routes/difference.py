@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from ..wire.block import Block
 from . import packing
 from .attributes import EncodedAttributes, UpdateGroup, head
-from .partition import AFIS, ALL, Delta, Key, Part, spans
+from .partition import AFIS, ALL, Delta, Key, Part, delta_of, spans
 from .prefixes import PrefixSet, merged, without
 from .steps import Steps, finish
 from .table import Table
@@ -151,6 +151,8 @@ class _Pair:
         old, new = self._old.part(key), self._new.part(key)
         if old is new:
             return Delta((), ())
+        if old is not None and new is not None and (delta := delta_of(old, new)) is not None:
+            return delta
         gone: list[int] = []
         come: list[int] = []
         for first, last in spans([part.order for part in (old, new) if part is not None], STEP):

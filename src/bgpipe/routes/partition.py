@@ -35,6 +35,8 @@ _ACCEL_STEP: Final = 1 << 17
 """Prefixes that accel parts in one step."""
 _ANEW: Final = 4
 """If more than one of so many prefixes changes, all are parted anew."""
+_ANEW_BY_ACCEL: Final = 200
+"""The same where accel parts them."""
 
 
 class Part:
@@ -205,6 +207,14 @@ def _different(old: Sequence[int], new: Sequence[int]) -> Steps[Sequence[int]]:
     return found
 
 
+def delta_of(old: Part, new: Part) -> Delta | None:
+    """How a part differs from an old one; None if accel can't say that at once."""
+    if not accel.AVAILABLE or old.afi != 1:
+        return None
+    gone, come = accel.prefix_sets.delta(old.order, new.order)
+    return Delta(sorted(gone), sorted(come))
+
+
 class Delta(NamedTuple):
     """How a part differs from the one of the same mask before: sorted numbers."""
 
@@ -235,7 +245,8 @@ class Partition:
         self._deltas: dict[Key, Delta] = {}
         self.before: Partition | None = None
         self.touched: dict[int, Sequence[int]] = {}
-        finish(self._part_anew(None))
+        for afi in AFIS:
+            finish(self._part_anew(None, afi))
 
     def changed(self, sets: Mapping[str, PrefixSet | None]) -> Partition:
         """With other contents of these sets; None removes one. Gives itself if nothing differs."""
@@ -257,10 +268,11 @@ class Partition:
         after.touched = {}
         for afi in AFIS:
             after.touched[afi] = yield from self._touched(after, real, afi)
-        if sum(map(len, after.touched.values())) * _ANEW > sum(map(len, self.parts.values())):
-            yield from after._part_anew(self)
-        else:
-            yield from after._part_again(self)
+            anew = _ANEW_BY_ACCEL if accel.AVAILABLE and afi == 1 else _ANEW
+            if len(after.touched[afi]) * anew > sum(len(part) for key, part in self.parts.items() if key[0] == afi):
+                yield from after._part_anew(self, afi)
+            else:
+                yield from after._part_again(self, afi)
         return after
 
     def _touched(self, after: Partition, names: Iterable[str], afi: int) -> Steps[Sequence[int]]:
@@ -275,14 +287,16 @@ class Partition:
             found = accel.prefix_sets.merged(differ)
         return compact(merged(differ), afi) if found is None else found
 
-    def _part_anew(self, before: Partition | None) -> Steps[None]:
-        for afi in AFIS:
-            for mask, numbers in (yield from self._parting(afi)).items():
-                old = before.parts.get((afi, mask)) if before is not None else None
-                made = Part(numbers, afi)
-                self.parts[afi, mask] = old if old is not None and old.order == made.order else made
-                if len(numbers) * _PARTS > _STEP:
-                    yield
+    def _part_anew(self, before: Partition | None, afi: int) -> Steps[None]:
+        step = 0
+        for mask, numbers in (yield from self._parting(afi)).items():
+            old = before.parts.get((afi, mask)) if before is not None else None
+            made = Part(numbers, afi)
+            self.parts[afi, mask] = old if old is not None and old.order == made.order else made
+            step += len(numbers)
+            if step > _STEP:
+                step = 0
+                yield
 
     def _parting(self, afi: int) -> Steps[Mapping[int, Sequence[int]]]:
         """The sorted numbers that are in the same sets, by mask."""
@@ -322,29 +336,29 @@ class Partition:
             for mask, numbers in found.items()
         }
 
-    def _part_again(self, before: Partition) -> Steps[None]:
+    def _part_again(self, before: Partition, afi: int) -> Steps[None]:
         """Takes over the parts that stay as they are."""
-        self.parts = dict(before.parts)
-        for afi, numbers in self.touched.items():
-            gone: dict[int, list[int]] = {}
-            come: dict[int, list[int]] = {}
-            old_masks = yield from before._masks(numbers, afi)
-            new_masks = yield from self._masks(numbers, afi)
-            for number in numbers:
-                old, new = old_masks[number], new_masks[number]
-                if old != new:
-                    gone.setdefault(old, []).append(number)
-                    come.setdefault(new, []).append(number)
-            for mask in {*gone, *come} - {0}:
-                key = afi, mask
-                delta = self._deltas[key] = Delta(gone.get(mask, ()), come.get(mask, ()))
-                part = before.parts[key].changed(delta) if key in before.parts else Part(delta.come, afi)
-                if part:
-                    self.parts[key] = part
-                else:
-                    self.parts.pop(key, None)
-                if len(part) * _PARTS > _STEP:
-                    yield
+        self.parts |= {key: part for key, part in before.parts.items() if key[0] == afi}
+        numbers = self.touched[afi]
+        gone: dict[int, list[int]] = {}
+        come: dict[int, list[int]] = {}
+        old_masks = yield from before._masks(numbers, afi)
+        new_masks = yield from self._masks(numbers, afi)
+        for number in numbers:
+            old, new = old_masks[number], new_masks[number]
+            if old != new:
+                gone.setdefault(old, []).append(number)
+                come.setdefault(new, []).append(number)
+        for mask in {*gone, *come} - {0}:
+            key = afi, mask
+            delta = self._deltas[key] = Delta(gone.get(mask, ()), come.get(mask, ()))
+            part = before.parts[key].changed(delta) if key in before.parts else Part(delta.come, afi)
+            if part:
+                self.parts[key] = part
+            else:
+                self.parts.pop(key, None)
+            if len(part) * _PARTS > _STEP:
+                yield
 
     def known_delta(self, before: Partition, key: Key) -> Delta | None:
         """How the part of a mask differs from the one in the partition before; None if that was not found yet."""
