@@ -211,6 +211,56 @@ def test_routes_of_other_families(make):
     assert make("--on bogon-as=keep").one(vpn(64512)).body == vpn(64512)
 
 
+LABELS = {(): b"", (16,): bytes.fromhex("000101"), (16, 17): bytes.fromhex("000100000111")}
+
+
+def nlri(prefix: str, labels: bytes = b"") -> bytes:
+    made = parse_prefix(prefix)
+    address = made.address.to_bytes(4 if made.afi == 1 else 16)
+    return bytes((made.length + 8 * len(labels),)) + labels + address[: (made.length + 7) // 8]
+
+
+def of_family(afi: int, safi: int, routes: bytes) -> bytes:
+    """An UPDATE that announces NLRI of a family."""
+    hop = bytes((4, 193, 0, 4, 28)) if afi == 1 else bytes((16, 0x2A, 0)) + bytes(13) + b"\1"
+    value = bytes((0, afi, safi)) + hop + b"\0" + routes
+    path = bytes((2, 2)) + (3333).to_bytes(4) + (1103).to_bytes(4)
+    section = b"\x40\1\1\0" + b"\x40\2" + bytes((len(path),)) + path + b"\x80\x0e" + bytes((len(value),)) + value
+    return b"\0\0" + len(section).to_bytes(2) + section
+
+
+@pytest.mark.parametrize(("safi", "labels"), [(2, ()), (4, (16,)), (4, (16, 17))])
+@pytest.mark.parametrize(
+    ("good", "bad", "check"),
+    [
+        ("8.8.8.0/24", "10.0.0.0/8", "bogon"),
+        ("8.8.8.0/24", "0.0.0.0/0", "default-route"),
+        ("8.8.8.0/24", "8.8.9.0/25", "length"),
+        ("8.8.8.0/24", "9.9.9.0/24", "own"),
+        ("8.8.8.0/24", "11.0.0.0/8", "prefixes"),
+        ("2a00::/32", "2001:db8::/32", "bogon"),
+        ("2a00::/32", "2a01::/49", "length"),
+        ("2a00::/32", "2b00::/32", "prefixes"),
+    ],
+)
+def test_prefixes_of_multicast_and_with_labels(make, tmp_path, safi, labels, good, bad, check):
+    """Those that must not pass are withdrawn: with one label, whatever they came with (RFC 8277 section 2.4)."""
+    (tmp_path / "list").write_text("8.0.0.0/7 le 32\n10.0.0.0/8\n0.0.0.0/0\n2a00::/15 le 64\n2001:db8::/32\n")
+    bench = make(f"--own 9.9.9.0/24 --prefixes {tmp_path}/list")
+    afi, octets = (2 if ":" in good else 1), LABELS[labels]
+    passes = of_family(afi, safi, nlri(good, octets))
+    assert bench.one(passes).body == passes
+    left = bench.one(of_family(afi, safi, nlri(bad, octets) + nlri(good, octets)))
+    assert left.attrs[14].value.nlri == nlri(good, octets)
+    gone = nlri(bad, bytes.fromhex("800000") if len(labels) > 1 else octets)
+    assert (left.attrs[15].value.family, left.attrs[15].value.nlri) == ((afi, safi), gone)
+    assert bench.told() == [check]
+    alone = bench.one(of_family(afi, safi, nlri(bad, octets)))
+    assert (set(alone.attrs), alone.attrs[15].value.nlri) == ({15}, gone)
+    drops = make(f"--own 9.9.9.0/24 --prefixes {tmp_path}/list --on {check}=drop")
+    assert drops.send(of_family(afi, safi, nlri(bad, octets) + nlri(good, octets))) == []
+
+
 def test_a_list_of_prefixes_says_nothing_about_other_families(make, tmp_path):
     (tmp_path / "list").write_text("8.8.8.0/24\n")
     bench = make(f"--default deny --prefixes {tmp_path}/list")

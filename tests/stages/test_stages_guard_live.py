@@ -200,6 +200,21 @@ async def test_add_path(both, tmp_path):
         assert set(await pair.settled()) == {"#1#8.8.8.0/24", "#2#8.8.8.0/24"}
 
 
+@pytest.mark.parametrize("words", ["", "--on default-route=drop"])
+async def test_multicast_routes_are_not_those_of_the_table(both, tmp_path, words):
+    """What becomes of them says nothing about unicast routes with the same prefix."""
+    file = tmp_path / "list"
+    file.write_text(f"{SENTINEL}\n8.8.8.0/24\n8.8.4.0/24\n")
+    reach = {"af": "IPV4/MULTICAST", "nexthop": "193.0.4.28", "prefixes": ["8.8.8.0/24", "8.8.9.0/24"]}
+    multicast = Update.make(attrs={"ORIGIN": "IGP", "ASPATH": [3333, 1103], "MP_REACH": reach})
+    async with guarded(f"guard -R --prefixes {file} {words}") as pair:
+        pair.send(announce("8.8.8.0/24", "8.8.4.0/24"), Message(UPDATE, multicast.body))
+        assert set(await pair.settled()) == {"8.8.8.0/24", "8.8.4.0/24"}
+        await write(pair, file, f"{SENTINEL}\n8.8.8.0/24\n8.8.5.0/24\n")
+        assert set(await pair.settled()) == {"8.8.8.0/24"}
+        assert pair.stage.status()["routes"] == 3
+
+
 async def test_treated_as_withdrawn_is_gone(both, tmp_path):
     file = tmp_path / "list"
     file.write_text(f"{SENTINEL}\n8.8.8.0/24\n")

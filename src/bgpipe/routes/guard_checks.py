@@ -14,8 +14,9 @@ from ..wire import attrs
 from ..wire.asn_ranges import BOGON, PRIVATE, AsnRanges
 from ..wire.attrs.as_path import AS_CONFED_SEQUENCE, AS_CONFED_SET, AS_SEQUENCE, AS_SET, AsPath
 from ..wire.communities import BLACKHOLE, GRACEFUL_SHUTDOWN
-from ..wire.family import IPV4_UNICAST, IPV6_UNICAST
+from ..wire.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from ..wire.prefix import Prefix
+from ..wire.routes_apart import LABELED
 from ..wire.update import Update
 from .prefix_lists import PrefixList, entry_of
 
@@ -37,7 +38,8 @@ TRANSIT_FREE: Final = (174, 701, 1299, 2914, 3257, 3320, 3356, 3491, 4134, 5511,
 _BOGON_AS: Final = AsnRanges(BOGON)
 _PRIVATE_AS: Final = AsnRanges(PRIVATE)
 _TRANSIT_FREE: Final = AsnRanges((asn, asn) for asn in TRANSIT_FREE)
-_UNICAST: Final = (IPV4_UNICAST, IPV6_UNICAST)
+PREFIX_FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST, Family(1, 2), Family(2, 2), *LABELED)
+"""Families whose prefixes are those of the Internet, also of its multicast topology, and with labels."""
 
 
 def bogon_list() -> PrefixList:
@@ -151,7 +153,7 @@ def _no_policy(update: Update, path: AsPath, rules: Rules, sender: Sender) -> st
     reach: Any = update.value(attrs.MP_REACH)
     if rules.prefixes is None:
         return "no list says what may pass"
-    if reach is not None and reach.family not in _UNICAST:
+    if reach is not None and reach.family not in PREFIX_FAMILIES:
         return f"no list says what may pass of {reach.family}"
     return ""
 

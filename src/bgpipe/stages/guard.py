@@ -15,6 +15,7 @@ from ..routes.guard_checks import (
     ACTIONS,
     CHECKS,
     NAMES,
+    PREFIX_FAMILIES,
     ROLES,
     WITHDRAW,
     Check,
@@ -392,7 +393,7 @@ class Guard(EditingStage):
     def _judge_routes(
         self, message: Message, update: Update, edited: Update, body: bytes, revalidation: Revalidation | None
     ) -> Edit:
-        apart = RoutesApart(edited)
+        apart = RoutesApart(edited, PREFIX_FAMILIES)
         blackhole = is_blackhole(update, self.judge.rules)
         bad = self.judge.bad_places(apart.prefixes, blackhole, partial(self._found, message))
         if not bad:
@@ -402,8 +403,9 @@ class Guard(EditingStage):
         dropped = not {"drop", "kill"}.isdisjoint(bad.values())
         gone = [place for place, action in bad.items() if action == WITHDRAW and not dropped]
         if revalidation is not None:
-            states = bytes(OUTSIDE if dropped or place in bad else PASS for place in places)
-            self._take(message, update, revalidation, states, [apart.prefixes[place] for place in gone])
+            states = bytes(OUTSIDE if dropped or place in bad else PASS for place in places[: apart.unicast])
+            withdrawn = [apart.prefixes[place] for place in gone if place < apart.unicast]
+            self._take(message, update, revalidation, states, withdrawn)
         return self._left(message, apart.announce(places - bad.keys(), gone)) if not dropped else None
 
     def _withdrawn_all(self, message: Message, update: Update, revalidation: Revalidation | None) -> Edit:
