@@ -16,6 +16,7 @@ original: `rov/PREFIX` for each prefix, and `rov/status`, which is the worst of 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -215,7 +216,7 @@ def part_block(
     octets, index, labels, starts, declined = accel.cut.part_routes(
         block.octets, block.index, judged.block.index, list(positions), gone, marked, keep, withdraw, apart
     )
-    return Parts(Block(octets, index, judged.block.tags), labels, memoryview(starts).cast("I"), declined)
+    return Parts(Block(octets, index, judged.block.tags), labels, array("I", bytes(starts)), declined)
 
 
 def _judge_message(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -261,7 +262,7 @@ class Otc(Consuming):
         table, entries = TagTable(block.tags), dict[int, tuple[int, bool]]()
         if self.tag:
             found = self._enter_tags(block, found, passing, table, entries)
-            found = self._enter_leaks(block, found, leaking, memoryview(values).cast("I"), table, entries)
+            found = self._enter_leaks(block, found, leaking, array("I", bytes(values)), table, entries)
         if passing[MISSING] is Verdict.ADDED and MISSING in found:
             quick = self._quick.get(link.asn)
             if quick is None:
