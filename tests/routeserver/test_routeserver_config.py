@@ -118,6 +118,8 @@ PrefixSources:
         (GOOD + "  Port: 70000\n", "appsettings.yml:4: Bgp.Port: '70000': a whole number from 1 to 65535 is expected"),
         (GOOD + "  Settle: .nan\n", "appsettings.yml:4: Bgp.Settle: '.nan': a number from 0 is expected"),
         (GOOD.replace("65001", "23456"), "appsettings.yml:2: Bgp.Asn: 23456 is reserved: it can be nobody's AS number"),
+        (GOOD.replace("192.0.2.1", "0.0.0.5"), "appsettings.yml:3: Bgp.RouterId: 0.0.0.5: no router can have this "
+         "address; it is the next hop of IPv4 routes, unless NextHop says another one"),
         (GOOD + "DefaultPrefixSource: x\n", "appsettings.yml:4: DefaultPrefixSource: 'x' is not the name of one of "
          "PrefixSources"),
         (GOOD + "Exclude: [0.0.0.0/0]\n", "appsettings.yml:4: Exclude[0]: 0.0.0.0/0: a default route is never "

@@ -113,6 +113,8 @@ class ConfigChecks:
             fault("Bgp.KeepAlive", f"at most a third of HoldTime, {max(bgp.hold_time // 3, 1)} seconds")
         if bgp.next_hop:
             self.check("Bgp.NextHop", check_next_hop, bgp.next_hop)
+        else:
+            self.check("Bgp.RouterId", _check_next_hop_too, bgp.router_id)
         if bgp.next_hop_ipv6 is not None:
             self.check("Bgp.NextHopIpv6", check_next_hop_ipv6, bgp.next_hop_ipv6)
         self._each("Bgp.Listen", bgp.listen, check_address)
@@ -298,6 +300,13 @@ def _ao_ids(peer: ConfiguredPeer) -> list[int]:
         return [number for each in (peer.ao_key, *peer.ao_keys) if each for number in ao_ids(check_ao(each))]
     except ValueError:
         return []
+
+
+def _check_next_hop_too(router_id: str) -> None:
+    try:
+        check_next_hop(router_id)
+    except ValueError as error:
+        raise ValueError(f"{error}; it is the next hop of IPv4 routes, unless NextHop says another one") from None
 
 
 def _check_written(said: Any) -> None:
