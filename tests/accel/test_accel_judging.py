@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -14,9 +15,11 @@ from bgpipe.formats.json import JsonEncoder
 from bgpipe.formats.mrt import MrtEncoder
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.wiring import attach
+from bgpipe.routes.adj_rib_in import AdjRibIn
 from bgpipe.rpki.snapshot import Snapshot
 from bgpipe.rpki.vrps import merge_records
 from bgpipe.stages.aspa import Aspa
+from bgpipe.stages.base.revalidation import Revalidation
 from bgpipe.stages.otc import Otc
 from bgpipe.stages.rov import Rov
 from bgpipe.wire.block import ENTRY, FLAGS, NO_PEER, TAGS, Block
@@ -155,6 +158,79 @@ def with_otc(source: random.Random, blocks: list[Block]) -> list[Block]:
             bodies[position] = head + (size + len(attribute)).to_bytes(2, "big") + attribute + rest
         made.append(block.edited(bodies))
     return made
+
+
+class Kept:
+    """The routes of a session that a stage keeps, without the session."""
+
+    def __init__(self, sticky: bool) -> None:
+        self.direction = "R"
+        self.table = AdjRibIn(sticky)
+
+    def before_item(self) -> None:
+        pass
+
+    take = Revalidation.take
+    forget = Revalidation.forget
+    _telling = False
+
+    def _schedule(self) -> None:
+        pass
+
+    def routes(self) -> dict[object, object]:
+        """What is thought of each route, and its attributes."""
+        found, scan = {}, self.table.scan()
+        while (routes := scan.step()) is not None:
+            for route in routes:
+                found[route.prefix] = route.state, self.table.attributes(route.attributes)
+        return found
+
+
+def keep(kind: type, words: list[str], snapshots: list[Snapshot], blocks: list[Block]) -> tuple[object, ...]:
+    """What leaves a stage that keeps routes, and what it thinks of them after each change."""
+    run = Run(kind, words, snapshots[0], False)
+    kept = Kept("drop" in words or "filter" in words)
+    run.stage.revalidations = {"R": kept}
+    run.stage.sender = lambda direction: 1
+    left = [run.send(block) for block in blocks]
+    thought = [kept.routes()]
+    for old, new in pairwise(snapshots):
+        run.pipeline.shared.rpki.replace(new)
+        list(run.stage.judge_again("R", [old, new]))
+        thought.append(kept.routes())
+    return left, thought, run.stage.counts
+
+
+@given(SEEDS, st.sampled_from(ACTIONS))
+@settings(deadline=None)
+def test_routes_of_rov_that_are_kept(seed, action):
+    source = random.Random(seed)
+    tables = [random_tables(source) for _ in range(2)]
+    more = [["--strict"], ["--blackhole"], ["--tag=false"], ["--add-com", MARKS]]
+    words = ["-R", "--invalid", action]
+    words += [word for each in source.sample(more, source.randrange(4)) for word in each]
+    same_when_kept(Rov, words, [Snapshot(each[1], each[2]) for each in tables], random_blocks(source, tables[0]))
+
+
+@given(SEEDS, st.sampled_from(["withdraw", "drop", "keep"]))
+@settings(deadline=None)
+def test_routes_of_aspa_that_are_kept(seed, action):
+    source = random.Random(seed)
+    more = [["--first-hop=false"], ["--tag=false"], ["--peer-tag", "PEER_AS"]]
+    words = ["-R", "--invalid", action, "--role", source.choice(("provider", "customer", "rs"))]
+    words += [word for each in source.sample(more, source.randrange(3)) for word in each]
+    aspas = [{1: [2], 2: [3, 2**32 - 1], 2**32 - 1: [0]}, {}, {1: [0], 2: [1]}, {2: [7]}]
+    snapshots = [Snapshot.of(aspas=each) for each in source.sample(aspas, 3)]
+    same_when_kept(Aspa, words, snapshots, random_blocks(source, random_tables(source)))
+
+
+def same_when_kept(*arguments) -> None:
+    compiled = keep(*arguments)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accel, "AVAILABLE", False)
+        plain = keep(*arguments)
+    assert compiled[1:] == plain[1:]
+    assert compiled[0] == plain[0]
 
 
 def usual_block(count: int, asn: int = 2, **attrs: object) -> Block:

@@ -223,6 +223,8 @@ cdef class Rib:
                     break
                 if judge is not None:
                     given = judge.states(&u)
+                    if judge.declined:
+                        break
                 self.take(&u, &given)
                 position += 1
         finally:
@@ -487,17 +489,18 @@ cdef class Rib:
         return end if end <= self.mask else -1
 
     def judge_routes(self, Judge judge not None, Ranges ranges, size_t cursor, size_t slots, bint again=False):
-        """As `judge` for the routes in the ranges, in so many slots; returns the cursor as `find` does."""
+        """As `judge` for the routes in the ranges, in so many slots; returns the cursor as `find` does, or as it was if
+        the judge declines one of them."""
         cdef size_t end = min(self.mask + 1, cursor + slots), i
         cdef Route* route
-        cdef const Attributes* entry
         cdef unsigned verdict
         for i in range(cursor, end):
             route = self.slots + i
-            if route.family == 0 or route.attributes == 0 or not ranges.has(route):
+            if route.family == 0 or route.attributes == 0 or ranges is not None and not ranges.has(route):
                 continue
-            entry = self.entries + route.attributes
-            verdict = judge.verdict(route, entry.origin_kind, entry.origin, entry.marks)
+            verdict = judge.verdict_by(route, self.entries + route.attributes)
+            if judge.declined:
+                return cursor
             self.set_state(route, not judge.unwanted >> verdict & 1, verdict, again)
         return end if end <= self.mask else -1
 

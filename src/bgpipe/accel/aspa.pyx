@@ -4,12 +4,14 @@ from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy
+from libc.string cimport memcmp, memcpy, memset
 
-from .attributes cimport AS4_PATH, AS_PATH, MP_REACH
-from .block cimport LEFT, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIGHT, Entry, message_of, peer_of, tags_of
+from .adj_rib_in cimport OUT, VERDICT_SHIFT, WANTED, Attributes, Route
+from .attributes cimport AS4_PATH, AS_PATH, EXTENDED, MP_REACH
+from .block cimport AS4, LEFT, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIGHT, Entry, message_of, peer_of, tags_of
 from .json_out cimport PEERS, Peer
-from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, skip, u8, u16, u32
+from .judge cimport Judge, States
+from .octets cimport Reader, Writer, close_writer, left, open_writer, reader, room, sub, u8, u16, u32
 from .prefix cimport mix
 from .tag_text cimport USUAL_TEXT_PER_MESSAGE, copy_tags, has_text, keep_text, put_old_tags, put_text
 from .text cimport match, read_number
@@ -60,6 +62,11 @@ cdef struct Verdict:
     uint32_t provider  # of that hop; 0 with customer 0 for none
 
 
+cdef struct Path:
+    uint32_t ases[MOST_ASES]
+    size_t count
+
+
 cdef struct Work:
     Update update
     Peer peers[PEERS]
@@ -67,8 +74,7 @@ cdef struct Work:
     const uint8_t* tag       # of the neighbour's AS number: `"NAME":"`; NULL if there is none
     size_t tag_size
     bint tag_is_peer         # without text, it is in the per-peer header
-    uint32_t ases[MOST_ASES]
-    size_t count             # of them
+    Path path
     size_t counts[3]
     bint tags
 
@@ -248,7 +254,7 @@ cdef Outcome judge_message(
         outcome = find_neighbour(work, base, size, entry, text, &neighbour.asn)
         if outcome != JUDGED:
             return outcome
-    if not verify(work, table, &neighbour, &found):
+    if not verify(&work.path, value_of(u, AS_PATH), u.as4, table, &neighbour, &found):
         return DECLINED
     validity[0] = found.validity
     if work.tags and not put_tags(work, base, size, entry, text, w, &found):
@@ -295,9 +301,10 @@ cdef inline bint find_tag(Reader* text, const uint8_t* tag, size_t size) noexcep
     return False
 
 
-cdef inline bint verify(Work* work, AspaTable table, const Neighbour* neighbour, Verdict* found) noexcept nogil:
-    """The verdict about the path of an UPDATE (bgpipe.rpki.aspa.verify); False declines."""
-    cdef Reader r = value_of(&work.update, AS_PATH)
+cdef inline bint verify(
+    Path* path, Reader r, bint as4, AspaTable table, const Neighbour* neighbour, Verdict* found
+) noexcept nogil:
+    """The verdict about an AS_PATH (bgpipe.rpki.aspa.verify); False declines. path: room for its AS numbers."""
     cdef uint32_t asn, first = 0
     cdef size_t count = 0
     cdef unsigned n
@@ -309,24 +316,24 @@ cdef inline bint verify(Work* work, AspaTable table, const Neighbour* neighbour,
         n = u8(&r)
         while n:
             n -= 1
-            asn = u32(&r) if work.update.as4 else u16(&r)
+            asn = u32(&r) if as4 else u16(&r)
             if not any:
                 first = asn
                 any = True
-            if count and work.ases[count - 1] == asn:
+            if count and path.ases[count - 1] == asn:
                 continue
             if count == MOST_ASES:
                 return False
-            work.ases[count] = asn
+            path.ases[count] = asn
             count += 1
     if r.failed:
         return False
     if count == 0 or neighbour.first_hop and neighbour.asn and first != neighbour.asn:
         return True
     if neighbour.downstream:
-        found[0] = table.verify_downstream(work.ases, count)
+        found[0] = table.verify_downstream(path.ases, count)
     else:
-        found[0] = table.verify_upstream(work.ases, count)
+        found[0] = table.verify_upstream(path.ases, count)
     return True
 
 
@@ -369,3 +376,72 @@ cdef inline uint8_t* put_number(uint8_t* p, uint32_t number) noexcept nogil:
             break
     memcpy(p, digits + 10 - count, count)
     return p + count
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Routes that were kept
+
+cdef inline unsigned count_prefixes(Reader r, bint add_path) noexcept nogil:
+    """How many prefixes a field has that `locate` has found sound."""
+    cdef unsigned count = 0
+    while left(&r):
+        if add_path:
+            u32(&r)
+        sub(&r, (<size_t> u8(&r) + 7) >> 3)
+        count += 1
+    return count
+
+
+cdef class PathJudge(Judge):
+    """By the AS path of routes, as the stage aspa has it."""
+
+    cdef AspaTable table  # None: all paths are UNKNOWN
+    cdef Neighbour neighbour
+    cdef Path path
+
+    def __init__(self, AspaTable table, bint downstream, bint first_hop, uint32_t asn, bint keep):
+        """table: None without any ASPA. downstream: the neighbour is a provider of ours. first_hop: the path must begin
+        with its AS, which is `asn`, 0 if nobody knows. keep: INVALID routes are let through too."""
+        self.table = table
+        self.neighbour = Neighbour(True, downstream, first_hop, asn)
+        self.unwanted = 0 if keep else 1 << INVALID
+
+    cdef unsigned verdict_on(self, Reader path, bint as4) noexcept nogil:
+        """About an AS_PATH."""
+        cdef Verdict found
+        if self.table is None:
+            return UNKNOWN
+        if not verify(&self.path, path, as4, self.table, &self.neighbour, &found):
+            self.declined = True
+            return UNKNOWN
+        return found.validity
+
+    cdef unsigned verdict_by(self, const Route* route, const Attributes* attributes) noexcept nogil:
+        cdef Reader r = reader(attributes.octets, attributes.head, attributes.size), value, path = reader(r.base, 0, 0)
+        cdef unsigned flags, code
+        self.declined = False
+        while left(&r):
+            flags = u8(&r)
+            code = u8(&r)
+            value = sub(&r, u16(&r) if flags & EXTENDED else u8(&r))
+            if code == AS_PATH:
+                path = value
+            elif code == AS4_PATH and not attributes.flags & AS4:
+                self.declined = True
+        if r.failed:
+            self.declined = True
+        return UNKNOWN if self.declined else self.verdict_on(path, attributes.flags & AS4)
+
+    cdef States states(self, Update* u) noexcept nogil:
+        """All routes of an UPDATE have the same path."""
+        cdef States found
+        cdef unsigned verdict, count = count_prefixes(u.nlri, u.add_path)
+        self.declined = False
+        if has(u, MP_REACH) and u.reach.safi == 1:
+            count += count_prefixes(u.reach.nlri, u.reach.add_path)
+        verdict = self.verdict_on(value_of(u, AS_PATH), u.as4) if count else <unsigned> VALID
+        memset(self.found, verdict << VERDICT_SHIFT | (0 if self.unwanted >> verdict & 1 else OUT | WANTED), count)
+        found.base = self.found
+        found.size = count
+        found.place = 0
+        return found

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint8_t, uint32_t
 
-from .adj_rib_in cimport Route
+from .adj_rib_in cimport Attributes, Route
 from .octets cimport Reader
 from .update cimport Update
 from .vrps cimport VrpTable
@@ -16,9 +16,11 @@ cdef struct States:
 
 cdef class Judge:
     cdef unsigned unwanted  # bit n: routes with the verdict n are not let through
+    cdef readonly bint declined  # the last verdicts asked for are for Python to say
     cdef bint together
     cdef uint8_t* found
     cdef unsigned verdict(self, const Route* route, unsigned kind, uint32_t origin, unsigned marks) noexcept nogil
+    cdef unsigned verdict_by(self, const Route* route, const Attributes* attributes) noexcept nogil
     cdef States states(self, Update* u) noexcept nogil
     cdef void judge_field(self, Update* u, Reader r, unsigned afi, bint add_path, States* found) noexcept nogil
 

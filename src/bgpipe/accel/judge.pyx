@@ -3,7 +3,9 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 
-from .adj_rib_in cimport BLACKHOLE, OF_SENDER, OUT, VERDICT_SHIFT, WANTED, Route, marks_of, origin_of, read_key
+from .adj_rib_in cimport (
+    BLACKHOLE, OF_SENDER, OUT, VERDICT_SHIFT, WANTED, Attributes, Route, marks_of, origin_of, read_key,
+)
 from .attributes cimport MP_REACH
 from .octets cimport Reader, left
 from .update cimport Update, has
@@ -28,6 +30,10 @@ cdef class Judge:
     cdef unsigned verdict(self, const Route* route, unsigned kind, uint32_t origin, unsigned marks) noexcept nogil:
         """kind, origin: of its path. marks: of its attributes."""
         return 0
+
+    cdef unsigned verdict_by(self, const Route* route, const Attributes* attributes) noexcept nogil:
+        """About a route of a table."""
+        return self.verdict(route, attributes.origin_kind, attributes.origin, attributes.marks)
 
     cdef States states(self, Update* u) noexcept nogil:
         """The states of all announced routes of an UPDATE."""

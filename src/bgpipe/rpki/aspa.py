@@ -29,19 +29,18 @@ from itertools import groupby, pairwise
 from typing import Final, NamedTuple
 
 from .. import accel
-from ..wire import attrs
 from ..wire.attrs.as_path import AS_SEQUENCE, AsPath
 from ..wire.block import Block
 from ..wire.errors import WireError
-from ..wire.family import IPV4_UNICAST, IPV6_UNICAST
 from ..wire.message import UPDATE, Message
+from ..wire.routes_apart import RoutesApart
 from ..wire.tags import value_start
-from ..wire.update import Update
-from .judged_block import JudgedBlock
+from .judged_block import JudgedBlock, renew_tags
 from .snapshot import Snapshot
 
 ROLES: Final = ("provider", "customer", "peer", "rs", "rs-client")
 """What a neighbour can be to us (RFC 9234 section 4.1)."""
+OWN: Final = "aspa/"
 STATUS: Final = "aspa/status"
 INVALID_HOP: Final = "aspa/invalid-hop"
 
@@ -150,7 +149,7 @@ def judge(
     neighbours: who sent it, by its direction. Raises WireError if its prefixes can't be decoded.
     """
     neighbour = neighbours.get(message.direction)
-    if neighbour is None or message.type_code != UPDATE or not _announces(message.update):
+    if neighbour is None or message.type_code != UPDATE or not RoutesApart(message.update).prefixes:
         return None
     if neighbour.tag:
         text = message.tags.get(neighbour.tag, "")
@@ -158,16 +157,6 @@ def judge(
             return None
         neighbour = neighbour._replace(asn=int(text))
     return verify(snapshot, message.update.as_path, neighbour, first_hop)
-
-
-def _announces(update: Update) -> bool:
-    """Whether it announces a prefix of IPv4 or IPv6 unicast."""
-    if update.nlri:
-        return True
-    mp_reach = update.attrs.get(attrs.MP_REACH)
-    return bool(
-        mp_reach is not None and mp_reach.value.family in (IPV4_UNICAST, IPV6_UNICAST) and mp_reach.value.prefixes
-    )
 
 
 def tags_of(verdict: PathVerdict) -> dict[str, str]:
@@ -232,9 +221,4 @@ def _judge_message(
     if verdict is None:
         return None
     judged.counts[verdict.validity] += 1
-    return verdict.validity is PathValidity.INVALID, renew_tags(message.tags, verdict)
-
-
-def renew_tags(tags: Mapping[str, str], verdict: PathVerdict) -> dict[str, str]:
-    """The tags of a message with those of a verdict in place of an older one's."""
-    return {key: value for key, value in tags.items() if key != INVALID_HOP} | tags_of(verdict)
+    return verdict.validity is PathValidity.INVALID, renew_tags(message.tags, OWN, tags_of(verdict))

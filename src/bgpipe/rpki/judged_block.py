@@ -16,6 +16,11 @@ JudgeMessage = Callable[[Message], tuple[bool, Mapping[str, str]] | None]
 """Whether a message is invalid, and its new tags; None if it is not judged. It counts its verdicts itself."""
 
 
+def renew_tags(old: Mapping[str, str], own: str, tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags of a message with those of a stage in place of older ones. own: what their names begin with."""
+    return {key: value for key, value in old.items() if not key.startswith(own)} | dict(tags)
+
+
 @dataclass
 class JudgedBlock:
     """What is known of a block. invalid: positions of messages that are. unfit: those whose tags don't fit into a

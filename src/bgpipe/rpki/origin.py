@@ -28,15 +28,16 @@ from ..wire.attrs.as_path import AS_SEQUENCE, AS_SET, AsPath
 from ..wire.block import Block
 from ..wire.communities import BLACKHOLE
 from ..wire.errors import WireError
-from ..wire.family import IPV4_UNICAST, IPV6_UNICAST
 from ..wire.message import UPDATE, Message
 from ..wire.prefix import Prefix
+from ..wire.routes_apart import RoutesApart
 from ..wire.update import Update
 from ..wire.update_body import UpdateBody
-from .judged_block import JudgedBlock
+from .judged_block import JudgedBlock, renew_tags
 from .snapshot import VERDICTS, Snapshot
 from .vrps import Validity
 
+OWN: Final = "rov/"
 STATUS: Final = "rov/status"
 _WORST_FIRST: Final = (Validity.INVALID, Validity.NOT_FOUND, Validity.VALID)
 _NOBODY: Final[Mapping[str, int]] = {}
@@ -85,15 +86,19 @@ def judge(snapshot: Snapshot, update: Update, sender: int | None, rules: Rules =
 
     sender: the AS number of the peer that sent it. Raises WireError if the prefixes can't be decoded.
     """
-    prefixes = update.nlri
-    mp_reach = update.attrs.get(attrs.MP_REACH)
-    if mp_reach is not None and mp_reach.value.family in (IPV4_UNICAST, IPV6_UNICAST):
-        prefixes = prefixes + mp_reach.value.prefixes
+    return dict(judge_routes(snapshot, update, sender, rules))
+
+
+def judge_routes(
+    snapshot: Snapshot, update: Update, sender: int | None, rules: Rules = DEFAULT
+) -> list[tuple[Prefix, Validity]]:
+    """The same, one by one: a prefix that is announced twice counts twice."""
+    prefixes = RoutesApart(update).prefixes
     if not prefixes:
-        return {}
+        return []
     origin = origin_as(update.as_path, sender)
     longer = may_be_longer(update, rules)
-    return {prefix: validity(snapshot, prefix, origin, rules, longer) for prefix in prefixes}
+    return [(prefix, validity(snapshot, prefix, origin, rules, longer)) for prefix in prefixes]
 
 
 def tags_of(verdicts: Mapping[Prefix, Validity]) -> dict[str, str]:
@@ -225,12 +230,13 @@ def _judge_message(
     if message.type_code != UPDATE:
         return None
     try:
-        verdicts = judge(snapshot, message.update, sender_of(message, senders), rules)
+        routes = judge_routes(snapshot, message.update, sender_of(message, senders), rules)
     except WireError:
         return None
-    if not verdicts:
+    if not routes:
         return None
     judged.messages += 1
-    for validity in verdicts.values():
-        judged.counts[validity] += 1
-    return Validity.INVALID in verdicts.values(), message.tags | tags_of(verdicts)
+    for _, found in routes:
+        judged.counts[found] += 1
+    verdicts = dict(routes)
+    return Validity.INVALID in verdicts.values(), renew_tags(message.tags, OWN, tags_of(verdicts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
+from .. import accel
 from ..pipeline.errors import ConfigError
 from ..pipeline.options import FLAG, TEXT, Option, choice
 from ..routes.adj_rib_in import Attributes
@@ -15,7 +16,7 @@ from ..wire.block import Block
 from ..wire.item import Item
 from ..wire.message import Message
 from ..wire.routes_apart import RoutesApart
-from .base.judging import INVALID, UNKNOWN, VALID, Judged, Judging
+from .base.judging import INVALID, QUICK_SLOTS, UNKNOWN, VALID, Judged, Judging
 from .base.revalidation import Revalidation
 from .base.session_facts import sender_facts
 
@@ -100,9 +101,12 @@ class Aspa(Judging):
             self.counts[VALIDITIES[verdicts[0]].value] += 1
 
     def handle_block(self, block: Block, revalidation: Revalidation | None) -> Block | list[Item]:
-        if revalidation is not None or self._filters:
-            return self.handle_messages(block, range(len(block)), revalidation)
         neighbours = self.neighbours
+        if revalidation is not None:
+            neighbour = neighbours.get(revalidation.direction)
+            if not accel.AVAILABLE or self._filters or neighbour is None or neighbour.tag:
+                return self.handle_messages(block, range(len(block)), revalidation)
+            revalidation.table.take_judged(block, self._path_judge(neighbour), self.states_of)
         if not self.rpki.snapshot.aspas or not neighbours:
             return block
         judged = judge_block(self.rpki.snapshot, block, neighbours, first_hop=self.first_hop, tag=self.tag)
@@ -111,6 +115,13 @@ class Aspa(Judging):
             self.counts[validity.value] += count
         return self.handle_judged(judged)
 
+    def _path_judge(self, neighbour: Neighbour | None) -> Any:
+        """What accel has to know to judge routes as `judge` does."""
+        table = self.rpki.snapshot.aspa_table if self.rpki.snapshot.aspas and neighbour is not None else None
+        role, asn = (neighbour.role, neighbour.asn) if neighbour is not None else ("", 0)
+        first_hop = self.first_hop and role != "rs"
+        return accel.aspa.PathJudge(table, role == "provider", first_hop, asn, self.invalid == "keep")
+
     # sessions
 
     def judge_again(self, direction: str, snapshots: Sequence[Snapshot]) -> Iterator[object]:
@@ -118,7 +129,14 @@ class Aspa(Judging):
         if all(snapshot.aspas == snapshots[-1].aspas for snapshot in snapshots):
             return
         scan, again = table.scan(), self.announces_again
-        while (routes := scan.step(self.slots)) is not None:
+        while (cursor := scan.cursor) != -1:
+            if accel.AVAILABLE:
+                quick = self._path_judge(self.neighbours.get(direction))
+                scan.cursor = table.rib.judge_routes(quick, None, cursor, QUICK_SLOTS, again)
+                if not quick.declined:
+                    yield None
+                    continue
+            routes = scan.step(self.slots) or ()
             known: dict[int, int] = {}  # numbers of attributes may be given anew
             neighbour = self.neighbours.get(direction)
             for route in routes:

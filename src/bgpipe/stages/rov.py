@@ -33,12 +33,12 @@ from ..wire.block import Block
 from ..wire.communities import CODES, EXTENDED, CommunityPattern, parse_any_community, parse_pattern
 from ..wire.errors import TextError, WireError
 from ..wire.item import Item
-from ..wire.message import UPDATE, Message
+from ..wire.message import Message
 from ..wire.prefix import AFI_BITS, Prefix
 from ..wire.routes_apart import RoutesApart
 from ..wire.tags import TagTable
 from .base.editing import InOrder, change_tags, handle_each
-from .base.judging import INVALID, UNKNOWN, VALID, Judged, Judging
+from .base.judging import INVALID, QUICK_SLOTS, UNKNOWN, VALID, Judged, Judging
 from .base.revalidation import Revalidation
 
 VERDICTS: Final = {Validity.VALID: VALID, Validity.NOT_FOUND: UNKNOWN, Validity.INVALID: INVALID}
@@ -147,7 +147,7 @@ class Rov(Judging):
         if self._filters or ((revalidation is not None or parts) and not accel.AVAILABLE):
             return self.handle_messages(block, range(len(block)), revalidation)
         if revalidation is not None:
-            revalidation.table.take_judged(block, self._judge(revalidation.direction), self._states_of)
+            revalidation.table.take_judged(block, self._judge(revalidation.direction), self.states_of)
         if parts:
             return self._handle_in_parts(block)
         judged = judge_block(self.rpki.snapshot, block, senders=self.senders, rules=self.rules, tag=self.tag)
@@ -265,14 +265,6 @@ class Rov(Judging):
         table = self.rpki.snapshot.table
         return accel.judge.OriginJudge(table, self.sender(direction), self.strict, keep, together, self.blackhole)
 
-    def _states_of(self, message: Message) -> bytes | None:
-        """What becomes of the routes of a message."""
-        try:
-            judged = self.judge(message) if message.type_code == UPDATE else None
-        except WireError:
-            return None
-        return self.states(judged.verdicts) if judged is not None else None
-
     # sessions
 
     def judge_again(self, direction: str, snapshots: Sequence[Snapshot]) -> Iterator[object]:
@@ -341,8 +333,6 @@ def _exactly(kind: str, community: Any) -> tuple[CommunityPattern, ...]:
     return parse_pattern(":".join(map(str, parts)), kind)
 
 
-QUICK_SLOTS: Final = 1 << 13
-"""Places of the table that accel looks at in one step: at most some milliseconds."""
 REMEMBERED: Final = 4
 """Differences of snapshots: all sessions ask for the same."""
 _differences: list[tuple[Snapshot, Snapshot, list[Prefix]]] = []

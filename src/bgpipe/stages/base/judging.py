@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ...pipeline.options import FLAG, TEXT, Option
 from ...routes.adj_rib_in import OUT, VERDICT_SHIFT, WANTED
-from ...rpki.judged_block import JudgedBlock
+from ...rpki.judged_block import JudgedBlock, renew_tags
 from ...rpki.snapshot import Snapshot
 from ...wire.block import Block
 from ...wire.errors import WireError
@@ -30,6 +30,8 @@ UNKNOWN: Final = 1
 """NOT_FOUND of rov."""
 INVALID: Final = 2
 PASS: Final = OUT | WANTED
+QUICK_SLOTS: Final = 1 << 13
+"""Places of a table that accel looks at in one step: at most some milliseconds."""
 
 
 class Judged(NamedTuple):
@@ -215,6 +217,14 @@ class Judging(Validating):
             return bytes(each << VERDICT_SHIFT for each in verdicts)
         return bytes((0 if each == INVALID else PASS) | each << VERDICT_SHIFT for each in verdicts)
 
+    def states_of(self, message: Message) -> bytes | None:
+        """What becomes of the routes of a message."""
+        try:
+            judged = self.judge(message) if message.type_code == UPDATE else None
+        except WireError:
+            return None
+        return self.states(judged.verdicts) if judged is not None else None
+
     def handle_judged(self, judged: JudgedBlock) -> Block | list[Item]:
         """What is left of a block whose verdicts are counted and in its tags."""
         slow, empty = set(judged.unfit), set[int]()
@@ -341,8 +351,7 @@ class Judging(Validating):
         message.tags = self.renew_tags(message.tags, tags)
 
     def renew_tags(self, old: Mapping[str, str], tags: Mapping[str, str]) -> dict[str, str]:
-        own = f"{self.prefix}/"
-        return {key: value for key, value in old.items() if not key.startswith(own)} | dict(tags)
+        return renew_tags(old, f"{self.prefix}/", tags)
 
     def _tell(self, message: Message) -> None:
         if self.event_name:
