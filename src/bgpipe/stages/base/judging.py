@@ -333,6 +333,7 @@ class Judging(Validating):
         """A message that withdraws the invalid routes of another one, with its number."""
         gone = [self.made(message, body) for body in judged.apart.withdraw(invalid)]
         for each in gone:
+            each.seq = message.seq
             self.set_tags(each, self.invalid_tags)
             self._tell(each)
         return gone
