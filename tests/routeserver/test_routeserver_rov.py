@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
+import msgspec
 import pytest
 from bgplite import as4, bgplite
 from peers import IPV4, wait_until
@@ -151,6 +152,13 @@ def test_vrps_in_a_file_and_what_becomes_of_it(tmp_path):
             wait_until("the fault is told", lambda: "no VRPs in CSV: line 1" in str(server.get("/hc")))
             vrps.write_text(json.dumps({"roas": [*ROAS, {"asn": 64500, "prefix": "9.9.8.0/24"}]}))
             client.until("it is valid now", lambda: len(client.routes) == 2 and "9.9.8.0/23" in client.routes)
+            server.stop()
+        vrps.unlink()
+        with bgplite(tmp_path, more) as server:  # what the file said last counts
+            client = server.client(65003, IPV4, as4(65003))
+            client.until_complete(1)
+            assert client.routes.keys() == {"8.8.8.0/24", "9.9.8.0/23"}
+            assert "no such file" in str(server.get("/hc")).lower()
     finally:
         ripe.shutdown()
         ripe.server_close()
@@ -214,7 +222,7 @@ def test_no_source_of_vrps_has_any(tmp_path, monkeypatch):
     told: list[Snapshot] = []
 
     async def run() -> str:
-        validator = rpki.RpkiValidator(Rov(rpki=("missing.json", "127.0.0.1:1")), tmp_path, NullLog())
+        validator = rpki.RpkiValidator(Rov(rpki=("missing.json", "127.0.0.1:1")), tmp_path, tmp_path, NullLog())
         validator.on_change = told.append
         work = asyncio.ensure_future(validator.run())
         while not told or not validator.failed.count(";"):  # noqa: ASYNC110
@@ -225,6 +233,41 @@ def test_no_source_of_vrps_has_any(tmp_path, monkeypatch):
 
     assert "missing.json: no such file or directory; 127.0.0.1:1: " in asyncio.run(asyncio.wait_for(run(), 30))
     assert told == [Snapshot()]
+
+
+@pytest.mark.parametrize("stale", ["keep", "drop"])
+def test_vrps_of_a_run_before_count_until_a_source_answers(tmp_path, monkeypatch, stale):
+    """Else a restart without any source would announce what is invalid, or without the communities that it had."""
+    monkeypatch.setattr(rpki, "PATIENCE", 0.05)
+    folder = tmp_path / "configuration"
+    folder.mkdir()
+    (folder / "vrps.json").write_text(json.dumps({"roas": ROAS}))
+
+    def run(rov: Rov, until) -> list[Snapshot]:
+        told: list[Snapshot] = []
+
+        async def serve() -> None:
+            validator = rpki.RpkiValidator(rov, folder, tmp_path / "data", NullLog())
+            validator.on_change = told.append
+            work = asyncio.ensure_future(validator.run())
+            while not until(told):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            work.cancel()
+            await asyncio.wait([work])
+
+        asyncio.run(asyncio.wait_for(serve(), 30))
+        return told
+
+    rov = Rov(rpki=("vrps.json",), rpki_stale=stale)
+    kept = tmp_path / "data" / rpki.KEPT
+    before = run(rov, lambda told: told and told[-1] and (kept.exists() or stale == "drop"))[-1]
+    assert len(before) == len(ROAS)
+    (folder / "vrps.json").unlink()
+    assert run(rov, bool) == [before if stale == "keep" else Snapshot()]
+    assert run(msgspec.structs.replace(rov, rpki=("other.json",)), bool) == [Snapshot()]
+    if stale == "keep":
+        kept.write_bytes(kept.read_bytes()[:-1])
+        assert run(rov, bool) == [Snapshot()]
 
 
 @pytest.mark.parametrize(

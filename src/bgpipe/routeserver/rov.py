@@ -28,8 +28,8 @@ from .sources.content import ANYWHERE
 from .sources.fetch import Fetcher
 from .sources.file import FileSource
 
-KEPT: Final = "vrps.json"
-"""The file in the folder of all state with what a URL said last."""
+KEPT: Final = "kept-vrps.json"
+"""The file in the folder of all state with what was read last."""
 FILE_INTERVAL: Final = 5.0
 """Seconds between two looks at a file."""
 RETRY: Final = 30.0
@@ -80,7 +80,7 @@ class Validator:
     """The VRPs. on_change: called with others. failed: why they could not be read the last time, "" if they could."""
 
     def __init__(self, rov: Rov, folder: Path, state: Path, fetcher: Fetcher, log: Log) -> None:
-        """folder: where relative paths begin. state: where the last answer of a URL is kept."""
+        """folder: where relative paths begin. state: where what was read last is kept."""
         self.on_change: Callable[[Snapshot], object] = lambda vrps: None
         self.failed = ""
         self._rov = rov
@@ -97,6 +97,10 @@ class Validator:
             await self._check(self._read_kept)
         while True:
             await self._check(self._read)
+            if not self._known:
+                failed = self.failed
+                await self._check(self._read_kept)
+                self.failed = failed
             if not self._known:  # without any, nothing is valid or invalid
                 self._tell(Snapshot())
             await asyncio.sleep(self._wait())
@@ -121,7 +125,7 @@ class Validator:
             fetched = await read()
             if fetched is not None:
                 self._take(await read_vrps(fetched.octets))
-                if self._file is None and read == self._read:
+                if read == self._read:
                     await in_thread("vrps", partial(_replace, self._kept, fetched.octets))
                 self._validator = fetched.validator
         except (SourceError, TextError, OSError) as error:

@@ -344,7 +344,7 @@ class RouteServer:
         rov = self.config.rov
         if rov.on:
             if rov.rpki:
-                self.validator = RpkiValidator(rov, self._folder, self.log)
+                self.validator = RpkiValidator(rov, self._folder, self.data, self.log)
             else:
                 self.validator = Validator(rov, self._folder, self.data, self.fetcher, self.log)
             self.validator.on_change = self._on_vrps
