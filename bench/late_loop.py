@@ -18,11 +18,12 @@ from bgpipe.routeserver import service
 from bgpipe.routeserver.cli import main
 
 INTERVAL = 0.002
+RESULT = Path(sys.argv.pop(1))
 
 
 class LateService(service.RouteServerService):
     async def run(self) -> None:
-        result = Path(sys.argv[1])
+        result = RESULT
         late: list[float] = []
         busy: list[float] = []
 
@@ -49,4 +50,4 @@ class LateService(service.RouteServerService):
 
 
 service.RouteServerService = LateService  # type: ignore[misc]
-raise SystemExit(main(sys.argv[2:]))
+raise SystemExit(main())

@@ -227,17 +227,16 @@ class Announcer(Speaker):
 
     async def _send(self, blocks: Iterator[Block | None]) -> None:
         """Puts blocks on the line, which has an index of its own: the blocks are those of other peers too. Of all peers
-        one at a time works for some milliseconds, and then whoever else waits has its turn."""
+        one works for some milliseconds each time that the event loop goes round."""
         while True:
             async with self.turns:
                 try:
                     block = next(blocks)
                 except StopIteration:
                     return
-                if block is None:
-                    await asyncio.sleep(0)
-                    continue
+                await asyncio.sleep(0)
+            if block is None:
+                continue
             self.updates += len(block)
             await feed(self.pipeline, self.stream, (Block(block.octets, bytearray(block.index)),))
             self.pipeline.flush()
-            await asyncio.sleep(0)

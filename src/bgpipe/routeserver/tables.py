@@ -375,7 +375,8 @@ class PeerTables:
 
 
 async def in_turns(steps: Steps[T], turns: asyncio.Lock | None = None) -> T:
-    """Does work in steps, so that others have their turn in between. turns: held in each step."""
+    """Does work in steps, so that others have their turn in between. turns: held from each step until the event loop
+    has gone round: of a hundred who are ready at once, it does one step each time."""
     while True:
         async with turns or nullcontext():
             try:
@@ -383,7 +384,8 @@ async def in_turns(steps: Steps[T], turns: asyncio.Lock | None = None) -> T:
             except StopIteration as end:
                 made: T = end.value
                 return made
-        await asyncio.sleep(0)
+            finally:
+                await asyncio.sleep(0)
 
 
 def private_name(url: str, community: str) -> str:
