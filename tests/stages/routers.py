@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import count, takewhile
 from random import Random
 
 from sessions import Session
@@ -101,10 +104,16 @@ class Routers:
         return {prefix: path for prefix, path in self.table.routes.items() if self.sentinel not in prefix}
 
 
+def turns_of(least: int) -> Iterator[int]:
+    """So many turns, and as many more as there is time for: BGPIPE_RACE_SECONDS."""
+    end = time.monotonic() + float(os.environ.get("BGPIPE_RACE_SECONDS", "0"))
+    return takewhile(lambda turn: turn < least or time.monotonic() < end, count())
+
+
 async def race(
     pair: Routers,
     rng: Random,
-    turns: int,
+    turns: Iterable[int],
     *,
     neighbor: int,
     origins: list[int],
@@ -118,7 +127,7 @@ async def race(
     have, of these prefixes with their origins.
     """
     sent: dict[str, int] = {}
-    for _ in range(turns):
+    for _ in turns:
         what = rng.random()
         if what < 0.5:
             prefixes = {random_prefix(rng) for _ in range(rng.randrange(1, 9))}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
-from routers import ENHANCED, MP6, REFRESH, Routers, withdraw
+from routers import ENHANCED, MP6, REFRESH, Routers, turns_of, withdraw
 from routers import announce as announce_any
 from routers import race as race_of_routers
 from sessions import between, make_open
@@ -405,7 +405,7 @@ def random_prefix(rng: Random) -> str:
     return str(Prefix(2, address, length))
 
 
-async def race(words: str, seed: int, turns: int, tmp_path: Path) -> None:
+async def race(words: str, seed: int, turns: Iterable[int], tmp_path: Path) -> None:
     """Announcements, withdrawals, refreshes and list changes in any order: the router on the right ends with the routes
     that the last lists allow."""
     rng = Random(seed)
@@ -428,11 +428,11 @@ async def race(words: str, seed: int, turns: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", ["guard -R", "guard -R -- limit -46R --session 100000"])
 async def test_a_race(words, tmp_path, both):
-    await race(words, 1, 200, tmp_path)
+    await race(words, 1, range(200), tmp_path)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 async def test_longer_races(seed, tmp_path):
     words = ["guard -R", "guard -R -- limit -46R --session 100000 -- guard -R"][seed % 2]
-    await race(words, seed, 4000, tmp_path)  # a thousand changes of lists
+    await race(words, seed, turns_of(4000), tmp_path)  # a thousand changes of lists

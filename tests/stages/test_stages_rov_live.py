@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from random import Random
 
 import pytest
-from routers import ENHANCED, MP6, REFRESH, Routers, announce, withdraw
+from routers import ENHANCED, MP6, REFRESH, Routers, announce, turns_of, withdraw
 from routers import race as race_of_routers
 from sessions import between, make_open
 
@@ -176,7 +176,7 @@ def random_prefix(rng: Random) -> str:
     return str(Prefix(2, address, length))
 
 
-async def race(words: str, seed: int, turns: int) -> None:
+async def race(words: str, seed: int, turns: Iterable[int]) -> None:
     """Announcements, withdrawals, refreshes and table changes in any order: the router on the right ends with the
     routes that the last table allows."""
     rng = Random(seed)
@@ -202,14 +202,14 @@ async def race(words: str, seed: int, turns: int) -> None:
 
 @pytest.mark.parametrize("words", ["rov -R", "rov -R -- limit -46R --session 100000", "rov -R --if update"])
 async def test_a_race(words):
-    await race(words, 1, 300)
+    await race(words, 1, range(300))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 async def test_longer_races(seed):
     words = ["rov -R", "rov -R --invalid split", "rov -R -- limit -46R --session 100000 -- rov -R"][seed % 3]
-    await race(words, seed, 4000)  # a thousand changes of VRPs
+    await race(words, seed, turns_of(4000))  # a thousand changes of VRPs
 
 
 def test_the_model_of_the_race_is_rfc_6811():
