@@ -15,8 +15,9 @@ from bgpipe.routes.adj_rib_in import AdjRibIn
 from bgpipe.routes.guard_again import Change, judge_again
 from bgpipe.routes.guard_checks import Rules, Sender, bogon_list
 from bgpipe.routes.guard_judge import GuardJudge
-from bgpipe.routes.list_changes import changed_prefixes, outermost
+from bgpipe.routes.list_changes import changed_asns, changed_prefixes, outermost
 from bgpipe.routes.prefix_lists import PrefixList, PrefixRange, parse_as_list, parse_prefix_list
+from bgpipe.wire.asn_ranges import AsnRanges
 from bgpipe.wire.attribute_edits import Edits
 from bgpipe.wire.message import UPDATE, Message
 from bgpipe.wire.prefix import AFI_BITS, Prefix, parse_prefix
@@ -94,19 +95,42 @@ def test_only_routes_under_a_change_are_judged(both):
     judge = GuardJudge(Rules(bogon_list(), prefixes=new), {"prefixes": "withdraw"}, Edits())
     wanted = ["9.9.9.0/24", "2a00:1::/32"]
     others = ["8.8.8.0/24", "9.8.0.0/16", "2b00::/32"]
-    assert _judged(judge, Change(False, changed_prefixes(old, new)), [*wanted, *others]) == set(wanted)
-    assert _judged(judge, Change(False, None), [*wanted, *others]) == {*wanted, "8.8.8.0/24"}
-    judge.rules = Rules(bogon_list(), origins=parse_as_list("1103"))
-    assert _judged(judge, Change(True, None), [*wanted, *others]) == {*wanted, *others}
+    assert _judged(judge, Change("prefixes", changed_prefixes(old, new)), [*wanted, *others]) == set(wanted)
+    assert _judged(judge, Change("prefixes", None), [*wanted, *others]) == {*wanted, "8.8.8.0/24"}
 
 
-def _judged(judge: GuardJudge, change: Change, routes: list[str]) -> set[str]:
+def test_only_paths_with_a_changed_as_number_are_judged(both):
+    judge = GuardJudge(Rules(bogon_list(), origins=parse_as_list("1103 7")), {"origins": "withdraw"}, Edits())
+    routes = ["8.8.8.0/24", "2a00:1::/32"]
+    for asn, entries, passes in (
+        (1103, "1103", True),
+        (1103, "1100-1104 9", True),
+        (1103, "9", False),
+        (7, "9", False),
+        (7, "7", True),
+        (8, "8", False),
+    ):
+        change = Change("origins", parse_as_list(entries))
+        assert _judged(judge, change, routes, asn) == (set(routes) if passes else set())
+    assert _judged(judge, Change("peerlock", parse_as_list("3333")), routes, 7) == set(routes)
+    assert _judged(judge, Change("origins", None), routes, 7) == set(routes)
+    stripping = GuardJudge(judge.rules, judge.actions, Edits(strip_as=AsnRanges(((8, 8),))))
+    assert _judged(stripping, Change("origins", parse_as_list("9")), routes, 7) == set(routes)
+
+
+@given(*[st.sets(st.integers(0, 20), min_size=1)] * 2)
+def test_the_as_numbers_that_have_changed(one, other):
+    found = changed_asns(*(parse_as_list(" ".join(map(str, each))) for each in (one, other)))
+    assert {asn for asn in range(30) if asn in found} == one ^ other
+
+
+def _judged(judge: GuardJudge, change: Change, routes: list[str], origin: int = 1103) -> set[str]:
     """The routes that go out of a table in which all were held back."""
     table = AdjRibIn()
     for route in routes:
         made = Update.make(
             reach=[route],
-            attrs={"ORIGIN": "IGP", "ASPATH": [3333, 1103]},
+            attrs={"ORIGIN": "IGP", "ASPATH": [3333, origin]},
             next_hop="2a00::1" if ":" in route else "193.0.4.28",
         )
         table.take(Message(UPDATE, made.body), b"\0")

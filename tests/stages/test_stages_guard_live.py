@@ -17,7 +17,7 @@ from sessions import between, make_open
 
 from bgpipe import accel
 from bgpipe.routes.guard_checks import NAMES
-from bgpipe.routes.list_changes import changed_prefixes
+from bgpipe.routes.list_changes import changed_asns, changed_prefixes
 from bgpipe.routes.prefix_lists import PrefixList, parse_as_list, parse_prefix_list
 from bgpipe.stages.base import list_file
 from bgpipe.wire import caps
@@ -365,8 +365,8 @@ class Model:
             before, self.prefixes = self.prefixes, parse_prefix_list("\n".join(rows))
             files["prefixes"]._take(self.prefixes, changed_prefixes(before, self.prefixes))
         else:
-            self.origins = parse_as_list(self.rng.choice(["1103", "1103 7", "1103 8", "1103 7 8"]))
-            files["origins"]._take(self.origins)
+            old, self.origins = self.origins, parse_as_list(self.rng.choice(["1103", "1103 7", "1103 8", "1103 7 8"]))
+            files["origins"]._take(self.origins, changed_asns(old, self.origins))
 
     def allowed(self, sent: dict[str, int]) -> set[str]:
         rows = [(prefix, low, high) for prefix, low, high in _entries(self.prefixes)]

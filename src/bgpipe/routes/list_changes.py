@@ -1,4 +1,4 @@
-"""What another version of a list changes: the prefixes under which routes have to be judged again."""
+"""What another version of a list changes: prefixes under which routes are to be judged again, or AS numbers."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
+from ..wire.asn_ranges import AsnRanges
 from ..wire.prefix import AFI_BITS, Prefix
-from .prefix_lists import PrefixList
+from .prefix_lists import AsList, PrefixList
 
 MOST_CHANGES: Final = 50_000
 """Entries. If more have changed, all routes are judged again: to look for those under the changes takes longer."""
@@ -24,6 +25,13 @@ def changed_prefixes(old: PrefixList, new: PrefixList) -> list[Prefix] | None:
         numbers = islice(_in_one(one, other), MOST_CHANGES + 1 - len(found))
         found += [Prefix(afi, number >> 24, number >> 16 & 0xFF) for number in numbers]
     return outermost(found) if len(found) <= MOST_CHANGES else None
+
+
+def changed_asns(old: AsList, new: AsList) -> AsnRanges:
+    """The AS numbers that only one of two lists has."""
+    one, other = ({bound for low, high in each.ranges for bound in (low, high + 1)} for each in (old, new))
+    bounds = iter(sorted(one ^ other))
+    return AsnRanges((low, high - 1) for low, high in zip(bounds, bounds, strict=True))
 
 
 def outermost(prefixes: Iterable[Prefix]) -> list[Prefix]:

@@ -52,6 +52,7 @@ from ..wire.treatment import discard, withdraw
 from ..wire.update import Update
 from ..wire.validation import is_well_formed, strongest, validate
 from .base.editing import Edit, EditingStage, assemble, matching, replace
+from .base.list_file import Entries
 from .base.lists import Lists
 from .base.revalidation import Revalidation
 from .base.senders import Senders
@@ -214,11 +215,11 @@ class Guard(EditingStage):
             }
         return status
 
-    def _on_list(self, name: str, prefixes: Sequence[Prefix] | None) -> None:
+    def _on_list(self, name: str, entries: Entries) -> None:
         """Another list counts, for what comes, and for what has come."""
         self.judge.rules = self._rules()
         self._filters.clear()
-        change = Change(name in ("origins", "peerlock"), prefixes)
+        change = Change(name, entries)
         for direction, revalidation in self.revalidations.items():
             if direction in self._changed:
                 self._changed[direction].append(change)

@@ -15,9 +15,10 @@ from functools import partial
 from typing import BinaryIO, Final, Generic, Protocol, TypeVar, cast
 
 from ...net.errors import explain
-from ...routes.list_changes import changed_prefixes
-from ...routes.prefix_lists import PrefixList, is_accident, parse_as_list, parse_prefix_list
+from ...routes.list_changes import changed_asns, changed_prefixes
+from ...routes.prefix_lists import AsList, PrefixList, is_accident, parse_as_list, parse_prefix_list
 from ...tasks import in_thread
+from ...wire.asn_ranges import AsnRanges
 from ...wire.errors import TextError
 from ...wire.prefix import Prefix
 from .list_reader import LARGE, parse_apart
@@ -41,9 +42,11 @@ LOOK_EVERY: Final = 10.0
 CONFIRMED: Final = 5.0
 """Seconds after which a file that has shrunk by more than half, and is still the same, is taken at its word."""
 Stamp = tuple[int, ...]
-OnChange = Callable[[Sequence[Prefix] | None], None]
-"""Called when another list counts, with the prefixes of the entries that have changed: ascending, none inside another;
-None if these are too many, or it is a list of AS numbers."""
+Entries = Sequence[Prefix] | AsnRanges | None
+"""The entries of a list that have changed: AS numbers, or prefixes, ascending, none inside another; None if these are
+too many."""
+OnChange = Callable[[Entries], None]
+"""Called when another list counts."""
 KINDS: Final[dict[str, Callable[[str], Sized]]] = {"prefixes": parse_prefix_list, "asns": parse_as_list}
 
 
@@ -150,7 +153,7 @@ class ListFile(Generic[T]):
             return await parse_apart(self.kind, text)
         return await in_thread("list", lambda: KINDS[self.kind](text))
 
-    def _take(self, new: T, changes: Sequence[Prefix] | None = None) -> bool:
+    def _take(self, new: T, changes: Entries = None) -> bool:
         if is_accident(len(self.current), len(new)) and not self._is_confirmed():
             reason = f"it has {len(new)} entries instead of {len(self.current)}; it counts if it stays so"
             changed, self.error = self.error != reason, reason
@@ -172,9 +175,10 @@ class ListFile(Generic[T]):
         return now - self._refused[1] >= CONFIRMED
 
 
-def _changes(old: object, new: object) -> Sequence[Prefix] | None:
-    """See OnChange."""
-    return changed_prefixes(old, new) if isinstance(old, PrefixList) and isinstance(new, PrefixList) else None
+def _changes(old: object, new: object) -> Entries:
+    if isinstance(old, PrefixList) and isinstance(new, PrefixList):
+        return changed_prefixes(old, new)
+    return changed_asns(old, new) if isinstance(old, AsList) and isinstance(new, AsList) else None
 
 
 def read_settled(path: str, known: Stamp | None) -> tuple[str, Stamp] | None:

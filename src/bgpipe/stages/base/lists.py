@@ -13,15 +13,14 @@ from ...pipeline.errors import StageError
 from ...pipeline.stage import Stage
 from ...runtime.reload import off_reload, on_reload
 from ...wire.errors import TextError
-from ...wire.prefix import Prefix
-from .list_file import KINDS, LOOK_EVERY, ListFile, OnChange
+from .list_file import KINDS, LOOK_EVERY, Entries, ListFile, OnChange
 
 
 class Lists:
     """Lists by the names of their options. on_change: called when another one counts, with the name of its option and
-    what has changed (see OnChange)."""
+    what has changed."""
 
-    def __init__(self, stage: Stage, on_change: Callable[[str, Sequence[Prefix] | None], None]) -> None:
+    def __init__(self, stage: Stage, on_change: Callable[[str, Entries], None]) -> None:
         self.files: dict[str, ListFile[Any]] = {}
         self._takers: dict[str, OnChange] = {}
         self._stage = stage
@@ -86,7 +85,7 @@ class Lists:
         for name, file in self.files.items():
             file.off_change(self._takers[name])
 
-    def _take(self, name: str, changes: Sequence[Prefix] | None) -> None:
+    def _take(self, name: str, changes: Entries) -> None:
         try:
             self._on_change(name, changes)
         except Exception as error:
