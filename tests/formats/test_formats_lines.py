@@ -10,6 +10,7 @@ import vectors
 from bgpipe.formats import find, sniff
 from bgpipe.formats.base import DecoderOptions
 from bgpipe.wire.context import AS2, AS4_ADD_PATH
+from bgpipe.wire.errors import TextError
 from bgpipe.wire.message import KEEPALIVE, ROUTE_REFRESH, UPDATE, Message
 from bgpipe.wire.state import StateChange
 from bgpipe.wire.update import Update
@@ -117,8 +118,8 @@ def test_what_bgpdump_has_no_line_for():
         "routes": [{"rd": "1:1", "prefix": "10.0.0.0/8", "labels": [3]}],
     }
     routes = Update.make(attrs={"ORIGIN": "IGP", "ASPATH": [], "MP_REACH": vpn}).body
-    assert encode("bgpdump", Message(UPDATE, routes)) == ""
-    assert encode("bgpdump", Message(KEEPALIVE), Message(UPDATE, bytes(4))) == ""
+    end = Update.make(attrs={"MP_UNREACH": {"af": "IPV4/MPLS_VPN", "routes": []}}).body  # End-of-RIB: no route
+    assert encode("bgpdump", Message(KEEPALIVE), Message(UPDATE, bytes(4)), Message(UPDATE, end)) == ""
     told: list[Message] = []
     encoder = find("bgpdump").encoder
     assert encoder is not None
@@ -127,6 +128,34 @@ def test_what_bgpdump_has_no_line_for():
     writer = encoder(EncoderOptions(on_report=lambda message, error: told.append(message)))
     assert writer.encode(Message(UPDATE, bytes.fromhex("0000000021"))) == b""
     assert len(told) == 1, "an UPDATE whose prefixes can't be read is told"
+    assert writer.encode(Message(UPDATE, routes)) == b""
+    assert len(told) == 2, "an UPDATE with other routes is told"
+    both = Update.make(withdrawn=["10.0.0.0/8"], attrs={"MP_UNREACH": {"af": "IPV4/MPLS_VPN", "routes": vpn["routes"]}})
+    assert writer.encode(Message(UPDATE, both.body)) == b"BGP4MP|0|W|0.0.0.0|0|10.0.0.0/8\n"
+    assert len(told) == 3, "also beside prefixes that have lines"
+    with pytest.raises(TextError, match="IPV4/MPLS_VPN"):
+        encode("bgpdump", Message(UPDATE, routes))
+
+
+@pytest.mark.parametrize("accel", ["1", "0"])
+def test_routes_without_lines_are_told(bgpipe, tmp_path, monkeypatch, accel):
+    """In an archive, message by message and in blocks."""
+    if accel == "0":
+        monkeypatch.setattr("bgpipe.formats.bgpdump._bgpdump_out", None)
+    vpn = {
+        "af": "IPV4/MPLS_VPN",
+        "nexthop": "192.0.2.1",
+        "routes": [{"rd": "1:1", "prefix": "10.0.0.0/8", "labels": [3]}],
+    }
+    routes = Update.make(attrs={"ORIGIN": "IGP", "ASPATH": [], "MP_REACH": vpn}).body
+    plain = Update.make(withdrawn=["10.0.0.0/8"]).body
+    (tmp_path / "in.mrt").write_bytes(
+        b"".join(find("mrt").open_encoder().encode(Message(UPDATE, body)) for body in (plain, routes, plain))
+    )
+    done = bgpipe("-l", "error", "read", tmp_path / "in.mrt", "--", "write", tmp_path / "out.bgpdump")
+    assert done.code == 1
+    assert "1 message not written, that bgpdump has no form for" in done.err
+    assert len((tmp_path / "out.bgpdump").read_text().splitlines()) == 2
 
 
 ROUTES = [

@@ -17,9 +17,13 @@ from typing import Any, Final
 
 from .. import accel
 from ..wire.address import format_address, parse_address
+from ..wire.attrs import MP_REACH, MP_UNREACH
+from ..wire.attrs.mp_reach import MpReach
+from ..wire.attrs.mp_unreach import MpUnreach
 from ..wire.block import Block
 from ..wire.context import AS2, AS4, AS4_ADD_PATH
 from ..wire.errors import TextError
+from ..wire.family import Family
 from ..wire.flags import FLAG_RIB
 from ..wire.item import Item
 from ..wire.message import UPDATE, Message
@@ -56,10 +60,25 @@ class BgpdumpEncoder(base.Encoder):
         return super().encode(item)
 
     def encode_one(self, message: Message) -> bytes:
-        """Raises WireError if the prefixes of an UPDATE can't be decoded."""
+        """Raises WireError if the prefixes of an UPDATE can't be decoded, TextError if it has routes that have no lines
+        and nobody is told of them."""
         if message.type_code == UPDATE and not isinstance(message, StateChange):
             _ = message.update.withdrawn, message.update.reach  # elems() has none where these raise
+            if family := _family_without_lines(message.update):
+                error = TextError(f"bgpdump has no line for routes of {family}")
+                if self.on_report is None:
+                    raise error
+                self.on_report(message, error)
         return "".join(f"{elem}\n" for elem in message.elems() if elem.route is None).encode()
+
+
+def _family_without_lines(update: Update) -> Family | None:
+    """The family of routes that are not IP prefixes alone; None if there are none."""
+    for code in (MP_REACH, MP_UNREACH):
+        value = update.value(code)
+        if isinstance(value, MpReach | MpUnreach) and value.nlri and not value.family.address_bits:
+            return value.family
+    return None
 
 
 class BgpdumpDecoder(LineDecoder):
