@@ -301,7 +301,7 @@ def test_attributes_that_the_go_bgpipe_keeps_as_octets_are_a_body_of_octets() ->
     ):
         message = Message(UPDATE, Update.make(attrs=attribute).body)
         assert json.loads(GoEncoder().encode(message))[4] == f"0x{message.body.hex()}"
-    known = Message(UPDATE, Update.make(attrs={"EXT_COMMUNITY": [{"type": "0x303", "value": "0x1"}]}).body)
+    known = Message(UPDATE, Update.make(attrs={"EXT_COMMUNITY": [{"type": "0x3fe", "value": "0x1"}]}).body)
     assert isinstance(json.loads(GoEncoder().encode(known))[4], dict)
 
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from .address import format_address, parse_address
 from .errors import TextError
-from .ext_community_forms import FORMS, Form, format_rate, parse_rate, split_pair
+from .ext_community_forms import FORMS, OPAQUE, Form, format_rate, parse_rate, split_pair
 from .number import parse_number
 
 NONTRANSITIVE: Final = 0x4000
@@ -152,7 +152,28 @@ _AS4: Final = Form(_format_as4, _parse_as4)
 _RATE: Final = Form(format_rate, parse_rate)
 _HEX: Final = Form(_format_hex, _parse_hex)
 
+_SPECIFIC: Final = {
+    0x05: "OSPF_DOMAIN_ID",  # RFC 4577
+    0x08: "DATA_COLLECTION",  # RFC 4384
+    0x09: "SOURCE_AS",  # RFC 6514
+    0x0A: "L2VPN_ID",  # RFC 6074
+    0x13: "TARGET_RECORD",
+}
+"""Names of subtypes that begin with an AS number or an IPv4 address, besides those that the Go bgpipe has."""
 _NAMED: Final[dict[int, tuple[str, Form]]] = {
+    **{subtype: (name, _AS2) for subtype, name in _SPECIFIC.items()},
+    **{0x0100 | subtype: (f"IP4_{name}", _IP4) for subtype, name in _SPECIFIC.items() if name != "SOURCE_AS"},
+    **{0x0200 | subtype: (f"AS4_{name}", _AS4) for subtype, name in _SPECIFIC.items() if name != "L2VPN_ID"},
+    0x0080: ("VIRTUAL_NETWORK_ID", _AS2),
+    0x0107: ("OSPF_ROUTER_ID", _IP4),  # RFC 4577
+    0x010B: ("VRF_ROUTE_IMPORT", _IP4),  # RFC 6514
+    0x0112: ("SEGMENTED_NEXTHOP", _IP4),  # RFC 7524
+    0x0120: ("MVPN_SA_RP_ADDRESS", _IP4),  # RFC 9081
+    0x0204: ("AS4_GENERIC", _AS4),
+    0x060A: ("EVI_RT", _AS2),  # RFC 9251
+    0x060B: ("IP4_EVI_RT", _IP4),
+    0x060C: ("AS4_EVI_RT", _AS4),
+    0x0C00: ("MUP_SEGMENT", _AS2),  # draft-ietf-bess-mup-safi
     0x0000: ("AS2", _AS2),
     0x0002: ("TARGET", _AS2),
     0x0003: ("ORIGIN", _AS2),
@@ -172,6 +193,7 @@ _NAMED: Final[dict[int, tuple[str, Form]]] = {
     0x8108: ("FLOW_REDIRECT_IP4", _IP4),
     0x8208: ("FLOW_REDIRECT_AS4", _AS4),
     0xBF00: ("TYPE", _HEX),
+    **{kind: (name, _HEX) for kind, name in OPAQUE.items()},
     **FORMS,
 }
 _PLAIN: Final = {0: _AS2, 1: _IP4, 2: _AS4}

@@ -1,7 +1,9 @@
 """Forms of extended communities that have a name here, but none in the Go bgpipe.
 
-EVPN (RFC 7432 section 7, RFC 8214, RFC 8317, RFC 8584, RFC 9135, RFC 9251), link bandwidth, colour and encapsulation
-(RFC 9012), layer 2 information (RFC 4761), redirection to an address, validation state (RFC 8097), OSPF (RFC 4577).
+EVPN (RFC 7432 section 7, RFC 8214, RFC 8317, RFC 8584, RFC 9047, RFC 9135, RFC 9251, RFC 9722), link bandwidth, colour
+and encapsulation (RFC 9012), layer 2 information (RFC 4761), redirection to an address, sets of interfaces, validation
+state (RFC 8097), OSPF (RFC 4577), multicast VPNs (RFC 7900, RFC 7902), transport classes, and other names of IANA's
+registry.
 """
 
 from __future__ import annotations
@@ -236,6 +238,9 @@ FORMS: Final[dict[int, tuple[str, Form]]] = {
         "FLOW_REDIRECT_IP",
         _fields(Field("ip", 32, _format_ip, _parse_ip), _zero(15), Field("copy", 1, bool, _parse_flag)),
     ),
+    0x0305: ("EXTRANET_SEPARATION", Form(_format_true, _parse_true)),
+    0x0307: ("PMSI_FLAGS", _fields(_number("flags", 48))),
+    0x0308: ("CONTEXT_LABEL_SPACE", _fields(_number("id_type", 16), _number("id", 32))),
     0x0300: ("VALIDATION_STATE", _alone(_choice(_STATES, 8), 40)),
     0x0306: (
         "OSPF_ROUTE_TYPE",
@@ -254,10 +259,36 @@ FORMS: Final[dict[int, tuple[str, Form]]] = {
         "DF_ELECTION",
         _fields(_zero(3), _number("algorithm", 5), _number("bitmap", 16), _zero(8), _number("preference", 16, True)),
     ),
+    0x0608: ("ARP_ND", _fields(_zero(4), _flag("immutable"), _zero(1), _flag("override"), _flag("router"), _zero(40))),
     0x0609: ("MULTICAST_FLAGS", _fields(_number("flags", 16), _zero(32))),
+    0x060F: ("SERVICE_CARVING_TIME", _fields(_number("seconds", 32), _number("fraction", 16))),
+    0x0702: (
+        "FLOW_INTERFACE_SET",
+        _fields(_number("asn", 32), _flag("outbound"), _flag("inbound"), _number("group", 14)),
+    ),
+    0x0A02: ("TRANSPORT_CLASS", _fields(_zero(16), _number("class", 32))),
     0x800A: (
         "L2_INFO",
         _fields(_number("encaps", 8), _number("control", 8), _number("mtu", 16), _number("preference", 16)),
     ),
 }
 """By type, the bit for nontransitive cleared: name and form."""
+OPAQUE: Final[dict[int, str]] = {
+    0x0301: "COST",
+    0x0303: "CP_ORF",
+    0x0304: "EXTRANET_SOURCE",
+    0x030E: "PPMP_LABEL",
+    0x030F: "GROUP_POLICY_CLASS",
+    0x0314: "CONSISTENT_HASH_SORT_ORDER",
+    0x0317: "GROUP_POLICY_ID",
+    0x031B: "LOCAL_COLOR_MAPPING",
+    0x03AA: "LOAD_BALANCE",
+    0x060D: "IP6_EVI_RT",
+    0x060E: "ATTACHMENT_CIRCUIT",
+    0x0610: "EVPN_LINK_BANDWIDTH",
+    0x0615: "TARGET_DERIVED",
+    0x0900: "FLOW_REDIRECT_ID",
+    0x0B01: "SFIR_POOL",
+    0x0B02: "SFC_LABELS",
+}
+"""By type, names in IANA's registry whose value is shown as octets."""
