@@ -147,3 +147,54 @@ def test_blocks() -> None:
     for item in items:
         announced.add(item)
     assert len(routes(again(announced, IPV4_UNICAST))) == 10
+
+
+def mp(kind: str, family: str, *routes: dict[str, object]) -> Message:
+    """An UPDATE that announces (MP_REACH) or withdraws (MP_UNREACH) routes of another family."""
+    value = {"af": family, "routes": list(routes)} | ({"nexthop": "192.0.2.1"} if kind == "MP_REACH" else {})
+    return Message(UPDATE, Update.make(attrs=(ATTRS if kind == "MP_REACH" else {}) | {kind: value}).body)
+
+
+def vpn(number: int, label: int | str = 100) -> dict[str, object]:
+    return {"rd": "65000:1", "prefix": f"10.{number}.0.0/16", "labels": [label]}
+
+
+def mac_ip(number: int, label: int = 100, esi: str = "0") -> dict[str, object]:
+    known = {"type": "MAC_IP", "rd": "65000:1", "esi": esi, "tag": 0, "mac": f"00:00:5e:00:53:{number:02x}"}
+    return known | {"ip": "192.0.2.1", "labels": [label]}
+
+
+def ip_prefix(number: int, label: int = 100) -> dict[str, object]:
+    known = {"type": "IP_PREFIX", "rd": "65000:1", "esi": "0", "tag": 0, "prefix": f"10.{number}.0.0/16"}
+    return known | {"gateway": "0.0.0.0", "labels": [label]}
+
+
+@pytest.mark.parametrize(
+    ("family", "route", "gone"),
+    [
+        ("IPV4/MPLS_VPN", vpn, vpn(1, "0x800000")),
+        ("IPV4/MPLS_VPN", vpn, vpn(1, "0x000000")),
+        ("L2VPN/EVPNS", mac_ip, mac_ip(1, 0)),
+        ("L2VPN/EVPNS", ip_prefix, ip_prefix(1, 0)),
+    ],
+)
+def test_routes_with_labels_come_and_go_one_by_one(family, route, gone) -> None:
+    """Of several in one UPDATE one is withdrawn, whatever its label says, and one gets another label."""
+    announced = AdjRibOut()
+    announced.add(mp("MP_REACH", family, route(1), route(2), route(3)))
+    announced.add(mp("MP_UNREACH", family, gone))
+    announced.add(mp("MP_REACH", family, route(3, 200)))
+    while announced.digest():
+        pass
+    (table,) = announced.routes.values()
+    assert len(table) == 2
+    messages = again(announced, *announced.routes)
+    told = [dict(each.members) for message in messages for each in message.update.routes]
+    assert told == [route(2), route(3, 200)]
+
+
+def test_two_ethernet_segments_of_a_mac_address_are_one_route() -> None:
+    announced = AdjRibOut()
+    for esi in ("0", "00:11:22:33:44:55:66:77:88:99"):
+        announced.add(mp("MP_REACH", "L2VPN/EVPNS", mac_ip(1, esi=esi)))
+    assert len(again(announced, Family(25, 70))) == 1

@@ -56,6 +56,13 @@ def withdrawn(*prefixes: str, number: int = 1) -> bytes:
     return framed(bmp.ROUTE_MONITORING, octets, peer(number))
 
 
+def multiprotocol(family: str, *routes: dict[str, object], number: int = 1, withdrawn: bool = False) -> bytes:
+    """Routes of another family, announced or withdrawn."""
+    value = {"af": family, "routes": list(routes)} | ({} if withdrawn else {"nexthop": "192.0.2.1"})
+    attrs = {"MP_UNREACH": value} if withdrawn else {"ORIGIN": "IGP", "ASPATH": [65001], "MP_REACH": value}
+    return framed(bmp.ROUTE_MONITORING, Message(UPDATE, Update.make(attrs=attrs).body).octets, peer(number))
+
+
 def statistics(number: int = 1, **values: int) -> bytes:
     names = {name: code for code, name in bmp.STATISTICS_NAMES.items()}
     told = b"".join(encode_tlv(names[name], value.to_bytes(8, "big")) for name, value in values.items())

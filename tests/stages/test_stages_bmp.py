@@ -13,6 +13,7 @@ from bmp_routers import (
     framed,
     initiation,
     monitored,
+    multiprotocol,
     peer,
     peer_down,
     peer_up,
@@ -175,6 +176,26 @@ async def test_withdrawn_routes_and_peers_that_are_down_do_not_count():
             await run.until(lambda: messages(run) == 15)
             assert not run.happened("bmp/LIMIT")
             one.write(monitored("10.3.0.0/24", "10.4.0.0/24"))
+            await run.until(lambda: run.happened("bmp/LIMIT"))
+
+
+@pytest.mark.parametrize("families", [["IPV4/UNICAST", "IPV4/MPLS_VPN"], None])
+async def test_routes_of_all_families_count(families):
+    """What the OPENs have agreed on tells which are looked at; without a Peer Up all are."""
+    where = address()
+    opened = peer_up(caps={"MP": families, "AS4": 65001}) if families else b""
+    vpn = [{"rd": "1:1", "prefix": f"10.{n}.0.0/16", "labels": [100]} for n in range(4)]
+    async with running("bmp", "--max-routes", "3", where) as run:
+        await run.until(lambda: run.happened("bmp/START"))
+        async with router(where, initiation(), opened) as one:
+            one.write(
+                multiprotocol("IPV4/MPLS_VPN", *vpn[:3]) + multiprotocol("IPV4/MPLS_VPN", vpn[0] | {"labels": [7]})
+            )
+            gone = vpn[0] | {"labels": ["0x800000"]}
+            one.write(multiprotocol("IPV4/MPLS_VPN", gone, withdrawn=True) + monitored("10.0.0.0/16"))
+            await run.until(lambda: messages(run) == 4 + 2 * bool(families))
+            assert not run.happened("bmp/LIMIT")
+            one.write(multiprotocol("IPV4/MPLS_VPN", vpn[3]))
             await run.until(lambda: run.happened("bmp/LIMIT"))
 
 

@@ -19,7 +19,7 @@ from bgpipe.wire import bmp, caps
 from bgpipe.wire.block import Block
 from bgpipe.wire.bmp import BmpMessage, PeerHeader, monitor
 from bgpipe.wire.caps import Capability
-from bgpipe.wire.family import IPV4_MULTICAST, IPV4_UNICAST
+from bgpipe.wire.family import IPV4_MULTICAST, IPV4_UNICAST, IPV6_UNICAST
 from bgpipe.wire.message import KEEPALIVE, NOTIFICATION, OPEN, UPDATE, Message
 from bgpipe.wire.update import Update
 
@@ -240,10 +240,37 @@ async def test_statistics():
         await eventually(
             lambda: (
                 [each.content() for each in there.about(65001, bmp.STATISTICS)][-1:]
-                == [{"treated_as_withdraw": 0, "adj_rib_in": 2, "adj_rib_out_post": 0}]
+                == [
+                    {
+                        "treated_as_withdraw": 0,
+                        "adj_rib_in": 2,
+                        "adj_rib_out_post": 0,
+                        "adj_rib_in_family:1/1": 2,
+                        "adj_rib_out_post_family:1/1": 0,
+                    }
+                ]
             )
         )
-        assert there.about(65002, bmp.STATISTICS)[-1].content()["adj_rib_out_post"] == 2
+        content = there.about(65002, bmp.STATISTICS)[-1].content()
+        assert content["adj_rib_out_post"] == content["adj_rib_out_post_family:1/1"] == 2
+
+
+@pytest.mark.parametrize("without_accel", [False, True])
+def test_routes_are_counted_by_family(monkeypatch, without_accel):
+    if without_accel:
+        monkeypatch.setattr("bgpipe.routes.adj_rib_in.accel.AVAILABLE", False)
+    both = ReportedRoutes([IPV6_UNICAST, IPV4_UNICAST])
+    attrs = {"ORIGIN": "IGP", "ASPATH": [65001]}
+    for prefixes, hop in ((["10.0.0.0/8", "10.1.0.0/16"], "192.0.2.1"), (["2001:db8::/32"], "2001:db8::1")):
+        both.take(Message(UPDATE, Update.make(reach=prefixes, attrs=attrs, next_hop=hop).body))
+    assert both.counts() == {IPV4_UNICAST: 2, IPV6_UNICAST: 1}
+    both.take(Message(UPDATE, Update.make(withdrawn=["2001:db8::/32", "10.0.0.0/8"]).body))
+    assert both.counts() == {IPV4_UNICAST: 1, IPV6_UNICAST: 0}
+    more = ReportedRoutes([IPV4_UNICAST, IPV4_MULTICAST])
+    more.take(Message(UPDATE, Update.make(reach=["10.0.0.0/8"], attrs=attrs, next_hop="192.0.2.1").body))
+    while more.digest():
+        pass
+    assert more.counts() == {IPV4_UNICAST: 1, IPV4_MULTICAST: 0}
 
 
 @pytest.mark.parametrize("families", [[IPV4_UNICAST], [IPV4_UNICAST, IPV4_MULTICAST]])

@@ -115,6 +115,7 @@ cdef class Rib:
     cdef size_t mask   # slots less one
     cdef size_t used   # slots that are not free
     cdef size_t live   # routes
+    cdef readonly size_t count_ipv6  # those of IPv6
     cdef uint64_t seed
     cdef Attributes* entries
     cdef uint32_t* chains
@@ -155,7 +156,7 @@ cdef class Rib:
     cdef int make_empty(self) except -1:
         self.free_all()
         self.mask = self.chains_mask = SMALLEST - 1
-        self.used = self.live = self.entries_live = self.waiting_used = self.waiting_size = 0
+        self.used = self.live = self.count_ipv6 = self.entries_live = self.waiting_used = self.waiting_size = 0
         self.entries_size = SMALLEST
         self.entries_used = 1  # no route has the number 0
         self.free_entry = 0
@@ -381,6 +382,7 @@ cdef class Rib:
             self.let_go(route.attributes)
         else:
             self.live += 1
+            self.count_ipv6 += route.family == 2
         route.attributes = attributes
         route.state = <uint8_t> state
         route.marks &= PENDING  # its slot stays in the list, and is passed over there
@@ -397,6 +399,7 @@ cdef class Rib:
         route.state = 0
         route.marks &= PENDING
         self.live -= 1
+        self.count_ipv6 -= route.family == 2
 
     cdef int renew(self) except -1:
         """A table with room, and without the routes that are gone."""

@@ -35,6 +35,7 @@ from ..wire.bmp import (
 )
 from ..wire.context import AS4, WireContext
 from ..wire.errors import WireError
+from ..wire.family import Family
 from ..wire.flags import FLAG_OWN_PEER, context_flags
 from ..wire.item import Item
 from ..wire.message import HEADER, MARKER, NOTIFICATION, OPEN, UPDATE, Message, check_header
@@ -92,6 +93,8 @@ class Router:
         self.tags = tags or {}
         self.contexts: dict[tuple[int, bytes, bytes], Contexts] = {}
         """of each peer: `right` for what the peer sends, `left` for what it is sent"""
+        self.families: dict[tuple[int, bytes, bytes], frozenset[Family]] = {}
+        """of each peer, what its OPENs have agreed on"""
         self.known: dict[bytes, tuple[WireContext, dict[str, str]]] = {}
         """context and tags of an UPDATE, by the per-peer header without the time"""
         self.is_named = False
@@ -112,7 +115,9 @@ class Router:
 
     def peer_up(self, peer: PeerHeader, sent: Open, received: Open) -> None:
         """Raises WireError."""
-        self.contexts[peer.type, peer.rd, peer.address] = negotiate(received, sent).contexts
+        agreed = negotiate(received, sent)
+        self.contexts[peer.type, peer.rd, peer.address] = agreed.contexts
+        self.families[peer.type, peer.rd, peer.address] = frozenset(agreed.families)
         self.known.clear()
 
     def named(self, name: str) -> None:
@@ -210,6 +215,7 @@ class BmpReader:
     def _peer_down(self, octets: bytes, pos: int, stop: int, peer: PeerHeader, router: Router) -> Iterator[Message]:
         """A NOTIFICATION, if one ended the session: of the router (reason 1) or of the peer (reason 3)."""
         router.contexts.pop((peer.type, peer.rd, peer.address), None)
+        router.families.pop((peer.type, peer.rd, peer.address), None)
         router.known.clear()
         reason = octets[pos] if pos < stop else 0
         if reason in (1, 3):

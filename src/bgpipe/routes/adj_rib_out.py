@@ -18,6 +18,7 @@ from ..wire.errors import WireError
 from ..wire.family import IPV4_UNICAST, Family
 from ..wire.item import weigh
 from ..wire.message import UPDATE, Message
+from ..wire.nlri.identity import split_identified
 from ..wire.prefix import split_prefixes
 from ..wire.update import Update
 from ..wire.update_body import join, split_attributes
@@ -26,7 +27,6 @@ MAX_PASSED: Final = 32 << 20
 """Octets of memory for UPDATEs that are kept as they passed; then they are looked into."""
 DIGEST_UPDATES: Final = 500
 """UPDATEs that are looked into at once: some milliseconds."""
-_FLOWSPEC: Final = 133
 
 
 class Route(NamedTuple):
@@ -60,6 +60,8 @@ class AdjRibOut:
 
     def __init__(self) -> None:
         self.routes: dict[Family, dict[bytes, Route]] = {}
+        self._announced: dict[tuple[Family, bytes], bytes] = {}
+        """the octets of the NLRI that are there, by what tells them from others, where that is something else"""
         self.unreadable = 0
         """UPDATEs that could not be read, so that they are no routes"""
         self.last_error: Exception | None = None
@@ -121,38 +123,44 @@ class AdjRibOut:
         if message.type_code != UPDATE:
             return
         try:
-            withdrawn, announced = _changes(message.update)
+            withdrawn, announced = changes(message.update)
         except WireError as error:
             self.unreadable += 1  # whatever the peer makes of it: it is no route
             self.last_error = error
             return
-        for family, prefixes in withdrawn:
+        for family, identities, prefixes in withdrawn:
             table = self.routes.setdefault(family, {})
-            for prefix in prefixes:
-                table.pop(prefix, None)
-        for family, prefixes, route in announced:
-            self.routes.setdefault(family, {}).update(dict.fromkeys(prefixes, route))
+            for identity, prefix in zip(identities, prefixes, strict=True):
+                table.pop(self._announced.pop((family, identity), prefix), None)
+        for family, identities, prefixes, route in announced:
+            table = self.routes.setdefault(family, {})
+            if identities is not prefixes:
+                for identity, prefix in zip(identities, prefixes, strict=True):
+                    table.pop(self._announced.get((family, identity), b""), None)
+                    self._announced[family, identity] = prefix
+            table.update(dict.fromkeys(prefixes, route))
 
 
-_Withdrawn = list[tuple[Family, list[bytes]]]
-_Announced = list[tuple[Family, list[bytes], Route]]
+_Withdrawn = list[tuple[Family, list[bytes], list[bytes]]]
+_Announced = list[tuple[Family, list[bytes], list[bytes], Route]]
 
 
-def _changes(update: Update) -> tuple[_Withdrawn, _Announced]:
-    """The prefixes that an UPDATE withdraws, and those that it announces. Raises WireError."""
+def changes(update: Update) -> tuple[_Withdrawn, _Announced]:
+    """The NLRI that an UPDATE withdraws, and those that it announces: the family, what tells each from others, and
+    their octets. Raises WireError."""
     context = update.context
     withdrawn_routes, section, nlri = update.parts()
     withdrawn: _Withdrawn = []
     announced: _Announced = []
     if withdrawn_routes:
-        withdrawn.append((IPV4_UNICAST, _split(IPV4_UNICAST, withdrawn_routes, context)))
+        withdrawn.append((IPV4_UNICAST, *_split(IPV4_UNICAST, withdrawn_routes, context)))
     reach, others = None, []
     for flags, code, octets in split_attributes(section, 0, len(section)):
         if code == attrs.MP_REACH:
             reach = octets
         elif code == attrs.MP_UNREACH:
             family = _family(octets, 3)
-            withdrawn.append((family, _split(family, octets[3:], context)))
+            withdrawn.append((family, *_split(family, octets[3:], context)))
         else:
             others.append(Attribute(flags, code, octets, context).encode())
     attributes = b"".join(others)
@@ -161,10 +169,10 @@ def _changes(update: Update) -> tuple[_Withdrawn, _Announced]:
         start = 5 + reach[3]
         if start > len(reach):
             raise WireError(f"MP_REACH_NLRI of {len(reach)} octets, its next hop ends at {start - 1}", subcode=9)
-        announced.append((family, _split(family, reach[start:], context), Route(attributes, reach[3:start], context)))
+        announced.append((family, *_split(family, reach[start:], context), Route(attributes, reach[3:start], context)))
     if nlri:
         route = Route(attributes, None, context)
-        announced.append((IPV4_UNICAST, _split(IPV4_UNICAST, nlri, context), route))
+        announced.append((IPV4_UNICAST, *_split(IPV4_UNICAST, nlri, context), route))
     return withdrawn, announced
 
 
@@ -175,31 +183,15 @@ def _family(value: bytes, least: int) -> Family:
     return Family(int.from_bytes(value[:2], "big"), value[2])
 
 
-def _split(family: Family, nlri: bytes, context: WireContext) -> list[bytes]:
-    """The octets of each prefix. NLRI of families that we can't take apart are one. Raises WireError."""
-    if family.safi == _FLOWSPEC:
-        return list(_split_flowspec(nlri))
-    if not family.address_bits:
-        return [nlri]
+def _split(family: Family, nlri: bytes, context: WireContext) -> tuple[list[bytes], list[bytes]]:
+    """What tells each NLRI from others, and their octets; the same list where that is the same. Raises WireError."""
     add_path = family in context.add_path
+    if not family.address_bits:
+        both = list(split_identified(family, nlri, add_path))
+        return [identity for identity, _ in both], [octets for _, octets in both]
     found = split_prefixes(nlri, family.afi, add_path)
-    return [prefix if path_id is None else path_id.to_bytes(4, "big") + prefix for path_id, prefix in found]
-
-
-def _split_flowspec(nlri: bytes) -> Iterator[bytes]:
-    """Flow specifications, each behind its length of one octet, or of two from 240 on (RFC 8955 section 4.1).
-
-    Raises WireError if the last one is cut short.
-    """
-    pos = 0
-    while pos < len(nlri):
-        length = nlri[pos] + 1
-        if nlri[pos] >= 0xF0:
-            length = (int.from_bytes(nlri[pos : pos + 2], "big") & 0xFFF) + 2
-        if pos + length > len(nlri):
-            raise WireError("a flow specification is cut short", subcode=9, offset=pos)
-        yield nlri[pos : pos + length]
-        pos += length
+    prefixes = [prefix if path_id is None else path_id.to_bytes(4, "big") + prefix for path_id, prefix in found]
+    return prefixes, prefixes
 
 
 def _pieces(prefixes: list[bytes], room: int) -> Iterator[list[bytes]]:

@@ -116,6 +116,11 @@ class PlainRib:
         return len(self._routes)
 
     @property
+    def count_ipv6(self) -> int:
+        """Those of IPv6."""
+        return sum(prefix.afi == 2 for prefix in self._routes)
+
+    @property
     def attribute_count(self) -> int:
         """Different attributes of them."""
         return len(self._attributes)

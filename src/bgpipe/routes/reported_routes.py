@@ -27,14 +27,24 @@ class ReportedRoutes:
     """families: those that the peers have agreed on."""
 
     def __init__(self, families: Iterable[Family]) -> None:
-        families = set(families)
-        self._unicast = AdjRibIn() if families <= {IPV4_UNICAST, IPV6_UNICAST} else None
+        self.families = families = sorted(set(families))
+        self._unicast = AdjRibIn() if {*families} <= {IPV4_UNICAST, IPV6_UNICAST} else None
         self._all = AdjRibOut()
 
     def __len__(self) -> int:
         if self._unicast is not None:
             return len(self._unicast)
         return sum(map(len, self._all.routes.values()))
+
+    def counts(self) -> dict[Family, int]:
+        """The number of routes of each family that the peers have agreed on, after `digest`."""
+        if self._unicast is None:
+            found = {family: len(self._all.routes.get(family, ())) for family in self.families}
+        else:
+            ipv6 = int(self._unicast.rib.count_ipv6)
+            both = {IPV4_UNICAST: len(self._unicast) - ipv6, IPV6_UNICAST: ipv6}
+            found = {family: both[family] for family in self.families}
+        return found
 
     def take(self, item: Message | Block) -> None:
         """Takes UPDATEs, with the context of this peer."""
@@ -44,6 +54,10 @@ class ReportedRoutes:
         self._all.add(item)
         while self._all.full and self._all.digest():
             pass
+
+    def digest(self) -> bool:
+        """Looks into some of the UPDATEs that are kept, for some milliseconds. Returns whether more are waiting."""
+        return self._unicast is None and self._all.digest()
 
     def replay(self) -> Iterator[list[Message]]:
         """UPDATEs that announce all routes that are there, some at each step. What comes in between two steps is taken

@@ -298,6 +298,9 @@ class Bmp(Reading, TcpStage):
     async def _tell_statistics(self, report: Report) -> None:
         while True:
             await asyncio.sleep(self.stats)
+            for peer in self.reported:
+                for _ in iter(peer.digest, False):  # others have their turn
+                    await asyncio.sleep(0)
             report.tell_statistics(self.reported)
 
     def _on_station(self, station: Collector) -> None:

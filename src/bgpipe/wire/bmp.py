@@ -17,6 +17,7 @@ from .. import accel
 from .address import format_address, parse_address
 from .context import AS4, WireContext
 from .errors import TextError, WireError
+from .family import Family
 from .message import UPDATE, Message, split_messages
 from .nlri.text import format_rd, parse_rd
 from .state import BMP
@@ -109,6 +110,7 @@ STATISTICS_NAMES: Final = {
 }
 """RFC 7854 section 4.8, RFC 8671 section 6.2"""
 ADJ_RIB_IN, TREATED_AS_WITHDRAW, ADJ_RIB_OUT_POST = 7, 11, 15
+ADJ_RIB_IN_FAMILY, ADJ_RIB_OUT_POST_FAMILY = 9, 17
 """Types of statistics that we report."""
 GAUGES: Final = frozenset((7, 8, 14, 15))
 """Types of statistics that have 8 octets and are no counters."""
@@ -271,12 +273,19 @@ def encode_peer_up(peer: PeerHeader, local: tuple[bytes, int], port: int, sent: 
     return encode_bmp(PEER_UP, address.rjust(16, b"\0") + ports + sent + received, peer)
 
 
-def encode_statistics(peer: PeerHeader, numbers: Mapping[int, int]) -> bytes:
-    """Statistics Report (RFC 7854 section 4.8): by their types, gauges of 8 octets (GAUGES) and counters of 4."""
+def encode_statistics(
+    peer: PeerHeader, numbers: Mapping[int, int], by_family: Mapping[int, Mapping[Family, int]] | None = None
+) -> bytes:
+    """Statistics Report (RFC 7854 section 4.8): by their types, gauges of 8 octets (GAUGES) and counters of 4, and
+    gauges of each family."""
     told = [
         encode_tlv(kind, number.to_bytes(8, "big") if kind in GAUGES else (number & 0xFFFFFFFF).to_bytes(4, "big"))
         for kind, number in numbers.items()
     ]
+    for kind, counts in (by_family or {}).items():
+        for family, number in counts.items():
+            value = family.afi.to_bytes(2, "big") + bytes((family.safi,)) + number.to_bytes(8, "big")
+            told.append(encode_tlv(kind, value))
     return encode_bmp(STATISTICS, len(told).to_bytes(4, "big") + b"".join(told), peer)
 
 

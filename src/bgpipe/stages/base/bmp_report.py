@@ -14,7 +14,9 @@ from ...wire.address import parse_address
 from ...wire.block import Block
 from ...wire.bmp import (
     ADJ_RIB_IN,
+    ADJ_RIB_IN_FAMILY,
     ADJ_RIB_OUT_POST,
+    ADJ_RIB_OUT_POST_FAMILY,
     FLAG_AS2,
     FLAG_IPV6,
     FLAG_OUT,
@@ -178,15 +180,21 @@ class ReportedPeer:
                     return  # it has ended meanwhile, which the station has heard
                 yield monitor(b"".join(each.octets for each in messages), self._header(out=out))
 
+    def digest(self) -> bool:
+        """Prepares `statistics`, for some milliseconds. Returns whether there is more to do."""
+        return any(table is not None and table.digest() for table in (self._in, self._out))
+
     def statistics(self) -> bytes:
         if self._in is None or self._out is None:
             return b""
-        numbers = {TREATED_AS_WITHDRAW: self.stage.malformed_updates}
+        numbers, by_family = {TREATED_AS_WITHDRAW: self.stage.malformed_updates}, {}
         if self._incoming:
-            numbers[ADJ_RIB_IN] = len(self._in)
+            by_family[ADJ_RIB_IN_FAMILY] = counts = self._in.counts()
+            numbers[ADJ_RIB_IN] = sum(counts.values())
         if self._outgoing:
-            numbers[ADJ_RIB_OUT_POST] = len(self._out)
-        return encode_statistics(self._header(plain=True), numbers)
+            by_family[ADJ_RIB_OUT_POST_FAMILY] = counts = self._out.counts()
+            numbers[ADJ_RIB_OUT_POST] = sum(counts.values())
+        return encode_statistics(self._header(plain=True), numbers, by_family)
 
     def status(self) -> dict[str, Any]:
         routes = {"in": len(self._in or ()), "out": len(self._out or ())}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...formats.base import Damage
 from ...formats.bmp import BmpDecoder, Router
-from ...routes.adj_rib_in import AdjRibIn
+from ...routes.counted_routes import CountedRoutes
 from ...wire.block import runs
 from ...wire.bmp import PEER_DOWN, PEER_UP, STATISTICS, TYPE_NAMES, BmpMessage, peer_from_tags
 from ...wire.context import WireContext
@@ -63,7 +63,7 @@ class ReportingRouter:
         self._missing = 0
         self.routes = 0
         """routes of all peers, as `count_routes` has counted them"""
-        self._tables: dict[tuple[bytes, str, str], AdjRibIn] = {}
+        self._tables: dict[tuple[bytes, str, str], CountedRoutes] = {}
 
     @property
     def name(self) -> str:
@@ -127,9 +127,13 @@ class ReportingRouter:
         """Takes UPDATEs into the tables of their peers."""
         for part in [item] if isinstance(item, Message) else runs(item):
             first = part if isinstance(part, Message) else part.message(0)
-            table = self._tables.setdefault((*peer_key(first), first.tags.get("RIB", "")), AdjRibIn())
+            peer = peer_from_tags(first.tags)
+            key = peer.address, first.tags.get("PEER_RD", ""), first.tags.get("RIB", "")
+            table = self._tables.get(key)
+            if table is None:
+                table = self._tables[key] = CountedRoutes()
             before = len(table)
-            table.take(part)
+            table.take(part, self.router.families.get((peer.type, peer.rd, peer.address)))
             self.routes += len(table) - before
 
     def status(self) -> dict[str, Any]:
