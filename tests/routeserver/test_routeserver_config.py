@@ -89,6 +89,8 @@ PrefixSources:
     Community: 65001:70000
   -
 """
+    lines = [int(each.split(":")[1]) for each in faults(tmp_path, text)]
+    assert lines == sorted(lines)
     assert sorted(faults(tmp_path, text)) == [
         "appsettings.yml:12: PrefixSources[0].Kind: 'ftp': one of file, http, asn, country, domain, set is expected",
         "appsettings.yml:14: PrefixSources[1].Name: 'a' is the name of PrefixSources[0] already",

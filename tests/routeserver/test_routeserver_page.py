@@ -7,13 +7,16 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from pathlib import Path
 
 import pytest
 from bgplite import BgpLite, bgplite
 from peers import wait_until
 
 from bgpipe.routeserver.page.pages import PAGES
+from bgpipe.routeserver.snippets import KINDS
 
 OPERATOR, READER = "an-operator-for-tests", "a-reader-for-tests"
 CONFIG = f"""\
@@ -33,7 +36,12 @@ Peers:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory) -> Iterator[BgpLite]:
-    folder = tmp_path_factory.mktemp("page")
+    with serving(tmp_path_factory.mktemp("page")) as running:
+        yield running
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[BgpLite]:
     (folder / "base.txt").write_text("10.64.0.0/16\n")
     (folder / "cloud.txt").write_text("11.1.0.0/24\n11.2.0.0/24\n")
     with bgplite(folder, CONFIG, bgp="  UnknownPeers: pending\n") as running:
@@ -257,3 +265,55 @@ def test_in_russian(server):
     assert "Route server" in visitor.text
     visitor.get("/search", **{"Accept-Language": "ru-RU"})
     assert '<html lang="en">' in visitor.text  # the choice is kept
+
+
+WORDS = """
+    API AS Description English Established IP IPv4 IPv6 MED MaxForeign MaxRoutes active admin all base bgplite cloud
+    communities community customAsns customPrefixes description exclude expires export file for gt hold http lists lt
+    maxRoutes med minLengthIpv4 no nonsense operator peer prepends quot reader rt self set union widen yes
+"""
+NAMES = frozenset((*WORDS.split(), *KINDS))
+"""What is not translated: names, words of configurations and of protocols, and what the test itself has written."""
+
+
+def test_no_english_on_a_page_in_russian(tmp_path):
+    with serving(tmp_path) as server:  # on which nobody else has written something
+        found = words_in_russian(server)
+    assert {word for word in found if not re.fullmatch("AS[0-9]+", word)} - NAMES == set()
+
+
+def words_in_russian(server: BgpLite) -> set[str]:
+    """The words in Latin letters on all pages in Russian, and on those that refuse something."""
+    russian = {"Accept-Language": "ru-RU"}
+    stranger = Visitor(server, "127.99.6.9")
+    boss = operator(server)
+    shown: list[str] = []
+
+    def look(visitor: Visitor) -> None:
+        text = re.sub("<style.*?</style>|<script.*?</script>|<textarea.*?</textarea>|<pre.*?</pre>", "", visitor.text)
+        shown.append(re.sub("<[^>]*>", " ", re.sub("<[^>]* lang=.en.*?</a>", "", text)))
+
+    for path in ("/", "/search", "/peers/nobody"):
+        stranger.get(path, **russian)
+        look(stranger)
+    boss.get("/", **russian)
+    look(boss)
+    boss.get("/?lang=ru")
+    boss.post("/peers", ip="127.99.6.10", asn="65061")
+    look(boss)
+    for fields in (
+        {"exclude": "1.2.3.0/33"}, {"exclude": "0.0.0.0/0"}, {"custom_prefixes": "nonsense"}, {"custom_asns": "x"},
+        {"custom_asns": "0"}, {"max_routes": "x"}, {"min_length_ipv4": "99"}, {"communities": "x"},
+        {"lists": "nonsense"}, {"action": "preview", "lists": "cloud"}, {"description": 600 * "7"}, {"union": "7"},
+    ):  # fmt: skip
+        boss.post(boss.place, **fields)
+        look(boss)
+    boss.get(f"{boss.place}?router=nonsense")
+    look(boss)
+    server.client(65062, source="127.99.6.11")
+    wait_until("it waits for approval", lambda: "127.99.6.11" in str(boss.get("/")) + boss.text)
+    look(boss)
+    for target in ("11.1.0.9", "203.0.113.1", "nonsense"):
+        boss.get(f"/search?target={target}")
+        look(boss)
+    return {word for text in shown for word in re.findall(r"[A-Za-z]{2,}[A-Za-z0-9]*", text)}

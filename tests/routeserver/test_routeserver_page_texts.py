@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
+from bgpipe.routes.explain import Outcome
 from bgpipe.routeserver import page
 from bgpipe.routeserver.events import Kind
 from bgpipe.routeserver.management import Refused
 from bgpipe.routeserver.page.forms import CHOICES, NUMBERS, lines, subscription
-from bgpipe.routeserver.page.texts import TEXTS, choose, say_in
+from bgpipe.routeserver.page.messages import MESSAGES, in_russian
+from bgpipe.routeserver.page.texts import TEXTS, choose, say_in, tell_in
 
 FOLDER = Path(page.__file__).parent
 TEMPLATES = "\n".join(path.read_text() for path in FOLDER.glob("templates/*.html"))
+CODE = [path for folder in ("routeserver", "routes", "wire") for path in (FOLDER.parent.parent / folder).rglob("*.py")
+        if path.name != "messages.py"]  # fmt: skip
 STATES = {"active", "barred", "inactive", "pending"}
 """Texts that are values of a peer."""
 
@@ -37,6 +43,49 @@ def test_the_translation_is_one():
         assert english.count("%d") == russian.count("%d"), english
         assert english.count("%s") == russian.count("%s"), english
         assert re.search("[а-яё]", russian, re.IGNORECASE), english
+
+
+RAISED = re.compile(r"""(?:Refused|ValueError)\(\s*f?(["'])(.*?)\1""")
+"""Texts of errors that a form can have."""
+
+
+def test_messages_are_those_that_there_are():
+    """Every outcome, every reason for no routes, and all that the checks of a form say have a Russian text; and each
+    Russian text is that of something that the route server says."""
+    code = "\n".join(path.read_text() for path in CODE)
+    for english in MESSAGES:
+        for part in re.split(r"\{\}|: ", english):
+            assert part.strip("'") in code or part == os.strerror(errno.ENOENT), english
+    for text in Outcome:
+        assert re.search("[а-яё]", in_russian(str(text))), text
+    reasons = re.findall(r'return f?"([^"]{12,})"', (FOLDER.parent / "tables.py").read_text())
+    assert len(reasons) > 3
+    checks = "\n".join(
+        (FOLDER.parent / name).read_text() for name in ("rule_checks.py", "page/forms.py", "page/pages.py")
+    )
+    for text in (*reasons, *(found[1] for found in RAISED.findall(checks))):
+        filled = re.sub(r"\{.*?\}", "7", text)
+        if re.search("[a-z]{2}", filled):
+            assert re.search("[а-яё]", in_russian(filled)), text
+
+
+@pytest.mark.parametrize(
+    ("english", "russian"),
+    [
+        ("exclude: '1.2.3/33': an IP address or a network such as 192.0.2.0/24 is expected",
+         "exclude: '1.2.3/33': ожидается адрес IP или сеть, например 192.0.2.0/24"),
+        ("nothing was announced yet: lists are being read for the first time: a, b",
+         "ещё ничего не анонсировано: списки читаются впервые: a, b"),
+        ("list a: it has shrunk from 9 to 2 prefixes", "список a: он уменьшился: было префиксов 9, стало 2"),
+        ("[Errno 5] odd", "[Errno 5] odd"),
+        ("list " + 9999 * "a: ", "list " + 9999 * "a: "),
+    ],
+)  # fmt: skip
+def test_a_message_in_russian(english, russian):
+    assert in_russian(english) == russian
+    assert tell_in("ru")(english) == russian
+    assert tell_in("en")(english) == english
+    assert tell_in("ru")(None) == ""
 
 
 def test_what_is_said():

@@ -150,7 +150,7 @@ def parser(command: str) -> Parser:
 
 def no_faults(path: Path, config: Config) -> str:
     """What to say of a configuration that can be used."""
-    lists, peers = len(config.prefix_sources), len(config.peers)
+    lists, peers = len(config.prefix_sources) + len(config.ripe_stat.asn_lists), len(config.peers)
     return f"{path}: AS{config.bgp.asn}, {lists} lists, {peers} peers: no faults\n"
 
 

@@ -72,7 +72,7 @@ class Reader:
     def raise_faults(self) -> None:
         """Raises ConfigFaults, if there are any."""
         if self.faults:
-            raise ConfigFaults(self.faults)
+            raise ConfigFaults(sorted(self.faults, key=_line))
 
     def record(self, tree: Tree, kind: type[T]) -> T:
         """A record of the type `kind`."""
@@ -152,6 +152,12 @@ class Reader:
         except ValueError as error:
             self.fault(key, f"{tree.value!r}: {error}")
             return _FAULTY
+
+
+def _line(fault: Fault) -> tuple[bool, int]:
+    """In the order of the file; those of the environment come last."""
+    _, _, line = fault.where.rpartition(":")
+    return (False, int(line)) if line.isdecimal() and not fault.where.startswith("$") else (True, 0)
 
 
 _FAULTY: Final[Any] = object()

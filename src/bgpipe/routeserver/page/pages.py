@@ -24,13 +24,13 @@ from ...wire.errors import TextError
 from .. import snippets
 from ..access import COOKIE
 from ..api import peer_handlers, status
-from ..api.call import Call
+from ..api.call import MAX_REASON, Call
 from ..api.operations import PAGE, Operation
 from ..api.records import NewPeer, PeerChange
 from ..management import Refused
 from ..peers import Peer
 from .forms import CHOICES, NUMBERS, as_number, lines, subscription
-from .texts import LANGUAGES, choose, say_in
+from .texts import LANGUAGES, choose, say_in, tell_in
 
 MAX_PEERS: Final = 100
 """Peers for which a search explains what they have."""
@@ -126,7 +126,8 @@ async def search(call: Call) -> web.StreamResponse:
         peers = list(server.peers)
         found = []
         for each in peers[:MAX_PEERS]:
-            found.append((each, call.management.why(each, target)))
+            why = call.management.why(each, target)
+            found.append((each, why, call.management.why_not(each, why)))
             await asyncio.sleep(0)  # the table of a peer that is not here may have to be made first
     except (TextError, Refused) as error:
         return _page(call, "search.html", error=str(error), code=400, target=target, searched=False)
@@ -182,6 +183,11 @@ PAGES: Final = (
 def refusal(call: Call, error: Refused) -> web.StreamResponse:
     """The page that says why something is not done."""
     return _home(call, str(error), error.status)
+
+
+def _short(text: str) -> str:
+    """An error, which may have all in it that was sent."""
+    return text if len(text) <= MAX_REASON else f"{text[:MAX_REASON]}..."
 
 
 def _home(call: Call, error: str = "", code: int = 200) -> web.StreamResponse:
@@ -278,8 +284,9 @@ def _page(call: Call, template: str, *, code: int = 200, **values: Any) -> web.S
         "mark": _mark(call),
         "may": call.identity.may,
         "say": say_in(language),
+        "tell": tell_in(language),
     }
-    text = _templates().get_template(template).render(known | values)
+    text = _templates().get_template(template).render(known | values | {"error": _short(values.get("error", ""))})
     answer = web.Response(text=text, status=code, content_type="text/html", headers=HEADERS)
     if asked in LANGUAGES:
         answer.set_cookie(LANGUAGE, asked, max_age=YEAR, httponly=True, samesite="Lax")

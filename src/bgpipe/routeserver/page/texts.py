@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from .messages import in_russian
+
 LANGUAGES: Final = {"en": "English", "ru": "Русский"}
 TEXTS: Final[Mapping[str, str]] = {
     "%d would be announced: %d would come, %d would go": "будет анонсировано: %d; добавится: %d, исчезнет: %d",
@@ -112,6 +114,15 @@ def say_in(language: str) -> Say:
         return found % values if values else found
 
     return say
+
+
+def tell_in(language: str) -> Callable[[object], str]:
+    """What says a message of the route server in a language: see messages.MESSAGES."""
+
+    def tell(text: object) -> str:
+        return in_russian(str(text)) if language == "ru" and text else str(text or "")
+
+    return tell
 
 
 def choose(asked: str, accepted: str) -> str:
