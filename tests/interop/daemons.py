@@ -203,7 +203,7 @@ class Daemon:
 
     def ask(self, *command: str) -> str:
         return subprocess.run(
-            command, cwd=self.folder, env=self.installed.environment, capture_output=True, text=True, timeout=30
+            command, cwd=self.folder, env=self.installed.environment, capture_output=True, text=True, timeout=120
         ).stdout
 
 
@@ -316,17 +316,17 @@ class Frr(Daemon):
     def control(self, *words: str) -> str:
         """Asks bgpd on its vty socket, as vtysh would (which wants PAM): text and a NUL; three NULs end the answer."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as vty:
-            vty.settimeout(10)
+            vty.settimeout(60)
             vty.connect(str(self.folder / "bgpd.vty"))
             for command in ("enable", " ".join(words)):
                 vty.sendall(command.encode() + b"\0")
-                answer = b""
-                while b"\0\0\0" not in answer[:-1]:
+                answer = bytearray()
+                while answer.find(b"\0\0\0", max(0, len(answer) - 65540), len(answer) - 1) < 0:
                     octets = vty.recv(65536)
                     if not octets:
                         break
                     answer += octets
-        return answer.split(b"\0\0\0")[0].decode(errors="replace")
+        return bytes(answer).split(b"\0\0\0")[0].decode(errors="replace")
 
     def established(self, neighbor: str) -> bool:
         try:

@@ -11,12 +11,13 @@ from peers import ALIVE, Peer, greeting, kind, place, wait_until
 
 from bgpipe.net.acceptor import Acceptor
 from bgpipe.net.tcp import TcpOptions, ao_id_of, parse_networks, set_md5
+from bgpipe.routeserver import admission
 from bgpipe.routeserver.admission import Admission, Entrance
 from bgpipe.routeserver.config import Bgp, Config, ConfiguredPeer, Listener
 from bgpipe.routeserver.configured_peers import PeerRegistry
 from bgpipe.routeserver.keys import Key, joined
-from bgpipe.routeserver.peers import Peers
-from bgpipe.routeserver.sessions import GREETING
+from bgpipe.routeserver.peers import Peers, new_peer
+from bgpipe.stages.listen import GREETING
 from bgpipe.wire.message import NOTIFICATION, OPEN
 from bgpipe.wire.open import Open
 
@@ -135,6 +136,17 @@ def test_whose_key_it_is():
     assert rules.new == []
 
 
+def test_a_listener_that_changes():
+    rules = Rules()
+    assert rules.admit("198.51.100.1", listener=HOMES) == "homes"
+    rules.peers.listen([msgspec.structs.replace(HOMES, group="offices")])
+    assert rules.configure() == []
+    assert [each.group for each in rules.peers] == ["offices"]
+    rules.peers.listen([msgspec.structs.replace(HOMES, md5_key="other")])  # those with the old key are strangers
+    assert rules.configure() == ["198.51.100.1"]
+    assert len(rules.peers) == 0
+
+
 def test_a_listener_without_a_key_or_a_group_makes_nobody_known():
     without = msgspec.structs.replace(HOMES, md5_key="")
     nothing = msgspec.structs.replace(HOMES, group="")
@@ -143,6 +155,26 @@ def test_a_listener_without_a_key_or_a_group_makes_nobody_known():
     rules = Rules(listeners=(without,), unknown="pending")
     assert rules.admit("198.51.100.1", listener=without) == "homes"
     assert (rules.new, [each.status for each in rules.peers]) == (["198.51.100.1"], ["pending"])
+
+
+def test_who_calls_with_any_as_number_leaves_little_behind(monkeypatch):
+    monkeypatch.setattr(admission, "MAX_STRANGERS", 3)
+    rules = Rules(unknown="default")
+    said = [rules.admit("198.51.100.1", asn) for asn in range(65001, 65006)]
+    assert said[:3] == ["-", "-", "-"]
+    assert said[3] == (
+        "AS65004 at 198.51.100.1 is no peer of this route server, and 3 at this address are: register it first"
+    )
+    assert (rules.admit("198.51.100.1", 65002), rules.admit("198.51.100.2", 65005)) == ("-", "-")
+    assert len(rules.new) == len(rules.peers) == 4
+
+
+def test_a_barred_network_leaves_nothing_behind():
+    rules = Rules(network("", "first"))
+    rules.registry.put(msgspec.structs.replace(new_peer("198.51.100.0/24", 0), status="barred"))
+    assert "is barred" in rules.admit("198.51.100.1")
+    assert len(rules.peers) == 0
+    assert rules.admit("198.51.101.1") == "first"
 
 
 def test_a_listener_with_a_key_of_tcp_ao():

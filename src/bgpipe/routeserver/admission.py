@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ..net.tcp import ao_ids
 from ..wire.open import Open
@@ -11,6 +11,9 @@ from .config import Listener
 from .keys import Key
 from .peers import Peer, Peers, from_template, new_peer
 from .values import check_peer_address
+
+MAX_STRANGERS: Final = 256
+"""Peers with one address that may become known by calling: whoever calls can say any AS number."""
 
 
 class Entrance(NamedTuple):
@@ -46,16 +49,18 @@ class Admission:
             return f"{name} is known by another key than the one of this connection"
         if peer is None and (template := self._template(address, client.asn, entrance)) is not None:
             peer = from_template(template, address, client.asn)
-            self._peers.put(peer)
+        if peer is not None and peer.status == "barred":
+            return f"{name} is barred from this route server: ask its operator"
         if peer is None:
             if self._unknown() == "reject":
                 return f"{name} is no peer of this route server: register it first"
+            if len(self._peers.at(address)) >= MAX_STRANGERS:
+                others = f"{MAX_STRANGERS} at this address are"
+                return f"{name} is no peer of this route server, and {others}: register it first"
             status = "pending" if self._unknown() == "pending" else "inactive"
             peer = new_peer(address, client.asn, status=status, group=entrance.listener.group)
-            self._peers.put(peer)
             self._on_new(peer)
-        if peer.status == "barred":
-            return f"{name} is barred from this route server: ask its operator"
+        self._peers.put(peer)
         return peer
 
     def _template(self, address: str, asn: int, entrance: Entrance) -> Peer | None:

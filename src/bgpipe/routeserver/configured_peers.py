@@ -61,8 +61,9 @@ class PeerRegistry:
         self._peers.set_templates((*stored, *self._configured))
         gone = []
         for peer in self._peers:
-            if peer.template and peer.template not in self._peers.listeners:
-                template = self._peers.template_for(peer.ip, peer.asn, before=peer.template)
+            if peer.template:
+                template = self._peers.listeners.get(peer.template)
+                template = template or self._peers.template_for(peer.ip, peer.asn, before=peer.template)
                 if template is None:
                     self._peers.remove(peer)
                     gone.append(peer)

@@ -9,7 +9,7 @@ import ipaddress
 import time
 import uuid
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -91,9 +91,13 @@ def from_template(template: Peer, ip: str, asn: int, before: Peer | None = None)
     )
 
 
+_SALT: Final = uuid.uuid4()
+"""Ids are shown, and must not tell keys."""
+
+
 def _of_listener(listener: Listener) -> Peer:
     place = format_endpoint((listener.address or "*", listener.port))
-    id = uuid.uuid5(uuid.NAMESPACE_URL, f"listener {place}").hex
+    id = uuid.uuid5(_SALT, f"{place} {listener.md5_key} {listener.ao_key}").hex  # with another key it stands for others
     return Peer(id=id, ip=place, asn=0, group=listener.group, owner="config")
 
 
@@ -155,7 +159,7 @@ class Peers:
         return next((each for each in found if not each.session.ao or ao in ao_ids(each.session.ao)), None)
 
     def listen(self, listeners: Iterable[Listener]) -> None:
-        """These are where peers come in: a key and a group make those known that have it."""
+        """Peers come in here. A key and a group make those known that have the key, which is here itself."""
         keyed = [each for each in listeners if each.group and (each.md5_key or each.ao_key)]
         self.listeners = {each.id: each for each in map(_of_listener, keyed)}
 

@@ -34,6 +34,7 @@ from .groups import PeerGroup
 from .kept_routes import KeptRoutes, RouteKeeper
 from .keys import Key, joined
 from .list import List, Owner
+from .listening import with_keys
 from .lists import ListEvent, Lists
 from .peer_writer import PeerWriter
 from .peers import Peer, Peers
@@ -129,7 +130,7 @@ class RouteServer:
         self.database_groups = {each.name: each for each in await self.store.load_groups()}
         self.tables.take_groups(self.database_groups)
         self._warn_of_groups()
-        self.peers.listen(self.config.bgp.listeners)
+        self.peers.listen(map(with_keys, self.config.bgp.listeners))
         self._end_strangers(self.registry.configure(self.config))
         self.lists.want("config", _by_name(all_lists(self.config)))
         self.database_lists = _by_name(await self.store.load_lists())
@@ -262,6 +263,7 @@ class RouteServer:
         if (old.ripe_stat, old.irr, old.auto_refresh) != (config.ripe_stat, config.irr, config.auto_refresh):
             self.lists.configure(self._contexts(config), config.auto_refresh)
         self.tables.update(self.lists.want("config", _by_name(all_lists(config))))
+        self.peers.listen(map(with_keys, config.bgp.listeners))
         self._end_strangers(self.registry.configure(config))
         self.want_lists()
         self.set_keys()
