@@ -200,6 +200,79 @@ SHOWN: dict[str, tuple[str, str, Any]] = {
             }
         ],
     ),
+    # RFC 9831
+    "SR Policy with segments of nodes and adjacencies": (
+        "TUNNEL",
+        tunnel(
+            15,
+            sub(
+                128,
+                "00"
+                + sub(3, f"4001{V4}")
+                + sub(3, f"0000{V4}03e81100")
+                + sub(4, f"0080{V6}")
+                + sub(5, f"000000000007{V4}03e81100")
+                + sub(6, f"0000{V4}{V4}")
+                + sub(7, f"000000000001{V6}00000002{V6}03e81100")
+                + sub(8, f"0000{V6}{V6}")
+                + sub(14, f"0080{V6}")
+                + sub(14, f"0000{V6}{V6}")
+                + sub(14, f"0000{V6}{V6}{BEHAVIOR}")
+                + sub(15, f"000000000001{V6}00000002{V6}{V6}")
+                + sub(16, f"0080{V6}{V6}{V6}{BEHAVIOR}")
+                + sub(5, f"000100000007{V4}")  # reserved bits
+                + sub(3, f"0000{V4}00"),  # neither a label nor none
+            ),
+        ),
+        [
+            {
+                "type": "SR_POLICY",
+                "sub_tlvs": [
+                    {
+                        "type": "SEGMENT_LIST",
+                        "sub_tlvs": [
+                            {"type": "C", "flags": 64, "algorithm": 1, "node": "192.0.2.1"},
+                            {"type": "C", "node": "192.0.2.1", "label": 16001, "s": True},
+                            {"type": "D", "algorithm": 128, "node": "2001:db8::1"},
+                            {"type": "E", "local_interface": 7, "node": "192.0.2.1", "label": 16001, "s": True},
+                            {"type": "F", "local": "192.0.2.1", "remote": "192.0.2.1"},
+                            {
+                                "type": "G",
+                                "local_interface": 1,
+                                "local": "2001:db8::1",
+                                "remote_interface": 2,
+                                "remote": "2001:db8::1",
+                                "label": 16001,
+                                "s": True,
+                            },
+                            {"type": "H", "local": "2001:db8::1", "remote": "2001:db8::1"},
+                            {"type": "I", "algorithm": 128, "node": "2001:db8::1"},
+                            {"type": "I", "node": "2001:db8::1", "sid": "2001:db8::1"},
+                            {"type": "I", "node": "2001:db8::1", "sid": "2001:db8::1", **BEHAVIOR_SHOWN},
+                            {
+                                "type": "J",
+                                "local_interface": 1,
+                                "local": "2001:db8::1",
+                                "remote_interface": 2,
+                                "remote": "2001:db8::1",
+                                "sid": "2001:db8::1",
+                            },
+                            {
+                                "type": "K",
+                                "algorithm": 128,
+                                "local": "2001:db8::1",
+                                "remote": "2001:db8::1",
+                                "sid": "2001:db8::1",
+                                **BEHAVIOR_SHOWN,
+                            },
+                            {"type": 5, "value": f"0x000100000007{V4}"},
+                            {"type": 3, "value": f"0x0000{V4}00"},
+                        ],
+                    }
+                ],
+            }
+        ],
+    ),
     # RFC 5701
     "IPv6 communities": (
         "IPV6_EXT_COMMUNITY",

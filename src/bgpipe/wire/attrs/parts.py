@@ -35,6 +35,15 @@ def ip(key: str, size: int) -> Part:
     return Part(key, lambda cursor: format_address(cursor.take(size)), encode)
 
 
+def optional(part: Part, size: int) -> Part:
+    """A part of `size` octets that is left out where fewer are left."""
+
+    def decode(cursor: Cursor) -> object:
+        return part.decode(cursor) if cursor.left >= size else None
+
+    return Part(part.key, decode, lambda value: b"" if value is None else part.encode(value))
+
+
 def octets(key: str) -> Part:
     """Octets that go to the end, in hexadecimal."""
     return Part(key, lambda cursor: format_hex(cursor.rest()), lambda value: parse_hex(text(value)))
