@@ -58,8 +58,8 @@ async def sessions(words: str) -> AsyncIterator[Records]:
     """The log of a command line that runs."""
     log = Records()
 
-    def make():
-        return build(parse(shlex.split(words), {}), log)  # type: ignore[arg-type]
+    def make(**how: Any):
+        return build(parse(shlex.split(words), {}), log, **how)  # type: ignore[arg-type]
 
     made = Sessions(make(), make, log)  # type: ignore[arg-type]
     task = asyncio.create_task(made.run())

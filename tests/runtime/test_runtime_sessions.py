@@ -8,6 +8,7 @@ import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from bgpipe.app.build import build
 from bgpipe.app.grammar import parse
@@ -25,8 +26,8 @@ class Run:
     def __init__(self, words: str) -> None:
         self.log = Records()
 
-        def make(exchanged: bool = False):
-            return build(parse(shlex.split(words), {}), self.log, exchanged=exchanged)  # type: ignore[arg-type]
+        def make(**how: Any):
+            return build(parse(shlex.split(words), {}), self.log, **how)  # type: ignore[arg-type]
 
         self.sessions = Sessions(make(), make, self.log)  # type: ignore[arg-type]
         self.task = asyncio.create_task(self.sessions.run())
@@ -92,6 +93,26 @@ async def test_a_peer_is_refused_before_its_session_has_ended() -> None:
         run.sessions.active[1].end_session("L", Notification.shutdown(), error)
         assert run.sessions._refused_for(inside.arrival) > 0
         assert (await left.fault())[:2] == (6, 2)
+
+
+async def test_a_list_is_read_once_for_all_sessions(tmp_path: Path) -> None:
+    """Also by those that begin while its file can't be read."""
+    file = tmp_path / "list"
+    file.write_text("11.0.0.0/8 le 24\n")
+    guard = f"guard -R --prefixes {file} --on first-as=keep --on bogon-as=keep"
+    async with (
+        router() as (address, peers),
+        many(f"-- listen --many {place()} -- {guard} -- connect --wait listen {address}") as run,
+    ):
+        for number in (1, 2):
+            left = await run.dial()
+            right = await join(left, peers, 65000 + number)
+            file.write_text("<html>")
+            await left.say(route("12.0.0.0/16"), route(f"11.{number}.0.0/16"))
+            assert [bool((await right.expect(UPDATE)).update.reach) for _ in range(2)] == [False, True]
+        one, other = (pipeline.stages[1] for pipeline in run.sessions.active.values())
+        assert one.lists.files["prefixes"] is other.lists.files["prefixes"]
+        assert one.pipeline.shared is other.pipeline.shared
 
 
 async def test_side_by_side(tmp_path: Path) -> None:

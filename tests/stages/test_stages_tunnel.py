@@ -155,8 +155,8 @@ async def test_the_server_takes_the_next_session():
     log = Recorder()
     words = ["websocket", "--listen", "--open", f"ws://{server}/", "--", "connect", site.address]
 
-    def make() -> Pipeline:
-        return build(parse(words), log)  # type: ignore[arg-type]
+    def make(**how: Any) -> Pipeline:
+        return build(parse(words), log, **how)  # type: ignore[arg-type]
 
     sessions = Sessions(make(), make, log)  # type: ignore[arg-type]
     task = asyncio.create_task(sessions.run())

@@ -299,8 +299,8 @@ async def test_one_server_for_many_sessions():
     log = Recorder()
     words = ["listen", "--many", ours, "--", "websocket", "-R", "--listen", "--write", url, "--", "connect", theirs]
 
-    def make() -> Pipeline:
-        return build(parse(words), log)  # type: ignore[arg-type]
+    def make(**how: Any) -> Pipeline:
+        return build(parse(words), log, **how)  # type: ignore[arg-type]
 
     sessions = Sessions(make(), make, log)  # type: ignore[arg-type]
     task = asyncio.create_task(sessions.run())

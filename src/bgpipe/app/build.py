@@ -10,6 +10,7 @@ from ..pipeline.errors import ConfigError
 from ..pipeline.events import Event, expand_all
 from ..pipeline.log import Log
 from ..pipeline.pipeline import Pipeline
+from ..pipeline.shared import Shared
 from ..pipeline.stage import Stage
 from ..pipeline.wiring import attach
 from ..runtime.options import GlobalOptions
@@ -23,13 +24,15 @@ MAX_LOGGED = 10
 """This many malformed messages are logged in full; more are counted."""
 
 
-def build(spec: PipelineSpec, log: Log, *, exchanged: bool = False) -> Pipeline:
-    """A new pipeline each time. exchanged: its first and its last stage change places. Raises ConfigError."""
+def build(spec: PipelineSpec, log: Log, *, exchanged: bool = False, shared: Shared | None = None) -> Pipeline:
+    """A new pipeline each time. exchanged: its first and its last stage change places. shared: what it shares with
+    others, which its stages may ask for from the beginning. Raises ConfigError."""
     options = spec.options
     if not options.http and options.explicit & {"http-auth", "http-open"}:  # in the environment they may be for others
         raise ConfigError("--http-auth and --http-open need --http")
     capabilities = parse_capabilities(options.caps) if options.caps else ()
     pipeline = Pipeline(log=log, context=make_context(options, capabilities), capabilities=capabilities)
+    pipeline.shared = shared or pipeline.shared
     pipeline.merges = options.merge
     uses = {stage.uses for stage in spec.stages}
     wants_stdin = options.stdin or options.stdin_wait

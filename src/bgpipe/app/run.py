@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ..pipeline.errors import ConfigError, StageError, UsageError
 from ..runtime.process import Process
@@ -186,8 +186,8 @@ def _check(spec: PipelineSpec) -> None:
 async def _run(spec: PipelineSpec, log: BindableLog, control: Control) -> Result:
     from .build import build
 
-    def make(exchanged: bool = False) -> Pipeline:
-        pipeline = build(spec, log, exchanged=exchanged)
+    def make(**how: Any) -> Pipeline:
+        pipeline = build(spec, log, **how)
         pipeline.on_kill = lambda reason: pipeline.fail(StageError(f"killed by {reason}", reason="killed"))
         return pipeline
 

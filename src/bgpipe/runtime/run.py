@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .. import accel
 from ..pipeline.errors import UsageError
@@ -160,8 +160,8 @@ def run_command(pipeline: Pipeline, make: Make, options: GlobalOptions, log: Bin
     if not any(stage.produces for stage in pipeline.stages):
         raise UsageError("no stage makes messages: name a file or a peer, or read standard input with -i")
 
-    def make_killable(exchanged: bool = False) -> Pipeline:
-        made = make(exchanged=exchanged)
+    def make_killable(**how: Any) -> Pipeline:
+        made = make(**how)
         made.on_kill = exit_at_once
         return made
 

@@ -83,7 +83,8 @@ def _speaker(arrival: Arrival) -> tuple[str, int, str]:
 
 
 class Sessions:
-    """make: a new pipeline from the command line, attached; with `exchanged=True`, one whose ends have changed places.
+    """make: a new pipeline from the command line, attached, with what it shares with others (`shared`); with
+    `exchanged=True`, one whose ends have changed places.
     first: one that is made already. tasks: the scope that ends after all sessions, that of the process."""
 
     def __init__(
@@ -291,10 +292,9 @@ class Sessions:
 
     def _next(self, exchanged: bool = False) -> Pipeline:
         if exchanged:
-            pipeline = self._make(exchanged=True)
+            pipeline = self._make(exchanged=True, shared=self._shared)
         else:
-            pipeline, self._first = self._first or self._make(), None
-        pipeline.shared = self._shared
+            pipeline, self._first = self._first or self._make(shared=self._shared), None
         self.count += 1
         pipeline.number = self.count
         pipeline.log = self._log.bind(session=pipeline.number)
