@@ -1,7 +1,7 @@
 """Routes of VPNs, EVPN and FlowSpec between daemons, through a bgpipe that decodes each of them and makes it anew.
 
-GoBGP announces; GoBGP or FRR behind bgpipe must have the same routes as without it. A policy in Python reads all routes
-and makes each message again from its JSON.
+GoBGP announces, or FRR what it has heard of GoBGP; who is behind bgpipe must have the same routes as without it. A
+policy in Python reads all routes and makes each message again from its JSON.
 """
 
 from __future__ import annotations
@@ -69,8 +69,9 @@ class GoBgpOfFamilies(GoBgp):
 class FrrOfFamilies(Frr):
     def config(self) -> str:
         families = "".join(
-            f" address-family {family}\n  neighbor {self.neighbors[0].address} activate\n exit-address-family\n"
+            f" address-family {family}\n  neighbor {neighbor.address} activate\n exit-address-family\n"
             for family in ("ipv4 vpn", "l2vpn evpn", "ipv4 flowspec")
+            for neighbor in self.neighbors
         )
         head, mark, rest = super().config().partition("route-map NH permit 10")
         return head + families + mark + rest
@@ -127,4 +128,37 @@ def test_routes_pass_unchanged(installed: Installed, tmp_path: Path, run: Run, k
         assert "policy" not in passing.log or "ERR" not in passing.log
     finally:
         before.stop()
+        behind.stop()
+
+
+def test_routes_that_frr_announces_pass_unchanged(installed: Installed, tmp_path: Path, run: Run) -> None:
+    """GoBGP tells FRR of them, and FRR announces them to another GoBGP: a bgpipe is in both sessions."""
+    first, before_frr, frr, behind_frr, last = (f"127.88.3.{n}" for n in range(1, 6))
+    end_as = 65103
+    for name in ("one", "two", "first", "frr", "last"):
+        (tmp_path / name).mkdir()
+    proxy(run, tmp_path / "one", first, before_frr, frr)
+    passing = proxy(run, tmp_path / "two", frr, behind_frr, last)
+    neighbors = [Neighbor(before_frr, LEFT_AS, passive=True), Neighbor(behind_frr, end_as)]
+    middle = FrrOfFamilies(installed, tmp_path / "frr", frr, RIGHT_AS, neighbors)
+    called = Neighbor(behind_frr, RIGHT_AS, passive=True, families=FAMILIES)
+    behind = GoBgpOfFamilies(installed, tmp_path / "last", last, end_as, [called])
+    calling = Neighbor(before_frr, RIGHT_AS, families=FAMILIES)
+    before = GoBgpOfFamilies(installed, tmp_path / "first", first, LEFT_AS, [calling])
+    before.announces = ROUTES
+    try:
+        behind.start()
+        middle.start()
+        start(before, before_frr)
+        wait_until("all routes are there", lambda: behind.tables().keys() == before.tables().keys(), 90)
+        assert behind.tables() == before.tables()
+        seen = [message for message in passing.messages("R", "UPDATE") if "routes" in message[5]]
+        assert sum(int(message[5]["routes"]) for message in seen) >= len(ROUTES)
+        shown = json.dumps([message[4] for message in seen])
+        for part in ('"MAC_IP"', '"IP_PREFIX"', '"MULTICAST"', '"DST": "10.4.0.0/24"', '"VXLAN"'):
+            assert part in shown
+        assert '"data"' not in shown  # the labels are FRR's own: it is the next hop of what it passes on
+    finally:
+        before.stop()
+        middle.stop()
         behind.stop()
