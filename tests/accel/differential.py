@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 AnyStage = TypeVar("AnyStage", bound="Stage")
 if TYPE_CHECKING:
     from bgpipe.pipeline.stage import Stage
+    from bgpipe.rpki.snapshot import Snapshot
     from bgpipe.stages.limit import Limit
     from bgpipe.wire.item import Item
     from bgpipe.wire.message import Message
@@ -78,6 +79,7 @@ def file_cases(path: Path, limit: int | None = None) -> Iterator[bytes]:
 def work(octets: bytes, seed: int = 0) -> list[bytes]:
     """What becomes of a stream, in parts that must not depend on accel."""
     from broken_lines import break_line
+    from rpki_records import files_of, judge_again, keep_routes, random_data, read
     from select_filters import random_filter
 
     from bgpipe.filters import compile_filter
@@ -95,12 +97,16 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
     limit = make_limit(rng)
     limited: list[bytes] = []
     tagged: list[bytes] = []
-    editors = make_editors(rng)
+    validated = [*map(partial(read, size=rng.choice((1000, 1 << 20))), files_of(*random_data(octets, rng), rng))]
+    snapshots = [snapshot for snapshot, _ in validated]
+    editors = make_editors(rng, snapshots[0])
+    keepers = {stage: keep_routes(stage, sticky=True) for stage in make_keepers(rng, snapshots[0])}
     edited: list[list[bytes]] = [[] for _ in editors]
     seen: list[str] = []
     seq = 1
     pipeline = Pipeline()
     verdicts: list[str] = []
+    kept: dict[Any, list[bytes]] = {keeper: [] for keeper in keepers}
     malformed: list[str] = []
     pipeline.bus.on([events.PARSE], lambda event: malformed.append(f"{event.message} {event.error} {event.values}"))
 
@@ -120,6 +126,8 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
             seen.extend(map(look, item if isinstance(item, Block) else [item]))
             for editor, output in zip(editors, edited, strict=True):
                 output += map(encoders[0].encode, pass_stage(editor, item))
+            for keeper, output in kept.items():
+                output += map(encoders[0].encode, pass_stage(keeper, item))
             if isinstance(item, Block):
                 item, unknown = pipeline.verdicts.mark(item)
                 pipeline.verdicts.judge_block(item, unknown, returned=False)
@@ -153,8 +161,14 @@ def work(octets: bytes, seed: int = 0) -> list[bytes]:
     seen += ["malformed:", *malformed, "verdicts:", *verdicts]
     report = "\n".join([repr(decoder.counts), *damages]).encode()
     limited.append(repr((limit.removed, limit.routes.count)).encode())
+    for keeper, table in keepers.items():
+        for snapshot in snapshots:
+            judge_again(keeper, snapshot)
+            kept[keeper].append(repr(sorted(table.routes().items())).encode())
     limited += [
         *map(b"".join, edited),
+        *map(b"".join, kept.values()),
+        *(said.encode() for _, said in validated),
         repr([editor.status()["metrics"] for editor in editors if editor.status()]).encode(),
     ]
     return [report, lines, records, messages, *again, "\n".join(seen).encode(), b"".join([*tagged, *limited])]
@@ -200,8 +214,8 @@ def make_limit(rng: Random) -> Limit:
     return make_stage(Limit("limit"), words)
 
 
-def make_editors(rng: Random) -> list[Any]:
-    """Stages that edit messages, with random words."""
+def make_editors(rng: Random, snapshot: Snapshot) -> list[Any]:
+    """Stages that edit messages, with random words. snapshot: by which they judge routes."""
     from bgpipe.stages import find
 
     sys.path.append(str(Path(__file__).resolve().parents[1]))
@@ -212,6 +226,20 @@ def make_editors(rng: Random) -> list[Any]:
         kind = find(name)
         assert kind is not None
         made.append(make_stage(kind(name), words(rng)[1:]))
+        made[-1].pipeline.shared.rpki.replace(snapshot)
+    return made
+
+
+def make_keepers(rng: Random, snapshot: Snapshot) -> list[Any]:
+    """Stages of a session that keep the routes which they judge."""
+    from bgpipe.stages.aspa import Aspa
+    from bgpipe.stages.rov import Rov
+    from random_words import aspa_words, rov_words
+
+    words = [word for word in aspa_words(rng)[1:] if word not in ("--peer-tag", "PEER_AS")]
+    made = [make_stage(Aspa("aspa"), ["-R", *words]), make_stage(Rov("rov"), ["-R", *rov_words(rng)[1:]])]
+    for stage in made:
+        stage.pipeline.shared.rpki.replace(snapshot)
     return made
 
 
@@ -270,6 +298,7 @@ def look(message: Message) -> str:
 
 def torment(octets: bytes, rng: Random) -> None:
     """Indexes that no index function makes: accel may do anything with them but touch what isn't its own."""
+    from rpki_records import torment_judges, torment_scanners
     from select_filters import CONDITIONS
 
     from bgpipe.accel import edit, index, json_out, mrt_out, otc, raw_out, select
@@ -311,9 +340,11 @@ def torment(octets: bytes, rng: Random) -> None:
         )
         editor.edit(octets, broken, None if rng.random() < 0.5 else bytes(len(broken) // ENTRY.size))
         otc.find(octets, broken, rng.randrange(2), True)
+        torment_judges(octets, broken, tags, rng)
         index.stamp(broken, rng.randrange(65536), rng.randrange(1 << 60), 1)
         with suppress(ValueError):
             list(Block(octets, broken[: len(broken) // ENTRY.size * ENTRY.size], tags))
+    torment_scanners(rng)
     for cut in rng.sample(range(len(octets) + 1), min(40, len(octets))):
         index.mrt(octets[:cut], rng.randrange(cut + 1), False)
 

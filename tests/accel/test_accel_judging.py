@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import random
-from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rpki_records import judge_again, keep_routes
 from test_accel_vrps import random_block, random_records
 
 from bgpipe import accel
@@ -15,11 +15,9 @@ from bgpipe.formats.json import JsonEncoder
 from bgpipe.formats.mrt import MrtEncoder
 from bgpipe.pipeline.pipeline import Pipeline
 from bgpipe.pipeline.wiring import attach
-from bgpipe.routes.adj_rib_in import AdjRibIn
 from bgpipe.rpki.snapshot import Snapshot
 from bgpipe.rpki.vrps import merge_records
 from bgpipe.stages.aspa import Aspa
-from bgpipe.stages.base.revalidation import Revalidation
 from bgpipe.stages.otc import Otc
 from bgpipe.stages.rov import Rov
 from bgpipe.wire.block import ENTRY, FLAGS, NO_PEER, TAGS, Block
@@ -160,43 +158,14 @@ def with_otc(source: random.Random, blocks: list[Block]) -> list[Block]:
     return made
 
 
-class Kept:
-    """The routes of a session that a stage keeps, without the session."""
-
-    def __init__(self, sticky: bool) -> None:
-        self.direction = "R"
-        self.table = AdjRibIn(sticky)
-
-    def before_item(self) -> None:
-        pass
-
-    take = Revalidation.take
-    forget = Revalidation.forget
-    _telling = False
-
-    def _schedule(self) -> None:
-        pass
-
-    def routes(self) -> dict[object, object]:
-        """What is thought of each route, and its attributes."""
-        found, scan = {}, self.table.scan()
-        while (routes := scan.step()) is not None:
-            for route in routes:
-                found[route.prefix] = route.state, self.table.attributes(route.attributes)
-        return found
-
-
 def keep(kind: type, words: list[str], snapshots: list[Snapshot], blocks: list[Block]) -> tuple[object, ...]:
     """What leaves a stage that keeps routes, and what it thinks of them after each change."""
     run = Run(kind, words, snapshots[0], False)
-    kept = Kept("drop" in words or "filter" in words)
-    run.stage.revalidations = {"R": kept}
-    run.stage.sender = lambda direction: 1
+    kept = keep_routes(run.stage, sticky="drop" in words or "filter" in words)
     left = [run.send(block) for block in blocks]
     thought = [kept.routes()]
-    for old, new in pairwise(snapshots):
-        run.pipeline.shared.rpki.replace(new)
-        list(run.stage.judge_again("R", [old, new]))
+    for snapshot in snapshots[1:]:
+        judge_again(run.stage, snapshot)
         thought.append(kept.routes())
     return left, thought, run.stage.counts
 

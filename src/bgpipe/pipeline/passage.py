@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from ..wire.block import Block
-from ..wire.flags import FLAG_CHECKED, FLAG_TOLD
+from ..wire.flags import FLAG_CHECKED, FLAG_RIB, FLAG_TOLD
 from ..wire.item import Item, Replacement, count
-from ..wire.message import NOTIFICATION, Message
+from ..wire.message import NOTIFICATION, UPDATE, Message
 from .callback import Callback
 from .errors import StageError, failure
 from .lifecycle import StageKind
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 DROP: Final = 2
 ACCEPT: Final = 4
 """Bits of Message.action: leave the line here; pass by all further stages."""
+INHERITED: Final = FLAG_TOLD | FLAG_RIB
+"""What an UPDATE in place of another one has of its verdict."""
 
 
 class Passage:
@@ -269,6 +271,6 @@ def inherit(message: Message, old: Message) -> Message:
     """Gives a message that replaces another one the properties that it does not set itself."""
     message.direction = old.direction
     message.seq = message.seq or old.seq
-    message.verdict |= old.verdict & FLAG_TOLD
+    message.verdict |= old.verdict & (INHERITED if message.type_code == UPDATE else FLAG_TOLD)
     message.time = message.time or old.time
     return message

@@ -12,7 +12,7 @@ from ...filters import Filter
 from ...pipeline.passage import inherit
 from ...pipeline.stage import Consuming
 from ...wire.block import FLAGS, NO_PEER, PEER, TAGS, Block
-from ...wire.flags import FLAG_PEER_AS4
+from ...wire.flags import FLAG_PEER_AS4, FLAG_RIB
 from ...wire.item import Item, Replacement
 from ...wire.message import HEADER, UPDATE, Message
 from ...wire.peer import read_peer
@@ -96,7 +96,13 @@ def assemble(block: Block, edits: dict[int, Edit]) -> Block | list[Item]:
 def part_of(message: Message, body: bytes) -> Message:
     """An UPDATE with a part of what a message says."""
     return Message(
-        UPDATE, body, direction=message.direction, time=message.time, context=message.context, tags=dict(message.tags)
+        UPDATE,
+        body,
+        direction=message.direction,
+        time=message.time,
+        context=message.context,
+        tags=dict(message.tags),
+        verdict=message.verdict & FLAG_RIB,
     )
 
 
