@@ -99,6 +99,23 @@ def test_an_operator_approves(driver: str, server: BgpLite) -> None:
         page.close()
 
 
+@pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
+def test_an_operator_refuses(driver: str, server: BgpLite, scripts: bool) -> None:
+    server.client(65076)
+    server.waits_for_log("connected")
+    page = browser(driver, scripts=scripts, language="ru-RU,ru")
+    try:
+        page.open(f"http://{server.address[0]}:{server.api_port}/")
+        page.until("ждёт одобрения")
+        page.press("Отклонить")
+        page.until("Пир заблокирован")
+        assert server.get("/api/peers")[0]["status"] == "barred"
+        page.press("Одобрить")
+        wait_until("it is let in", lambda: server.get("/api/peers")[0]["status"] == "inactive")
+    finally:
+        page.close()
+
+
 def test_what_changes_is_shown_without_a_reload(driver: str, server: BgpLite) -> None:
     page = browser(driver)
     try:

@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bgplite import BgpLite, bgplite
-from peers import wait_until
+from peers import kind, wait_until
 
 from bgpipe.routeserver.page.pages import PAGES
 from bgpipe.routeserver.snippets import KINDS
+from bgpipe.wire.message import NOTIFICATION
 
 OPERATOR, READER = "an-operator-for-tests", "a-reader-for-tests"
 CONFIG = f"""\
@@ -210,6 +212,29 @@ def test_an_operator_sees_all_and_a_reader_changes_nothing(server):
     reader.get("/")
     assert reader.post("/logout") == 200
     assert "127.99.8.1" not in reader.text
+
+
+def test_an_operator_refuses_a_peer_and_lets_it_in_after_all(server):
+    client = server.client(65090, source="127.99.8.90")
+    boss = operator(server)
+    wait_until("it waits for approval", lambda: boss.get("/") and "127.99.8.90" in boss.text)
+    peer = next(each for each in page_peers(server) if each["ip"] == "127.99.8.90")
+    assert boss.get(f"/peers/{peer['id']}") == 200
+    assert "The peer waits for approval" in boss.text
+    assert boss.post(f"/peers/{peer['id']}/bar") == 200
+    assert "The peer is barred" in boss.text
+    while kind(client.hear()) != NOTIFICATION:
+        pass
+    again = server.client(65090, source="127.99.8.90")
+    assert kind(again.last) == NOTIFICATION
+    assert boss.post(f"/peers/{peer['id']}/approve") == 200
+    assert "barred" not in boss.text
+    server.client(65090, source="127.99.8.90").until_complete()
+
+
+def page_peers(server: BgpLite) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = server.call("GET", "/api/peers", Authorization=f"Bearer {OPERATOR}")[1]
+    return found
 
 
 def test_a_wrong_token(server):

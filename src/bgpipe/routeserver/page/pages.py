@@ -100,6 +100,13 @@ async def approve(call: Call) -> web.StreamResponse:
     return _see(f"/peers/{call.id}")
 
 
+async def bar(call: Call) -> web.StreamResponse:
+    """Ends the session of a peer, which may not come back until it is approved."""
+    await _form(call)
+    await call.management.bar(call.id)
+    return _see(f"/peers/{call.id}")
+
+
 async def accept(call: Call) -> web.StreamResponse:
     """Lets the version of a list that is held back count."""
     await _form(call)
@@ -175,6 +182,7 @@ PAGES: Final = (
     Operation("POST", "/peers/{id}", change, "Change a peer", "operator", own=True, media=PAGE),
     Operation("POST", "/peers/{id}/delete", delete, "Delete a peer", "operator", own=True, media=PAGE),
     Operation("POST", "/peers/{id}/approve", approve, "Let a pending peer have routes", "operator", media=PAGE),
+    Operation("POST", "/peers/{id}/bar", bar, "End its session; it may not come back", "operator", media=PAGE),
     Operation("POST", "/lists/{name}/accept", accept, "Let the held version of a list count", "operator", media=PAGE),
     Operation("POST", "/lists/{name}/refresh", refresh, "Ask the source of a list now", "operator", media=PAGE),
 )
