@@ -327,7 +327,7 @@ def test_sessions_go_on_while_the_database_is_locked_gone_and_broken(tmp_path):
         client.until("routes", lambda: len(client.routes) == 2)
         database = tmp_path / "data/bgplite.db"
         unavailable = (503, {"error": "the database can't be used now"})
-        with contextlib.contextlib.closing(sqlite3.connect(database, isolation_level=None)) as other:
+        with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as other:
             other.execute("BEGIN EXCLUSIVE")
             assert server.call("POST", "/api/peers", add | {"description": "locked"}) == unavailable
             goes_on(server, client, 3)
@@ -346,7 +346,7 @@ def test_sessions_go_on_while_the_database_is_locked_gone_and_broken(tmp_path):
             path.rename(database.parent / path.name)
         wait_until("it is back", lambda: server.call("POST", "/api/peers", add | {"description": "b"})[0] == 200)
         assert server.get("/api/peers?ip=127.93.1.1")[0]["description"] == "b"
-        with contextlib.contextlib.closing(sqlite3.connect(database, isolation_level=None)) as other:
+        with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as other:
             other.execute("ALTER TABLE peers RENAME TO broken")
         assert server.call("POST", "/api/peers", add | {"description": "broken"}) == unavailable
         goes_on(server, client, 5)
@@ -424,6 +424,6 @@ def test_what_was_acknowledged_is_there_after_a_kill(tmp_path):
             stopped.set()
             for writer in writers:
                 writer.join(30)
-        with contextlib.contextlib.closing(sqlite3.connect(tmp_path / "data/bgplite.db")) as database:
+        with contextlib.closing(sqlite3.connect(tmp_path / "data/bgplite.db")) as database:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert len(acknowledged) == 4
