@@ -15,6 +15,7 @@ from bgpipe.pipeline.errors import ConfigError, StageError
 from bgpipe.pipeline.events import ANY, Event
 from bgpipe.runtime.reload import reload_all
 from bgpipe.stages.py import Py
+from bgpipe.wire.flags import FLAG_RIB
 from bgpipe.wire.message import KEEPALIVE, OPEN, UPDATE, Message
 from bgpipe.wire.open import Open
 from bgpipe.wire.update import Update
@@ -153,6 +154,14 @@ def test_several_in_the_place_of_one(make, mode):
     assert prefixes(left) == ["1.0.0.0/8", "20.0.0.0/8", "2.0.0.0/8", "21.0.0.0/8", "3.0.0.0/8", "5.0.0.0/8"]
     assert [each.seq for each in left] == [1, 2, 2, 2, 3, 5]
     assert bench.py.drops == {"dropped": 1}  # the messages that were added do not make up for it
+
+
+def test_what_is_made_of_an_entry_of_a_rib_is_one(make):
+    bench = make("def update(m):\n    return [m.update.replace(reach=['20.0.0.0/8']), m]\n", mode="messages")
+    said = seven()[:2]
+    for each in said:
+        each.verdict |= FLAG_RIB
+    assert [message.verdict & FLAG_RIB for message in bench.send(*said)] == [FLAG_RIB] * 4
 
 
 @pytest.mark.parametrize("mode", MODES)
