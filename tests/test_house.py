@@ -14,9 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from bgpipe import stages
+import bgpipe
+from bgpipe import accel, stages
 from bgpipe.pipeline.stage import Stage
 from bgpipe.runtime.options import GlobalOptions
+from bgpipe.wire.message import UPDATE, Message
+from bgpipe.wire.update import Update
 from cases import all_cases
 
 HERE = Path(__file__).resolve().parent.parent
@@ -312,3 +315,21 @@ def test_import_is_light():
     code = f"import sys, bgpipe; print(sorted({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_archive_to_json_loads_only_what_it_needs(tmp_path):
+    """The start is the largest part of a filter on a small file."""
+    body = Update.make(reach=["192.0.2.0/24"], attrs={"ORIGIN": "IGP", "ASPATH": [1]}, next_hop="192.0.2.1").body
+    bgpipe.write(str(tmp_path / "small.mrt"), [Message(UPDATE, body, time=1)])
+    code = "import sys; from bgpipe.cli.main import main; main(sys.argv[1:]); print(*sys.modules, file=sys.stderr)"
+    command = [sys.executable, "-c", code, "-l", "error", str(tmp_path / "small.mrt")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    loaded = done.stderr.split()
+    assert done.stdout.count("UPDATE") == 1
+    others = {"aiohttp", "argparse", "msgspec", "re2", "rich", "websockets"}
+    if accel.AVAILABLE:
+        others |= {"dataclasses", "datetime", "json", "zlib"}
+    assert sorted(others & {*loaded}) == []
+    ours = [name for name in loaded if name.startswith("bgpipe.")]
+    for package in ("filters", "library", "net.http", "net.layout", "rpki", "routes", "wire.caps", "wire.open"):
+        assert not [name for name in ours if name.startswith(f"bgpipe.{package}")]

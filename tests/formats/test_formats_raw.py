@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
@@ -155,7 +154,7 @@ def test_updates_come_in_blocks_that_are_read_as_said() -> None:
     assert isinstance(second, Block)
     assert [message.octets for message in first] == ROUTES
     assert {message.context for message in (*first, alive, *second)} == {AS2}
-    decoder.context = replace(AS2, add_path=frozenset({IPV4_UNICAST}))  # which no flag of a block can say
+    decoder.context = AS2._replace(add_path=frozenset({IPV4_UNICAST}))  # which no flag of a block can say
     assert {message.context for message in opened(decoder.feed(b"".join(ROUTES)))} == {decoder.context}
 
 

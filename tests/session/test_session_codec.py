@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from bgpipe import accel
@@ -308,7 +306,7 @@ def test_add_path_for_one_family_alone_needs_no_single_messages(family: Family) 
     update = Message(UPDATE, b"\0\0" + len(attributes).to_bytes(2, "big") + attributes + nlri).octets
     (items,) = codec.feed(update * 3, 1)
     assert isinstance(items, Block)
-    assert [message.context for message in items] == [replace(codec.facts.receiving, extended_message=False)] * 3
+    assert [message.context for message in items] == [codec.facts.receiving._replace(extended_message=False)] * 3
     assert [[str(prefix) for prefix in message.update.reach] for message in items] == [
         ["#7#10.0.1.0/24" if path_id else "10.0.1.0/24"]
     ] * 3

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from ..wire.block import Block
@@ -35,20 +34,37 @@ class Damage(NamedTuple):
         return where + self.text
 
 
-@dataclass(slots=True)
 class Counts:
-    """How many records and messages a decoder has read."""
+    """How many records and messages a decoder has read.
 
-    records: int = 0
-    messages: int = 0
-    states: int = 0
-    """BGP4MP state changes"""
-    skipped: int = 0
-    """records of a kind that holds no BGP message, or that we do not read"""
-    damaged: int = 0
-    """records that could not be read"""
-    kinds: dict[str, int] = field(default_factory=dict)
-    """what was skipped, by name"""
+    states: BGP4MP state changes. skipped: records of a kind that holds no BGP message, or that we do not read.
+    damaged: records that could not be read. kinds: what was skipped, by name.
+    """
+
+    __slots__ = ("damaged", "kinds", "messages", "records", "skipped", "states")
+
+    def __init__(
+        self,
+        records: int = 0,
+        messages: int = 0,
+        states: int = 0,
+        skipped: int = 0,
+        damaged: int = 0,
+        kinds: dict[str, int] | None = None,
+    ) -> None:
+        self.records = records
+        self.messages = messages
+        self.states = states
+        self.skipped = skipped
+        self.damaged = damaged
+        self.kinds = kinds if kinds is not None else {}
+
+    def __repr__(self) -> str:
+        fields = ("records", "messages", "states", "skipped", "damaged", "kinds")
+        return f"Counts({', '.join(f'{name}={getattr(self, name)!r}' for name in fields)})"
+
+    def __eq__(self, other: object) -> bool:
+        return repr(self) == repr(other) if isinstance(other, Counts) else NotImplemented
 
     def skip(self, kind: str) -> None:
         self.skipped += 1

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Final
 
 from ..wire.block import ENTRY, NO_PEER, Block
@@ -109,7 +108,7 @@ class Router:
             peer = PeerHeader.decode(header)
             both = self.contexts.get((peer.type, peer.rd, peer.address))
             context = default if both is None else both.left if peer.rib.startswith("out") else both.right
-            context = replace(context, as4=peer.as4, guess_as=default.guess_as)
+            context = context._replace(as4=peer.as4, guess_as=default.guess_as)
             found = self.known[key] = context, peer.tags() | self.tags
         return found
 

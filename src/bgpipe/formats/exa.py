@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -76,7 +75,7 @@ class ExaEncoder(base.Encoder):
             return b""
         update = message.update
         if not update.as4:  # the words have one width of AS numbers
-            context = replace(update.context, as4=True)
+            context = update.context._replace(as4=True)
             update = Update(update.encode(context), context)
         return "".join(f"{line}\n" for line in _lines(update)).encode()
 
@@ -286,7 +285,7 @@ def _read_line(words: _Words, context: WireContext) -> Message:
     if not prefixes:
         raise TextError("no prefix: nlri is expected")
     if path_id is not None:
-        context = replace(context, add_path=ALL_FAMILIES)
+        context = context._replace(add_path=ALL_FAMILIES)
         prefixes = [prefix._replace(path_id=path_id) for prefix in prefixes]
     if not announced:
         return Message(UPDATE, Update.make(withdrawn=prefixes, context=context).body, context=context)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
@@ -29,14 +28,15 @@ from ..wire.message import UPDATE, Message, parse_type
 from ..wire.peer import order_tags
 from ..wire.state import BMP, STATE, StateChange, parse_state
 from .base import Damage, EncoderOptions, Format, ignore_damage, ignore_note
-from .json_encoder import EPOCH, JsonEncoder
+from .json_encoder import JsonEncoder
 from .json_meta import context_of, parse_action, parse_wire, says_rib, says_width
 from .lines import MAX_LINE, LineDecoder
 
 _json_in: Any = getattr(accel, "json_in", None)
 _DIRECTIONS: Final = {"R": "R", "L": "L", "LR": "LR", "RL": "LR", "?": "?", "": "?"}
-_BINARY: Final = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{3}(?:\d{3})?)", re.ASCII)
+_BINARY: Final = rb"[\x00-\x08\x0b\x0c\x0e-\x1f]"
+_TIME: Final = r"(?a:(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.(\d{3}(?:\d{3})?))"
+"""These are compiled when they are first used, for a quick start."""
 
 
 def sniff(octets: bytes) -> bool:
@@ -44,7 +44,7 @@ def sniff(octets: bytes) -> bool:
     text = octets.removeprefix(b"\xef\xbb\xbf").lstrip()
     while text[:1] == b"#":
         text = text.partition(b"\n")[2].lstrip()
-    return text[:1] in (b"[", b"{") and not _BINARY.search(octets[:64])
+    return text[:1] in (b"[", b"{") and not re.search(_BINARY, octets[:64])
 
 
 class JsonDecoder(LineDecoder):
@@ -158,14 +158,19 @@ class JsonDecoder(LineDecoder):
 
 def parse_time(text: str) -> int:
     """Text as microseconds since 1970; earlier times, such as the original's year 1, are 0. Raises TextError."""
-    match = _TIME.fullmatch(text)
+    match = re.fullmatch(_TIME, text)
     if match is not None:
+        from datetime import UTC, datetime, timedelta  # only then, for a quick start
+
         try:
             second = datetime.fromisoformat(match[1]).replace(tzinfo=UTC)
         except ValueError:
             pass
         else:
-            return max((second - EPOCH) // timedelta(microseconds=1) + int(match[2].ljust(6, "0")), 0)
+            return max(
+                (second - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) + int(match[2].ljust(6, "0")),
+                0,
+            )
     raise TextError(f"not a time: {text[:40]!r}; YYYY-MM-DDTHH:MM:SS.mmm is expected (UTC)")
 
 

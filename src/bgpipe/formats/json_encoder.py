@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
-from typing import Any, Final
+from typing import Any
 
 from .. import accel
 from ..wire.block import Block
@@ -14,7 +13,6 @@ from . import base
 from .base import OnReport, encode_block
 from .json_meta import format_meta
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _json_out: Any = getattr(accel, "json_out", None)
 
 
@@ -27,7 +25,7 @@ class JsonEncoder(base.Encoder):
     def __init__(self, *, on_report: OnReport | None = None) -> None:
         super().__init__(on_report=on_report)
         self._time = 0
-        self._time_text = format_time(0)
+        self._time_text = "1970-01-01T00:00:00.000"
 
     def encode(self, item: Item) -> bytes:
         if isinstance(item, Block) and _json_out is not None:
@@ -62,4 +60,6 @@ def format_time(time: int) -> str:
 
 @lru_cache(maxsize=1024)
 def _format_second(second: int) -> str:
-    return (EPOCH + timedelta(seconds=second)).isoformat()[:19]
+    from datetime import UTC, datetime, timedelta  # only then, for a quick start
+
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=second)).isoformat()[:19]

@@ -10,7 +10,6 @@ these attributes (RFC 6793 section 4.1).
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -34,7 +33,7 @@ def format_meta(message: Message, body: str, *, rib: bool = True) -> str:
     wire = ""
     if message.type_code == UPDATE:
         if context.guess_as:  # the width was found by decoding, so it is no guess any more
-            context = replace(context, as4=message.update.as4)
+            context = context._replace(as4=message.update.as4)
         if not (context.as4 and not context.add_path and "AS4" not in body):
             wire = format_wire(context, body)
         if message.from_rib and rib:
@@ -92,10 +91,10 @@ def parse_wire(text: str, context: WireContext) -> WireContext:
     for word in text.upper().split("|"):
         name, _, families = word.strip().partition(":")
         if name in ("AS2", "AS4") and not families:
-            context = replace(context, as4=name == "AS4")
+            context = context._replace(as4=name == "AS4")
         elif name == "ADDPATH":
             found = frozenset(map(parse_family, families.split(","))) if families else ALL_FAMILIES
-            context = replace(context, add_path=found)
+            context = context._replace(add_path=found)
         elif name != "RIB" or families:
             known = "AS2, AS4, ADDPATH, ADDPATH:FAMILIES and RIB"
             raise TextError(f"unknown WIRE {text!r}; {known} are possible, joined by |")
@@ -126,7 +125,7 @@ def context_of(body: Mapping[str, Any], context: WireContext, *, said: bool, pat
     """
     attributes = body.get("attrs")
     if isinstance(attributes, dict):
-        context = replace(context, as4=_needs_as4(attributes, context.as4, said=said))
+        context = context._replace(as4=_needs_as4(attributes, context.as4, said=said))
     if path_ids or context.add_path:
         context = _with_add_path(context, *_families(body, attributes))
     return context
@@ -188,4 +187,4 @@ def _with_add_path(context: WireContext, having: frozenset[Family], lacking: fro
         families = ALL_FAMILIES if not lacking else having
     else:
         families = having | {family for family in _sorted(families) if family not in lacking}
-    return replace(context, add_path=families or NO_FAMILIES)
+    return context._replace(add_path=families or NO_FAMILIES)

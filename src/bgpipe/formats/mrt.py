@@ -7,11 +7,12 @@ whose routes become UPDATEs (see mrt_bundle); and the old type BGP. Written: BGP
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from functools import cached_property
 from struct import Struct
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from .. import accel
+from ..wire.attrs import MP_REACH
 from ..wire.block import Block
 from ..wire.context import ALL_FAMILIES, AS2, AS2_ADD_PATH, AS4, AS4_ADD_PATH, MAX_EXTENDED_MESSAGE, WireContext
 from ..wire.cursor import Cursor
@@ -23,7 +24,6 @@ from ..wire.peer import make_peer, peer_from_tags, read_peer, shorten_peer
 from ..wire.state import BMP, StateChange
 from . import base
 from .base import Format, encode_block, ignore_damage
-from .mrt_bundle import MP_REACH, attributes_of
 from .mrt_record import (
     ADDRESSES,
     AS4_SUBTYPES,
@@ -47,7 +47,9 @@ from .mrt_record import (
     record_end,
     record_name,
 )
-from .mrt_rib import RibDecoder, is_readable
+
+if TYPE_CHECKING:
+    from .mrt_rib import RibDecoder
 
 _accel: Any = accel if accel.AVAILABLE else None
 _BLOCK: Final = 1 << 20
@@ -113,11 +115,11 @@ class MrtDecoder(base.Decoder):
         # Who says that there are path identifiers knows it better than a record that has no place to say it.
         self._plain = not context.add_path
         self._contexts = {
-            subtype: replace(each, guess_as=guess_as, add_path=each.add_path or context.add_path)
+            subtype: each._replace(guess_as=guess_as, add_path=each.add_path or context.add_path)
             for subtype, each in _CONTEXTS.items()
         }
         self._as2 = self._contexts[1]
-        self._rib = RibDecoder(self._bad_entries, guess_as, entries=entries)
+        self._entries = entries
         self._in_rib = False  # whether routes of a RIB may wait for more that go into the same message
         # Octets wait in pieces until a record is complete: then they are joined once.
         self._pieces: list[bytes] = []
@@ -144,8 +146,7 @@ class MrtDecoder(base.Decoder):
 
     def end(self) -> Iterator[Item]:
         yield from self._count(self._read(last=True))
-        self._rib.flush()
-        yield from self._count(iter(self._rib.take()))
+        yield from self._count(iter(self._leave_rib()))
 
     def _count(self, items: Iterator[Item]) -> Iterator[Item]:
         counts = self.counts
@@ -217,6 +218,12 @@ class MrtDecoder(base.Decoder):
         self._rib.flush()
         return self._rib.take()
 
+    @cached_property
+    def _rib(self) -> RibDecoder:
+        from .mrt_rib import RibDecoder  # only then, for a quick start
+
+        return RibDecoder(self._bad_entries, self._guess_as, entries=self._entries)
+
     def _run(self, octets: bytes) -> Iterator[Item]:
         """The records from here on that accel reads, up to the first that it declines."""
         while True:
@@ -258,7 +265,7 @@ class MrtDecoder(base.Decoder):
                 pos += 4
             return self._bgp4mp(octets, pos, stop, subtype, time)
         record = Cursor(octets, pos, stop)
-        if kind == TABLE_DUMP or (kind == TABLE_DUMP_V2 and is_readable(record, subtype)):
+        if kind == TABLE_DUMP or (kind == TABLE_DUMP_V2 and self._rib.reads(record, subtype)):
             self._in_rib = True
             self._rib.feed(record, kind, subtype, time)
             if self._on_table is not None and kind == TABLE_DUMP_V2:
@@ -419,6 +426,8 @@ def _families(body: bytes) -> list[Family]:
         withdrawn, attributes = update.take(update.u16()), update.take(update.u16())
         if withdrawn or update.left:
             found.append(IPV4_UNICAST)
+        from .mrt_bundle import attributes_of  # only then, for a quick start
+
         for code, _, value in attributes_of(attributes):
             if code in (MP_REACH, _MP_UNREACH) and len(value) >= 3:
                 found.append(Family(int.from_bytes(value[:2], "big"), value[2]))

@@ -183,16 +183,17 @@ def _is_rib(octets: bytes, pos: int, stop: int, address_bits: int, path_id: int)
     return length <= address_bits and pos == stop
 
 
-_LIKELY: Final = re.compile(rb"\0[\x05\x09\x0a\x0c\x0d\x10\x11]\0[\0-\x0c]\0")
+_LIKELY: Final = rb"\0[\x05\x09\x0a\x0c\x0d\x10\x11]\0[\0-\x0c]\0"
 """A type, a subtype and the first octet of a length that stay below MAX_RECORD."""
 
 
 def likely_records(octets: bytes, pos: int) -> Iterator[int]:
     """Places from `pos` on where a record's header may start."""
-    match = _LIKELY.search(octets, pos + 4)
+    search = re.compile(_LIKELY).search  # only then, for a quick start
+    match = search(octets, pos + 4)
     while match:
         yield match.start() - 4
-        match = _LIKELY.search(octets, match.start() + 1)
+        match = search(octets, match.start() + 1)
 
 
 def overlaps_record(octets: bytes, start: int, pos: int, stop: int) -> bool:

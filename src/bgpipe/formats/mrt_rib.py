@@ -6,7 +6,6 @@ mrt_bundle, or accel's twin of it, makes UPDATEs of them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 from .. import accel
@@ -54,13 +53,22 @@ class RibDecoder:
         self._on_bad = on_bad
         self._guess_as = guess_as
         self._as2, self._as4, self._as4_add_path = (
-            replace(context, guess_as=guess_as) for context in (AS2, AS4, AS4_ADD_PATH)
+            context._replace(guess_as=guess_as) for context in (AS2, AS4, AS4_ADD_PATH)
         )
         self._bundler: Any = _accel.Bundler(entries) if _accel else Bundler(entries)
         self._routes: dict[tuple[bytes, Family, bool], RouteAttributes] = {}
         self._has_table = False
         self._unknown = 0
         """The number of peers that replace a missing PEER_INDEX_TABLE."""
+
+    @staticmethod
+    def reads(record: Cursor, subtype: int) -> bool:
+        """Whether a record of TABLE_DUMP_V2 holds routes, or peers, that can be read. Of RIB_GENERIC, the family
+        tells."""
+        if subtype not in (RIB_GENERIC, RIB_GENERIC_ADD_PATH):
+            return subtype in RIB_SUBTYPES
+        family = record.octets[record.pos + 4 : record.pos + 7]
+        return len(family) == 3 and nlri_measure(Family(int.from_bytes(family[:2], "big"), family[2])) is not None
 
     def run(self, octets: bytes, pos: int) -> tuple[int, int]:
         """(end, records): what accel takes of the records from `pos` on."""
@@ -202,14 +210,6 @@ def _prefix_length(record: Cursor, family: Family) -> int:
 def _expect_end(record: Cursor) -> None:
     if record.left:
         raise WireError(f"{record.left} octets after the last entry", offset=record.pos)
-
-
-def is_readable(record: Cursor, subtype: int) -> bool:
-    """Whether a record of TABLE_DUMP_V2 holds routes, or peers, that can be read. Of RIB_GENERIC, the family tells."""
-    if subtype not in (RIB_GENERIC, RIB_GENERIC_ADD_PATH):
-        return subtype in RIB_SUBTYPES
-    family = record.octets[record.pos + 4 : record.pos + 7]
-    return len(family) == 3 and nlri_measure(Family(int.from_bytes(family[:2], "big"), family[2])) is not None
 
 
 def nlri_measure(family: Family) -> Measure | None:

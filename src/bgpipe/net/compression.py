@@ -6,7 +6,6 @@ goes on with the next member (gzip), block (bzip2) or frame (zstd).
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from os.path import splitext
 from typing import TYPE_CHECKING, Any, Final
@@ -139,6 +138,8 @@ class Compressor:
 def compressor(name: str) -> Compressor:
     """A new compressor of gz, bzip2 or zstd."""
     if name == "gz":
+        import zlib  # only then, for a quick start
+
         from .gzip import fast_zlib
 
         library = fast_zlib()

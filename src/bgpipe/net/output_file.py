@@ -11,7 +11,6 @@ from typing import Final
 from .atomic_file import AtomicFile
 from .errors import StreamError, explain
 from .files_in_use import Identity
-from .layout import fill_path, has_time
 
 MIN_EVERY: Final = 60.0
 """The shortest interval of a rotation, in seconds."""
@@ -23,9 +22,17 @@ def objection(path: str, *, append: bool, create: bool, every: float) -> str:
         return "--append and --create exclude each other"
     if every and every < MIN_EVERY:
         return f"--every must be at least {MIN_EVERY:.0f}s"
-    if every and not has_time(path):
+    if every and not _has_time(path):
         return "with --every, $TIME or ${LAYOUT} must be in the path: each file needs its own name"
     return ""
+
+
+def _has_time(path: str) -> bool:
+    if "$" not in path:
+        return False
+    from .layout import has_time  # only then, for a quick start
+
+    return has_time(path)
 
 
 class OutputFile:
@@ -77,7 +84,11 @@ class OutputFile:
     @property
     def path(self) -> str:
         """The name of the file, in a rotation of the current one."""
-        return fill_path(self._path, self._time_format, self._slot) if has_time(self._path) else self._path
+        if not _has_time(self._path):
+            return self._path
+        from .layout import fill_path
+
+        return fill_path(self._path, self._time_format, self._slot)
 
     @property
     def deadline(self) -> float | None:

@@ -7,7 +7,6 @@ START, STOP, ... for a stage.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -48,24 +47,40 @@ STAGE_EVENTS: Final = ("START", "STOP", "READY", "PREPARE")
 ANY: Final = "*"
 
 
-@dataclass(slots=True)
 class Event:
     """An event.
 
     seq: number of the event, from 1. time: microseconds since 1970 (UTC). direction: of the line, "" for none. stage:
-    the stage that emitted it, as `[IDX] NAME`. values: depend on the event; docs/events.md lists them.
+    the stage that emitted it, as `[IDX] NAME`. values: depend on the event; docs/events.md lists them. notification:
+    what the peer is told that sent the message, if somebody ends the session because of this.
     """
 
-    name: str
-    seq: int = 0
-    time: int = 0
-    direction: str = ""
-    message: Message | None = None
-    error: Exception | None = None
-    stage: str = ""
-    values: tuple[Any, ...] = field(default=())
-    notification: Notification | None = None
-    """what the peer is told that sent the message, if somebody ends the session because of this"""
+    __slots__ = ("direction", "error", "message", "name", "notification", "seq", "stage", "time", "values")
+
+    def __init__(
+        self,
+        name: str,
+        seq: int = 0,
+        time: int = 0,
+        direction: str = "",
+        message: Message | None = None,
+        error: Exception | None = None,
+        stage: str = "",
+        values: tuple[Any, ...] = (),
+        notification: Notification | None = None,
+    ) -> None:
+        self.name = name
+        self.seq = seq
+        self.time = time
+        self.direction = direction
+        self.message = message
+        self.error = error
+        self.stage = stage
+        self.values = values
+        self.notification = notification
+
+    def __repr__(self) -> str:
+        return f"Event({self.name!r}, seq={self.seq}, stage={self.stage!r}, values={self.values!r})"
 
 
 Handler = Callable[[Event], object]

@@ -7,24 +7,31 @@ the first stage that takes it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Hashable
-from functools import partial
-from typing import Any, TypeVar
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..rpki.current import Rpki
+if TYPE_CHECKING:
+    from ..rpki.current import Rpki
 
 T = TypeVar("T")
 
 
 class Shared:
     """keep: objects stay until the end of the process; otherwise an object is closed when its last user gives it
-    back. rpki: VRPs and ASPAs, where a stage needs them."""
+    back."""
 
     def __init__(self, *, keep: bool = False) -> None:
         self.keep = keep
-        self.rpki = Rpki()
         self._things: dict[Hashable, Any] = {}
         self._closers: dict[Hashable, Callable[[], Awaitable[None]]] = {}
         self._users: dict[Hashable, int] = {}
+
+    @cached_property
+    def rpki(self) -> Rpki:
+        """VRPs and ASPAs, where a stage needs them."""
+        from ..rpki.current import Rpki  # only then, for a quick start
+
+        return Rpki()
 
     def setdefault(self, key: Hashable, make: Callable[[], T]) -> T:
         """The object for this key, made if there is none yet. It needs no closing."""

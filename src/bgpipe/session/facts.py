@@ -8,7 +8,6 @@ A stage may delay or edit an OPEN before it is sent. The OPEN that the peer got 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from ..wire.context import AS4, WireContext
@@ -57,7 +56,7 @@ class Facts:
     """
 
     def __init__(self, context: WireContext = AS4) -> None:
-        self.receiving = replace(context, assumed=True)
+        self.receiving = context._replace(assumed=True)
         self.sending = context
         self.peer_open: Open | None = None
         self.sent_open: Open | None = None

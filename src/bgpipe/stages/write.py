@@ -9,7 +9,6 @@ from ..formats.base import Format
 from ..net.collected_output import collected
 from ..net.compression import NAMES
 from ..net.files import open_output
-from ..net.layout import fill_tags, has_tags
 from ..net.output_file import OutputFile, objection
 from ..net.output_writer import OutputStream
 from ..net.standard_output import StandardOutput
@@ -61,7 +60,10 @@ class Write(Sink):
 
     def choose_format(self) -> Format:
         (self.path,) = self.arguments
-        self.in_places = has_tags(self.path)
+        if "$" in self.path:
+            from ..net.layout import has_tags  # only then, for a quick start
+
+            self.in_places = has_tags(self.path)
         if self.flush_every < 0:
             raise ConfigError("--flush can't be negative")
         why = objection(self.path, append=self.append, create=self.create, every=self.every)
@@ -82,7 +84,11 @@ class Write(Sink):
         )
 
     def place_of(self, message: Message) -> str:
-        return fill_tags(self.path, message.tags) if self.in_places else ""
+        if not self.in_places:
+            return ""
+        from ..net.layout import fill_tags
+
+        return fill_tags(self.path, message.tags)
 
     def _open(self, path: str, append: bool = False) -> OutputFile | StandardOutput:
         return open_output(

@@ -6,7 +6,7 @@ The octets of attributes that no edit is about stay as they are, and so does the
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from .. import accel
@@ -305,7 +305,7 @@ class AttributeEditor:
         """As `edit`, split into several bodies if one would be too long for a message of the context, or for an
         extended message if the UPDATE is one itself. Raises WireError if not even one prefix has a place."""
         if len(body) + HEADER > MAX_MESSAGE:
-            context = replace(context, extended_message=True)
+            context = context._replace(extended_message=True)
         room = context.max_message - HEADER
         try:
             edited = self.edit(body, context)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from .family import Family
 
@@ -30,8 +29,7 @@ ALL_FAMILIES: Final[Container[Family]] = _AllFamilies()
 NO_FAMILIES: Final[Container[Family]] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class WireContext:
+class WireContext(NamedTuple):
     """How messages of one direction of a session are encoded.
 
     as4: AS numbers in AS_PATH and AGGREGATOR have 4 octets (RFC 6793).

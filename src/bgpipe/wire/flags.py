@@ -5,7 +5,6 @@ They say how the message is to be decoded, in which direction it travels, and wh
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -45,13 +44,13 @@ ADD_PATH_FLAGS: Final = {FLAG_ADD_PATH_IPV4: IPV4_UNICAST, FLAG_ADD_PATH_IPV6: I
 _PLAIN: Final = dict(enumerate((AS2, AS4, AS2_ADD_PATH, AS4_ADD_PATH)))
 """By the sum of FLAG_AS4 and FLAG_ADD_PATH."""
 _PER_FAMILY: Final = {
-    as4 | sum(flags): replace((AS2, AS4)[as4], add_path=frozenset(map(ADD_PATH_FLAGS.__getitem__, flags)))
+    as4 | sum(flags): (AS2, AS4)[as4]._replace(add_path=frozenset(map(ADD_PATH_FLAGS.__getitem__, flags)))
     for as4 in (0, FLAG_AS4)
     for flags in ((FLAG_ADD_PATH_IPV4,), (FLAG_ADD_PATH_IPV6,), (FLAG_ADD_PATH_IPV4, FLAG_ADD_PATH_IPV6))
 }
 """Contexts with ADD-PATH for one or both of two families."""
 CONTEXTS: Final[dict[int, WireContext]] = {
-    guess | flags: replace(context, guess_as=guess > 0) if guess else context
+    guess | flags: context._replace(guess_as=guess > 0) if guess else context
     for guess in (0, FLAG_GUESS_AS)
     for flags, context in (_PLAIN | _PER_FAMILY).items()
 }
@@ -63,4 +62,4 @@ CONTEXT_FLAGS: Final = FLAG_AS4 | FLAG_ADD_PATH | FLAG_GUESS_AS | FLAG_ADD_PATH_
 def context_flags(context: WireContext) -> int | None:
     """The flags that say how to decode messages of this context. None if no flags can say it: ADD-PATH was agreed for
     other families than IPv4 and IPv6 unicast."""
-    return _FLAGS.get(replace(context, extended_message=False))
+    return _FLAGS.get(context._replace(extended_message=False))

@@ -7,7 +7,6 @@ exactly neither is shown as `"data":"0x.."`. `name` is for people and is ignored
 
 from __future__ import annotations
 
-import json
 from typing import Final, NamedTuple
 
 from .context import MAX_EXTENDED_MESSAGE
@@ -164,7 +163,9 @@ class Notification(NamedTuple):
         return shown
 
     def format_json(self) -> str:
-        return json.dumps(self.to_json(), separators=(",", ":"))
+        from json import dumps
+
+        return dumps(self.to_json(), separators=(",", ":"))
 
     @classmethod
     def from_json(cls, shown: object, nested: bool = False) -> Notification:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ... import formats
 from ...formats.base import Counts, Decoder, Format
@@ -20,8 +20,10 @@ from ...wire.errors import TextError
 from ...wire.item import Item
 from ...wire.message import ROUTE_REFRESH, UPDATE
 from .coding import FORMAT_SWITCHES, Reading, find_format
-from .merge import Merge
 from .types import chosen_types
+
+if TYPE_CHECKING:
+    from .merge import Merge
 
 
 class ReadStage(Reading):
@@ -143,6 +145,8 @@ class ReadStage(Reading):
                 waiting = [stage for stage in waiting if stage not in more]
                 lines.update(*(stage.inlet.lines for stage in more))
             group.sort(key=lambda stage: stage.index)
+            from .merge import Merge  # only then, for a quick start
+
             merge = Merge(group)
             for stage in group:
                 stage.merge = merge
