@@ -92,6 +92,23 @@ def test_not_over_an_exclusion_and_not_shorter_than_allowed():
     assert {network.prefixlen for network in networks(found.routes[PLAIN])} <= {22, 23, 24}
 
 
+def test_an_exclusion_inside_a_bogon_is_one():
+    """A list of a private network, in a file, is widened within it; what is excluded there stays out."""
+    bogons, excluded = PrefixSet.parse(["10.0.0.0/8", "192.0.2.0/24"]), PrefixSet.parse(["10.3.0.1/32"])
+    found = widen({PLAIN: HOSTS}, 10, excluded, bogons)
+    assert found == widen({PLAIN: HOSTS}, 10, excluded)
+    assert not any(ipaddress.ip_address("10.3.0.1") in network for network in networks(found.routes[PLAIN]))
+    beside = PrefixSet.parse(["192.0.1.0/24", "192.0.3.0/24"])
+    assert widen({PLAIN: beside}, 1, EMPTY, bogons).routes[PLAIN] == beside
+
+
+def test_custom_prefixes_in_what_is_excluded_are_not_widened_over_it():
+    """Only where nothing comes in: two halves of one."""
+    customs = PrefixSet.parse(["10.0.0.0/32", "10.0.0.1/32", "10.0.0.4/32", "10.0.0.6/32"])
+    found = widen({PLAIN: customs}, 1, PrefixSet.parse(["10.0.0.0/24"]))
+    assert (sorted(found.routes[PLAIN]), found.foreign) == (["10.0.0.0/31", "10.0.0.4/32", "10.0.0.6/32"], 0)
+
+
 def test_attributes_are_not_mixed():
     routes = {PLAIN: HOSTS, TAGGED: PrefixSet.parse(["10.0.0.1/32", "10.0.0.3/32"])}
     found = widen(routes, 11)

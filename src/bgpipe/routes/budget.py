@@ -77,10 +77,10 @@ def widen_within(routes: Routes, subscription: Subscription, common: Common, mer
     merged: prefixes that were merged before.
     """
     too_many = excess(sum(map(len, routes.values())), subscription)
-    cuts = PrefixSet.joined((subscription.exclusions, common.exclusions, common.bogons))
-    found = widen(routes, subscription.max_routes, cuts, subscription.guards, merged)
+    cuts = PrefixSet.joined((subscription.exclusions, common.exclusions)), common.bogons
+    found = widen(routes, subscription.max_routes, *cuts, subscription.guards, merged)
     if merged and not _fits(found, subscription):  # what was merged before may be in the way
-        found = widen(routes, subscription.max_routes, cuts, subscription.guards)
+        found = widen(routes, subscription.max_routes, *cuts, subscription.guards)
     if not _fits(found, subscription):
         return Budgeted({}, held=True, why=f"{too_many}; widened, {_too_much(found, subscription)}")
     return found._replace(why=f"{too_many}: widened, {found.foreign_text} have come in")
@@ -121,9 +121,15 @@ def hold(before: Budgeted | None, subscription: Subscription, common: Common, wh
 
 
 def widen(
-    routes: Routes, limit: int, cuts: PrefixSet = EMPTY, guards: Guards = ANY_LENGTH, merged: Routes | None = None
+    routes: Routes,
+    limit: int,
+    exclusions: PrefixSet = EMPTY,
+    bogons: PrefixSet = EMPTY,
+    guards: Guards = ANY_LENGTH,
+    merged: Routes | None = None,
 ) -> Budgeted:
-    """At most `limit` routes, if the guards and `cuts`, over which nothing is merged, leave that possible.
+    """At most `limit` routes, if the guards, exclusions and bogons leave that possible: no excluded address comes in,
+    and no whole bogon; a list of a private network is widened inside it.
 
     merged: prefixes that were merged before. Each family has a share of the limit as it has of the routes.
     """
@@ -134,7 +140,7 @@ def widen(
     for place, afi in enumerate((1, 2)):
         count = sum(len(prefixes.numbers(afi)) for prefixes in routes.values())
         share = left if afi == 2 else min(max(-(-limit * count // max(whole, 1)), 1), limit)
-        around = united(cuts.numbers(afi), afi, 0)
+        around = _Cuts(united(exclusions.numbers(afi), afi, 0), bogons.numbers(afi), HOST[afi])
         kept = {attributes: (merged or {}).get(attributes, EMPTY).numbers(afi) for attributes in routes}
         rows = [_Row.of(found.numbers(afi), afi, kept[said], around) for said, found in routes.items()]
         if rows:
@@ -149,10 +155,32 @@ def widen(
     return Budgeted(sets[0], foreign[0], merges, foreign_ipv6=-(-foreign[1] >> 64))
 
 
+class _Cuts(NamedTuple):
+    """Over which nothing is merged. exclusions: sorted, none inside another, as bogons are. hosts: HOST of the AFI."""
+
+    exclusions: Sequence[int]
+    bogons: Sequence[int]
+    hosts: Sequence[int]
+
+    def within(self, number: int) -> bool:
+        """Whether an exclusion or a bogon lies in a prefix."""
+        last = number | self.hosts[number & 0xFF]
+        for each in (self.exclusions, self.bogons):
+            place = bisect_left(each, number)
+            if place < len(each) and each[place] <= last:
+                return True
+        return False
+
+    def around(self, number: int) -> bool:
+        """Whether all of a prefix is excluded, but for custom prefixes in it."""
+        place = bisect_right(self.exclusions, number) - 1
+        return place >= 0 and number <= self.exclusions[place] | self.hosts[self.exclusions[place] & 0xFF]
+
+
 class _Row:
     """Prefixes of one AFI with the same attributes, none inside another. own: of each, the addresses of its lists."""
 
-    def __init__(self, numbers: list[int], own: list[int], afi: int, cuts: Sequence[int]) -> None:
+    def __init__(self, numbers: list[int], own: list[int], afi: int, cuts: _Cuts) -> None:
         self.numbers = numbers
         self.own = own
         self.afi = afi
@@ -160,7 +188,7 @@ class _Row:
         self.cuts = cuts
 
     @classmethod
-    def of(cls, numbers: Sequence[int], afi: int, merged: Sequence[int], cuts: Sequence[int]) -> _Row:
+    def of(cls, numbers: Sequence[int], afi: int, merged: Sequence[int], cuts: _Cuts) -> _Row:
         """merged: prefixes that were merged before."""
         bits, numbers = AFI_BITS[afi], united(numbers, afi)
         row = cls(numbers, [1 << bits - (number & 0xFF) for number in numbers], afi, cuts)
@@ -168,7 +196,7 @@ class _Row:
         for number in merged:
             start = bisect_left(numbers, number)
             end = bisect_right(numbers, number | HOST[afi][number & 0xFF], start)
-            if end > start + 1 and not row.is_cut(number):
+            if end > start + 1 and not row.is_cut(number, sum(row.own[start:end])):
                 spans.append(Span(start, end, number))
         row.merge(spans)
         return row
@@ -188,10 +216,9 @@ class _Row:
         """The prefixes that have foreign addresses."""
         return [number for number, own in zip(self.numbers, self.own, strict=True) if own < self.size(number)]
 
-    def is_cut(self, number: int) -> bool:
-        """Whether an exclusion lies in a prefix."""
-        place = bisect_left(self.cuts, number)
-        return place < len(self.cuts) and self.cuts[place] <= number | HOST[self.afi][number & 0xFF]
+    def is_cut(self, number: int, own: int) -> bool:
+        """Whether nothing may be merged to a prefix in which there are so many addresses of lists."""
+        return self.cuts.within(number) or (own < self.size(number) and self.cuts.around(number))
 
     def at(self, price: int, shortest: int) -> list[Span]:
         """What is merged when each route saved may cost `price` addresses.
@@ -214,7 +241,7 @@ class _Row:
                 merging = (1 << bits - length) - held
                 if length >= shortest and merging - cost <= price * (leaves - 1):
                     node = before >> bits - length << bits - length + LENGTH_BITS | length
-                    if not self.is_cut(node):
+                    if not self.is_cut(node, held):
                         while spans and spans[-1].start >= start:
                             spans.pop()
                         spans.append(Span(start, place, node))
