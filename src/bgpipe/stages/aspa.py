@@ -104,7 +104,7 @@ class Aspa(Judging):
         neighbours = self.neighbours
         if revalidation is not None:
             neighbour = neighbours.get(revalidation.direction)
-            if not accel.AVAILABLE or self._filters or neighbour is None or neighbour.tag:
+            if not accel.AVAILABLE or self.kept_conditions or neighbour is None or neighbour.tag:
                 return self.handle_messages(block, range(len(block)), revalidation)
             revalidation.table.take_judged(block, self._path_judge(neighbour), self.states_of)
         if not self.rpki.snapshot.aspas or not neighbours:

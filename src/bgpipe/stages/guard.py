@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .. import accel
 from ..pipeline.errors import ConfigError, StageError
@@ -54,15 +54,12 @@ from ..wire.validation import is_well_formed, strongest, validate
 from .base.editing import Edit, EditingStage, assemble, matching, replace
 from .base.list_file import Entries
 from .base.lists import Lists
-from .base.revalidation import Revalidation
+from .base.revalidation import KeepsRoutes, Revalidation
 from .base.senders import Senders
 from .base.session_facts import sender_facts
 
-if TYPE_CHECKING:
-    from ..filters import Filter
 
-
-class Guard(EditingStage):
+class Guard(KeepsRoutes, EditingStage):
     """Withdraw what nobody wants from a neighbor.
 
     Each check has a name. What it finds is withdrawn, unless --on says otherwise; of an UPDATE with good and bad
@@ -101,14 +98,11 @@ class Guard(EditingStage):
     )
 
     def attach(self) -> None:
+        super().attach()
         self.found: Counter[str] = Counter()
         """routes, or UPDATEs where a check is about all of it, by check"""
-        self.revalidations: dict[str, Revalidation] = {}
-        self._conditions: list[Filter] = []
         self.senders = Senders(self, "" if self.role == "auto" else self.role)
         self._filters: dict[Sender | None, Any] = {}
-        self._changed: dict[str, list[Change]] = {}
-        """by direction: changes after which routes are to be judged again"""
         self.lists = Lists(self, self._on_list)
         try:
             self._attach()
@@ -126,6 +120,7 @@ class Guard(EditingStage):
             if getattr(self, name.replace("-", "_")) < 0:
                 raise ConfigError(f"--{name}: 0 or more is expected")
         self.actions = {check.name: check.action for check in CHECKS} | dict(map(parse_action, self.on))
+        self._sticky = bool({"discard", "drop"} & set(self.actions.values()))
         self.lists.add_file("bogons", self.bogons, "prefixes")
         self.lists.add_file("prefixes", self.prefixes, "prefixes")
         self.lists.add_file("origins", self.origins, "asns")
@@ -167,68 +162,38 @@ class Guard(EditingStage):
     # sessions
 
     @property
-    def keeps_routes(self) -> bool:
-        """Whether there is something that can change, and a session to tell."""
-        return self.revalidate and bool(self.lists.files) and self.pipeline.has_session and not self.rate_sample
+    def may_change(self) -> bool:
+        return bool(self.lists.files)
 
-    def conditions(self) -> list[Filter]:
-        """Without those of --if where routes are kept: the table must hear of routes that pass for other reasons."""
-        found = super().conditions()
-        if not self.keeps_routes:
-            return found
-        self._conditions = found
-        return []
+    @property
+    def is_sticky(self) -> bool:
+        return self._sticky
 
     async def prepare(self) -> None:
-        self._sticky = bool({"discard", "drop"} & set(self.actions.values()))
-        if self.keeps_routes:
-            self.revalidations = {
-                direction: Revalidation(self, direction, finish=self.finish, sticky=self._sticky)
-                for direction in self.watched
-            }
+        self.keep_routes()
         await self.lists.start()
         self.judge.rules = self._rules()
 
     async def stop(self) -> None:
         self.lists.stop()
-        for revalidation in self.revalidations.values():
-            revalidation.clear()
+        self.forget_routes()
         if self.found:
             self.pipeline.log.info("the guard found", stage=str(self), **dict(self.found))
 
-    def flush(self) -> None:
-        for revalidation in self.revalidations.values():
-            revalidation.flush()
-
     def status(self) -> dict[str, Any]:
         """found: by check. lists: entries, and why a newer file was not taken. routes: those that are kept."""
-        status: dict[str, Any] = {
-            "lists": self.lists.status(),
-            "metrics": {"found": {name: self.found[name] for name in NAMES}},
-        }
-        if self.revalidations:
-            status["routes"] = sum(len(each.table) for each in self.revalidations.values())
-            status["judged_again"] = {
-                "withdrawals": sum(each.withdrawn for each in self.revalidations.values()),
-                "announcements": sum(each.announced for each in self.revalidations.values()),
-                "left_out": sum(each.left_out for each in self.revalidations.values()),
-            }
-        return status
+        found = {name: self.found[name] for name in NAMES}
+        return {"lists": self.lists.status(), "metrics": {"found": found}} | self.status_of_routes()
 
     def _on_list(self, name: str, entries: Entries) -> None:
         """Another list counts, for what comes, and for what has come."""
         self.judge.rules = self._rules()
         self._filters.clear()
-        change = Change(name, entries)
-        for direction, revalidation in self.revalidations.items():
-            if direction in self._changed:
-                self._changed[direction].append(change)
-            elif revalidation.start(partial(self._judge_again, direction)):
-                self._changed[direction] = [change]
+        self.note_change(Change(name, entries))
 
-    def _judge_again(self, direction: str) -> Iterator[object]:
+    def judge_routes(self, direction: str, changes: list[Any]) -> Iterator[object]:
         sender = self.senders.of_direction(direction) or Sender(0)
-        return judge_again(self.revalidations[direction].table, self.judge, self._changed.pop(direction), sender)
+        return judge_again(self.revalidations[direction].table, self.judge, changes, sender)
 
     def finish(self, message: Message, verdict: int) -> Iterable[Message]:
         try:
@@ -284,8 +249,8 @@ class Guard(EditingStage):
         special = set(range(len(block)))
         if quick is not None:
             special = set(quick.undecided(block.octets, block.index))
-            if self._conditions:
-                special |= set(range(len(block))) - set(matching(block, self._conditions))
+            if self.kept_conditions:
+                special |= set(range(len(block))) - set(matching(block, self.kept_conditions))
         edits: dict[int, Edit] = {}
         start = 0
         for position in sorted(special):
@@ -334,7 +299,7 @@ class Guard(EditingStage):
         """What goes on in place of an UPDATE. The table of the session takes it too."""
         if message.context.assumed:
             return message.body
-        if self._conditions and not all(condition(message) for condition in self._conditions):
+        if not self.is_asked(message):
             if revalidation is not None:
                 revalidation.forget(message)
             return message.body
@@ -430,7 +395,7 @@ class Guard(EditingStage):
         """The table of the session takes an UPDATE, and what became of its routes. gone: those that were withdrawn."""
         if revalidation is None:
             return
-        if self._sticky:
+        if self.is_sticky:
             for prefix in gone:
                 revalidation.table.rib.withdraw(prefix)
         taken = message if update is message.update else self._made(message, update.body)

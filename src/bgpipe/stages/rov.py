@@ -144,7 +144,7 @@ class Rov(Judging):
 
     def handle_block(self, block: Block, revalidation: Revalidation | None) -> Block | list[Item]:
         parts = self.marks or self.invalid == "split"
-        if self._filters or ((revalidation is not None or parts) and not accel.AVAILABLE):
+        if self.kept_conditions or ((revalidation is not None or parts) and not accel.AVAILABLE):
             return self.handle_messages(block, range(len(block)), revalidation)
         if revalidation is not None:
             revalidation.table.take_judged(block, self._judge(revalidation.direction), self.states_of)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ...pipeline.options import FLAG, TEXT, Option
 from ...routes.adj_rib_in import OUT, VERDICT_SHIFT, WANTED
@@ -18,12 +18,9 @@ from ...wire.message import UPDATE, Message
 from ...wire.routes_apart import RoutesApart
 from ...wire.update import Update
 from .editing import InOrder, handle_each, part_of
-from .revalidation import Revalidation
+from .revalidation import KeepsRoutes, Revalidation
 from .session_facts import sender_facts
 from .validating import Validating
-
-if TYPE_CHECKING:
-    from ...filters import Filter
 
 VALID: Final = 0
 UNKNOWN: Final = 1
@@ -42,7 +39,7 @@ class Judged(NamedTuple):
     tags: dict[str, str]
 
 
-class Judging(Validating):
+class Judging(KeepsRoutes, Validating):
     """A stage with verdicts about routes. `judge` gives those of an UPDATE, `judge_again` goes through the routes of a
     session when something has changed."""
 
@@ -62,12 +59,9 @@ class Judging(Validating):
     )
 
     def attach(self) -> None:
+        super().attach()
         self.own_events = (self.event_name,) if self.event_name else ()
         self.counts = {"messages": 0, "valid": 0, "invalid": 0, self.unknown_name: 0}
-        self.revalidations: dict[str, Revalidation] = {}
-        self._filters: list[Filter] = []
-        self._changed: dict[str, list[Snapshot]] = {}
-        """by direction, the snapshots by which routes were judged that are to be judged again, the oldest first"""
         self.watch(self.on_message, on_block=self.on_block)
 
     unknown_name = "unknown"
@@ -86,10 +80,6 @@ class Judging(Validating):
         """
         raise NotImplementedError
 
-    def finish(self, message: Message, verdict: int) -> Iterable[Message]:
-        """What goes on of an UPDATE that announces routes again."""
-        raise NotImplementedError
-
     def sender(self, direction: str) -> int:
         """The AS number of the peer that sends the messages of a direction; 0 without a session, or before its OPEN."""
         facts = sender_facts(self.pipeline, direction)
@@ -98,60 +88,30 @@ class Judging(Validating):
     # sessions
 
     @property
-    def keeps_routes(self) -> bool:
-        return self.revalidate and self.pipeline.has_session and not self.rate_sample
+    def is_sticky(self) -> bool:
+        return self.invalid in ("filter", "drop")
 
     @property
     def announces_again(self) -> bool:
         """Whether a route that goes on is announced again when its verdict has changed."""
         return self.invalid == "keep" and self.tag
 
-    def conditions(self) -> list[Filter]:
-        """Without those of --if in a session: the table must hear of routes that pass for other reasons."""
-        found = super().conditions()
-        if not self.keeps_routes:
-            return found
-        self._filters = found
-        return []
-
     async def prepare(self) -> None:
         await super().prepare()
-        if self.keeps_routes:
-            sticky = self.invalid in ("filter", "drop")
-            self.revalidations = {
-                direction: Revalidation(self, direction, finish=self.finish, sticky=sticky)
-                for direction in self.watched
-            }
+        self.keep_routes()
 
     async def stop(self) -> None:
         await super().stop()
-        for revalidation in self.revalidations.values():
-            revalidation.clear()
-
-    def flush(self) -> None:
-        for revalidation in self.revalidations.values():
-            revalidation.flush()
+        self.forget_routes()
 
     def on_snapshot(self, old: Snapshot, new: Snapshot) -> None:
-        for direction, revalidation in self.revalidations.items():
-            if direction in self._changed:
-                self._changed[direction].append(old)
-            elif revalidation.start(partial(self._judge_again, direction)):
-                self._changed[direction] = [old]
+        self.note_change(old)
 
-    def _judge_again(self, direction: str) -> Iterator[object]:
-        return self.judge_again(direction, [*self._changed.pop(direction), self.rpki.snapshot])
+    def judge_routes(self, direction: str, changes: list[Any]) -> Iterator[object]:
+        return self.judge_again(direction, [*changes, self.rpki.snapshot])
 
     def status(self) -> dict[str, Any]:
-        status: dict[str, Any] = {"metrics": dict(self.counts)}
-        if self.revalidations:
-            status["routes"] = sum(len(each.table) for each in self.revalidations.values())
-            status["judged_again"] = {
-                "withdrawals": sum(each.withdrawn for each in self.revalidations.values()),
-                "announcements": sum(each.announced for each in self.revalidations.values()),
-                "left_out": sum(each.left_out for each in self.revalidations.values()),
-            }
-        return status
+        return {"metrics": dict(self.counts)} | self.status_of_routes()
 
     # messages
 
@@ -185,7 +145,7 @@ class Judging(Validating):
             if revalidation is not None:
                 revalidation.take(message)
             return True
-        if self._filters and not all(condition(message) for condition in self._filters):
+        if not self.is_asked(message):
             if revalidation is not None:
                 revalidation.forget(message)
             return True

@@ -1,15 +1,13 @@
 """Judging routes again in a session: the part that stages have in common which take back what they have let through,
 and let through what they have held back, when what they judge by has changed.
 
-A stage makes one Revalidation for each direction, in `prepare`. It gives it everything that comes in, with what became
-of each route, and says when something has changed:
+A stage is a KeepsRoutes, which makes one Revalidation for each direction. The stage gives it everything that comes in,
+with what became of each route, and says when something has changed:
 
-    self.revalidation = Revalidation(self, "R", finish=self._finish)
-    self.revalidation.before_item()          # first thing in each callback
-    self.revalidation.take(item, states)     # see routes.adj_rib_in
-    self.revalidation.start(self._judge)     # a generator: judges routes of `revalidation.table`, some at each step
-    self.revalidation.flush()                # in the stage's `flush`
-    self.revalidation.clear()                # in the stage's `stop`
+    revalidation = self.revalidations.get(message.direction)
+    revalidation.before_item()          # first thing in each callback
+    revalidation.take(item, states)     # see routes.adj_rib_in
+    self.note_change(change)            # soon, `judge_routes` is called: a generator that judges routes step by step
 
 The UPDATEs that follow enter the line directly behind the stage. They are made of the table at the moment when they
 enter, and only while no message that has passed the stage is still on its way: so none is ahead of a message about the
@@ -20,11 +18,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from time import perf_counter
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ...pipeline.input import Input
-from ...pipeline.stage import Stage
+from ...pipeline.stage import Consuming, Stage
 from ...routes.adj_rib_in import AdjRibIn, read_routes
 from ...wire.block import Block
 from ...wire.context import MAX_MESSAGE
@@ -32,6 +31,9 @@ from ...wire.errors import WireError
 from ...wire.message import ROUTE_REFRESH, Message
 from .bypass import Bypass
 from .session_facts import receiver_facts
+
+if TYPE_CHECKING:
+    from ...filters import Filter
 
 SLICE: Final = 0.005
 """Seconds for judging in one turn of the event loop."""
@@ -198,6 +200,97 @@ class Revalidation:
                 if any(callback.stage is self.stage for callback in inlet.chains.get(self.direction, ()))
             ]
         return sum(inlet.under_way for inlet in self._before)
+
+
+class KeepsRoutes(Consuming):
+    """A stage that keeps the routes of a session, and judges them again when something has changed.
+
+    revalidations: by direction; none where no routes are kept. kept_conditions: the filters of --if, which the stage
+    asks itself then. To be called by the class below: `attach`, `keep_routes` in `prepare`, and `forget_routes` in
+    `stop`.
+    """
+
+    revalidate: Any = True
+    """the option --revalidate"""
+
+    def attach(self) -> None:
+        self.revalidations: dict[str, Revalidation] = {}
+        self.kept_conditions: list[Filter] = []
+        self._changes: dict[str, list[Any]] = {}
+
+    def finish(self, message: Message, verdict: int) -> Iterable[Message]:
+        """What goes on of an UPDATE that announces routes again."""
+        raise NotImplementedError
+
+    def judge_routes(self, direction: str, changes: list[Any]) -> Iterator[object]:
+        """Judges the routes of `revalidations[direction].table`, some at each step. changes: what has changed since
+        routes were judged, the first one first."""
+        raise NotImplementedError
+
+    @property
+    def may_change(self) -> bool:
+        """Whether there is something to judge by that can change."""
+        return True
+
+    @property
+    def is_sticky(self) -> bool:
+        """See AdjRibIn."""
+        raise NotImplementedError
+
+    @property
+    def keeps_routes(self) -> bool:
+        """Whether there is something that can change, and a session to tell."""
+        return self.revalidate and self.may_change and self.pipeline.has_session and not self.rate_sample
+
+    def conditions(self) -> list[Filter]:
+        """Without those of --if where routes are kept: the table must hear of routes that pass for other reasons."""
+        found = super().conditions()
+        if not self.keeps_routes:
+            return found
+        self.kept_conditions = found
+        return []
+
+    def is_asked(self, message: Message) -> bool:
+        """Whether a message matches the filters that the stage asks itself."""
+        return all(condition(message) for condition in self.kept_conditions)
+
+    def keep_routes(self) -> None:
+        if self.keeps_routes:
+            self.revalidations = {
+                direction: Revalidation(self, direction, finish=self.finish, sticky=self.is_sticky)
+                for direction in self.watched
+            }
+
+    def forget_routes(self) -> None:
+        for revalidation in self.revalidations.values():
+            revalidation.clear()
+
+    def flush(self) -> None:
+        for revalidation in self.revalidations.values():
+            revalidation.flush()
+
+    def note_change(self, change: object) -> None:
+        """Something has changed: routes are judged again soon, by all changes together."""
+        for direction, revalidation in self.revalidations.items():
+            if direction in self._changes:
+                self._changes[direction].append(change)
+            elif revalidation.start(partial(self._judge_soon, direction)):
+                self._changes[direction] = [change]
+
+    def _judge_soon(self, direction: str) -> Iterator[object]:
+        return self.judge_routes(direction, self._changes.pop(direction))
+
+    def status_of_routes(self) -> dict[str, Any]:
+        """routes: those that are kept. judged_again: UPDATEs that followed, and routes that had no place in any."""
+        kept = self.revalidations.values()
+        if not kept:
+            return {}
+        again = {
+            "withdrawals": sum(each.withdrawn for each in kept),
+            "announcements": sum(each.announced for each in kept),
+            "left_out": sum(each.left_out for each in kept),
+        }
+        return {"routes": sum(len(each.table) for each in kept), "judged_again": again}
 
 
 def _behind(stage: Stage) -> Bypass:
