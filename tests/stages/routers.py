@@ -76,8 +76,10 @@ class Routers:
         self.sentinel = sentinel
         self.table = Table(context)
         self.rpki = session.pipeline.pipeline.shared.rpki
-        self.stages = [stage for stage in session.pipeline.pipeline.stages if stage.name == stage_name]
-        self.stage = self.stages[0]
+        stages = session.pipeline.pipeline.stages
+        self.stages = [stage for stage in stages if hasattr(stage, "revalidations")]
+        """those that judge routes again"""
+        self.stage = next(stage for stage in self.stages if stage.name == stage_name)
         self.path = (64999,)
         """that of the sentinels"""
         self.sent = 0
@@ -97,7 +99,7 @@ class Routers:
         return not any(each.busy for stage in self.stages for each in stage.revalidations.values())
 
     async def settled(self) -> dict[str, str]:
-        """The routes of the router on the right, when it has all that was sent, and the stage has nothing to tell."""
+        """The routes of the router on the right, when it has all that was sent, and no stage has anything to tell."""
         await self._synchronize()
         await self.session.pipeline.until(self.is_idle)
         await self._synchronize()  # behind what followed from the last messages

@@ -19,6 +19,8 @@ from bgpipe import accel
 from bgpipe.routes.guard_checks import NAMES
 from bgpipe.routes.list_changes import changed_asns, changed_prefixes
 from bgpipe.routes.prefix_lists import PrefixList, parse_as_list, parse_prefix_list
+from bgpipe.rpki.snapshot import EMPTY, Snapshot
+from bgpipe.rpki.vrps import Validity, Vrp
 from bgpipe.stages.base import list_file
 from bgpipe.wire import caps
 from bgpipe.wire.caps import Capability
@@ -429,6 +431,47 @@ async def race(words: str, seed: int, turns: Iterable[int], tmp_path: Path) -> N
 @pytest.mark.parametrize("words", ["guard -R", "guard -R -- limit -46R --session 100000"])
 async def test_a_race(words, tmp_path, both):
     await race(words, 1, range(200), tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words", ["rov -R --no-wait -- guard -R", "guard -R -- otc -R --role provider -- rov -R --no-wait"]
+)
+async def test_races_of_several_stages(words, tmp_path):
+    """VRPs change, too: the router on the right ends with what all stages allow."""
+    rng = Random(9)
+    model = Model(rng)
+    snapshot = EMPTY
+    (tmp_path / "prefixes").write_text(f"{SENTINEL}\n11.0.0.0/8 le 24\n2a00::/16 le 48\n")
+    (tmp_path / "origins").write_text("1103 7\n")
+    words = words.replace("guard", f"guard --prefixes {tmp_path}/prefixes --origins {tmp_path}/origins", 1)
+
+    def change(pair: Routers) -> None:
+        nonlocal snapshot
+        if rng.random() < 0.5:
+            rows = [parse_prefix(random_prefix(rng)) for _ in range(rng.randrange(1, 9))]
+            snapshot = Snapshot.of(
+                Vrp(each, each.length + rng.choice((0, 4)), rng.choice((1103, 7, 0))) for each in rows
+            )
+            pair.rpki.replace(snapshot)
+        else:
+            model.change(pair)
+
+    def allowed(sent: dict[str, int]) -> set[str]:
+        routes = {each: parse_prefix(each) for each in model.allowed(sent)}
+        return {text for text, route in routes.items() if snapshot.validate(route, sent[text]) is not Validity.INVALID}
+
+    async with guarded(words) as pair:
+        await race_of_routers(
+            pair,
+            rng,
+            turns_of(2000),
+            neighbor=3333,
+            origins=[1103, 7, 8],
+            random_prefix=random_prefix,
+            change=lambda: change(pair),
+            allowed=allowed,
+        )
 
 
 @pytest.mark.slow
