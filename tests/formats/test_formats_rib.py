@@ -327,6 +327,12 @@ def test_a_record_loses_the_routes_that_a_filter_drops(either, rewritten):
     ]
 
 
+def test_a_filter_sees_each_route_by_itself(either, rewritten):
+    """Routes of a peer with the same attributes are no bundle that a filter drops as a whole."""
+    wide, narrow = (rib(2, n, nlri, entry(0, LONG, 5)) for n, nlri in enumerate(("180a0100", "190a010000")))
+    assert rewritten(INDEX + wide + narrow, "drop", "prefix_len > 24", "--") == [wide]
+
+
 def test_an_edited_route_keeps_its_place_and_the_time_when_it_came(either, rewritten):
     edited = rewritten(b"".join(FOREIGN[:3]), "update", "--if", "peer_as == 65002", "--med", "5", "--")
     med = LONG + "80040400000005"

@@ -467,4 +467,5 @@ FORMAT: Final = Format(
     routes_only=True,
     says_context=True,
     collect=RibTable,
+    entries=True,
 )
