@@ -11,7 +11,8 @@ from networks import SETS, close, collapse
 from slow_policy import Peer, policy, told
 
 from bgpipe import accel
-from bgpipe.routes import difference, packing, partition, peer_routes, union
+from bgpipe.routes import difference, group_change, packing, partition, peer_routes, union
+from bgpipe.routes import table as table_module
 from bgpipe.routes.attributes import Attributes, UpdateGroup
 from bgpipe.routes.partition import finish
 from bgpipe.routes.peer_routes import PeerRoutes
@@ -106,7 +107,7 @@ def test_the_policy_is_that_of_the_slow_implementation(subscription, lists, comm
 
 def test_a_custom_prefix_is_united_with_what_is_beside_it(monkeypatch):
     """Only what lies around custom prefixes is worked out anew for a peer, however far that reaches."""
-    monkeypatch.delattr(Tables, "_whole_change")
+    monkeypatch.delattr(table_module, "whole")
     lists = [
         PrefixList("a", PrefixSet.parse(["8.0.0.0/8", "9.128.0.0/9", "20.0.0.0/8", "2001:db8::/32"])),
         PrefixList("b", PrefixSet.parse(["10.0.0.0/8", "20.1.0.0/16"])),
@@ -146,6 +147,65 @@ CHANGES = given(st.lists(LISTS, max_size=4), st.tuples(SUBSCRIPTIONS, SUBSCRIPTI
 @CHANGES
 def test_after_some_changes_peers_hold_what_the_policy_says(lists, subscriptions, form, steps, taken):
     check_changes(lists, subscriptions, form, steps, taken)
+
+
+OWN = st.tuples(st.lists(st.builds(Custom, FEW, ATTRIBUTES), max_size=2).map(tuple), FEW)
+"""The custom prefixes and exclusions of a peer."""
+OWN_CHANGES = given(
+    st.lists(LISTS, min_size=2, max_size=4),
+    SUBSCRIPTIONS,
+    st.lists(st.one_of(OWN, OWN, LISTS, COMMONS), min_size=2, max_size=5),
+    st.sampled_from([-1, 3, 1000]),
+)
+
+
+@settings(max_examples=60)
+@OWN_CHANGES
+def test_what_differs_in_many_customs_and_exclusions_is_worked_out_where_it_is(lists, subscription, steps, many):
+    check_own_changes(lists, subscription, steps, many)
+
+
+@pytest.mark.slow
+@settings(max_examples=500)
+@OWN_CHANGES
+def test_any_changes_of_many_customs_and_exclusions(lists, subscription, steps, many):
+    check_own_changes(lists, subscription, steps, many)
+
+
+def check_own_changes(lists, subscription, steps, many):
+    """many: more changed prefixes than this are worked out anew with all others."""
+    by_name, common = {each.name: each for each in lists}, Common()
+    tables = Tables(by_name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(group_change, "MANY", -1)
+        patch.setattr(group_change, "STEP", 16)
+        patch.setattr(table_module, "MANY", many)
+        tables.of(subscription)
+        for step in steps:
+            like = subscription
+            if isinstance(step, PrefixList):
+                by_name[step.name] = step
+                tables = tables.changed({step.name: step})
+            elif isinstance(step, Common):
+                common = step
+                tables = tables.changed({}, common)
+            else:
+                subscription = subscription._replace(customs=step[0], exclusions=step[1])
+            finish(tables.preparing(subscription, like))
+            found = tables.exact(subscription)
+            assert by_text(found.routes()) == policy(subscription, by_name, common)
+            assert found.count == len(by_text(found.routes()))
+
+
+def test_one_of_many_customs_is_changed_in_few_steps(monkeypatch):
+    monkeypatch.setattr(group_change, "STEP", 64)
+    tables = Tables({"a": PrefixList("a", PrefixSet.of(each << 17 | 24 for each in range(0, 20_000, 3)))})
+    customs = PrefixSet.of(each << 17 | 24 for each in range(0, 20_000, 5))
+    before = Subscription(("a",), customs=(Custom(customs),), exclusions=PrefixSet.parse(["0.3.0.0/30"]))
+    assert sum(1 for _ in tables.preparing(before)) > 100
+    after = before._replace(customs=(Custom(customs | PrefixSet.parse(["203.0.113.0/24"])),))
+    assert sum(1 for _ in tables.preparing(after, before)) < 20
+    assert tables.exact(after).count == tables.exact(before).count + 1
 
 
 @pytest.mark.slow

@@ -263,6 +263,15 @@ cdef inline uint64_t rank(uint64_t number) noexcept nogil:
 def delta(arrays.array old not None, arrays.array new not None):
     """(numbers that are only in the old one, and only in the new one) of two arrays in the order of packing; so are
     these."""
+    return parted(old, new, True)
+
+
+def apart(arrays.array old not None, arrays.array new not None):
+    """(numbers that are only in the old one, and only in the new one) of two sorted arrays."""
+    return parted(old, new, False)
+
+
+cdef parted(arrays.array old, arrays.array new, bint packed):
     cdef Py_ssize_t first = 0, second = 0, gone_count = 0, come_count = 0, firsts = len(old), seconds = len(new)
     cdef const uint64_t* before = numbers_of(old)
     cdef const uint64_t* after = numbers_of(new)
@@ -274,7 +283,9 @@ def delta(arrays.array old not None, arrays.array new not None):
         if first < firsts and second < seconds and before[first] == after[second]:
             first += 1
             second += 1
-        elif second == seconds or (first < firsts and rank(before[first]) < rank(after[second])):
+        elif second == seconds or (
+            first < firsts and (rank(before[first]) < rank(after[second]) if packed else before[first] < after[second])
+        ):
             out[gone_count] = before[first]
             first += 1
             gone_count += 1

@@ -11,20 +11,19 @@ the next, and peer_routes for how a peer is sent one.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from . import policy
 from .attributes import Attributes, shared
 from .budget import Budgeted, fit
-from .exclusion import touching
+from .group_change import NO_CHANGE, GroupChange, Rules, apart, around, since, whole
+from .group_change import Earlier as EarlierGroup
 from .partition import AFIS, Encodings, Key, Part, Partition
 from .policy import ANY_LENGTH, UNRESTRICTED, AttributeGroup, Common, Guards, PrefixList, Subscription
-from .prefixes import HOST, PrefixSet, common, compact, contains, merged, without
+from .prefixes import EMPTY, PrefixSet, common, compact, contains, merged, without
 from .steps import Steps, finish
-from .union import united
 from .united_lists import MANY, UnitedLists
 
 MAX_TABLES: Final = 4096
@@ -63,7 +62,7 @@ class Table:
         missing: tuple[str, ...] = (),
         by_default: bool = False,
         budget: Budgeted | None = None,
-        changes: Mapping[int, Sequence[_Change]] | None = None,
+        changes: Mapping[int, Sequence[GroupChange]] | None = None,
     ) -> None:
         self.budget = budget
         self.changes = dict(changes or {})
@@ -272,31 +271,57 @@ class Tables:
         yield
         return (yield from policy.refining(cleaned, (), alone, self.common))
 
-    def preparing(self, subscription: Subscription) -> Steps[None]:
-        """Makes the table of a subscription in steps of some milliseconds, so that `exact` has it."""
+    def preparing(self, subscription: Subscription, like: Subscription | None = None) -> Steps[None]:
+        """Makes the table of a subscription in steps of some milliseconds, so that `exact` has it. like: one that the
+        peer had before: of many custom prefixes and exclusions only what differs is worked out."""
         if subscription not in self._tables:
-            made = yield from self._making(subscription)
+            made = yield from self._making(subscription, like)
             self._tables.setdefault(subscription, made)
 
-    def _making(self, subscription: Subscription) -> Steps[Table]:
+    def has(self, subscription: Subscription) -> bool:
+        """Whether `exact` has its table."""
+        return subscription in self._tables
+
+    def forget(self, subscription: Subscription) -> None:
+        """No peer has it any more, so its table need not be kept for the next one."""
+        self._tables.pop(subscription, None)
+
+    def _rules(
+        self, group: AttributeGroup, subscription: Subscription, way: _Way, partition: Partition, afi: int
+    ) -> Rules:
+        sources = (self._clean(self.lists[name], way.guards, self.common) for name in group.lists)
+        return Rules(
+            afi,
+            tuple(source.numbers(afi) for source in sources),
+            tuple(partition.sets[name].numbers(afi) for name in group.lists),
+            group.customs,
+            subscription,
+            self.common,
+            way.union,
+        )
+
+    def _making(self, subscription: Subscription, like: Subscription | None = None) -> Steps[Table]:
         found, by_default = policy.groups(subscription, self.lists, self.common, self._clean)
         missing = tuple(name for name in subscription.lists if name not in self.lists)
         way = _Way(subscription.guards, subscription.union)
         partition = self.partition(way)
         groups = tuple((group.attributes, partition.mask(group.lists)) for group in found)
-        changes: dict[int, list[_Change]] = {}
+        earlier = self._before(subscription, like, partition, groups)
+        before = earlier.table if earlier is not None else None
+        changes: dict[int, list[GroupChange]] = {}
         for afi in AFIS:
             changes[afi] = []
-            for group in found:
-                yield from self._uniting(group.lists, way, partition, afi)
-                changes[afi].append(self._change(group, subscription, way, partition, afi))
+            for place, group in enumerate(found):
+                rules = self._rules(group, subscription, way, partition, afi)
+                changes[afi].append((yield from self._changing(group, place, rules, partition, way, earlier)))
                 yield
-        before = self._table_before(subscription, partition, groups)
         omitted: dict[Key, Sequence[int]] = {}
         private: dict[Attributes, list[Sequence[int]]] = {}
         for place, afi in enumerate(AFIS):
-            old = before.changes[afi] if before is not None else [_NO_CHANGE] * len(groups)
-            differ = [numbers for pair in zip(old, changes[afi], strict=True) for numbers in _difference(*pair)]
+            old = before.changes[afi] if before is not None else [NO_CHANGE] * len(groups)
+            differ = [
+                numbers for one, other in zip(old, changes[afi], strict=True) for numbers in one.difference(other)
+            ]
             if before is not None and before.partition is not partition:
                 differ.append(partition.touched[afi])
             touched = merged(differ)
@@ -312,54 +337,54 @@ class Tables:
         sets = {attributes: PrefixSet(*numbers) for attributes, numbers in private.items()}
         return Table(partition, groups, omitted, sets, missing, by_default, changes=changes)
 
-    def _table_before(
-        self, subscription: Subscription, partition: Partition, groups: Sequence[tuple[Attributes, int]]
-    ) -> Table | None:
-        """The table that the subscription had before the last change, if the new one can be made of it."""
-        table = self._earlier._tables.get(subscription) if self._earlier is not None else None
-        if table is None or table.groups != groups or table.partition not in (partition, partition.before):
-            return None
-        return table
+    def _before(
+        self,
+        subscription: Subscription,
+        like: Subscription | None,
+        partition: Partition,
+        groups: Sequence[tuple[Attributes, int]],
+    ) -> _Before | None:
+        """The table before the last change of the lists, or of the subscription, if the new one can be made of it."""
+        pairs = [(self._earlier, subscription)]
+        if like is not None and _alike(like, subscription):
+            pairs += (self, like), (self._earlier, like)
+        for tables, each in pairs:
+            table = tables._tables.get(each) if tables is not None else None
+            if tables is None or table is None or table.groups != groups:
+                continue
+            if table.partition in (partition, partition.before):
+                return _Before(table, each, tables)
+        return None
 
-    def _change(
-        self, group: AttributeGroup, subscription: Subscription, way: _Way, partition: Partition, afi: int
-    ) -> _Change:
+    def _changing(
+        self, group: AttributeGroup, place: int, rules: Rules, partition: Partition, way: _Way, before: _Before | None
+    ) -> Steps[GroupChange]:
         """How the prefixes of a group differ from those of its lists, each by itself."""
-        customs = policy.all_customs(subscription, self.common)
-        keys = united(merged((subscription.exclusions.numbers(afi), customs.numbers(afi))), afi, 0)
-        if not group.lists or (group.customs and len(keys) > MANY):
-            return self._whole_change(group, subscription, way, partition, afi)
-        base = self._united_lists(group.lists, way, partition, afi)
-        change = _Change(base.gone, base.come)
-        if not keys:
-            return change
-        own = [_of_family(each.numbers(afi), afi) for each in group.customs]
-        sources = [self._clean(self.lists[name], way.guards, self.common).numbers(afi) for name in group.lists]
-        while True:
-            before = base.touching(keys)
-            if way.union:
-                raw = merged(part for source in sources for part in _inside(source, before, afi))
-            else:
-                raw = merged(touching(source, keys, afi) for source in sources)
-            after = policy.refine(_of_family(raw, afi), own, subscription, self.common).numbers(afi)
-            come = without(after, before)
-            beside = [each for each in _siblings(come, way, afi) if base.has(each) and not contains(before, each)]
-            if not beside:
-                return change.then(without(before, after), come, afi)
-            keys = united(merged((keys, beside)), afi, 0)  # what is beside a custom prefix is united with it
+        if group.lists and not rules.many:
+            return around(rules, (yield from self._uniting(group.lists, way, partition, rules.afi)))
+        if before is not None and before.tables.common == self.common:
+            earlier = self._earlier_group(group, place, rules, partition, before)
+            if len(earlier.keys) <= MANY:
+                return (yield from since(rules, earlier))
+        yield
+        return (yield from whole(rules))
 
-    def _whole_change(
-        self, group: AttributeGroup, subscription: Subscription, way: _Way, partition: Partition, afi: int
-    ) -> _Change:
-        """The same for a group with custom prefixes, with which anything may be united."""
-        sources = [self._clean(self.lists[name], way.guards, self.common).numbers(afi) for name in group.lists]
-        customs = [_of_family(each.numbers(afi), afi) for each in group.customs]
-        after = policy.refine(_of_family(merged(sources), afi), customs, subscription, self.common).numbers(afi)
-        base = merged(partition.sets[name].numbers(afi) for name in group.lists)
-        return _Change(compact(without(base, after), afi), compact(without(after, base), afi))
-
-    def _united_lists(self, names: tuple[str, ...], way: _Way, partition: Partition, afi: int) -> UnitedLists:
-        return finish(self._uniting(names, way, partition, afi))
+    def _earlier_group(
+        self, group: AttributeGroup, place: int, rules: Rules, partition: Partition, before: _Before
+    ) -> EarlierGroup:
+        afi, table, guards = rules.afi, before.table, rules.subscription.guards
+        keys: list[Sequence[int]] = []
+        if before.subscription is not rules.subscription:
+            keys += before.rules_differ(rules.subscription, afi)
+        if table.partition is not partition:
+            keys.append(partition.touched[afi])
+        for name, source in zip(group.lists, rules.sources, strict=True):
+            old = before.tables.lists.get(name)
+            if old is not self.lists[name]:
+                had = before.tables._clean(old, guards, self.common).numbers(afi) if old is not None else ()
+                keys += apart(had, source)
+        sets = tuple(table.partition.sets.get(name, EMPTY).numbers(afi) for name in group.lists)
+        return EarlierGroup(table.changes[afi][place], sets, merged(keys))
 
     def _uniting(self, names: tuple[str, ...], way: _Way, partition: Partition, afi: int) -> Steps[UnitedLists]:
         key = way, names, afi
@@ -388,28 +413,31 @@ def now(before: Table | None) -> Budgeted | None:
     return found if found.routes else found._replace(routes=before.routes())
 
 
-class _Change(NamedTuple):
-    """Sorted numbers that are in the lists of a group, but not announced by it, and the other way round."""
+class _Before(NamedTuple):
+    """A table, of which subscription it is, and where it is from."""
 
-    gone: Sequence[int] = ()
-    come: Sequence[int] = ()
+    table: Table
+    subscription: Subscription
+    tables: Tables
 
-    def then(self, gone: Sequence[int], come: Sequence[int], afi: int) -> _Change:
-        """This change and then another one."""
-        all_gone = without(merged((self.gone, without(gone, self.come))), come)
-        all_come = merged((without(self.come, gone), without(come, self.gone)))
-        return _Change(compact(all_gone, afi), compact(all_come, afi))
+    def rules_differ(self, subscription: Subscription, afi: int) -> Iterator[Sequence[int]]:
+        """The custom prefixes and exclusions that are only in one of two subscriptions."""
+        yield from apart(self.subscription.exclusions.numbers(afi), subscription.exclusions.numbers(afi))
+        old, new = _customs(self.subscription, afi), _customs(subscription, afi)
+        for attributes in old.keys() | new.keys():
+            yield from apart(*(compact(merged(each.get(attributes, ())), afi) for each in (old, new)))
 
 
-_NO_CHANGE: Final = _Change()
+def _customs(subscription: Subscription, afi: int) -> dict[Attributes, list[Sequence[int]]]:
+    found: dict[Attributes, list[Sequence[int]]] = {}
+    for each in subscription.customs:
+        found.setdefault(each.attributes, []).append(each.prefixes.numbers(afi))
+    return found
 
 
-def _difference(old: _Change, new: _Change) -> Iterator[Sequence[int]]:
-    """The numbers of which two changes say something else."""
-    for before, after in zip(old, new, strict=True):
-        if before != after:
-            yield without(before, after)
-            yield without(after, before)
+def _alike(one: Subscription, other: Subscription) -> bool:
+    """Whether they differ in custom prefixes and exclusions alone."""
+    return one._replace(customs=(), exclusions=EMPTY) == other._replace(customs=(), exclusions=EMPTY)
 
 
 def _keep(
@@ -429,7 +457,7 @@ def _keep(
 
 
 def _differing(
-    changes: Sequence[_Change],
+    changes: Sequence[GroupChange],
     groups: Sequence[tuple[Attributes, int]],
     partition: Partition,
     afi: int,
@@ -457,24 +485,3 @@ def _differing(
         if said != by_part:
             found.setdefault(((afi, mask) if by_part is not None else None, said), []).append(number)
     return [(key, wanted, numbers) for (key, wanted), numbers in found.items()]
-
-
-def _siblings(numbers: Iterable[int], way: _Way, afi: int) -> Iterator[int]:
-    """The other halves of the prefixes that would be one with these."""
-    hosts, shortest = HOST[afi], way.guards.bounds(afi)[0]
-    for number in numbers:
-        length = number & 0xFF
-        if way.union and length > shortest:
-            yield number ^ hosts[length - 1] ^ hosts[length]
-
-
-def _inside(numbers: Sequence[int], blocks: Iterable[int], afi: int) -> Iterator[Sequence[int]]:
-    """The runs of numbers that lie in some prefixes, which do not lie in each other."""
-    hosts = HOST[afi]
-    for block in blocks:
-        start = bisect_left(numbers, block)
-        yield numbers[start : bisect_right(numbers, block | hosts[block & 0xFF], start)]
-
-
-def _of_family(numbers: Sequence[int], afi: int) -> PrefixSet:
-    return PrefixSet(numbers) if afi == 1 else PrefixSet((), numbers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
@@ -32,13 +33,21 @@ def united(numbers: Iterable[int], afi: int, shortest: int = SHORTEST) -> list[i
     return out
 
 
+def union_of(numbers: Sequence[int], afi: int, shortest: int = SHORTEST) -> Sequence[int]:
+    """The same, by accel where it can."""
+    if accel.AVAILABLE and isinstance(numbers, array):
+        found: Sequence[int] = accel.prefix_sets.united(numbers, shortest)
+        return found
+    return united(numbers, afi, shortest)
+
+
 def uniting(prefixes: PrefixSet, shortest_ipv4: int = SHORTEST, shortest_ipv6: int = SHORTEST) -> Steps[PrefixSet]:
     """The same as `unite`, in steps of some milliseconds."""
     found: dict[int, Sequence[int]] = {}
     for afi, shortest in ((1, shortest_ipv4), (2, shortest_ipv6)):
         numbers = prefixes.numbers(afi)
-        if accel.AVAILABLE and afi == 1:
-            found[afi] = accel.prefix_sets.united(numbers, shortest)
+        if accel.AVAILABLE and isinstance(numbers, array):
+            found[afi] = union_of(numbers, afi, shortest)
             yield
             continue
         out: list[int] = []

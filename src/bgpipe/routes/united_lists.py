@@ -83,8 +83,8 @@ class UnitedLists(NamedTuple):
             numbers = merged(self._inside(each, region) for each in sets)
             own += numbers
             made += united(numbers, self.afi, self.shortest)
-        gone = merged((self._outside(gone, regions), without(own, made)))
-        come = merged((self._outside(come, regions), without(made, own)))
+        gone = merged((self.outside(gone, regions), without(own, made)))
+        come = merged((self.outside(come, regions), without(made, own)))
         return UnitedLists(self.afi, self.shortest, sets, compact(gone, self.afi), compact(come, self.afi))
 
     def is_much(self, touched: Sequence[int]) -> bool:
@@ -118,7 +118,8 @@ class UnitedLists(NamedTuple):
         start = bisect_left(numbers, prefix)
         return numbers[start : bisect_right(numbers, prefix | HOST[self.afi][prefix & 0xFF], start)]
 
-    def _outside(self, numbers: Sequence[int], regions: Iterable[int]) -> list[int]:
+    def outside(self, numbers: Sequence[int], regions: Iterable[int]) -> list[int]:
+        """Those of some sorted numbers that lie in none of some prefixes."""
         hosts = HOST[self.afi]
         spans = ((bisect_left(numbers, each), bisect_right(numbers, each | hosts[each & 0xFF])) for each in regions)
         return cut_out(numbers, spans)
