@@ -245,3 +245,22 @@ def test_a_second_connection_of_a_client_takes_the_place_of_the_first(tmp_path):
         second.peer.say(ALIVE)
         assert server.get("/api/sessions")["active"] == 1
         assert server.get("/api/peers")[0]["status"] == "active"
+
+
+def test_one_of_many_custom_prefixes_is_one_route(tmp_path):
+    many = [f"11.{each // 250}.{each % 250}.0/24" for each in range(0, 3000, 2)]
+    write_lists(tmp_path)
+    with bgplite(tmp_path, LISTS) as server:
+        peer = subscribe(server, "127.77.0.3", customPrefixes=many)
+        client = server.client(source="127.77.0.3")
+        client.until_complete()
+        assert client.routes.keys() >= set(many)
+        before = client.updates
+        server.call("PUT", f"/api/peers/{peer['id']}", {"customPrefixes": [*many[1:], "203.0.113.0/24"]})
+        client.until("the other routes", lambda: many[0] not in client.routes)
+        assert "203.0.113.0/24" in client.routes
+        assert client.updates - before == 2  # one that announces, and one that withdraws
+        fewer = {"customPrefixes": many[1:4], "exclude": ["1.0.0.0/8"]}
+        server.call("PUT", f"/api/peers/{peer['id']}", fewer)
+        client.until("few routes", lambda: len(client.routes) < 5)
+        assert client.routes.keys() == {*many[1:4], "2606:4700::/32"}

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
+from bgpipe.routes import group_change
 from bgpipe.routes.attributes import Attributes
 from bgpipe.routes.difference import compare
 from bgpipe.routes.prefixes import PrefixSet
@@ -441,3 +442,42 @@ def test_ends_are_told_when_they_are_there():
         await tasks.close()
 
     asyncio.run(run())
+
+
+async def test_one_of_many_custom_prefixes_is_prepared_in_steps_and_read_once(monkeypatch):
+    monkeypatch.setattr(group_change, "STEP", 64)
+    tables, _ = tables_of({"a": HOSTS})
+    many = tuple(f"11.{each // 250}.{each % 250}.0/24" for each in range(0, 2000, 2))
+    who = peer(custom_prefixes=many)
+    assert not tables.is_prepared(who)
+    rounds = asyncio.ensure_future(count_rounds(tables.prepare(who)))
+    assert await rounds > 30
+    assert tables.is_prepared(who)
+    assert routes(tables, who) == {*HOSTS, *many}
+    one_more = msgspec.structs.replace(who, custom_prefixes=(*many, "12.0.0.0/24"))
+    assert await count_rounds(tables.prepare(one_more)) < 20
+    assert routes(tables, one_more) == {*HOSTS, *many, "12.0.0.0/24"}
+    assert not tables.is_prepared(who)  # nobody has that any more
+    assert tables.subscription(one_more).customs is tables.subscription(one_more).customs
+    tables.forget(one_more)
+    assert tables.subscription(one_more).customs is not tables.subscription(who).customs
+
+
+async def test_many_custom_prefixes_end_when_they_say():
+    tables, _ = tables_of({"a": HOSTS})
+    many = [f"11.{each // 250}.{each % 250}.0/24" for each in range(0, 2000, 2)]
+    ending = Entry(prefix="12.0.0.0/24", expires="1970-01-01T00:01:00Z")
+    who = peer(custom_prefixes=(*many, ending))
+    for now, expected in ((59.0, {"12.0.0.0/24"}), (61.0, set())):
+        tables.clock = lambda now=now: now
+        assert routes(tables, who) == {*HOSTS, *many} | expected
+
+
+async def count_rounds(work) -> int:
+    """How often the event loop goes round until something is done."""
+    task, rounds = asyncio.ensure_future(work), 0
+    while not task.done():
+        rounds += 1
+        await asyncio.sleep(0)
+    await task
+    return rounds

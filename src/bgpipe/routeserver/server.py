@@ -111,6 +111,8 @@ class RouteServer:
         self._validating: asyncio.Task[None] | None = None
         """when the next entry is over, in seconds since 1970, or earlier"""
         self.ends_ahead = Ends(self._on_end)
+        self._preparing: set[str] = set()
+        """peers whose routes are being worked out"""
         self._widening: set[str] = set()
         """peers whose routes are being widened"""
 
@@ -399,10 +401,24 @@ class RouteServer:
             self._updating = False
 
     def refresh(self, peer: Peer) -> None:
-        """Gives the session of a peer what is new for it."""
+        """Gives the session of a peer what is new for it; in a moment, if that takes a while to work out."""
+        if not self.tables.is_prepared(peer) and self.sessions.of(peer.id):
+            if peer.id not in self._preparing and not self._tasks.closing:
+                self._preparing.add(peer.id)
+                self._tasks.spawn("routes", self._refresh_slowly(peer.id))
+            return
         for session in self.sessions.of(peer.id):
             if session.up:
                 self._announce(session, peer)
+
+    async def _refresh_slowly(self, id: str) -> None:
+        try:
+            while (peer := self.peers.get(id)) is not None and not self.tables.is_prepared(peer):
+                await self.tables.prepare(peer, self.sessions.turns)
+        finally:
+            self._preparing.discard(id)
+        if peer is not None:
+            self.refresh(peer)
 
     def _announce(self, session: PeerSession, peer: Peer) -> None:
         view = self.tables.of(peer)

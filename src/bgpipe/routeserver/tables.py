@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ..routes.attributes import PLAIN, Attributes, UpdateGroup
-from ..routes.policy import Common, Custom, PrefixList, Subscription
+from ..routes.policy import Common, PrefixList, Subscription
 from ..routes.prefixes import EMPTY, PrefixSet
 from ..routes.steps import Steps, finish
 from ..routes.table import Table, Tables
@@ -30,6 +30,7 @@ from .config import Config, PrefixSource, all_lists
 from .groups import PeerGroup, configured_groups
 from .lists import Lists
 from .max_routes import LimitedTables
+from .own_prefixes import OwnPrefixes, is_many
 from .peers import Peer
 from .rov import PARTS, Split, communities, origins_of, split
 from .rules import (
@@ -38,10 +39,8 @@ from .rules import (
     Rules,
     attributes_of,
     expires,
-    prefix_of,
     resolve,
     rules_of,
-    until,
 )
 from .settings import sends_otc
 from .times import parse_time
@@ -82,6 +81,9 @@ class PeerTables:
         self._splits: dict[str, Split] = {}
         self.clock: Callable[[], float] = time.time
         self.limited = LimitedTables()
+        self._own = OwnPrefixes()
+        self._had: dict[str, Subscription] = {}
+        """by the key of peers with many custom prefixes and exclusions, what they had subscribed to the last time"""
         self.groups: dict[str, PeerGroup] = {}
         self._database_groups: dict[str, PeerGroup] = {}
         self._configure(config)
@@ -120,13 +122,23 @@ class PeerTables:
             if done:
                 self.tables = after
 
-    async def prepare(self, peer: Peer, turns: asyncio.Lock) -> None:
+    async def prepare(self, peer: Peer, turns: asyncio.Lock | None = None) -> None:
         """Works out what a peer is to have, in steps of some milliseconds, so that `of` has it at once. turns: of all
         who do such work: of a thousand peers that come at once one at a time works."""
-        tables = None
+        tables, key = None, peer_key(peer)
         while tables is not self.tables:
-            tables = self.tables
-            await in_turns(tables.preparing(self.subscription(peer)), turns)
+            tables, subscription, before = self.tables, self.subscription(peer), self._had.get(key)
+            await in_turns(tables.preparing(subscription, before), turns)
+            if is_many(peer.custom_prefixes, self.rules(peer).exclude):
+                self._had[key] = subscription
+                if before is not None and before not in self._had.values():  # nobody has a table of this size now
+                    tables.forget(before)
+            else:
+                self._had.pop(key, None)
+
+    def is_prepared(self, peer: Peer) -> bool:
+        """Whether `of` takes no longer than some milliseconds."""
+        return not is_many(peer.custom_prefixes, self.rules(peer).exclude) or self.tables.has(self.subscription(peer))
 
     def of(self, peer: Peer) -> View:
         """What a peer is to have now."""
@@ -151,6 +163,8 @@ class PeerTables:
 
     async def settle(self, peer: Peer) -> View:
         """The same when its routes are widened, which takes a while if there are more than its MaxRoutes."""
+        while not self.is_prepared(peer):
+            await self.prepare(peer)
         while not (view := self.of(peer)).settled:
             subscription, common = self.subscription(peer), self.tables.common
             await self.limited.settle(peer_key(peer), self.tables.exact(subscription), subscription, common)
@@ -165,10 +179,16 @@ class PeerTables:
             return await self.settle(trial)
         finally:
             self.limited.end_trial(key)
+            self._forget_own(key)
 
     def forget(self, peer: Peer) -> None:
         """This peer is no more."""
         self.limited.forget(peer_key(peer))
+        self._forget_own(peer_key(peer))
+
+    def _forget_own(self, key: str) -> None:
+        self._own.forget(key)
+        self._had.pop(key, None)
 
     def rules(self, peer: Peer) -> Rules:
         """What holds for a peer: its own word, then that of its group, then the defaults."""
@@ -229,10 +249,13 @@ class PeerTables:
         wanted |= attributes.communities
         wanted |= attributes.large_communities
         wanted |= attributes.ext_communities
+        customs, exclusions = self._own.of(
+            peer_key(peer), peer.custom_prefixes, rules.exclude, self.custom_community, now
+        )
         return Subscription(
             lists=tuple(self._with_parts((*rules.lists, *self.private(peer)))),
-            customs=tuple(self._customs(peer, now)),
-            exclusions=PrefixSet.parse(map(prefix_of, until(rules.exclude, now))),
+            customs=customs,
+            exclusions=exclusions,
             guards=rules.guards,
             wanted=frozenset(wanted),
             attributes=rules.attributes,
@@ -242,18 +265,6 @@ class PeerTables:
             max_foreign=MAX_FOREIGN if rules.max_foreign is None else rules.max_foreign,
             max_foreign_ipv6=MAX_FOREIGN_IPV6 if rules.max_foreign_ipv6 is None else rules.max_foreign_ipv6,
         )
-
-    def _customs(self, peer: Peer, now: float) -> Iterator[Custom]:
-        """The custom prefixes by what is said of them."""
-        found: dict[Attributes, list[str]] = {}
-        for written in until(peer.custom_prefixes, now):
-            if isinstance(written, str):
-                found.setdefault(attributes_of((self.custom_community,)), []).append(written)
-            else:
-                communities = written.communities or (self.custom_community,)
-                found.setdefault(attributes_of(communities, written), []).append(written.prefix)
-        for attributes, prefixes in found.items():
-            yield Custom(PrefixSet.parse(prefixes), attributes)
 
     def form(self, asn: int, local: str, facts: Facts, own_asn: int = 0) -> UpdateGroup:
         """How routes are written for a session. asn: of the peer. local: our address. facts: what was agreed.
