@@ -15,6 +15,7 @@ from pathlib import Path
 import partner_points  # noqa: F401  (each adds its points)
 import pytest
 import session_points  # noqa: F401
+import stage_points  # noqa: F401
 from peers import notification
 from points import POINTS, QUICK, where
 

@@ -31,8 +31,7 @@ def off_reload(reload: Callable[[], None]) -> None:
 def reload_all(log: Log) -> None:
     """Called at SIGHUP."""
     reloads = _reloads.get(asyncio.get_running_loop(), []).copy()
-    if not reloads:
-        log.info("SIGHUP: there is nothing to reload")
+    log.info("SIGHUP: reloading" if reloads else "SIGHUP: there is nothing to reload")
     for reload in reloads:
         try:
             reload()
