@@ -9,12 +9,14 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
+from peers import place
 
 from bgpipe.net import acceptor
 from bgpipe.net.acceptor import Acceptor
 from bgpipe.net.tcp import TcpOptions, parse_networks
 from bgpipe.routeserver.config import Bgp
 from bgpipe.routeserver.keys import Key, Keys
+from bgpipe.routeserver.listening import Listening
 from bgpipe.routeserver.peers import new_peer
 from bgpipe.routeserver.sessions import PeerSessions
 from bgpipe.routeserver.settings import SessionOptions
@@ -160,3 +162,43 @@ def test_a_kernel_without_tcp_ao_says_so(log):
     assert parse_networks(["192.0.2.7"])
     keys.change({})
     assert keys.trouble("192.0.2.7") == ""
+
+
+def test_a_key_that_finds_no_room_where_we_listen_later_is_tried_again(log):
+    first, later = Sockets(), Sockets(room=0)
+    keys = make(log, first)
+    keys.change({"192.0.2.7": Key("a")})
+    keys._acceptors = [first, later]
+    keys.set_at(later)
+    assert keys.trouble("192.0.2.7")
+    keys.change({"192.0.2.7": Key("a")})
+    assert keys.trouble("192.0.2.7")
+    later.room = 1
+    keys.change({"192.0.2.7": Key("a")})
+    assert (keys.trouble("192.0.2.7"), later.md5) == ("", {"192.0.2.7/32": "a"})
+
+
+async def test_nobody_connects_before_the_keys_are_set(log):
+    """Else a connection that waits to be accepted when we start would have none."""
+    log.info = lambda text, **fields: None
+    log.error = lambda text, **fields: log.errors.append(text)
+    told: list[str] = []
+
+    def set_at(acceptor):
+        with socket.socket() as client:
+            client.settimeout(5)
+            told.append(errno.errorcode.get(client.connect_ex(acceptor._sockets[0].getsockname()), ""))
+        Keys.set_at(listening.keys, acceptor)
+
+    listening = Listening(log, lambda host: "", lambda listener, arrival: None)
+    listening.keys.change({"127.0.0.1": Key("sesame")})
+    listening.keys.set_at = set_at
+    bgp = Bgp(asn=65000, router_id="192.0.2.1", listen=("127.0.0.1",), port=place()[1])
+    try:
+        await listening.open(bgp)
+        assert told == ["ECONNREFUSED"]
+        where = listening.acceptors[0]._sockets[0].getsockname()
+        with pytest.raises(TimeoutError):
+            socket.create_connection(where, timeout=1)
+    finally:
+        await listening.close()

@@ -156,11 +156,20 @@ class Acceptor:
         self._sockets: list[socket.socket] = []
         self._tasks: Tasks | None = None
 
-    async def open(self) -> None:
-        """Raises OSError, ValueError."""
+    async def open(self, set_keys: Callable[[], object] = lambda: None) -> None:
+        """set_keys: called before anybody can connect: a connection that is made before a key is set has none.
+
+        Raises OSError, ValueError.
+        """
+
+        def on_bound(sockets: list[socket.socket]) -> None:
+            self._sockets = sockets
+            set_keys()
+
         try:
-            self._sockets = await listen(*self._place, self.options, QUEUE)
+            self._sockets = await listen(*self._place, self.options, QUEUE, on_bound)
         except OSError as error:
+            self._sockets = []
             hint = "; ports below 1024 need CAP_NET_BIND_SERVICE" if error.errno == errno.EACCES else ""
             raise OSError(error.errno, f"{format_endpoint(self._place)}: {explain_failure(error)}{hint}") from error
         for each in self._sockets:

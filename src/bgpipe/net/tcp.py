@@ -181,10 +181,16 @@ async def resolve(host: str, port: int, family: int = socket.AF_UNSPEC) -> list[
     )
 
 
-async def listen(host: str, port: int, options: TcpOptions, queue: int = 128) -> list[socket.socket]:
+async def listen(
+    host: str,
+    port: int,
+    options: TcpOptions,
+    queue: int = 128,
+    on_bound: Callable[[list[socket.socket]], object] = lambda sockets: None,
+) -> list[socket.socket]:
     """Listening sockets: one for an address, one for each of IPv4 and IPv6 where `host` is "".
 
-    Raises OSError, ValueError.
+    on_bound: called before anybody can connect, for what must be set by then. Raises OSError, ValueError.
     """
     places: list[tuple[int, tuple[Any, ...]]]
     if host:
@@ -203,6 +209,8 @@ async def listen(host: str, port: int, options: TcpOptions, queue: int = 128) ->
                 listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             _prepare(listening, options)
             listening.bind(address)
+        on_bound(sockets)
+        for listening in sockets:
             listening.listen(queue)
     except BaseException:
         for each in sockets:

@@ -71,14 +71,15 @@ class Keys:
         self._networks = sorted(networks, key=lambda each: -each[0].prefixlen)
 
     def set_at(self, acceptor: Acceptor) -> None:
-        """Sets all keys at one that was opened later."""
-        for place, key in self._set.items():
+        """Sets all keys at one that is being opened."""
+        for place, key in tuple(self._set.items()):
             try:
                 if key.md5:
                     acceptor.sign(parse_networks([place])[0], key.md5)
                 if key.ao:
                     acceptor.authenticate(parse_networks([place])[0], key.ao)
             except OSError as error:
+                del self._set[place]
                 self._fail(place, error)
 
     def of(self, address: str) -> Key:

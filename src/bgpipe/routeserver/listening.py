@@ -107,8 +107,7 @@ class Listening:
         )
         acceptor.objection = self._objection
         acceptor.on_arrival = partial(self._on_arrival, listener)
-        await acceptor.open()
-        self.keys.set_at(acceptor)
+        await acceptor.open(partial(self.keys.set_at, acceptor))
         self._open[place] = acceptor
         self.acceptors.append(acceptor)
         if self._tasks is not None:

@@ -141,10 +141,11 @@ class RouteServer:
         self.lists.want("database", self.database_lists)
         self.want_lists()
         self.tables.update(self.lists.lists)
+        self._take_keys()
         await self.sessions.listen()
         self.sessions.start(tasks)
         tasks.spawn("database", self.store.watch(self._on_store_trouble))
-        self.set_keys()
+        self._call_peers()
         self.webhooks.start(tasks, self.config.webhooks)
         self.lists.start(tasks)
         self._start_validation()
@@ -222,9 +223,12 @@ class RouteServer:
         self.tables.update(self.lists.want("peers", wanted))
 
     def set_keys(self) -> None:
-        """Tells the sessions whose segments are signed, and who is to be called.
+        """Tells the sessions whose segments are signed, and who is to be called."""
+        self._take_keys()
+        self._call_peers()
 
-        Peers behind one address share its MD5 key, since the kernel knows no more of a peer than that."""
+    def _take_keys(self) -> None:
+        """Peers behind one address share its MD5 key, since the kernel knows no more of a peer than that."""
         keys: dict[str, list[Key]] = {}
         for peer in (*self.peers, *self.peers.templates):
             if peer.md5_password or peer.session.ao:
@@ -233,6 +237,8 @@ class RouteServer:
         for address in (address for address, (_, odd) in found.items() if odd):
             self.log.warning("peers with one address have different keys: the first one counts", peer=address)
         self.sessions.keys.change({address: key for address, (key, _) in found.items()})
+
+    def _call_peers(self) -> None:
         self.sessions.call(self.tables.with_group(peer) for peer in self.peers if peer.session.connect)
 
     def put_peer(self, peer: Peer) -> None:
