@@ -124,6 +124,8 @@ PrefixSources:
          "address; it is the next hop of IPv4 routes, unless NextHop says another one"),
         (GOOD + "DefaultPrefixSource: x\n", "appsettings.yml:4: DefaultPrefixSource: 'x' is not the name of one of "
          "PrefixSources"),
+        (GOOD + "Database: mysql://user:sesame@host/db\n", "appsettings.yml:4: Database: there is no such kind of "
+         "database: a path, or a URL such as postgresql://user@host/name, is expected"),
         (GOOD + "Exclude: [0.0.0.0/0]\n", "appsettings.yml:4: Exclude[0]: 0.0.0.0/0: a default route is never "
          "announced, nor excluded"),
     ],

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import msgspec
 import pytest
-from bgplite import BgpLite, bgplite
+from bgplite import BgpLite, bgplite, command, configuration
 from peers import kind, place, wait_until
 
 from bgpipe.routeserver.access import Access
@@ -110,6 +110,15 @@ def test_a_connection_from_before_is_not_taken_for_one_of_this_machine(ours, rol
     transport = SimpleNamespace(get_extra_info=lambda name: (ours, 5000))
     request = SimpleNamespace(headers={}, cookies={}, remote="192.0.2.9", host="localhost", transport=transport)
     assert api._identity(request, "192.0.2.9").role == role
+
+
+def test_a_folder_for_state_that_can_not_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "appsettings.yml").write_text(configuration(place(), place()[1]))
+    done = command(tmp_path / "appsettings.yml", BGPLITE_DATA=str(tmp_path / "file/data"))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"{tmp_path}/file" in done.stderr
+    assert "Not a directory" in done.stderr
 
 
 def test_every_key_says_when_a_change_counts():

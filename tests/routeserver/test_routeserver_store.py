@@ -209,6 +209,8 @@ async def test_tables_are_those_that_the_migrations_make(tmp_path):
         ("postgresql://user:sesame@127.0.0.1:1/db", "127.0.0.1:1"),
         ("nosuch://user:sesame@127.0.0.1:1/db", "there is no such kind of database"),
         ("nosuch://user:sesame@host/db", "nosuch"),
+        ("mysql://user:sesame@host/db", "there is no such kind of database"),
+        ("postgresql+nosuch://user:sesame@host/db", "there is no such kind of database"),
         ("://", "Database"),
     ],
 )

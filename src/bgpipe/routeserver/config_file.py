@@ -22,6 +22,7 @@ from .values import (
     check_asn,
     check_community,
     check_country,
+    check_database,
     check_database_key,
     check_md5,
     check_network,
@@ -79,6 +80,7 @@ class ConfigChecks:
         self._each("AllowedNetworks", self.config.allowed_networks, check_network)
         self._tokens()
         self._webhooks()
+        self.check("Database", check_database, self.config.database)
         if self.config.database_key:
             self.check("DatabaseKey", check_database_key, self.config.database_key)
         if self.config.api_listen is not None:

@@ -50,7 +50,8 @@ class RouteServerService:
         try:
             await self.server.start(process.tasks)
         except (OSError, ValueError) as error:
-            raise StageError(explain_error(error) if isinstance(error, OSError) else str(error)) from error
+            where = f"{error.filename}: " if isinstance(error, OSError) and error.filename else ""
+            raise StageError(f"{where}{explain_error(error)}") from error
         except StoreError as error:
             raise StageError(str(error)) from error
         if why_not := self.server.access.objection(config):

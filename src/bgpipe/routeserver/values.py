@@ -199,6 +199,20 @@ def check_token(text: str) -> str:
     return token
 
 
+DATABASES: Final = frozenset(("sqlite", "postgresql", "postgres"))
+NO_DATABASE: Final = (
+    "there is no such kind of database: a path, or a URL such as postgresql://user@host/name, is expected"
+)
+
+
+def check_database(text: str) -> str:
+    """The path of a file, or a URL of one of DATABASES. The error has nothing of it, since there may be a password."""
+    scheme, sign, _ = text.partition("://")
+    if sign and scheme.partition("+")[0] not in DATABASES:
+        raise ValueError(NO_DATABASE)
+    return text
+
+
 def check_database_key(text: str) -> str:
     """What secrets are encrypted with: itself, $VARIABLE or /file."""
     key, where = read_secret(text)

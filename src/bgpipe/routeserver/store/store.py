@@ -21,6 +21,7 @@ from ..audit import MAX_ENTRIES, Entry
 from ..config import PrefixSource
 from ..groups import PeerGroup
 from ..peers import Peer
+from ..values import NO_DATABASE, check_database
 from .schema import REVISION, audit, groups, lists, metadata, peers, revisions, tokens
 from .sealing import Change, Seal, SealError, change_list, change_peer, close_without_seal, open_without_seal
 
@@ -96,6 +97,7 @@ class Store:
         """Opens the database, and brings its tables up to date. Raises StoreError."""
         engine: AsyncEngine | None = None
         try:
+            check_database(self.url)
             self._make_private()
             engine = create_async_engine(self.url, json_serializer=_to_json, json_deserializer=msgspec.json.decode)
             if engine.dialect.name == "sqlite":
@@ -107,7 +109,7 @@ class Store:
             async with engine.begin() as connection:
                 if why_not := await connection.run_sync(_migrate):
                     raise StoreError(f"{self.place}: {why_not}")
-        except (*_FAILURES, ImportError, StoreError) as error:
+        except (*_FAILURES, ImportError, StoreError, ValueError) as error:
             if engine is not None:
                 await engine.dispose()
             if isinstance(error, StoreError):
@@ -490,6 +492,6 @@ def _peer(fields: dict[str, Any]) -> Peer:
 
 def _explain(error: Exception) -> str:
     if isinstance(error, NoSuchModuleError):
-        return "there is no such kind of database: a path, or a URL such as postgresql://user@host/name, is expected"
+        return NO_DATABASE
     origin = getattr(error, "orig", None) or error
     return str(origin).partition("\n")[0] or type(origin).__name__
