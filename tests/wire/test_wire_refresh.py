@@ -46,6 +46,94 @@ SHOWN = {
             ),
         },
     ),
+    "covering prefixes": (
+        "00010080"
+        + filters(
+            "00" + "00000005" + "0020" + "0002fde800000001" + "0002fde800000002" + "00" + "0a000001", "80", kind=65
+        ),
+        {
+            "af": "IPV4/MPLS_VPN",
+            "orf": {
+                "when": "IMMEDIATE",
+                "filters": [
+                    {
+                        "type": "COVERING_PREFIXES",
+                        "entries": [
+                            {
+                                "action": "ADD",
+                                "match": "PERMIT",
+                                "sequence": 5,
+                                "min": 0,
+                                "max": 32,
+                                "vpn_target": {"type": "TARGET", "value": "65000:1"},
+                                "import_target": {"type": "TARGET", "value": "65000:2"},
+                                "route_type": 0,
+                                "host": "10.0.0.1",
+                            },
+                            {"action": "REMOVE_ALL"},
+                        ],
+                    }
+                ],
+            },
+        },
+    ),
+    "covering prefixes of EVPN": (
+        "00190046"
+        + filters(
+            "20" + "00000001" + "0030" + "0002fde800000001" + "0102010203040007" + "02" + "00005e005301",
+            "00" + "00000002" + "0000" + "0002fde800000001" + "0002fde800000001" + "03",
+            kind=65,
+        ),
+        {
+            "af": "L2VPN/EVPNS",
+            "orf": {
+                "when": "IMMEDIATE",
+                "filters": [
+                    {
+                        "type": "COVERING_PREFIXES",
+                        "entries": [
+                            {
+                                "action": "ADD",
+                                "match": "DENY",
+                                "sequence": 1,
+                                "min": 0,
+                                "max": 48,
+                                "vpn_target": {"type": "TARGET", "value": "65000:1"},
+                                "import_target": {"type": "IP4_TARGET", "value": "1.2.3.4:7"},
+                                "route_type": 2,
+                                "host": "00:00:5e:00:53:01",
+                            },
+                            {
+                                "action": "ADD",
+                                "match": "PERMIT",
+                                "sequence": 2,
+                                "min": 0,
+                                "max": 0,
+                                "vpn_target": {"type": "TARGET", "value": "65000:1"},
+                                "import_target": {"type": "TARGET", "value": "65000:1"},
+                                "route_type": 3,
+                            },
+                        ],
+                    }
+                ],
+            },
+        },
+    ),
+    "covering prefixes of a route type that nobody knows": (
+        "00190046" + filters("00" + "00000002" + "0000" + "0002fde800000001" + "0002fde800000001" + "09", kind=65),
+        {
+            "af": "L2VPN/EVPNS",
+            "orf": {
+                "when": "IMMEDIATE",
+                "filters": [
+                    {
+                        "type": "COVERING_PREFIXES",
+                        "value": "0x0000000002" + "0000" + "0002fde800000001" + "0002fde800000001" + "09",
+                    }
+                ],
+            },
+        },
+    ),
     "a filter of IPv6": (
         "00020001" + filters("00" + "00000005" + "0080" + "2020010db8"),
         {
@@ -135,6 +223,42 @@ REFUSED = {
     "a number too large": {"af": "IPV4/UNICAST", "orf": prefixes(ENTRIES | {"max": 256})},
     "another family's prefix": {"af": "IPV4/UNICAST", "orf": prefixes(ENTRIES | {"prefix": "::/8"})},
     "no prefix": {"af": "IPV4/UNICAST", "orf": prefixes(ENTRIES | {"prefix": 8})},
+    **{
+        f"covering prefixes, {key}={value!r}": {
+            "af": "IPV4/MPLS_VPN",
+            "orf": {
+                "when": 1,
+                "filters": [
+                    {
+                        "type": "COVERING_PREFIXES",
+                        "entries": [
+                            {
+                                "action": "ADD",
+                                "match": "PERMIT",
+                                "sequence": 5,
+                                "min": 0,
+                                "max": 32,
+                                "vpn_target": {"type": "TARGET", "value": "65000:1"},
+                                "import_target": {"type": "TARGET", "value": "65000:2"},
+                                "route_type": 0,
+                                "host": "10.0.0.1",
+                            }
+                            | {key: value}
+                        ],
+                    }
+                ],
+            },
+        }
+        for key, value in (
+            ("host", "2001:db8::1"),
+            ("host", "10.0.0"),
+            ("host", 7),
+            ("route_type", 1),
+            ("route_type", 256),
+            ("vpn_target", "65000:1"),
+            ("prefix", "10.0.0.0/8"),
+        )
+    },
 }
 
 

@@ -1,26 +1,38 @@
-"""Outbound route filters in a ROUTE-REFRESH (RFC 5291 section 4, RFC 5292): routes that a peer shall not send.
+"""Outbound route filters in a ROUTE-REFRESH (RFC 5291 section 4, RFC 5292, RFC 7543): what a peer shall not send.
 
 JSON: {"when":"IMMEDIATE","filters":[{"type":"ADDRESS_PREFIX","entries":[{"action":"ADD","match":"PERMIT","sequence":5,
-"min":0,"max":24,"prefix":"10.0.0.0/8"},{"action":"REMOVE_ALL"}]}]}. Filters of other types are {"type":N,"value":
-"0x..."}.
+"min":0,"max":24,"prefix":"10.0.0.0/8"},{"action":"REMOVE_ALL"}]}]}. Entries of COVERING_PREFIXES have "vpn_target" and
+"import_target", which are extended communities, "route_type" and "host" in place of "prefix". Filters of other types
+are {"type":N,"value":"0x..."}.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
+from .address import format_address, parse_address
 from .cursor import Cursor
 from .errors import TextError, WireError
+from .ext_community import ext_community_members, parse_ext_community
 from .family import Family
 from .prefix import encode_prefix, format_prefixes, parse_prefix
 
 WHEN: Final = {1: "IMMEDIATE", 2: "DEFER"}
 ADDRESS_PREFIX: Final = 64
-ORF_TYPES: Final = {ADDRESS_PREFIX: "ADDRESS_PREFIX", 65: "COVERING_PREFIXES"}
+COVERING_PREFIXES: Final = 65
+ORF_TYPES: Final = {ADDRESS_PREFIX: "ADDRESS_PREFIX", COVERING_PREFIXES: "COVERING_PREFIXES"}
 """By IANA, those that no vendor has kept for itself."""
 _ACTIONS: Final = ("ADD", "REMOVE", "REMOVE_ALL")
 _REMOVE_ALL: Final = 2
 _MATCHES: Final = ("PERMIT", "DENY")
+_TARGETS: Final = ("vpn_target", "import_target")
+_HOSTS: Final = {
+    (Family(1, 128), 0): 4,
+    (Family(2, 128), 0): 16,
+    (Family(25, 70), 2): 6,  # a MAC address
+    (Family(25, 70), 3): 0,
+}
+"""Octets of the host address of a COVERING_PREFIXES entry, by family and route type (RFC 7543 section 2)."""
 
 
 def to_json(octets: bytes, family: Family) -> dict[str, Any]:
@@ -36,9 +48,9 @@ def to_json(octets: bytes, family: Family) -> dict[str, Any]:
 
 def _show(kind: int, value: bytes, family: Family) -> dict[str, Any]:
     name = ORF_TYPES.get(kind, kind)
-    if kind == ADDRESS_PREFIX and family.afi in (1, 2):
+    if (kind == ADDRESS_PREFIX and family.afi in (1, 2)) or kind == COVERING_PREFIXES:
         try:
-            shown = {"type": name, "entries": _entries(Cursor(value), family.afi)}
+            shown = {"type": name, "entries": _entries(Cursor(value), kind, family)}
             if _encode_filter(shown, family) == bytes((kind,)) + len(value).to_bytes(2, "big") + value:
                 return shown
         except (WireError, TextError):
@@ -46,7 +58,7 @@ def _show(kind: int, value: bytes, family: Family) -> dict[str, Any]:
     return {"type": name, "value": f"0x{value.hex()}"}
 
 
-def _entries(cursor: Cursor, afi: int) -> list[dict[str, Any]]:
+def _entries(cursor: Cursor, kind: int, family: Family) -> list[dict[str, Any]]:
     found = []
     while cursor.left:
         lead = cursor.u8()
@@ -57,11 +69,29 @@ def _entries(cursor: Cursor, afi: int) -> list[dict[str, Any]]:
             raise WireError("action 3 of an ORF entry", offset=cursor.pos - 1)
         entry: dict[str, Any] = {"action": _ACTIONS[lead >> 6], "match": _MATCHES[lead >> 5 & 1]}
         entry |= {"sequence": cursor.u32(), "min": cursor.u8(), "max": cursor.u8()}
+        if kind == COVERING_PREFIXES:
+            found.append(entry | _covering(cursor, family))
+            continue
         start = cursor.pos
         cursor.take(cursor.u8() + 7 >> 3)
-        prefix = format_prefixes(cursor.octets, afi, pos=start, end=cursor.pos)[0]
+        prefix = format_prefixes(cursor.octets, family.afi, pos=start, end=cursor.pos)[0]
         found.append({**entry, "prefix": prefix})
     return found
+
+
+def _covering(cursor: Cursor, family: Family) -> dict[str, Any]:
+    """What COVERING_PREFIXES has in place of a prefix."""
+    members: dict[str, Any] = {}
+    for key in _TARGETS:
+        members[key] = dict(ext_community_members(int.from_bytes(cursor.take(8), "big")))
+    members["route_type"] = kind = cursor.u8()
+    size = _HOSTS.get((family, kind))
+    if size is None:
+        raise WireError(f"nobody knows the host address of route type {kind}", offset=cursor.pos)
+    if size:
+        host = cursor.take(size)
+        members["host"] = host.hex(":") if size == 6 else format_address(host)
+    return members
 
 
 def from_json(value: object, family: Family) -> bytes:
@@ -78,10 +108,10 @@ def _encode_filter(item: object, family: Family) -> bytes:
     kind = _code(item["type"], {name: code for code, name in ORF_TYPES.items()}, "orf: type")
     if "value" in item:
         octets = _parse_octets(item["value"])
-    elif kind != ADDRESS_PREFIX or not isinstance(item["entries"], list):
-        raise TextError(f"orf: entries are those of ADDRESS_PREFIX: {item!r}")
+    elif kind not in ORF_TYPES or not isinstance(item["entries"], list):
+        raise TextError(f"orf: entries are those of ADDRESS_PREFIX and COVERING_PREFIXES: {item!r}")
     else:
-        octets = b"".join(_encode_entry(entry, family.afi) for entry in item["entries"])
+        octets = b"".join(_encode_entry(entry, kind, family) for entry in item["entries"])
     if len(octets) > 0xFFFF:
         raise TextError(f"orf: {len(octets)} octets are too many for one type")
     return bytes((kind,)) + len(octets).to_bytes(2, "big") + octets
@@ -95,7 +125,7 @@ def _parse_octets(value: object) -> bytes:
     return parse_hex(value)
 
 
-def _encode_entry(entry: object, afi: int) -> bytes:
+def _encode_entry(entry: object, kind: int, family: Family) -> bytes:
     if not isinstance(entry, dict) or entry.get("action") not in _ACTIONS:
         raise TextError(f"orf: an entry has an action, one of {', '.join(_ACTIONS)}: {entry!r}")
     action = _ACTIONS.index(entry["action"])
@@ -103,14 +133,40 @@ def _encode_entry(entry: object, afi: int) -> bytes:
         if len(entry) > 1:
             raise TextError(f"orf: REMOVE_ALL has nothing beside it: {entry!r}")
         return bytes((_REMOVE_ALL << 6,))
-    if entry.keys() != {"action", "match", "sequence", "min", "max", "prefix"} or entry["match"] not in _MATCHES:
-        raise TextError(f"orf: an entry has match (PERMIT or DENY), sequence, min, max and prefix: {entry!r}")
-    numbers = b"".join(_encode_number(entry, key, size) for key, size in (("sequence", 4), ("min", 1), ("max", 1)))
-    prefix = parse_prefix(entry["prefix"]) if isinstance(entry["prefix"], str) else None
-    if prefix is None or prefix.afi != afi or prefix.path_id is not None:
-        raise TextError(f"orf: not a prefix of the family: {entry['prefix']!r}")
+    own = {*_TARGETS, "route_type"} if kind == COVERING_PREFIXES else {"prefix"}
+    needed = {"action", "match", "sequence", "min", "max", *own}
+    if entry.keys() - {"host"} != needed or entry["match"] not in _MATCHES:
+        raise TextError(
+            f"orf: an entry has match (PERMIT or DENY), sequence, min, max, {', '.join(sorted(own))}: {entry!r}"
+        )
     lead = action << 6 | _MATCHES.index(entry["match"]) << 5
-    return bytes((lead,)) + numbers + encode_prefix(prefix)
+    numbers = b"".join(_encode_number(entry, key, size) for key, size in (("sequence", 4), ("min", 1), ("max", 1)))
+    if kind == COVERING_PREFIXES:
+        return bytes((lead,)) + numbers + _encode_covering(entry, family)
+    return bytes((lead,)) + numbers + _encode_prefix(entry, family.afi)
+
+
+def _encode_prefix(entry: dict[str, Any], afi: int) -> bytes:
+    prefix = parse_prefix(entry["prefix"]) if isinstance(entry["prefix"], str) else None
+    if prefix is None or prefix.afi != afi or prefix.path_id is not None or "host" in entry:
+        raise TextError(f"orf: not a prefix of the family: {entry['prefix']!r}")
+    return encode_prefix(prefix)
+
+
+def _encode_covering(entry: dict[str, Any], family: Family) -> bytes:
+    targets = b"".join(parse_ext_community(entry[key]).to_bytes(8, "big") for key in _TARGETS)
+    kind = _encode_number(entry, "route_type", 1)
+    size = _HOSTS.get((family, kind[0]))
+    host = entry.get("host", "")
+    if size is None or not isinstance(host, str):
+        raise TextError(f"orf: route_type {kind[0]} of {family} has no host address: {entry!r}")
+    try:
+        octets = bytes.fromhex(host.replace(":", "")) if size in (0, 6) else parse_address(host)
+    except ValueError:
+        octets = b"?"
+    if len(octets) != size:
+        raise TextError(f"orf: not a host address of {size} octets: {host!r}")
+    return targets + kind + octets
 
 
 def _encode_number(entry: dict[str, Any], key: str, size: int) -> bytes:
