@@ -55,7 +55,7 @@ FILES = {
         "rib": "rib.mrt",
         "vrps": "vrps.json",
         "million": "million.json",
-        **{name: f"{name.lower()}.mrt" for name in families.FAMILIES},
+        **{name: f"{name.lower().replace(' ', '-')}.mrt" for name in families.FAMILIES},
     }.items()
 }
 VRPS = {"vrps": 500_000, "million": 1_000_000}

@@ -14,7 +14,16 @@ from bgpipe.formats.json import JsonEncoder
 from bgpipe.formats.json_go import GoEncoder
 from bgpipe.wire.block import ENTRY
 from bgpipe.wire.ext_community import format_ext_community
-from bgpipe.wire.flags import FLAG_ADD_PATH, FLAG_ADD_PATH_IPV4, FLAG_AS4, FLAG_CHECKED, FLAG_LEFT, FLAG_RIB, FLAG_RIGHT
+from bgpipe.wire.flags import (
+    FLAG_ADD_PATH,
+    FLAG_ADD_PATH_IPV4,
+    FLAG_ADD_PATH_IPV6,
+    FLAG_AS4,
+    FLAG_CHECKED,
+    FLAG_LEFT,
+    FLAG_RIB,
+    FLAG_RIGHT,
+)
 from cases import all_cases
 
 pytestmark = pytest.mark.skipif(not accel.AVAILABLE, reason=accel.WHY_NOT)
@@ -48,13 +57,20 @@ def value(attribute_octets: bytes, flags: int = FLAG_AS4 | FLAG_RIGHT) -> str:
     return body(update(attribute_octets), flags)[len('{"attrs":{') : -len("}}")]
 
 
-def test_a_community_in_hexadecimal_beside_path_identifiers_is_for_python():
-    """WIRE then says that there are path identifiers, as for all octets in hexadecimal."""
-    reach = bytes.fromhex("00000007 18c63364")
-    community = attribute(OT, 16, "4301000000000001")
-    for flags in (FLAG_ADD_PATH, FLAG_ADD_PATH_IPV4):
-        assert declined(update(community, reach=reach), FLAG_AS4 | FLAG_RIGHT | flags)
-        assert not declined(update(attribute(OT, 16, "0002fde900000001"), reach=reach), FLAG_AS4 | FLAG_RIGHT | flags)
+def test_octets_in_hexadecimal_beside_path_identifiers():
+    """WIRE then says that there are path identifiers, and of which families."""
+    prefix, plain = bytes.fromhex("00000007 18c63364"), bytes.fromhex("18c63364")
+    hexadecimal, target = attribute(OT, 16, "4301000000000001"), attribute(OT, 16, "0002fde900000001")
+    both = FLAG_ADD_PATH_IPV4 | FLAG_ADD_PATH_IPV6
+    for flags, reach, said in (
+        (FLAG_ADD_PATH, prefix, "ADDPATH"),
+        (FLAG_ADD_PATH_IPV4, prefix, "ADDPATH:IPV4/UNICAST"),
+        (FLAG_ADD_PATH_IPV6, plain, "ADDPATH:IPV6/UNICAST"),
+        (both, prefix, "ADDPATH:IPV4/UNICAST,IPV6/UNICAST"),
+    ):
+        assert line(update(hexadecimal, reach=reach), flags=FLAG_AS4 | flags).endswith(f',{{"WIRE":"{said}"}}]\n')
+        assert line(update(hexadecimal, reach=reach), flags=flags).endswith(f',{{"WIRE":"AS2|{said}"}}]\n')
+        assert line(update(target, reach=reach), flags=FLAG_AS4 | flags).endswith(",{}]\n")
 
 
 def test_a_whole_line():
@@ -370,7 +386,7 @@ DECLINED = {
     "cut segment": attribute(T, 2, "0202 00000001"),
     "half a segment header": attribute(T, 2, "0201 00000001 02"),
     "sequence after sequence": attribute(T, 2, "0201 00000001 0201 00000002"),
-    "VPN family": attribute(O, 15, "000181"),
+    "family without a form": attribute(O, 15, "000187"),
     "AFI": attribute(O, 15, "000301"),
     "short MP_UNREACH": attribute(O, 15, "0001"),
     "short MP_REACH": attribute(O, 14, "000201 10 20010db8"),

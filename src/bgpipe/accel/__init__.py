@@ -12,7 +12,19 @@ from typing import Any
 _WRITERS = ("bgpdump_out", "bmp_out", "json_out", "mrt_out", "raw_out", "rib_out")
 _TABLES = ("adj_rib_in", "aspa", "guard", "judge", "limit", "prefix_sets", "rib", "rov", "rpki_json", "vrps")
 _EDITS = ("cut", "edit", "otc")
-MODULES = ("attributes", "frame", "index", "json_in", "look", "memory", "select", *_TABLES, *_EDITS, *_WRITERS)
+MODULES = (
+    "attributes",
+    "frame",
+    "index",
+    "json_in",
+    "layout",
+    "look",
+    "memory",
+    "select",
+    *_TABLES,
+    *_EDITS,
+    *_WRITERS,
+)
 """Each is loaded when it is first asked for: most command lines need a few."""
 AVAILABLE = False
 WHY_NOT = ""

@@ -1,12 +1,12 @@
 """The part of json_out.pyx for NLRI that are objects, and for extended communities with a name.
 
-The same text as bgpipe.wire.nlri and bgpipe.wire.ext_community give; NULL declines. Whatever would be shown as octets,
-has a type that is not here, or carries path identifiers, is declined.
+The same text as bgpipe.wire.nlri and bgpipe.wire.ext_community give; NULL declines. Whatever would be shown as octets, or
+has a type that accel doesn't know, is declined.
 """
 
 
 cdef enum:
-    PIECE = 128   # octets of text that one piece of a FlowSpec rule has at most
+    PIECE = 192   # octets of text that one piece of a FlowSpec rule has at most
     SPARE = 1024  # octets of text that the NLRI of one attribute may have beyond TEXT_PER_OCTET
 
 
@@ -118,7 +118,7 @@ cdef inline uint8_t* put_address(uint8_t* p, Reader* r, size_t size) noexcept no
 
 
 cdef inline uint8_t* put_labeled(uint8_t* p, Reader* r, bint ipv6, bint vpn) noexcept nogil:
-    """Labels, a route distinguisher in VPNs, a prefix (RFC 8277, RFC 4364)."""
+    """The members of an NLRI that is labels, a route distinguisher in VPNs, a prefix (RFC 8277, RFC 4364)."""
     cdef unsigned bits = u8(r), before = 64 if vpn else 0, most = 128 if ipv6 else 32
     cdef Reader labels = r[0]
     cdef const uint8_t* octets
@@ -134,7 +134,6 @@ cdef inline uint8_t* put_labeled(uint8_t* p, Reader* r, bint ipv6, bint vpn) noe
     if bits - before > most:
         return NULL
     labels.end = r.pos
-    p = put_char(p, c"{")
     if vpn:
         p = put_rd(put(p, b'"rd":'), r)
         if p == NULL:
@@ -144,38 +143,11 @@ cdef inline uint8_t* put_labeled(uint8_t* p, Reader* r, bint ipv6, bint vpn) noe
     if p == NULL:
         return NULL
     p = put_labels(put_char(p, c","), labels, 1)
-    return NULL if p == NULL else put_char(p, c"}")
+    return NULL if p == NULL else put_char(p, c",")
 
 
-cdef inline uint8_t* put_counted(uint8_t* p, Reader* r) noexcept nogil:
-    """The member "ip" behind a comma, of an address behind its length in bits; nothing if there is none."""
-    cdef unsigned bits = u8(r)
-    if r.failed or bits != 0 and bits != 32 and bits != 128:
-        return NULL
-    return put_address(put(p, b',"ip":'), r, bits >> 3) if bits else p
-
-
-cdef inline uint8_t* put_segment(uint8_t* p, Reader* r) noexcept nogil:
-    """The member "esi" behind a comma."""
-    cdef const uint8_t* octets = take(r, 10)
-    if octets == NULL:
-        return NULL
-    p = put(p, b',"esi":')
-    return put(p, b'"0"') if memcmp(octets, b"\0" * 10, 10) == 0 else put_pairs(p, octets, 10)
-
-
-cdef inline uint8_t* put_tag_member(uint8_t* p, Reader* r) noexcept nogil:
-    return put_u32(put(p, b',"tag":'), u32(r))
-
-
-cdef inline uint8_t* put_mac_member(uint8_t* p, Reader* r) noexcept nogil:
-    cdef unsigned bits = u8(r)
-    cdef const uint8_t* octets = take(r, 6)
-    return NULL if octets == NULL or bits != 48 else put_pairs(put(p, b',"mac":'), octets, 6)
-
-
-cdef inline uint8_t* put_ip_prefix(uint8_t* p, Reader* r) noexcept nogil:
-    """The members "prefix" and "gateway" behind a comma (RFC 9136 section 3.1)."""
+cdef inline uint8_t* put_whole_prefix(uint8_t* p, Reader* r) noexcept nogil:
+    """A prefix with all octets of its address (RFC 9136 section 3.1)."""
     cdef size_t size = 4 if left(r) == 12 else 16
     cdef unsigned length = u8(r)
     cdef const uint8_t* octets
@@ -186,34 +158,206 @@ cdef inline uint8_t* put_ip_prefix(uint8_t* p, Reader* r) noexcept nogil:
     octets = prefix.base + prefix.pos
     if not is_masked(octets, size, length):
         return NULL
-    p = put_address_prefix(put(p, b',"prefix":'), &prefix, length, size == 16)
-    return NULL if p == NULL else put_address(put(p, b',"gateway":'), r, size)
+    return put_address_prefix(p, &prefix, length, size == 16)
 
 
-cdef inline uint8_t* put_evpn(uint8_t* p, Reader* nlri) noexcept nogil:
-    """Route types 1 to 5 (RFC 7432, RFC 9136)."""
-    cdef unsigned kind = u8(nlri)
-    cdef Reader r = sub(nlri, u8(nlri))
-    if r.failed or kind == 0 or kind > 5:
+cdef inline uint8_t* put_number_of(uint8_t* p, Reader* r, unsigned size) noexcept nogil:
+    """A number of up to seven octets."""
+    cdef uint64_t value = 0
+    cdef unsigned i
+    cdef const uint8_t* octets = take(r, size)
+    if octets == NULL or size > 7:
         return NULL
-    p = put(p, b'{"type":"')
-    p = put(p, b"AUTO_DISCOVERY" if kind == 1 else b"MAC_IP" if kind == 2 else b"MULTICAST" if kind == 3 else
-            b"SEGMENT" if kind == 4 else b"IP_PREFIX")
-    p = put_rd(put(p, b'","rd":'), &r)
-    if p != NULL and kind != 3:
-        p = put_segment(p, &r)
-    if p != NULL and kind != 4:
-        p = put_tag_member(p, &r)
-    if p != NULL and kind == 2:
-        p = put_mac_member(p, &r)
-    if p != NULL and 2 <= kind <= 4:
-        p = put_counted(p, &r)
-    if p != NULL and kind == 5:
-        p = put_ip_prefix(p, &r)
-    if p != NULL and kind != 3 and kind != 4:
-        p = put_labels(put_char(p, c","), r, 0)
+    for i in range(size):
+        value = value << 8 | octets[i]
+    return put_u64(p, value)
+
+
+cdef inline uint8_t* put_octets_of(uint8_t* p, Reader* r, size_t size) noexcept nogil:
+    """So many octets in hexadecimal."""
+    cdef const uint8_t* octets = take(r, size)
+    return NULL if octets == NULL else put_char(put_octets(put(p, b'"0x'), octets, size), c'"')
+
+
+cdef inline uint8_t* put_pairs_of(uint8_t* p, Reader* r, size_t size) noexcept nogil:
+    cdef const uint8_t* octets = take(r, size)
+    return NULL if octets == NULL else put_pairs(p, octets, size)
+
+
+cdef inline uint8_t* put_part_value(uint8_t* p, Reader* r, const Part* part) noexcept nogil:
+    cdef unsigned kind = part.kind
+    cdef Reader ahead = r[0]
+    cdef const uint8_t* octets
+    if kind == RD:
+        return put_rd(p, r)
+    if kind == ESI:
+        octets = take(r, 10)
+        if octets == NULL:
+            return NULL
+        return put(p, b'"0"') if memcmp(octets, b"\0" * 10, 10) == 0 else put_pairs(p, octets, 10)
+    if kind == MAC:
+        return put_pairs_of(p, r, 6) if u8(r) == 48 else NULL
+    if kind == NUMBER:
+        return put_number_of(p, r, part.size)
+    if kind == ADDRESS:
+        return put_address(p, r, left(r))
+    if kind == COUNTED_IP:
+        return put_address(p, r, u8(r) >> 3)
+    if kind == OCTETS:
+        return put_octets_of(p, r, part.size)
+    if kind == INNER:
+        skip(&ahead, 1)
+        return put_octets_of(p, r, 2 + <size_t> u8(&ahead))
+    if kind == BASE:
+        octets = take(r, 3)
+        return NULL if octets == NULL else put_label(p, octets, 1)
+    if kind == PREFIX:
+        return put_whole_prefix(p, r)
+    if kind == GATEWAY:
+        return put_address(p, r, left(r) - 3) if left(r) >= 3 else NULL
+    if kind == IP:
+        return put_address(p, r, part.size)
+    if kind == WORDS:
+        return put_words(p, r)
+    return put_ext_community(p, r) if kind == COMMUNITY_PART else NULL
+
+
+cdef inline uint8_t* put_words(uint8_t* p, Reader* r) noexcept nogil:
+    """Printable ASCII without escapes, to the end, that doesn't look like hexadecimal."""
+    cdef size_t size = left(r), i
+    cdef const uint8_t* octets = take(r, size)
+    if size > 64 or size >= 2 and octets[0] == c"0" and (octets[1] == c"x" or octets[1] == c"X"):
+        return NULL
+    for i in range(size):
+        if octets[i] < c" " or octets[i] > c"~" or octets[i] == c'"' or octets[i] == c"\\":
+            return NULL
+    p = put_char(p, c'"')
+    memcpy(p, octets, size)
+    return put_char(p + size, c'"')
+
+
+cdef inline uint8_t* put_stack_entry(uint8_t* p, Reader* r) noexcept nogil:
+    """An entry of a label stack (RFC 3032) with a comma behind it."""
+    cdef uint32_t entry = u32(r)
+    p = put_u32(put(p, b'"label":'), entry >> 12)
+    if entry >> 9 & 7:
+        p = put_u32(put(p, b',"tc":'), entry >> 9 & 7)
+    if entry >> 8 & 1:
+        p = put(p, b',"s":true')
+    if entry & 0xFF:
+        p = put_u32(put(p, b',"ttl":'), entry & 0xFF)
+    return NULL if r.failed else put_char(p, c",")
+
+
+cdef uint8_t* put_layout(uint8_t* p, Reader* r, const Layout* layout, const uint8_t* stop) noexcept nogil:
+    """The members of all parts, to the last octet, with a comma behind each."""
+    cdef unsigned i
+    memcpy(p, layout.name, NAME)
+    p += layout.name_size
+    for i in range(layout.count):
+        if p > stop:
+            return NULL
+        p = put_part(p, r, &layout.parts[i], stop)
+        if p == NULL:
+            return NULL
+    return NULL if left(r) or r.failed else p
+
+
+cdef uint8_t* put_tlvs(uint8_t* p, Reader* r, const Table* table, const uint8_t* stop) noexcept nogil:
+    """A list of objects, one for each TLV up to the end; types that are not in the table decline."""
+    cdef const Layout* layout
+    cdef unsigned number
+    cdef Reader value
+    p = put_char(p, c"[")
+    while left(r):
+        number = u8(r) if table.type_size == 1 else u16(r)
+        value = sub(r, u8(r) if table.length_size == 1 and number < table.long_from else u16(r))
+        layout = find_layout(table, number)
+        if layout == NULL or value.failed or r.failed or p > stop:
+            return NULL
+        p = put_layout(put_char(p, c"{"), &value, layout, stop)
+        if p == NULL:
+            return NULL
+        p = put_char(close_with(p, c"}"), c",")
+    return close_with(p, c"]")
+
+
+cdef inline uint8_t* put_tlv_attribute(uint8_t* p, const Attribute* attribute) noexcept nogil:
+    """TUNNEL_ENCAPSULATION or BGP_PREFIX_SID with a comma behind it; NULL if accel knows nothing of them."""
+    cdef const Table* table = find_attribute(attribute.code)
+    cdef Reader r = attribute.value
+    cdef const uint8_t* stop = p + TEXT_PER_OCTET * left(&r) + (SPARE_PER_FOREIGN - PIECE)
+    if table == NULL or attribute.flags & 0xCF != 0xC0 or left(&r) == 0:
+        return NULL
+    p = put(p, b'"TUNNEL":{"flags":"OT' if attribute.code == 23 else b'"PREFIX_SID":{"flags":"OT')
+    p = put(put(p, b"P" if attribute.flags & 0x20 else b""), b"X" if attribute.flags & 0x10 else b"")
+    p = put_tlvs(put(p, b'","value":'), &r, table, stop)
+    return NULL if p == NULL else put(p, b"},")
+
+
+cdef uint8_t* put_part(uint8_t* p, Reader* r, const Part* part, const uint8_t* stop) noexcept nogil:
+    """A member with a comma behind it; nothing where none is shown."""
+    cdef const uint8_t* octets
+    cdef const Layout* layout
+    cdef unsigned bits, i
+    if part.kind == CONSTANT:
+        octets = take(r, part.size)
+        return p if octets != NULL and memcmp(octets, part.key, part.size) == 0 else NULL
+    if part.kind == STACK:
+        return put_stack_entry(p, r)
+    if part.kind == CHOICE:
+        layout = find_layout(part.table, <unsigned> left(r))
+        return NULL if layout == NULL else put_layout(p, r, layout, stop)
+    if part.kind == INNER_TLVS:
+        if not left(r):
+            return p
+        memcpy(p, part.key, KEY)
+        p = put_tlvs(p + part.key_size, r, part.table, stop)
+        return NULL if p == NULL else put_char(p, c",")
+    if part.kind == FLAGS:
+        octets = take(r, part.size)
+        if octets == NULL:
+            return NULL
+        bits = 0
+        for i in range(part.size):
+            bits = bits << 8 | octets[i]
+        if not bits:
+            return p
+        memcpy(p, part.key, KEY)
+        return put_char(put_u32(p + part.key_size, bits), c",")
+    if part.kind == COUNTED_IP and left(r):
+        bits = r.base[r.pos]
+        if bits == 0:
+            skip(r, 1)
+            return p
+        if bits != 32 and bits != 128:
+            return NULL
+    if part.kind == LABELS:
+        p = put_labels(p, r[0], 0)
         r.pos = r.end
-    return NULL if p == NULL or r.failed or left(&r) else put_char(p, c"}")
+    else:
+        memcpy(p, part.key, KEY)
+        p = put_part_value(p + part.key_size, r, part)
+    return NULL if p == NULL or r.failed else put_char(p, c",")
+
+
+cdef inline uint8_t* put_parts(uint8_t* p, Reader* nlri, const Table* family, const uint8_t* stop) noexcept nogil:
+    """The members of an NLRI of parts."""
+    cdef const Layout* layout
+    cdef Reader r
+    cdef unsigned number, size
+    number = size = u8(nlri)
+    if family.style == BITS:
+        if size & 7:
+            return NULL
+        number = size = size >> 3
+    elif family.style == TYPED:
+        size = u8(nlri)
+    else:
+        number = size = size << 8 | u8(nlri)
+    r = sub(nlri, size)
+    layout = find_layout(family, number)
+    return NULL if layout == NULL or r.failed else put_layout(p, &r, layout, stop)
 
 
 cdef inline uint8_t* put_operator(uint8_t* p, unsigned bits, bint bitmask, const uint8_t* octets, unsigned size) noexcept nogil:
@@ -279,7 +423,7 @@ cdef inline const char* component_name(unsigned code) noexcept nogil:
 
 
 cdef inline uint8_t* put_rule(uint8_t* p, Reader* nlri, bint ipv6, bint vpn, const uint8_t* stop) noexcept nogil:
-    """A FlowSpec rule (RFC 8955, RFC 8956): components in ascending order, without offsets."""
+    """The members of a FlowSpec rule (RFC 8955, RFC 8956): components in ascending order, without offsets."""
     cdef unsigned size = u8(nlri), code = 0, before, length
     cdef Reader r
     if size >= 0xF0:
@@ -289,7 +433,6 @@ cdef inline uint8_t* put_rule(uint8_t* p, Reader* nlri, bint ipv6, bint vpn, con
     r = sub(nlri, size)
     if r.failed or size == 0 or p > stop:
         return NULL
-    p = put_char(p, c"{")
     if vpn:
         p = put_rd(put(p, b'"RD":'), &r)
         if p == NULL or left(&r) == 0:
@@ -311,7 +454,20 @@ cdef inline uint8_t* put_rule(uint8_t* p, Reader* nlri, bint ipv6, bint vpn, con
         if p == NULL:
             return NULL
         p = put_char(p, c",")
-    return NULL if r.failed else close_with(p, c"}")
+    return NULL if r.failed else p
+
+
+cdef inline bint is_labeled(unsigned safi) noexcept nogil:
+    return safi == 4 or safi == 128 or safi == 129
+
+
+cdef inline const char* safi_name(unsigned safi) noexcept nogil:
+    """That of a family of bgpipe.wire.nlri, with the quote behind it."""
+    return (
+        b'MPLS"' if safi == 4 else b'MCAST_VPN"' if safi == 5 else b'VPLS"' if safi == 65 else b'EVPNS"' if safi == 70 else
+        b'SR_TE_POLICY"' if safi == 73 else b'MPLS_VPN"' if safi == 128 else b'MULTICAST_VPNS"' if safi == 129 else
+        b'ROUTE_TARGET"' if safi == 132 else b'FLOWSPEC"' if safi == 133 else b'L3VPN_FLOWSPEC"'
+    )
 
 
 cdef uint8_t* put_objects(uint8_t* p, const Mp* mp) noexcept nogil:
@@ -320,27 +476,69 @@ cdef uint8_t* put_objects(uint8_t* p, const Mp* mp) noexcept nogil:
     cdef const uint8_t* stop = p + TEXT_PER_OCTET * left(&r) + (SPARE - PIECE)
     cdef unsigned safi = mp.safi
     cdef bint ipv6 = mp.afi == 2
+    cdef const Table* family = NULL
     p = put(p, b'{"af":"IPV4/' if mp.afi == 1 else b'{"af":"IPV6/' if mp.afi == 2 else b'{"af":"L2VPN/')
-    p = put(p, b'EVPNS"' if safi == 70 else b'MPLS"' if safi == 4 else b'MPLS_VPN"' if safi == 128 else
-            b'FLOWSPEC"' if safi == 133 else b'L3VPN_FLOWSPEC"')
+    p = put(p, safi_name(safi))
     if left(&hop):
         p = put_next_hop(p, &hop, b',"nexthop":"', 4 if left(&hop) == 4 else 16)
     if left(&hop) and p != NULL:
         p = put_next_hop(p, &hop, b',"link-local":"', 16)
     if p == NULL:
         return NULL
+    if not is_labeled(safi) and safi < 133:
+        family = find_family(mp.afi, safi)
+        if family == NULL:
+            return NULL
     p = put(p, b',"rules":[' if safi >= 133 else b',"routes":[')
     while left(&r):
-        if safi == 70:
-            p = put_evpn(p, &r)
+        p = put_char(p, c"{")
+        if mp.add_path:
+            p = put_char(put_u32(put(p, b'"id":'), u32(&r)), c",")
+        if family != NULL:
+            p = put_parts(p, &r, family, stop)
         elif safi >= 133:
             p = put_rule(p, &r, ipv6, safi == 134, stop)
         else:
-            p = put_labeled(p, &r, ipv6, safi == 128)
+            p = put_labeled(p, &r, ipv6, safi != 4)
         if p == NULL or r.failed:
             return NULL
-        p = put_char(p, c",")
+        p = put_char(close_with(p, c"}"), c",")
     return put_char(close_with(p, c"]"), c"}")
+
+
+# PMSI_TUNNEL
+
+cdef inline uint8_t* put_ip_member(uint8_t* p, const char* key, Reader* r, size_t size) noexcept nogil:
+    return put_address(put(p, key), r, size)
+
+
+cdef inline uint8_t* put_pmsi_tunnel(uint8_t* p, const Attribute* attribute) noexcept nogil:
+    """The attribute (RFC 6514 section 5) with a comma behind it, for tunnels whose identifier is addresses."""
+    cdef Reader r = attribute.value
+    cdef unsigned leaf = u8(&r), kind = u8(&r)
+    cdef const uint8_t* label = take(&r, 3)
+    cdef size_t size = left(&r)
+    if attribute.flags & 0xCF != 0xC0 or label == NULL or leaf > 1:
+        return NULL
+    p = put(p, b'"PMSI_TUNNEL":{"flags":"OT')
+    p = put(put(p, b"P" if attribute.flags & 0x20 else b""), b"X" if attribute.flags & 0x10 else b"")
+    if kind == 0 and size == 0:
+        p = put(p, b'","value":{"type":"NO_TUNNEL"')
+    elif kind == 6 and (size == 4 or size == 16):
+        p = put(p, b'","value":{"type":"INGRESS_REPLICATION"')
+    elif 3 <= kind <= 5 and (size == 8 or size == 32):
+        p = put(p, b'","value":{"type":"PIM_SSM"' if kind == 3 else b'","value":{"type":"PIM_SM"' if kind == 4 else
+                b'","value":{"type":"BIDIR_PIM"')
+    else:
+        return NULL
+    p = put_label(put(p, b',"leaf":true,"label":' if leaf else b',"label":'), label, 0)
+    if kind == 6:
+        p = put_ip_member(p, b',"endpoint":', &r, size)
+    elif kind:
+        p = put_ip_member(p, b',"root":' if kind == 3 else b',"sender":', &r, size >> 1)
+        if p != NULL:
+            p = put_ip_member(p, b',"group":', &r, size >> 1)
+    return NULL if p == NULL else put(p, b"}},")
 
 
 # Extended communities with a name

@@ -3,11 +3,13 @@
 Text is written without looking at how much room is left, because `encode` has asked for enough before each message:
 no octet of a message becomes more than TEXT_PER_OCTET octets of text (a default route "0.0.0.0/0", is the worst), and
 what there is once in a message (envelope, the peer's tags, the heads of at most 17 attributes) stays below
-TEXT_PER_MESSAGE. FlowSpec rules may need more: those that do, by more than json_families.pxi has in reserve, are declined. Tags of its own come as they are in the block, and count in full.
+TEXT_PER_MESSAGE. NLRI that are objects, and attributes whose text comes from Python, may need more: those that do, by
+more than is in reserve for them, are declined. Tags of its own come as they are in the block, and count in full.
 """
 
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset, strlen
 
@@ -19,6 +21,11 @@ from .block cimport (
     ADD_PATH, ADD_PATH_IPV4, ADD_PATH_IPV6, AS4, CHECKED, LEFT, MESSAGE_HEADER, NO_PEER, PEER_AS4, RIB, RIGHT, Entry,
     message_of, next_entry, octets_of, peer_of, tags_of,
 )
+from .layout cimport (
+    ADDRESS, BASE, BITS, CHOICE, COMMUNITY as COMMUNITY_PART, CONSTANT, COUNTED_IP, ESI, FLAGS, GATEWAY, INNER, INNER_TLVS,
+    IP, KEY, LABELS, MAC, NAME, NUMBER, OCTETS, PREFIX, RD, STACK, TYPED, WORDS, Layout, Part, Table, find_attribute,
+    find_family, find_layout,
+)
 from .octets cimport (
     Reader, Writer, close_writer, left, open_writer, reader, room, skip, sub, take, u8, u16, u32, wrote,
 )
@@ -29,10 +36,13 @@ from .attributes import NAMES
 
 cdef enum:
     TEXT_PER_OCTET = 12
-    TEXT_PER_MESSAGE = 4096
+    TEXT_PER_MESSAGE = 8192
+    SPARE_PER_FOREIGN = 512  # octets of text that an attribute from Python may have beyond TEXT_PER_OCTET
+    CONTEXT = AS4 | ADD_PATH | ADD_PATH_IPV4 | ADD_PATH_IPV6
     USUAL_TEXT_PER_OCTET = 5
     UPDATE = 2
     KEEPALIVE = 4
+    PMSI_TUNNEL = 22
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -303,45 +313,59 @@ cdef inline bint has_name(unsigned high, unsigned subtype) noexcept nogil:
     return high == 6 and subtype <= 9
 
 
-cdef inline uint8_t* put_ext_communities(uint8_t* p, Reader r) noexcept nogil:
+cdef inline uint8_t* put_ext_community(uint8_t* p, Reader* r) noexcept nogil:
     """Route targets, route origins (RFC 4360, RFC 5668), types without a name, and those of put_named_value."""
-    cdef unsigned kind, high, subtype
+    cdef unsigned kind = u16(r), high = kind >> 8 & 0xBF, subtype = kind & 0xFF  # without the bit for nontransitive ones
     cdef const uint8_t* address
+    p = put(p, b'{"type":"')
+    if high <= 2 and (subtype == 2 or subtype == 3):
+        p = put(p, b"" if high == 0 else b"IP4_" if high == 1 else b"AS4_")
+        p = put(p, b"TARGET" if subtype == 2 else b"ORIGIN")
+    elif high == 8 or high & 0x80 or has_name(high, subtype):
+        p = put_named_value(p, r, kind & 0xBFFF)
+        if p == NULL or r.failed:
+            return NULL
+        return put(p, b',"nontransitive":true}' if kind & 0x4000 else b"}")
+    else:
+        p = put_hex(put(p, b"0x"), kind)
+    p = put(p, b'","value":"')
+    if high == 0:
+        p = put_char(put_u32(p, u16(r)), c":")
+        p = put_u32(p, u32(r))
+    elif high == 1:
+        address = take(r, 4)
+        if address == NULL:
+            return NULL
+        p = put_char(put_ipv4(p, address), c":")
+        p = put_u32(p, u16(r))
+    elif high == 2:
+        p = put_char(put_u32(p, u32(r)), c":")
+        p = put_u32(p, u16(r))
+    else:
+        high = u16(r)
+        p = put_hex_u48(put(p, b"0x"), high, u32(r))
+    return put(p, b'","nontransitive":true}' if kind & 0x4000 else b'"}')
+
+
+cdef inline uint8_t* put_ext_communities(uint8_t* p, Reader r) noexcept nogil:
     p = put_char(p, c"[")
     while left(&r):
-        kind = u16(&r)
-        high = kind >> 8 & 0xBF  # without the bit for non-transitive ones
-        subtype = kind & 0xFF
-        p = put(p, b'{"type":"')
-        if high <= 2 and (subtype == 2 or subtype == 3):
-            p = put(p, b"" if high == 0 else b"IP4_" if high == 1 else b"AS4_")
-            p = put(p, b"TARGET" if subtype == 2 else b"ORIGIN")
-        elif high == 8 or high & 0x80 or has_name(high, subtype):
-            p = put_named_value(p, &r, kind & 0xBFFF)
-            if p == NULL or r.failed:
-                return NULL
-            p = put(p, b',"nontransitive":true},' if kind & 0x4000 else b"},")
-            continue
-        else:
-            p = put_hex(put(p, b"0x"), kind)
-        p = put(p, b'","value":"')
-        if high == 0:
-            p = put_char(put_u32(p, u16(&r)), c":")
-            p = put_u32(p, u32(&r))
-        elif high == 1:
-            address = take(&r, 4)
-            if address == NULL:
-                return NULL
-            p = put_char(put_ipv4(p, address), c":")
-            p = put_u32(p, u16(&r))
-        elif high == 2:
-            p = put_char(put_u32(p, u32(&r)), c":")
-            p = put_u32(p, u16(&r))
-        else:
-            high = u16(&r)
-            p = put_hex_u48(put(p, b"0x"), high, u32(&r))
-        p = put(p, b'","nontransitive":true},' if kind & 0x4000 else b'"},')
+        p = put_ext_community(p, &r)
+        if p == NULL:
+            return NULL
+        p = put_char(p, c",")
     return close_with(p, c"]")
+
+
+cdef inline bint go_names(Reader r) noexcept nogil:
+    """Whether the Go bgpipe has all names that put_ext_communities writes."""
+    cdef unsigned kind
+    while left(&r):
+        kind = u16(&r) & 0xBFFF
+        if kind == 4 or kind >> 8 == 3 or kind >> 8 == 6:
+            return False
+        skip(&r, 6)
+    return True
 
 
 cdef inline uint8_t* put_aggregator(uint8_t* p, Reader r, bint as4) noexcept nogil:
@@ -402,9 +426,25 @@ cdef inline uint8_t* put_value(uint8_t* p, const Update* u, const Attribute* att
     return NULL
 
 
-cdef inline uint8_t* put_update(uint8_t* p, const Update* u) noexcept nogil:
+cdef uint8_t* put_foreign(uint8_t* p, PyObject* show, const Update* u, const Attribute* attribute) noexcept with gil:
+    """An attribute as Python shows it; NULL declines."""
+    cdef const Reader* value = &attribute.value
+    cdef size_t size = left(value)
+    try:
+        octets = PyBytes_FromStringAndSize(<const char*> (value.base + value.pos), size)
+        text = <bytes?> (<object> show)(attribute.flags, attribute.code, octets, u.flags & CONTEXT)
+    except Exception:
+        return NULL
+    if not text or <size_t> PyBytes_GET_SIZE(text) > TEXT_PER_OCTET * size + SPARE_PER_FOREIGN:
+        return NULL
+    memcpy(p, PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+    return put_char(p + PyBytes_GET_SIZE(text), c",")
+
+
+cdef inline uint8_t* put_update(uint8_t* p, const Update* u, PyObject* show) noexcept nogil:
     cdef const Attribute* attribute
     cdef const uint8_t* head
+    cdef uint8_t* start
     cdef unsigned i
     p = put_char(p, c"{")
     if left(&u.nlri):
@@ -421,12 +461,24 @@ cdef inline uint8_t* put_update(uint8_t* p, const Update* u) noexcept nogil:
         p = put(p, b'"attrs":{')
         for i in range(u.count):
             attribute = &u.attributes[i]
+            if attribute.foreign:
+                start = p
+                p = put_pmsi_tunnel(p, attribute) if attribute.code == PMSI_TUNNEL else put_tlv_attribute(p, attribute)
+                if p == NULL and show != NULL:
+                    p = put_foreign(start, show, u, attribute)
+                if p == NULL:
+                    return NULL
+                continue
             head = HEAD[attribute.code][attribute.flags >> 4]
             memcpy(p, head, 64)
+            start = p
             p = put_value(p + head[63], u, attribute)
+            if p != NULL:
+                p = put(p, b"},")
+            elif show != NULL and (attribute.code == MP_REACH or attribute.code == MP_UNREACH):
+                p = put_foreign(start, show, u, attribute)
             if p == NULL:
                 return NULL
-            p = put(p, b"},")
         p = put_char(close_with(p, c"}"), c",")
     return close_with(p, c"}")
 
@@ -555,14 +607,48 @@ cdef Peer* find_tags(Peer* peers, Reader r, bint as4) noexcept nogil:
     return find_peer(peers, r, as4)
 
 
-cdef inline uint8_t* put_wire(uint8_t* p, bint tell_width, bint as4, bint rib) noexcept nogil:
-    """The key WIRE, which says how many octets an AS number has, or that it is of a RIB, and the brace behind it."""
-    p = put(p, b'"WIRE":"')
-    if tell_width:
-        p = put(p, b"AS4" if as4 else b"AS2")
-    if rib:
-        p = put(p, b"|RIB" if tell_width else b"RIB")
+cdef struct Wire:  # what the key WIRE says (bgpipe.formats.json_meta)
+    const char* width     # of AS numbers; NULL for nothing
+    const char* path_ids  # which families have them; NULL for nothing
+    bint rib
+
+
+cdef inline bint is_said(const Wire* wire) noexcept nogil:
+    """Whether there is a key WIRE."""
+    return wire.width != NULL or wire.path_ids != NULL or wire.rib
+
+
+cdef inline uint8_t* put_wire(uint8_t* p, const Wire* wire) noexcept nogil:
+    """The key WIRE, and the brace behind it."""
+    cdef const char* before = b'"WIRE":"'
+    if wire.width != NULL:
+        p = put(put(p, before), wire.width)
+        before = b"|"
+    if wire.path_ids != NULL:
+        p = put(put(p, before), wire.path_ids)
+        before = b"|"
+    if wire.rib:
+        p = put(put(p, before), b"RIB")
     return put(p, b'"}')
+
+
+cdef inline const char* path_ids_of(unsigned flags) noexcept nogil:
+    """The families with path identifiers, by the flags of an entry."""
+    if flags & ADD_PATH:
+        return b"ADDPATH"
+    if flags & ADD_PATH_IPV4:
+        return b"ADDPATH:IPV4/UNICAST,IPV6/UNICAST" if flags & ADD_PATH_IPV6 else b"ADDPATH:IPV4/UNICAST"
+    if flags & ADD_PATH_IPV6:
+        return b"ADDPATH:IPV6/UNICAST"
+    return NULL
+
+
+cdef inline bint may_say_octets(const Update* u) noexcept nogil:
+    """Whether a value of the message may be in hexadecimal."""
+    return (
+        u.foreign != 0 or has(u, EXT_COMMUNITY) or has(u, MP_REACH) and u.reach.safi > 2
+        or has(u, MP_UNREACH) and u.unreach.safi > 2
+    )
 
 
 cdef inline bint says_octets(const uint8_t* p, const uint8_t* end) noexcept nogil:
@@ -576,6 +662,7 @@ cdef inline bint says_octets(const uint8_t* p, const uint8_t* end) noexcept nogi
 
 cdef struct State:
     bint checks  # a message without a verdict is declined if it may be malformed
+    PyObject* show  # see encode; NULL if there is none
     Clock clock
     Update update
     Peer peers[PEERS]
@@ -588,10 +675,11 @@ cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader m
     cdef Peer* peer
     cdef unsigned kind
     cdef bint as4 = (entry.flags & AS4) != 0
-    cdef bint tell_width = False  # see bgpipe.formats.json_meta on WIRE
-    cdef bint rib = False
-    cdef bint path_ids
+    cdef Wire wire
+    cdef Update* u = &state.update
     cdef uint8_t* start
+    wire.width = wire.path_ids = NULL
+    wire.rib = False
     skip(&r, MESSAGE_HEADER - 1)
     kind = u8(&r)
     if r.failed or entry.seq < 0 or entry.seq >> 59 or entry.time < 0 or entry.time >> 52:
@@ -600,20 +688,21 @@ cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader m
     p = put(put_u64(p, <uint64_t> entry.seq), b',"')
     p = put_time(p, &state.clock, entry.time)
     if kind == UPDATE:
-        # beside path identifiers, WIRE would have to tell of the octets that objects may show
-        path_ids = (entry.flags & (ADD_PATH | ADD_PATH_IPV4 | ADD_PATH_IPV6)) != 0
-        if not locate(&state.update, message, entry.flags if path_ids else entry.flags | OBJECTS):
+        if not locate(u, message, entry.flags if state.clock.short else entry.flags | OBJECTS):
             return NULL
-        if state.checks and not entry.flags & CHECKED and not plausible(&state.update):
+        if state.checks and not entry.flags & CHECKED and not plausible(u):
+            return NULL
+        if state.clock.short and has(u, EXT_COMMUNITY) and not go_names(u.attributes[u.where[EXT_COMMUNITY]].value):
             return NULL
         start = put(p, b'","UPDATE",')
-        p = put_update(start, &state.update)
+        p = put_update(start, u, state.show)
         if p == NULL:
             return NULL
-        if path_ids and has(&state.update, EXT_COMMUNITY) and says_octets(start, p):  # WIRE says more then
-            return NULL
-        tell_width = not as4 or has(&state.update, AS4_PATH) or has(&state.update, AS4_AGGREGATOR)
-        rib = (entry.flags & RIB) != 0 and not state.clock.short
+        if not as4 or has(u, AS4_PATH) or has(u, AS4_AGGREGATOR):
+            wire.width = b"AS4" if as4 else b"AS2"
+        wire.rib = (entry.flags & RIB) != 0 and not state.clock.short
+        if path_ids_of(entry.flags) != NULL and may_say_octets(u) and says_octets(start, p):
+            wire.path_ids = path_ids_of(entry.flags)
     elif kind == KEEPALIVE and not left(&r):
         p = put(p, b'","KEEPALIVE",null')
     else:
@@ -624,28 +713,33 @@ cdef uint8_t* put_message(uint8_t* p, State* state, const Entry* entry, Reader m
         p = put(p, b",{")
         memcpy(p, tags.base + tags.pos, left(&tags))
         p += left(&tags)
-        if tell_width or rib:
-            return put(put_wire(put_char(p, c",") if left(&tags) else p, tell_width, as4, rib), b"]\n")
+        if is_said(&wire):
+            return put(put_wire(put_char(p, c",") if left(&tags) else p, &wire), b"]\n")
         return put(p, b"}]\n")
     if entry.peer == NO_PEER:
-        return put(put_wire(put(p, b",{"), tell_width, as4, rib) if tell_width or rib else put(p, b",{}"), b"]\n")
+        return put(put_wire(put(p, b",{"), &wire) if is_said(&wire) else put(p, b",{}"), b"]\n")
     peer = find_peer(state.peers, header, (entry.flags & PEER_AS4) != 0)
     if peer == NULL:
         return NULL
     p = put_char(p, c",")
     memcpy(p, peer.text, 256)
     p += peer.text_size
-    if tell_width or rib:
+    if is_said(&wire):
         p -= 1  # the closing brace
-        p = put_wire(put_char(p, c",") if peer.text_size > 2 else p, tell_width, as4, rib)
+        p = put_wire(put_char(p, c",") if peer.text_size > 2 else p, &wire)
     return put(p, b"]\n")
 
 
-def encode(bytes octets not None, index not None, Py_ssize_t position, bint short=False, bytes tags=b"", bint checks=False):
+def encode(
+    bytes octets not None, index not None, Py_ssize_t position, bint short=False, bytes tags=b"", bint checks=False,
+    show=None,
+):
     """(lines, position): the messages of a block from `position` to before the first one that is declined, or the end.
 
-    octets, index, tags: a block's. short: times in milliseconds, and no word of RIBs. checks: messages without CHECKED
-    that may be malformed are declined too. Raises MemoryError.
+    octets, index, tags: a block's. short: as the Go bgpipe reads it, times in milliseconds, and no word of RIBs. checks:
+    messages without CHECKED that may be malformed are declined too. show: called with flags, code and octets of an
+    attribute that accel doesn't know, and the flags of a context, gives it as JSON, nothing if it is malformed; without
+    it, messages with one are declined. Raises MemoryError.
     """
     cdef const uint8_t* base = <const uint8_t*> PyBytes_AS_STRING(octets)
     cdef size_t size = PyBytes_GET_SIZE(octets)
@@ -661,6 +755,9 @@ def encode(bytes octets not None, index not None, Py_ssize_t position, bint shor
     state.clock.second = -1
     state.clock.short = short
     state.checks = checks
+    state.show = NULL
+    if show is not None:
+        state.show = <PyObject*> show
     for i in range(<size_t> PEERS):
         state.peers[i].size = 0
     PyObject_GetBuffer(index, &view, PyBUF_SIMPLE)

@@ -22,12 +22,15 @@ cdef enum:
 
 
 cdef enum:
-    OBJECTS = 1 << 15  # beside the flags of an entry: MP_REACH and MP_UNREACH may be of families in locate_objects
+    OBJECTS = 1 << 15  # beside the flags of an entry: MP_REACH and MP_UNREACH may be of families in locate_objects, and
+                       # other attributes than those that accel knows are located, not looked at: they are `foreign`
+    MOST_FOREIGN = 8
 
 
 cdef struct Attribute:
     uint8_t code
     uint8_t flags
+    bint foreign
     Reader value
 
 
@@ -47,7 +50,8 @@ cdef struct Update:
     Reader nlri
     uint64_t seen   # bit n: attribute n is there
     uint32_t count  # attributes, in wire order
-    Attribute attributes[KNOWN_ATTRIBUTES]
+    uint32_t foreign  # so many of them
+    Attribute attributes[KNOWN_ATTRIBUTES + MOST_FOREIGN]
     uint8_t where[64]  # of each attribute seen: its place in `attributes`
     Mp reach        # valid if MP_REACH was seen
     Mp unreach      # valid if MP_UNREACH was seen
@@ -109,15 +113,25 @@ cdef inline void put_reader(Reader* to, const uint8_t* base, size_t pos, size_t 
     to.failed = False
 
 
-cdef inline bint locate_objects(Mp* mp, Reader r, bint is_reach) noexcept nogil:
-    """The rest of MP_REACH_NLRI or MP_UNREACH_NLRI with labels, of VPNs, FlowSpec or EVPN. Where the NLRI are is all that
-    is found: who reads them checks them."""
-    cdef size_t size = 0
-    cdef bint vpn = mp.safi == 128
-    cdef Reader distinguisher
-    if mp.afi == 25 and mp.safi != 70 or mp.afi != 25 and mp.safi == 70 or mp.afi != 1 and mp.afi != 2 and mp.afi != 25:
+cdef inline bint has_objects(unsigned afi, unsigned safi) noexcept nogil:
+    """Whether the NLRI of a family are objects in JSON (the table of bgpipe.wire.nlri)."""
+    if afi == 25:
+        return safi == 65 or safi == 70
+    if afi != 1 and afi != 2:
         return False
-    if mp.safi != 4 and mp.safi != 70 and mp.safi != 128 and mp.safi != 133 and mp.safi != 134:
+    return (
+        safi == 4 or safi == 5 or safi == 73 or safi == 128 or safi == 129 or safi == 133 or safi == 134
+        or safi == 132 and afi == 1
+    )
+
+
+cdef inline bint locate_objects(Mp* mp, Reader r, bint is_reach, unsigned flags) noexcept nogil:
+    """The rest of MP_REACH_NLRI or MP_UNREACH_NLRI whose NLRI are objects. Where these are is all that is found: who
+    reads them checks them."""
+    cdef size_t size = 0
+    cdef bint vpn = mp.safi == 128 or mp.safi == 129
+    cdef Reader distinguisher
+    if not has_objects(mp.afi, mp.safi):
         return False
     if is_reach:
         size = u8(&r)
@@ -126,13 +140,13 @@ cdef inline bint locate_objects(Mp* mp, Reader r, bint is_reach) noexcept nogil:
         if u32(&distinguisher) != 0 or u32(&distinguisher) != 0 or distinguisher.failed or size != 12 and size != 24:
             return False
         size -= 8
-    elif is_reach and size != 4 and size != 16 and size != 32 and (size != 0 or mp.safi < 133):
+    elif is_reach and size != 4 and size != 16 and size != 32 and (size != 0 or mp.safi < 133):  # FlowSpec needs none
         return False
     mp.next_hop = sub(&r, size)
     if is_reach and u8(&r) != 0 or r.failed:
         return False
     put_reader(&mp.nlri, r.base, r.pos, r.end)
-    mp.add_path = False
+    mp.add_path = has_path_ids(flags, mp.afi, mp.safi)
     return True
 
 
@@ -142,7 +156,7 @@ cdef inline bint locate_mp(Mp* mp, Reader r, bint is_reach, unsigned flags) noex
     mp.afi = u16(&r)
     mp.safi = u8(&r)
     if mp.afi != 1 and mp.afi != 2 or mp.safi != 1 and mp.safi != 2:
-        return flags & OBJECTS and locate_objects(mp, r, is_reach)
+        return flags & OBJECTS and locate_objects(mp, r, is_reach, flags)
     if is_reach:
         size = u8(&r)
         if size != 16 and size != 32 and (size != 4 or mp.afi == 2):
@@ -170,6 +184,23 @@ cdef inline bint sound_value(Update* u, int code, Reader value) noexcept nogil:
     return code == AS4_PATH and sound_path(value, 4)
 
 
+cdef inline bint pass_foreign(Update* u, uint32_t count, const uint8_t* header, Reader* r, size_t size) noexcept nogil:
+    """An attribute that is located only, behind `count` others, its value next in `r`; False declines."""
+    cdef Attribute* attribute = &u.attributes[count]
+    cdef uint32_t i
+    if not u.flags & OBJECTS or u.foreign == MOST_FOREIGN:
+        return False
+    for i in range(count):
+        if u.attributes[i].code == header[1]:
+            return False
+    u.foreign += 1
+    attribute.flags = header[0]
+    attribute.code = header[1]
+    attribute.foreign = True
+    put_reader(&attribute.value, r.base, r.pos, r.pos + size)
+    return skip(r, size)
+
+
 cdef inline bint locate_attributes(Update* u, Reader r) noexcept nogil:
     """Attributes, to the last octet of `r`."""
     cdef Attribute* attribute
@@ -180,6 +211,7 @@ cdef inline bint locate_attributes(Update* u, Reader r) noexcept nogil:
     cdef uint32_t count = 0, size
     cdef size_t start
     cdef unsigned code, flags, odd
+    u.foreign = 0
     while left(&r):
         header = take(&r, 3)
         if header == NULL:
@@ -193,18 +225,24 @@ cdef inline bint locate_attributes(Update* u, Reader r) noexcept nogil:
         if flags != rule.flags:
             odd = (flags & ~(<unsigned> EXTENDED)) ^ rule.flags
             if odd != 0 and (odd != PARTIAL or rule.flags != (OPTIONAL | TRANSITIVE)):
-                return False
+                if rule.flags or not pass_foreign(u, count, header, &r, size):
+                    return False
+                count += 1
+                continue
         if not sound_length(rule, size) or (seen >> code) & 1:
             return False
         attribute = &u.attributes[count]
         attribute.code = <uint8_t> code
         attribute.flags = <uint8_t> flags
+        attribute.foreign = False
         start = r.pos
         if not skip(&r, size):
             return False
         put_reader(&attribute.value, r.base, start, r.pos)
         if rule.looks and not sound_value(u, code, reader(r.base, start, r.pos)):
-            return False
+            r.pos = start
+            if code != MP_REACH and code != MP_UNREACH or not pass_foreign(u, count, header, &r, size):
+                return False
         u.where[code] = <uint8_t> count
         seen |= <uint64_t> 1 << code
         count += 1

@@ -6,7 +6,9 @@ from functools import lru_cache, partial
 from typing import Any
 
 from .. import accel
+from ..wire.attrs.attribute import Attribute
 from ..wire.block import Block
+from ..wire.flags import CONTEXTS
 from ..wire.item import Item
 from ..wire.message import Message
 from . import base
@@ -29,7 +31,7 @@ class JsonEncoder(base.Encoder):
 
     def encode(self, item: Item) -> bytes:
         if isinstance(item, Block) and _json_out is not None:
-            encode = partial(_json_out.encode, short=self.short, tags=item.tags)
+            encode = partial(_json_out.encode, short=self.short, tags=item.tags, show=format_attribute)
             return encode_block(item, encode, self.encode_message)
         return super().encode(item)
 
@@ -38,7 +40,7 @@ class JsonEncoder(base.Encoder):
             messages = list(block)
             return b"".join(map(self.encode_message, messages)), messages
         unchecked: list[Message] = []
-        encode = partial(_json_out.encode, short=self.short, tags=block.tags, checks=True)
+        encode = partial(_json_out.encode, short=self.short, tags=block.tags, checks=True, show=format_attribute)
         return encode_block(block, encode, self.encode_message, unchecked), unchecked
 
     def encode_one(self, message: Message) -> bytes:
@@ -49,6 +51,16 @@ class JsonEncoder(base.Encoder):
         body = message.format_json()
         head = f'["{message.direction}",{message.seq},"{self._time_text}","{message.type}"'
         return f"{head},{body},{format_meta(message, body)}]\n".encode()
+
+
+@lru_cache(maxsize=16384)
+def format_attribute(flags: int, code: int, octets: bytes, context: int) -> bytes:
+    """A path attribute as JSON, for accel; nothing if it is malformed, or the meaning of WIRE depends on it."""
+    attribute = Attribute(flags, code, octets, CONTEXTS[context])
+    if attribute.error() is not None:
+        return b""
+    text = attribute.format_json()
+    return b"" if '"AS4' in text else text.encode()
 
 
 def format_time(time: int) -> str:

@@ -12,7 +12,7 @@ from ..address import format_address, parse_address
 from ..cursor import Cursor
 from ..errors import TextError, WireError
 from ..hexadecimal import format_hex, parse_hex
-from ..nlri.layout import Part, encode_parts, keys_of, number, read_parts, text
+from ..nlri.layout import Part, encode_parts, keys_of, number, read_parts, tell_layouts, text
 from ..nlri.text import LABEL, format_labels, parse_labels
 from ..number import parse_number
 
@@ -20,7 +20,9 @@ from ..number import parse_number
 def flags(key: str = "flags", size: int = 1) -> Part:
     """A number of `size` octets, left out if it is 0."""
     usual = number(key, size)
-    return Part(key, lambda cursor: usual.decode(cursor) or None, lambda value: usual.encode(value or 0))
+    return Part(
+        key, lambda cursor: usual.decode(cursor) or None, lambda value: usual.encode(value or 0), (), "flags", size
+    )
 
 
 def ip(key: str, size: int) -> Part:
@@ -32,7 +34,7 @@ def ip(key: str, size: int) -> Part:
             raise TextError(f"not an IPv{4 if size == 4 else 6} address: {value!r}")
         return octets
 
-    return Part(key, lambda cursor: format_address(cursor.take(size)), encode)
+    return Part(key, lambda cursor: format_address(cursor.take(size)), encode, (), "ip", size)
 
 
 def optional(part: Part, size: int) -> Part:
@@ -52,7 +54,7 @@ def octets(key: str) -> Part:
 def words(key: str) -> Part:
     """UTF-8 that goes to the end. Octets that are not UTF-8, and a text that would be taken for them, are shown in
     hexadecimal."""
-    return Part(key, lambda cursor: format_words(cursor.rest()), lambda value: parse_words(text(value)))
+    return Part(key, lambda cursor: format_words(cursor.rest()), lambda value: parse_words(text(value)), (), "words")
 
 
 def format_words(value: bytes) -> str:
@@ -129,7 +131,9 @@ def choice(*forms: tuple[int, Sequence[Part]]) -> Part:
                 found = parts
         return encode_parts(members, found, tuple(members))
 
-    return Part("", decode, encode, tuple(key for _, parts in forms for key in keys_of(parts)))
+    keys = tuple(key for _, parts in forms for key in keys_of(parts))
+    layouts = {size: ("", parts) for size, parts in forms}
+    return Part("", decode, encode, keys, "choice", 0, lambda: tell_layouts("sizes", layouts))
 
 
 def items(key: str, parts: Sequence[Part], size: int) -> Part:
@@ -174,5 +178,5 @@ LABEL_FIELD: Final = Part(
     "label", lambda cursor: format_labels(cursor.take(LABEL), False)[0], lambda value: parse_labels([value], False)
 )
 """A label in three octets, without the last-label bit."""
-STACK_ENTRY: Final = fields(4, ("label", 20), ("tc?", 3), ("s", 1), ("ttl?", 8))
+STACK_ENTRY: Final = fields(4, ("label", 20), ("tc?", 3), ("s", 1), ("ttl?", 8))._replace(kind="stack")
 """An entry of a label stack (RFC 3032): label, traffic class, bottom of stack, time to live."""

@@ -14,7 +14,7 @@ from ..context import WireContext
 from ..errors import Reaction, WireError
 from ..nlri.layout import constant, number
 from .parts import flags, ip, items
-from .structured import TlvTable, structured, tlvs
+from .structured import TlvTable, structured, tell_attribute, tlvs
 from .tlv import split_tlvs
 
 LABEL_INDEX: Final = 1
@@ -108,3 +108,4 @@ def _check_service(octets: bytes) -> None:
 
 
 CODEC = structured(TABLE.to_json, TABLE.from_json, check)
+tell_attribute(40, TABLE)

@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from ... import accel
 from ..context import WireContext
 from ..cursor import Cursor
 from ..errors import TextError, WireError
 from ..hexadecimal import format_hex, parse_hex
 from ..nlri.codec import Members
-from ..nlri.layout import Part, decode_parts, encode_parts
+from ..nlri.layout import Part, decode_parts, encode_parts, tell_layouts
 from . import raw
 from .codec import Codec
 from .parts import objects
@@ -64,6 +65,13 @@ class TlvTable:
         self.kinds = kinds
         self.form = type_size, length_size, header_counts, long_from
         self._codes = {name: code for code, (name, _) in kinds.items()}
+        self._told = 0
+
+    def tell(self) -> int:
+        """Tells accel of it. Returns the number that accel gives it, 0 for none."""
+        if not self._told:
+            self._told = tell_layouts("tlvs", self.kinds, self.form) or -1
+        return max(self._told, 0)
 
     def to_json(self, octets: bytes) -> list[Members]:
         """Raises WireError."""
@@ -107,4 +115,13 @@ def tlvs(table: TlvTable, key: str = "sub_tlvs") -> Part:
     def decode(cursor: Cursor) -> list[Members] | None:
         return table.to_json(cursor.rest()) or None
 
-    return Part(key, decode, lambda value: b"" if value is None else table.from_json(value))
+    def encode(value: object) -> bytes:
+        return b"" if value is None else table.from_json(value)
+
+    return Part(key, decode, encode, (), "tlvs", 0, table.tell)
+
+
+def tell_attribute(code: int, table: TlvTable) -> None:
+    """Tells accel that the value of an attribute is such a run of TLVs."""
+    if accel.AVAILABLE:
+        accel.layout.learn_attribute(code, table.tell())

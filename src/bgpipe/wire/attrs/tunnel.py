@@ -20,7 +20,7 @@ from ..tunnel_types import TUNNEL_TYPES
 from . import sr_policy
 from .parts import STACK_ENTRY, flags, items, octets
 from .prefix_sid import TABLE as PREFIX_SID
-from .structured import TlvTable, structured, tlvs
+from .structured import TlvTable, structured, tell_attribute, tlvs
 from .tlv import split_tlvs
 
 LONG: Final = 128
@@ -87,3 +87,4 @@ def check(value: bytes, context: WireContext) -> WireError | None:
 
 
 CODEC = structured(_TABLE.to_json, _TABLE.from_json, check)
+tell_attribute(23, _TABLE)

@@ -16,11 +16,13 @@ from functools import cache, lru_cache
 from importlib import import_module
 from typing import Any, Final, NamedTuple
 
+from ... import accel
 from ..context import ALL_FAMILIES, WireContext
 from ..errors import TextError, WireError
 from ..family import Family
 from ..hexadecimal import format_hex, parse_hex
 from .codec import Members, NlriCodec
+from .layout import tell_layouts
 from .measure import MEASURES, split
 
 PLAIN: Final = ""
@@ -66,6 +68,8 @@ TABLE: Final[dict[Family, NlriRow]] = {
 def _codec(family: Family) -> NlriCodec:
     module, _, name = TABLE[family].codec.partition(".")
     codec: NlriCodec = getattr(import_module(f"{__name__}.{module}"), name or "CODEC")
+    if accel.AVAILABLE and codec.layouts:
+        accel.layout.learn_family(family.afi, family.safi, tell_layouts(codec.style, codec.layouts))
     return codec
 
 

@@ -43,8 +43,8 @@ CODEC: Final = typed_codec(
             "LEAVE_SYNC",
             (RD, ESI, _TAG, _SOURCE, _GROUP, _ORIGINATOR, constant(bytes(4)), number("max_response_time", 1), _FLAGS),
         ),
-        9: ("PMSI", (RD, _TAG, hexadecimal("region", lambda cursor: 8))),
+        9: ("PMSI", (RD, _TAG, hexadecimal("region", 8))),
         10: ("SPMSI", (RD, _TAG, _SOURCE, _GROUP, _ORIGINATOR)),
-        11: ("LEAF", (hexadecimal("key", inner_nlri), _ORIGINATOR)),
+        11: ("LEAF", (inner_nlri("key"), _ORIGINATOR)),
     }
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ... import accel
 from ..address import format_address, parse_address
 from ..cursor import Cursor
 from ..errors import TextError, WireError
@@ -32,12 +33,31 @@ from .text import (
 
 
 class Part(NamedTuple):
-    """decode: raises WireError. encode: raises TextError."""
+    """decode: raises WireError. encode: raises TextError. kind, size, more: what accel calls it (accel/layout.pyx), ""
+    if it has no such part; its octets; those of a constant, or a function that tells accel of a table inside."""
 
     key: str
     decode: Callable[[Cursor], Any]
     encode: Callable[[Any], bytes]
     keys: tuple[str, ...] = ()
+    kind: str = ""
+    size: int = 0
+    more: Any = None
+
+
+def tell_layouts(
+    style: str, layouts: Mapping[int, tuple[str, Sequence[Part]]], form: tuple[int, int, bool, int] = (0, 0, False, 0)
+) -> int:
+    """Tells accel of a table of layouts (see NlriCodec). Returns the number that accel gives it, 0 for none."""
+    told = [
+        (
+            number,
+            name,
+            [(part.kind, part.size, part.key, part.more() if callable(part.more) else part.more) for part in parts],
+        )
+        for number, (name, parts) in layouts.items()
+    ]
+    return int(accel.layout.learn(style, told, form)) if accel.AVAILABLE else 0
 
 
 def decode_parts(octets: bytes, parts: Sequence[Part]) -> Members:
@@ -52,7 +72,7 @@ def decode_parts(octets: bytes, parts: Sequence[Part]) -> Members:
 def read_parts(cursor: Cursor, parts: Sequence[Part]) -> Members:
     """The members of the parts that stand next. Raises WireError."""
     members: Members = {}
-    for key, decode, _, keys in parts:
+    for key, decode, _, keys, *_ in parts:
         value = decode(cursor)
         if keys:
             members |= value
@@ -66,7 +86,7 @@ def encode_parts(members: Mapping[str, object], parts: Sequence[Part], others: S
     if unknown := members.keys() - set(keys_of(parts)) - set(others):
         raise TextError(f"unknown key {min(unknown)!r}")
     octets = []
-    for key, _, encode, keys in parts:
+    for key, _, encode, keys, *_ in parts:
         try:
             octets.append(encode(members if keys else members.get(key)))
         except TextError as error:
@@ -94,7 +114,7 @@ def number(key: str, size: int) -> Part:
             raise TextError(f"not a number from 0 to {(1 << 8 * size) - 1}: {value!r}")
         return value.to_bytes(size, "big")
 
-    return Part(key, lambda cursor: int.from_bytes(cursor.take(size), "big"), encode)
+    return Part(key, lambda cursor: int.from_bytes(cursor.take(size), "big"), encode, (), "number", size)
 
 
 def constant(octets: bytes) -> Part:
@@ -104,12 +124,12 @@ def constant(octets: bytes) -> Part:
         if cursor.take(len(octets)) != octets:
             raise WireError("reserved octets are used", offset=cursor.pos)
 
-    return Part("", decode, lambda value: octets)
+    return Part("", decode, lambda value: octets, (), "constant", len(octets), octets)
 
 
 def address(key: str) -> Part:
     """An address that goes to the end."""
-    return Part(key, lambda cursor: format_ip(cursor.rest()), lambda value: parse_address(text(value)))
+    return Part(key, lambda cursor: format_ip(cursor.rest()), _parse_ip, (), "address")
 
 
 def counted_address(key: str) -> Part:
@@ -125,19 +145,31 @@ def counted_address(key: str) -> Part:
         octets = b"" if value is None else parse_address(text(value))
         return bytes((len(octets) * 8,)) + octets
 
-    return Part(key, decode, encode)
+    return Part(key, decode, encode, (), "counted")
 
 
-def hexadecimal(key: str, size: Callable[[Cursor], int]) -> Part:
-    """Octets whose number `size` finds."""
-    return Part(key, lambda cursor: format_hex(cursor.take(size(cursor))), lambda value: parse_hex(text(value)))
+def hexadecimal(key: str, size: int) -> Part:
+    """So many octets."""
+    return Part(key, lambda cursor: format_hex(cursor.take(size)), _parse_octets, (), "octets", size)
 
 
-def inner_nlri(cursor: Cursor) -> int:
-    """Octets of an NLRI with a type and a length of an octet each, which stands here."""
-    if cursor.left < 2:
-        raise WireError("a route key is cut short", offset=cursor.pos)
-    return 2 + cursor.octets[cursor.pos + 1]
+def inner_nlri(key: str) -> Part:
+    """The octets of an NLRI with a type and a length of an octet each."""
+
+    def decode(cursor: Cursor) -> str:
+        if cursor.left < 2:
+            raise WireError("a route key is cut short", offset=cursor.pos)
+        return format_hex(cursor.take(2 + cursor.octets[cursor.pos + 1]))
+
+    return Part(key, decode, _parse_octets, (), "inner")
+
+
+def _parse_ip(value: object) -> bytes:
+    return parse_address(text(value))
+
+
+def _parse_octets(value: object) -> bytes:
+    return parse_hex(text(value))
 
 
 def labels(cursor: Cursor) -> Any:
@@ -173,11 +205,9 @@ def _encode_prefix(value: object) -> bytes:
     return bytes((prefix.length,)) + prefix.address.to_bytes(4 if prefix.afi == 1 else 16, "big")
 
 
-RD = Part("rd", lambda cursor: format_rd(cursor.take(DISTINGUISHER)), lambda value: parse_rd(text(value)))
-ESI = Part("esi", lambda cursor: format_esi(cursor.take(SEGMENT)), lambda value: parse_esi(text(value)))
-MAC = Part("mac", _decode_mac, lambda value: b"\x30" + parse_mac(text(value)))
-LABELS = Part("labels", labels, lambda value: parse_labels(value, False))
-PREFIX = Part("prefix", _decode_prefix, _encode_prefix)
-GATEWAY = Part(
-    "gateway", lambda cursor: format_ip(cursor.take(cursor.left - LABEL)), lambda value: parse_address(text(value))
-)
+RD = Part("rd", lambda cursor: format_rd(cursor.take(DISTINGUISHER)), lambda value: parse_rd(text(value)), (), "rd")
+ESI = Part("esi", lambda cursor: format_esi(cursor.take(SEGMENT)), lambda value: parse_esi(text(value)), (), "esi")
+MAC = Part("mac", _decode_mac, lambda value: b"\x30" + parse_mac(text(value)), (), "mac")
+LABELS = Part("labels", labels, lambda value: parse_labels(value, False), (), "labels")
+PREFIX = Part("prefix", _decode_prefix, _encode_prefix, (), "prefix")
+GATEWAY = Part("gateway", lambda cursor: format_ip(cursor.take(cursor.left - LABEL)), _parse_ip, (), "gateway")

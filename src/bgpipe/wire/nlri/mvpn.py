@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .layout import RD, address, counted_address, hexadecimal, inner_nlri, number
+from .layout import RD, address, counted_address, inner_nlri, number
 from .typed import typed_codec
 
 _SOURCE_AS: Final = number("source_as", 4)
@@ -21,7 +21,7 @@ CODEC: Final = typed_codec(
         1: ("INTRA_AS_PMSI", (RD, _ORIGINATOR)),
         2: ("INTER_AS_PMSI", (RD, _SOURCE_AS)),
         3: ("SPMSI", (RD, _SOURCE, _GROUP, _ORIGINATOR)),
-        4: ("LEAF", (hexadecimal("key", inner_nlri), _ORIGINATOR)),
+        4: ("LEAF", (inner_nlri("key"), _ORIGINATOR)),
         5: ("SOURCE_ACTIVE", (RD, _SOURCE, _GROUP)),
         6: ("SHARED_TREE_JOIN", (RD, _SOURCE_AS, _SOURCE, _GROUP)),
         7: ("SOURCE_TREE_JOIN", (RD, _SOURCE_AS, _SOURCE, _GROUP)),

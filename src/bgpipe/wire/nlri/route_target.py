@@ -17,6 +17,8 @@ _TARGET: Final = Part(
     "target",
     lambda cursor: ext_community_members(cursor.u64()),
     lambda value: parse_ext_community(value).to_bytes(8, "big"),
+    (),
+    "community",
 )
 _PARTS: Final = (number("origin", 4), _TARGET)
 
@@ -34,4 +36,4 @@ def from_json(members: Mapping[str, object]) -> bytes:
     return bytes((8 * len(octets),)) + octets
 
 
-CODEC: Final = NlriCodec(to_json, from_json)
+CODEC: Final = NlriCodec(to_json, from_json, style="bits", layouts={0: ("", ()), 4: ("", _PARTS[:1]), 12: ("", _PARTS)})

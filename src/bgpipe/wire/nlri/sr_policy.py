@@ -23,4 +23,4 @@ def from_json(members: Mapping[str, object]) -> bytes:
     return bytes((8 * len(octets),)) + octets
 
 
-CODEC: Final = NlriCodec(to_json, from_json)
+CODEC: Final = NlriCodec(to_json, from_json, style="bits", layouts={12: ("", _PARTS), 24: ("", _PARTS)})

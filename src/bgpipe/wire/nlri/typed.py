@@ -38,4 +38,4 @@ def typed_codec(kinds: Mapping[int, tuple[str, Sequence[Part]]]) -> NlriCodec:
             raise TextError(f"parts that don't fit together: {error}") from None
         return bytes((code, len(octets))) + octets
 
-    return NlriCodec(to_json, from_json, typed=True)
+    return NlriCodec(to_json, from_json, typed=True, style="typed", layouts=kinds)

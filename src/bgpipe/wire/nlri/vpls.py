@@ -14,7 +14,11 @@ from .layout import RD, Part, address, decode_parts, encode_parts, number
 from .text import LABEL, format_labels, parse_labels
 
 _BASE: Final = Part(
-    "base", lambda cursor: format_labels(cursor.take(LABEL), True)[0], lambda value: parse_labels([value], True)
+    "base",
+    lambda cursor: format_labels(cursor.take(LABEL), True)[0],
+    lambda value: parse_labels([value], True),
+    (),
+    "base",
 )
 _BLOCK: Final = (RD, number("ve", 2), number("offset", 2), number("size", 2), _BASE)
 _DISCOVERY: Final = (RD, address("pe"))
@@ -32,4 +36,4 @@ def from_json(members: Mapping[str, object]) -> bytes:
     return len(octets).to_bytes(2, "big") + octets
 
 
-CODEC: Final = NlriCodec(to_json, from_json)
+CODEC: Final = NlriCodec(to_json, from_json, style="counted", layouts={17: ("", _BLOCK), 12: ("", _DISCOVERY)})
