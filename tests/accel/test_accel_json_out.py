@@ -60,7 +60,7 @@ def value(attribute_octets: bytes, flags: int = FLAG_AS4 | FLAG_RIGHT) -> str:
 def test_octets_in_hexadecimal_beside_path_identifiers():
     """WIRE then says that there are path identifiers, and of which families."""
     prefix, plain = bytes.fromhex("00000007 18c63364"), bytes.fromhex("18c63364")
-    hexadecimal, target = attribute(OT, 16, "4301000000000001"), attribute(OT, 16, "0002fde900000001")
+    hexadecimal, target = attribute(OT, 16, "4355000000000001"), attribute(OT, 16, "0002fde900000001")
     both = FLAG_ADD_PATH_IPV4 | FLAG_ADD_PATH_IPV6
     for flags, reach, said in (
         (FLAG_ADD_PATH, prefix, "ADDPATH"),
@@ -224,20 +224,20 @@ ATTRIBUTES = [
     (
         OT,
         16,
-        "4301 000000000001 0303 ffff00abcdef 060c 000000000000 4002 0001 00000002",
+        "4355 000000000001 0356 ffff00abcdef 0657 000000000000 4002 0001 00000002",
         "EXT_COMMUNITY",
         "OT",
-        '[{"type":"0x4301","value":"0x1","nontransitive":true},{"type":"0x303","value":"0xffff00abcdef"},'
-        '{"type":"0x60c","value":"0x0"},{"type":"TARGET","value":"1:2","nontransitive":true}]',
+        '[{"type":"0x4355","value":"0x1","nontransitive":true},{"type":"0x356","value":"0xffff00abcdef"},'
+        '{"type":"0x657","value":"0x0"},{"type":"TARGET","value":"1:2","nontransitive":true}]',
     ),
     (
         OT,
         16,
-        "0005 0001 00000002 0110 c0000201 0003 0209 00010000 0004 0301 000012340000",
+        "0055 0001 00000002 0110 c0000201 0003 0256 00010000 0004 0355 000012340000",
         "EXT_COMMUNITY",
         "OT",
-        '[{"type":"0x5","value":"1:2"},{"type":"0x110","value":"192.0.2.1:3"},{"type":"0x209","value":"65536:4"},'
-        '{"type":"0x301","value":"0x12340000"}]',
+        '[{"type":"0x55","value":"1:2"},{"type":"0x110","value":"192.0.2.1:3"},{"type":"0x256","value":"65536:4"},'
+        '{"type":"0x355","value":"0x12340000"}]',
     ),
     (OT, 17, "0201 00010000", "AS4PATH", "OT", "[65536]"),
     (OT, 18, "00010000 c0000201", "AS4AGGREGATOR", "OT", '{"asn":65536, "addr":"192.0.2.1"}'),

@@ -24,7 +24,7 @@ from .block cimport (
 from .layout cimport (
     ADDRESS, BASE, BITS, CHOICE, COMMUNITY as COMMUNITY_PART, CONSTANT, COUNTED_IP, ESI, FLAGS, GATEWAY, INNER, INNER_TLVS,
     IP, KEY, LABELS, MAC, NAME, NUMBER, OCTETS, PREFIX, RD, STACK, TYPED, WORDS, Layout, Part, Table, find_attribute,
-    find_family, find_layout,
+    find_family, find_layout, may_have_name,
 )
 from .octets cimport (
     Reader, Writer, close_writer, left, open_writer, reader, room, skip, sub, take, u8, u16, u32, wrote,
@@ -304,15 +304,6 @@ cdef inline uint8_t* put_next_hop(uint8_t* p, Reader* r, const char* name, size_
 include "json_families.pxi"
 
 
-cdef inline bint has_name(unsigned high, unsigned subtype) noexcept nogil:
-    """Whether there may be a name for a type, by its high octet and subtype (bgpipe.wire.ext_community.NAMES)."""
-    if high <= 2:
-        return subtype == 0 or subtype == 4 or subtype == 0x0C or subtype == 0xFF
-    if high == 3:
-        return subtype == 0 or subtype == 6 or 0x0B <= subtype <= 0x0D
-    return high == 6 and subtype <= 9
-
-
 cdef inline uint8_t* put_ext_community(uint8_t* p, Reader* r) noexcept nogil:
     """Route targets, route origins (RFC 4360, RFC 5668), types without a name, and those of put_named_value."""
     cdef unsigned kind = u16(r), high = kind >> 8 & 0xBF, subtype = kind & 0xFF  # without the bit for nontransitive ones
@@ -321,7 +312,7 @@ cdef inline uint8_t* put_ext_community(uint8_t* p, Reader* r) noexcept nogil:
     if high <= 2 and (subtype == 2 or subtype == 3):
         p = put(p, b"" if high == 0 else b"IP4_" if high == 1 else b"AS4_")
         p = put(p, b"TARGET" if subtype == 2 else b"ORIGIN")
-    elif high == 8 or high & 0x80 or has_name(high, subtype):
+    elif high == 8 or high & 0x80 or may_have_name(kind & 0xBFFF):
         p = put_named_value(p, r, kind & 0xBFFF)
         if p == NULL or r.failed:
             return NULL
@@ -475,7 +466,9 @@ cdef inline uint8_t* put_update(uint8_t* p, const Update* u, PyObject* show) noe
             p = put_value(p + head[63], u, attribute)
             if p != NULL:
                 p = put(p, b"},")
-            elif show != NULL and (attribute.code == MP_REACH or attribute.code == MP_UNREACH):
+            elif show != NULL and (
+                attribute.code == EXT_COMMUNITY or attribute.code == MP_REACH or attribute.code == MP_UNREACH
+            ):
                 p = put_foreign(start, show, u, attribute)
             if p == NULL:
                 return NULL

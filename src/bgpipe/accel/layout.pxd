@@ -71,6 +71,7 @@ cdef struct Table:
 
 cdef const Table* find_family(unsigned afi, unsigned safi) noexcept nogil
 cdef const Table* find_attribute(unsigned code) noexcept nogil
+cdef bint may_have_name(unsigned kind) noexcept nogil
 
 
 cdef inline const Layout* find_layout(const Table* table, unsigned number) noexcept nogil:

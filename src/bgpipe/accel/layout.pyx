@@ -5,10 +5,11 @@ Before that it knows none, and declines them.
 """
 
 from libc.stdlib cimport calloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 cdef Table TABLES[MOST_TABLES]
 cdef size_t COUNT = 0
+cdef uint8_t UNNAMED[65536]  # by type; zeros until the names are known
 
 STYLES = {"typed": TYPED, "counted": COUNTED, "bits": BITS, "tlvs": TLVS, "sizes": SIZES}
 KINDS = {
@@ -32,6 +33,18 @@ cdef const Table* find_attribute(unsigned code) noexcept nogil:
         if TABLES[i].code == code:
             return &TABLES[i]
     return NULL
+
+
+cdef bint may_have_name(unsigned kind) noexcept nogil:
+    """Whether there may be a name for extended communities of this type, the bit for nontransitive cleared."""
+    return not UNNAMED[kind & 0xFFFF]
+
+
+def learn_names(list kinds not None):
+    """Takes over for which types of extended communities there is a name."""
+    memset(UNNAMED, 1, sizeof(UNNAMED))
+    for kind in kinds:
+        UNNAMED[<uint16_t> kind] = 0
 
 
 def learn(str style not None, list layouts not None, form=(0, 0, False, 0)):

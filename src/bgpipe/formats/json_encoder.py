@@ -28,10 +28,11 @@ class JsonEncoder(base.Encoder):
         super().__init__(on_report=on_report)
         self._time = 0
         self._time_text = "1970-01-01T00:00:00.000"
+        self._show = None if self.short else format_attribute
 
     def encode(self, item: Item) -> bytes:
         if isinstance(item, Block) and _json_out is not None:
-            encode = partial(_json_out.encode, short=self.short, tags=item.tags, show=format_attribute)
+            encode = partial(_json_out.encode, short=self.short, tags=item.tags, show=self._show)
             return encode_block(item, encode, self.encode_message)
         return super().encode(item)
 
@@ -40,7 +41,7 @@ class JsonEncoder(base.Encoder):
             messages = list(block)
             return b"".join(map(self.encode_message, messages)), messages
         unchecked: list[Message] = []
-        encode = partial(_json_out.encode, short=self.short, tags=block.tags, checks=True, show=format_attribute)
+        encode = partial(_json_out.encode, short=self.short, tags=block.tags, checks=True, show=self._show)
         return encode_block(block, encode, self.encode_message, unchecked), unchecked
 
     def encode_one(self, message: Message) -> bytes:

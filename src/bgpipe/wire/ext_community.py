@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from .. import accel
 from .address import format_address, parse_address
 from .errors import TextError
 from .ext_community_forms import FORMS, OPAQUE, Form, format_rate, parse_rate, split_pair
@@ -205,3 +206,7 @@ _CODES: Final = {name: kind for kind, name in NAMES.items()} | {"TRANSITIVE": NO
 def _form(kind: int) -> Form:
     """By the type, the bit for nontransitive cleared."""
     return _NAMED[kind][1] if kind in _NAMED else _PLAIN.get(kind >> 8, _HEX)
+
+
+if accel.AVAILABLE:
+    accel.layout.learn_names(list(NAMES))
