@@ -343,6 +343,8 @@ def rows(peers: dict[str, str]) -> Iterator[Row]:
         "rov": ["rov", "--invalid", "keep"],
         "rov --tag=false": ["rov", "--invalid", "keep", "--tag=false"],
         "rov --invalid withdraw": ["rov"],
+        "rov --invalid split": ["rov", "--invalid", "split"],
+        "rov --add-com rfc8097": ["rov", "--invalid", "keep", "--add-com", "rfc8097"],
         "aspa": ["aspa", "--role", "provider", "--peer-tag", "PEER_AS", "--invalid", "keep"],
         "rov and aspa": ["rov", "--invalid", "keep", "--", "aspa", "--role", "provider", "--peer-tag", "PEER_AS"],
     }
