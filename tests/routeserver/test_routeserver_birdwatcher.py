@@ -16,6 +16,7 @@ PrefixSources:
 Peers:
   - {Address: 127.0.0.1, RemoteAsn: 65003, Lists: [cloud], Description: home}
   - {Address: 127.0.0.2, RemoteAsn: 65004}
+  - {Address: 127.0.0.3, RemoteAsn: 65005, Lists: [cloud]}
 """
 
 
@@ -30,7 +31,7 @@ def test_a_looking_glass(tmp_path):
         assert status["api"]["Version"]
         assert status["api"]["result_from_cache"] is False
         protocols = server.get("/birdwatcher/protocols/bgp")["protocols"]
-        here, there = sorted(protocols.values(), key=lambda each: each["neighbor_address"])
+        here, there, third = sorted(protocols.values(), key=lambda each: each["neighbor_address"])
         assert (here["state"], here["neighbor_as"], here["description"]) == ("up", 65003, "home")
         assert here["routes"]["imported"] == 3
         assert (there["state"], there["routes"]["imported"]) == ("down", 0)
@@ -46,10 +47,11 @@ def test_a_looking_glass(tmp_path):
         for path in ("filtered", "noexport"):
             assert server.get(f"/birdwatcher/routes/{path}/{here['protocol']}")["routes"] == []
         found = server.get("/birdwatcher/routes/prefix?prefix=11.2.9.9")["routes"]
-        assert [(each["network"], each["from_protocol"]) for each in found] == [("11.2.0.0/16", here["protocol"])]
+        assert [each["network"] for each in found] == ["11.2.0.0/16"] * 2
+        assert {each["from_protocol"] for each in found} == {here["protocol"], third["protocol"]}
         table = server.get("/birdwatcher/routes/table/master4")["routes"]  # those of both peers
         assert sorted((each["from_protocol"], each["network"]) for each in table) == sorted(
-            (here["protocol"], network) for network in routes
+            (each["protocol"], network) for network in routes for each in (here, third)
         )
         assert server.get("/birdwatcher/routes/table/master4/filtered")["routes"] == []
         for path in (

@@ -34,7 +34,7 @@ from .call import Call
 MAX_FOUND: Final = 1000
 """Routes that a search answers."""
 MAX_TABLE: Final = 1_000_000
-"""Routes of all peers together that are answered; each is some 500 octets."""
+"""Routes of all peers together that are answered; each is some 700 octets."""
 _ORIGIN: Final = "IGP"
 
 
@@ -116,7 +116,7 @@ async def bird_routes(call: Call) -> BirdRoutes | web.StreamResponse:
     """What a peer is announced."""
     found = AdjRibOut.of(call.server, call.management.peer(call.id))
     routes = await in_thread("birdwatcher", partial(_encoded, found))
-    return _answer(_around(routes))
+    return _answer(routes.join(_around_items()))
 
 
 async def bird_filtered(call: Call) -> BirdRoutes | web.StreamResponse:
@@ -131,16 +131,29 @@ async def bird_not_exported(call: Call) -> BirdRoutes | web.StreamResponse:
 
 
 async def bird_table(call: Call) -> BirdRoutes | web.StreamResponse:
-    """What all peers are announced, whatever the name of the table is: in Alice-LG one searches in that."""
-    shown: list[bytes] = []
+    """What all peers are announced, whatever the name of the table is: Alice-LG searches in that. It goes out peer by
+    peer, so that only the routes of one are in memory as JSON."""
+    tables: list[AdjRibOut] = []
     count = 0
     for peer in call.visible(call.server.peers):
         found = AdjRibOut.of(call.server, peer)
         count += found.count
         if count > MAX_TABLE:
             raise Refused(f"there are more than {MAX_TABLE} routes: ask for those of one peer", 503)
-        shown.append(await in_thread("birdwatcher", partial(_encoded, found)))
-    return _answer(_around(b",".join(filter(None, shown))))
+        if found.count:
+            tables.append(found)
+        await asyncio.sleep(0)  # the table of a peer that is not here may have to be made first
+    before, after = _around_items()
+    response = web.StreamResponse(headers=call.headers | {"Cache-Control": "no-store"})
+    response.content_type = "application/json"
+    response.force_close()
+    await response.prepare(call.request)
+    await response.write(before)
+    for number, found in enumerate(tables):
+        routes = await in_thread("birdwatcher", partial(_encoded, found))
+        await response.write(b"," + routes if number else routes)
+    await response.write(after)
+    return response
 
 
 async def bird_table_filtered(call: Call) -> BirdRoutes | web.StreamResponse:
@@ -216,10 +229,10 @@ def _envelope(routes: list[dict[str, Any]]) -> bytes:
     return msgspec.json.encode(BirdRoutes(api=api, ttl=_now_of(api), routes=routes))
 
 
-def _around(items: bytes) -> bytes:
-    """The answer with routes that are encoded already."""
+def _around_items() -> tuple[bytes, bytes]:
+    """What stands before and behind the items of a list of routes that are encoded already."""
     before, sign, after = _envelope([]).rpartition(b"]")
-    return b"".join((before, items, sign, after))
+    return before, sign + after
 
 
 def _answer(body: bytes) -> web.Response:
