@@ -261,6 +261,18 @@ def test_prefixes_of_multicast_and_with_labels(make, tmp_path, safi, labels, goo
     assert drops.send(of_family(afi, safi, nlri(bad, octets) + nlri(good, octets))) == []
 
 
+@pytest.mark.parametrize(("safi", "distinguisher"), [(4, b""), (128, bytes((0, 0, 253, 232, 0, 0, 0, 1)))])
+@pytest.mark.parametrize("prefix", ["8.8.8.0/24", "2a00::/32"])
+def test_routes_with_several_labels_are_withdrawn_with_one(make, safi, distinguisher, prefix):
+    """RFC 8277 section 2.4; whatever check it is that they fail."""
+    afi = 2 if ":" in prefix else 1
+    one, two = (nlri(prefix, LABELS[each] + distinguisher) for each in ((16,), (16, 17)))
+    left = make("--max-path 1").one(of_family(afi, safi, two + one))
+    gone = nlri(prefix, bytes.fromhex("800000") + distinguisher)
+    assert (set(left.attrs), left.attrs[15].value.nlri) == ({15}, gone + one)
+    assert make("--max-path 1").send(of_family(afi, safi, two + b"\x08")) == []  # nobody can tell which they are
+
+
 def test_a_list_of_prefixes_says_nothing_about_other_families(make, tmp_path):
     (tmp_path / "list").write_text("8.8.8.0/24\n")
     bench = make(f"--default deny --prefixes {tmp_path}/list")

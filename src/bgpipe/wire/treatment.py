@@ -9,10 +9,14 @@ from collections.abc import Container, Iterator
 
 from . import attrs as table
 from .attrs.attribute import Attribute
+from .context import WireContext
 from .errors import Reaction, WireError
 from .family import IPV4_UNICAST, Family
 from .update_body import UpdateBody, join, split_attributes
 
+_VPN = 128
+_LABELED = (4, _VPN)
+"""SAFIs of routes with MPLS labels."""
 _OPTIONAL_EXTENDED = bytes((table.OPTIONAL | 0x10,))
 
 
@@ -42,7 +46,7 @@ def withdraw(update: UpdateBody) -> list[bytes]:
         if code == table.MP_UNREACH:
             family, prefixes = value[:3], value[3:]
         elif code == table.MP_REACH:
-            family, prefixes = value[:3], _announced(value)
+            family, prefixes = value[:3], _withdrawn(value[:3], _announced(value), update.context)
         else:
             continue
         if len(family) < 3:
@@ -98,6 +102,25 @@ def _readable(section: bytes) -> Iterator[tuple[int, bytes]]:
             yield code, value
     except WireError:
         return
+
+
+def _withdrawn(family: bytes, nlri: bytes, context: WireContext) -> bytes:
+    """What withdraws NLRI: the same octets, but of several labels only one is left (RFC 8277 section 2.4)."""
+    if family[2] not in _LABELED or family[:2] not in (b"\0\1", b"\0\2"):
+        return nlri
+    from .nlri import find_path_ids, split_nlri
+    from .nlri.labeled import withdrawal  # as all codecs, when it is needed
+
+    found = Family(family[1], family[2])
+    add_path = find_path_ids(nlri, found, context)
+    if add_path is None:
+        return nlri
+    start = 4 if add_path else 0
+    try:
+        each = split_nlri(nlri, found, add_path)
+        return b"".join(one[:start] + withdrawal(one[start:], found.afi, found.safi == _VPN) for one in each)
+    except (WireError, IndexError):
+        return nlri
 
 
 def _announced(value: bytes) -> bytes:

@@ -37,9 +37,10 @@ def _labels_end(octets: bytes, before: int, address: int) -> int:
     return 1 + LABEL
 
 
-def withdrawal(octets: bytes, afi: int) -> bytes:
-    """What withdraws a route with labels: its NLRI with one label in place of several (RFC 8277 section 2.4)."""
-    end = _labels_end(octets, 0, AFI_BITS[afi])
+def withdrawal(octets: bytes, afi: int, vpn: bool = False) -> bytes:
+    """What withdraws a route with labels: its NLRI with one label in place of several (RFC 8277 section 2.4). Raises
+    WireError."""
+    end = _labels_end(octets, 8 * DISTINGUISHER if vpn else 0, AFI_BITS[afi])
     more = end - 1 - LABEL
     return bytes((octets[0] - 8 * more,)) + _WITHDRAWN[0] + octets[end:] if more else octets
 
