@@ -9,9 +9,12 @@ import pytest
 from accel_records import attribute, block, update
 
 from bgpipe import accel
+from bgpipe.formats import json as json_format
 from bgpipe.formats.json_encoder import JsonEncoder, format_attribute
 from bgpipe.formats.json_go import GoEncoder
+from bgpipe.formats.json_line import parse_attribute
 from bgpipe.wire.attrs import KNOWN, parse_name
+from bgpipe.wire.block import Block
 from bgpipe.wire.ext_community import NAMES, format_ext_community
 from bgpipe.wire.family import Family, parse_family
 from bgpipe.wire.flags import (
@@ -223,3 +226,79 @@ def test_extended_communities():
             assert f'"value":[{format_ext_community(kind << 48 | value)}]' in text.decode()
             json.loads(text)
     assert done > 1000
+
+
+def lines_of(octets: bytes, flags: int = FLAGS) -> bytes:
+    return JsonEncoder().encode_one(block(octets, flags=flags).message(0))
+
+
+def read(lines: bytes) -> tuple[list[tuple[object, ...]], list[str], list[str]]:
+    """What a decoder makes of lines: messages, damage, notes."""
+    damage: list[str] = []
+    notes: list[str] = []
+    decoder = json_format.JsonDecoder(on_damage=lambda each: damage.append(str(each)), on_note=notes.append)
+    found = []
+    for item in (*decoder.feed(lines), *decoder.end()):
+        for each in item if isinstance(item, Block) else [item]:
+            context = each.context
+            found.append((each.type_code, each.body, context.as4, context.add_path, dict(each.tags), each.seq))
+    return found, damage, notes
+
+
+def all_lines() -> list[bytes]:
+    """A line of each family and attribute."""
+    lines = []
+    for name, octets, _ in SHOWN.values():
+        family, nlri = parse_family(name), bytes.fromhex(octets)
+        lines += [lines_of(reach(family, hops(family)[0], nlri)), lines_of(unreach(family, nlri))]
+        lines.append(lines_of(reach(family, hops(family)[0], b"\0\0\0\7" + nlri), FLAGS | FLAG_ADD_PATH))
+    for name, value, _ in ATTRIBUTES.values():
+        code = parse_name(name)
+        both = attribute(0x40, 1, "00") + attribute(KNOWN[code].default | 0x10, code, value)
+        lines += [lines_of(update(both)), lines_of(update(both), FLAGS ^ FLAG_AS4)]
+    return lines
+
+
+def compare(lines: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = read(lines)
+    with monkeypatch.context() as without:
+        without.setattr(json_format, "_json_in", None)
+        assert fast == read(lines)
+
+
+def test_lines_are_read_as_python_reads_them(monkeypatch):
+    lines = all_lines()
+    compare(b"".join(lines), monkeypatch)
+    done = sum(accel.json_in.decode(line, 0, parse_attribute)[2] > 0 for line in lines)
+    assert done > len(lines) // 2
+
+
+def test_mutants_of_lines(monkeypatch):
+    """Keys and values that are wrong, come twice or are cut short cost the same."""
+    rng = Random(8)
+    lines = all_lines()
+    pieces = (
+        b'"',
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b",",
+        b"1",
+        b"x",
+        b"\\",
+        b'"id":1,',
+        b'"type":1,',
+        b"#",
+        b" ",
+        b"null",
+        b"\xff",
+    )
+    mutants = []
+    for _ in range(3000):
+        line = rng.choice(lines)
+        place = rng.randrange(len(line) - 1)
+        mutants.append(line[:place] + rng.choice(pieces) + line[place + rng.randrange(2) :])
+        if rng.random() < 0.1:
+            mutants[-1] = line.replace(b'"EXT_COMMUNITY"', b'"ext_community"').replace(b'"O"', b'"OX"')
+    compare(b"".join(mutants), monkeypatch)

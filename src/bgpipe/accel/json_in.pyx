@@ -10,7 +10,8 @@ every 255th the two of a segment's header), and what there is once in a message 
 sections, the per-peer header) stays below OCTETS_PER_LINE.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.object cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
@@ -292,8 +293,67 @@ cdef inline unsigned read_name(Reader* r, unsigned* place) noexcept nogil:
     return 0
 
 
-cdef inline uint8_t* get_attributes(uint8_t* p, Reader* r, Width* width) noexcept nogil:
+cdef inline Reader read_value(Reader* r) noexcept nogil:
+    """The object or list that comes next, which is passed over; a failed reader if it is none, or has escapes."""
+    cdef Reader value = r[0]
+    cdef size_t depth = 0
+    cdef bint in_text = False
+    cdef uint8_t char
+    while left(r):
+        char = u8(r)
+        if char == c"\\" or depth == 0 and char != c"{" and char != c"[":
+            break
+        if char == c'"':
+            in_text = not in_text
+        elif in_text:
+            continue
+        elif char == c"{" or char == c"[":
+            depth += 1
+        elif char == c"}" or char == c"]":
+            depth -= 1
+            if depth == 0:
+                value.end = r.pos
+                return value
+    return reader(r.base, 1, 0)
+
+
+cdef uint8_t* get_foreign(uint8_t* p, Reader* r, PyObject* parse, Reader name, unsigned* code) noexcept with gil:
+    """A value of an attribute that Python reads; NULL declines. code: is set."""
+    cdef Reader text = read_value(r)
+    cdef size_t size = left(&text)
+    if text.failed:
+        return NULL
+    try:
+        found = <bytes?> (<object> parse)(
+            PyBytes_FromStringAndSize(<const char*> (name.base + name.pos), left(&name)),
+            PyBytes_FromStringAndSize(<const char*> (text.base + text.pos), size),
+        )
+    except Exception:
+        return NULL
+    if not found or found[0] > 63 or <size_t> PyBytes_GET_SIZE(found) > OCTETS_PER_CHARACTER * size:
+        return NULL
+    code[0] = found[0]
+    memcpy(p, PyBytes_AS_STRING(found) + 1, PyBytes_GET_SIZE(found) - 1)
+    return p + PyBytes_GET_SIZE(found) - 1
+
+
+cdef inline Reader read_text(Reader* r) noexcept nogil:
+    """What comes up to the next quote, which is passed over; a failed reader if there is none."""
+    cdef Reader ahead = r[0]
+    cdef size_t size = left(r)
+    cdef const uint8_t* text = take(&ahead, size)
+    cdef const uint8_t* quote = <const uint8_t*> memchr(text, c'"', size)
+    cdef Reader found
+    if quote == NULL:
+        return reader(r.base, 1, 0)
+    found = sub(r, quote - text)
+    take(r, 1)
+    return found
+
+
+cdef inline uint8_t* get_attributes(uint8_t* p, Reader* r, Width* width, PyObject* parse) noexcept nogil:
     """The members of "attrs", from behind its opening brace to behind its closing one."""
+    cdef Reader name, again
     cdef uint8_t* start
     cdef uint8_t* value
     cdef uint64_t seen = 0
@@ -302,10 +362,14 @@ cdef inline uint8_t* get_attributes(uint8_t* p, Reader* r, Width* width) noexcep
     while True:
         if not match(r, b'"'):
             return NULL
+        again = r[0]
         code = read_name(r, &place)
-        if code == 0 or (seen >> code) & 1 or not match(r, b':{"flags":"'):
+        if code == 0:
+            name = read_text(r)
+        else:
+            name = reader(r.base, again.pos, r.pos - 1)
+        if name.failed or not match(r, b':{"flags":"'):
             return NULL
-        seen |= <uint64_t> 1 << code
         if (code == AS4_PATH or code == AS4_AGGREGATOR) and not width.said:
             return NULL  # which width the other AS numbers have then is for Python to find out
         flags = OPTIONAL if match(r, b"O") else 0
@@ -319,9 +383,16 @@ cdef inline uint8_t* get_attributes(uint8_t* p, Reader* r, Width* width) noexcep
             return NULL
         start = p
         value = p + (4 if flags & EXTENDED else 3)
-        p = get_value(value, r, code, width.octets)
-        if p == NULL or not match(r, b"}"):
+        again = r[0]
+        p = get_value(value, r, code, width.octets) if code else NULL
+        if p == NULL and parse != NULL and (
+            code == 0 or code == EXT_COMMUNITY or code == MP_REACH or code == MP_UNREACH
+        ):
+            r[0] = again
+            p = get_foreign(value, r, parse, name, &code)
+        if p == NULL or not match(r, b"}") or (seen >> code) & 1:
             return NULL
+        seen |= <uint64_t> 1 << code
         size = p - value
         if size > 255 and not flags & EXTENDED:
             flags |= EXTENDED
@@ -406,7 +477,7 @@ cdef inline Reader read_list(Reader* r) noexcept nogil:
     return sub(r, size + 1 if bracket == NULL else bracket - text + 1)
 
 
-cdef inline uint8_t* get_update(uint8_t* p, Reader* r, Width* width) noexcept nogil:
+cdef inline uint8_t* get_update(uint8_t* p, Reader* r, Width* width, PyObject* parse) noexcept nogil:
     """The body of an UPDATE (RFC 4271 section 4.3). "reach" stands first in the text and last in the message."""
     cdef Reader reach = reader(r.base, r.pos, r.pos)
     cdef bint first = True
@@ -426,7 +497,7 @@ cdef inline uint8_t* get_update(uint8_t* p, Reader* r, Width* width) noexcept no
     start = p
     p += 2
     if match_member(r, b'"attrs":{', &first):
-        p = get_attributes(p, r, width)
+        p = get_attributes(p, r, width, parse)
         if p == NULL:
             return NULL
     put_u16(start, <uint32_t> (p - start - 2))
@@ -540,7 +611,9 @@ cdef inline uint8_t* get_tags(uint8_t* p, Reader* r, Reader* members) noexcept n
     return p + 12 + 2 * size if match(r, b"}") else NULL
 
 
-cdef inline uint8_t* get_line(uint8_t* p, Reader* r, Clock* clock, Entry* entry, Reader* members) noexcept nogil:
+cdef inline uint8_t* get_line(
+    uint8_t* p, Reader* r, Clock* clock, Entry* entry, Reader* members, PyObject* parse
+) noexcept nogil:
     """A message, and its per-peer header behind it; fills the entry, with offsets from `p`, but not its tags.
 
     members: the text of the tags if the header doesn't say them all, else nothing.
@@ -564,7 +637,7 @@ cdef inline uint8_t* get_line(uint8_t* p, Reader* r, Clock* clock, Entry* entry,
     p += MESSAGE_HEADER
     if match(r, b',"UPDATE",'):
         kind = UPDATE
-        p = get_update(p, r, &width)
+        p = get_update(p, r, &width, parse)
     elif match(r, b',"KEEPALIVE",null'):
         kind = KEEPALIVE
     else:
@@ -643,11 +716,13 @@ cdef inline Reader next_line(Reader* r) noexcept nogil:
     return line
 
 
-def decode(bytes lines not None, Py_ssize_t start):
+def decode(bytes lines not None, Py_ssize_t start, parse=None):
     """(octets, index, end, tags): a block of the messages from `start` to before the first line that is declined.
 
-    A line without an end is. `end` may also come where enough has been read. Raises MemoryError.
+    A line without an end is. `end` may also come where enough has been read. parse: called with the name of an attribute
+    that accel can't read and the text of its value, gives its code and octets, nothing to decline. Raises MemoryError.
     """
+    cdef PyObject* parser = NULL
     cdef Py_ssize_t size = PyBytes_GET_SIZE(lines)
     cdef Writer octets, entries, scratch, tags
     cdef Fragment known[FRAGMENTS]
@@ -657,6 +732,8 @@ def decode(bytes lines not None, Py_ssize_t start):
     cdef Clock clock
     cdef Entry entry
     cdef uint8_t* p
+    if parse is not None:
+        parser = <PyObject*> parse
     if start < 0:
         raise ValueError("start is before the first octet")
     r = reader(<const uint8_t*> PyBytes_AS_STRING(lines), start, size)
@@ -678,10 +755,10 @@ def decode(bytes lines not None, Py_ssize_t start):
                 break
             offset = octets.used
             start_of = p
-            p = get_line(start_of, &line, &clock, &entry, &members)
+            p = get_line(start_of, &line, &clock, &entry, &members, parser)
             if p == NULL:
                 line = canonical(&scratch, text)
-                p = get_line(start_of, &line, &clock, &entry, &members)
+                p = get_line(start_of, &line, &clock, &entry, &members, parser)
             if p == NULL:
                 break
             wrote(&octets, p)

@@ -64,11 +64,12 @@ class JsonDecoder(LineDecoder):
         max_line: int = MAX_LINE,
     ) -> None:
         # it imports msgspec, which a program that only writes JSON does not need
-        from .json_line import parse_line, unknown_key
+        from .json_line import parse_attribute, parse_line, unknown_key
 
         super().__init__(on_damage=on_damage, context=context, max_line=max_line)
         self._parse_line = parse_line
         self._unknown_key = unknown_key
+        self._parse_attribute = parse_attribute
         self.on_note = on_note
         self._told = False
         """An unknown key was told."""
@@ -80,7 +81,7 @@ class JsonDecoder(LineDecoder):
         pos, end = 0, len(lines)
         while pos < end:
             if json_in is not None:
-                octets, index, stop, tags = json_in.decode(lines, pos)
+                octets, index, stop, tags = json_in.decode(lines, pos, self._parse_attribute)
                 if stop > pos:
                     block = Block(octets, index, tags)
                     self.line += len(block)

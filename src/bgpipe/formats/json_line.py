@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
+from ..wire.attrs import CODES
+from ..wire.attrs.attribute import attribute_from_json
+from ..wire.context import AS4
 from ..wire.errors import TextError
 from ..wire.message import NOTIFICATION, OPEN, UPDATE
 
@@ -59,6 +63,22 @@ def _parse_line(text: bytes) -> JsonLine:
     if text.count(b'":') != keys + len(line.meta or ()):
         json.loads(text, object_pairs_hook=_refuse_twice)
     return line
+
+
+@lru_cache(maxsize=16384)
+def parse_attribute(name: bytes, text: bytes) -> bytes:
+    """Type code and value of a path attribute, for accel; nothing where it is wrong, or the whole line counts: path
+    identifiers decide how it is encoded."""
+    if b'"id":' in text or b"#" in text or name.decode("ascii", "replace") not in CODES:
+        return b""
+    try:
+        value = msgspec.json.decode(text)
+        if text.count(b'":') != _count_keys(value):
+            return b""
+        attribute = attribute_from_json(name.decode(), {"flags": "", "value": value}, AS4)
+    except (TextError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return b""
+    return bytes((attribute.code,)) + attribute.octets
 
 
 def unknown_key(type_code: int, body: dict[str, Any]) -> str:
