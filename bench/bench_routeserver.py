@@ -57,6 +57,8 @@ REFRESH = Message(ROUTE_REFRESH, b"\0\1\0\1").octets
 END_OF_REFRESH = Message(ROUTE_REFRESH, b"\0\1\2\1").octets
 LENGTHS = [24] * 60 + [23] * 8 + [22] * 12 + [21] * 5 + [20] * 5 + [19] * 4 + [18] * 2 + [17] + [16] * 2
 LISTS, CHOSEN = 20, 5
+COMPILED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""The environment of an installation: its modules are compiled once, and not at each start."""
 PATIENCE = 600.0
 """Seconds after which a measurement is given up."""
 
@@ -197,7 +199,7 @@ class Server:
             words = [sys.executable, str(ROOT / "bench/late_loop.py"), "late", "appsettings.yml"]
             if not self.probed:
                 words = [sys.executable, "-m", "bgpipe.routeserver", "appsettings.yml"]
-            self.process = subprocess.Popen(words, cwd=self.folder, stderr=log)
+            self.process = subprocess.Popen(words, cwd=self.folder, stderr=log, env=COMPILED)
 
     def late(self) -> tuple[list[float], list[float]]:
         """Seconds that the event loop was late each time since this was asked last, and processor seconds between."""
@@ -324,14 +326,24 @@ class Bench:
                 what, "bgplite", seconds=seconds, CPU=cpu(server.process.pid) - before, MB=memory(server.process.pid)
             )
 
+    def choices(self, peers: int) -> list[list[str]]:
+        """The lists that each of so many peers has chosen."""
+        return [random.sample([f"list{place}" for place in range(LISTS)], CHOSEN) for _ in range(peers)]
+
     async def different_sets(self, peers: int = 0) -> None:
         peers = peers or self.peers
-        chosen = [random.sample([f"list{place}" for place in range(LISTS)], CHOSEN) for _ in range(peers)]
+        chosen = self.choices(peers)
         with self.bgplite(self.many_lists(), chosen) as (server, clients):
             await self.tables(f"{CHOSEN} of {LISTS} lists, {self.prefixes:,} each, to {peers} peers", server, clients)
 
     async def many_peers(self) -> None:
         await self.different_sets(self.many)
+
+    async def million(self) -> None:
+        """A list five times as long, to one peer."""
+        count = 5 * self.prefixes
+        with self.bgplite({"list": random_prefixes(count)}, [["list"]]) as (server, clients):
+            await self.tables(f"one list of {count:,} to 1 peer", server, clients)
 
     async def one_line(self) -> None:
         lists = self.one_list()
@@ -461,7 +473,7 @@ class Bench:
                 seconds = []
                 for _ in range(3):
                     start = time.monotonic()
-                    environment = os.environ | {"BGPLITE_API": f"http://127.0.0.1:{API_PORT}"}
+                    environment = COMPILED | {"BGPLITE_API": f"http://127.0.0.1:{API_PORT}"}
                     command = [sys.executable, "-m", "bgpipe.routeserver", *words]
                     await asyncio.to_thread(subprocess.check_output, command, env=environment, timeout=60)
                     seconds.append(time.monotonic() - start)
@@ -504,25 +516,72 @@ async def beside(bench: Bench, kind: type[Daemon], folder: Path) -> None:
     ]
     daemon = kind(fetch(folder), Path(tempfile.mkdtemp()), "127.90.255.2", ASN, neighbors, port=PORT)
     daemon.prefixes = prefixes if kind is not GoBgp else ()
-    beating = asyncio.ensure_future(beat((*clients, feeder)))
+    feed = (feeder, prefixes) if kind is GoBgp else None
+    await serve(bench, daemon, clients, f"one list of {count:,} to {peers} peers", feed)
+
+
+class FilteringBird(Bird):  # type: ignore[misc]  # mypy does not see tests
+    """BIRD with one table of all lists, each with a community, and a filter on these for each neighbor."""
+
+    lists: dict[str, list[str]]
+    chosen: Sequence[Sequence[str]]
+
+    def config(self) -> str:
+        places: dict[str, list[int]] = {}
+        for place, prefixes in enumerate(self.lists.values()):
+            for prefix in prefixes:
+                places.setdefault(prefix, []).append(place)
+        routes = (
+            f"  route {prefix} blackhole {{ {' '.join(f'bgp_community.add(({ASN},{place}));' for place in found)} }};\n"
+            for prefix, found in places.items()
+        )
+        return f"{super().config()}protocol static lists {{ ipv4;\n{''.join(routes)}}}\n"
+
+    def _neighbor(self, number: int, neighbor: Neighbor) -> str:
+        names = list(self.lists)
+        wanted = ", ".join(f"({ASN},{names.index(name)})" for name in self.chosen[number])
+        self.export = f"export where bgp_community ~ [ {wanted} ];"
+        return str(super()._neighbor(number, neighbor))
+
+
+async def filters(bench: Bench, folder: Path) -> None:
+    """The lists of `lists`, by BIRD."""
+    lists, chosen = bench.many_lists(), bench.choices(bench.peers)
+    clients = [Client(number) for number in range(bench.peers)]
+    neighbors = [Neighbor(each.address, CLIENT_ASN, port=PORT, passive=True) for each in clients]
+    daemon = FilteringBird(fetch(folder), Path(tempfile.mkdtemp()), "127.90.255.2", ASN, neighbors, port=PORT)
+    daemon.lists, daemon.chosen = lists, chosen
+    await serve(bench, daemon, clients, f"{CHOSEN} of {LISTS} lists, {bench.prefixes:,} each, to {bench.peers} peers")
+
+
+async def serve(
+    bench: Bench,
+    daemon: Daemon,
+    clients: Sequence[Client],
+    what: str,
+    feed: tuple[Client, Sequence[str]] | None = None,
+) -> None:
+    """All clients come at once to a daemon, and get their tables. feed: who tells it routes, and which."""
+    everybody = (*clients, feed[0]) if feed is not None else clients
+    beating = asyncio.ensure_future(beat(everybody))
     try:
         daemon.start()
         await _reachable(daemon)
-        if kind is GoBgp:
-            await _feed(feeder, daemon, prefixes)
+        if feed is not None:
+            await _feed(feed[0], daemon, feed[1])
         assert daemon.process is not None
         before = cpu(daemon.process.pid)
         seconds = await first_to_last(clients, (daemon.address, PORT))
         bench.add(
-            f"one list of {count:,} to {peers} peers",
-            kind.name,
+            what,
+            daemon.name,
             seconds=seconds,
             CPU=cpu(daemon.process.pid) - before,
             MB=memory(daemon.process.pid),
         )
     finally:
         beating.cancel()
-        for each in (*clients, feeder):
+        for each in everybody:
             if hasattr(each, "transport"):
                 each.transport.abort()
         daemon.stop()
@@ -563,6 +622,7 @@ CASES: dict[str, Callable[[Bench], Awaitable[None]]] = {
     "set": Bench.one_set,
     "lists": Bench.different_sets,
     "many": Bench.many_peers,
+    "million": Bench.million,
     "line": Bench.one_line,
     "refresh": Bench.refreshes,
     "slow": Bench.slow_reader,
@@ -575,18 +635,23 @@ CASES: dict[str, Callable[[Bench], Awaitable[None]]] = {
 
 
 async def run(bench: Bench, only: str, daemons: bool) -> None:
-    for name, case in CASES.items():
+    for name, measure in CASES.items():
         if not only or only == name:
             try:
-                await case(bench)
+                await measure(bench)
             except (RuntimeError, OSError, subprocess.SubprocessError) as error:
                 print(f"{name}: {error or 'not in time'}", file=sys.stderr)
     folder = Path(os.environ.get("BGPIPE_PEERS", ROOT / ".peers"))
-    for kind in (Bird, GoBgp, ExaBgp) if daemons and only in ("", "set") else ():
+    compared: list[tuple[str, type[Daemon], Awaitable[None]]] = []
+    if daemons and only in ("", "set"):
+        compared += (("set", kind, beside(bench, kind, folder)) for kind in (Bird, GoBgp, ExaBgp))
+    if daemons and only in ("", "lists"):
+        compared.append(("lists", Bird, filters(bench, folder)))
+    for name, kind, case in compared:
         try:
-            await beside(bench, kind, folder)
+            await case
         except (Unavailable, RuntimeError, OSError, AssertionError, subprocess.SubprocessError) as error:
-            print(f"{kind.name}: {error or 'not in time'}", file=sys.stderr)
+            print(f"{name}, {kind.name}: {error or 'not in time'}", file=sys.stderr)
 
 
 def main() -> None:

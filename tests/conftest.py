@@ -122,7 +122,9 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """A test that hangs fails, and says where each thread and each task stood."""
-    seconds = SLOW_TIMEOUT if item.get_closest_marker("slow") or item.get_closest_marker("interop") else TIMEOUT
+    slow = item.get_closest_marker("slow")
+    seconds = SLOW_TIMEOUT if slow or item.get_closest_marker("interop") else TIMEOUT
+    seconds += slow.kwargs.get("seconds", 0) if slow else 0  # what it takes anyhow
 
     def on_alarm(number: int, frame: object) -> None:
         faulthandler.dump_traceback(sys.__stderr__ or 2)
