@@ -6,6 +6,7 @@ A list in which prefixes have different validity is several: one of its own name
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,12 +17,12 @@ from ..routes.attributes import Attributes
 from ..routes.prefixes import PrefixSet
 from ..routes.steps import Steps
 from ..rpki.entries import Parsed
+from ..rpki.files import FileReader, pieces
 from ..rpki.snapshot import Snapshot
 from ..rpki.vrps import Validity
 from ..tasks import in_thread
 from ..wire.errors import TextError
 from .config import PrefixSource, Rov
-from .rov_worker import read_vrps
 from .rules import attributes_of
 from .sources.base import Fetched, SourceError
 from .sources.content import ANYWHERE
@@ -143,6 +144,14 @@ class Validator:
     def _tell(self, vrps: Snapshot) -> None:
         self._known = True
         self.on_change(vrps)
+
+
+async def read_vrps(octets: bytes) -> Parsed:
+    """The VRPs in a file, piece by piece in a thread, as those of `Rov.Rpki` are read. Raises TextError."""
+    reader = FileReader(time.time())
+    for piece in pieces(octets):
+        await in_thread("vrps", partial(reader.feed, piece))
+    return await in_thread("vrps", reader.finish)
 
 
 def _replace(path: Path, octets: bytes) -> None:
