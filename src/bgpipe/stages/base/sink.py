@@ -31,7 +31,7 @@ from .watchdog import StallWatchdog
 MAX_KEPT: Final = 1 << 18
 """Octets of messages of a session that wait to be put at most."""
 PUT_DELAY: Final = 0.001
-"""Seconds that they wait: the peers have them first, and the writer's thread gets many together."""
+"""Seconds that they wait: in a session the peers have them first, and the thread of the writer gets many together."""
 
 
 class Sink(Writing):
@@ -202,9 +202,7 @@ class Sink(Writing):
             self._kept_octets = 0
 
     def flush(self) -> None:
-        if not self._live:
-            self._flush()
-        elif self._flushing is None and self.writer is not None and (self._kept or self.writer.holds_messages):
+        if self._flushing is None and self.writer is not None and (self._kept or self.writer.holds_messages):
             self._flushing = self.call_later(PUT_DELAY, self._flush)
 
     def _flush(self) -> None:
