@@ -93,6 +93,14 @@ async def test_exit_codes():
     assert explain_code(-200) == "killed by signal 200"
 
 
+async def test_the_code_of_a_program_that_has_stopped_reading_first():
+    """It closes its input, and a write fails before anybody reads the end of its output: it is not ended by us."""
+    running = await ChildProcess.start(shell("exec <&-; sleep 0.2; exit 3"))
+    with pytest.raises(BrokenPipeError):  # more than a pipe holds
+        await asyncio.wait_for(running.write(bytes(1 << 20)), CLOSE_TIMEOUT)
+    assert await running.close(CLOSE_TIMEOUT) == "exit code 3"
+
+
 async def test_standard_error_comes_in_lines():
     lines: list[str] = []
     text = r"printf 'one\ntwo\r\n\377\n' >&2; head -c 10000 /dev/zero | tr '\0' x >&2"

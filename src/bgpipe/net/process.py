@@ -81,6 +81,8 @@ class ChildProcess:
         self._keep_stdout = keep_stdout
         self._stderr = stderr
         self._ended = False
+        self._ends = False
+        """whether it has closed its standard input or output, so that it probably ends by itself"""
         self._tasks = tasks
         self._telling = tasks.spawn("standard error", self._tell(on_line))
         self._exited = tasks.spawn("wait for the program", self._exit())
@@ -159,24 +161,28 @@ class ChildProcess:
             return octets
         if self._stdout is None or self._keep_stdout:
             await self._exited
-        self._ended = True
+        self._ended = self._ends = True
         return b""
 
     async def write(self, octets: bytes) -> None:
         assert self._stdin is not None
-        await self._stdin.write(octets)
+        try:
+            await self._stdin.write(octets)
+        except BrokenPipeError:
+            self._ends = True
+            raise
 
     def end(self) -> None:
         if self._stdin is not None:
             self._stdin.end()
 
     async def close(self, timeout: float) -> str:
-        """Ends the program by SIGTERM, and after `timeout` seconds by SIGKILL. A program that has closed its output
-        gets a moment to end by itself first."""
+        """Ends the program by SIGTERM, and after `timeout` seconds by SIGKILL. A program that has closed its input or
+        output gets a moment to end by itself first, so that its own exit code is told."""
         killed = False
         self.end()
         try:
-            if not self._ended or not await self._exits(STRAGGLER):
+            if not self._ends or not await self._exits(STRAGGLER):
                 if self.code is None:
                     killed = True
                     self._signal(signal.SIGTERM)
