@@ -333,6 +333,17 @@ def test_a_filter_sees_each_route_by_itself(either, rewritten):
     assert rewritten(INDEX + wide + narrow, "drop", "prefix_len > 24", "--") == [wide]
 
 
+@pytest.mark.parametrize("suffix", ["gz", "bz2", "zst"])
+def test_a_table_of_which_nothing_is_left(either, command, tmp_path, suffix):
+    """Compressed too, where each piece of records may be empty."""
+    path, made = tmp_path / "foreign.mrt", tmp_path / f"made.mrt.{suffix}"
+    path.write_bytes(b"".join(FOREIGN))
+    words = "drop", "prefix_len > 200 || ipv4 || ipv6", "--", "write", "--format", "rib", str(made)
+    assert command("-l", "error", "read", str(path), "--", *words).code == 0
+    left = [message for message in bgpipe.read(made) if message.update.reach]
+    assert left == []
+
+
 def test_an_edited_route_keeps_its_place_and_the_time_when_it_came(either, rewritten):
     edited = rewritten(b"".join(FOREIGN[:3]), "update", "--if", "peer_as == 65002", "--med", "5", "--")
     med = LONG + "80040400000005"

@@ -71,6 +71,8 @@ class AtomicFile:
 
     def write(self, octets: bytes) -> bool:
         """Writes octets. Returns whether some reached the file; the compressor may hold back all of them."""
+        if not octets:
+            return False
         self.octets += len(octets)
         if self._compression == "none":
             return self._put(octets)
