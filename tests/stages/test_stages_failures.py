@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -150,7 +151,9 @@ def by_new_vrps(session: Session) -> None:
 
 
 def by_new_list(session: Session) -> None:
-    session.pipeline.stage("guard").lists._take()
+    lists = session.pipeline.stage("guard").lists
+    Path(lists.files["prefixes"].path).write_text("10.0.0.0/8 le 25\n")
+    lists.reload()
 
 
 @pytest.mark.parametrize(
@@ -159,7 +162,7 @@ def by_new_list(session: Session) -> None:
         ("rov -R --no-wait", "on_snapshot", by_new_vrps),
         ("rov -R --no-wait", "judge_again", by_new_vrps),
         ("aspa -R --no-wait --role peer", "judge_again", by_new_vrps),
-        ("guard -R --prefixes FILE", "_judge_again", by_new_list),
+        ("guard -R --prefixes FILE", "note_change", by_new_list),
     ],
 )
 async def test_a_stage_that_fails_when_it_judges_again(words, member, hook, unheard, tmp_path):
