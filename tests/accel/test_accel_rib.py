@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 from random import Random
+from struct import pack
 
 import pytest
 from accel_records import TIME, attribute
@@ -114,6 +115,20 @@ def test_shuffled_records(monkeypatch):
         Random(seed).shuffle(records)
         octets = b"".join(records)
         assert decode(octets) == decode_in_python(octets, monkeypatch)
+
+
+def test_routes_wait_over_damage_that_looks_like_an_update(monkeypatch):
+    one, other = (
+        old_rib(prefix, 24, "192.0.2.1", 65001, IPV4_ATTRIBUTES) for prefix in ("198.51.100.0", "203.0.113.0")
+    )
+    damaged = mrt(16, 4, bytes(60))[:8] + pack(">I", 1 << 31) + bytes(60)
+    messages, damages, _ = result = decode(one + damaged + other)
+    assert result == decode_in_python(one + damaged + other, monkeypatch)
+    assert (len(messages), len(damages)) == (1, 1)
+    update = mrt(16, 4, bytes(10) + b"\0\1" + bytes(8) + b"\xff" * 16 + b"\0\x17\2" + bytes(4))
+    messages, damages, _ = result = decode(one + update + other)
+    assert result == decode_in_python(one + update + other, monkeypatch)
+    assert (len(messages), damages) == (3, []), "what comes behind an UPDATE does not go before it"
 
 
 TAKEN = [

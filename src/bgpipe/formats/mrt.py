@@ -230,10 +230,11 @@ class MrtDecoder(base.Decoder):
             pos = self._pos - self._base
             kind = octets[pos + 4 : pos + 6]
             if kind in (b"\0\x10", b"\0\x11") and self._plain:
-                yield from self._leave_rib()
                 index, end, records, states = _accel.index.mrt(octets, pos, self._states)
                 self.counts.states += states
-                items = [self._block(octets, index)] if index else []
+                items = self._leave_rib() if end > pos else []  # what is declined may be damage, and no record at all
+                if index:
+                    items.append(self._block(octets, index))
             elif kind in (b"\0\x0c", b"\0\x0d"):
                 end, records = self._rib.run(octets, pos)
                 items = self._rib.take()
