@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from ..net.backoff import STABLE_AFTER, backoff
 from ..net.errors import explain_error
+from ..pipeline.errors import ConfigError
 from ..pipeline.log import Log
 from ..tasks import Tasks
 from ..wire.notification import UNSUPPORTED_CAPABILITY, UNSUPPORTED_PARAMETER
@@ -48,7 +49,7 @@ class Dialer(Protocol):
         """A connection to a peer. Raises OSError, ValueError."""
 
     def begin_call(self, peer: Peer, connection: Connection, *, bare: bool) -> CalledSession:
-        """A session on a connection that we have opened. bare: offer no capability."""
+        """A session on a connection that we have opened. bare: offer no capability. Raises ConfigError."""
 
 
 class Caller:
@@ -79,7 +80,12 @@ class Caller:
             except (OSError, ValueError) as error:
                 self._note(explain_error(error) if isinstance(error, OSError) else str(error))
                 continue
-            session = self._sessions.begin_call(self.peer, connection, bare=self._bare)
+            try:
+                session = self._sessions.begin_call(self.peer, connection, bare=self._bare)
+            except ConfigError as error:
+                connection.abort()
+                self._note(f"Stages: {error}")
+                continue
             await session.over.wait()
             self._learn(session)
 

@@ -300,6 +300,7 @@ class ConfiguredToken(Struct, rename="pascal", frozen=True, kw_only=True):
 class Config(Struct, rename="pascal", frozen=True, kw_only=True):
     """A configuration without faults.
 
+    stages: words of stages that the session of each peer has, next to its connection, as on the command line of bgpipe.
     anonymous_role: what may be done over the API without a token; all of it on loopback if there are no tokens, nothing
     else if that is not said. peers_by_address: who asks from the address of a peer may change that peer. database: a
     path, or a URL of SQLAlchemy such as postgresql+asyncpg://...; bgplite.db in the folder for state if it is not said.
@@ -312,6 +313,7 @@ class Config(Struct, rename="pascal", frozen=True, kw_only=True):
     groups: tuple[Group, ...] = ()
     defaults: Defaults = Defaults()
     rov: Rov = Rov()
+    stages: tuple[str, ...] = ()
     api_port: Port = 5000
     api_listen: str | None = None
     default_prefix_source: str | None = None

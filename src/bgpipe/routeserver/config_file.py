@@ -11,6 +11,7 @@ from ..net.tcp import ao_ids
 from .attribute_checks import length_faults
 from .config import AsnList, Bgp, Config, ConfiguredPeer, Defaults, Rov, all_lists
 from .events import Kind as EventKind
+from .peer_stages import read_stage
 from .rpki import rpki_faults
 from .rules import as_written
 from .settings import check_capability, check_hold_time, check_role
@@ -78,6 +79,7 @@ class ConfigChecks:
         self._each("Exclude", self.config.exclude, check_prefix)
         self._each("TrustedProxies", self.config.trusted_proxies, check_network)
         self._each("AllowedNetworks", self.config.allowed_networks, check_network)
+        self._each("Stages", self.config.stages, read_stage)
         self._tokens()
         self._webhooks()
         self.check("Database", check_database, self.config.database)

@@ -91,7 +91,7 @@ class RouteServer:
         self.tables.limited.load = self.keeper.kept.load
         self.tables.limited.on_change = self.keeper.keep
         self.admission = Admission(self.peers, lambda: self.config.bgp.unknown_peers, self._on_new)
-        self.sessions = PeerSessions(config.bgp, log, identify=self._identify, begin=self._begin)
+        self.sessions = PeerSessions(config.bgp, log, identify=self._identify, begin=self._begin, stages=config.stages)
         self.sessions.on_up = self._on_up
         self.sessions.on_down = self._on_down
         self.database_lists: dict[str, PrefixSource] = {}
@@ -264,6 +264,7 @@ class RouteServer:
         self.access.configure(config)
         self.webhooks.configure(config.webhooks)
         self.sessions.configure(config.bgp)
+        self.sessions.stages.configure(config.stages)
         self.fetcher.networks = self.private_fetcher.networks = parse_networks(config.allowed_networks)
         validated = self.tables.validated()
         self.tables.configure(config)

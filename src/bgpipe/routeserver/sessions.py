@@ -1,9 +1,9 @@
 """The BGP side of a route server: who may come in, and a pipeline for each peer.
 
-    announcer -- limit -L ... -- (the connection)
+    announcer -- limit -L ... -- STAGES -- (the connection)
 
 A peer's session is a pipeline like those of `bgpipe`, so that its own routes are checked (RFC 7606), counted and
-bounded by the same code. What it announces goes no further.
+bounded by the same code. What it announces goes no further. STAGES: those of the configuration (peer_stages.py).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import ipaddress
 import re
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -26,7 +26,7 @@ from ..net.connection import Connection, adopt
 from ..net.errors import explain_error
 from ..net.tcp import TcpOptions, dial, parse_endpoint, parse_networks, split_ao
 from ..pipeline import events
-from ..pipeline.errors import StageError
+from ..pipeline.errors import ConfigError, StageError
 from ..pipeline.events import Event
 from ..pipeline.log import Log
 from ..pipeline.pipeline import Pipeline
@@ -54,6 +54,7 @@ from .caller import Caller
 from .config import Bgp, Listener
 from .link import Link
 from .listening import Listening
+from .peer_stages import PeerStages
 from .peers import Peer
 from .settings import session_settings
 from .tables import View
@@ -120,8 +121,8 @@ class PeerSession:
         self.runner.interrupt()
 
 
-_STAGE: Final = re.compile(r"^\[\d+\] [\w-]+: ")
-"""The stage that names itself at the beginning of an error: who reads of a session knows nothing of its stages."""
+_STAGE: Final = re.compile(r"^\[\d+\] (?:announcer|limit|peer): ")
+"""A stage that every session has, at the beginning of an error: who reads of a session knows nothing of these."""
 
 
 class Throttle:
@@ -150,7 +151,8 @@ class Throttle:
 
 class PeerSessions:
     """identify: the peer that a peer is, from its address, its OPEN and how it has come in; or why it may not come in.
-    begin: the first routes for a session. on_up, on_down: called when a session comes up, and when it is over."""
+    begin: the first routes for a session. stages: words of stages that each has. on_up, on_down: called when a session
+    comes up, and when it is over."""
 
     def __init__(
         self,
@@ -159,8 +161,10 @@ class PeerSessions:
         *,
         identify: Callable[[str, Open, Entrance], Peer | str],
         begin: Callable[[PeerSession], Awaitable[tuple[PeerRoutes, View]]],
+        stages: Sequence[str] = (),
     ) -> None:
         self.bgp = bgp
+        self.stages = PeerStages(stages)
         self.sessions: dict[str, PeerSession] = {}
         """by the peer's id, for all but the first router behind one address with one AS number with `/` and its
         identifier; of two connections with one router the one that goes on, or is nearer to that"""
@@ -218,6 +222,7 @@ class PeerSessions:
             session.runner.interrupt()
         while self._runs:
             await asyncio.wait(self._runs)
+        await self.stages.close(self._log)
 
     async def close(self) -> None:
         """Stops listening."""
@@ -274,7 +279,7 @@ class PeerSessions:
         return await adopt(connected, options, server=False)
 
     def begin_call(self, peer: Peer, connection: Connection, *, bare: bool) -> PeerSession:
-        """A session on a connection that we have opened. bare: offer no capability."""
+        """A session on a connection that we have opened. bare: offer no capability. Raises ConfigError."""
         session = self._begin(peer, Link(connection), None, bare)
         session.link.on_peer_open = partial(self._on_open, session)
         return session
@@ -328,7 +333,11 @@ class PeerSessions:
             if peer.session.min_ttl:
                 with suppress(OSError):  # it is gone already
                     arrival.connection.require_ttl(peer.session.min_ttl)
-            self._begin(peer, Link(arrival.connection, arrival), arrival.first)
+            try:
+                self._begin(peer, Link(arrival.connection, arrival), arrival.first)
+            except ConfigError as error:
+                farewell = Notification.shutdown("the route server is not well configured", OUT_OF_RESOURCES)
+                arrival.refuse("stages", f"Stages: {error}", say(farewell))
 
     def _collide(self, peer: Peer, theirs: Open, new: PeerSession | None) -> bool:
         """Whether a connection stays of which the peer's OPEN is there; those that must end for it are ended. Routers
@@ -423,7 +432,7 @@ class PeerSessions:
         pipeline.add(limit, index=2)
         pipeline.bus.on(["limit/session"], lambda event: pipeline.kill(event.name, event))
         link.scan([])
-        pipeline.add(link, index=3)
+        pipeline.add(link, index=self.stages.add(pipeline, 3))
         attach(pipeline)
         return pipeline
 
@@ -448,6 +457,7 @@ class PeerSessions:
             log.debug("unexpected error", exc_info=error)
         finally:
             session.connection.abort()
+            self.stages.ended(session.pipeline)
             self._forget(session)
             session.over.set()
             self.on_down(session, reason)

@@ -248,3 +248,4 @@ def measure(server: RouteServer, metrics: Metrics) -> None:
     metrics.add("bgplite_webhook_events_dropped_total", server.webhooks.dropped)
     for acceptor in server.sessions.listening.acceptors:
         acceptor.measure(metrics)
+    server.sessions.stages.measure([each.pipeline for each in server.sessions.sessions.values()], metrics)
