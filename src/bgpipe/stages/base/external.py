@@ -285,7 +285,7 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
             self._queue.begin()
             tells_unread, self.link = self.link.tells_unread, None
             if through or (self.only_read and not failed and not self.retries):
-                left = self._leave_unread() if tells_unread else 0
+                left = self._leave_unread(failed) if tells_unread else 0
                 # one that has not read all has died on the way, like one that dies before all was handed over
                 if failed and (self.on_exit == "kill" or self.tunnel or (self.must_end_well and not left)):
                     raise StageError(f"{self}: {failed}")
@@ -307,10 +307,10 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
             self._wait_for_link()
             attempt = 1 if self._loop.time() - began >= STABLE_AFTER else attempt + 1
 
-    def _leave_unread(self) -> int:
+    def _leave_unread(self, failed: str) -> int:
         """Called when the partner has ended. Messages that it has not read go on or are lost, by --on-exit. Returns how
-        many there are. Raises StageError."""
-        unread = self._queue.messages
+        many there are. failed: how it has ended, "" if all is well. Raises StageError."""
+        unread, gone = self._queue.messages, failed or self.gone
         if not unread:
             return 0
         items = self._queue.clear()
@@ -319,9 +319,9 @@ class ExternalFilter(LinkAttempts, PartnerInput, PartnerOutput):
             self.bypass.take(passing)
         lost = unread - count(passing)
         if lost and self.on_exit == "kill" and not self.half_closed:
-            raise StageError(f"{self}: {self.gone} without reading {plural(lost, 'message')}")
+            raise StageError(f"{self}: {gone} without reading {plural(lost, 'message')}")
         what = "some messages are lost" if lost else "messages pass by"
-        self.pipeline.log.warning(f"{self.gone} without reading all: {what}", stage=str(self), unread=unread, lost=lost)
+        self.pipeline.log.warning(f"{gone} without reading all: {what}", stage=str(self), unread=unread, lost=lost)
         return unread
 
     async def _serve(self, link: Link) -> str:
