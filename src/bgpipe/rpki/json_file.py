@@ -269,7 +269,9 @@ class JsonFile:
         except (msgspec.ValidationError, UnicodeDecodeError, TextError) as error:
             self._entries.tell(place, str(error))
         except (msgspec.DecodeError, RecursionError) as error:
-            raise self._error(str(error)) from None
+            if _is_utf8(octets):
+                raise self._error(str(error)) from None
+            self._entries.tell(place, f"text that is not UTF-8: {error}")
 
     def _read_roa(self, octets: bytes) -> None:
         roa = msgspec.json.decode(octets, type=Roa)
@@ -300,6 +302,14 @@ def _attestation(aspa: Aspa) -> tuple[int, list[int]]:
     if not customer:
         raise TextError("AS 0 can't be a customer")
     return customer, [parse_asn(each) for each in providers]
+
+
+def _is_utf8(octets: bytes) -> bool:
+    try:
+        octets.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def find_end(octets: bytes, start: int) -> int:
