@@ -115,7 +115,7 @@ def test_bgpfix_messages(row: Row) -> None:
 
 STRUCTURED = ("PMSI_TUNNEL", "TUNNEL", "IPV6_EXT_COMMUNITY", "AIGP", "BGP_LS", "BFD_DISCRIMINATOR", "PREFIX_SID", "SET")
 """Attributes that bgpfix shows as octets."""
-NAMED = (0x0004, 0x010C, 0x0300, 0x0306, 0x030B, 0x030C, 0x030D, 0x0600, 0x0601, 0x0602, 0x0603, 0x800A)
+NAMED = (0x0004, 0x010C, 0x0300, 0x0306, 0x030B, 0x030C, 0x030D, 0x0600, 0x0601, 0x0602, 0x0603, 0x0702, 0x0C00, 0x800A)
 """Types of extended communities that have no name in bgpfix."""
 
 
