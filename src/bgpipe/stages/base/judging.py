@@ -222,7 +222,8 @@ class Judging(KeepsRoutes, Validating):
         """Whether somebody hears of invalid messages. If not, so many events are counted here."""
         name = f"{self.name}/{self.event_name}"
         if self.event_name and not self.pipeline.bus.wanted(name):
-            self.pipeline.events[name] += count
+            if count:
+                self.pipeline.events[name] += count
             return False
         return bool(self.event_name)
 
