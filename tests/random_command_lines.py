@@ -76,7 +76,7 @@ def make_case(random: Random) -> list[list[str]]:
     return [*stages, ["write", "--format", "json", "$last"]]
 
 
-READ_AHEAD = (b"#", b"bgpipe_line_entered_", b"bgpipe_read_", b'bgpipe_dropped_messages_total{stage="head"')
+READ_AHEAD = (b"#", b"bgpipe_line_entered_", b"bgpipe_read_", b'bgpipe_dropped_messages_total{stage="head')
 """lines of metrics that tell, too, how far an input has read ahead of a `head`: that may differ"""
 
 
