@@ -10,6 +10,7 @@ from typing import Any, Final
 from .. import accel
 from ..pipeline.options import FLAG, Option, OptionKind, choice
 from ..routes.adj_rib_in import BLACKHOLE, OF_SENDER, ORIGIN_AS, Attributes
+from ..routes.list_changes import outermost
 from ..rpki.origin import (
     NEW,
     NEW_ONLY,
@@ -344,17 +345,7 @@ def changed_prefixes(snapshots: Sequence[Snapshot]) -> list[Prefix]:
     found: set[Prefix] = set()
     for old, new in pairwise(snapshots):
         found.update(_between(old, new))
-    left: list[Prefix] = []
-    for prefix in sorted(found):
-        last = left[-1] if left else None
-        if last is None or last.afi != prefix.afi or not _covers(last, prefix):
-            left.append(prefix)
-    return left
-
-
-def _covers(one: Prefix, other: Prefix) -> bool:
-    """Whether a prefix covers another of the same AFI that is not shorter."""
-    return (one.address ^ other.address) >> AFI_BITS[one.afi] - one.length == 0
+    return outermost(found)
 
 
 def _between(old: Snapshot, new: Snapshot) -> list[Prefix]:
